@@ -1,0 +1,40 @@
+"""The Vision Transformer, from patches to a trained model, in building blocks that read in order.
+
+patches -> tokens -> positions -> attention -> encoder -> vit are the model; each is one lesson of the course.
+"""
+
+from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
+from vit_tutorial.checkpoints import ModelCard, load_model, load_weights, save_model
+from vit_tutorial.encoder import MLP, DropPath, Encoder, EncoderBlock
+from vit_tutorial.introspection import attention_distance, attention_maps, attention_rollout, count_parameters
+from vit_tutorial.patches import PatchEmbedding, patchify, unpatchify
+from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
+from vit_tutorial.tokens import ClassToken
+from vit_tutorial.vit import ViT, ViTConfig
+
+__all__ = [
+    "MLP",
+    "ClassToken",
+    "DropPath",
+    "Encoder",
+    "EncoderBlock",
+    "ModelCard",
+    "MultiHeadAttention",
+    "PatchEmbedding",
+    "PositionEmbedding",
+    "ViT",
+    "ViTConfig",
+    "attention_distance",
+    "attention_maps",
+    "attention_rollout",
+    "count_parameters",
+    "interpolate_positions",
+    "load_model",
+    "load_weights",
+    "patchify",
+    "save_model",
+    "scaled_dot_product_attention",
+    "sincos_1d",
+    "sincos_2d",
+    "unpatchify",
+]

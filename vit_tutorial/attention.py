@@ -1,0 +1,101 @@
+"""Attention: every token asks a question, and takes what it needs from every token.
+
+    q, k, v [..., N, d]  ->  output [..., N, d],  weights [..., N, N]
+
+Sources: Vaswani et al. 2017, "Attention Is All You Need", sections 3.2.1 and 3.2.2; Dosovitskiy et al. 2021, appendix
+A, equations 5 to 8.
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def scaled_dot_product_attention(
+    q: Float[Tensor, "*batch N d"],
+    k: Float[Tensor, "*batch M d"],
+    v: Float[Tensor, "*batch M d_v"],
+    mask: Bool[Tensor, "*#batch N M"] | Float[Tensor, "*#batch N M"] | None = None,
+) -> tuple[Float[Tensor, "*batch N d_v"], Float[Tensor, "*batch N M"]]:
+    """Compute softmax(q k^T / sqrt(d)) v, and give the weights too.
+
+    Shapes: q [..., N, d], k [..., M, d], v [..., M, d_v] -> output [..., N, d_v], weights [..., N, M]; each row of the
+    weights sums to 1. A boolean mask is True where a query may look; a real one is added to the scores.
+    Raises ValueError if the shapes do not fit, or if a mask leaves a query nothing to look at.
+    Source: Vaswani et al. 2017, equation 1.
+    """
+    _check_qkv(q, k, v)
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # [..., N, d] @ [..., d, M] -> [..., N, M]
+    if mask is not None:
+        scores = _apply_mask(scores, mask)
+    weights = scores.softmax(dim=-1)  # over the keys: each query shares out 1
+    return weights @ v, weights  # [..., N, M] @ [..., M, d_v] -> [..., N, d_v]
+
+
+class MultiHeadAttention(nn.Module):
+    """Let every token look at every token in h ways at once, and mix what the h heads found.
+
+    Shapes: [B, N, D] -> [B, N, D]; with `return_weights=True` also the weights [B, h, N, N].
+    `fused=True` uses PyTorch's fast kernel, which never holds the weights; asking for them takes the explicit path.
+    Raises ValueError if h does not divide D, or if the tokens do not have D numbers.
+    Source: Vaswani et al. 2017, section 3.2.2; Dosovitskiy et al. 2021, appendix A, equations 5 to 8.
+    """
+
+    def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True, fused: bool = True):
+        super().__init__()
+        if num_heads < 1 or dim % num_heads:
+            fitting = [h for h in range(1, dim + 1) if dim % h == 0]
+            nearest = min(fitting, key=lambda h: (abs(h - num_heads), h))
+            raise ValueError(
+                f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"
+            )
+        self.num_heads = num_heads
+        self.fused = fused
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        for weight in (*self.qkv.weight.chunk(3), self.proj.weight):  # W_q, W_k, W_v are three matrices in one
+            nn.init.xavier_uniform_(weight)
+        for layer in (self.qkv, self.proj):
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Float[Tensor, "B N D"], return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        if x.ndim != 3 or x.shape[-1] != self.proj.in_features:
+            raise ValueError(f"tokens must be [B, N, {self.proj.in_features}]; got shape {list(x.shape)}")
+        # one matrix makes all queries, keys and values; then it is cut into heads
+        q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
+        if self.fused and not return_weights:
+            heads = F.scaled_dot_product_attention(q, k, v)  # [B, h, N, d]
+        else:
+            heads, weights = scaled_dot_product_attention(q, k, v)  # [B, h, N, d], [B, h, N, N]
+        out = self.proj(rearrange(heads, "b h n d -> b n (h d)"))  # side by side, then mixed
+        return (out, weights) if return_weights else out
+
+
+def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
+    if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ValueError(
+            "attention takes q [..., N, d], k [..., M, d], v [..., M, d_v]: as many numbers in a query as in a key, as "
+            f"many keys as values; got q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}"
+        )
+
+
+def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
+    try:
+        allowed = mask.broadcast_to(scores.shape)
+    except RuntimeError:
+        raise ValueError(
+            f"the mask {list(mask.shape)} does not fit the scores {list(scores.shape)}; rows are queries, columns keys"
+        ) from None
+    scores = scores.masked_fill(~allowed, -torch.inf) if mask.dtype == torch.bool else scores + allowed
+    blind = scores.eq(-torch.inf).all(dim=-1)
+    if blind.any():
+        raise ValueError(
+            f"the mask leaves {int(blind.sum())} of {blind.numel()} queries nothing to look at, and softmax of nothing "
+            "is not a number; let each query see at least one key (True means: may look)"
+        )
+    return scores

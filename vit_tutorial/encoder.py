@@ -1,0 +1,134 @@
+"""The encoder: attention moves information between tokens, the MLP works on each token alone.
+
+    z' = attention(norm(z)) + z          equation 2
+    z  = MLP(norm(z')) + z'              equation 3
+
+A block changes no shape, [B, N, D] -> [B, N, D], so any number of them can be stacked.
+
+Sources: Dosovitskiy et al. 2021, section 3.1, equations 2 and 3; Vaswani et al. 2017, section 3.1 (post-norm); Xiong et
+al. 2020, "On Layer Normalization in the Transformer Architecture"; Huang et al. 2016, "Deep Networks with Stochastic
+Depth"; Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vit_tutorial.attention import MultiHeadAttention
+
+LAYER_NORM_EPS = 1e-6
+GELU = {"exact": "none", "tanh": "tanh"}
+
+
+class MLP(nn.Module):
+    """Widen each token to `hidden_dim` numbers, bend them with GELU, and narrow it again.
+
+    Shapes: [..., D] -> [..., D]. `gelu` is "exact", or "tanh" for the approximation that Google's models use.
+    Source: section 3.1 of the paper, equation 3.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int, dropout: float = 0.0, gelu: str = "exact"):
+        super().__init__()
+        if gelu not in GELU:
+            raise ValueError(f"gelu is {gelu!r}; it must be one of {', '.join(map(repr, GELU))}")
+        self.fc1 = nn.Linear(dim, hidden_dim)
+        self.act = nn.GELU(approximate=GELU[gelu])
+        self.fc2 = nn.Linear(hidden_dim, dim)
+        self.drop = nn.Dropout(dropout)
+        for layer in (self.fc1, self.fc2):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.normal_(layer.bias, std=1e-6)
+
+    def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        hidden = self.drop(self.act(self.fc1(x)))  # [..., D] -> [..., hidden_dim]
+        return self.drop(self.fc2(hidden))  # -> [..., D]
+
+
+class DropPath(nn.Module):
+    """Drop a whole residual branch for a random part of the batch while training; do nothing in eval.
+
+    Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by its chance to stay, so that the mean is kept.
+    Source: Huang et al. 2016, section 3, one choice per image.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"drop_path is {rate}; it must be at least 0 and below 1")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        keep = torch.empty(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
+        return x * keep / (1 - self.rate)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+class EncoderBlock(nn.Module):
+    """One layer of the transformer: attention and MLP, each with a norm and a residual connection around it.
+
+    Shapes: [B, N, D] -> [B, N, D]. `norm="pre"` normalises before each branch, as ViT does; "post" normalises after
+    each addition, as the original Transformer did. `attention` and `mlp` are the classes to build from.
+    Raises ValueError for another norm, or if the heads do not divide D.
+    Source: section 3.1 of the paper, equations 2 and 3.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        norm: str = "pre",
+        qkv_bias: bool = True,
+        gelu: str = "exact",
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        attention: Callable[..., nn.Module] = MultiHeadAttention,
+        mlp: Callable[..., nn.Module] = MLP,
+    ):
+        super().__init__()
+        if norm not in ("pre", "post"):
+            raise ValueError(f"norm is {norm!r}; it must be 'pre' or 'post'")
+        self.pre_norm = norm == "pre"
+        self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.attn = attention(dim, num_heads, qkv_bias=qkv_bias)
+        self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
+        self.mlp = mlp(dim, int(dim * mlp_ratio), dropout=dropout, gelu=gelu)
+        self.drop = nn.Dropout(dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        if self.pre_norm:
+            x = x + self.drop_path(self.drop(self.attn(self.norm1(x))))  # equation 2
+            x = x + self.drop_path(self.mlp(self.norm2(x)))  # equation 3
+        else:
+            x = self.norm1(x + self.drop_path(self.drop(self.attn(x))))
+            x = self.norm2(x + self.drop_path(self.mlp(x)))
+        return x
+
+
+class Encoder(nn.Sequential):
+    """A stack of `depth` blocks; the drop-path rate grows along it from 0 to `drop_path`.
+
+    Shapes: [B, N, D] -> [B, N, D]. The other arguments go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
+    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        depth: int,
+        num_heads: int,
+        drop_path: float = 0.0,
+        block: Callable[..., nn.Module] = EncoderBlock,
+        **block_options,
+    ):
+        if depth < 1:
+            raise ValueError(f"depth is {depth}; an encoder has 1 block or more")
+        rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
+        super().__init__(*[block(dim, num_heads, drop_path=rate, **block_options) for rate in rates])

@@ -1,0 +1,138 @@
+"""Patches: an image becomes a sequence of tokens.
+
+A transformer reads a sequence. An image is a grid. So the image is cut into squares of P x P pixels, the squares
+are put in reading order, and each becomes one vector of D numbers.
+
+    images [B, C, H, W]  ->  patches [B, N, P*P*C]  ->  tokens [B, N, D]        N = (H/P) * (W/P)
+
+Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", section 3.1, equation 1.
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+
+def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tensor, "B N P*P*C"]:
+    """Cut images into patches in reading order, and flatten each patch to a row of pixels, channels last.
+
+    Shapes: [B, C, H, W] -> [B, N, P*P*C] with N = (H/P) * (W/P). Any dtype; values are moved, never changed.
+    Raises ValueError if the images are not a batch of rank 4 or do not divide into patches.
+    Source: section 3.1 of the paper, the patches x_p of equation 1.
+    """
+    _check_images(images)
+    _check_divides(*images.shape[-2:], patch_size)
+    return rearrange(images, "b c (h p1) (w p2) -> b (h w) (p1 p2 c)", p1=patch_size, p2=patch_size)
+
+
+def unpatchify(
+    patches: Shaped[Tensor, "B N P*P*C"], image_size: int | tuple[int, int], channels: int = 3
+) -> Shaped[Tensor, "B C H W"]:
+    """Put patches back together: the exact inverse of `patchify`.
+
+    Shapes: [B, N, P*P*C] -> [B, C, H, W]. `image_size` is H = W, or (H, W), in pixels.
+    Raises ValueError if no square patch size fits N patches of P*P*C numbers into that image.
+    """
+    if patches.ndim != 3:
+        raise ValueError(f"patches must have rank 3 [B, N, P*P*C]; got rank {patches.ndim}, shape {_shape(patches)}")
+    height, width = _pair(image_size)
+    num_patches, numbers = patches.shape[1:]
+    patch_size = math.isqrt(numbers // channels)
+    if patch_size * patch_size * channels != numbers or patch_size == 0:
+        raise ValueError(
+            f"{numbers} numbers per patch are not P*P*{channels} for any whole P; check channels={channels}"
+        )
+    _check_divides(height, width, patch_size)
+    grid = (height // patch_size, width // patch_size)
+    if grid[0] * grid[1] != num_patches:
+        raise ValueError(
+            f"{num_patches} patches do not fill a {height}x{width} image: with P={patch_size} it takes "
+            f"{grid[0]}x{grid[1]} = {grid[0] * grid[1]}; check image_size"
+        )
+    return rearrange(
+        patches, "b (h w) (p1 p2 c) -> b c (h p1) (w p2)", h=grid[0], w=grid[1], p1=patch_size, p2=patch_size
+    )
+
+
+class PatchEmbedding(nn.Module):
+    """Cut images into patches and project each one to D numbers, with one convolution whose stride is its kernel.
+
+    The kernel never straddles two patches, so this is `patchify` followed by one linear layer, computed faster.
+    Shapes: [B, C, H, W] -> [B, N, D]. `image_size` is H = W, or (H, W), in pixels.
+    Raises ValueError or TypeError with the numbers if the images do not fit.
+    Source: section 3.1 of the paper, the product x_p E of equation 1.
+    """
+
+    def __init__(self, image_size: int | tuple[int, int], patch_size: int, in_channels: int = 3, dim: int = 768):
+        super().__init__()
+        self.image_size = _pair(image_size)
+        _check_divides(*self.image_size, patch_size)
+        self.patch_size = patch_size
+        self.grid_size = (self.image_size[0] // patch_size, self.image_size[1] // patch_size)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+        nn.init.trunc_normal_(self.proj.weight, std=math.sqrt(1 / (in_channels * patch_size**2)))
+        nn.init.zeros_(self.proj.bias)
+
+    def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
+        self._check_input(images)
+        grid = self.proj(images)  # [B, C, H, W] -> [B, D, H/P, W/P]
+        return grid.flatten(2).transpose(1, 2)  # -> [B, D, N] -> [B, N, D]
+
+    def _check_input(self, images: Tensor) -> None:
+        _check_images(images)
+        channels, *size = images.shape[1:]
+        if channels != self.proj.in_channels:
+            raise ValueError(
+                f"images have {channels} channels but in_channels is {self.proj.in_channels}; "
+                f"convert them, or build the model with in_channels={channels}"
+            )
+        if tuple(size) != self.image_size:
+            raise ValueError(
+                f"images are {size[0]}x{size[1]} but the model was built for "
+                f"{self.image_size[0]}x{self.image_size[1]}; resize them, or build it with image_size={tuple(size)} "
+                "and interpolate the positions"
+            )
+        if not images.is_floating_point():
+            raise TypeError(
+                f"images are {images.dtype}, but a model computes with real numbers; "
+                "convert with images.float() / 255 and normalise"
+            )
+        # On an accelerator this look at the values would make every step wait for the device.
+        if images.device.type == "cpu" and not torch.compiler.is_compiling() and not images.sum().isfinite():
+            bad = int((~images.isfinite()).sum())
+            raise ValueError(
+                f"images hold NaN or infinity in {bad} of {images.numel()} values; look for a division by zero, "
+                "or use images.nan_to_num()"
+            )
+
+
+def _check_images(images: Tensor) -> None:
+    if images.ndim != 4:
+        hint = "; add the batch axis with images[None]" if images.ndim == 3 else ""
+        raise ValueError(f"images must have rank 4 [B, C, H, W]; got rank {images.ndim}, shape {_shape(images)}{hint}")
+    if images.numel() == 0:
+        raise ValueError(f"the batch is empty: shape {_shape(images)}; pass at least one image")
+
+
+def _check_divides(height: int, width: int, patch_size: int) -> None:
+    if patch_size < 1:
+        raise ValueError(f"patch_size is {patch_size}; it must be 1 pixel or more")
+    for side, size in (("height", height), ("width", width)):
+        if size < 1 or size % patch_size:
+            below, above = size // patch_size * patch_size, -(-size // patch_size) * patch_size
+            sizes = f"{below} or {above}" if below else f"{max(above, patch_size)}"
+            raise ValueError(
+                f"image {side} {size} is not a multiple of patch_size {patch_size}; resize or pad to {sizes}"
+            )
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    return list(tensor.shape)

@@ -1,0 +1,108 @@
+"""Positions: attention cannot tell where a patch was, so each token is told.
+
+    tokens [B, N, D]  +  pos_embed [1, N, D]  ->  [B, N, D]
+
+Sources: Dosovitskiy et al. 2021, section 3.1, E_pos of equation 1, and appendix D.4; Vaswani et al. 2017, section
+3.5, for sine and cosine; Beyer et al. 2022, "Better plain ViT baselines for ImageNet-1k", for their 2-D form.
+"""
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vit_tutorial.patches import _pair
+
+
+class PositionEmbedding(nn.Module):
+    """Add one vector per position, the same for every image, to the tokens.
+
+    Shapes: [B, N, D] -> [B, N, D]. `pos_embed` is [1, N, D]: learned, or the fixed `table` [N, D] where one is given.
+    Raises ValueError if the sequence does not have N tokens of D numbers.
+    Source: section 3.1 of the paper, E_pos of equation 1.
+    """
+
+    def __init__(self, num_tokens: int, dim: int, table: Float[Tensor, "N D"] | None = None):
+        super().__init__()
+        if table is None:
+            self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, dim))
+            nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        else:
+            if table.shape != (num_tokens, dim):
+                raise ValueError(f"the table must be [{num_tokens}, {dim}]; got shape {list(table.shape)}")
+            self.register_buffer("pos_embed", table[None].clone(), persistent=False)
+
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        if tokens.ndim != 3 or tokens.shape[1:] != self.pos_embed.shape[1:]:
+            _, num_tokens, dim = self.pos_embed.shape
+            raise ValueError(
+                f"there are positions for tokens [B, {num_tokens}, {dim}], but the tokens are {list(tokens.shape)}; "
+                "for another image size use interpolate_positions"
+            )
+        return tokens + self.pos_embed
+
+
+def sincos_1d(num_positions: int, dim: int) -> Float[Tensor, "N D"]:
+    """Make fixed positions on a line: waves of D/2 wavelengths, from 2 pi to 10,000 * 2 pi positions.
+
+    Shapes: -> [N, D], with sin in the even columns and cos in the odd ones.
+    Raises ValueError if D is odd.
+    Source: Vaswani et al. 2017, section 3.5.
+    """
+    if dim % 2:
+        raise ValueError(f"dim is {dim}, but sine and cosine come in pairs; use {dim - 1} or {dim + 1}")
+    position = torch.arange(num_positions, dtype=torch.float64)[:, None]  # [N, 1]
+    frequency = 10_000 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)  # [D/2]
+    angle = position * frequency  # [N, D/2]
+    return rearrange(torch.stack([angle.sin(), angle.cos()]), "two n d -> n (d two)").float()
+
+
+def sincos_2d(grid_size: int | tuple[int, int], dim: int) -> Float[Tensor, "N D"]:
+    """Make fixed positions on a grid: half of the numbers encode the column, half the row.
+
+    Shapes: grid (rows, columns) -> [rows*columns, D]: sin(column), cos(column), sin(row), cos(row), D/4 numbers each.
+    Raises ValueError if D is not a multiple of 4, or is 4 (which leaves one frequency and no range of them).
+    Source: Beyer et al. 2022, section 2 and its published code.
+    """
+    if dim % 4 or dim < 8:
+        raise ValueError(f"dim is {dim}, but sin and cos of row and column take a multiple of 4 from 8 on")
+    rows, columns = _pair(grid_size)
+    row, column = torch.meshgrid(
+        torch.arange(rows, dtype=torch.float64), torch.arange(columns, dtype=torch.float64), indexing="ij"
+    )
+    frequency = 10_000 ** -torch.linspace(0, 1, dim // 4, dtype=torch.float64)  # [D/4]
+    x, y = (place.flatten()[:, None] * frequency for place in (column, row))  # [N, D/4] each
+    return torch.cat([x.sin(), x.cos(), y.sin(), y.cos()], dim=1).float()
+
+
+def interpolate_positions(
+    pos_embed: Float[Tensor, "1 M D"],
+    old_grid: int | tuple[int, int],
+    new_grid: int | tuple[int, int],
+    num_prefix_tokens: int = 1,
+    *,
+    mode: str = "bicubic",
+    align_corners: bool = False,
+    antialias: bool = True,
+) -> Float[Tensor, "1 M2 D"]:
+    """Stretch learned positions to another grid, as one resizes a picture of D channels; the identity at equal grids.
+
+    Shapes: [1, prefix + rows*columns, D] -> [1, prefix + new rows * new columns, D]. Prefix tokens (the class token)
+    have no place on the grid and are kept as they are. The defaults are timm's; torchvision's is bicubic with
+    align_corners=True and antialias=False, Google's is bilinear with the same.
+    Raises ValueError if `pos_embed` does not hold the positions of `old_grid`.
+    Source: section 3.2 of the paper.
+    """
+    old, new = _pair(old_grid), _pair(new_grid)
+    if pos_embed.ndim != 3 or pos_embed.shape[1] != num_prefix_tokens + old[0] * old[1]:
+        raise ValueError(
+            f"pos_embed has shape {list(pos_embed.shape)}, but {num_prefix_tokens} prefix tokens and a grid of "
+            f"{old[0]}x{old[1]} make [1, {num_prefix_tokens + old[0] * old[1]}, D]; check the arguments"
+        )
+    if old == new:
+        return pos_embed
+    prefix, grid = pos_embed.split([num_prefix_tokens, old[0] * old[1]], dim=1)
+    grid = rearrange(grid, "one (h w) d -> one d h w", h=old[0])
+    grid = F.interpolate(grid, size=new, mode=mode, align_corners=align_corners, antialias=antialias)
+    return torch.cat([prefix, rearrange(grid, "one d h w -> one (h w) d")], dim=1)

@@ -1,0 +1,206 @@
+"""The Vision Transformer: patches, class token, positions, encoder, head.
+
+    images [B, C, H, W] -> [B, N, D] -> [B, N+1, D] -> depth blocks -> [B, D] -> logits [B, num_classes]
+
+Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", figure 1, equations 1 to 4, table 1.
+"""
+
+import math
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock
+from vit_tutorial.patches import PatchEmbedding, _pair, patchify
+from vit_tutorial.positions import PositionEmbedding, sincos_2d
+from vit_tutorial.tokens import ClassToken
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Everything that decides the shape of a ViT; the defaults are ViT-B/16 for ImageNet."""
+
+    image_size: int | tuple[int, int] = 224  # pixels: H = W, or (H, W)
+    patch_size: int = 16  # P, pixels
+    in_channels: int = 3  # C
+    num_classes: int = 1000
+    dim: int = 768  # D, numbers per token
+    depth: int = 12  # blocks
+    num_heads: int = 12  # h, must divide dim
+    mlp_ratio: float = 4.0  # hidden numbers of the MLP per number of the token
+    qkv_bias: bool = True
+    pool: str = (
+        "cls"  # what the head reads: "cls", the class token; "mean", the mean patch (then there is no class token)
+    )
+    position: str = "learned"  # "learned", "sincos" (fixed, 2-D) or "none"
+    norm: str = "pre"  # "pre" as in ViT, "post" as in the original Transformer
+    gelu: str = "exact"  # "exact" or "tanh"
+    representation_size: int | None = None  # numbers of the extra Linear + tanh before the head, as in pre-training
+    dropout: float = 0.0  # after positions, attention and in the MLP, as in appendix B.1
+    drop_path: float = 0.0  # stochastic depth of the last block; it grows to this from 0
+
+    def __post_init__(self):
+        if isinstance(self.image_size, list):  # JSON has no tuples
+            object.__setattr__(self, "image_size", tuple(self.image_size))
+        for name, allowed in {"pool": ("cls", "mean"), "position": ("learned", "sincos", "none")}.items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(
+                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(repr, allowed))}"
+                )
+        for name in ("dim", "num_classes", "in_channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+
+
+# dim, depth, heads: B, L and H are table 1 of the paper; Ti and S are Touvron et al. 2021 (DeiT), table 1
+SIZES = {
+    "Ti": (192, 12, 3),
+    "S": (384, 12, 6),
+    "B": (768, 12, 12),
+    "L": (1024, 24, 16),
+    "H": (1280, 32, 16),
+}
+
+
+class ViT(nn.Module):
+    """The Vision Transformer for image classification.
+
+    Shapes: images [B, C, H, W] of real numbers -> logits [B, num_classes].
+    Each part can be another class, called as the course's own is called: `ViT(config, attention=MyAttention)`.
+    State-dict names are timm's. Raises ValueError or TypeError with the numbers if config or images do not fit.
+    Source: figure 1 and equations 1 to 4 of the paper.
+    """
+
+    def __init__(
+        self,
+        config: ViTConfig,
+        *,
+        patch_embed: Callable[..., nn.Module] = PatchEmbedding,
+        class_token: Callable[..., nn.Module] = ClassToken,
+        position: Callable[..., nn.Module] = PositionEmbedding,
+        block: Callable[..., nn.Module] = EncoderBlock,
+        attention: Callable[..., nn.Module] = MultiHeadAttention,
+        mlp: Callable[..., nn.Module] = MLP,
+    ):
+        super().__init__()
+        self.config = config
+        self.card = None  # what a saved model says of itself: see checkpoints.ModelCard
+        dim = config.dim
+        self.patch_embed = patch_embed(config.image_size, config.patch_size, config.in_channels, dim)
+        self.grid_size = tuple(side // config.patch_size for side in _pair(config.image_size))
+        self.num_prefix_tokens = 1 if config.pool == "cls" else 0
+        self.class_token = class_token(dim) if self.num_prefix_tokens else nn.Identity()
+        self.position = self._build_position(position)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = Encoder(
+            dim,
+            config.depth,
+            config.num_heads,
+            mlp_ratio=config.mlp_ratio,
+            norm=config.norm,
+            qkv_bias=config.qkv_bias,
+            gelu=config.gelu,
+            dropout=config.dropout,
+            drop_path=config.drop_path,
+            block=block,
+            attention=attention,
+            mlp=mlp,
+        )
+        self.norm = nn.LayerNorm(dim, eps=LAYER_NORM_EPS) if config.norm == "pre" else nn.Identity()
+        self.pre_logits = self._build_pre_logits()
+        self.head = nn.Linear(config.representation_size or dim, config.num_classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.register_state_dict_post_hook(_use_timm_names)
+        self.register_load_state_dict_pre_hook(_use_module_names)
+
+    @classmethod
+    def from_name(cls, name: str, image_size: int | tuple[int, int] = 224, num_classes: int = 1000, **options) -> "ViT":
+        """Build a model by its name in the literature: size and patch size, as in "ViT-B/16" or "ViT-Ti/4".
+
+        `options` are further fields of ViTConfig. Raises ValueError for a name that is not of this form.
+        Source: table 1 of the paper for B, L and H; Touvron et al. 2021, table 1, for Ti and S.
+        """
+        match = re.fullmatch(rf"ViT-({'|'.join(SIZES)})/(\d+)", name)
+        if not match:
+            raise ValueError(
+                f"{name!r} is no model name; write ViT-SIZE/PATCH with SIZE of {', '.join(SIZES)}: 'ViT-B/16'"
+            )
+        dim, depth, num_heads = SIZES[match[1]]
+        shape = {"patch_size": int(match[2]), "dim": dim, "depth": depth, "num_heads": num_heads}
+        return cls(ViTConfig(image_size=image_size, num_classes=num_classes, **(shape | options)))
+
+    def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B num_classes"]:
+        x = self.patch_embed(images)  # [B, C, H, W] -> [B, N, D]        equation 1: x_p E
+        x = self.class_token(x)  # -> [B, N+1, D]                        equation 1: x_class in front
+        x = self.dropout(self.position(x))  # -> [B, N+1, D]             equation 1: + E_pos
+        x = self.blocks(x)  # -> [B, N+1, D]                             equations 2 and 3, depth times
+        return self.classify(self.norm(x))  # -> [B, num_classes]        equation 4
+
+    def classify(self, tokens: Float[Tensor, "B M D"]) -> Float[Tensor, "B num_classes"]:
+        """Read one vector off the normalised last tokens [B, M, D] and turn it into logits [B, num_classes]."""
+        return self.head(self.pre_logits(self._pool(tokens)))
+
+    def forward_intermediates(self, images: Float[Tensor, "B C H W"]) -> dict[str, Tensor]:
+        """Give every named stage of figure 1 of the paper, in order, from the flattened patches to the logits.
+
+        Shapes: "patches" [B, N, P*P*C]; "patch_embed" [B, N, D]; "class_token" (if there is one), "position",
+        "blocks.0" … and "norm" [B, N+1, D]; "pool" [B, D]; "pre_logits" [B, representation_size or D]; "logits"
+        [B, num_classes].
+        """
+        stages = {"patches": patchify(images, self.config.patch_size)}
+        x = stages["patch_embed"] = self.patch_embed(images)
+        if self.num_prefix_tokens:
+            x = stages["class_token"] = self.class_token(x)
+        x = stages["position"] = self.dropout(self.position(x))
+        for i, block in enumerate(self.blocks):
+            x = stages[f"blocks.{i}"] = block(x)
+        x = stages["norm"] = self.norm(x)
+        x = stages["pool"] = self._pool(x)
+        x = stages["pre_logits"] = self.pre_logits(x)
+        stages["logits"] = self.head(x)
+        return stages
+
+    def _pool(self, tokens: Tensor) -> Tensor:
+        return tokens[:, 0] if self.config.pool == "cls" else tokens.mean(dim=1)  # [B, M, D] -> [B, D]
+
+    def _build_position(self, position: Callable[..., nn.Module]) -> nn.Module:
+        num_tokens, dim = math.prod(self.grid_size) + self.num_prefix_tokens, self.config.dim
+        if self.config.position == "none":
+            return nn.Identity()
+        if self.config.position == "learned":
+            return position(num_tokens, dim)
+        prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
+        return position(num_tokens, dim, table=torch.cat([prefix, sincos_2d(self.grid_size, dim)]))
+
+    def _build_pre_logits(self) -> nn.Module:
+        size = self.config.representation_size
+        if size is None:
+            return nn.Identity()
+        layers = nn.Sequential(OrderedDict(fc=nn.Linear(self.config.dim, size), act=nn.Tanh()))
+        nn.init.xavier_uniform_(layers.fc.weight)
+        nn.init.zeros_(layers.fc.bias)
+        return layers
+
+
+# The class token and the positions are modules of their own here, so that they can be swapped and looked at. timm
+# keeps both as parameters of the model. On the way in and out of a state dict, names are timm's.
+_TIMM_NAMES = {"class_token.cls_token": "cls_token", "position.pos_embed": "pos_embed"}
+
+
+def _use_timm_names(model: ViT, state_dict: dict, prefix: str, local_metadata: dict) -> None:
+    renamed = {prefix + ours: prefix + timm for ours, timm in _TIMM_NAMES.items()}
+    for key in list(state_dict):  # every key is put back in turn, so that the order stays
+        state_dict[renamed.get(key, key)] = state_dict.pop(key)
+
+
+def _use_module_names(model: ViT, state_dict: dict, prefix: str, *_) -> None:
+    for ours, timm in _TIMM_NAMES.items():
+        if prefix + timm in state_dict:
+            state_dict[prefix + ours] = state_dict.pop(prefix + timm)
