@@ -1,0 +1,384 @@
+"""Real pictures with their classes: small ones that come with the course, and bigger ones found on disk or downloaded.
+
+    >>> from vit_tutorial.datasets import load
+    >>> load("fashion_mnist")
+    Dataset fashion_mnist: 10,000 training and 2,000 test images of 1x28x28, 10 classes
+
+Three sets are known. `fashion_mnist` lies in the folder `data/` of the course and needs no network.
+`fashion_mnist_full` and `cifar10` are looked up on disk first and downloaded last. Whatever is read is compared with a
+published checksum before it is used, so a damaged file is an error and never a slightly different data set.
+"""
+
+import contextlib
+import gzip
+import hashlib
+import http.client
+import io
+import os
+import socket
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
+DOWNLOAD_PATIENCE = 60  # seconds without a single byte after which a download counts as failed
+
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+# The checksum of data/fashion_mnist.npz, and those of the four official files after decompression.
+FASHION_MNIST_NPZ_SHA256 = "d89998007cb1ff282518a344d7bfea49a01ca2ac01d4fda330a9dabddbef4f0d"
+FASHION_MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+    "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+    "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+
+
+class DataError(RuntimeError):
+    """A data set is missing, incomplete, damaged or out of reach; the message names the file and the way out."""
+
+
+# --- What a data set is ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Training and test images as whole numbers from 0 to 255, their labels, and the names of the classes.
+
+    `mean` and `std` describe the training images, one number a channel, on the scale where 0 is black and 1 is white.
+    """
+
+    name: str
+    train_images: UInt8[Tensor, "N C H W"]
+    train_labels: Int64[Tensor, "N"]
+    test_images: UInt8[Tensor, "M C H W"]
+    test_labels: Int64[Tensor, "M"]
+    class_names: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def image_size(self) -> int | tuple[int, int]:
+        """The side of a square image in pixels, or (height, width) where the two differ."""
+        height, width = self.train_images.shape[-2:]
+        return height if height == width else (height, width)
+
+    @property
+    def in_channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+        return self.train_images.shape[1]
+
+    @property
+    def num_classes(self) -> int:
+        """How many different labels there are."""
+        return len(self.class_names)
+
+    def normalize(self, images: UInt8[Tensor, "*B C H W"]) -> Float[Tensor, "*B C H W"]:
+        """Shift and scale pixels so that every channel of the training set has mean 0 and standard deviation 1.
+
+        Takes uint8 images, one [C,H,W] or many [B,C,H,W], and returns float32 of the same shape on the same device.
+        Raises ValueError for another type or number of channels.
+        """
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"normalize takes uint8 pixels from 0 to 255, got {images.dtype}; pass the images unscaled"
+            )
+        if images.ndim < 3 or images.shape[-3] != self.in_channels:
+            raise ValueError(
+                f"{self.name} has images of shape [B,{self.in_channels},H,W], got {list(images.shape)}; "
+                f"put the {self.in_channels} channel(s) third from the end"
+            )
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+        return (images.float() / 255 - mean) / std
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(side) for side in self.train_images.shape[1:])
+        return (
+            f"Dataset {self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
+            f"of {shape}, {self.num_classes} classes"
+        )
+
+
+def channel_statistics(images: UInt8[Tensor, "N C H W"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of every channel, as fractions of 255.
+
+    A pixel has only 256 possible values, so it is enough to count how often each occurs. The counts are whole numbers,
+    so the result does not depend on the order in which anything is added.
+    """
+    values = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(dim=1):
+        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        mean = (share * values).sum()
+        means.append(mean.item())
+        stds.append((share * (values - mean) ** 2).sum().sqrt().item())
+    return tuple(means), tuple(stds)
+
+
+# --- Finding it ------------------------------------------------------------------------------------------------------
+
+
+def load(name: str, root: str | os.PathLike | None = None, download: bool = True) -> Dataset:
+    """Return the data set called `name`: "fashion_mnist", "fashion_mnist_full" or "cifar10".
+
+    The folders searched, in this order: `root`, the one named by the environment variable VIT_TUTORIAL_DATA,
+    `data/downloads` of the course, `~/.cache/vit_tutorial`. The first that holds the set, even a part of it, decides.
+    If none does and `download` is true, the set is downloaded into the first of `root`, VIT_TUTORIAL_DATA and
+    `~/.cache/vit_tutorial` that is given. "fashion_mnist" comes with the course and is searched in `root` and `data`.
+
+    Raises ValueError for an unknown name and DataError when the set is missing, damaged or cannot be downloaded.
+    """
+    if name not in READERS:
+        raise ValueError(f"unknown data set {name!r}; the known ones are {', '.join(READERS)}")
+    places = _places(name, root)
+    for place in places:
+        try:
+            dataset = READERS[name](place)
+        except OSError as error:
+            file = error.filename or place
+            raise DataError(
+                f"{file} cannot be read ({error.strerror}); allow reading it or pass another root"
+            ) from error
+        if dataset is not None:
+            return dataset
+    if name in DOWNLOADS and download:
+        return _download(name, _download_folder(root))
+    searched = ", ".join(str(place) for place in places)
+    if name in DOWNLOADS:
+        way_out = f"load it with download=True, or put the folder {DOWNLOADS[name]} into one of these"
+    else:
+        way_out = (
+            "install the course from a clone of its repository with `pip install -e .`, or pass its data folder as root"
+        )
+    raise DataError(f"{name} was not found in {searched}; {way_out}")
+
+
+def _places(name: str, root: str | os.PathLike | None) -> list[Path]:
+    """The folders that may hold the set, the most wanted first."""
+    given = [Path(root).expanduser()] if root is not None else []
+    if name == "fashion_mnist":
+        return [*given, DATA_FOLDER]
+    places = [*given, *_folder_from_environment(), DATA_FOLDER / "downloads", _cache_folder()]
+    return [*places, DEBIAN_FOLDER] if name == "fashion_mnist_full" else places
+
+
+def _download_folder(root: str | os.PathLike | None) -> Path:
+    if root is not None:
+        return Path(root).expanduser()
+    return [*_folder_from_environment(), _cache_folder()][0]
+
+
+def _folder_from_environment() -> list[Path]:
+    folder = os.environ.get("VIT_TUTORIAL_DATA")
+    return [Path(folder).expanduser()] if folder else []
+
+
+def _cache_folder() -> Path:
+    return Path.home() / ".cache" / "vit_tutorial"
+
+
+# --- Reading it ------------------------------------------------------------------------------------------------------
+# A reader gets a folder and returns the data set in it, or None where there is nothing of the set.
+# Where there is something, but not all of it or not intact, it raises DataError.
+
+_START_AFRESH = "delete that copy and load again for a fresh download, or pass the folder of a good copy as root"
+
+
+def _read_fashion_mnist(place: Path) -> Dataset | None:
+    """10,000 training and 2,000 test images, 1,000 and 200 of every class, from one file that is part of the course."""
+    path = place / "fashion_mnist.npz"
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != FASHION_MNIST_NPZ_SHA256:
+        raise DataError(f"{_damaged(path, len(content))}; restore it with `git checkout data/fashion_mnist.npz`")
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return _grey_dataset("fashion_mnist", **{key: torch.from_numpy(arrays[key]) for key in arrays})
+
+
+def _read_fashion_mnist_full(place: Path) -> Dataset | None:
+    """All 60,000 + 10,000 images, from idx files as torchvision or Debian lay them down, compressed or not.
+
+    The same content is compressed in several ways out there, so what is checked is the content.
+    """
+    found = {}
+    for name in FASHION_MNIST_SHA256:
+        candidates = [folder / f for folder in (place / "FashionMNIST" / "raw", place) for f in (name, f"{name}.gz")]
+        found[name] = next((path for path in candidates if path.exists()), None)
+    if not any(found.values()) and not (place / "FashionMNIST").exists():
+        return None
+    parts = []
+    for name, sha256 in FASHION_MNIST_SHA256.items():
+        path = found[name]
+        if path is None:
+            raise DataError(
+                f"{name} is missing, so the copy of Fashion-MNIST in {place} is incomplete; {_START_AFRESH}"
+            )
+        content = path.read_bytes()
+        size = len(content)
+        if path.suffix == ".gz":
+            try:
+                content = gzip.decompress(content)
+            except (OSError, EOFError, zlib.error):
+                content = b""
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise DataError(f"{_damaged(path, size)}; {_START_AFRESH}")
+        # An idx file is a short header (16 bytes before images, 8 before labels), then one byte a pixel or label.
+        header, shape = (16, (-1, 28, 28)) if "images" in name else (8, (-1,))
+        parts.append(torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=header).view(shape))
+    return _grey_dataset("fashion_mnist_full", *parts)
+
+
+def _read_cifar10(place: Path) -> Dataset | None:
+    """50,000 + 10,000 colour photographs of 32x32 pixels (Krizhevsky 2009), read by torchvision."""
+    from torchvision.datasets import CIFAR10
+    from torchvision.datasets.utils import check_integrity
+
+    folder = place / CIFAR10.base_folder
+    if not folder.exists():
+        return None
+    # torchvision would only say that something is wrong; we say with which file.
+    for file_name, md5 in [*CIFAR10.train_list, *CIFAR10.test_list, (CIFAR10.meta["filename"], CIFAR10.meta["md5"])]:
+        path = folder / file_name
+        if not path.is_file():
+            raise DataError(f"{path} is missing, so this copy of CIFAR-10 is incomplete; {_START_AFRESH}")
+        if not check_integrity(path, md5):
+            raise DataError(f"{_damaged(path, path.stat().st_size)}; {_START_AFRESH}")
+    train, test = CIFAR10(place, train=True), CIFAR10(place, train=False)
+    train_images = torch.from_numpy(train.data).permute(0, 3, 1, 2).contiguous()
+    mean, std = channel_statistics(train_images)
+    return Dataset(
+        name="cifar10",
+        train_images=train_images,
+        train_labels=torch.tensor(train.targets),
+        test_images=torch.from_numpy(test.data).permute(0, 3, 1, 2).contiguous(),
+        test_labels=torch.tensor(test.targets),
+        class_names=tuple(train.classes),
+        mean=mean,
+        std=std,
+    )
+
+
+READERS = {
+    "fashion_mnist": _read_fashion_mnist,
+    "fashion_mnist_full": _read_fashion_mnist_full,
+    "cifar10": _read_cifar10,
+}
+
+
+def _damaged(path: Path, size: int) -> str:
+    return f"{path} ({size:,} bytes) is truncated or damaged, its checksum is not the published one"
+
+
+def _grey_dataset(
+    name: str,
+    train_images: UInt8[Tensor, "N H W"],
+    train_labels: UInt8[Tensor, "N"],
+    test_images: UInt8[Tensor, "M H W"],
+    test_labels: UInt8[Tensor, "M"],
+) -> Dataset:
+    """Give grey images their channel axis and labels the type that PyTorch's losses want."""
+    train_images, test_images = train_images.unsqueeze(1), test_images.unsqueeze(1)
+    mean, std = channel_statistics(train_images)
+    return Dataset(
+        name, train_images, train_labels.long(), test_images, test_labels.long(), FASHION_MNIST_CLASSES, mean, std
+    )
+
+
+# --- Downloading it --------------------------------------------------------------------------------------------------
+
+# What torchvision's class for each set creates inside its root folder.
+DOWNLOADS = {"fashion_mnist_full": "FashionMNIST", "cifar10": "cifar-10-batches-py"}
+
+
+def _download(name: str, folder: Path) -> Dataset:
+    """Let torchvision download into a temporary folder; only what has arrived whole is moved to where it is looked for.
+
+    A broken connection, a full disk or a killed process thus leave nothing behind that could be taken for data.
+    """
+    from torchvision.datasets import CIFAR10, FashionMNIST
+
+    torchvision_class = {"fashion_mnist_full": FashionMNIST, "cifar10": CIFAR10}[name]
+    target = folder / DOWNLOADS[name]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        workshop = tempfile.TemporaryDirectory(dir=folder, prefix=f"unfinished-{name}-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"{name} cannot be downloaded into {folder} ({error.strerror}); "
+            "pass a folder that you may write to as root, or name one in VIT_TUTORIAL_DATA"
+        ) from error
+    with workshop:
+        try:
+            with _download_manners():
+                print(f"downloading {name} to {target}", file=sys.stderr)
+                torchvision_class(workshop.name, download=True)
+            dataset = READERS[name](Path(workshop.name))
+            try:
+                (Path(workshop.name) / DOWNLOADS[name]).rename(target)
+            except OSError:
+                if not target.exists():  # where it does exist, another process was faster: one copy is enough
+                    raise
+        except (RuntimeError, OSError, http.client.HTTPException) as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise DataError(
+                f"the download of {name} to {folder} failed or broke off ({reason}); check the network and load again, "
+                f"put the folder {DOWNLOADS[name]} there by other means, or use fashion_mnist, which needs no network"
+            ) from error
+    return dataset
+
+
+@contextlib.contextmanager
+def _download_manners() -> Iterator[None]:
+    """Give up on a server that has gone silent, and show progress only where somebody is watching."""
+    patience = socket.getdefaulttimeout()
+    watched = sys.stderr.isatty() or type(sys.stderr).__module__ == "ipykernel.iostream"  # a terminal or a notebook
+    socket.setdefaulttimeout(DOWNLOAD_PATIENCE)
+    try:
+        with contextlib.nullcontext() if watched else contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        socket.setdefaulttimeout(patience)
+
+
+# --- Single pictures -------------------------------------------------------------------------------------------------
+
+PICTURES = ("chelsea", "coffee", "astronaut", "rocket", "camera")
+
+
+def pictures(name: str, size: int = 224) -> UInt8[Tensor, "3 {size} {size}"]:
+    """Return a picture from scikit-image: the middle square, shrunk or enlarged to size x size pixels.
+
+    The names are "chelsea" (a cat), "coffee", "astronaut", "rocket" and "camera" (grey, so its three channels are
+    equal). All are in the public domain or CC0, and come with scikit-image itself.
+    Raises ValueError for another name or a size that is not a positive whole number.
+    """
+    if name not in PICTURES:
+        raise ValueError(f"unknown picture {name!r}; the known ones are {', '.join(PICTURES)}")
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"size must be a positive whole number of pixels, got {size!r}; 224 is usual")
+    import skimage.data
+
+    picture = torch.tensor(getattr(skimage.data, name)())
+    if picture.ndim == 2:
+        picture = picture.unsqueeze(-1).expand(-1, -1, 3)
+    picture = picture.permute(2, 0, 1)  # [H,W,3] -> [3,H,W]
+    height, width = picture.shape[1:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = picture[:, top : top + side, left : left + side]
+    resized = torch.nn.functional.interpolate(square[None].float(), (size, size), mode="bilinear", antialias=True)[0]
+    return resized.round().clamp(0, 255).to(torch.uint8)
