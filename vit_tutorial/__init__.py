@@ -3,6 +3,15 @@
 patches -> tokens -> positions -> attention -> encoder -> vit are the model; each is one lesson of the course.
 """
 
+import importlib.util
+import sys
+
+if importlib.util.find_spec("torch") is None:
+    raise ImportError(
+        f"PyTorch is not installed for {sys.executable}; run `make setup` in the folder of the course, and open the "
+        "notebooks with `make lab`"
+    )
+
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
 from vit_tutorial.checkpoints import ModelCard, load_model, load_weights, save_model
 from vit_tutorial.encoder import MLP, DropPath, Encoder, EncoderBlock

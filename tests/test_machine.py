@@ -1,0 +1,67 @@
+"""The machine report: it says what is there, and what to do about what is not."""
+
+import shutil
+import sys
+from collections import namedtuple
+from importlib import metadata
+
+import torch
+
+from vit_tutorial import datasets, machine
+
+
+def finding(name):
+    return next(f for f in machine.check_machine() if f.name == name)
+
+
+def test_a_good_machine_is_ready():
+    report = machine.check_machine()
+    assert report.ready
+    assert [f.name for f in report] == ["Python", "PyTorch", "processor", "GPU", "widgets", "data", "disk"]
+    assert repr(report).endswith("Everything is there.")
+    assert torch.__version__ in repr(report)
+
+
+def test_old_python(monkeypatch):
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    assert not finding("Python").fine
+    assert "install 3.11 or newer" in finding("Python").words
+    assert "Lines with a !" in repr(machine.check_machine())
+
+
+def test_gpu_named_and_driver_too_old(monkeypatch):
+    card = namedtuple("Card", "name total_memory")("Test Card", 24e9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: card)
+    assert finding("GPU").words.startswith("Test Card, 24 GB")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: "nvidia-smi")
+    assert not finding("GPU").fine
+    assert "update it" in finding("GPU").words
+
+
+def test_missing_widgets_are_named(monkeypatch):
+    version = metadata.version
+
+    def without_anywidget(name):
+        if name == "anywidget":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", without_anywidget)
+    assert finding("widgets").words.startswith("anywidget missing; run `make setup`")
+
+
+def test_damaged_data_is_reported_in_its_own_words(monkeypatch):
+    def fail(name):
+        raise datasets.DataError("data/fashion_mnist.npz is damaged; restore it")
+
+    monkeypatch.setattr(datasets, "load", fail)
+    assert finding("data").words == "data/fashion_mnist.npz is damaged; restore it"
+    assert not machine.check_machine().ready
+
+
+def test_full_disk(monkeypatch):
+    usage = namedtuple("Usage", "free")(2e8)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    assert "0.2 GB free; make room" in finding("disk").words

@@ -1,0 +1,95 @@
+"""Figures: they show something, say what they show, and come out the same twice."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from vit_tutorial import plots
+
+IMAGE = torch.arange(3 * 8 * 8, dtype=torch.uint8).reshape(3, 8, 8)
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(plots.show(figure, "some test figure").png)).convert("RGB"))
+
+
+def drawn(draw, *args, **options) -> np.ndarray:
+    figure, axes = plots.new_figure(size=(2, 2))
+    draw(axes[0, 0], *args, **options)
+    return pixels(figure)
+
+
+def test_show_gives_words_and_a_picture_with_escaped_alt_text():
+    picture = plots.show(plots.new_figure()[0], 'two "lines" & more', caption="a < b")
+    assert repr(picture) == '[figure: two "lines" & more]'
+    page = picture._repr_html_()
+    assert 'alt="two &quot;lines&quot; &amp; more"' in page
+    assert "<figcaption>a &lt; b</figcaption>" in page
+    assert picture.png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("alt", ["", "figure", "a figure"])
+def test_a_figure_without_a_description_is_refused(alt):
+    with pytest.raises(ValueError, match="describe in a sentence"):
+        plots.show(plots.new_figure()[0], alt)
+
+
+def test_a_figure_is_white_opaque_and_of_the_size_asked_for():
+    figure, axes = plots.new_figure(2, 3, size=(5, 4))
+    assert axes.shape == (2, 3)
+    image = Image.open(io.BytesIO(plots.show(figure, "some test figure").png))
+    assert image.size == (500, 400)
+    assert np.asarray(image)[..., 3].min() == 255
+    assert (np.asarray(image)[0, 0] == 255).all()
+
+
+def test_the_same_figure_has_the_same_bytes():
+    first, second = (plots.new_figure() for _ in range(2))
+    for _, axes in (first, second):
+        plots.draw_image(axes[0, 0], IMAGE, "title")
+    assert plots.show(first[0], "some test figure").png == plots.show(second[0], "some test figure").png
+
+
+def test_an_image_of_pixels_and_the_same_image_from_0_to_1_look_alike():
+    assert np.abs(drawn(plots.draw_image, IMAGE).astype(int) - drawn(plots.draw_image, IMAGE / 255)).max() <= 1
+    grey = drawn(plots.draw_image, IMAGE[:1])
+    assert (grey[..., 0] == grey[..., 1]).all()
+    assert np.ptp(grey[60:140, 60:140]) > 20
+
+
+def test_patches_draw_a_grid_and_numbers_over_the_image():
+    plain = drawn(plots.draw_image, IMAGE)
+    grid = drawn(plots.draw_patches, IMAGE, 4, numbers=False)
+    numbered = drawn(plots.draw_patches, IMAGE, 4)
+    assert (plain != grid).any()
+    assert (grid != numbered).any()
+
+
+def test_a_matrix_has_its_numbers_unless_told_otherwise():
+    figure, axes = plots.new_figure()
+    plots.draw_matrix(axes[0, 0], torch.tensor([[0.123, 1.0]]), "m", rows=["a"], columns=["b", "c"])
+    assert [text.get_text() for text in axes[0, 0].texts] == ["0.12", "1.00"]
+    assert [text.get_color() for text in axes[0, 0].texts] == ["white", "black"]  # each on its ground
+    assert [label.get_text() for label in axes[0, 0].get_xticklabels()] == ["b", "c"]
+    _, axes = plots.new_figure()
+    plots.draw_matrix(axes[0, 0], torch.eye(3), decimals=None)
+    assert not axes[0, 0].texts
+
+
+def test_attention_is_bright_where_the_weights_are():
+    weights = torch.zeros(2, 2)
+    weights[0, 1] = 1
+    figure = drawn(plots.draw_attention, torch.full((1, 8, 8), 128, dtype=torch.uint8), weights).astype(int)
+    assert figure[80, 130].sum() > figure[80, 70].sum() + 100
+
+
+def test_lines_have_names_and_colours_of_their_own():
+    figure, axes = plots.new_figure()
+    plots.draw_lines(axes[0, 0], [1, 2], {"up": [0, 1], "down": [1, 0]}, "x", "y")
+    assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["up", "down"]
+    assert len({line.get_color() for line in axes[0, 0].lines}) == 2
+    assert np.ptp(pixels(figure)) > 200

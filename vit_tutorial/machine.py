@@ -1,0 +1,105 @@
+"""What this machine has for the course, and in plain words what to do about what is missing."""
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+MIN_PYTHON = (3, 11)
+GIGABYTE = 1e9
+WIDGET_PACKAGES = ("ipywidgets", "anywidget", "jupyterlab_widgets")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: is it fine, and what was found or should be done."""
+
+    name: str
+    fine: bool
+    words: str
+
+    def __str__(self) -> str:
+        return f"{'✓' if self.fine else '!'} {self.name:<12}{self.words}"
+
+
+class Report(list[Finding]):
+    """All findings; prints itself as a list of lines."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is missing."""
+        return all(finding.fine for finding in self)
+
+    def __repr__(self) -> str:
+        end = "Everything is there." if self.ready else "Lines with a ! tell what to do. The other lessons still run."
+        return "\n".join([*map(str, self), end])
+
+
+def check_machine() -> Report:
+    """Look at Python, PyTorch, the processor, a GPU, widgets, data and disk; never raises for what it finds."""
+    return Report([_python(), _torch(), _processor(), _gpu(), _widgets(), _data(), _disk()])
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if sys.version_info[:2] < MIN_PYTHON:
+        return Finding("Python", False, f"{version} is too old; install 3.11 or newer, delete .venv, run `make lab`")
+    return Finding("Python", True, version)
+
+
+def _torch() -> Finding:
+    return Finding("PyTorch", True, torch.__version__)
+
+
+def _processor() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Finding("processor", True, f"{cores} core{'s' if cores > 1 else ''}, {platform.machine()}")
+
+
+def _gpu() -> Finding:
+    if torch.cuda.is_available():
+        card = torch.cuda.get_device_properties(0)
+        return Finding("GPU", True, f"{card.name}, {card.total_memory / GIGABYTE:.0f} GB; lesson 11 will use it")
+    if shutil.which("nvidia-smi"):
+        return Finding(
+            "GPU", False, "there is a driver that PyTorch cannot use; update it. Until then the CPU does it all"
+        )
+    return Finding("GPU", True, "none, and none is needed: every lesson runs on the CPU")
+
+
+def _widgets() -> Finding:
+    missing = []
+    for name in WIDGET_PACKAGES:
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding("widgets", False, f"{', '.join(missing)} missing; run `make setup`, then restart JupyterLab")
+    return Finding(
+        "widgets", True, f"ipywidgets {metadata.version('ipywidgets')}, anywidget {metadata.version('anywidget')}"
+    )
+
+
+def _data() -> Finding:
+    from vit_tutorial.datasets import DataError, load
+
+    try:
+        data = load("fashion_mnist")
+    except (DataError, OSError) as error:
+        return Finding("data", False, str(error))
+    return Finding("data", True, f"{len(data.train_labels):,} + {len(data.test_labels):,} pictures of clothes")
+
+
+def _disk() -> Finding:
+    free = shutil.disk_usage(Path.cwd()).free / GIGABYTE
+    if free < 1:
+        return Finding(
+            "disk", False, f"{free:.1f} GB free; make room for 1 GB, or lesson 11 cannot save what it trains"
+        )
+    return Finding("disk", True, f"{free:.0f} GB free")

@@ -1,0 +1,127 @@
+"""Figures shared by the lessons: made as objects, never through pyplot, and shown with a description in words.
+
+A figure that a lesson shows has a white ground, so that it reads in the dark theme too, a fixed size, and alt text.
+"""
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"  # told apart by colour-blind readers too
+COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00", GREY)
+
+
+class Picture:
+    """A drawn figure with its description: an image for the page, words for whoever cannot see it."""
+
+    def __init__(self, png: bytes, alt: str, caption: str):
+        self.png, self.alt, self.caption = png, alt, caption
+
+    def __repr__(self) -> str:
+        return f"[figure: {self.alt}]"
+
+    def _repr_html_(self) -> str:
+        source = base64.b64encode(self.png).decode()
+        caption = f"<figcaption>{html.escape(self.caption)}</figcaption>" if self.caption else ""
+        image = f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{source}" style="max-width:100%">'
+        return f'<figure style="margin:0">{image}{caption}</figure>'
+
+
+def show(figure: Figure, alt: str, caption: str = "") -> Picture:
+    """Turn a figure into a picture with alt text; as the last line of a cell, it appears under the cell.
+
+    Raises ValueError if `alt` says nothing.
+    """
+    if len(alt.split()) < 3:
+        raise ValueError(f"alt is {alt!r}; describe in a sentence what the figure shows")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    return Picture(buffer.getvalue(), alt, caption)
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, size: tuple[float, float] = (8, 3), **options
+) -> tuple[Figure, np.ndarray]:
+    """Make an empty figure of `size` inches at 100 dots an inch, and its axes as an array [rows, columns]."""
+    figure = Figure(figsize=size, dpi=100, facecolor="white", layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def draw_image(ax: Axes, image: Tensor | np.ndarray, title: str = "") -> None:
+    """Draw one image [C, H, W], of 0 to 255 or of 0 to 1, without axes."""
+    pixels = np.asarray(image)
+    pixels = np.moveaxis(pixels, 0, -1)  # [C, H, W] -> [H, W, C]
+    top = 255 if pixels.dtype == np.uint8 else 1
+    if pixels.shape[-1] == 1:
+        ax.imshow(pixels[..., 0], cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+    else:
+        ax.imshow(pixels, interpolation="nearest")
+    ax.set_title(title, fontsize=10)
+    ax.axis("off")
+
+
+def draw_patches(ax: Axes, image: Tensor | np.ndarray, patch_size: int, title: str = "", numbers: bool = True) -> None:
+    """Draw one image [C, H, W] with the grid of its patches, numbered in reading order."""
+    draw_image(ax, image, title)
+    height, width = np.asarray(image).shape[-2:]
+    columns = width // patch_size
+    for x in range(0, width + 1, patch_size):
+        ax.axvline(x - 0.5, color="white", linewidth=1)
+    for y in range(0, height + 1, patch_size):
+        ax.axhline(y - 0.5, color="white", linewidth=1)
+    if numbers:
+        for i in range(columns * (height // patch_size)):
+            x, y = (i % columns + 0.5) * patch_size, (i // columns + 0.5) * patch_size
+            box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.55, "linewidth": 0}
+            ax.text(x, y, str(i), color="white", ha="center", va="center", fontsize=7, bbox=box)
+
+
+def draw_matrix(
+    ax: Axes,
+    matrix: Tensor | np.ndarray,
+    title: str = "",
+    rows: Sequence[str] = (),
+    columns: Sequence[str] = (),
+    decimals: int | None = 2,
+    **options,
+) -> None:
+    """Draw a matrix as colours, with its numbers written in unless `decimals` is None; `options` go to imshow."""
+    values = np.asarray(matrix)
+    picture = ax.imshow(values, **{"cmap": "viridis", "aspect": "equal", **options})
+    ax.set_title(title, fontsize=10)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(length=0, labelsize=9)
+    if decimals is not None:
+        for (row, column), value in np.ndenumerate(values):
+            dark = sum(picture.cmap(picture.norm(value))[:3]) < 1.5
+            colour = "white" if dark else "black"
+            ax.text(column, row, f"{value:.{decimals}f}", ha="center", va="center", color=colour, fontsize=9)
+
+
+def draw_attention(ax: Axes, image: Tensor | np.ndarray, weights: Tensor | np.ndarray, title: str = "") -> None:
+    """Draw one image [C, H, W], dimmed where the attention `weights` [rows, columns] of its patches are small."""
+    draw_image(ax, image, title)
+    height, width = np.asarray(image).shape[-2:]
+    grid = np.asarray(weights)
+    extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+    ax.imshow(grid, cmap="magma", alpha=0.65, extent=extent, interpolation="nearest", vmin=0)
+
+
+def draw_lines(
+    ax: Axes, x: Sequence[float], lines: dict[str, Sequence[float]], xlabel: str, ylabel: str, **options
+) -> None:
+    """Draw named lines over a common x, with a legend; `options` go to `Axes.plot`."""
+    for colour, (name, y) in zip(COLOURS, lines.items(), strict=False):
+        ax.plot(x, y, color=colour, label=name, **options)
+    ax.set_xlabel(xlabel)
+    ax.set_ylabel(ylabel)
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.legend(frameon=False)
