@@ -70,7 +70,7 @@ def test_patches_draw_a_grid_and_numbers_over_the_image():
 
 
 def test_a_matrix_has_its_numbers_unless_told_otherwise():
-    figure, axes = plots.new_figure()
+    _, axes = plots.new_figure()
     plots.draw_matrix(axes[0, 0], torch.tensor([[0.123, 1.0]]), "m", rows=["a"], columns=["b", "c"])
     assert [text.get_text() for text in axes[0, 0].texts] == ["0.12", "1.00"]
     assert [text.get_color() for text in axes[0, 0].texts] == ["white", "black"]  # each on its ground
