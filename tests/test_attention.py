@@ -1,0 +1,231 @@
+"""Attention: equal to loops, to torch's own two forms, and blind to order, batch and the number of heads."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import assert_same, attention_by_loops, exactly, multi_head_attention_by_loops, randomize
+from torch import nn
+from torch.nn import functional as F
+
+from vit_tutorial import MultiHeadAttention, count_parameters, scaled_dot_product_attention
+
+small = st.integers(1, 6)
+
+
+def qkv(*batch, queries=4, keys=5, d=6, d_v=3):
+    return (torch.randn(*batch, n, width, dtype=torch.float64) for n, width in ((queries, d), (keys, d), (keys, d_v)))
+
+
+# ---------------------------------------------------------------------------------------------- one head
+
+
+def test_attention_by_hand():
+    """One query that points along the first key: the scores are 2 and 0, over sqrt(4)."""
+    q, k, v = torch.tensor([[2.0, 0, 0, 0]]), torch.eye(4)[:2], torch.tensor([[1.0], [0.0]])
+    output, weights = scaled_dot_product_attention(q, k, v)
+    e = torch.tensor(1.0).exp().item()
+    assert weights.tolist()[0] == pytest.approx([e / (e + 1), 1 / (e + 1)])
+    assert output.item() == pytest.approx(e / (e + 1))
+
+
+@given(small, small, small, small)
+@settings(max_examples=30)
+def test_attention_equals_the_loops(queries, keys, d, d_v):
+    q, k, v = qkv(queries=queries, keys=keys, d=d, d_v=d_v)
+    output, weights = scaled_dot_product_attention(q, k, v)
+    expected_output, expected_weights = attention_by_loops(q.tolist(), k.tolist(), v.tolist())
+    assert_same(output, torch.tensor(expected_output, dtype=torch.float64))
+    assert_same(weights, torch.tensor(expected_weights, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3), (2, 1, 3)])
+def test_attention_equals_torch(batch):
+    q, k, v = qkv(*batch)
+    output, weights = scaled_dot_product_attention(q, k, v)
+    assert_same(output, F.scaled_dot_product_attention(q, k, v))
+    assert weights.shape == (*batch, 4, 5)
+    assert_same(weights.sum(dim=-1), torch.ones(*batch, 4, dtype=torch.float64))
+    assert weights.min() > 0
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (1, 5), (4, 1), (3, 4, 5), (2, 1, 4, 5), (2, 3, 4, 5)])
+def test_masks_equal_torch(shape):
+    q, k, v = qkv(2, 3)
+    allowed = torch.rand(shape) < 0.6
+    allowed[..., 0] = True
+    output, weights = scaled_dot_product_attention(q, k, v, allowed)
+    assert_same(output, F.scaled_dot_product_attention(q, k, v, allowed))
+    assert not weights[~allowed.broadcast_to(weights.shape)].any()
+    added = torch.randn(shape, dtype=torch.float64)
+    assert_same(scaled_dot_product_attention(q, k, v, added)[0], F.scaled_dot_product_attention(q, k, v, added))
+
+
+def test_a_mask_equals_the_loops():
+    q, k, v = qkv(queries=5)
+    past = torch.ones(5, 5).tril().bool()
+    output, _ = scaled_dot_product_attention(q, k, v, past)
+    expected, _ = attention_by_loops(q.tolist(), k.tolist(), v.tolist(), past.tolist())
+    assert_same(output, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_large_scores_do_not_overflow():
+    q, k, v = (200 * torch.ones(1, 3, 4) for _ in range(3))
+    output, weights = scaled_dot_product_attention(q, k, v)
+    assert weights.isfinite().all()
+    torch.testing.assert_close(output, v)
+
+
+def test_gradients_equal_torch():
+    ours = [t.requires_grad_() for t in qkv(2)]
+    theirs = [t.detach().clone().requires_grad_() for t in ours]
+    scaled_dot_product_attention(*ours)[0].square().sum().backward()
+    F.scaled_dot_product_attention(*theirs).square().sum().backward()
+    for a, b in zip(ours, theirs, strict=True):
+        assert_same(a.grad, b.grad)
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        [(4, 6), (5, 7), (5, 3)],  # a query and a key of different widths
+        [(4, 6), (5, 6), (4, 3)],  # more keys than values
+        [(6,), (5, 6), (5, 3)],  # no token axis
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(shapes):
+    q, k, v = (torch.zeros(shape) for shape in shapes)
+    message = f"got q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}"
+    with pytest.raises(ValueError, match=exactly(message)):
+        scaled_dot_product_attention(q, k, v)
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3,), (3, 4, 5), (1, 1, 1, 4, 5)])
+def test_a_mask_that_does_not_fit_is_refused(shape):
+    q, k, v = qkv(2)
+    message = f"the mask {list(shape)} does not fit the scores [2, 4, 5]; rows are queries, columns keys"
+    with pytest.raises(ValueError, match=exactly(message)):
+        scaled_dot_product_attention(q, k, v, torch.ones(shape, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("kind", ["boolean", "added"])
+def test_a_mask_that_blinds_a_query_is_refused(kind):
+    q, k, v = qkv(2)
+    mask = torch.ones(4, 5, dtype=torch.bool)
+    mask[1] = mask[3] = False
+    if kind == "added":
+        mask = torch.zeros(4, 5, dtype=torch.float64).masked_fill(~mask, -torch.inf)
+    message = "the mask leaves 4 of 8 queries nothing to look at, and softmax of nothing is not a number; let each"
+    with pytest.raises(ValueError, match=exactly(message)):
+        scaled_dot_product_attention(q, k, v, mask)
+
+
+# ---------------------------------------------------------------------------------------------- many heads
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 3, 6])
+@pytest.mark.parametrize("qkv_bias", [True, False])
+@pytest.mark.parametrize("fused", [True, False])
+def test_heads_equal_the_loops(num_heads, qkv_bias, fused):
+    attention = randomize(MultiHeadAttention(6, num_heads, qkv_bias=qkv_bias, fused=fused).double())
+    x = torch.randn(2, 5, 6, dtype=torch.float64)
+    output, weights = attention(x, return_weights=True)
+    for i, image in enumerate(x.tolist()):
+        expected_output, expected_weights = multi_head_attention_by_loops(attention, image)
+        assert_same(output[i], torch.tensor(expected_output, dtype=torch.float64))
+        assert_same(attention(x)[i], torch.tensor(expected_output, dtype=torch.float64))
+        assert_same(weights[i], torch.tensor(expected_weights, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 4])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_heads_equal_torch(num_heads, dtype):
+    ours = randomize(MultiHeadAttention(16, num_heads).to(dtype))
+    theirs = nn.MultiheadAttention(16, num_heads, batch_first=True, dtype=dtype)
+    theirs.load_state_dict(
+        {
+            "in_proj_weight": ours.qkv.weight,
+            "in_proj_bias": ours.qkv.bias,
+            "out_proj.weight": ours.proj.weight,
+            "out_proj.bias": ours.proj.bias,
+        }
+    )
+    x = torch.randn(3, 7, 16, dtype=dtype)
+    expected_output, expected_weights = theirs(x, x, x, average_attn_weights=False)
+    output, weights = ours(x, return_weights=True)
+    assert_same(output, expected_output)
+    assert_same(weights, expected_weights)
+
+
+@given(small, small, st.integers(1, 4), st.integers(1, 5))
+@settings(max_examples=30)
+def test_explicit_equals_fused(batch, tokens, num_heads, d):
+    attention = randomize(MultiHeadAttention(num_heads * d, num_heads, fused=True))
+    x = torch.randn(batch, tokens, num_heads * d)
+    fused = attention(x)
+    attention.fused = False
+    torch.testing.assert_close(attention(x), fused, rtol=1e-6, atol=1e-6)
+
+
+def test_fused_gradients_equal_explicit_ones():
+    attention = randomize(MultiHeadAttention(12, 3).double())
+    x = torch.randn(2, 5, 12, dtype=torch.float64, requires_grad=True)
+    inputs = (x, *attention.parameters())
+    fused = torch.autograd.grad(attention(x).square().sum(), inputs)
+    attention.fused = False
+    explicit = torch.autograd.grad(attention(x).square().sum(), inputs)
+    for a, b in zip(fused, explicit, strict=True):
+        assert_same(a, b)
+
+
+def test_heads_stay_apart_until_they_are_mixed():
+    """Head 1 is silenced through its values; what head 0 found does not change."""
+    attention = randomize(MultiHeadAttention(8, 2).double())
+    nn.init.eye_(attention.proj.weight)
+    nn.init.zeros_(attention.proj.bias)
+    x = torch.randn(1, 5, 8, dtype=torch.float64)
+    before = attention(x)
+    with torch.no_grad():
+        attention.qkv.weight[20:24] = 0  # the last 4 of the 8 rows that make values
+        attention.qkv.bias[20:24] = 0
+    after = attention(x)
+    assert torch.equal(after[..., :4], before[..., :4])
+    assert not after[..., 4:].any()
+
+
+@given(st.permutations(range(6)))
+@settings(max_examples=20)
+def test_attention_is_permutation_equivariant(order):
+    attention = randomize(MultiHeadAttention(8, 2).double())
+    x = torch.randn(2, 6, 8, dtype=torch.float64)
+    assert_same(attention(x[:, order]), attention(x)[:, order])
+
+
+def test_the_number_of_parameters_does_not_depend_on_the_heads():
+    counts = {count_parameters(MultiHeadAttention(24, heads)) for heads in (1, 2, 3, 4, 6, 8, 12, 24)}
+    assert counts == {4 * 24 * 24 + 4 * 24}
+    assert count_parameters(MultiHeadAttention(24, 3, qkv_bias=False)) == 4 * 24 * 24 + 24
+
+
+def test_queries_keys_and_values_start_as_three_xavier_matrices():
+    attention = MultiHeadAttention(64, 4)
+    bound = (6 / (64 + 64)) ** 0.5
+    for weight in (*attention.qkv.weight.chunk(3), attention.proj.weight):
+        assert 0.98 * bound < weight.abs().max().item() <= bound
+    assert not attention.qkv.bias.any()
+    assert not attention.proj.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("dim", "num_heads", "nearest"), [(768, 10, 8), (64, 7, 8), (10, 3, 2), (8, 100, 8), (8, 0, 1), (8, -1, 1)]
+)
+def test_heads_that_do_not_divide_are_refused(dim, num_heads, nearest):
+    message = f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"
+    with pytest.raises(ValueError, match=exactly(message)):
+        MultiHeadAttention(dim, num_heads)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7), (5, 8), (1, 2, 5, 8)])
+def test_wrong_tokens_are_refused(shape):
+    with pytest.raises(ValueError, match=exactly(f"tokens must be [B, N, 8]; got shape {list(shape)}")):
+        MultiHeadAttention(8, 2)(torch.zeros(shape))

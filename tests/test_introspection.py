@@ -1,0 +1,254 @@
+"""Looking inside: the maps are what the blocks really computed, and the model is left as it was."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from references import assert_same, exactly, matmul_by_loops, multi_head_attention_by_loops, randomize
+from torch import nn
+
+from vit_tutorial import (
+    MultiHeadAttention,
+    ViT,
+    ViTConfig,
+    attention_distance,
+    attention_maps,
+    attention_rollout,
+    count_parameters,
+)
+
+SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
+
+
+def small_model(attention=MultiHeadAttention, **options):
+    return randomize(ViT(ViTConfig(**(SMALL | options)), attention=attention).double())
+
+
+def small_images(batch=2):
+    return torch.randn(batch, 3, 12, 12, dtype=torch.float64)
+
+
+def random_maps(layers, batch, heads, tokens):
+    return [torch.randn(batch, heads, tokens, tokens, dtype=torch.float64).softmax(-1) for _ in range(layers)]
+
+
+# ---------------------------------------------------------------------------------------------- attention maps
+
+
+@pytest.mark.parametrize(("pool", "tokens"), [("cls", 10), ("mean", 9)])
+def test_there_is_one_map_per_block_and_its_rows_sum_to_one(pool, tokens):
+    maps = attention_maps(small_model(pool=pool), small_images())
+    assert [tuple(weights.shape) for weights in maps] == [(2, 4, tokens, tokens)] * 3
+    for weights in maps:
+        assert weights.min() > 0
+        assert not weights.requires_grad
+        assert_same(weights.sum(dim=-1), torch.ones(2, 4, tokens, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_maps_equal_the_loops(norm):
+    model, images = small_model(norm=norm).eval(), small_images(1)
+    stages = model.forward_intermediates(images)
+    inputs = [stages["position"], stages["blocks.0"], stages["blocks.1"]]
+    for block, x, weights in zip(model.blocks, inputs, attention_maps(model, images), strict=True):
+        seen = block.norm1(x) if norm == "pre" else x
+        _, expected = multi_head_attention_by_loops(block.attn, seen[0].tolist())
+        assert_same(weights[0], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_the_model_computes_the_same_afterwards():
+    model, images = small_model().eval(), small_images()
+    before = model(images)
+    attention_maps(model, images)
+    assert torch.equal(model(images), before)
+
+
+def test_the_maps_are_those_of_eval_mode():
+    model, images = small_model(dropout=0.5, drop_path=0.5).train(), small_images()
+    first, second = attention_maps(model, images), attention_maps(model, images)
+    for a, b in zip(first, second, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("images", [torch.zeros(2, 3, 12, 12, dtype=torch.float64), torch.zeros(2, 3, 9, 9)])
+def test_hooks_are_removed_and_modes_restored_also_after_an_error(training, images):
+    model = small_model().train(training)
+    model.blocks[1].train(not training)  # as one who trains only some blocks would have it
+    modes = {name: module.training for name, module in model.named_modules()}
+    if images.shape[-1] == 12:
+        attention_maps(model, images)
+    else:
+        with pytest.raises(ValueError, match="images are 9x9"):
+            attention_maps(model, images)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_maps_of_attention_derived_by_the_learner():
+    class Explicit(MultiHeadAttention):
+        def __init__(self, dim, num_heads, qkv_bias=True):
+            super().__init__(dim, num_heads, qkv_bias, fused=False)
+
+    images = small_images()
+    maps = attention_maps(small_model(Explicit), images)
+    for ours, theirs in zip(maps, attention_maps(small_model(), images), strict=True):
+        assert_same(ours, theirs)
+
+
+def test_attention_that_cannot_show_its_weights_is_refused():
+    class Foreign(nn.Module):
+        def __init__(self, dim, num_heads, qkv_bias=True):
+            super().__init__()
+
+        def forward(self, x):
+            return x
+
+    model = small_model(Foreign)
+    message = "block 0 has no MultiHeadAttention as `attn`, so there are no weights to read; derive your attention from"
+    with pytest.raises(TypeError, match=exactly(message)):
+        attention_maps(model, small_images())
+    model = small_model()
+    del model.blocks[2].attn
+    with pytest.raises(TypeError, match=exactly("block 2 has no MultiHeadAttention")):
+        attention_maps(model, small_images())
+
+
+# ---------------------------------------------------------------------------------------------- rollout
+
+
+@given(st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.integers(1, 4))
+@settings(max_examples=20)
+def test_rollout_equals_the_loops(layers, batch, heads, tokens):
+    maps = random_maps(layers, batch, heads, tokens)
+    rollout = attention_rollout(maps)
+    for b in range(batch):
+        expected = [[float(i == j) for j in range(tokens)] for i in range(tokens)]
+        for weights in maps:
+            layer = [
+                [
+                    0.5 * (i == j) + 0.5 * sum(weights[b, h, i, j].item() for h in range(heads)) / heads
+                    for j in range(tokens)
+                ]
+                for i in range(tokens)
+            ]
+            expected = matmul_by_loops(layer, expected)
+        assert_same(rollout[b], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_rollout_of_a_model_shares_out_one():
+    rollout = attention_rollout(attention_maps(small_model(), small_images()))
+    assert rollout.shape == (2, 10, 10)
+    assert_same(rollout.sum(dim=-1), torch.ones(2, 10, dtype=torch.float64))
+
+
+def test_later_layers_come_first_in_the_product():
+    """Layer 1: token 0 looks at token 1. Layer 2: token 2 looks at token 0. So token 2 has seen token 1."""
+    first, second = torch.eye(3), torch.eye(3)
+    first[0], second[2] = torch.tensor([0.0, 1, 0]), torch.tensor([1.0, 0, 0])
+    rollout = attention_rollout([first[None, None], second[None, None]])[0]
+    assert rollout[2].tolist() == [0.25, 0.25, 0.5]
+    assert attention_rollout([second[None, None], first[None, None]])[0][2].tolist() == [0.5, 0, 0.5]
+
+
+def test_rollout_of_nothing_is_refused():
+    message = "there are 0 attention maps; pass the list that attention_maps(model, images) gives"
+    with pytest.raises(ValueError, match=exactly(message)):
+        attention_rollout([])
+
+
+# ---------------------------------------------------------------------------------------------- distance
+
+
+def test_distance_on_a_grid_of_four_patches():
+    """Patches of 10 pixels: the neighbours are 10 and 10 pixels away, the diagonal one 14.1."""
+    everywhere = torch.full((1, 1, 4, 4), 0.25)
+    itself = torch.eye(4)[None, None]
+    across = torch.eye(4).flip(0)[None, None]
+    beside = torch.eye(4)[[1, 0, 3, 2]][None, None]
+    maps = [torch.cat([everywhere, itself], dim=1), torch.cat([across, beside], dim=1)]
+    distances = attention_distance(maps, patch_size=10, num_prefix_tokens=0)
+    diagonal = 10 * math.sqrt(2)
+    assert distances[0].tolist() == pytest.approx([(0 + 10 + 10 + diagonal) / 4, 0])
+    assert distances[1].tolist() == pytest.approx([diagonal, 10])
+
+
+def test_distance_is_the_mean_over_images_and_patches():
+    itself, beside = torch.eye(4), torch.eye(4)[[1, 0, 2, 3]]
+    maps = [torch.stack([itself, beside])[:, None]]
+    assert attention_distance(maps, 10, num_prefix_tokens=0).item() == pytest.approx((0 + (10 + 10 + 0 + 0) / 4) / 2)
+
+
+def test_distance_on_a_grid_that_is_not_square():
+    """In one row of three, the first patch looks at the last, two patches away; in a column the same."""
+    weights = torch.eye(3)[[2, 1, 2]][None, None]
+    for grid in ((1, 3), (3, 1)):
+        assert attention_distance([weights], 6, grid, num_prefix_tokens=0).item() == pytest.approx(12 / 3)
+    two_rows = torch.zeros(6, 6)
+    two_rows[:, 5] = 1  # every patch looks at row 1, column 2
+    steps = [math.sqrt(4 + 1), math.sqrt(1 + 1), 1, 2, 1, 0]
+    distance = attention_distance([two_rows[None, None]], 6, (2, 3), num_prefix_tokens=0)
+    assert distance.item() == pytest.approx(6 * sum(steps) / 6)
+
+
+def test_attention_to_and_from_the_class_token_does_not_count():
+    """Half of what each patch gives goes to the class token; the rest, made to sum to 1, goes one patch aside."""
+    weights = torch.zeros(5, 5)
+    weights[0, 4] = 1
+    weights[1:, 0] = 0.5
+    weights[1:, 1:] = 0.5 * torch.eye(4)[[1, 0, 3, 2]]
+    assert attention_distance([weights[None, None]], 10).item() == pytest.approx(10)
+
+
+def test_distance_of_attention_to_the_class_token_alone_is_a_number():
+    weights = torch.zeros(5, 5)
+    weights[:, 0] = 1
+    assert attention_distance([weights[None, None]], 10).tolist() == [[0]]
+
+
+def test_distance_of_a_model():
+    model = small_model()
+    distances = attention_distance(attention_maps(model, small_images()), patch_size=4)
+    assert distances.shape == (3, 4)
+    assert distances.min() > 0
+    assert distances.max() < 4 * math.hypot(2, 2)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "options", "message"),
+    [
+        (9, {}, "9 tokens less 1 prefix tokens do not fill a 2x2 grid; pass grid_size=(rows, columns)"),
+        (10, {"grid_size": (2, 4)}, "10 tokens less 1 prefix tokens do not fill a 2x4 grid"),
+        (10, {"num_prefix_tokens": 0}, "10 tokens less 0 prefix tokens do not fill a 3x3 grid"),
+    ],
+)
+def test_tokens_that_do_not_fill_the_grid_are_refused(tokens, options, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        attention_distance(random_maps(1, 1, 1, tokens), 4, **options)
+
+
+def test_distance_of_nothing_is_refused():
+    message = "there are 0 attention maps; pass the list that attention_maps(model, images) gives"
+    with pytest.raises(ValueError, match=exactly(message)):
+        attention_distance([], 16)
+
+
+# ---------------------------------------------------------------------------------------------- counting
+
+
+def test_counting_by_hand():
+    layer = nn.Linear(3, 4)
+    assert count_parameters(layer) == 3 * 4 + 4
+    layer.bias.requires_grad = False
+    assert count_parameters(layer) == 3 * 4
+    assert count_parameters(nn.BatchNorm1d(5)) == 10, "running means are not trained"
+
+
+def test_counting_a_model_by_hand():
+    d, patch = 16, 3 * 4 * 4
+    block = 2 * (2 * d) + (d * 3 * d + 3 * d) + (d * d + d) + (d * 4 * d + 4 * d) + (4 * d * d + d)
+    assert count_parameters(small_model()) == (patch * d + d) + d + 10 * d + 3 * block + 2 * d + (d * 5 + 5)

@@ -1,0 +1,127 @@
+"""The house rules: the model reads in one direction, imports little, and says of each part what it is."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import vit_tutorial
+
+FOLDER = Path(vit_tutorial.__file__).parent
+MODEL_FILES = ["patches", "tokens", "positions", "attention", "encoder", "vit"]  # in reading order
+FURTHER = {"torch", "einops", "jaxtyping"}
+PUBLIC = {name: getattr(vit_tutorial, name) for name in vit_tutorial.__all__}
+
+
+def imports(module):
+    """Every module that a file imports, at its top or inside a function."""
+    for node in ast.walk(ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}.py: write imports in full"
+            yield node.module
+
+
+@pytest.mark.parametrize("module", MODEL_FILES)
+def test_the_model_imports_little_and_only_what_was_read_before(module):
+    earlier = {f"vit_tutorial.{name}" for name in MODEL_FILES[: MODEL_FILES.index(module)]}
+    for name in imports(module):
+        top = name.split(".")[0]
+        assert name in earlier or top in FURTHER or top in sys.stdlib_module_names, f"{module}.py imports {name}"
+
+
+@pytest.mark.parametrize("module", ["introspection", "checkpoints"])
+def test_what_stands_around_the_model_imports_the_model_only(module):
+    allowed = {f"vit_tutorial.{name}" for name in MODEL_FILES}
+    for name in imports(module):
+        top = name.split(".")[0]
+        assert name in allowed or top in FURTHER | {"safetensors"} or top in sys.stdlib_module_names, (
+            f"{module}.py imports {name}"
+        )
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    heavy = ["torchvision", "timm", "matplotlib", "skimage", "scipy", "PIL", "ipywidgets", "IPython", "pandas"]
+    code = f"import sys, torch, vit_tutorial; print([name for name in {heavy} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_the_model_files_are_a_page_or_two():
+    for module in MODEL_FILES:
+        assert len((FOLDER / f"{module}.py").read_text(encoding="utf-8").splitlines()) < 260, module
+
+
+def test_the_list_of_public_names_is_sorted_and_whole():
+    assert len(set(vit_tutorial.__all__)) == len(vit_tutorial.__all__)
+    imported = {
+        alias.asname or alias.name
+        for node in ast.parse((FOLDER / "__init__.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert set(vit_tutorial.__all__) == imported
+
+
+# ---------------------------------------------------------------------------------------------- docstrings
+
+
+def takes_or_gives_tensors(thing):
+    if inspect.isclass(thing):
+        return issubclass(thing, nn.Module)
+    annotations = inspect.get_annotations(thing).values()
+    return any("Tensor" in str(annotation) or annotation is torch.Tensor for annotation in annotations)
+
+
+def raises(thing):
+    return any(isinstance(node, ast.Raise) for node in ast.walk(ast.parse(inspect.getsource(thing))))
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_says_what_it_is(name):
+    thing = PUBLIC[name]
+    assert thing.__doc__, "no docstring"
+    assert not thing.__doc__.startswith(f"{name}("), "the docstring that Python made up for a dataclass"
+    first = thing.__doc__.splitlines()[0]
+    assert first.endswith("."), "the first line is one sentence"
+    assert len(first) <= 120
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if takes_or_gives_tensors(PUBLIC[name])])
+def test_every_computation_gives_its_shapes(name):
+    if name not in ("count_parameters", "load_weights", "save_model", "load_model"):
+        assert "Shapes: " in PUBLIC[name].__doc__
+        assert "->" in PUBLIC[name].__doc__
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if raises(PUBLIC[name])])
+def test_what_can_go_wrong_is_written_down(name):
+    assert "aises " in PUBLIC[name].__doc__
+
+
+@pytest.mark.parametrize("module", [*MODEL_FILES, "introspection"])
+def test_every_model_file_names_its_source(module):
+    doc = ast.get_docstring(ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8")))
+    assert "Source" in doc
+    assert "Dosovitskiy et al. 2021" in doc
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if PUBLIC[name].__module__.split(".")[1] in MODEL_FILES])
+def test_every_building_block_names_its_source(name):
+    if name not in ("unpatchify", "ViTConfig"):  # the inverse of a sourced function; a list of settings
+        assert "Source: " in PUBLIC[name].__doc__
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if inspect.isclass(PUBLIC[name])])
+def test_public_methods_say_what_they_do(name):
+    for method, function in vars(PUBLIC[name]).items():
+        if not method.startswith("_") and callable(getattr(function, "__func__", function)):
+            if method in ("forward", "extra_repr"):  # nn.Module's; the class says what it computes
+                continue
+            assert getattr(function, "__doc__", None), f"{name}.{method}"
