@@ -1,0 +1,58 @@
+# Each target makes .venv by itself; a second run starts at once, unless pyproject.toml has changed.
+#
+#   make lab PORT=8889            another port
+#   make lab LAB_ARGS=--no-browser   options for JupyterLab
+#   make PYTHON=python3.12 lab    another Python for .venv
+#   make notebooks NAMES="01_patches 02_class_token"   only these
+
+PYTHON   ?=
+PORT     ?= 8888
+LAB_ARGS ?=
+NAMES    ?=
+# One recorded experiment: what it trains, where it keeps its checkpoints, and the name of its record in data/results.
+RESULTS  ?= --data fashion_mnist --out runs/results/fashion_mnist --record fashion_mnist
+export PYTHON
+
+VENV_PYTHON := .venv/bin/python
+
+# Any Python from 3.6 on can run setup_env.py, which looks for the one that makes .venv and says what is missing.
+define setup_env
+@for python in "$${PYTHON:-python3}" python3.13 python3.12 python3.11 python3 python; do \
+	if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1; then \
+		exec "$$python" setup_env.py $(1); \
+	fi; \
+done; \
+echo "No Python was found; install Python 3.11 or newer from https://www.python.org, then run make again." >&2; \
+exit 1
+endef
+
+.PHONY: help setup lab test results notebooks
+
+help:
+	@echo "make lab        open the course in JupyterLab"
+	@echo "make test       check everything: lint, unit tests, every notebook"
+	@echo "make setup      only make .venv"
+	@echo "make results    run the recorded experiments of data/results again"
+	@echo "make notebooks  execute the notebooks from notebooks/source"
+
+setup:
+	$(call setup_env,course)
+
+lab:
+	$(call setup_env,lab --port='$(PORT)' $(LAB_ARGS))
+
+test:
+	$(call setup_env,test)
+	$(VENV_PYTHON) -m ruff check .
+	$(VENV_PYTHON) -m ruff format --check .
+	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/browser
+	$(VENV_PYTHON) -m pytest tests/browser
+	$(VENV_PYTHON) -m pytest --nbval -n 2 --dist loadfile notebooks
+
+results:
+	$(call setup_env,course)
+	$(VENV_PYTHON) -m vit_tutorial.train $(RESULTS)
+
+notebooks:
+	$(call setup_env,test)
+	$(VENV_PYTHON) notebooks/build.py $(NAMES)

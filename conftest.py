@@ -1,0 +1,36 @@
+"""Rules for the notebooks as tests, `pytest --nbval notebooks`; those of the unit tests are in tests/conftest.py."""
+
+import time
+
+import pytest
+
+SECONDS_PER_NOTEBOOK = 480
+
+
+def is_notebook_cell(item):
+    return hasattr(item, "cell_num")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """Leave text/html uncompared: it is how a result looks, and the text/plain beside it says the same in words."""
+    collected = yield
+    for collector in collected:
+        if hasattr(collector, "skip_compare"):
+            collector.skip_compare += ("text/html",)
+    return collected
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Fail the cells after one that ran out of time, which nbval would run on and count as expected failures."""
+    if not is_notebook_cell(item):
+        return
+    notebook = item.parent
+    if notebook.timed_out:
+        pytest.fail("an earlier cell of this notebook ran out of time", pytrace=False)
+    if not hasattr(notebook, "started"):
+        notebook.started = time.monotonic()
+    seconds = time.monotonic() - notebook.started
+    if seconds > SECONDS_PER_NOTEBOOK:
+        pytest.fail(f"the notebook has run for {seconds:.0f} s, more than {SECONDS_PER_NOTEBOOK} s", pytrace=False)

@@ -1,0 +1,175 @@
+"""Every notebook agrees with its source, hides nothing without saying why, and reads well without eyes or network."""
+
+import ast
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+# How many cells of a lesson are not compared when the tests run it. Each of them says why in a comment.
+UNCOMPARED_CELLS = {"00_start_here": 1, "11_train_on_a_gpu": 2}
+UNCOMPARED_TAGS = {"nbval-ignore-output", "nbval-raises-exception", "nbval-skip", "raises-exception", "skip-execution"}
+UNCOMPARED_COMMENT = re.compile(r"^#\s*(NBVAL_|PYTEST_VALIDATE)", re.MULTILINE)
+REASON = re.compile(r"^# Not compared in the tests: \w+", re.MULTILINE)
+
+MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
+MARKDOWN_LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+ALT = re.compile(r"\balt=([\"'])(?P<words>.*?)\1", re.DOTALL)
+SOURCE = re.compile(r"\bsrc=([\"'])(?P<address>.*?)\1", re.DOTALL)
+
+
+def cells(path, kind):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def hidden_cells(path):
+    return [
+        cell
+        for cell in cells(path, "code")
+        if UNCOMPARED_TAGS & set(cell.metadata.get("tags", [])) or UNCOMPARED_COMMENT.search(cell.source)
+    ]
+
+
+def says_something(words):
+    return len(words.split()) >= 3
+
+
+def picture_faults(markdown, outputs):
+    """Return a sentence for each picture without words, or from another machine, in Markdown texts and outputs."""
+    faults = []
+    html = [output.get("data", {}).get("text/html", "") for output in outputs]
+    for text in markdown:
+        for alt, address in MARKDOWN_IMAGE.findall(text):
+            if not says_something(alt):
+                faults.append(f"the picture {address} has no alt text that describes it")
+            if "//" in address:
+                faults.append(f"the picture {address} is not in this repository")
+    for tag in (tag for text in [*markdown, *html] for tag in HTML_IMAGE.findall(text)):
+        alt, address = ALT.search(tag), SOURCE.search(tag)
+        if alt is None or not says_something(alt["words"]):
+            faults.append(f"a picture has no alt text that describes it: {tag[:80]}")
+        if address and "//" in address["address"].split("base64,")[0]:
+            faults.append(f"the picture {address['address'][:80]} is not in this repository")
+    for output in outputs:
+        bare = [mime for mime in output.get("data", {}) if mime.startswith("image/")]
+        if bare and not HTML_IMAGE.search(output["data"].get("text/html", "")):
+            faults.append(f"a picture ({bare[0]}) has no alt text: show it with vit_tutorial.plots.show")
+    return faults
+
+
+def link_faults(markdown, folder):
+    """Return a sentence for each relative link that leads to no file."""
+    links = {link.split("#")[0] for text in markdown for link in MARKDOWN_LINK.findall(text) if "//" not in link}
+    return [f"{link} does not exist" for link in sorted(links) if link and not (folder / link).exists()]
+
+
+def import_faults(code):
+    """Return a sentence for each module, and each name of the course's own, that a cell imports in vain."""
+    faults = []
+    for node in ast.walk(ast.parse(TransformerManager().transform_cell(code))):
+        if isinstance(node, ast.Import):
+            modules = {alias.name: () for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules = {node.module: [alias.name for alias in node.names]}
+        else:
+            continue
+        for module, names in modules.items():
+            if importlib.util.find_spec(module.split(".")[0]) is None:
+                faults.append(f"there is no module {module}")
+            elif module.startswith("vit_tutorial"):
+                owner = importlib.import_module(module)
+                faults += [
+                    f"{module} has no {name}"
+                    for name in names
+                    if not hasattr(owner, name) and importlib.util.find_spec(f"{module}.{name}") is None
+                ]
+    return faults
+
+
+def test_there_are_notebooks():
+    assert PATHS
+    assert PATHS[0].stem == "00_start_here"
+
+
+def test_notebooks_agree_with_their_sources_and_keep_the_rules(build, capfd):
+    assert build.main(["--check"]) == 0, capfd.readouterr().err
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_hidden_outputs_are_counted_and_explained(path):
+    hidden = hidden_cells(path)
+    assert len(hidden) == UNCOMPARED_CELLS.get(path.stem, 0), (
+        "the number of cells that are not compared changed; set UNCOMPARED_CELLS if that is right"
+    )
+    unexplained = [cell.source for cell in hidden if not REASON.search(cell.source)]
+    assert not unexplained, "a cell lacks its comment '# Not compared in the tests: (why)'"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_pictures_are_local_and_have_alt_text(path):
+    outputs = [output for cell in cells(path, "code") for output in cell.outputs]
+    assert picture_faults([cell.source for cell in cells(path, "markdown")], outputs) == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_relative_links_lead_somewhere(path):
+    assert link_faults([cell.source for cell in cells(path, "markdown")], NOTEBOOKS) == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_imports_are_there(path):
+    assert [fault for cell in cells(path, "code") for fault in import_faults(cell.source)] == []
+
+
+@pytest.mark.parametrize(
+    ("markdown", "output"),
+    [
+        ("![](figures/cat.png)", {}),
+        ("![a cat in patches](https://example.org/cat.png)", {}),
+        ("<img src='figures/cat.png'>", {}),
+        ("<img alt='' src='figures/cat.png'>", {}),
+        ("<img alt='a cat in patches' src='//example.org/cat.png'>", {}),
+        ("", {"image/png": "AAAA", "text/plain": "<Figure size 640x480>"}),
+        ("", {"text/html": "<img src='data:image/png;base64,AA//AA=='>"}),
+    ],
+)
+def test_a_picture_without_words_or_from_elsewhere_is_seen(markdown, output):
+    assert len(picture_faults([markdown], [{"data": output}])) == 1
+
+
+def test_a_picture_with_words_is_accepted():
+    image = "<img alt='a cat in patches' src='data:image/png;base64,AA//AA=='>"
+    assert picture_faults(["![a cat in patches](figures/cat.png)"], [{"data": {"text/html": image}}]) == []
+
+
+def test_a_dead_link_is_seen(tmp_path):
+    (tmp_path / "01_a.ipynb").touch()
+    text = "[one](01_a.ipynb#x) [two](02_b.ipynb) [paper](https://example.org/p) [here](#by-hand)"
+    assert link_faults([text], tmp_path) == ["02_b.ipynb does not exist"]
+
+
+def test_a_vain_import_is_seen():
+    code = "%time 1\nimport no_such_thing\nimport torch\nfrom vit_tutorial import patches, patchify, padify"
+    assert import_faults(code) == ["there is no module no_such_thing", "vit_tutorial has no padify"]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        nbformat.v4.new_code_cell("x", metadata={"tags": ["nbval-skip"]}),
+        nbformat.v4.new_code_cell("# NBVAL_IGNORE_OUTPUT\nx"),
+        nbformat.v4.new_code_cell("#PYTEST_VALIDATE_IGNORE_OUTPUT\nx"),
+    ],
+)
+def test_a_hidden_cell_is_seen(tmp_path, cell):
+    path = tmp_path / "00_x.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1"), cell]), path)
+    assert [hidden.source for hidden in hidden_cells(path)] == [cell.source]

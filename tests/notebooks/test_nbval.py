@@ -1,0 +1,85 @@
+"""`pytest --nbval`, with the course's conftest.py, sees wrong outputs and hangs, and overlooks only what it should."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def stored(source, **output):
+    """Return a code cell as if a build had stored this output; its execution count is set by the notebook."""
+    outputs = []
+    if "text" in output:
+        outputs.append(nbformat.v4.new_output("stream", name="stdout", text=output["text"]))
+    if "data" in output:
+        outputs.append(nbformat.v4.new_output("display_data", data=output["data"]))
+    return nbformat.v4.new_code_cell(source, outputs=outputs)
+
+
+HTML = "from IPython.display import display\n\ndisplay({'text/plain': 'words', 'text/html': '<b>new</b>'}, raw=True)"
+
+NOTEBOOKS = {
+    "right": [stored("print(1)", text="1\n"), stored("x = 2")],
+    "wrong_number": [stored("print(1)", text="2\n")],
+    "silent_now": [stored("x = 1", text="1\n")],
+    "talks_now": [stored("print(1)")],
+    "stderr_now": [stored("import sys\n\nprint('careful', file=sys.stderr)")],
+    "other_html": [stored(HTML, data={"text/plain": "words", "text/html": "<b>old</b>"})],
+    "other_words": [stored(HTML, data={"text/plain": "sentence", "text/html": "<b>new</b>"})],
+    "other_seconds": [stored("print('took 3.25 s, 1,200 images/s')", text="took 12 s, 80 images/s\n")],
+    "other_shape": [stored("print('shape 3, 4')", text="shape 3, 5\n")],
+    "hangs": [stored("while True:\n    pass"), stored("print(1)", text="1\n"), stored("1 / 0")],
+}
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Run all of NOTEBOOKS once, as `make test` does; return (exit status, what pytest printed)."""
+    folder = tmp_path_factory.mktemp("course")
+    (folder / "notebooks").mkdir()
+    (folder / "tests" / "notebooks").mkdir(parents=True)
+    for name in ("conftest.py", "pyproject.toml", "tests/notebooks/sanitize.cfg"):
+        shutil.copy(ROOT / name, folder / name)
+    for name, cells in NOTEBOOKS.items():
+        for number, cell in enumerate(cells, start=1):
+            cell.execution_count = number
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
+    command = [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "--nbval-cell-timeout=3"]
+    done = subprocess.run([*command, "-n0"], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+def outcome(report, name, cell):
+    lines = [line for line in report[1].splitlines() if line.endswith(f"{name}.ipynb::Cell {cell}")]
+    lines += [line for line in report[1].splitlines() if f"{name}.ipynb::Cell {cell} - " in line]
+    return {line.split()[0] for line in lines}
+
+
+@pytest.mark.parametrize(("name", "cell"), [("right", 0), ("right", 1), ("other_html", 0), ("other_seconds", 0)])
+def test_what_should_pass_passes(report, name, cell):
+    assert outcome(report, name, cell) == {"PASSED"}
+
+
+@pytest.mark.parametrize(
+    "name", ["wrong_number", "silent_now", "talks_now", "stderr_now", "other_words", "other_shape"]
+)
+def test_a_different_output_fails(report, name):
+    assert outcome(report, name, 0) == {"FAILED"}
+
+
+def test_a_hang_fails_and_so_do_the_cells_after_it(report):
+    assert outcome(report, "hangs", 0) == {"FAILED"}
+    assert outcome(report, "hangs", 1) == outcome(report, "hangs", 2) == {"ERROR"}
+    assert "an earlier cell of this notebook ran out of time" in report[1]
+
+
+def test_nothing_is_counted_as_an_expected_failure(report):
+    status, said = report
+    assert status == 1
+    assert "xfail" not in said.lower()
+    assert said.splitlines()[-1].strip("= ").startswith("7 failed, 4 passed, 2 errors")
