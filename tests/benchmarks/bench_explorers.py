@@ -1,0 +1,108 @@
+"""How fast the explorers answer a key: from the key event to the redrawn picture, in headless Chromium.
+
+    python tests/benchmarks/bench_explorers.py
+
+prints, for each explorer, the median and the 95th percentile of two times in milliseconds: until the canvas is redrawn,
+and until the browser has put the next frame on the screen; and how many of the keys were drawn. It returns 1 if a
+median until the redraw is above 16 ms or a key is lost. Keys follow one another as fast as the browser takes them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
+
+from lab import LabPage, chromium, lab_server, why_no_browser
+
+LIMIT_MS = 16
+KEYS = 120
+PREPARE = """
+import numpy as np
+random = np.random.default_rng(0)
+def picture(channels, side):
+    return random.integers(0, 256, (channels, side, side), dtype=np.uint8)
+def maps(layers, heads, tokens):
+    weights = np.exp(random.normal(size=(layers, heads, tokens, tokens)))
+    return weights / weights.sum(-1, keepdims=True)
+"""
+CASES = {
+    "patch lab, 224x224 colour, 196 patches": "PatchLab(picture(3, 224), 16)",
+    "patch lab, 224x224 colour, 50,176 patches": "PatchLab(picture(3, 224), 1)",
+    "patch lab, 28x28 grey, 49 patches": "PatchLab(picture(1, 28), 4)",
+    "attention lab, 6 layers of 4 heads, 50 tokens": "AttentionLab(picture(1, 28), maps(6, 4, 50), 7)",
+    "attention lab, 12 layers of 12 heads, 197 tokens": "AttentionLab(picture(3, 224), maps(12, 12, 197), 14)",
+}
+CANVAS = "canvas[role=application]"
+WATCH = """canvas => {
+    const element = document.querySelector(canvas);
+    const times = (window.vitTimes = { drawn: [], shown: [] });
+    let start = 0;
+    window.addEventListener("keydown", (event) => {
+        const began = (start = event.timeStamp);
+        requestAnimationFrame(() => {
+            const channel = new MessageChannel();
+            channel.port1.onmessage = () => times.shown.push(performance.now() - began);
+            channel.port2.postMessage(0);
+        });
+    }, true);
+    new MutationObserver(() => times.drawn.push(performance.now() - start))
+        .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
+}"""
+
+
+def measure(lab: LabPage) -> tuple[np.ndarray, np.ndarray]:
+    """Press the keys, and return the milliseconds until each redraw and until each frame."""
+    page = lab.page
+    page.locator(CANVAS).scroll_into_view_if_needed()
+    page.locator(CANVAS).focus()
+    page.keyboard.press("Home")
+    page.evaluate(WATCH, CANVAS)
+    for key in (["ArrowRight"] * 3 + ["ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp"]) * (KEYS // 8):
+        page.keyboard.press(key)
+    page.wait_for_function("keys => window.vitTimes.shown.length === keys", arg=KEYS)
+    times = page.evaluate("() => window.vitTimes")
+    return np.array(times["drawn"]), np.array(times["shown"])
+
+
+def main() -> int:
+    """Return 0 if every explorer redraws within the limit and loses no key, 2 without a browser."""
+    if missing := why_no_browser():
+        print(missing, file=sys.stderr)
+        return 2
+    late = False
+    print(f"{'explorer':50} {'redrawn: median':>16} {'95%':>6} {'on screen: median':>19} {'95%':>6} {'keys drawn':>12}")
+    with (
+        tempfile.TemporaryDirectory(prefix="vit-bench-") as folder,
+        lab_server(Path(folder)) as server,
+        chromium() as browser,
+    ):
+        for number, (name, call) in enumerate(CASES.items()):
+            notebook = nbformat.v4.new_notebook(
+                metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+            )
+            code = f"from vit_tutorial.explore import AttentionLab, PatchLab\n{PREPARE}{call}"
+            notebook.cells = [nbformat.v4.new_code_cell(code)]
+            nbformat.write(notebook, Path(folder) / f"bench{number}.ipynb")
+            lab = LabPage(browser, server)
+            lab.open(f"bench{number}.ipynb")
+            lab.run_all(120)
+            lab.page.locator(CANVAS).wait_for(state="visible", timeout=60_000)
+            drawn, shown = measure(lab)
+            lab.close()
+            late |= bool(np.median(drawn) > LIMIT_MS) or len(drawn) < KEYS
+            print(
+                f"{name:50} {np.median(drawn):13.1f} ms {np.quantile(drawn, 0.95):6.1f} "
+                f"{np.median(shown):16.1f} ms {np.quantile(shown, 0.95):6.1f} {len(drawn):5} of {KEYS}",
+                flush=True,
+            )
+    return int(late)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

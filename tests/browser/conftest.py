@@ -1,0 +1,48 @@
+"""One JupyterLab for each theme and one Chromium for all browser tests."""
+
+import contextlib
+import os
+
+import pytest
+from lab import LabPage, chromium, lab_server, why_no_browser
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium; skips without one, and fails instead if VIT_TUTORIAL_REQUIRE_BROWSER is 1."""
+    if missing := why_no_browser():
+        if os.environ.get("VIT_TUTORIAL_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"browser tests are required here, but {missing}", pytrace=False)
+        pytest.skip(f"browser tests need Chromium and playwright: {missing}")
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def servers(browser, tmp_path_factory):
+    """`servers("light")` and `servers("dark")` start a JupyterLab on first use and keep it for the session."""
+    with contextlib.ExitStack() as stack:
+        started = {}
+
+        def server(theme):
+            if theme not in started:
+                folder = tmp_path_factory.mktemp(f"lab-{theme}")
+                started[theme] = stack.enter_context(lab_server(folder, dark=theme == "dark"))
+            return started[theme]
+
+        yield server
+
+
+@pytest.fixture
+def open_notebook(browser, servers):
+    """`open_notebook("name.ipynb", theme)` opens a notebook that lies in that server's folder; closed at the end."""
+    pages = []
+
+    def opened(name, theme="light"):
+        pages.append(LabPage(browser, servers(theme)))
+        pages[-1].open(name)
+        return pages[-1]
+
+    yield opened
+    for page in pages:
+        page.close()

@@ -1,0 +1,287 @@
+// Attention lab: the same numbers as attention_lab_state in attention_lab.py, computed and drawn in the browser.
+
+const SIDE = 336;
+const TOP = 5;
+
+function render({ model, el }) {
+  const [channels, height, width] = model.get("_shape");
+  const [rows, columns] = model.get("_grid");
+  const [layers, heads, tokens] = model.get("_maps_shape");
+  const prefix = model.get("_prefix");
+  const patches = rows * columns;
+  const pixels = bytesOf(model.get("_pixels"));
+  const maps = unpackHalf(bytesOf(model.get("_maps")));
+  const colours = bytesOf(model.get("_colours"));
+  const picture = { pixels, channels, height, width };
+  const original = plane(width, height, pixelOf(picture));
+  const writePixel = pixelOf(picture);
+  const grey = plane(width, height, (i, into, at) => {
+    writePixel(i, into, at);
+    into.fill(0.3 * into[at] + 0.59 * into[at + 1] + 0.11 * into[at + 2], at, at + 3);
+  });
+  const [wide, high] = fitted(picture, SIDE);
+  const [cellWidth, cellHeight] = [wide / columns, high / rows];
+  const smooth = wide / width < 3;
+
+  const root = frame(
+    el,
+    "Attention lab",
+    prefix
+      ? "move the query and the layer. Some heads look close by, some at the same thing everywhere, some nearly only at the class token."
+      : "move the query and the layer. Some heads look close by, some at the same thing everywhere.",
+  );
+
+  /** The weights that token `query` gives to all tokens; head -1 is the mean of all heads. */
+  function weightsOf(layer, head, query) {
+    const row = new Float64Array(tokens);
+    for (let one = head < 0 ? 0 : head; one < (head < 0 ? heads : head + 1); one++) {
+      const start = ((layer * heads + one) * tokens + query) * tokens;
+      for (let i = 0; i < tokens; i++) row[i] += maps[start + i];
+    }
+    if (head < 0) for (let i = 0; i < tokens; i++) row[i] /= heads;
+    return row;
+  }
+
+  const layerOut = make("output");
+  const headOut = make("output");
+  const overlayOut = make("output");
+  const layerSlider = slider(0, layers - 1, (layer) => set(model, { layer }));
+  const headSlider = slider(-1, heads - 1, (head) => set(model, { head }));
+  const overlaySlider = slider(0, 100, (overlay) => set(model, { overlay }));
+  const classButton = make("button", { type: "button", textContent: "Class token looks (c)" });
+  let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  const toggleClass = () => set(model, { query: model.get("query") < prefix ? lastPatch : 0 });
+  classButton.addEventListener("click", toggleClass);
+  const controls = make(
+    "div",
+    { className: "vit-controls" },
+    labelled("Layer", layerSlider, layerOut),
+    labelled("Head", headSlider, headOut),
+    labelled("Colour over the picture", overlaySlider, overlayOut),
+  );
+  if (prefix) {
+    const title = make("span", { className: "vit-title", textContent: "Query" });
+    controls.append(make("div", { className: "vit-field" }, title, make("span", {}, classButton)));
+  }
+  if (model.get("_says")) root.append(make("p", { className: "vit-says", textContent: model.get("_says") }));
+  root.append(controls);
+
+  const pictureSheet = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const heatSheet = sheet(wide, high, { role: "img" });
+  const scale = sheet(wide, 10, { "aria-hidden": "true" });
+  pen(scale, true).drawImage(plane(256, 1, (i, into, at) => into.set(colours.subarray(3 * i, 3 * i + 3), at)), 0, 0, wide, 10);
+  const most = make("span");
+  const numbers = numberTable([
+    ["who", "who looks"],
+    ...(prefix ? [["class", "weight on the class token"]] : []),
+    ["patches", "weight on all patches"],
+    ["entropy", "entropy, nats"],
+    ["spread", `as if evenly over, of ${tokens} tokens`],
+  ]);
+  const top = Array.from({ length: Math.min(TOP, patches) }, () => {
+    const bar = make("span", { className: "vit-bar" });
+    const name = make("td");
+    const share = make("td");
+    return { bar, name, share, line: make("tr", {}, name, share, make("td", {}, bar)) };
+  });
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels" },
+      panel("The picture: choose who looks", pictureSheet, make("p", { className: "vit-note", textContent: `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}.` })),
+      panel("Where it looks", heatSheet, make("div", { className: "vit-scale" }, scale, make("span", { textContent: "0" }), most)),
+      panel("In numbers", numbers.list),
+    ),
+  );
+
+  // All heads at once: one small map for each layer (a line) and head (a column).
+  const small = Math.max(14, Math.min(44, Math.floor(868 / heads) - 6, Math.floor(420 / layers) - 6));
+  const step = small + 6;
+  const margin = 28;
+  const smallWide = Math.round((small * columns) / Math.max(rows, columns));
+  const smallHigh = Math.round((small * rows) / Math.max(rows, columns));
+  const allSheet = sheet(margin + heads * step + 4, 20 + layers * step, { role: "img", className: "vit-pointing", "aria-label": "The map of every layer and head for this query, small" });
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels vit-below" },
+      panel("All maps of this query: a layer per line, a head per column (click one)", allSheet),
+      panel("Looks most at", make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)))),
+    ),
+  );
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(words);
+
+  const heat = make("canvas", { width: columns, height: rows });
+  const heatPixels = new ImageData(columns, rows);
+  /** Colour the weights on the patches into a small canvas, from 0 to `largest`. */
+  function colour(row, largest) {
+    for (let patch = 0; patch < patches; patch++) {
+      const level = largest > 0 ? Math.min(255, Math.round((row[prefix + patch] / largest) * 255)) : 0;
+      for (let c = 0; c < 3; c++) heatPixels.data[4 * patch + c] = colours[3 * level + c];
+      heatPixels.data[4 * patch + 3] = 255;
+    }
+    heat.getContext("2d").putImageData(heatPixels, 0, 0);
+    return heat;
+  }
+
+  const veil = make("canvas", { width: columns, height: rows });
+  /** The colours of `heat`, the clearer the smaller the weight, so that the picture shows through. */
+  function paintVeil(row, largest, strength) {
+    const pixels = new ImageData(new Uint8ClampedArray(heatPixels.data), columns, rows);
+    for (let patch = 0; patch < patches; patch++) {
+      const level = largest > 0 ? row[prefix + patch] / largest : 0;
+      pixels.data[4 * patch + 3] = 255 * strength * (0.25 + 0.75 * level);
+    }
+    veil.getContext("2d").putImageData(pixels, 0, 0);
+    return veil;
+  }
+
+  let smallLayer = null;
+  let smallQuery = -1;
+  /** All small maps; painted again only when the query changes. */
+  function paintSmall(query) {
+    smallLayer ??= make("canvas");
+    resize(smallLayer, allSheet.vitWidth, allSheet.vitHeight);
+    const context = pen(smallLayer);
+    for (let layer = 0; layer < layers; layer++) {
+      for (let head = 0; head < heads; head++) {
+        const row = weightsOf(layer, head, query);
+        let largest = 0;
+        for (let i = prefix; i < tokens; i++) largest = Math.max(largest, row[i]);
+        context.drawImage(colour(row, largest), margin + head * step, 20 + layer * step, smallWide, smallHigh);
+      }
+    }
+  }
+
+  function drawSmall(layer, head, query) {
+    if (smallQuery !== query) {
+      smallQuery = query;
+      paintSmall(query);
+    }
+    const context = pen(allSheet);
+    const style = getComputedStyle(root);
+    context.drawImage(smallLayer, 0, 0, allSheet.vitWidth, allSheet.vitHeight);
+    context.fillStyle = style.color;
+    context.textBaseline = "middle";
+    for (let i = 0; i < Math.max(heads, layers); i++) {
+      context.font = `${i === head ? "700 " : ""}11px ${style.fontFamily}`;
+      context.textAlign = "center";
+      if (i < heads) context.fillText(String(i), margin + i * step + smallWide / 2, 8);
+      context.font = `${i === layer ? "700 " : ""}11px ${style.fontFamily}`;
+      context.textAlign = "right";
+      if (i < layers) context.fillText(String(i), margin - 10, 20 + i * step + smallHigh / 2);
+    }
+    for (let one = 0; one < heads; one++) {
+      if (head >= 0 && one !== head) continue;
+      context.strokeStyle = style.color;
+      context.lineWidth = head < 0 ? 1.5 : 2.5;
+      context.strokeRect(margin + one * step - 2, 18 + layer * step, smallWide + 4, smallHigh + 4);
+    }
+  }
+
+  const patchName = (patch) => `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
+
+  function draw() {
+    const layer = Math.min(model.get("layer"), layers - 1);
+    const head = Math.min(model.get("head"), heads - 1);
+    const query = Math.min(model.get("query"), tokens - 1);
+    const overlay = model.get("overlay");
+    if (query >= prefix) lastPatch = query;
+    const row = weightsOf(layer, head, query);
+    let largest = 0;
+    let onPatches = 0;
+    let entropy = 0;
+    for (let i = 0; i < tokens; i++) {
+      if (row[i] > 0) entropy -= row[i] * Math.log(row[i]);
+      if (i < prefix) continue;
+      onPatches += row[i];
+      largest = Math.max(largest, row[i]);
+    }
+    const order = Array.from({ length: patches }, (_, patch) => patch).sort((a, b) => row[prefix + b] - row[prefix + a] || a - b);
+
+    layerSlider.value = layer;
+    layerOut.textContent = `${layer} (0 to ${layers - 1})`;
+    headSlider.value = head;
+    headOut.textContent = head < 0 ? "mean of all" : `${head} (0 to ${heads - 1})`;
+    layerSlider.setAttribute("aria-valuetext", `layer ${layer}`);
+    headSlider.setAttribute("aria-valuetext", head < 0 ? "mean of all heads" : `head ${head}`);
+    overlaySlider.value = overlay;
+    overlayOut.textContent = `${overlay}%`;
+    classButton.setAttribute("aria-pressed", String(query < prefix));
+
+    colour(row, largest);
+    const context = pen(pictureSheet, smooth);
+    context.drawImage(overlay ? grey : original, 0, 0, wide, high);
+    context.imageSmoothingEnabled = false;
+    if (overlay) context.drawImage(paintVeil(row, largest, overlay / 100), 0, 0, wide, high);
+    const large = pen(heatSheet);
+    large.drawImage(heat, 0, 0, wide, high);
+    if (query >= prefix) {
+      const [x, y] = [((query - prefix) % columns) * cellWidth, Math.floor((query - prefix) / columns) * cellHeight];
+      for (const one of [context, large]) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+    }
+    drawSmall(layer, head, query);
+
+    most.textContent = percent(largest);
+    const who = query >= prefix ? `patch ${query - prefix}` : query === 0 ? "class token" : `token ${query}`;
+    numbers.show("who", who);
+    if (prefix) numbers.show("class", percent(row[0]));
+    numbers.show("patches", percent(onPatches));
+    numbers.show("entropy", decimals(entropy));
+    numbers.show("spread", decimals(Math.exp(entropy), 1));
+    top.forEach(({ bar, name, share }, i) => {
+      name.textContent = patchName(order[i]);
+      share.textContent = percent(row[prefix + order[i]]);
+      bar.style.width = `${largest > 0 ? (60 * row[prefix + order[i]]) / largest : 0}px`;
+    });
+    const longWho = query >= prefix ? patchName(query - prefix) : query === 0 ? "the class token" : who;
+    const text =
+      `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}: ${longWho} looks most at ${patchName(order[0])}, ` +
+      `with ${percent(row[prefix + order[0]])}${prefix ? `; ${percent(row[0])} goes to the class token` : ""}. ` +
+      `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} of ${tokens} tokens.`;
+    words.textContent = text;
+    pictureSheet.setAttribute("aria-label", text);
+    heatSheet.setAttribute("aria-label", `Map of the weights on the ${patches} patches, from 0 to ${percent(largest)}`);
+  }
+
+  const choose = (changes) => Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
+  const pick = (canvas) => (event) => {
+    if (event.type === "pointermove" && !(event.buttons & 1)) return;
+    const [x, y] = pointer(canvas, event);
+    const column = Math.min(columns - 1, Math.max(0, Math.floor(x / cellWidth)));
+    choose({ query: prefix + Math.min(rows - 1, Math.max(0, Math.floor(y / cellHeight))) * columns + column });
+  };
+  for (const type of ["pointerdown", "pointermove"]) pictureSheet.addEventListener(type, pick(pictureSheet));
+  allSheet.addEventListener("pointerdown", (event) => {
+    const [x, y] = pointer(allSheet, event);
+    const head = Math.floor((x - margin) / step);
+    const layer = Math.floor((y - 20) / step);
+    if (head >= 0 && head < heads && layer >= 0 && layer < layers) choose({ layer, head });
+  });
+  pictureSheet.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const patch = model.get("query") - prefix;
+    const [row, column] = [Math.floor(patch / columns), patch % columns];
+    const steps = {
+      ArrowLeft: () => column > 0 && { query: prefix + patch - 1 },
+      ArrowRight: () => column < columns - 1 && { query: prefix + patch + 1 },
+      ArrowUp: () => row > 0 && { query: prefix + patch - columns },
+      ArrowDown: () => row < rows - 1 && { query: prefix + patch + columns },
+      Home: () => ({ query: prefix }),
+      End: () => ({ query: tokens - 1 }),
+      PageUp: () => ({ layer: Math.max(0, model.get("layer") - 1) }),
+      PageDown: () => ({ layer: Math.min(layers - 1, model.get("layer") + 1) }),
+    };
+    if (prefix && event.key.toLowerCase() === "c") toggleClass();
+    else if (event.key.startsWith("Arrow") && patch < 0) choose({ query: lastPatch });
+    else if (event.key in steps) {
+      const next = steps[event.key]();
+      if (next) choose(next);
+    } else return;
+    event.preventDefault();
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

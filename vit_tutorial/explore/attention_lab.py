@@ -1,0 +1,309 @@
+"""Attention lab: pick a patch and see where it looks, layer by layer and head by head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import traitlets
+from jaxtyping import Float, UInt8
+
+from vit_tutorial.explore.common import (
+    ACCENT,
+    FAINT,
+    INK,
+    Explorer,
+    as_picture,
+    as_rgb,
+    browser_code,
+    decimals,
+    percent,
+    viridis,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TOP = 5
+
+
+def as_maps(maps, grid: tuple[int, int], num_prefix_tokens: int) -> Float[np.ndarray, "L h N N"]:
+    """Attention maps, one [h, N, N] or [1, h, N, N] a layer, as one float16 array [L, h, N, N].
+
+    Raises ValueError if the layers differ in shape, N is not the grid plus the prefix tokens, or rows do not sum to 1.
+    """
+    layers = [np.asarray(layer.detach().cpu() if hasattr(layer, "detach") else layer) for layer in maps]
+    layers = [layer[0] if layer.ndim == 4 and len(layer) == 1 else layer for layer in layers]
+    if not layers or any(layer.ndim != 3 or layer.shape != layers[0].shape for layer in layers):
+        shapes = ", ".join(str(list(layer.shape)) for layer in layers) or "none"
+        raise ValueError(f"maps must be one [h, N, N] a layer, all of one shape, for one picture; got {shapes}")
+    stacked = np.stack(layers)
+    tokens = grid[0] * grid[1] + num_prefix_tokens
+    if stacked.shape[2:] != (tokens, tokens):
+        raise ValueError(
+            f"maps are {stacked.shape[2]} x {stacked.shape[3]}, but a {grid[0]} x {grid[1]} grid with "
+            f"{num_prefix_tokens} prefix tokens has {tokens}; check grid_size and num_prefix_tokens"
+        )
+    off = float(np.abs(stacked.astype(np.float64).sum(-1) - 1).max())
+    if not off < 0.01:
+        raise ValueError(f"rows of a map must sum to 1, one is off by {off:.3g}; give the weights after the softmax")
+    return stacked.astype(np.float16)
+
+
+def prefix_name(token: int) -> str:
+    """What a token before the patches is called."""
+    return "the class token" if token == 0 else f"token {token}"
+
+
+def as_grid(grid_size: int | tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the grid of patches."""
+    rows, columns = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
+    return int(rows), int(columns)
+
+
+@dataclass(frozen=True)
+class AttentionLabState:
+    """What the attention lab shows for one query: the weights, and the numbers that sum them up."""
+
+    query: int  # the token that looks: num_prefix_tokens + patch, or 0 for the class token
+    weights: Float[np.ndarray, "rows columns"]  # on the patches
+    class_weight: float | None  # on the class token; None without one
+    other_weight: float  # on prefix tokens other than the class token
+    entropy: float  # in nats, over all tokens
+    spread: float  # exp(entropy): over how many tokens such an entropy would be spread evenly
+    top: tuple[tuple[int, float], ...]  # the patches with the largest weights: (patch, weight)
+    words: str
+
+
+def attention_lab_state(
+    maps: Float[np.ndarray, "L h N N"],
+    grid_size: int | tuple[int, int],
+    layer: int,
+    head: int,
+    query: int,
+    num_prefix_tokens: int = 1,
+) -> AttentionLabState:
+    """Compute all that the attention lab shows: where token `query` looks in one layer and head.
+
+    `maps` is [L, h, N, N], rows summing to 1. `layer` and `head` are counted from 0; head -1 is the mean of all heads.
+    `query` is a token counted from 0: with a class token that is 0, and patch p is token p + num_prefix_tokens.
+    Raises ValueError if layer, head or query is out of range.
+    """
+    rows, columns = as_grid(grid_size)
+    num_layers, num_heads, num_tokens, _ = maps.shape
+    if not 0 <= layer < num_layers:
+        raise ValueError(f"layer {layer} is not among 0 to {num_layers - 1}")
+    if not -1 <= head < num_heads:
+        raise ValueError(f"head {head} is not among 0 to {num_heads - 1}, nor -1 for their mean")
+    if not 0 <= query < num_tokens:
+        raise ValueError(f"query {query} is not among the tokens 0 to {num_tokens - 1}")
+    row = np.zeros(num_tokens)
+    for one in range(num_heads) if head < 0 else (head,):
+        row += maps[layer, one, query].astype(np.float64)
+    if head < 0:
+        row /= num_heads
+    patches = row[num_prefix_tokens:]
+    class_weight = float(row[0]) if num_prefix_tokens else None
+    entropy = -sum(float(weight) * float(np.log(weight)) for weight in row if weight > 0)
+    order = np.argsort(-patches, kind="stable")[:TOP]
+    top = tuple((int(patch), float(patches[patch])) for patch in order)
+
+    def name(patch: int) -> str:
+        return f"patch {patch} (row {patch // columns}, column {patch % columns})"
+
+    place = f"Layer {layer}, {f'head {head}' if head >= 0 else 'mean of all heads'}"
+    who = name(query - num_prefix_tokens) if query >= num_prefix_tokens else prefix_name(query)
+    on_class = "" if class_weight is None else f"; {percent(class_weight)} goes to the class token"
+    words = (
+        f"{place}: {who} looks most at {name(top[0][0])}, with {percent(top[0][1])}{on_class}. "
+        f"Entropy {decimals(entropy)} nats, as if spread evenly "
+        f"over {decimals(np.exp(entropy), 1)} of {num_tokens} tokens."
+    )
+    return AttentionLabState(
+        query=query,
+        weights=patches.reshape(rows, columns),
+        class_weight=class_weight,
+        other_weight=float(sum(row[1:num_prefix_tokens])),
+        entropy=entropy,
+        spread=float(np.exp(entropy)),
+        top=top,
+        words=words,
+    )
+
+
+def attention_lab_figure(
+    image: UInt8[np.ndarray, "C H W"],
+    maps: Float[np.ndarray, "L h N N"],
+    grid_size: int | tuple[int, int],
+    layer: int,
+    head: int,
+    query: int,
+    num_prefix_tokens: int = 1,
+    says: str = "",
+) -> Figure:
+    """Draw what `attention_lab_state` says as a still picture; `says` is a line on what the model predicts."""
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    picture = as_picture(image)
+    rows, columns = as_grid(grid_size)
+    state = attention_lab_state(maps, (rows, columns), layer, head, query, num_prefix_tokens)
+    num_layers, num_heads = maps.shape[:2]
+    width, height, left, top, side = 9.4, 4.6, 0.15, 0.45, 3.36
+    figure = Figure(figsize=(width, height))
+
+    def axes(x: float, y: float, w: float, h: float):
+        place = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+        place.set_axis_off()
+        return place
+
+    def say(x: float, y: float, text: str, **changes: Any) -> None:
+        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
+
+    shape = (side * columns / max(rows, columns), side * rows / max(rows, columns))
+    extent = (0, columns, rows, 0)
+    place = f"layer {layer}, {f'head {head}' if head >= 0 else 'mean of heads'}"
+    say(left, 0.15, "The picture and the query", fontweight="bold")
+    shown = axes(left, top, *shape)
+    shown.imshow(as_rgb(picture), interpolation="nearest", extent=extent, aspect="auto")
+    say(left + side + 0.25, 0.15, f"Where it looks: {place}", fontweight="bold")
+    heat = axes(left + side + 0.25, top, *shape)
+    heat.imshow(state.weights, cmap="viridis", vmin=0, vmax=state.weights.max() or 1, extent=extent, aspect="auto")
+    for axis in (shown, heat):
+        axis.set_xlim(0, columns)
+        axis.set_ylim(rows, 0)
+        if query >= num_prefix_tokens:
+            row, column = divmod(query - num_prefix_tokens, columns)
+            for colour, line in (("black", 3.5), ("white", 1.8)):
+                axis.add_patch(
+                    Rectangle((column, row), 1, 1, fill=False, edgecolor=colour, linewidth=line, clip_on=False)
+                )
+    aside = left + 2 * side + 0.5
+    who = prefix_name(query) if query < num_prefix_tokens else f"patch {query - num_prefix_tokens}"
+    say(aside, top, "who looks", color=FAINT, fontsize=9)
+    say(aside, top + 0.17, who, fontsize=12, fontweight="bold")
+    say(aside, top + 0.5, "entropy", color=FAINT, fontsize=9)
+    say(aside, top + 0.67, f"{decimals(state.entropy)} nats", fontsize=12, fontweight="bold")
+    if state.class_weight is not None:
+        say(aside, top + 1.0, "on the class token", color=FAINT, fontsize=9)
+        say(aside, top + 1.17, percent(state.class_weight), fontsize=12, fontweight="bold")
+    say(aside, top + 1.5, "looks most at", color=FAINT, fontsize=9)
+    for line, (patch, weight) in enumerate(state.top):
+        say(aside, top + 1.7 + 0.2 * line, f"patch {patch}", fontsize=9)
+        say(aside + 1.5, top + 1.7 + 0.2 * line, percent(weight), fontsize=9, ha="right", color=ACCENT)
+    if says:
+        say(left, 4.0, says, fontweight="bold")
+    say(
+        left,
+        4.25,
+        f"{num_layers} layers of {num_heads} heads; the brightest colour is {percent(state.top[0][1])}.",
+        color=FAINT,
+    )
+    return figure
+
+
+class AttentionLab(Explorer):
+    """An explorer: a picture and where each of its patches looks, for every layer and head.
+
+    `image` is one uint8 picture [3, H, W], [1, H, W] or [H, W] (0 to 255). `maps` is one [h, N, N] (or [1, h, N, N])
+    a layer, rows summing to 1, as `attention_maps` gives them. `grid_size` is the patches along a side, or (rows,
+    columns); `num_prefix_tokens` those before the patches (1: the class token). `prediction` is a class index, or the
+    probabilities of all classes; `class_names` gives them names. The traits `layer`, `head` (-1: the mean), `query` (a
+    token) and `overlay` (0 to 100) follow what the learner does and can be set from code.
+    Raises ValueError if sizes do not fit together, or a row of a map does not sum to 1.
+    """
+
+    _esm = browser_code("attention_lab.js")
+    _shape = traitlets.List().tag(sync=True)
+    _pixels = traitlets.Bytes().tag(sync=True)
+    _maps = traitlets.Bytes().tag(sync=True)
+    _maps_shape = traitlets.List().tag(sync=True)
+    _grid = traitlets.List().tag(sync=True)
+    _prefix = traitlets.Int(1).tag(sync=True)
+    _colours = traitlets.Bytes().tag(sync=True)
+    _says = traitlets.Unicode().tag(sync=True)
+    layer = traitlets.Int(0, min=0).tag(sync=True)
+    head = traitlets.Int(-1, min=-1).tag(sync=True)
+    query = traitlets.Int(0, min=0).tag(sync=True)
+    overlay = traitlets.Int(80, min=0, max=100).tag(sync=True)
+
+    def __init__(
+        self,
+        image,
+        maps: Sequence,
+        grid_size: int | tuple[int, int],
+        num_prefix_tokens: int = 1,
+        class_names: Sequence[str] | None = None,
+        prediction=None,
+        **choices: Any,
+    ):
+        self._image = as_picture(image)
+        rows, columns = as_grid(grid_size)
+        if self._image.shape[1] % rows or self._image.shape[2] % columns:
+            raise ValueError(
+                f"a {rows} x {columns} grid does not fit a picture of {self._image.shape[1]} x {self._image.shape[2]} "
+                "pixels; give the picture that the model saw"
+            )
+        self._weights = as_maps(maps, (rows, columns), num_prefix_tokens)
+        choices.setdefault("layer", len(self._weights) - 1)
+        choices.setdefault("query", 0 if num_prefix_tokens else (rows // 2) * columns + columns // 2)
+        chosen = (choices["layer"], choices.get("head", -1), choices["query"])
+        attention_lab_state(self._weights, (rows, columns), *chosen, num_prefix_tokens)
+        super().__init__(
+            _shape=list(self._image.shape),
+            _pixels=self._image.tobytes(),
+            _maps=self._weights.tobytes(),
+            _maps_shape=list(self._weights.shape),
+            _grid=[rows, columns],
+            _prefix=num_prefix_tokens,
+            _colours=viridis().tobytes(),
+            _says=prediction_words(prediction, class_names),
+            **choices,
+        )
+
+    def _choices(self) -> tuple:
+        return self._weights, tuple(self._grid), self.layer, self.head, self.query, self._prefix
+
+    def state(self) -> AttentionLabState:
+        """The numbers that the explorer shows now."""
+        return attention_lab_state(*self._choices())
+
+    def words(self) -> str:
+        """What the explorer shows now, in a few sentences; the browser says the same."""
+        return self.state().words
+
+    def figure(self) -> Figure:
+        """What the explorer shows now, as a still picture."""
+        return attention_lab_figure(self._image, *self._choices(), self._says)
+
+    def __repr__(self) -> str:
+        num_layers, num_heads = self._weights.shape[:2]
+        return f"AttentionLab(layers={num_layers}, heads={num_heads}, grid={self._grid[0]}x{self._grid[1]})"
+
+
+def prediction_words(prediction, class_names: Sequence[str] | None) -> str:
+    """`The model says: Sneaker 92.0%, Sandal 5.1%, Bag 1.2%`, or an empty text without a prediction.
+
+    `prediction` is a class index or the probabilities of all classes, summing to 1.
+    Raises ValueError if there are not as many names as classes, or the probabilities do not sum to 1.
+    """
+    if prediction is None:
+        return ""
+    if hasattr(prediction, "detach"):
+        prediction = prediction.detach().cpu()
+    numbers = np.asarray(prediction)
+
+    def name(index: int) -> str:
+        return str(class_names[index]) if class_names is not None else f"class {index}"
+
+    if numbers.ndim == 0:
+        return f"The model says: {name(int(numbers))}"
+    numbers = numbers.astype(np.float64).reshape(-1)
+    if class_names is not None and len(class_names) != len(numbers):
+        raise ValueError(f"{len(class_names)} class names do not fit {len(numbers)} probabilities")
+    if not abs(numbers.sum() - 1) < 0.01:
+        raise ValueError(f"prediction sums to {numbers.sum():.3g}, not 1; give probabilities: logits.softmax(-1)")
+    best = np.argsort(-numbers, kind="stable")[:3]
+    return "The model says: " + ", ".join(f"{name(int(index))} {percent(numbers[index])}" for index in best)

@@ -1,0 +1,100 @@
+"""What the explorers share: checked pictures, words for numbers, and a widget with a still picture behind it."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anywidget
+import numpy as np
+from jaxtyping import UInt8
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+INK, FAINT, ACCENT = "#1a1a1a", "#5f6368", "#0b5cad"  # of the still pictures, on white
+
+
+def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
+    """A picture as a uint8 array [C, H, W] with C = 1 or 3, from an array or a tensor [C, H, W] or [H, W].
+
+    Raises ValueError for another type, rank or number of channels.
+    """
+    pixels = np.asarray(image)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"{name} holds {pixels.dtype}, not uint8; give the pixels as 0 to 255, before normalising")
+    if pixels.ndim == 2:
+        pixels = pixels[None]
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or pixels.size == 0:
+        raise ValueError(f"{name} has shape {list(pixels.shape)}; give [1, H, W], [3, H, W] or [H, W]")
+    return np.ascontiguousarray(pixels)
+
+
+def as_rgb(picture: UInt8[np.ndarray, "C H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture with three channels, channels last, as a figure wants it."""
+    return np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0)
+
+
+def percent(share: float) -> str:
+    """A share between 0 and 1 in percent with one decimal, rounded half up as the browser does: 0.0625 -> `6.3%`."""
+    return f"{math.floor(share * 1000 + 0.5) / 10:.1f}%"
+
+
+def decimals(number: float, digits: int = 2) -> str:
+    """A number with some decimals, rounded half up as the browser does."""
+    return f"{math.floor(number * 10**digits + 0.5) / 10**digits:.{digits}f}"
+
+
+def viridis() -> UInt8[np.ndarray, "256 3"]:
+    """The 256 colours of matplotlib's viridis, which reads the same to colour-blind eyes and in grey print."""
+    from matplotlib import colormaps
+
+    return np.round(colormaps["viridis"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file, on white, in 256 colours to keep notebooks small."""
+    from PIL import Image
+
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100, facecolor="white")
+    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+class Explorer(anywidget.AnyWidget):
+    """A widget drawn by the browser; where none runs, its still picture with alt text stands in its place.
+
+    A subclass sets `_esm` to `browser_code("its.js")`, and defines `words()` and `figure()`.
+    """
+
+    _css = HERE / "explore.css"
+
+    def words(self) -> str:
+        """What the explorer shows now, in one or two sentences."""
+        raise NotImplementedError
+
+    def figure(self) -> Figure:
+        """What the explorer shows now, as a still picture."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict] | None:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        source = base64.b64encode(png(self.figure())).decode("ascii")
+        words = html.escape(self.words())
+        data["text/html"] = (
+            f'<figure style="margin:0"><img alt="{words}" src="data:image/png;base64,{source}">'
+            "<figcaption>A still picture: run the cell to explore it.</figcaption></figure>"
+        )
+        return data, metadata
+
+
+def browser_code(name: str) -> str:
+    """The JavaScript module of one explorer with the shared pieces in front of it."""
+    return (HERE / "common.js").read_text(encoding="utf-8") + (HERE / name).read_text(encoding="utf-8")
