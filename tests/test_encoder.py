@@ -255,3 +255,18 @@ def test_attention_and_mlp_can_be_the_learners_own():
     block = EncoderBlock(8, 2, attention=Still, mlp=Double)
     x = torch.randn(2, 5, 8)
     torch.testing.assert_close(block(x), x + 2 * block.norm2(x))
+
+
+def test_only_unusual_options_reach_a_part():
+    """So that a learner's class with the plain arguments fits, and an option it cannot serve is refused."""
+
+    class PlainMLP(MLP):
+        def __init__(self, dim, hidden_dim):
+            super().__init__(dim, hidden_dim)
+
+    assert isinstance(EncoderBlock(8, 2, mlp=PlainMLP).mlp, PlainMLP)
+    with pytest.raises(TypeError, match="gelu"):
+        EncoderBlock(8, 2, mlp=PlainMLP, gelu="tanh")
+    assert EncoderBlock(8, 2, qkv_bias=False).attn.qkv.bias is None
+    assert Encoder(8, 2, 2, mlp_ratio=2.0, drop_path=0.5)[1].mlp.fc1.out_features == 16
+    assert Encoder(8, 2, 2, drop_path=0.5)[1].drop_path.rate == 0.5

@@ -367,6 +367,15 @@ def test_intermediates_follow_the_equations():
     assert torch.equal(model.classify(stages["norm"]), stages["logits"])
 
 
+@pytest.mark.parametrize("option", ["dropout", "drop_path"])
+def test_intermediates_are_those_of_the_forward_pass_in_training_too(option):
+    model, images = small_model(**{option: 0.5}).train(), small_images()
+    torch.manual_seed(7)
+    logits = model(images)
+    torch.manual_seed(7)
+    assert torch.equal(model.forward_intermediates(images)["logits"], logits)
+
+
 # ---------------------------------------------------------------------------------------------- life among other code
 
 
@@ -493,21 +502,21 @@ class MyPosition(nn.Module):
 
 
 class MyAttention(nn.Module):
-    def __init__(self, dim, num_heads, qkv_bias=True):
+    def __init__(self, dim, num_heads):
         super().__init__()
-        self.attention = nn.MultiheadAttention(dim, num_heads, bias=qkv_bias, batch_first=True)
+        self.attention = nn.MultiheadAttention(dim, num_heads, batch_first=True)
 
     def forward(self, x):
         return self.attention(x, x, x, need_weights=False)[0]
 
 
 class MyMLP(nn.Sequential):
-    def __init__(self, dim, hidden_dim, dropout, gelu):
+    def __init__(self, dim, hidden_dim):
         super().__init__(nn.Linear(dim, hidden_dim), nn.ReLU(), nn.Linear(hidden_dim, dim))
 
 
 class MyBlock(nn.Module):
-    def __init__(self, dim, num_heads, **options):
+    def __init__(self, dim, num_heads):
         super().__init__()
         self.mix = nn.Linear(dim, dim)
 

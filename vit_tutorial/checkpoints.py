@@ -67,12 +67,15 @@ def load_model(path: str | os.PathLike) -> ViT:
         raise ValueError(
             f"{path} holds weights but no vit_tutorial config; build the model with ViT(config) and use load_weights"
         )
-    model = ViT(ViTConfig(**json.loads(metadata["config"])))
-    load_weights(model, weights)
-    card = json.loads(metadata["card"])
-    model.card = ModelCard(
-        **{f.name: tuple(v) if isinstance(v := card[f.name], list) else v for f in fields(ModelCard)}
-    )
+    try:
+        model = ViT(ViTConfig(**json.loads(metadata["config"])))
+        card = json.loads(metadata["card"])
+        card = {f.name: tuple(v) if isinstance(v := card[f.name], list) else v for f in fields(ModelCard)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} has a config or card that cannot be read ({error!r}); save the model again with save_model"
+        ) from error
+    load_weights(model, weights).card = ModelCard(**card)
     return model.eval()
 
 

@@ -10,6 +10,7 @@ al. 2020, "On Layer Normalization in the Transformer Architecture"; Huang et al.
 Depth"; Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
 """
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -26,6 +27,7 @@ class MLP(nn.Module):
     """Widen each token to `hidden_dim` numbers, bend them with GELU, and narrow it again.
 
     Shapes: [..., D] -> [..., D]. `gelu` is "exact", or "tanh" for the approximation that Google's models use.
+    Raises ValueError for another gelu, or if hidden_dim is below 1.
     Source: section 3.1 of the paper, equation 3.
     """
 
@@ -33,6 +35,8 @@ class MLP(nn.Module):
         super().__init__()
         if gelu not in GELU:
             raise ValueError(f"gelu is {gelu!r}; it must be one of {', '.join(map(repr, GELU))}")
+        if hidden_dim < 1:
+            raise ValueError(f"hidden_dim is {hidden_dim}; it must be 1 or more")
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.act = nn.GELU(approximate=GELU[gelu])
         self.fc2 = nn.Linear(hidden_dim, dim)
@@ -50,6 +54,7 @@ class DropPath(nn.Module):
     """Drop a whole residual branch for a random part of the batch while training; do nothing in eval.
 
     Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by its chance to stay, so that the mean is kept.
+    Raises ValueError if the rate is not at least 0 and below 1.
     Source: Huang et al. 2016, section 3, one choice per image.
     """
 
@@ -96,9 +101,9 @@ class EncoderBlock(nn.Module):
             raise ValueError(f"norm is {norm!r}; it must be 'pre' or 'post'")
         self.pre_norm = norm == "pre"
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attn = attention(dim, num_heads, qkv_bias=qkv_bias)
+        self.attn = attention(dim, num_heads, **unusual(qkv_bias=qkv_bias))
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = mlp(dim, int(dim * mlp_ratio), dropout=dropout, gelu=gelu)
+        self.mlp = mlp(dim, int(dim * mlp_ratio), **unusual(dropout=dropout, gelu=gelu))
         self.drop = nn.Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
@@ -115,7 +120,8 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Sequential):
     """A stack of `depth` blocks; the drop-path rate grows along it from 0 to `drop_path`.
 
-    Shapes: [B, N, D] -> [B, N, D]. The other arguments go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
+    Shapes: [B, N, D] -> [B, N, D]. The other options go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
+    Raises ValueError if there are no blocks.
     Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4.
     """
 
@@ -126,9 +132,15 @@ class Encoder(nn.Sequential):
         num_heads: int,
         drop_path: float = 0.0,
         block: Callable[..., nn.Module] = EncoderBlock,
-        **block_options,
+        **options,
     ):
         if depth < 1:
             raise ValueError(f"depth is {depth}; an encoder has 1 block or more")
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        super().__init__(*[block(dim, num_heads, drop_path=rate, **block_options) for rate in rates])
+        super().__init__(*[block(dim, num_heads, **unusual(drop_path=rate, **options)) for rate in rates])
+
+
+def unusual(**options) -> dict:
+    """Keep the options that differ from EncoderBlock's defaults: a learner's own class need not know the others."""
+    usual = inspect.signature(EncoderBlock).parameters
+    return {name: value for name, value in options.items() if name not in usual or value != usual[name].default}

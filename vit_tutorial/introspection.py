@@ -45,7 +45,7 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
         return out
 
     hooks = []
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         for block in model.blocks:
@@ -55,7 +55,8 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training
     return maps
 
 
@@ -67,8 +68,7 @@ def attention_rollout(maps: list[Float[Tensor, "B h N N"]]) -> Float[Tensor, "B 
     Raises ValueError if there are no maps.
     Source: Abnar and Zuidema 2020, section 3.
     """
-    if not maps:
-        raise ValueError("there are 0 attention maps; pass the list that attention_maps(model, images) gives")
+    _check_maps(maps)
     identity = torch.eye(maps[0].shape[-1], dtype=maps[0].dtype, device=maps[0].device)
     rollout = identity.expand(len(maps[0]), -1, -1)
     for weights in maps:
@@ -87,9 +87,10 @@ def attention_distance(
 
     Shapes: L maps [B, h, N, N] -> [L, h]. Only attention from patch to patch counts, and each patch's share is made to
     sum to 1. Without `grid_size` (rows, columns) the grid is taken to be square.
-    Raises ValueError if the tokens do not fill the grid.
+    Raises ValueError if there are no maps or the tokens do not fill the grid.
     Source: section 4.5 of the paper and figure 7, right.
     """
+    _check_maps(maps)
     num_patches = maps[0].shape[-1] - num_prefix_tokens
     rows, columns = grid_size or (math.isqrt(num_patches),) * 2
     if rows * columns != num_patches:
@@ -103,6 +104,11 @@ def attention_distance(
     distances = []
     for weights in maps:
         between = weights[:, :, num_prefix_tokens:, num_prefix_tokens:]
-        between = between / between.sum(dim=-1, keepdim=True)
+        between = between / between.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(between.dtype).tiny)
         distances.append((between * distance).sum(dim=-1).mean(dim=(0, 2)))  # [B, h, N, N] -> [h]
     return torch.stack(distances)
+
+
+def _check_maps(maps: list[Tensor]) -> None:
+    if not maps:
+        raise ValueError("there are 0 attention maps; pass the list that attention_maps(model, images) gives")

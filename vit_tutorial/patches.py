@@ -38,6 +38,8 @@ def unpatchify(
     """
     if patches.ndim != 3:
         raise ValueError(f"patches must have rank 3 [B, N, P*P*C]; got rank {patches.ndim}, shape {_shape(patches)}")
+    if channels < 1:
+        raise ValueError(f"channels is {channels}; it must be 1 or more")
     height, width = _pair(image_size)
     num_patches, numbers = patches.shape[1:]
     patch_size = math.isqrt(numbers // channels)
@@ -102,7 +104,8 @@ class PatchEmbedding(nn.Module):
                 "convert with images.float() / 255 and normalise"
             )
         # On an accelerator this look at the values would make every step wait for the device.
-        if images.device.type == "cpu" and not torch.compiler.is_compiling() and not images.sum().isfinite():
+        on_cpu = images.device.type == "cpu" and not torch.compiler.is_compiling()
+        if on_cpu and not images.sum().isfinite() and not images.isfinite().all():  # the sum alone may overflow
             bad = int((~images.isfinite()).sum())
             raise ValueError(
                 f"images hold NaN or infinity in {bad} of {images.numel()} values; look for a division by zero, "
@@ -131,7 +134,7 @@ def _check_divides(height: int, width: int, patch_size: int) -> None:
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+    return (int(size[0]), int(size[1])) if isinstance(size, tuple | list) else (int(size), int(size))
 
 
 def _shape(tensor: Tensor) -> list[int]:

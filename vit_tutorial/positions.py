@@ -104,5 +104,6 @@ def interpolate_positions(
         return pos_embed
     prefix, grid = pos_embed.split([num_prefix_tokens, old[0] * old[1]], dim=1)
     grid = rearrange(grid, "one (h w) d -> one d h w", h=old[0])
+    grid = grid.to(torch.promote_types(grid.dtype, torch.float32))  # half precision cannot be resized on a CPU
     grid = F.interpolate(grid, size=new, mode=mode, align_corners=align_corners, antialias=antialias)
-    return torch.cat([prefix, rearrange(grid, "one d h w -> one (h w) d")], dim=1)
+    return torch.cat([prefix, rearrange(grid, "one d h w -> one (h w) d").to(prefix.dtype)], dim=1)

@@ -24,7 +24,10 @@ from vit_tutorial.tokens import ClassToken
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Everything that decides the shape of a ViT; the defaults are ViT-B/16 for ImageNet."""
+    """Everything that decides the shape of a ViT; the defaults are ViT-B/16 for ImageNet.
+
+    Raises ValueError for a name that is not known or a size below 1.
+    """
 
     image_size: int | tuple[int, int] = 224  # pixels: H = W, or (H, W)
     patch_size: int = 16  # P, pixels
@@ -53,9 +56,10 @@ class ViTConfig:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(repr, allowed))}"
                 )
-        for name in ("dim", "num_classes", "in_channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        for name in ("dim", "num_classes", "in_channels", "representation_size"):
+            size = getattr(self, name)
+            if size is not None and size < 1:
+                raise ValueError(f"{name} is {size}; it must be 1 or more")
 
 
 # dim, depth, heads: B, L and H are table 1 of the paper; Ti and S are Touvron et al. 2021 (DeiT), table 1
