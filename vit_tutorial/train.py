@@ -1,0 +1,208 @@
+"""The command line: train a Vision Transformer, stop and go on at any time, and keep what came of it.
+
+    python -m vit_tutorial.train --data fashion_mnist --out runs/first
+    python -m vit_tutorial.train --preset cifar10-gpu --out runs/cifar10
+
+The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
+The same command again goes on where the last one was stopped.
+"""
+
+import argparse
+import inspect
+import re
+import shlex
+import sys
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from vit_tutorial.checkpoints import ModelCard, save_model
+from vit_tutorial.datasets import DATA_FOLDER, READERS, DataError, Dataset, load
+from vit_tutorial.training import Evaluation, History, TrainingConfig, TrainingError, evaluate, fit, write_json
+from vit_tutorial.vit import ViT, ViTConfig
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A data set with a model and a recipe that go well together; sizes and classes come from the data."""
+
+    data: str
+    model: dict
+    training: TrainingConfig
+
+    def build(self, data: Dataset) -> ViT:
+        """Make the untrained model for this data set, always the same one for one seed."""
+        return build_model(data, self.model, self.training.seed)
+
+
+PRESETS = {
+    "cpu": Preset(
+        data="fashion_mnist",
+        model={"patch_size": 7, "dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0},
+        training=TrainingConfig(epochs=36, learning_rate=3e-3),
+    ),
+    "cifar10-gpu": Preset(
+        data="cifar10",
+        model={"patch_size": 4, "dim": 384, "depth": 7, "num_heads": 6, "pool": "mean", "drop_path": 0.1},
+        training=TrainingConfig(
+            epochs=150, batch_size=1024, learning_rate=2e-3, warmup_epochs=5, flip=True, max_shift=4
+        ),
+    ),
+}
+FROM_DATA = ("image_size", "in_channels", "num_classes")  # fields of ViTConfig that the data set decides
+
+
+def build_model(data: Dataset, shape: dict, seed: int) -> ViT:
+    """Make an untrained ViT whose input and output fit the data; `shape` holds the other fields of ViTConfig."""
+    config = ViTConfig(image_size=data.image_size, in_channels=data.in_channels, num_classes=data.num_classes, **shape)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ViT(config)
+    model.card = ModelCard(data.class_names, data.mean, data.std)
+    return model
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors that a person can mend end it with one sentence and exit status 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parse(arguments)
+    try:
+        run(options, shlex.join(arguments))
+    except (DataError, TrainingError, ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"stopped; the same command goes on from the last whole epoch in {options.out}")
+
+
+def run(options: argparse.Namespace, command: str) -> None:
+    """Train, write everything down, and look at the test images once, at the very end."""
+    shape = {f.name: getattr(options, f.name) for f in fields(ViTConfig) if f.name not in FROM_DATA}
+    config = TrainingConfig(**{f.name: getattr(options, f.name) for f in fields(TrainingConfig)})
+    data = load(options.data, root=options.data_root)
+    model = build_model(data, shape, config.seed)
+    print(data)
+    started = time.perf_counter()
+    history = fit(model, data, config, checkpoint=options.out, on_epoch=None if options.quiet else print_epoch)
+    seconds = time.perf_counter() - started
+
+    if options.record:
+        model.card = ModelCard(data.class_names, data.mean, data.std, record=f"{options.record}.json")
+    history.to_json(options.out / "history.json")
+    weights = save_model(model, options.out / "model.safetensors")
+    if options.float16:
+        save_model(model, options.float16, dtype=torch.float16)
+    print(f"{seconds:.0f} s, {history.images_per_second:,.0f} images/s; weights in {weights}")
+    if history.validation_accuracy:
+        print(f"validation accuracy {history.validation_accuracy[-1]:.2%}")
+    test = evaluate(model, data.test_images, data.test_labels)
+    print(f"test accuracy {test.accuracy:.2%}")
+    if options.record:
+        path = options.records / f"{options.record}.json"
+        write_json(path, make_record(options.record, command, history, test, data))
+        print(f"record in {path}")
+
+
+def print_epoch(history: History) -> None:
+    """Print one line about the last epoch, above the progress bar if there is one."""
+    validation = f", validation {history.validation_accuracy[-1]:.2%}" if history.validation_accuracy else ""
+    tqdm.write(
+        f"epoch {history.epochs}/{history.config['epochs']}: loss {history.train_loss[-1]:.3f}, accuracy "
+        f"{history.train_accuracy[-1]:.2%}{validation}, {history.seconds[-1]:.1f} s"
+    )
+    sys.stdout.flush()
+
+
+def make_record(name: str, command: str, history: History, test: Evaluation, data: Dataset) -> dict:
+    """Gather what somebody needs to believe, and to repeat, a training run."""
+    run = asdict(history)
+    return {
+        "name": name,
+        "what": f"a ViT trained on {data.name}",
+        "command": f"python -m vit_tutorial.train {command}",
+        **{key: [float(f"{x:.5g}") for x in value] if isinstance(value, list) else value for key, value in run.items()},
+        "total_seconds": round(sum(history.seconds), 1),
+        "images_per_second": round(history.images_per_second, 1),
+        "class_names": data.class_names,
+        "test": {
+            "images": len(data.test_labels),
+            "accuracy": round(test.accuracy, 5),
+            "loss": round(test.loss, 5),
+            "confusion": test.confusion.tolist(),
+        },
+    }
+
+
+# --- Options: one for every field of the two configs -----------------------------------------------------------------
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the options; what is not given comes from the preset."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", choices=PRESETS, default="cpu", help="where all other defaults come from")
+    preset = PRESETS[first.parse_known_args(arguments)[0].preset]
+
+    parser = argparse.ArgumentParser(
+        prog="python -m vit_tutorial.train",
+        description=__doc__,
+        parents=[first],
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--data", choices=READERS, default=preset.data, help=f"the data set (default: {preset.data})")
+    parser.add_argument("--data-root", metavar="FOLDER", help="where to look for it first")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="checkpoint, weights and history")
+    parser.add_argument("--record", metavar="NAME", help="also write NAME.json to the folder of records")
+    parser.add_argument(
+        "--records", type=Path, default=DATA_FOLDER / "results", metavar="FOLDER", help="(default: data/results)"
+    )
+    parser.add_argument("--float16", type=Path, metavar="FILE", help="also write the weights in half the bytes")
+    parser.add_argument("--quiet", action="store_true", help="no line per epoch")
+    add_fields(parser.add_argument_group("model"), ViTConfig, asdict(ViTConfig()) | preset.model, without=FROM_DATA)
+    add_fields(parser.add_argument_group("training"), TrainingConfig, asdict(preset.training))
+    return parser.parse_args(arguments)
+
+
+def add_fields(group: argparse._ArgumentGroup, config: type, defaults: dict, without: tuple[str, ...] = ()) -> None:
+    """Add an option for each field of a config class; its comment is the help."""
+    comments = field_comments(config)
+    for f in fields(config):
+        if f.name in without:
+            continue
+        default = defaults[f.name]
+        help_text = f"{comments.get(f.name, '')} (default: {default})".strip().replace("%", "%%")
+        if f.type is bool:
+            kind = {"action": argparse.BooleanOptionalAction}
+        else:
+            optional, basic = type(None) in getattr(f.type, "__args__", ()), f.type
+            basic = f.type.__args__[0] if optional else f.type
+            kind = {"type": or_none(basic) if optional else basic, "metavar": basic.__name__.upper()}
+        group.add_argument(f"--{f.name.replace('_', '-')}", default=default, help=help_text, **kind)
+
+
+def field_comments(config: type) -> dict[str, str]:
+    """Read the comment behind each field in the source of a dataclass."""
+    source = inspect.getsource(config)
+    starts = [re.search(rf"^    {f.name}:", source, re.MULTILINE).start() for f in fields(config)]
+    ends = [*starts[1:], source.find("\n    def ")]
+    found = {
+        f.name: re.search(r"#\s*(.*)", source[start:end])
+        for f, start, end in zip(fields(config), starts, ends, strict=True)
+    }
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def or_none(basic: type):
+    """Make a reader of option values that also takes the word none."""
+
+    def read(text: str):
+        return None if text.lower() == "none" else basic(text)
+
+    read.__name__ = basic.__name__
+    return read
+
+
+if __name__ == "__main__":
+    main()
