@@ -23,6 +23,11 @@ def _sin_cos(angle):
     return _interleave(angle.sin(), angle.cos())
 
 
+def _own_wave_per_column(num_positions: int, dim: int):
+    angle = _angles(num_positions, 2 * dim)  # [N, D]: exponent j/D in column j
+    return _interleave(angle[:, ::2].sin(), angle[:, 1::2].cos())
+
+
 sincos_1d = Exercise(
     name="sincos_1d",
     solution=positions.sincos_1d,
@@ -40,6 +45,23 @@ sincos_1d = Exercise(
         Mistake(
             _with(_sin_cos, step=1),
             "the exponent is i/D, and should be 2i/D: your waves grow half as fast as they should.",
+        ),
+        Mistake(
+            _with(_sin_cos, step=4),
+            "the exponent is 4i/D, and should be 2i/D: if your i already counts 0, 2, 4 …, do not double it again.",
+        ),
+        Mistake(
+            _own_wave_per_column,
+            "each column has a wave of its own. A sine and the cosine to its right share one: the exponent is 2i/D for "
+            "both columns, 2i and 2i+1.",
+        ),
+        Mistake(
+            _with(lambda angle: _interleave(angle.sin(), angle.sin())),
+            "all columns are sines. Odd columns hold the cosine.",
+        ),
+        Mistake(
+            lambda num_positions, dim: positions.sincos_1d(num_positions, dim).T,
+            "the table lies on its side. Rows are positions, columns are the numbers of each: [N, D].",
         ),
         Mistake(_with(_sin_cos, base=1_000), "the base is 1,000, and should be 10,000."),
         Mistake(

@@ -42,12 +42,28 @@ add_class_token = Exercise(
             "you concatenated along the last axis. That makes longer tokens, and a longer sequence is wanted: dim=1.",
         ),
         Mistake(
+            lambda tokens, cls_token: torch.cat([cls_token.expand(1, *tokens.shape[1:]), tokens], dim=0),
+            "you concatenated along the batch. That makes one more image, and a longer sequence is wanted: dim=1.",
+        ),
+        Mistake(
             lambda tokens, cls_token: torch.cat([cls_token.expand(len(tokens), -1, -1), tokens[:, 1:]], dim=1),
             "the class token took the place of the first patch. The sequence must grow from N to N+1.",
         ),
         Mistake(
             _only_first_image,
             "only the first image of the batch got the class token. Every image gets the same one: expand it over B.",
+        ),
+        Mistake(
+            lambda tokens, cls_token: torch.cat([torch.zeros_like(tokens[:, :1]), tokens], dim=1),
+            "there are zeros in front. Put the numbers of `cls_token` there: they are what training will change.",
+        ),
+        Mistake(
+            lambda tokens, cls_token: torch.cat([tokens.mean(dim=1, keepdim=True), tokens], dim=1),
+            "the mean of the patches is in front. The class token does not depend on the image: use `cls_token`.",
+        ),
+        Mistake(
+            lambda tokens, cls_token: cls_token.expand(len(tokens), -1, -1),
+            "you returned the class tokens alone. The patches must follow them: concatenate both.",
         ),
     ],
     done="Every image got the same vector in front: N tokens became N+1.",
