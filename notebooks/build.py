@@ -26,7 +26,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 HERE = Path(__file__).parent
-SECONDS_PER_CELL = 180
+SECONDS_PER_CELL = 400
 LARGEST_NOTEBOOK = 2_000_000  # bytes
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 

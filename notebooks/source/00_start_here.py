@@ -1,0 +1,191 @@
+# %% [markdown]
+# # 0 · Start here: see the end first
+#
+# **The question.** What can a Vision Transformer do, and what will you be able to do with one?
+#
+# **What you will do**
+#
+# 1. Watch a trained Vision Transformer (ViT) name pictures, and see where it looks.
+# 2. Turn its raw answers into probabilities, with a pencil.
+# 3. Check that your machine has all that the course needs.
+# 4. Learn how a lesson works, and pass your first exercise.
+#
+# **Time**: 15 minutes. **You need**: Python, and to have seen a PyTorch tensor before.
+#
+# **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
+# is chosen. Do this from the top to the bottom. You may change any code and run it again. Nothing can break.
+
+# %%
+import torch
+
+from vit_tutorial import attention_maps, load_model, plots
+from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.exercises import check
+from vit_tutorial.explore import AttentionLab
+from vit_tutorial.machine import check_machine
+
+torch.set_num_threads(1)  # the same numbers on every machine
+print("the course is here, and PyTorch too")
+
+# %% [markdown]
+# If this box ended in `ModuleNotFoundError`, the notebook runs in another Python than the course. Close it. Open a
+# terminal in the folder of the course and type `make lab`.
+#
+# ## The end first
+#
+# This model was trained with the code of this course. It has seen 28×28 pictures of clothes (the data set
+# Fashion-MNIST). The eight pictures below are test pictures: it never saw them in training.
+
+# %%
+model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+data = load("fashion_mnist")
+images, labels = data.test_images[:8], data.test_labels[:8]  # [8, 1, 28, 28] and [8]
+
+with torch.no_grad():
+    logits = model(model.card.normalize(images))  # [8, 10]: ten numbers for each picture
+print(list(images.shape), "->", list(logits.shape))
+
+# %%
+figure, axes = plots.new_figure(2, 4, size=(9, 5))
+for ax, image, answer, label in zip(axes.flat, images, logits, labels, strict=True):
+    said, right = data.class_names[answer.argmax()], data.class_names[label]
+    plots.draw_image(ax, image, said if said == right else f"{said}\n(it is: {right})")
+plots.show(figure, alt="Eight small grey pictures of clothes; above each stands the name that the model gave it.")
+
+# %% [markdown]
+# **Where does it look?** A ViT cuts the picture into patches, and every patch looks at every other patch. How much it
+# looks where is a table of numbers, the *attention*. You can read it.
+#
+# Click a patch, or click the picture once and use the arrow keys. Press `c` for the *class token*: that is the one
+# whose answer counts. Slide through the layers. What does it look at in the end, the clothes or the background?
+
+# %%
+maps = attention_maps(model, model.card.normalize(images[:1]))  # one table per layer and head
+AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size)
+
+# %% [markdown]
+# If you see a picture, and it changes when you click, widgets work. If you see one line of text only, run the box
+# again. If that does not help, the machine check below says what to do.
+#
+# You do not have to understand any of this yet. In eight lessons you will have built every part of it.
+
+# %% [markdown]
+# ## By hand: from ten numbers to an answer
+#
+# The model returns ten numbers per picture, one for each class. They are called **logits**. A logit may be any number;
+# larger means "more likely". To turn logits z into probabilities, take the exponential of each, and divide by the sum:
+#
+# $$\text{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}$$
+#
+# Do it with three logits: 2, 1 and 0. The exponentials are 7.39, 2.72 and 1.00. Their sum is 11.11. So the
+# probabilities are 7.39/11.11 = 0.67, then 0.24, then 0.09. They add up to 1.
+
+# %%
+z = torch.tensor([2.0, 1.0, 0.0])
+by_hand = z.exp() / z.exp().sum()
+print([round(p, 2) for p in by_hand.tolist()])
+print("the same as PyTorch's own:", torch.allclose(by_hand, z.softmax(dim=0)))
+
+# %% [markdown]
+# Now the first picture. The highest bar is the model's answer.
+
+# %%
+probabilities = logits[0].softmax(dim=0)
+figure, axes = plots.new_figure(1, 2, size=(8.5, 3.2), width_ratios=[1, 2])
+plots.draw_image(axes[0, 0], images[0], data.class_names[labels[0]])
+axes[0, 1].barh(data.class_names, probabilities, color=plots.BLUE)
+axes[0, 1].invert_yaxis()
+axes[0, 1].set_xlim(0, 1)
+axes[0, 1].set_xlabel("probability")
+plots.show(
+    figure, alt="The first picture, and a bar for each of the ten classes; one bar is much longer than the others."
+)
+
+# %% [markdown]
+# ## Your machine
+#
+# A line with ✓ is fine. A line with ! says what to do. No GPU is needed: every lesson runs on a laptop.
+
+# %% tags=["nbval-ignore-output"]
+# Not compared in the tests: this is different on every machine, as it should be.
+check_machine()
+
+# %% [markdown]
+# ## How to study
+#
+# | lesson | afterwards you can |
+# |---|---|
+# | [1 Patches](01_patches.ipynb) | turn an image into a sequence, in three ways that agree |
+# | [2 Class token](02_class_token.ipynb) | say which token answers for the whole image, and why |
+# | [3 Position embeddings](03_position_embeddings.ipynb) | show that attention is blind to order, and cure it |
+# | [4 Scaled dot-product attention](04_scaled_dot_product_attention.ipynb) | compute attention with a pencil |
+# | [5 Multi-head attention](05_multi_head_attention.ipynb) | cut it into heads, and match PyTorch's own |
+# | [7 Vision Transformer](07_vision_transformer.ipynb) | assemble the whole model, and load published weights into it |
+# | [11 Train on a GPU](11_train_on_a_gpu.ipynb) | train it yourself, on a laptop or on a GPU |
+#
+# Take them in this order. The numbers 6 and 8 to 10 are kept for lessons that are not written yet.
+#
+# Each lesson has the same bones. A question. Numbers small enough for a pencil. The code beside its formula, and a
+# check that it agrees with the library everybody uses. A picture to touch. Sentences that people repeat, tested. An
+# exercise that checks itself. Five lines to remember.
+#
+# The code you meet is short, and it is the real one. Each lesson says which file of the folder `vit_tutorial/` it is
+# about. Those files are meant to be read.
+#
+# ## Exercise: count the tokens
+#
+# Difficulty 1 of 5, 3 minutes. A square image of `image_size` pixels a side is cut into patches of `patch_size` pixels
+# a side. How many patches are there? Replace the three dots, and run the box.
+#
+# <details><summary>Hint 1</summary>
+#
+# Take a 4×4 image and patches of 2×2. Draw it. How many patches do you see?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# There are `image_size // patch_size` patches in one row. How many rows are there?
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def count_tokens(image_size, patch_size): ...
+
+
+check.count_tokens(count_tokens)
+
+# %% [markdown]
+# The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails. If your
+# answer looks like a mistake it knows, it says which. Try it: return `image_size // patch_size` and see.
+#
+# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it.
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def solution_count_tokens(image_size, patch_size):
+    return (image_size // patch_size) ** 2
+
+
+check.count_tokens(solution_count_tokens)
+
+# %% [markdown]
+# ## What to remember
+#
+# 1. A ViT takes a picture and returns one logit per class. Softmax turns logits into probabilities.
+# 2. Inside, patches look at each other, and one can see where.
+# 3. Shift+Enter runs a box. Lessons run from top to bottom.
+# 4. Every exercise checks itself and names the mistake.
+# 5. Every claim in this course is followed by the code that tests it.
+#
+# **Three questions.**
+#
+# <details><summary>All ten logits are equal. What are the probabilities?</summary>One tenth each.</details>
+# <details><summary>You add 100 to every logit. What changes?</summary>Nothing: e to the power 100 stands in the
+# numerator and in every term of the sum, and cancels.</details>
+# <details><summary>Can a logit be negative?</summary>Yes. A probability cannot.</details>
+#
+# **Next**: lesson 1 takes a picture of a cat and cuts it into words.
+#
+# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, the abstract and figure 1 · Xiao et al. 2017,
+# *Fashion-MNIST*.
