@@ -239,6 +239,12 @@ def test_attention_lab_takes_what_attention_maps_gives():
     assert repr(lab) == "AttentionLab(layers=2, heads=4, grid=4x4)"
 
 
+def test_half_precision_tensors_are_read():
+    maps = [torch.full((2, 5, 5), 0.2, dtype=torch.bfloat16)]
+    lab = AttentionLab(torch.zeros(4, 4, dtype=torch.uint8), maps, 2, prediction=torch.tensor([1.0]).bfloat16())
+    assert lab.state().spread == pytest.approx(5, rel=1e-2)
+
+
 # What stands in a page without a kernel
 
 

@@ -21,8 +21,11 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
-# A Python that claims a version, lacks modules and sees a disk of a chosen size. Its .venv holds the stub below.
-FAKE_PYTHON = """#!{real}
+# A Python that claims a version, lacks modules and sees a disk of a chosen size; its .venv holds the stub below. It is
+# a shell script first, because the path of the real Python may hold spaces.
+FAKE_PYTHON = """#!/bin/sh
+'''exec' '{real}' "$0" "$@"
+' '''
 import os, runpy, shutil, sys, types
 sys.version_info = ({version}, 0, "final", 0)
 sys.executable = {path!r}

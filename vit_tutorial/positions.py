@@ -101,7 +101,7 @@ def interpolate_positions(
             f"{old[0]}x{old[1]} make [1, {num_prefix_tokens + old[0] * old[1]}, D]; check the arguments"
         )
     if old == new:
-        return pos_embed
+        return pos_embed.clone()  # like every other answer, a tensor of its own
     prefix, grid = pos_embed.split([num_prefix_tokens, old[0] * old[1]], dim=1)
     grid = rearrange(grid, "one (h w) d -> one d h w", h=old[0])
     grid = grid.to(torch.promote_types(grid.dtype, torch.float32))  # half precision cannot be resized on a CPU

@@ -143,7 +143,7 @@ def lab_server(root: Path, dark: bool = False) -> Iterator[LabServer]:
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}"),
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"),
-        *("--LabApp.extension_manager=readonly", "--LabServerApp.extra_labextensions_path=[]"),
+        "--LabApp.extension_manager=readonly",
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)

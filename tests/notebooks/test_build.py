@@ -147,6 +147,20 @@ def test_a_bad_notebook_is_refused_and_the_old_one_stays(build, write_source, fo
     assert sorted(path.name for path in folder.iterdir()) == ["00_lesson.ipynb", "source"]
 
 
+def test_an_interrupted_write_leaves_the_old_notebook(build, folder, monkeypatch):
+    path = folder / "00_lesson.ipynb"
+    path.write_text("as it was")
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(build.os, "replace", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        build.write(path, b"new")
+    assert path.read_text() == "as it was"
+    assert list(folder.iterdir()) == [path]
+
+
 def test_a_cell_that_never_ends_is_refused(build, write_source, folder, capfd, monkeypatch):
     monkeypatch.setattr(build, "SECONDS_PER_CELL", 2)
     write_source("# %%\nwhile True:\n    pass")

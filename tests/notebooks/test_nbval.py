@@ -37,21 +37,24 @@ NOTEBOOKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """Run all of NOTEBOOKS once, as `make test` does; return (exit status, what pytest printed)."""
-    folder = tmp_path_factory.mktemp("course")
+def run_notebooks(folder, notebooks, *options):
+    """Run notebooks, {name: cells}, as `make test` does; return (exit status, what pytest printed)."""
     (folder / "notebooks").mkdir()
     (folder / "tests" / "notebooks").mkdir(parents=True)
     for name in ("conftest.py", "pyproject.toml", "tests/notebooks/sanitize.cfg"):
         shutil.copy(ROOT / name, folder / name)
-    for name, cells in NOTEBOOKS.items():
+    for name, cells in notebooks.items():
         for number, cell in enumerate(cells, start=1):
             cell.execution_count = number
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "--nbval-cell-timeout=3"]
-    done = subprocess.run([*command, "-n0"], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    command = [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "-n0", *options]
+    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    return run_notebooks(tmp_path_factory.mktemp("course"), NOTEBOOKS, "--nbval-cell-timeout=3")
 
 
 def outcome(report, name, cell):
@@ -83,3 +86,12 @@ def test_nothing_is_counted_as_an_expected_failure(report):
     assert status == 1
     assert "xfail" not in said.lower()
     assert said.splitlines()[-1].strip("= ").startswith("7 failed, 4 passed, 2 errors")
+
+
+def test_a_notebook_that_takes_too_long_fails(tmp_path):
+    cells = [stored("import time\n\ntime.sleep(0.6)"), stored("x = 1")]
+    options = ["-o", "notebook_seconds=0.5"]
+    said = run_notebooks(tmp_path, {"slow": cells}, *options)
+    assert outcome(said, "slow", 0) == {"PASSED"}
+    assert outcome(said, "slow", 1) == {"ERROR"}
+    assert "more than the 0.5 s it may take" in said[1]

@@ -15,6 +15,7 @@ from vit_tutorial.explore.common import (
     FAINT,
     INK,
     Explorer,
+    as_array,
     as_picture,
     as_rgb,
     browser_code,
@@ -34,7 +35,7 @@ def as_maps(maps, grid: tuple[int, int], num_prefix_tokens: int) -> Float[np.nda
 
     Raises ValueError if the layers differ in shape, N is not the grid plus the prefix tokens, or rows do not sum to 1.
     """
-    layers = [np.asarray(layer.detach().cpu() if hasattr(layer, "detach") else layer) for layer in maps]
+    layers = [as_array(layer) for layer in maps]
     layers = [layer[0] if layer.ndim == 4 and len(layer) == 1 else layer for layer in layers]
     if not layers or any(layer.ndim != 3 or layer.shape != layers[0].shape for layer in layers):
         shapes = ", ".join(str(list(layer.shape)) for layer in layers) or "none"
@@ -291,9 +292,7 @@ def prediction_words(prediction, class_names: Sequence[str] | None) -> str:
     """
     if prediction is None:
         return ""
-    if hasattr(prediction, "detach"):
-        prediction = prediction.detach().cpu()
-    numbers = np.asarray(prediction)
+    numbers = as_array(prediction)
 
     def name(index: int) -> str:
         return str(class_names[index]) if class_names is not None else f"class {index}"

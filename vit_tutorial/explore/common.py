@@ -20,12 +20,20 @@ HERE = Path(__file__).parent
 INK, FAINT, ACCENT = "#1a1a1a", "#5f6368", "#0b5cad"  # of the still pictures, on white
 
 
+def as_array(values) -> np.ndarray:
+    """An array, or a tensor on any device and in any floating type, as a numpy array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)
+
+
 def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
     """A picture as a uint8 array [C, H, W] with C = 1 or 3, from an array or a tensor [C, H, W] or [H, W].
 
     Raises ValueError for another type, rank or number of channels.
     """
-    pixels = np.asarray(image)
+    pixels = as_array(image)
     if pixels.dtype != np.uint8:
         raise ValueError(f"{name} holds {pixels.dtype}, not uint8; give the pixels as 0 to 255, before normalising")
     if pixels.ndim == 2:
