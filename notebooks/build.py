@@ -13,6 +13,7 @@ import argparse
 import hashlib
 import os
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -104,25 +105,31 @@ def read_source(source: Path, sources: list[Path]) -> NotebookNode:
 
 
 def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run every cell in a fresh kernel whose working folder is `folder`; raise BuildError when one fails."""
-    client = NotebookClient(
-        notebook,
-        timeout=SECONDS_PER_CELL,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(folder)}},
-        record_timing=False,
-        store_widget_state=False,
-        coalesce_streams=True,
-    )
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        last = max(number for number, cell in numbered_code_cells(notebook) if has_error(cell))
-        raise BuildError(f"code cell {last} fails with {error.ename}: {error.evalue}") from None
-    except CellTimeoutError:
-        raise BuildError(f"a cell ran for more than {SECONDS_PER_CELL} s") from None
-    except DeadKernelError:
-        raise BuildError("the kernel died, perhaps for want of memory") from None
+    """Run every cell in a fresh kernel, in a copy of `folder` without a learner's runs; raise BuildError if one fails.
+
+    The copy lies beside the folder, so that `../data` is what it is for a learner, and an earlier training is neither
+    found nor overwritten.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "source", "*.ipynb"))
+        client = NotebookClient(
+            notebook,
+            timeout=SECONDS_PER_CELL,
+            kernel_name="python3",
+            resources={"metadata": {"path": copy}},
+            record_timing=False,
+            store_widget_state=False,
+            coalesce_streams=True,
+        )
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            last = max(number for number, cell in numbered_code_cells(notebook) if has_error(cell))
+            raise BuildError(f"code cell {last} fails with {error.ename}: {error.evalue}") from None
+        except CellTimeoutError:
+            raise BuildError(f"a cell ran for more than {SECONDS_PER_CELL} s") from None
+        except DeadKernelError:
+            raise BuildError("the kernel died, perhaps for want of memory") from None
 
 
 def clean(notebook: NotebookNode) -> None:

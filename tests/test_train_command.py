@@ -67,7 +67,8 @@ def test_weights_in_half_the_bytes(data, tmp_path):
     for a, b in zip(whole.state_dict().values(), small.state_dict().values(), strict=True):
         assert torch.equal(a.half().float(), b)
     sizes = [(tmp_path / name).stat().st_size for name in ("model.safetensors", "small.safetensors")]
-    assert sizes[0] - sizes[1] == 2 * sum(p.numel() for p in whole.parameters())
+    saved = 2 * sum(p.numel() for p in whole.parameters())
+    assert abs(sizes[0] - sizes[1] - saved) < 64  # the file's header is padded
 
 
 def test_nothing_is_known_of_the_test_images_until_training_is_over(data, tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ class TrainingError(RuntimeError):
 class TrainingConfig:
     """Everything that decides how a model is trained; the defaults suit small pictures on a CPU."""
 
-    epochs: int = 36  # passes over the training images
+    epochs: int = 30  # passes over the training images
     batch_size: int = 128  # images per step
     learning_rate: float = 3e-3  # of AdamW, after warm-up
     weight_decay: float = 0.05  # pull of the matrices towards 0, times the learning rate, per step

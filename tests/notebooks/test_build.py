@@ -89,11 +89,23 @@ display({"text/plain": "an explorer", "image/png": "AAAA", **view}, raw=True)
     assert code_cells(read(folder))[0].outputs[0].data == {"text/plain": "an explorer", "image/png": "AAAA"}
 
 
-def test_the_notebook_runs_in_its_own_folder(build, write_source, folder):
+def test_the_notebook_runs_in_its_folder_but_without_a_learners_runs(build, write_source, folder):
     (folder / "words.txt").write_text("found")
-    write_source('# %%\nprint(open("words.txt").read())')
+    (folder / "runs").mkdir()
+    (folder / "runs" / "mine.txt").write_text("mine")
+    write_source(
+        """# %%
+from pathlib import Path
+
+print(Path("words.txt").read_text(), Path("runs").exists(), Path("..", Path.cwd().name).exists())
+Path("runs").mkdir()
+print(Path("runs/mine.txt").write_text("the build's"))
+"""
+    )
     assert build.main([], folder) == 0
-    assert code_cells(read(folder))[0].outputs[0].text == "found\n"
+    assert code_cells(read(folder))[0].outputs[0].text == "found False True\n11\n"
+    assert (folder / "runs" / "mine.txt").read_text() == "mine"
+    assert not list(folder.parent.glob(".build-*"))
 
 
 def test_navigation_leads_to_the_lessons_before_and_after(build, write_source, folder):
