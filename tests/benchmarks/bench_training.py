@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_training.py [--threads 2] [--seeds 0 1 2] [--record]
 
 The goal on two cores: 85% test accuracy on the embedded set within 100 s of training and 1.5 GB of memory. Each seed is
-a process of its own, so that its peak memory, imports included, can be read off. Unix only. On a machine with other work
-to do, use --threads 1 and read the processor seconds: those of one core that had nothing else to do.
+a process of its own, so that its peak memory, imports included, can be read off. Unix only. On a machine with other
+work to do, use --threads 1 and read the processor seconds: those of one core that had nothing else to do.
 """
 
 import argparse
