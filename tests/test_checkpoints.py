@@ -302,3 +302,7 @@ def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded(tmp_path, spoil
         load_weights(model, source)
     for name, value in small_model(1).state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_a_saved_model_can_be_read_by_others(tmp_path):
+    assert save_model(small_model(), tmp_path / "model.safetensors").stat().st_mode & 0o777 == 0o644

@@ -51,6 +51,7 @@ def save_model(
     half_written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(weights, half_written, metadata=metadata)
+        half_written.chmod(0o644)  # safetensors lets only the owner read, and models are made to be passed on
         os.replace(half_written, path)
     finally:
         half_written.unlink(missing_ok=True)

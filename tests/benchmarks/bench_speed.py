@@ -1,6 +1,6 @@
 """Speed of our ViT beside torchvision's and timm's: same config, same weights, one run, taking turns.
 
-    python tests/benchmarks/bench_speed.py [--threads 2] [--device cpu] [--rounds 25] [--busy]
+    python tests/benchmarks/bench_speed.py [--threads 2] [--device cpu] [--rounds 25] [--busy] [--record]
 
 In each round every model runs once, in a new order, so that whatever else the machine does falls on all alike. A ratio
 is ours over theirs, the median over the rounds: below 1 ours is faster. Printed are milliseconds per batch, medians.
@@ -18,6 +18,8 @@ import torch
 from torchvision.models import VisionTransformer
 
 from vit_tutorial import ViT, ViTConfig, load_weights
+from vit_tutorial.datasets import DATA_FOLDER
+from vit_tutorial.training import describe_environment, write_json
 
 CONFIGS = {  # name: (config, images per batch, calls timed together); torchvision's model takes 3 channels only
     "cpu preset, 28x28": (
@@ -99,6 +101,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--busy", action="store_true", help="one thread, and processor time instead of the clock's")
+    parser.add_argument("--record", action="store_true", help="write data/results/benchmark_speed.json")
     parser.add_argument("--batch", type=int, help="images per batch, for every config")
     options = parser.parse_args()
     if options.busy and (options.device != "cpu" or "--threads" in sys.argv):
@@ -108,6 +111,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, timm {timm.__version__}, {options.device}, {options.threads} threads")
     print(f"{'':20} {'batch':>5} {'':18} {'ours':>9} {'torchvision':>11} {'timm':>9}   ours/torchvision  ours/timm")
+    rows = []
     for name, (config, batch, calls) in CONFIGS.items():
         models = {key: model.to(options.device) for key, model in build(config).items()}
         images = torch.randn(options.batch or batch, 3, config.image_size, config.image_size, device=options.device)
@@ -118,11 +122,17 @@ def main() -> None:
                 statistics.median(a / b for a, b in zip(seconds["ours"], seconds[key], strict=True))
                 for key in ("torchvision", "timm")
             ]
+            row = {"config": name, "batch": len(images), "work": work.__name__.replace("_", " "), "milliseconds": ms}
+            rows.append(row | {"ours/torchvision": round(ratios[0], 3), "ours/timm": round(ratios[1], 3)})
             print(
                 f"{name:20} {len(images):5} {work.__name__.replace('_', ' '):20} {ms['ours']:7.1f} "
                 f"{ms['torchvision']:11.1f} {ms['timm']:9.1f}   {ratios[0]:16.3f}  {ratios[1]:9.3f}",
                 flush=True,
             )
+    if options.record:
+        environment = describe_environment(torch.device(options.device)) | {"timm": timm.__version__}
+        content = {"environment": environment, "rounds": options.rounds, "rows": rows}
+        write_json(DATA_FOLDER / "results" / "benchmark_speed.json", content)
 
 
 if __name__ == "__main__":
