@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from vit_tutorial import MultiHeadAttention, count_parameters, scaled_dot_product_attention
+from vit_tutorial.attention import FUSED_FROM
 
 small = st.integers(1, 6)
 
@@ -157,25 +158,44 @@ def test_heads_equal_torch(num_heads, dtype):
     assert_same(weights, expected_weights)
 
 
-@given(small, small, st.integers(1, 4), st.integers(1, 5))
-@settings(max_examples=30)
-def test_explicit_equals_fused(batch, tokens, num_heads, d):
+@pytest.fixture
+def fused_calls(monkeypatch):
+    """Count the calls of PyTorch's kernel, so that no test compares the explicit path with itself."""
+    calls, kernel = [], F.scaled_dot_product_attention
+    monkeypatch.setattr(F, "scaled_dot_product_attention", lambda *args: calls.append(args) or kernel(*args))
+    return calls
+
+
+@pytest.mark.parametrize(("batch", "num_heads", "d"), [(1, 1, 1), (2, 3, 5), (3, 4, 16)])
+@pytest.mark.parametrize("tokens", [FUSED_FROM, FUSED_FROM + 33])
+def test_explicit_equals_fused(batch, tokens, num_heads, d, fused_calls):
     attention = randomize(MultiHeadAttention(num_heads * d, num_heads, fused=True))
     x = torch.randn(batch, tokens, num_heads * d)
     fused = attention(x)
+    assert len(fused_calls) == 1
     attention.fused = False
     torch.testing.assert_close(attention(x), fused, rtol=1e-6, atol=1e-6)
+    assert len(fused_calls) == 1
 
 
-def test_fused_gradients_equal_explicit_ones():
+def test_fused_gradients_equal_explicit_ones(fused_calls):
     attention = randomize(MultiHeadAttention(12, 3).double())
-    x = torch.randn(2, 5, 12, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(2, FUSED_FROM, 12, dtype=torch.float64, requires_grad=True)
     inputs = (x, *attention.parameters())
     fused = torch.autograd.grad(attention(x).square().sum(), inputs)
+    assert len(fused_calls) == 1
     attention.fused = False
     explicit = torch.autograd.grad(attention(x).square().sum(), inputs)
     for a, b in zip(fused, explicit, strict=True):
         assert_same(a, b)
+
+
+def test_few_tokens_take_the_explicit_path_on_a_cpu_only(fused_calls):
+    attention = MultiHeadAttention(8, 2)
+    attention(torch.randn(1, FUSED_FROM - 1, 8))
+    assert not fused_calls
+    attention.to("meta")(torch.empty(1, FUSED_FROM - 1, 8, device="meta"))  # a device that computes nothing
+    assert len(fused_calls) == 1
 
 
 def test_heads_stay_apart_until_they_are_mixed():

@@ -547,6 +547,7 @@ def test_download_then_load_from_disk(downloadable, serve, tmp_path, capfd):
 def test_download_shows_progress_to_a_person(cifar, serve, tmp_path, capsys, monkeypatch):
     serve(cifar)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # whatever pytest's own plugins have imported
     load("cifar10", root=tmp_path)
     shown = capsys.readouterr().err
     assert "downloading cifar10" in shown

@@ -38,7 +38,7 @@ def test_the_model_imports_little_and_only_what_was_read_before(module):
 
 @pytest.mark.parametrize("module", ["introspection", "checkpoints"])
 def test_what_stands_around_the_model_imports_the_model_only(module):
-    allowed = {f"vit_tutorial.{name}" for name in MODEL_FILES}
+    allowed = {f"vit_tutorial.{name}" for name in (*MODEL_FILES, "files")}
     for name in imports(module):
         top = name.split(".")[0]
         assert name in allowed or top in FURTHER | {"safetensors"} or top in sys.stdlib_module_names, (

@@ -29,9 +29,7 @@ from vit_tutorial.training import (
     learning_rate_at,
     make_optimizer,
     predict,
-    somebody_is_watching,
     split_validation,
-    write_file,
 )
 
 CLASSES = ("bright top", "bright bottom", "bright left", "bright right")
@@ -666,16 +664,6 @@ def test_a_checkpoint_folder_that_is_a_file_gets_a_sentence(data, tmp_path):
         fit(make_model(), data, CONFIG, checkpoint=tmp_path / "taken")
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "file"
-    write_file(path, b"old")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(errno.EIO, "broken")))
-    with pytest.raises(OSError, match="broken"):
-        write_file(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
 # --- The progress bar ------------------------------------------------------------------------------------------------
 
 
@@ -698,15 +686,6 @@ def test_a_terminal_gets_a_bar_with_the_figures_unless_unwanted(data, monkeypatc
         fit(make_model(), data, CONFIG, progress=wanted)
         for word in ("epoch 3/3", "loss=", "accuracy=", "validation=", "images/s=", "9/9"):
             assert (word in screen.getvalue()) == wanted
-
-
-def test_a_kernel_is_watched_only_behind_a_front_end(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
-    for name in ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG"):
-        monkeypatch.delenv(name, raising=False)
-    assert not somebody_is_watching()
-    monkeypatch.setenv("JPY_SESSION_NAME", "notebooks/11_train_on_a_gpu.ipynb")
-    assert somebody_is_watching()
 
 
 def test_an_executed_notebook_holds_no_trace_of_the_bar():

@@ -36,7 +36,7 @@ def augment(
     return images
 
 
-def flip(images: Shaped[Tensor, "B C H W"], chosen: Bool[Tensor, "B"]) -> Shaped[Tensor, "B C H W"]:
+def flip(images: Shaped[Tensor, "B C H W"], chosen: Bool[Tensor, " B"]) -> Shaped[Tensor, "B C H W"]:
     """Mirror the chosen images left to right."""
     return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 

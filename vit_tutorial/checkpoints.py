@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from vit_tutorial.files import write_file
 from vit_tutorial.vit import ViT, ViTConfig
 
 
@@ -47,14 +48,7 @@ def save_model(
         for k, v in model.state_dict().items()
     }
     metadata = {"format": "vit_tutorial", "config": json.dumps(asdict(model.config)), "card": json.dumps(asdict(card))}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half_written = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(weights, half_written, metadata=metadata)
-        half_written.chmod(0o644)  # safetensors lets only the owner read, and models are made to be passed on
-        os.replace(half_written, path)
-    finally:
-        half_written.unlink(missing_ok=True)
+    write_file(path, save(weights, metadata))
     return path
 
 

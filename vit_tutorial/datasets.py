@@ -28,6 +28,8 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from vit_tutorial.machine import somebody_is_watching
+
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 DOWNLOAD_PATIENCE = 60  # seconds without a single byte after which a download counts as failed
@@ -62,9 +64,9 @@ class Dataset:
 
     name: str
     train_images: UInt8[Tensor, "N C H W"]
-    train_labels: Int64[Tensor, "N"]
+    train_labels: Int64[Tensor, " N"]
     test_images: UInt8[Tensor, "M C H W"]
-    test_labels: Int64[Tensor, "M"]
+    test_labels: Int64[Tensor, " M"]
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -286,9 +288,9 @@ def _damaged(path: Path, size: int) -> str:
 def _grey_dataset(
     name: str,
     train_images: UInt8[Tensor, "N H W"],
-    train_labels: UInt8[Tensor, "N"],
+    train_labels: UInt8[Tensor, " N"],
     test_images: UInt8[Tensor, "M H W"],
-    test_labels: UInt8[Tensor, "M"],
+    test_labels: UInt8[Tensor, " M"],
 ) -> Dataset:
     """Give grey images their channel axis and labels the type that PyTorch's losses want."""
     train_images, test_images = train_images.unsqueeze(1), test_images.unsqueeze(1)
@@ -345,10 +347,9 @@ def _download(name: str, folder: Path) -> Dataset:
 def _download_manners() -> Iterator[None]:
     """Give up on a server that has gone silent, and show progress only where somebody is watching."""
     patience = socket.getdefaulttimeout()
-    watched = sys.stderr.isatty() or type(sys.stderr).__module__ == "ipykernel.iostream"  # a terminal or a notebook
     socket.setdefaulttimeout(DOWNLOAD_PATIENCE)
     try:
-        with contextlib.nullcontext() if watched else contextlib.redirect_stderr(io.StringIO()):
+        with contextlib.nullcontext() if somebody_is_watching() else contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
         socket.setdefaulttimeout(patience)

@@ -21,7 +21,8 @@ from tqdm import tqdm
 
 from vit_tutorial.checkpoints import ModelCard, save_model
 from vit_tutorial.datasets import DATA_FOLDER, READERS, DataError, Dataset, load
-from vit_tutorial.training import Evaluation, History, TrainingConfig, TrainingError, evaluate, fit, write_json
+from vit_tutorial.files import write_json
+from vit_tutorial.training import Evaluation, History, TrainingConfig, TrainingError, evaluate, fit
 from vit_tutorial.vit import ViT, ViTConfig
 
 
@@ -42,7 +43,7 @@ PRESETS = {
     "cpu": Preset(
         data="fashion_mnist",
         model={"patch_size": 7, "dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0},
-        training=TrainingConfig(epochs=36, learning_rate=3e-3),
+        training=TrainingConfig(),
     ),
     "cifar10-gpu": Preset(
         data="cifar10",

@@ -18,9 +18,7 @@ import json
 import math
 import os
 import platform
-import re
 import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable
@@ -38,6 +36,8 @@ from torch.nn import functional as F
 from vit_tutorial.augmentation import augment
 from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.files import write_file, write_json
+from vit_tutorial.machine import somebody_is_watching
 
 CHECKPOINT_NAME = "checkpoint.bin"
 
@@ -50,7 +50,7 @@ class TrainingError(RuntimeError):
 class TrainingConfig:
     """Everything that decides how a model is trained; the defaults suit small pictures on a CPU."""
 
-    epochs: int = 30  # passes over the training images
+    epochs: int = 36  # passes over the training images
     batch_size: int = 128  # images per step
     learning_rate: float = 3e-3  # of AdamW, after warm-up
     weight_decay: float = 0.05  # pull of the matrices towards 0, times the learning rate, per step
@@ -206,7 +206,7 @@ def fit(
     return history
 
 
-def split_validation(labels: Int64[Tensor, "N"], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Choose the images to hold out, the same share of every class; the same seed gives the same split.
 
     Shapes: labels [N] -> indices of the training images and of the validation images, sorted; together they are 0..N-1.
@@ -261,13 +261,13 @@ class Evaluation:
 
     accuracy: float  # 0..1
     loss: float  # mean cross-entropy
-    losses: Float[Tensor, "N"]  # cross-entropy of each image
-    labels: Int64[Tensor, "N"]
-    predictions: Int64[Tensor, "N"]  # the class the model thinks most likely
-    confidences: Float[Tensor, "N"]  # the probability it gives to that class, 0..1
+    losses: Float[Tensor, " N"]  # cross-entropy of each image
+    labels: Int64[Tensor, " N"]
+    predictions: Int64[Tensor, " N"]  # the class the model thinks most likely
+    confidences: Float[Tensor, " N"]  # the probability it gives to that class, 0..1
     confusion: Int64[Tensor, "K K"]  # how many images of class (row) were taken for class (column)
 
-    def worst_mistakes(self, count: int = 10) -> Int64[Tensor, "count"]:
+    def worst_mistakes(self, count: int = 10) -> Int64[Tensor, " count"]:
         """Give the places of the wrongly classified images with the largest losses, the worst first."""
         order = self.losses.argsort(descending=True)
         return order[(self.predictions != self.labels)[order]][:count]
@@ -303,7 +303,7 @@ def predict(
 def evaluate(
     model: nn.Module,
     images: UInt8[Tensor, "N C H W"],
-    labels: Int64[Tensor, "N"],
+    labels: Int64[Tensor, " N"],
     *,
     batch_size: int = 500,
     label_smoothing: float = 0.0,
@@ -419,17 +419,6 @@ class _Bar:
             self.bar.close()
 
 
-def somebody_is_watching() -> bool:
-    """Say whether a progress bar has a reader: a terminal, or a notebook open in a front end.
-
-    A kernel that only executes a notebook to store or check its outputs has none. Jupyter's server and VS Code tell
-    their kernels about themselves in the environment; a kernel started for execution alone is told nothing.
-    """
-    if "ipykernel" in sys.modules:
-        return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG"))
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
 # --- Checkpoints -----------------------------------------------------------------------------------------------------
 # The file is a SHA-256 and then a .safetensors, which holds numbers and text only: reading one runs no code. The random
 # numbers of the next epoch come from (seed, epoch), so the number of epochs in the history is their whole state.
@@ -483,29 +472,6 @@ def _load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimi
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     for f in fields(History):
         setattr(history, f.name, getattr(saved, f.name))
-
-
-def write_file(path: str | os.PathLike, content: bytes) -> None:
-    """Write a file all or nothing: whatever happens, and whenever, the path holds the old content or the new."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(unfinished, "wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write a dictionary as JSON, all or nothing, with each list of plain values on one line."""
-    text = re.sub(
-        r"\[\n[^\[\]{}]*\]", lambda found: f"[{' '.join(found[0][1:-1].split())}]", json.dumps(content, indent=1)
-    )
-    write_file(path, (text + "\n").encode())
 
 
 # --- Small helpers ---------------------------------------------------------------------------------------------------

@@ -18,8 +18,9 @@ import time
 import torch
 
 from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.files import write_json
 from vit_tutorial.train import PRESETS, build_model
-from vit_tutorial.training import TrainingConfig, describe_environment, evaluate, fit, write_json
+from vit_tutorial.training import TrainingConfig, describe_environment, evaluate, fit
 
 
 def train_once(preset_name: str, seed: int) -> dict:
