@@ -13,7 +13,7 @@ from torch import nn
 import vit_tutorial
 
 FOLDER = Path(vit_tutorial.__file__).parent
-MODEL_FILES = ["patches", "tokens", "positions", "attention", "encoder", "vit"]  # in reading order
+MODEL_FILES = ["patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit"]  # in reading order
 FURTHER = {"torch", "einops", "jaxtyping"}
 PUBLIC = {name: getattr(vit_tutorial, name) for name in vit_tutorial.__all__}
 

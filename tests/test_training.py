@@ -679,6 +679,7 @@ class Terminal(io.StringIO):
 
 
 def test_a_terminal_gets_a_bar_with_the_figures_unless_unwanted(data, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow screen cuts the figures off
     for wanted in (True, False):
         screen = Terminal()
         monkeypatch.setattr(sys, "stderr", screen)

@@ -15,6 +15,7 @@ if importlib.util.find_spec("torch") is None:
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
 from vit_tutorial.checkpoints import ModelCard, load_model, load_weights, save_model
 from vit_tutorial.encoder import MLP, DropPath, Encoder, EncoderBlock
+from vit_tutorial.hybrid import HybridEmbedding
 from vit_tutorial.introspection import attention_distance, attention_maps, attention_rollout, count_parameters
 from vit_tutorial.patches import PatchEmbedding, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
@@ -27,6 +28,7 @@ __all__ = [
     "DropPath",
     "Encoder",
     "EncoderBlock",
+    "HybridEmbedding",
     "ModelCard",
     "MultiHeadAttention",
     "PatchEmbedding",

@@ -75,21 +75,30 @@ class PatchEmbedding(nn.Module):
         self.patch_size = patch_size
         self.grid_size = (self.image_size[0] // patch_size, self.image_size[1] // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
-        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
-        nn.init.trunc_normal_(self.proj.weight, std=math.sqrt(1 / (in_channels * patch_size**2)))
-        nn.init.zeros_(self.proj.bias)
+        self.in_channels = in_channels
+        self.proj = self._projection(in_channels, dim, patch_size)
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B N D"]:
         self._check_input(images)
-        grid = self.proj(images)  # [B, C, H, W] -> [B, D, H/P, W/P]
+        return self._project(images)
+
+    def _project(self, pixels: Tensor) -> Tensor:
+        grid = self.proj(pixels)  # [B, C, H, W] -> [B, D, H/P, W/P]
         return grid.flatten(2).transpose(1, 2)  # -> [B, D, N] -> [B, N, D]
+
+    @staticmethod
+    def _projection(in_channels: int, dim: int, patch_size: int) -> nn.Conv2d:
+        proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+        nn.init.trunc_normal_(proj.weight, std=math.sqrt(1 / (in_channels * patch_size**2)))
+        nn.init.zeros_(proj.bias)
+        return proj
 
     def _check_input(self, images: Tensor) -> None:
         _check_images(images)
         channels, *size = images.shape[1:]
-        if channels != self.proj.in_channels:
+        if channels != self.in_channels:
             raise ValueError(
-                f"images have {channels} channels but in_channels is {self.proj.in_channels}; "
+                f"images have {channels} channels but in_channels is {self.in_channels}; "
                 f"convert them, or build the model with in_channels={channels}"
             )
         if tuple(size) != self.image_size:

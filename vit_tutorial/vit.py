@@ -10,6 +10,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock
+from vit_tutorial.hybrid import RESNETS, HybridEmbedding
 from vit_tutorial.patches import PatchEmbedding, _pair, patchify
 from vit_tutorial.positions import PositionEmbedding, sincos_2d
 from vit_tutorial.tokens import ClassToken
@@ -42,6 +44,8 @@ class ViTConfig:
         "cls"  # what the head reads: "cls", the class token; "mean", the mean patch (then there is no class token)
     )
     position: str = "learned"  # "learned", "sincos" (fixed, 2-D) or "none"
+    stem: str = "patch"  # what becomes tokens: "patch", the pixels; "hybrid", a ResNet's feature map
+    stem_layers: tuple[int, ...] = (3, 4, 9)  # blocks in each stage of the hybrid's ResNet; these are R50 for patch 16
     norm: str = "pre"  # "pre" as in ViT, "post" as in the original Transformer
     gelu: str = "exact"  # "exact" or "tanh"
     representation_size: int | None = None  # numbers of the extra Linear + tanh before the head, as in pre-training
@@ -49,9 +53,14 @@ class ViTConfig:
     drop_path: float = 0.0  # stochastic depth of the last block; it grows to this from 0
 
     def __post_init__(self):
-        if isinstance(self.image_size, list):  # JSON has no tuples
-            object.__setattr__(self, "image_size", tuple(self.image_size))
-        for name, allowed in {"pool": ("cls", "mean"), "position": ("learned", "sincos", "none")}.items():
+        for name in ("image_size", "stem_layers"):
+            if isinstance(getattr(self, name), list):  # JSON has no tuples
+                object.__setattr__(self, name, tuple(getattr(self, name)))
+        for name, allowed in {
+            "pool": ("cls", "mean"),
+            "position": ("learned", "sincos", "none"),
+            "stem": ("patch", "hybrid"),
+        }.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(
                     f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(repr, allowed))}"
@@ -96,6 +105,8 @@ class ViT(nn.Module):
         self.config = config
         self.card = None  # what a saved model says of itself: see checkpoints.ModelCard
         dim = config.dim
+        if config.stem == "hybrid" and patch_embed is PatchEmbedding:
+            patch_embed = partial(HybridEmbedding, layers=config.stem_layers)
         self.patch_embed = patch_embed(config.image_size, config.patch_size, config.in_channels, dim)
         self.grid_size = tuple(side // config.patch_size for side in _pair(config.image_size))
         self.num_prefix_tokens = 1 if config.pool == "cls" else 0
@@ -128,16 +139,23 @@ class ViT(nn.Module):
     def from_name(cls, name: str, image_size: int | tuple[int, int] = 224, num_classes: int = 1000, **options) -> "ViT":
         """Build a model by its name in the literature: size and patch size, as in "ViT-B/16" or "ViT-Ti/4".
 
-        `options` are further fields of ViTConfig. Raises ValueError for a name that is not of this form.
+        A hybrid's name starts with its ResNet, as in "R50+ViT-B/16". `options` are further fields of ViTConfig.
+        Raises ValueError for a name that is not of this form, or a ResNet that is not known.
         Source: table 1 of the paper for B, L and H; Touvron et al. 2021, table 1, for Ti and S.
         """
-        match = re.fullmatch(rf"ViT-({'|'.join(SIZES)})/(\d+)", name)
+        match = re.fullmatch(rf"(?:(R\d+)\+)?ViT-({'|'.join(SIZES)})/(\d+)", name)
         if not match:
             raise ValueError(
                 f"{name!r} is no model name; write ViT-SIZE/PATCH with SIZE of {', '.join(SIZES)}: 'ViT-B/16'"
             )
-        dim, depth, num_heads = SIZES[match[1]]
-        shape = {"patch_size": int(match[2]), "dim": dim, "depth": depth, "num_heads": num_heads}
+        resnet, patch_size = match[1], int(match[3])
+        dim, depth, num_heads = SIZES[match[2]]
+        shape = {"patch_size": patch_size, "dim": dim, "depth": depth, "num_heads": num_heads}
+        if resnet:
+            if (resnet, patch_size) not in RESNETS:
+                known = ", ".join(f"{known}+ViT-{match[2]}/{size}" for known, size in RESNETS)
+                raise ValueError(f"{name!r} is no hybrid of the literature; choose one of {known}, or set stem_layers")
+            shape |= {"stem": "hybrid", "stem_layers": RESNETS[resnet, patch_size]}
         return cls(ViTConfig(image_size=image_size, num_classes=num_classes, **(shape | options)))
 
     def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B num_classes"]:
@@ -154,11 +172,15 @@ class ViT(nn.Module):
     def forward_intermediates(self, images: Float[Tensor, "B C H W"]) -> dict[str, Tensor]:
         """Give every named stage of figure 1 of the paper, in order, from the flattened patches to the logits.
 
-        Shapes: "patches" [B, N, P*P*C]; "patch_embed" [B, N, D]; "class_token" (if there is one), "position",
-        "blocks.0" … and "norm" [B, N+1, D]; "pool" [B, D]; "pre_logits" [B, representation_size or D]; "logits"
-        [B, num_classes].
+        Shapes: "feature_map" [B, F, H/s, W/s] (of a hybrid only); "patches" [B, N, P*P*C] of the image, or of the map;
+        "patch_embed" [B, N, D]; "class_token" (if there is one), "position", "blocks.0" … and "norm" [B, N+1, D];
+        "pool" [B, D]; "pre_logits" [B, representation_size or D]; "logits" [B, num_classes].
         """
-        stages = {"patches": patchify(images, self.config.patch_size)}
+        stages, pixels, patch_size = {}, images, self.config.patch_size
+        if isinstance(self.patch_embed, HybridEmbedding):
+            pixels = stages["feature_map"] = self.patch_embed.backbone(images)
+            patch_size //= self.patch_embed.backbone.stride
+        stages["patches"] = patchify(pixels, patch_size)
         x = stages["patch_embed"] = self.patch_embed(images)
         if self.num_prefix_tokens:
             x = stages["class_token"] = self.class_token(x)
