@@ -5,17 +5,22 @@ A `.safetensors` file holds numbers and text only, so loading one runs no code. 
 """
 
 import json
+import math
 import os
+import pickle
 import re
+import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vit_tutorial.files import write_file
+from vit_tutorial.positions import interpolate_positions
 from vit_tutorial.vit import ViT, ViTConfig
 
 
@@ -74,16 +79,24 @@ def load_model(path: str | os.PathLike) -> ViT:
     return model.eval()
 
 
-def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike) -> ViT:
-    """Copy weights into the model from a state dict or a `.safetensors` file of ours, timm or torchvision.
+def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike, *, skip_head: bool = False) -> ViT:
+    """Copy weights into the model from a state dict or a file of ours, timm, torchvision or Google, and return it.
 
-    Returns the model. All or nothing: raises ValueError naming the first keys or shapes that do not fit, and leaves the
-    model as it was.
+    A file is `.safetensors`, a `.pt`, `.pth` or `.bin` that holds tensors only, or an `.npz` of vit_jax or big_vision.
+    Positions of another square grid are interpolated as the library they come from does it. `skip_head=True` leaves the
+    model's own head alone, for other classes. Google's models were trained with gelu="tanh".
+    All or nothing: raises FileNotFoundError, or ValueError naming the first keys or shapes that do not fit, and leaves
+    the model as it was.
     """
-    weights = dict(source) if isinstance(source, dict) else _read_safetensors(Path(source))[0]
-    if "conv_proj.weight" in weights:
-        weights = {_torchvision_to_timm(key): value for key, value in weights.items()}
+    weights = dict(source) if isinstance(source, dict) else _read(Path(source))
+    library, weights = _with_our_names(weights)
     own = model.state_dict()
+    if skip_head:
+        weights, own = (
+            {k: v for k, v in d.items() if not k.startswith(("head.", "pre_logits."))} for d in (weights, own)
+        )
+    if "pos_embed" in weights and "pos_embed" in own:
+        weights["pos_embed"] = _fit_positions(model, weights["pos_embed"], library)
     problems = [f"missing {key}" for key in own if key not in weights]
     problems += [f"unknown {key}" for key in weights if key not in own]
     problems += [
@@ -94,14 +107,63 @@ def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike) -> V
     if problems:
         more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise ValueError(
-            f"the weights do not fit the model ({'; '.join(problems[:4])}{more}); nothing was loaded: compare its "
-            "config (dim, depth, patch_size, image_size, num_classes) with that of the weights"
+            f"the weights do not fit the model ({'; '.join(problems[:4])}{more}); nothing was loaded: "
+            f"{_likely_reason(weights, own, library)}"
         )
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=not skip_head)
     return model
 
 
-# torchvision's vit_* call the same tensors by other names; the numbers need no change
+def _without_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in weights.items() if not name.startswith(("head.", "pre_logits."))}
+
+
+def _likely_reason(weights: dict[str, Tensor], own: dict[str, Tensor], library: str) -> str:
+    unfit = {k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape}
+    if not own.keys() & weights.keys():
+        return "these are not the weights of a Vision Transformer, or they come from a library that is not known here"
+    if "fc_norm.weight" in weights:
+        return "this model of timm takes the mean before its last norm (fc_norm), which the model here cannot do"
+    if unfit and unfit <= {"head.weight", "head.bias"} and not own.keys() ^ weights.keys():
+        theirs, ours = len(weights["head.bias"]), len(own["head.bias"])
+        return (
+            f"the weights know {theirs} classes and the model {ours}; build it with num_classes={theirs}, or keep its "
+            "own head with skip_head=True"
+        )
+    config = "dim, depth, patch_size, image_size, num_classes"
+    return f"compare its config ({config}) with that of the weights"
+
+
+# How the libraries stretch positions to another grid; "timm" is also what our own files are taken for.
+_STRETCH = {
+    "timm": {},
+    "torchvision": {"mode": "bicubic", "align_corners": True, "antialias": False},
+    "google": {"mode": "bilinear", "align_corners": True, "antialias": False},
+}
+
+
+def _fit_positions(model: ViT, pos_embed: Tensor, library: str) -> Tensor:
+    prefix, grid = model.num_prefix_tokens, model.grid_size
+    side = math.isqrt(max(pos_embed.shape[1] - prefix, 0)) if pos_embed.ndim == 3 else 0
+    fits = pos_embed.ndim == 3 and pos_embed.shape[1] == prefix + math.prod(grid)
+    if fits or side == 0 or prefix + side * side != pos_embed.shape[1]:
+        return pos_embed  # nothing to do, or nothing that can be done
+    return interpolate_positions(pos_embed, side, grid, prefix, **_STRETCH[library])
+
+
+def _with_our_names(weights: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+    """Say whose weights these are, and give them the names that ours and timm's models use."""
+    if "conv_proj.weight" in weights:
+        return "torchvision", {_torchvision_to_timm(key): value for key, value in weights.items()}
+    for prefix in ("", "params/", "opt/target/"):
+        if f"{prefix}embedding/kernel" in weights:
+            of_the_model = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+            return "google", _google_to_timm(of_the_model)
+    return "timm", weights
+
+
+# --- torchvision's vit_* call the same tensors by other names; the numbers need no change ----------------------------
+
 _TORCHVISION = [
     (r"^class_token$", "cls_token"),
     (r"^conv_proj\.", "patch_embed.proj."),
@@ -120,14 +182,92 @@ _TORCHVISION = [
 
 
 def _torchvision_to_timm(key: str) -> str:
-    for pattern, name in _TORCHVISION:
+    return _rename(key, _TORCHVISION)
+
+
+def _rename(key: str, patterns: list[tuple[str, str]]) -> str:
+    for pattern, name in patterns:
         key = re.sub(pattern, name, key)
     return key
 
 
+# --- Google's .npz ---------------------------------------------------------------------------------------------------
+# Flax numbers the parts of a block in the order in which they are made: vit_jax has LayerNorm_0,
+# MultiHeadDotProductAttention_1, LayerNorm_2, MlpBlock_3; big_vision has LayerNorm_0 and _1 and its attention and MLP
+# are number 0. What differs in the numbers themselves:
+#   a linear layer       kernel [in, out]                                   -> weight [out, in]
+#   a convolution        kernel [height, width, in, out]                    -> weight [out, in, height, width]
+#   query, key, value    kernel [D, h, d], bias [h, d], apart               -> one weight [3*h*d, D], one bias [3*h*d]
+#   the heads' output    kernel [h, d, D]                                   -> weight [D, h*d]
+
+_GOOGLE = [
+    (r"^cls$", "cls_token"),
+    (r"^(Transformer/posembed_input/)?pos_embedding$", "pos_embed"),
+    (r"^embedding/", "patch_embed.proj/"),
+    (r"^Transformer/encoder_norm/", "norm/"),
+    (r"^pre_logits/", "pre_logits.fc/"),
+    (r"^Transformer/encoderblock_(\d+)/", r"blocks.\1."),
+    (r"LayerNorm_0/", "norm1/"),
+    (r"LayerNorm_[12]/", "norm2/"),
+    (r"MultiHeadDotProductAttention_\d+/", "attn."),
+    (r"MlpBlock_\d+/Dense_0/", "mlp.fc1/"),
+    (r"MlpBlock_\d+/Dense_1/", "mlp.fc2/"),
+    # the ResNet of a hybrid: block 1 is stage 0, its unit 1 is block 0
+    (r"^conv_root/", "patch_embed.backbone.stem.conv/"),
+    (r"^gn_root/", "patch_embed.backbone.stem.norm/"),
+    (r"^block(\d+)/unit(\d+)/", lambda m: f"patch_embed.backbone.stages.{int(m[1]) - 1}.blocks.{int(m[2]) - 1}."),
+    (r"\.conv_proj/", ".downsample.conv/"),
+    (r"\.gn_proj/", ".downsample.norm/"),
+    (r"\.gn(\d)/", r".norm\1/"),
+    (r"/kernel$|/scale$", ".weight"),
+    (r"/bias$", ".bias"),
+]
+
+
+def _google_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    for key in [key for key in weights if key.startswith("Transformer/encoderblock/")]:  # all blocks in one array
+        for i, value in enumerate(weights.pop(key)):
+            weights[key.replace("encoderblock/", f"encoderblock_{i}/")] = value
+    named = {}
+    while weights:  # one by one, so that there are never two copies of all
+        key = next(iter(weights))
+        value = weights.pop(key)
+        name = _rename(key, _GOOGLE)
+        if name.endswith((".attn.query.weight", ".attn.key.weight", ".attn.value.weight")):
+            value = value.flatten(1).T  # [D, h, d] -> [h*d, D]
+        elif name.endswith(".attn.out.weight"):
+            value, name = value.flatten(0, 1).T, name.replace(".out.", ".proj.")  # [h, d, D] -> [D, h*d]
+        elif name.endswith(".attn.out.bias"):
+            name = name.replace(".out.", ".proj.")
+        elif key.endswith("/kernel"):
+            value = value.permute(3, 2, 0, 1) if value.ndim == 4 else value.T
+        elif key.endswith(("/scale", "/bias")):
+            value = value.flatten()
+        named[name] = value.contiguous()
+    for query in [name for name in named if ".attn.query." in name]:
+        parts = [query.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
+        if all(part in named for part in parts):
+            named[query.replace(".query.", ".qkv.")] = torch.cat([named.pop(part) for part in parts])
+    pos_embed = named.get("pos_embed")
+    if pos_embed is not None and "cls_token" in named and math.isqrt(pos_embed.shape[1]) ** 2 == pos_embed.shape[1]:
+        nowhere = pos_embed.new_zeros(1, 1, pos_embed.shape[2])  # big_vision's class token gets no position
+        named["pos_embed"] = torch.cat([nowhere, pos_embed], dim=1)
+    return named
+
+
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    if path.suffix in (".pt", ".pth", ".bin"):
+        return _read_torch(path)
+    return _read_safetensors(path)[0]
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; check the path, or train the model first")
+    _must_exist(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -136,3 +276,41 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise ValueError(
             f"{path} ({path.stat().st_size} bytes) is not a whole .safetensors file: {error}; copy or train it again"
         ) from None
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    """Read what torch.save wrote, if it is tensors and nothing that would run; unpack "model" and "state_dict"."""
+    _must_exist(path)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds more than tensors, and reading that could run any code in it "
+            f"({str(error).splitlines()[0]}); save the model's state_dict() and load that"
+        ) from None
+    except (RuntimeError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole file of torch.save: {error}; copy it again"
+        ) from None
+    for name in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            content = content[name]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ValueError(f"{path} holds no state dict; save the model's state_dict() and load that")
+    return content
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    _must_exist(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: torch.from_numpy(file[name]) for name in file.files if file[name].ndim}
+    except (zipfile.BadZipFile, ValueError, OSError, EOFError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole .npz file of numbers: {error}; copy it again"
+        ) from None
+
+
+def _must_exist(path: Path) -> None:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}; check the path, or train the model first")

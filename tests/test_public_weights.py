@@ -1,0 +1,386 @@
+"""Public weights: every library's layout loads into our model, which then gives that library's logits.
+
+Google's two layouts are written here by their official names and shapes, and computed with by an independent model that
+uses the arrays as they are; timm's own reader of these files is the second witness.
+"""
+
+import io
+import math
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from references import assert_same, exactly, randomize
+from timm.models.vision_transformer_hybrid import HybridEmbed, _resnetv2
+from torch.nn import functional as F
+from torchvision.models.vision_transformer import interpolate_embeddings
+
+from vit_tutorial import ViT, ViTConfig, load_weights
+
+SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "dim": 24, "depth": 2, "num_heads": 3}
+
+
+def model(**options):
+    return randomize(ViT(ViTConfig(**(SMALL | {"gelu": "tanh"} | options))).double().eval())
+
+
+def images(size=32, count=2):
+    torch.manual_seed(1)
+    return torch.randn(count, 3, size, size, dtype=torch.float64)
+
+
+# ---------------------------------------------------------------------------------------------- Google's files
+
+
+def google_weights(big_vision=False, cls=True, representation_size=None, grid=4, seed=0):
+    """Random arrays with the names and shapes of vit_jax, or of big_vision."""
+    rng = np.random.default_rng(seed)
+    dim, depth, heads, hidden, patch, classes = 24, 2, 3, 96, 8, 5
+    layer_norm, attention, mlp = ((0, 1), 0, 0) if big_vision else ((0, 2), 1, 3)
+    shapes = {"embedding/kernel": (patch, patch, 3, dim), "embedding/bias": (dim,)}
+    if cls:
+        shapes["cls"] = (1, 1, dim)
+    if big_vision:
+        shapes["pos_embedding"] = (1, grid**2, dim)
+    else:
+        shapes["Transformer/posembed_input/pos_embedding"] = (1, grid**2 + cls, dim)
+    for i in range(depth):
+        block = f"Transformer/encoderblock_{i}"
+        for number in layer_norm:
+            shapes |= {f"{block}/LayerNorm_{number}/{name}": (dim,) for name in ("scale", "bias")}
+        heads_of = f"{block}/MultiHeadDotProductAttention_{attention}"
+        for name in ("query", "key", "value"):
+            shapes[f"{heads_of}/{name}/kernel"] = (dim, heads, dim // heads)
+            shapes[f"{heads_of}/{name}/bias"] = (heads, dim // heads)
+        shapes |= {f"{heads_of}/out/kernel": (heads, dim // heads, dim), f"{heads_of}/out/bias": (dim,)}
+        for number, (wide, narrow) in enumerate([(dim, hidden), (hidden, dim)]):
+            shapes[f"{block}/MlpBlock_{mlp}/Dense_{number}/kernel"] = (wide, narrow)
+            shapes[f"{block}/MlpBlock_{mlp}/Dense_{number}/bias"] = (narrow,)
+    shapes |= {f"Transformer/encoder_norm/{name}": (dim,) for name in ("scale", "bias")}
+    if representation_size:
+        shapes |= {"pre_logits/kernel": (dim, representation_size), "pre_logits/bias": (representation_size,)}
+    shapes |= {"head/kernel": (representation_size or dim, classes), "head/bias": (classes,)}
+    return {name: rng.normal(scale=0.3, size=shape) for name, shape in shapes.items()}
+
+
+def google_forward(weights, images, patch=8):
+    """Compute as the Flax models do, with their arrays as they are: einsum over [D, h, d], channels last."""
+    w = {name: torch.from_numpy(array) for name, array in weights.items()}
+    big_vision = "pos_embedding" in w
+    layer_norm, attention, mlp = ((0, 1), 0, 0) if big_vision else ((0, 2), 1, 3)
+
+    def norm(x, name):
+        centred = x - x.mean(-1, keepdim=True)
+        return (
+            centred / (centred.square().mean(-1, keepdim=True) + 1e-6).sqrt() * w[f"{name}/scale"] + w[f"{name}/bias"]
+        )
+
+    rows = images.shape[-1] // patch
+    tiles = images.permute(0, 2, 3, 1).unflatten(2, (rows, patch)).unflatten(1, (rows, patch))
+    x = torch.einsum("bipjqc,pqcd->bijd", tiles, w["embedding/kernel"]).flatten(1, 2) + w["embedding/bias"]
+    if big_vision:
+        x = x + w["pos_embedding"]  # before the class token
+    if "cls" in w:
+        x = torch.cat([w["cls"].expand(len(x), -1, -1), x], dim=1)
+    if not big_vision:
+        x = x + w["Transformer/posembed_input/pos_embedding"]
+    for i in range(2):
+        block = f"Transformer/encoderblock_{i}"
+        y = norm(x, f"{block}/LayerNorm_{layer_norm[0]}")
+        heads = f"{block}/MultiHeadDotProductAttention_{attention}"
+        q, k, v = (
+            torch.einsum("bnD,Dhd->bnhd", y, w[f"{heads}/{name}/kernel"]) + w[f"{heads}/{name}/bias"]
+            for name in ("query", "key", "value")
+        )
+        share = torch.einsum("bqhd,bkhd->bhqk", q / math.sqrt(q.shape[-1]), k).softmax(-1)
+        mixed = torch.einsum("bhqk,bkhd->bqhd", share, v)
+        x = x + torch.einsum("bqhd,hdD->bqD", mixed, w[f"{heads}/out/kernel"]) + w[f"{heads}/out/bias"]
+        y = norm(x, f"{block}/LayerNorm_{layer_norm[1]}")
+        dense = f"{block}/MlpBlock_{mlp}/Dense_"
+        y = F.gelu(y @ w[f"{dense}0/kernel"] + w[f"{dense}0/bias"], approximate="tanh")
+        x = x + y @ w[f"{dense}1/kernel"] + w[f"{dense}1/bias"]
+    x = norm(x, "Transformer/encoder_norm")
+    x = x[:, 0] if "cls" in w else x.mean(1)
+    if "pre_logits/kernel" in w:
+        x = torch.tanh(x @ w["pre_logits/kernel"] + w["pre_logits/bias"])
+    return x @ w["head/kernel"] + w["head/bias"]
+
+
+LAYOUTS = {
+    "vit_jax": ({}, {}),
+    "vit_jax, tanh head": ({"representation_size": 7}, {"representation_size": 7}),
+    "vit_jax, mean": ({"cls": False}, {"pool": "mean"}),
+    "big_vision, class token": ({"big_vision": True}, {}),
+    "big_vision, mean": ({"big_vision": True, "cls": False}, {"pool": "mean"}),
+    "big_vision, tanh head": (
+        {"big_vision": True, "cls": False, "representation_size": 6},
+        {"pool": "mean", "representation_size": 6},
+    ),
+}
+
+
+@pytest.mark.parametrize(("layout", "options"), LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("prefix", ["", "params/", "opt/target/"])
+def test_googles_weights_give_googles_logits(tmp_path, layout, options, prefix):
+    weights = google_weights(**layout)
+    np.savez(tmp_path / "w.npz", **{prefix + name: array for name, array in weights.items()})
+    ours = load_weights(model(**options), tmp_path / "w.npz")
+    expected = google_forward(weights, images())
+    assert expected.std() > 0.1
+    assert_same(ours(images()), expected)
+
+
+def test_the_optimizers_own_numbers_are_passed_over(tmp_path):
+    weights = {f"opt/target/{name}": array for name, array in google_weights().items()}
+    np.savez(tmp_path / "w.npz", **weights, **{"opt/state/step": np.array(3), "opt/state/mu": np.ones(4)})
+    assert_same(load_weights(model(), tmp_path / "w.npz")(images()), google_forward(google_weights(), images()))
+
+
+def test_blocks_in_one_array_are_taken_apart(tmp_path):
+    weights = google_weights(big_vision=True)
+    scanned = {name: array for name, array in weights.items() if "encoderblock_" not in name}
+    for name, array in weights.items():
+        if "encoderblock_0" in name:
+            other = weights[name.replace("encoderblock_0", "encoderblock_1")]
+            scanned[name.replace("encoderblock_0", "encoderblock")] = np.stack([array, other])
+    np.savez(tmp_path / "w.npz", **{f"params/{name}": array for name, array in scanned.items()})
+    assert_same(load_weights(model(), tmp_path / "w.npz")(images()), google_forward(weights, images()))
+
+
+@pytest.mark.parametrize("big_vision", [False, True])
+@pytest.mark.parametrize("size", [32, 48])
+def test_timms_reader_of_googles_files_agrees(tmp_path, big_vision, size):
+    """timm's reader works in float32, and stretches the positions for 48x48 pixels by its own rule: compare at 32."""
+    weights = {name: array.astype(np.float32) for name, array in google_weights(big_vision=big_vision).items()}
+    prefix = "params/" if big_vision else ""
+    np.savez(tmp_path / "w.npz", **{prefix + name: array for name, array in weights.items()})
+    theirs = timm.models.VisionTransformer(
+        img_size=size,
+        patch_size=8,
+        num_classes=5,
+        embed_dim=24,
+        depth=2,
+        num_heads=3,
+        act_layer="gelu_tanh",
+        no_embed_class=big_vision,
+    ).eval()
+    theirs.load_pretrained(str(tmp_path / "w.npz"))
+    ours = load_weights(model(image_size=size).float(), tmp_path / "w.npz")
+    if size == 32:
+        assert_same(ours(images().float()), theirs(images().float()))
+    for name in ("blocks.1.attn.qkv.weight", "blocks.0.attn.proj.weight", "patch_embed.proj.weight", "head.weight"):
+        assert torch.equal(ours.state_dict()[name], theirs.state_dict()[name])
+
+
+def aligned_bilinear(grid, new):
+    """Stretch [h, w, D] so that the corners stay where they are, by hand."""
+    height, width, _ = grid.shape
+    out = torch.empty(new, new, grid.shape[-1], dtype=grid.dtype)
+    for i in range(new):
+        for j in range(new):
+            y, x = i * (height - 1) / (new - 1), j * (width - 1) / (new - 1)
+            top, left = min(int(y), height - 2), min(int(x), width - 2)
+            b, r = y - top, x - left
+            out[i, j] = (
+                grid[top, left] * (1 - b) * (1 - r)
+                + grid[top, left + 1] * (1 - b) * r
+                + grid[top + 1, left] * b * (1 - r)
+                + grid[top + 1, left + 1] * b * r
+            )
+    return out
+
+
+@pytest.mark.parametrize("new", [3, 6, 9])
+def test_googles_positions_are_stretched_with_their_corners_in_place(tmp_path, new):
+    weights = google_weights()
+    np.savez(tmp_path / "w.npz", **weights)
+    ours = load_weights(model(image_size=8 * new), tmp_path / "w.npz")
+    table = torch.from_numpy(weights["Transformer/posembed_input/pos_embedding"])
+    expected = aligned_bilinear(table[0, 1:].unflatten(0, (4, 4)), new).flatten(0, 1)
+    assert_same(ours.position.pos_embed[0, 1:], expected)
+    assert_same(ours.position.pos_embed[:, :1], table[:, :1])
+
+
+def test_a_google_hybrid_is_read(tmp_path):
+    """The arrays of conv_root, gn_root and block/unit, made from timm's model, whose reader reads them back."""
+    theirs = timm.models.VisionTransformer(
+        img_size=32,
+        patch_size=1,
+        num_classes=5,
+        embed_dim=24,
+        depth=2,
+        num_heads=3,
+        act_layer="gelu_tanh",
+        embed_layer=partial(HybridEmbed, _resnetv2(layers=(2, 1))),
+    ).eval()
+    weights = google_weights()
+    rng = np.random.default_rng(1)
+    resnet = {}
+    for name, tensor in theirs.patch_embed.backbone.state_dict().items():
+        array = rng.normal(scale=0.3, size=tensor.shape).astype(np.float32) + ("norm" in name and "weight" in name)
+        name = name.replace("stem.conv.weight", "conv_root/kernel").replace("stem.norm.", "gn_root/")
+        parts = name.split(".")
+        if parts[0] == "stages":
+            unit = f"block{int(parts[1]) + 1}/unit{int(parts[3]) + 1}"
+            rest = "/".join(parts[4:]).replace("downsample/conv", "conv_proj").replace("downsample/norm", "gn_proj")
+            name = f"{unit}/{rest.replace('norm', 'gn')}"
+        name = name.replace("weight", "kernel" if array.ndim == 4 else "scale")
+        resnet[name] = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    weights |= {"embedding/kernel": rng.normal(scale=0.05, size=(1, 1, 512, 24)), **resnet}
+    np.savez(tmp_path / "w.npz", **{name: array.astype(np.float32) for name, array in weights.items()})
+    theirs.load_pretrained(str(tmp_path / "w.npz"))
+    ours = load_weights(model(stem="hybrid", stem_layers=(2, 1)).float(), tmp_path / "w.npz")
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(ours.state_dict()[name], tensor), name
+    torch.testing.assert_close(ours(images().float()), theirs(images().float()), rtol=1e-4, atol=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------- other resolutions
+
+
+def test_torchvisions_positions_are_stretched_as_torchvision_does_it():
+    theirs = randomize(torchvision.models.VisionTransformer(32, 8, 2, 3, 24, 96, num_classes=5).double().eval())
+    bigger = torchvision.models.VisionTransformer(48, 8, 2, 3, 24, 96, num_classes=5).double().eval()
+    bigger.load_state_dict(interpolate_embeddings(48, 8, theirs.state_dict()))
+    ours = load_weights(model(image_size=48, gelu="exact"), theirs.state_dict())
+    assert_same(ours(images(48)), bigger(images(48)))
+
+
+@pytest.mark.parametrize("size", [24, 56])
+def test_timms_positions_are_stretched_as_timm_does_it(size):
+    def make(size):
+        return timm.models.VisionTransformer(
+            img_size=size, patch_size=8, num_classes=5, embed_dim=24, depth=2, num_heads=3
+        )
+
+    theirs = randomize(make(32).eval())
+    other = make(size).eval()
+    other.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(theirs.state_dict(), other))
+    ours = load_weights(model(image_size=size, gelu="exact").float(), theirs.state_dict())
+    assert_same(ours(images(size).float()), other(images(size).float()))
+
+
+def test_old_names_of_torchvision_are_known():
+    theirs = torchvision.models.VisionTransformer(32, 8, 2, 3, 24, 96, num_classes=5).double()
+    weights = randomize(theirs).state_dict()
+    old = {
+        name.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2."): value
+        for name, value in weights.items()
+    }
+    assert old.keys() != weights.keys()
+    assert_same(load_weights(model(gelu="exact"), old)(images()), theirs.eval()(images()))
+
+
+# ---------------------------------------------------------------------------------------------- other heads
+
+
+def test_another_number_of_classes_is_refused_unless_the_head_is_left_out():
+    source, ours = model(num_classes=7), model()
+    before = {name: value.clone() for name, value in ours.state_dict().items()}
+    message = (
+        "(head.weight is [7, 24] and should be [5, 24]; head.bias is [7] and should be [5]); nothing was loaded: the "
+        "weights know 7 classes and the model 5; build it with num_classes=7, or keep its own head with skip_head=True"
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        load_weights(ours, source.state_dict())
+    load_weights(ours, source.state_dict(), skip_head=True)
+    for name, value in ours.state_dict().items():
+        assert torch.equal(value, before[name] if name.startswith("head.") else source.state_dict()[name]), name
+
+
+def test_the_tanh_head_of_pre_training_is_left_out_too():
+    source = model(representation_size=6, num_classes=100)
+    ours = load_weights(model(), source.state_dict(), skip_head=True)
+    assert torch.equal(ours.class_token.cls_token, source.class_token.cls_token)
+
+
+def test_with_skip_head_all_else_must_still_fit():
+    weights = model(depth=3).state_dict()
+    with pytest.raises(ValueError, match=exactly("(unknown blocks.2.norm1.weight;")):
+        load_weights(model(), weights, skip_head=True)
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("wrap", [None, "model", "state_dict"])
+@pytest.mark.parametrize("old_format", [False, True])
+def test_files_of_torch_save_are_read(tmp_path, wrap, old_format):
+    source = model()
+    content = source.state_dict() if wrap is None else {wrap: dict(source.state_dict()), "epoch": 3}
+    torch.save(content, tmp_path / "w.pth", _use_new_zipfile_serialization=not old_format)
+    assert torch.equal(load_weights(model(), tmp_path / "w.pth")(images()), source(images()))
+
+
+class Bomb:
+    def __reduce__(self):
+        return (print, ("code ran",))
+
+
+def with_code(path):
+    torch.save({"model": Bomb()}, path)
+
+
+def cut(path):
+    whole = io.BytesIO()
+    torch.save(model().state_dict(), whole)
+    path.write_bytes(whole.getvalue()[:5000])
+
+
+BROKEN = {
+    "pickled with code": ("w.pth", with_code, "holds more than tensors, and reading that could run any code in it"),
+    "a plain pickle": ("w.pt", lambda path: path.write_bytes(pickle.dumps(Bomb())), "holds more than tensors"),
+    "cut short": ("w.pth", cut, "(5000 bytes) is not a whole file of torch.save"),
+    "empty": ("w.bin", lambda path: path.write_bytes(b""), "(0 bytes) is not a whole file of torch.save"),
+    "a list": ("w.pt", lambda path: torch.save([1, 2], path), "holds no state dict"),
+    "npz cut short": ("w.npz", lambda path: path.write_bytes(b"PK\x03\x04 and no more"), "is not a whole .npz file"),
+    "npz empty": ("w.npz", lambda path: path.write_bytes(b""), "(0 bytes) is not a whole .npz file"),
+    "npz with objects": (
+        "w.npz",
+        lambda path: np.savez(path, cls=np.array([Bomb()], dtype=object)),
+        "is not a whole .npz file of numbers: Object arrays cannot be loaded",
+    ),
+    "an npz of something else": (
+        "w.npz",
+        lambda path: np.savez(path, images=np.zeros((2, 2))),
+        "nothing was loaded: these are not the weights of a Vision Transformer, or they come from a library",
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(("name", "write", "message"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_file_is_refused_and_no_code_runs(tmp_path, capsys, name, write, message):
+    write(tmp_path / name)
+    ours = model()
+    with pytest.raises(ValueError, match=exactly(message)):
+        load_weights(ours, tmp_path / name)
+    assert "code ran" not in capsys.readouterr().out
+    for key, value in model().state_dict().items():
+        assert torch.equal(ours.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("name", ["w.npz", "w.pth", "w.safetensors"])
+def test_a_file_that_is_not_there(tmp_path, name):
+    with pytest.raises(FileNotFoundError, match=exactly(f"there is no file {tmp_path / name}; check the path")):
+        load_weights(model(), tmp_path / name)
+
+
+def test_a_half_written_google_file_names_what_is_missing(tmp_path):
+    weights = google_weights()
+    del weights["Transformer/encoderblock_1/MultiHeadDotProductAttention_1/key/kernel"]
+    np.savez(tmp_path / "w.npz", **weights)
+    message = "(missing blocks.1.attn.qkv.weight; unknown blocks.1.attn.query.weight"
+    with pytest.raises(ValueError, match=exactly(message)):
+        load_weights(model(), tmp_path / "w.npz")
+
+
+def test_timms_mean_before_the_norm_is_refused_with_its_reason():
+    sizes = {"img_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
+    theirs = timm.models.VisionTransformer(**sizes, global_pool="avg", class_token=False)
+    with pytest.raises(ValueError, match=exactly("this model of timm takes the mean before its last norm (fc_norm)")):
+        load_weights(model(pool="mean"), theirs.state_dict())
