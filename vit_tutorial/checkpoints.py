@@ -229,9 +229,7 @@ def _google_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         for i, value in enumerate(weights.pop(key)):
             weights[key.replace("encoderblock/", f"encoderblock_{i}/")] = value
     named = {}
-    while weights:  # one by one, so that there are never two copies of all
-        key = next(iter(weights))
-        value = weights.pop(key)
+    for key, value in weights.items():
         name = _rename(key, _GOOGLE)
         if name.endswith((".attn.query.weight", ".attn.key.weight", ".attn.value.weight")):
             value = value.flatten(1).T  # [D, h, d] -> [h*d, D]
@@ -243,7 +241,7 @@ def _google_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
             value = value.permute(3, 2, 0, 1) if value.ndim == 4 else value.T
         elif key.endswith(("/scale", "/bias")):
             value = value.flatten()
-        named[name] = value.contiguous()
+        named[name] = value  # a view: no number is copied yet
     for query in [name for name in named if ".attn.query." in name]:
         parts = [query.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
         if all(part in named for part in parts):
@@ -304,7 +302,8 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     _must_exist(path)
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: torch.from_numpy(file[name]) for name in file.files if file[name].ndim}
+            arrays = {name: file[name] for name in file.files}
+        return {name: torch.from_numpy(array) for name, array in arrays.items() if array.ndim}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path} ({path.stat().st_size} bytes) is not a whole .npz file of numbers: {error}; copy it again"
