@@ -479,7 +479,7 @@ def _load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimi
 
 def _new_history(model: nn.Module, data: Dataset, config: TrainingConfig, training: int, validation: int) -> History:
     shape = getattr(model, "config", None)
-    described = asdict(shape) if is_dataclass(shape) else {"class": type(model).__name__}
+    described = json.loads(json.dumps(asdict(shape))) if is_dataclass(shape) else {"class": type(model).__name__}
     described["parameters"] = sum(parameter.numel() for parameter in model.parameters())
     checksum = 0
     for part in (data.train_images, data.train_labels):
