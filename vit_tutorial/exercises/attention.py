@@ -7,6 +7,8 @@ import torch
 from vit_tutorial.attention import scaled_dot_product_attention
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
+__all__ = ["attention"]
+
 
 def _input(*batch: int, queries: int, keys: int, dim: int, values: int):
     random = torch.Generator().manual_seed(queries + 10 * keys + 100 * dim)
@@ -23,6 +25,9 @@ def _attention(q, k, v, scale=None, axis=-1):
 
 attention = Exercise(
     name="attention",
+    lesson="04_scaled_dot_product_attention",
+    difficulty=2,
+    minutes=10,
     solution=lambda q, k, v: scaled_dot_product_attention(q, k, v)[0],
     inputs=[
         (torch.eye(2), torch.eye(2), torch.tensor([[1.0, 0.0], [0.0, 2.0]])),

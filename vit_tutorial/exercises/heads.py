@@ -5,6 +5,8 @@ from einops import rearrange
 
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
+__all__ = ["split_heads"]
+
 
 def _as(pattern: str):
     return lambda x, num_heads: rearrange(x, pattern, h=num_heads)
@@ -16,6 +18,9 @@ def _input(batch: int, num_tokens: int, dim: int, num_heads: int):
 
 split_heads = Exercise(
     name="split_heads",
+    lesson="05_multi_head_attention",
+    difficulty=2,
+    minutes=8,
     solution=_as("b n (h d) -> b h n d"),
     inputs=[_input(1, 3, 4, 2), _input(2, 3, 6, 2), _input(2, 5, 8, 4), _input(1, 2, 6, 1), _input(3, 4, 12, 3)],
     mistakes=[

@@ -2,8 +2,13 @@
 
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
+__all__ = ["count_tokens"]
+
 count_tokens = Exercise(
     name="count_tokens",
+    lesson="00_start_here",
+    difficulty=1,
+    minutes=3,
     solution=lambda image_size, patch_size: (image_size // patch_size) ** 2,
     inputs=[(4, 2), (28, 4), (28, 7), (224, 16), (384, 16)],
     mistakes=[
@@ -24,5 +29,5 @@ count_tokens = Exercise(
             "that is one too many. The class token of lesson 2 is not a patch.",
         ),
     ],
-    done="You know how checks work now: one waits in every lesson.",
+    done="You know how checks work now: they wait in every lesson.",
 )

@@ -4,6 +4,8 @@ import math
 
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
+__all__ = ["learning_rate"]
+
 
 def _solution(step, steps, warmup, peak):
     if step < warmup:
@@ -31,6 +33,9 @@ def _line_down(step, steps, warmup, peak):
 
 learning_rate = Exercise(
     name="learning_rate",
+    lesson="11_train_on_a_gpu",
+    difficulty=3,
+    minutes=10,
     solution=_solution,
     inputs=[(0, 10, 2, 1.0), (1, 10, 2, 1.0), (2, 10, 2, 1.0), (4, 10, 2, 1.0), (9, 10, 2, 1.0), (60, 100, 20, 0.003)],
     mistakes=[

@@ -5,6 +5,8 @@ import torch
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.vit import ViT, ViTConfig
 
+__all__ = ["vit_forward"]
+
 
 def _input(seed: int, **options):
     with torch.random.fork_rng(devices=()):
@@ -32,6 +34,9 @@ def _no_position(model, images):
 
 vit_forward = Exercise(
     name="vit_forward",
+    lesson="07_vision_transformer",
+    difficulty=3,
+    minutes=10,
     solution=lambda model, images: model(images),
     inputs=[_input(0, depth=1), _input(1), _input(2, in_channels=1, image_size=12), _input(3, depth=3, num_heads=4)],
     mistakes=[
