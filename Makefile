@@ -60,6 +60,7 @@ test:
 results:
 	$(call setup_env,course)
 	$(VENV_PYTHON) -m vit_tutorial.train $(RESULTS)
+	$(VENV_PYTHON) -m vit_tutorial.studies
 
 notebooks:
 	$(call setup_env,test)

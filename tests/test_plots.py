@@ -1,6 +1,7 @@
 """Figures: they show something, say what they show, and come out the same twice."""
 
 import io
+import itertools
 
 import numpy as np
 import pytest
@@ -93,3 +94,38 @@ def test_lines_have_names_and_colours_of_their_own():
     assert [text.get_text() for text in axes[0, 0].get_legend().get_texts()] == ["up", "down"]
     assert len({line.get_color() for line in axes[0, 0].lines}) == 2
     assert np.ptp(pixels(figure)) > 200
+
+
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_spread_shows_each_seed_as_a_point_and_each_mean_as_a_line(count):
+    values = {f"a variant of long name, {i}": [0.8 + i / 100, 0.82, 0.84] for i in range(count)}
+    figure, axes = plots.new_figure(size=(7, 1 + 0.3 * count))
+    ax = axes[0, 0]
+    plots.draw_spread(ax, values, xlabel="test accuracy", colours=(plots.BLUE, plots.ORANGE))
+    points, means = ax.lines[::2], ax.lines[1::2]
+    assert [list(line.get_xdata()) for line in points] == list(values.values())
+    for line, row in zip(means, values.values(), strict=True):
+        assert set(line.get_xdata()) == {np.mean(row)}
+    assert [text.get_text() for text in ax.texts] == [*(f"{np.mean(row):.1%}" for row in values.values()), "mean"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(values)
+    assert [line.get_color() for line in points[:2]] == [plots.BLUE, plots.ORANGE]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is on top
+    pixels(figure)  # lays out the figure
+    boxes = [label.get_window_extent() for label in [*ax.get_yticklabels(), *ax.texts]]
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+    rows = sorted((label.get_window_extent() for label in ax.get_yticklabels()), key=lambda box: box.y0)
+    assert all(below.y1 <= above.y0 for below, above in itertools.pairwise(rows))
+
+
+def test_equal_values_in_a_spread_stay_apart_and_one_seed_is_enough():
+    _, axes = plots.new_figure()
+    plots.draw_spread(axes[0, 0], {"always the same": [0.25, 0.25, 0.25], "once": [0.9]})
+    assert len(set(axes[0, 0].lines[0].get_ydata())) == 3
+    assert list(axes[0, 0].lines[2].get_ydata()) == [1]
+
+
+@pytest.mark.parametrize(("values", "words"), [({}, "no rows"), ({"a": [0.5], "b": []}, "no value for 'b'")])
+def test_a_spread_of_nothing_is_refused(values, words):
+    _, axes = plots.new_figure()
+    with pytest.raises(ValueError, match=words):
+        plots.draw_spread(axes[0, 0], values)

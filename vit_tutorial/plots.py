@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"  # told apart by colour-blind readers too
@@ -125,3 +126,38 @@ def draw_lines(
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(frameon=False)
+
+
+def draw_spread(
+    ax: Axes,
+    values: dict[str, Sequence[float]],
+    xlabel: str = "test accuracy",
+    colours: Sequence[str] = (BLUE,),
+    decimals: int = 1,
+) -> None:
+    """Draw one row for each name, first on top: each of its values a point, their mean a line with its number.
+
+    Values are shares of 1 and are shown as percentages. The rows take `colours` in turn, so that two colours mark
+    every second row.
+    Raises ValueError if there is nothing to draw, or if a name has no value.
+    """
+    if not values or not all(values.values()):
+        empty = [name for name, row in values.items() if not row]
+        what = f"no value for {', '.join(map(repr, empty))}" if empty else "no rows"
+        raise ValueError(f"draw_spread got {what}; pass a dictionary of names with one value or more each")
+    for place, (name, row) in enumerate(values.items()):
+        colour, mean = colours[place % len(colours)], float(np.mean(row))
+        heights = place + np.linspace(-0.15, 0.15, len(row)) if len(row) > 1 else [place]  # equal values stay apart
+        ax.plot(row, heights, "o", color=colour, alpha=0.7, markersize=5, label=name)
+        ax.plot([mean, mean], [place - 0.35, place + 0.35], color="black", linewidth=2)
+        ax.text(1.01, place, f"{mean:.{decimals}%}", transform=ax.get_yaxis_transform(), va="center", fontsize=9)
+    ax.set_yticks(range(len(values)), list(values), fontsize=9)
+    ax.set_ylim(len(values) - 0.4, -0.6)
+    ax.margins(x=0.08)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    ax.set_xlabel(xlabel)
+    ax.text(1.01, 1, "mean", transform=ax.transAxes, va="bottom", fontsize=9)
+    ax.locator_params(axis="x", nbins=6)
+    ax.grid(axis="x", alpha=0.3)
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
