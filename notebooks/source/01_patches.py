@@ -8,10 +8,12 @@
 #
 # 1. Cut a 4×4 image into patches by hand, and check the result with a pencil.
 # 2. Write the same cut in three ways: slices, `einops`, and a convolution. Show that all three agree.
-# 3. Count tokens: how many, how long, and what they cost.
-# 4. Put the picture back together without losing a pixel.
+# 3. Count the tokens: how many, how long, and what they cost.
+# 4. Take a picture apart, shuffle it, and put it back without losing a pixel.
+# 5. Write your own patch embedding, put it into a real Vision Transformer, and train it.
 #
-# **Time**: 30 minutes. **You need**: Python, and what a PyTorch tensor is. Nothing about transformers yet.
+# **Time**: 40 minutes, and as long again if you do all five exercises. **You need**: Python, and what a PyTorch tensor
+# is. Nothing about transformers yet.
 
 # %%
 import torch
@@ -36,19 +38,20 @@ plots.show(
 
 # %% [markdown]
 # The answer in one sentence: **cut the picture into squares, and read the squares from left to right and from top to
-# bottom, like words on a page.** Each square is a *patch*. The paper that introduced the Vision Transformer (ViT) is
-# called *An Image is Worth 16x16 Words*, because its patches are 16×16 pixels.
+# bottom, like words on a page.** Each square is a *patch*. What the transformer gets for a patch is a vector, and is
+# called a *token*, as for a word. The paper that introduced the Vision Transformer (ViT) is called *An Image is Worth
+# 16x16 Words*, because its patches are 16×16 pixels.
 #
 # We use the same letters in all lessons:
 #
-# | letter | meaning | in the paper's standard model |
+# | letter | meaning | in the paper's standard model, ViT-B/16 |
 # |---|---|---|
 # | B | images in a batch | - |
 # | C | channels (red, green, blue) | 3 |
 # | H, W | height and width in pixels | 224, 224 |
 # | P | side of a patch in pixels | 16 |
 # | N | number of patches, (H/P) · (W/P) | 14 · 14 = 196 |
-# | D | numbers per token after the projection | 768 |
+# | D | numbers in a token | 768 |
 
 # %% [markdown]
 # ## By hand
@@ -56,8 +59,8 @@ plots.show(
 # We start with an image so small that you can do it with a pencil: one channel, 4×4 pixels, numbered 0 to 15.
 
 # %%
-image = torch.arange(16.0).reshape(1, 1, 4, 4)  # [B, C, H, W]
-print(image[0, 0].int())
+tiny = torch.arange(16.0).reshape(1, 1, 4, 4)  # [B, C, H, W]
+print(tiny[0, 0].int())
 
 # %% [markdown]
 # With P = 2 there are four patches. Take a pencil and write down the four pixels of each one, row by row.
@@ -70,7 +73,7 @@ P = 2
 slices = []
 for row in range(0, 4, P):  # walk down the image
     for column in range(0, 4, P):  # and along each row
-        square = image[0, 0, row : row + P, column : column + P]
+        square = tiny[0, 0, row : row + P, column : column + P]
         slices.append(square.flatten())  # P*P numbers
 by_slices = torch.stack(slices)  # [N, P*P]
 print(by_slices.int())
@@ -81,7 +84,7 @@ print(by_slices.int())
 
 # %%
 figure, axes = plots.new_figure(1, 2, size=(8, 3.2), width_ratios=[1, 1.2])
-plots.draw_matrix(axes[0, 0], image[0, 0], "image [4, 4]", decimals=0)
+plots.draw_matrix(axes[0, 0], tiny[0, 0], "image [4, 4]", decimals=0)
 axes[0, 0].axhline(1.5, color="white", linewidth=4)
 axes[0, 0].axvline(1.5, color="white", linewidth=4)
 plots.draw_matrix(axes[0, 1], by_slices, "patches [N=4, P·P=4]", rows=[f"patch {i}" for i in range(4)], decimals=0)
@@ -89,6 +92,19 @@ plots.show(
     figure,
     alt="Left, a 4 by 4 grid of 0 to 15, cut in four. Right, four rows: 0 1 4 5, 2 3 6 7 and so on.",
 )
+
+# %% [markdown]
+# Could one simply `reshape` the 4×4 image to 4 rows of 4? No, and it is worth seeing why. A tensor lies in memory as
+# one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` leaves the line
+# as it is, and only says where to break it.
+
+# %%
+print("strides of rows and columns:", tiny[0, 0].stride(), "- one pixel down is 4 numbers further")
+print("first line after reshape:", tiny.reshape(4, 4)[0].int().tolist(), "- a row of the image, not a patch")
+
+# %% [markdown]
+# In a patch, pixels 0 and 4 are neighbours. In memory they are 4 steps apart. So numbers have to *move*, and every
+# right way to cut an image contains a step that moves them.
 
 # %% [markdown]
 # ## In code
@@ -105,8 +121,8 @@ plots.show(
 # %%
 from einops import rearrange
 
-by_einops = rearrange(image, "b c (h p1) (w p2) -> b (h w) (p1 p2 c)", p1=P, p2=P)  # [B, N, P*P*C]
-print(list(image.shape), "->", list(by_einops.shape))
+by_einops = rearrange(tiny, "b c (h p1) (w p2) -> b (h w) (p1 p2 c)", p1=P, p2=P)  # [B, N, P*P*C]
+print(list(tiny.shape), "->", list(by_einops.shape))
 print("same as the slices:", torch.equal(by_einops[0], by_slices))
 
 # %% [markdown]
@@ -122,6 +138,14 @@ print("tokens N = (224/16) * (224/16) =", 14 * 14)
 print("numbers in each = 16 * 16 * 3 =", 16 * 16 * 3)
 
 # %% [markdown]
+# The cat has three channels, and `c` comes last inside a patch. So a row begins with the red, green and blue of its
+# first pixel, then of the pixel to its right, and so on:
+
+# %%
+print("row 0 of the matrix begins:", patches[0, 0, :6].tolist())
+print("pixel at the top left:", cat[:, 0, 0].tolist(), " the one to its right:", cat[:, 0, 1].tolist())
+
+# %% [markdown]
 # Nothing was computed. Pixels only moved. So the cut can be undone without losing anything:
 
 # %%
@@ -132,7 +156,7 @@ print("every pixel is back in its place:", torch.equal(back[0], cat))
 # ### With a linear layer: from pixels to D numbers
 #
 # A row of 768 pixels is not yet a token. The model multiplies each row by one matrix E, learned in training, the same
-# for all patches. This is the **patch embedding**:
+# for all patches, and adds a bias b. This is the **patch embedding**:
 #
 # $$\text{tokens} = x_p\,E + b \qquad E \in \mathbb{R}^{(P^2 \cdot C) \times D}
 # \qquad \text{(inside equation 1)}$$
@@ -166,38 +190,84 @@ difference = (embedding(x) - tokens).abs().max().item()
 print(f"largest difference below 0.00001: {difference < 1e-5}")
 
 # %% [markdown]
-# The two agree, yet not always to the last bit. A sum of 768 products is rounded at every step, and the two ways may
-# add in another order. In 64-bit numbers the difference shrinks with the rounding:
+# The convolution gives the result as a grid, [B, D, 14, 14]. `PatchEmbedding` flattens the grid and swaps two axes, so
+# that a token is a row: [B, N, D]. Apart from its checks, that is its whole `forward`:
 
 # %%
-embedding, linear = embedding.double(), linear.double()
-difference = (embedding(x.double()) - linear(patchify(x.double(), 16))).abs().max().item()
-print(f"in float64, largest difference below 0.0000000000001: {difference < 1e-13}")
+grid = embedding.proj(x)  # [B, C, H, W] -> [B, D, H/P, W/P]
+rows = grid.flatten(2).transpose(1, 2)  # -> [B, D, N] -> [B, N, D]
+print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", torch.equal(rows, embedding(x)))
+
+# %% [markdown]
+# ### What the tokens cost
+#
+# In a transformer every token is compared with every token. How that is done is the subject of lesson 4. Here it is
+# enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each (they are
+# called *heads*, lesson 5). A head uses 64 numbers of each token: 12 · 64 = 768 = D.
+#
+# * **Memory.** One layer: 12 tables of N·N numbers, 4 bytes each.
+# * **Work.** To fill a cell of a table takes 64 multiplications and 64 additions. To use the table takes as many again.
+#   One multiplication or addition is a *FLOP*. So one layer takes 12 · N·N · 4 · 64 = **4 · N² · D** FLOPs.
+
+
+# %%
+def attention_cost(number, dim=768, heads=12, layers=12):
+    """Bytes of the N×N tables of one layer, and FLOPs of the N×N part in all layers, for one image."""
+    return 4 * heads * number**2, 4 * number**2 * dim * layers
+
+
+memory, flops = attention_cost(196)
+print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops / 1e9:.2f} GFLOP in 12 layers")
+
+# %% [markdown]
+# This is the part that grows with N². All other work of the model grows with N, and the patch embedding's own work does
+# not change at all: it multiplies each pixel D times, however the picture is cut.
 
 # %% [markdown]
 # ## In a picture you can touch
 #
-# **Look for three things.** Halve the patch size: how does the number of tokens change? Change the order: what happens
-# when the sequence is put back row by row? Move over a patch: which row of the matrix is it?
+# Try these, and say what you expect before you do them. Click the picture, then use the arrow keys; or use the mouse.
 #
-# Click the picture and use the arrow keys, or use the mouse.
+# 1. Halve the **patch size**. What happens to the tokens, to their length, to the memory of the tables?
+# 2. Move over the cat's eye. Which **row of the matrix** is it? Where does that row lie? And one patch further down?
+# 3. Change the **order** to *column by column*. Which rows move, and which stay?
+# 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
 
 # %%
 PatchLab({name: pictures(name) for name in ("chelsea", "coffee", "astronaut")}, patch_size=32)
+
+# %% [markdown]
+# <details><summary>What there was to see</summary>
+#
+# 1. Four times the tokens, each a quarter as long: no number is added or lost. The tables take 16 times the memory.
+# 2. One patch further down is one whole row of the grid further in the matrix: 7 rows, with P = 32.
+# 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are, as in any transpose.
+# 4. The error is 0 as long as the order is remembered. The patches themselves do not know it: laid down row by row they
+#    give a puzzle. The model has the same trouble, and lesson 3 cures it.
+#
+# </details>
 
 # %% [markdown]
 # ## Claims, tested
 #
 # You will read the following sentences in notes about ViT. Here they are run.
 #
-# **"An H×W image gives N = HW/P² tokens."**
+# ### P1 · "An H×W image gives N = HW/P² tokens"
+#
+# We cut images of many shapes, count, and put them together again.
 
 # %%
-print(f"{'H':>5}{'W':>5}{'P':>5}{'HW/P²':>8}{'N':>8}")
-for height, width, size in [(224, 224, 16), (224, 224, 32), (384, 384, 16), (32, 32, 4), (28, 28, 7), (48, 96, 8)]:
-    number = patchify(torch.zeros(1, 3, height, width), size).shape[1]
-    print(f"{height:>5}{width:>5}{size:>5}{height * width // size**2:>8}{number:>8}")
-print("verdict: TRUE IF both sides are multiples of P")
+shapes = [(224, 224, 3, 16), (384, 384, 3, 16), (32, 32, 3, 4), (28, 28, 1, 7), (48, 96, 3, 8), (10, 15, 2, 5)]
+print(f"{'H':>5}{'W':>5}{'C':>3}{'P':>5}{'HW/P²':>8}{'N':>8}{'P·P·C':>8}   round trip")
+right = []
+for height, width, channels, size in shapes:
+    whole = torch.rand(2, channels, height, width)
+    cut = patchify(whole, size)
+    same = torch.equal(unpatchify(cut, (height, width), channels), whole)
+    formula = height * width // size**2
+    print(f"{height:>5}{width:>5}{channels:>3}{size:>5}{formula:>8}{cut.shape[1]:>8}{cut.shape[2]:>8}   {same}")
+    right.append(same and cut.shape[1] == formula)
+print("verdict:", "TRUE" if all(right) else "FALSE", f"for all {len(shapes)} shapes, IF both sides are multiples of P")
 
 # %% [markdown]
 # What if they are not? The package says so, and says what to do:
@@ -209,46 +279,298 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# **"The linear projection is the same as a convolution with kernel = stride = P."** You have just measured it: TRUE,
-# up to rounding.
+# ### P2 · "The linear projection is the same as a convolution with kernel = stride = P"
 #
-# **"... or the same as a 1×1 convolution."** A 1×1 convolution on the *image* mixes the channels of single pixels, and
-# keeps all 50,176 of them.
+# You have seen that the two differ by less than 0.00001. Are they the same to the last bit? And if not, why not?
+#
+# A `float32` keeps about 7 digits. Every sum is rounded to that, so the **order** of a sum can matter:
 
 # %%
-one_by_one = nn.Conv2d(3, 768, kernel_size=1)
-print("1x1 convolution on the image:", list(one_by_one(x[:, :, :32, :32]).shape), "- still one vector per pixel")
+big, one = torch.tensor([1e8, 1.0])
+print("(1 + 100000000) - 100000000 =", (one + big - big).item())
+print("1 + (100000000 - 100000000) =", (one + (big - big)).item())
 
-grid = rearrange(patchify(x.double(), 16), "b (h w) k -> b k h w", h=14)  # [1, 768, 14, 14]: the cut is already made
+# %% [markdown]
+# A token's number is a sum of 768 products. A matrix product and a convolution may add them in different orders. Here
+# is one such sum, added from the left and from the right:
+
+# %%
+products = (patchify(x, 16)[0, 0] * linear.weight[0]).detach()  # 768 of them
+left, right = torch.tensor(0.0), torch.tensor(0.0)
+for product in products:
+    left = left + product
+for product in products.flip(0):
+    right = right + product
+print("same to the last bit:", torch.equal(left, right), "  same to 6 digits:", abs(left - right).item() < 1e-6)
+
+# %% [markdown]
+# If rounding is all there is, then the difference must shrink when we keep more digits. A `float64` keeps about 16.
+# (1e-5 is 0.00001, and 1e-13 has twelve zeros after the point.)
+
+# %%
+from copy import deepcopy
+
+in_32 = (embedding(x) - linear(patchify(x, 16))).abs().max().item()
+embedding64, linear64, x64 = deepcopy(embedding).double(), deepcopy(linear).double(), x.double()
+in_64 = (embedding64(x64) - linear64(patchify(x64, 16))).abs().max().item()
+print(f"largest difference in float32 below 1e-5: {in_32 < 1e-5},  in float64 below 1e-13: {in_64 < 1e-13}")
+print("verdict:", "TRUE up to rounding" if in_32 < 1e-5 and in_64 < 1e-13 else "FALSE", "- not always to the last bit")
+
+# %% [markdown]
+# ### P3 · "... or the same as a 1×1 convolution"
+#
+# A 1×1 convolution on the *image* mixes the channels of single pixels, and keeps all 50,176 of them.
+
+# %%
+pixelwise = nn.Conv2d(3, 768, kernel_size=1).double()
+on_image = pixelwise(x64[:, :, :32, :32])  # a corner of the cat
+print("1x1 on 32x32 pixels:", list(on_image.shape), "=", on_image[0, 0].numel(), "vectors; patches of 16 would give 4")
+
+# %% [markdown]
+# It is another matter once the image has been cut. Put the rows of the matrix back on the grid, each with its 768
+# numbers as channels. Now a 1×1 convolution does what the linear layer does.
+
+# %%
+grid = rearrange(patchify(x64, 16), "b (h w) k -> b k h w", h=14)  # [1, 768, 14, 14]
 one_by_one = nn.Conv2d(768, 768, kernel_size=1).double()
 with torch.no_grad():
-    one_by_one.weight.copy_(linear.weight[:, :, None, None])
-    one_by_one.bias.copy_(linear.bias)
-same = torch.allclose(one_by_one(grid).flatten(2).transpose(1, 2), linear(patchify(x.double(), 16)))
-print("1x1 convolution on the grid of patches equals the linear layer:", same)
-print("verdict: FALSE on the image, TRUE once the image has been cut")
+    one_by_one.weight.copy_(linear64.weight[:, :, None, None])
+    one_by_one.bias.copy_(linear64.bias)
+difference = (one_by_one(grid).flatten(2).transpose(1, 2) - linear64(patchify(x64, 16))).abs().max().item()
+print(f"1x1 on the grid of patches: largest difference to the linear layer below 1e-13: {difference < 1e-13}")
+print("verdict: FALSE on the image,", "TRUE once the image has been cut" if difference < 1e-13 else "FALSE everywhere")
 
 # %% [markdown]
-# **"Pixels as tokens are out of the question."** In the lessons to come every token looks at every token. That takes a
-# table of N×N weights. Count them for one image, at 4 bytes a weight.
+# ### P4 · "Pixels as tokens are out of the question: 50,176 tokens at 224×224"
+#
+# We count with the formulas from above, for ViT-B and one image.
 
 # %%
-print(f"{'P':>4}{'tokens N':>10}{'weights N²':>16}{'memory':>14}")
-for size in (32, 16, 8, 4, 2, 1):
-    number = (224 // size) ** 2
-    megabytes = number**2 * 4 / 1e6
-    print(f"{size:>4}{number:>10,}{number**2:>16,}{megabytes:>11,.2f} MB")
-print("verdict: TRUE for the plain table at 224x224: one head of one layer takes 10 GB when P = 1")
+sizes = (32, 16, 8, 4, 2, 1)
+numbers = [(224 // size) ** 2 for size in sizes]
+print(f"{'P':>4}{'tokens N':>10}{'table N·N':>16}{'memory, 1 layer':>18}{'FLOPs, 12 layers':>19}")
+for size, number in zip(sizes, numbers, strict=True):
+    memory, flops = attention_cost(number)
+    print(f"{size:>4}{number:>10,}{number**2:>16,}{memory / 1e6:>15,.1f} MB{flops / 1e9:>13,.1f} GFLOP")
 
 # %% [markdown]
-# Halve P, and you get 4 times the tokens and 16 times the weights. This is why P is the most expensive number in a ViT.
-# Lesson 4 measures the cost, and meets an algorithm that never stores the table.
+# Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds: three vectors
+# of 64 numbers for each token go in, and the table comes out. We ask the table for its size, and the clock for the time.
+
+# %%
+import time
+
+from vit_tutorial import scaled_dot_product_attention
+
+
+def measure(number, repeats=5):
+    """Bytes of one N×N table, and seconds of the fastest of a few runs."""
+    q, k, v = torch.rand(3, number, 64)
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        _, table = scaled_dot_product_attention(q, k, v)
+        seconds.append(time.perf_counter() - start)
+    return table.nbytes, min(seconds)
+
+
+some, many = measure(784), measure(3136)  # P = 8 and P = 4: 4 times the tokens
+print("4 times the tokens take", many[0] // some[0], "times the memory")
+print("and more than 8 times the time:", many[1] > 8 * some[1])
+
+# %%
+figure, axes = plots.new_figure(1, 3, size=(11, 3.4))
+memory, flops = zip(*(attention_cost(n) for n in numbers), strict=True)
+seconds = [measure(n)[1] for n in numbers[:4]]
+axes[0, 0].plot(sizes, [m / 1e9 for m in memory], "o-", color=plots.BLUE)
+axes[0, 1].plot(sizes, [f / 1e12 for f in flops], "o-", color=plots.ORANGE)
+axes[0, 2].plot(sizes[:4], seconds, "o-", color=plots.GREEN, label="one table")
+axes[0, 2].plot(sizes[:4], [seconds[2] * (8 / P) ** 4 for P in sizes[:4]], "k--", label="if exactly N²")
+axes[0, 2].legend(frameon=False)
+titles = {"counted: memory, one layer": "GB", "counted: work, 12 layers": "TFLOP", "measured here": "seconds"}
+for ax, (title, unit) in zip(axes[0], titles.items(), strict=True):
+    ax.set(title=title, xlabel="patch size P", ylabel=unit, xscale="log", yscale="log")
+    ax.set_xticks(sizes, sizes)
+    ax.minorticks_off()
+    ax.grid(alpha=0.3)
+plots.show(
+    figure,
+    alt="Memory, work and measured time against P, on log scales: all fall steeply, the time about as a line for N².",
+    caption="Each step up is a factor of 10. A straight line is a power of P, here P to the -4.",
+)
+
+# %% [markdown]
+# Is the last measured point above the dashed line? Then a table of 3,136 × 3,136 numbers, 39 MB, has outgrown the small
+# fast memory next to the processor, and every look at it takes longer. In practice the cost grows even faster than N².
+
+# %%
+pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
+print(f"P = 1 at 224x224: {pixels_large / 1e9:.0f} GB a layer.  P = 1 at 28x28: {pixels_small / 1e6:.0f} MB a layer.")
+print("verdict: TRUE at 224x224 for the plain table, FALSE for small images")
+
+# %% [markdown]
+# Halve P, and you get 4 times the tokens and 16 times the table. This is why P is the most expensive number in a ViT.
+# Lesson 4 measures more, and meets an algorithm that never stores the table.
+#
+# ### P5 · "Smaller patches keep detail and cost more; larger ones are cheap and coarse"
+#
+# The cost is now clear. Is the detail worth it? To answer that one must train. The course did: a small ViT on pictures
+# of clothes, 28×28 pixels, with several patch sizes, each from several random starts (*seeds*). An *epoch* is one
+# pass over the training pictures, and *parameters* are the numbers that training changes. The record is in
+# `data/results`. The tokens counted there are the patches and one more, the class token of lesson 2.
+
+# %%
+from vit_tutorial.studies import load_study
+
+study = load_study("patch_size")
+print("made by:", study.command)
+print(f"{study.settings['training']['epochs']} epochs of {study.data['training']:,} images, seeds {study.seeds}")
+means, losses = {}, {}
+print("patch size  tokens  parameters  MFLOP an image  training loss  test accuracy: mean, lowest, highest")
+for name, values in study.accuracies().items():
+    row, means[name] = study.variants[name], sum(values) / len(values)
+    losses[name] = sum(curve["train_loss"][-1] for curve in study.values("curve")[name]) / len(values)
+    print(
+        f"{name:>10}{row['tokens']:>8}{row['parameters']:>12,}{row['flops'] / 1e6:>16.2f}{losses[name]:>15.2f}"
+        f"{means[name]:>22.1%}{min(values):>8.1%}{max(values):>9.1%}"
+    )
+
+# %%
+figure, axes = plots.new_figure(1, 2, size=(10, 3.4))
+plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point a seed")
+flops = [row["flops"] / 1e6 for row in study.variants.values()]
+milliseconds = {name: 1000 * seconds for name, seconds in study.seconds_per_image().items()}
+axes[0, 1].plot(flops, list(milliseconds.values()), "o-", color=plots.BLUE)
+for work, (name, value) in zip(flops, milliseconds.items(), strict=True):
+    axes[0, 1].annotate(name, (work, value), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9)
+axes[0, 1].set(xlabel="MFLOP for one image", ylabel="ms of training for one image", xscale="log")
+axes[0, 1].set_xticks(flops, [f"{work:.2f}" for work in flops])
+axes[0, 1].minorticks_off()
+axes[0, 1].margins(0.15)
+axes[0, 1].grid(alpha=0.3)
+plots.show(
+    figure,
+    alt=f"Left, the test accuracy of each seed for {', '.join(means)}. Right, the time of training grows with the FLOPs.",
+)
+
+# %% [markdown]
+# Look at the single points before you believe a mean: where the points of two patch sizes overlap, a small difference of
+# their means says nothing.
+#
+# On these pictures smaller patches did not help. Why? Look at the training loss, which says how badly a model does on
+# the very pictures it is trained on. The finer models fit even those less well. So what they lack is not more pictures,
+# but more training or a larger model: 49 tokens must first find out how they belong together. And look at the
+# parameters: the coarsest model has the most, because its E has 784 rows. "Cheap" is a matter of what one counts.
+#
+# 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
+# them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
+
+# %%
+from torchvision.models import ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights
+
+published = {}
+for weights in (ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights):
+    _, size, patch = weights.__name__.removesuffix("_Weights").split("_")
+    published[f"ViT-{size}/{patch}"] = weights.IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+print("ImageNet, % right:", {name: round(value, 1) for name, value in published.items()})
+
+# %%
+names = list(means)  # from the largest patches to the smallest
+coarsest, finest = names[0], names[-1]
+times = study.variants[finest]["flops"] / study.variants[coarsest]["flops"]
+points = 100 * (means[finest] - means[coarsest])
+here = names == sorted(names, key=means.get)  # each better than the one before
+slower = names == sorted(names, key=losses.get)  # each fits its training pictures less well than the one before
+photographs = all(published[f"ViT-{size}/16"] > published[f"ViT-{size}/32"] for size in "BL")
+print(f"clothes, from {coarsest} to {finest}: {times:.0f} times the FLOPs, {points:+.1f} points of accuracy")
+print(f"on clothes, smaller patches are better: {here}; they leave a higher training loss: {slower}")
+print(f"on photographs, 16 is better than 32: {photographs}")
+on_accuracy = "TRUE" if here and photographs else "TRUE IF there is detail to keep, and training enough to use it"
+print("verdict: TRUE on cost; on accuracy", on_accuracy)
+
+# %% [markdown]
+# Now a small live version: the same model, 1,500 pictures, two epochs. (`ViT` and `fit` are the whole model and its
+# training, which the coming lessons build part by part.) Guess first: which patch size is ahead after so short a time?
+
+# %%
+from dataclasses import replace
+
+from vit_tutorial import ViT, ViTConfig
+from vit_tutorial.datasets import load
+from vit_tutorial.training import TrainingConfig, evaluate, fit
+
+clothes = load("fashion_mnist")
+handful = replace(clothes, train_images=clothes.train_images[:1500], train_labels=clothes.train_labels[:1500])
+moment = TrainingConfig(epochs=2, batch_size=50, validation_fraction=0, device="cpu")
+
+
+def small_vit(patch_size, **parts):
+    torch.manual_seed(0)
+    config = ViTConfig(28, patch_size, in_channels=1, num_classes=10, **study.settings["model"])
+    return ViT(config, **parts)
+
+
+# %%
+accuracy = {}
+for size in (28, 7):
+    model = small_vit(size)
+    fit(model, handful, moment, progress=False)
+    accuracy[f"P = {size}"] = evaluate(model, clothes.test_images, clothes.test_labels).accuracy
+figure, axes = plots.new_figure(1, 1, size=(7, 1.8))
+axes[0, 0].barh(list(accuracy), list(accuracy.values()), color=plots.BLUE)
+axes[0, 0].axvline(0.1, color="black", linestyle="--")
+axes[0, 0].set(xlabel="test accuracy after two epochs; dashed: guessing", xlim=(0, 1))
+axes[0, 0].invert_yaxis()
+print("all far better than guessing:", all(value > 0.3 for value in accuracy.values()))
+plots.show(figure, alt="Bars of the test accuracy after a moment of training, for patch sizes 28 and 7.")
+
+# %% [markdown]
+# After a moment of training the *coarse* model is usually far ahead: with one big patch everything is in one row, and
+# there is no arrangement to learn. The record above shows how much of that lead is left after longer training. So
+# "better" always means: after how much training, on how many pictures?
+
+# %% [markdown]
+# ## Exercise: how many, and how long
+#
+# Difficulty 1 of 5, about 3 minutes. Say the shape of the sequence before you cut: return two numbers, how many tokens
+# there are and how many numbers each has. Replace the three dots, run the cell, and read what the check says. It tries
+# small cases first, and it knows the usual mistakes by name.
+#
+# <details><summary>Hint 1</summary>
+#
+# How many patches fit side by side? How many rows of them are there?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# One patch is a small picture of its own: P pixels high, P pixels wide, and C numbers for each pixel.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_sequence_shape(height, width, P, channels): ...  # return num_tokens, numbers_per_token
+
+
+check.sequence_shape(my_sequence_shape)
+
+# %% [markdown]
+# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_sequence_shape(height, width, P, channels):
+    num_tokens = (height // P) * (width // P)
+    return num_tokens, P * P * channels
+
+
+check.sequence_shape(my_sequence_shape)
 
 # %% [markdown]
 # ## Exercise: write `patchify`
 #
-# Difficulty 2 of 5, about 10 minutes. Use `reshape` and `permute` only, no `einops`. Replace the three dots, run the
-# cell, and read what the check says. It tries small images first, and it knows the usual mistakes by name.
+# Difficulty 2 of 5, about 10 minutes. Use `reshape` and `permute` only, no `einops`. In the check, look at the numbers
+# of "expected" and "got": the small images are numbered, as the one above, so you can see which pixel went where.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -264,52 +586,213 @@ print("verdict: TRUE for the plain table at 224x224: one head of one layer takes
 
 
 # %% tags=["exercise"]
-def my_patchify(images, patch_size):
+def my_patchify(images, P):
     B, C, H, W = images.shape
-    ...
+    ...  # return patches of shape [B, N, P*P*C]
 
 
 check.patchify(my_patchify)
 
 # %% [markdown]
-# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def solution_patchify(images, patch_size):
+def my_patchify(images, P):
     B, C, H, W = images.shape
-    P = patch_size
     split = images.reshape(B, C, H // P, P, W // P, P)  # [B, C, h, P, w, P]
     ordered = split.permute(0, 2, 4, 3, 5, 1)  # [B, h, w, P, P, C]
     return ordered.reshape(B, (H // P) * (W // P), P * P * C)
 
 
-check.patchify(solution_patchify)
+check.patchify(my_patchify)
+
+# %% [markdown]
+# ## Exercise: put it back
+#
+# Difficulty 3 of 5, about 8 minutes. Write the inverse: patches go in, images come out. Every step of `patchify` can be
+# undone, the last one first.
+#
+# <details><summary>Hint 1</summary>
+#
+# First the shape: split N into h and w, and each row into P, P, C. How large is C? A row has P·P·C numbers.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# You now have `[B, h, w, P, P, C]`. To glue h and P into H they must stand side by side, and so must w and P:
+# `[B, C, h, P, w, P]`.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_unpatchify(patches, P, height, width):
+    B, N, numbers = patches.shape
+    ...  # return images of shape [B, C, height, width]
+
+
+check.unpatchify(my_unpatchify)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_unpatchify(patches, P, height, width):
+    B, N, numbers = patches.shape
+    split = patches.reshape(B, height // P, width // P, P, P, numbers // (P * P))  # [B, h, w, P, P, C]
+    ordered = split.permute(0, 5, 1, 3, 2, 4)  # [B, C, h, P, w, P]
+    return ordered.reshape(B, -1, height, width)
+
+
+check.unpatchify(my_unpatchify)
+
+# %% [markdown]
+# ## Exercise: your own patch embedding, in a real ViT
+#
+# Difficulty 3 of 5, about 12 minutes. Write the class that turns images into tokens. It is built as
+# `MyPatchEmbedding(image_size, patch_size, in_channels, dim)`, and it has one learned layer, with a bias: a convolution
+# as the library has it, or your `my_patchify` and an `nn.Linear`. Both are right. The check gives your layer known
+# numbers, and compares your tokens with the course's. In its message, the input is the images, P, the numbers of a kernel
+# [D, C, P, P], and those of a bias [D].
+#
+# <details><summary>Hint 1</summary>
+#
+# `nn.Conv2d(in_channels, dim, kernel_size=..., stride=...)`. The kernel must cover one patch and then jump to the next.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The convolution returns `[B, D, h, w]`. `flatten(2)` glues all axes from the third on: `[B, D, N]`. Which two axes
+# are still in the wrong order?
+#
+# </details>
+
+
+# %% tags=["exercise"]
+class MyPatchEmbedding(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        ...  # the learned layer
+
+    def forward(self, images):
+        # [B, C, H, W] -> [B, N, D]
+        ...
+
+
+check.patch_embedding(MyPatchEmbedding)
+
+# %% [markdown]
+# Now put it to work. `ViT` takes your class in place of its own, and trains it with everything else, for a few seconds.
+
+# %%
+if check.patch_embedding(MyPatchEmbedding).passed:
+    model = small_vit(7, patch_embed=MyPatchEmbedding)
+    fit(model, handful, moment, progress=False)
+    score = evaluate(model, clothes.test_images, clothes.test_labels).accuracy
+    print(
+        f"a ViT with your patch embedding: {score:.0%} of the test pictures right after two epochs; guessing gives 10%"
+    )
+else:
+    print("MyPatchEmbedding does not pass its check yet. Finish it above, run its cell, and come back to this one.")
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+class MyPatchEmbedding(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images):
+        grid = self.proj(images)  # [B, D, h, w]
+        return grid.flatten(2).transpose(1, 2)  # [B, N, D]
+
+
+check.patch_embedding(MyPatchEmbedding)
+
+# %% [markdown]
+# ## Exercise: let the patches overlap
+#
+# Difficulty 4 of 5, about 10 minutes. A cut through the cat's eye puts its two halves into different patches. Some later
+# models therefore let patches overlap: the squares still have P pixels a side, but the next one begins only `stride`
+# pixels further, with stride < P. Squares that would stick out are left out. With stride = P it must be `patchify`.
+#
+# <details><summary>Hint 1</summary>
+#
+# In one direction the squares begin at 0, stride, 2·stride and so on. The last one may begin at H - P.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The naive way from the beginning of this lesson does it: two loops over `range(0, H - P + 1, stride)`, and a slice of
+# all images at once, `[B, C, P, P]`. Move its channels to the end before you flatten it, then `torch.stack(..., dim=1)`.
+# Without loops: `images.unfold(2, P, stride).unfold(3, P, stride)` has the shape `[B, C, h, w, P, P]`.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_overlapping_patches(images, P, stride):
+    B, C, H, W = images.shape
+    ...  # return patches of shape [B, N, P*P*C]
+
+
+check.overlapping_patches(my_overlapping_patches)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_overlapping_patches(images, P, stride):
+    B, C, H, W = images.shape
+    windows = images.unfold(2, P, stride).unfold(3, P, stride)  # [B, C, h, w, P, P]
+    ordered = windows.permute(0, 2, 3, 4, 5, 1)  # [B, h, w, P, P, C]
+    return ordered.reshape(B, windows.shape[2] * windows.shape[3], P * P * C)
+
+
+check.overlapping_patches(my_overlapping_patches)
+
+# %% [markdown]
+# What does the overlap cost? With P = 16 and stride 8 there are 27 places in each direction:
+
+# %%
+side = len(range(0, 224 - 16 + 1, 8))
+memory_of = {number: attention_cost(number)[0] for number in (196, side**2)}
+print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / memory_of[196]:.1f} times as much")
 
 # %% [markdown]
 # ## What to remember
 #
 # 1. An image becomes a sequence of N = (H/P)·(W/P) patches, read row by row.
-# 2. Cutting only moves pixels. It can be undone exactly.
+# 2. Cutting only moves pixels. It can be undone exactly, as long as the order is remembered.
 # 3. One learned matrix turns each patch into a token of D numbers.
-# 4. A convolution with kernel = stride = P does both steps at once, and gives the same numbers.
-# 5. Halving P makes 4 times the tokens, and 16 times the attention weights.
+# 4. A convolution with kernel = stride = P does both steps at once, and gives the same numbers up to rounding.
+# 5. Halving P makes 4 times the tokens and 16 times the attention table. What it buys must be measured.
 #
-# | step | shape |
-# |---|---|
-# | images | [B, C, H, W] |
-# | `patchify` | [B, N, P·P·C] |
-# | patch embedding | [B, N, D] |
+# | step | shape | ViT-B/16 |
+# |---|---|---|
+# | images | [B, C, H, W] | [B, 3, 224, 224] |
+# | `patchify` | [B, N, P·P·C] | [B, 196, 768] |
+# | or: convolution, kernel = stride = P | [B, D, H/P, W/P] | [B, 768, 14, 14] |
+# | patch embedding | [B, N, D] | [B, 196, 768] |
 #
 # **Three questions.**
 #
-# <details><summary>A 384×384 image, P = 16: how many tokens?</summary>24 · 24 = 576.</details>
+# <details><summary>A 384×384 image, P = 16: how many tokens, and how much larger is the table than at 224×224?</summary>
+# 24 · 24 = 576 tokens. The table has (576/196)² ≈ 8.6 times as many cells.</details>
 # <details><summary>Does the patch embedding know where in the image a patch was?</summary>No. It sees each patch
 # alone, with the same matrix. Lesson 3 is about this.</details>
-# <details><summary>How many parameters has the patch embedding of ViT-B/16?</summary>768 · 768 weights and 768 biases:
-# 590,592.</details>
+# <details><summary>How many parameters has the patch embedding of ViT-B/16? And of ViT-B/32?</summary>768 · 768 weights
+# and 768 biases: 590,592. With P = 32 a row is four times as long: 3,072 · 768 + 768 = 2,360,064. Larger patches cost
+# less work and more parameters.</details>
 #
 # **Next**: the tokens are there, but which of them shall answer for the whole image? Lesson 2 adds one for that.
 #
-# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 ·
-# the code of this lesson: `vit_tutorial/patches.py`.
+# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 (the cut and the embedding) and
+# figure 7, left (what the embedding learns) · Yuan et al. 2021, *Tokens-to-Token ViT* (overlapping patches) · the code
+# of this lesson: `vit_tutorial/patches.py`.

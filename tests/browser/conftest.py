@@ -3,7 +3,9 @@
 import contextlib
 import os
 
+import nbformat
 import pytest
+from explorers import PICTURE
 from lab import LabPage, chromium, lab_server, why_no_browser
 
 
@@ -46,3 +48,27 @@ def open_notebook(browser, servers):
     yield opened
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def explorer(open_notebook, servers):
+    """`explorer(code, theme)` runs the code, shows its `lab`, and checks at the end that nothing went wrong."""
+    opened = []
+
+    def show(code, theme="light"):
+        notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+        notebook.cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("lab")]
+        nbformat.write(notebook, servers(theme).root / "explorer.ipynb")
+        lab = open_notebook("explorer.ipynb", theme)
+        lab.run_all(120)
+        lab.page.locator(PICTURE).wait_for(state="visible", timeout=20_000)
+        lab.page.locator(PICTURE).scroll_into_view_if_needed()
+        opened.append(lab)
+        return lab
+
+    yield show
+    for lab in opened:
+        assert lab.errors() == []
+        assert lab.broken_widgets() == []
+        assert lab.console_errors == []
+        assert lab.foreign_requests == []

@@ -2,7 +2,10 @@
 
 const SIDE = 336;
 const STRIP = { width: 912, shown: 20, thumb: 42, step: 45.6 };
+const MATRIX = { width: 336, height: 168, margin: 12 };
+const ROW = { width: 520, height: 14 };
 const PIXELS_SHOWN = 8;
+const MODEL = { name: "ViT-B", depth: 12, heads: 12, dim: 768 };
 const ORDERS = ["row by row", "column by column", "shuffled"];
 const REASSEMBLIES = ["each in its own place", "row by row"];
 
@@ -61,8 +64,31 @@ function meanColours(picture, patch, columns, cells) {
   return sums.map((sum) => sum / (patch * patch));
 }
 
+/** Three digits and a prefix: 1416167424 -> "1.42 G". */
+function withPrefix(number) {
+  let step = 0;
+  while (number >= 999.5 && step < 5) [number, step] = [number / 1000, step + 1];
+  const digits = step === 0 ? 0 : number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
+  return `${decimals(number, digits)} ${["", "k", "M", "G", "T", "P"][step]}`;
+}
+
+/** A matrix of numbers 0 to 255 as grey levels, in at most `wide` x `high` pixels: each the mean of the numbers it covers. */
+function greyLevels(rows, columns, wide, high, numberAt) {
+  const [w, h] = [Math.min(columns, wide), Math.min(rows, high)];
+  const sums = new Float64Array(w * h);
+  const counts = new Uint32Array(w * h);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const at = Math.floor((row * h) / rows) * w + Math.floor((column * w) / columns);
+      sums[at] += numberAt(row, column);
+      counts[at]++;
+    }
+  }
+  return plane(w, h, (i, into, at) => into.fill(sums[i] / counts[i], at, at + 3));
+}
+
 function render({ model, el }) {
-  const root = frame(el, "Patch lab", "halve the patch size and watch the number of tokens grow fourfold, and the pairs that attention compares sixteenfold.");
+  const root = frame(el, "Patch lab", "halve the patch size and watch the tokens grow fourfold, the cost of attention sixteenfold. Then shuffle, and put the patches back: the error stays 0 as long as each patch knows its place.");
   const pictures = new Map();
   const all = bytesOf(model.get("_pixels"));
   let start = 0;
@@ -93,6 +119,12 @@ function render({ model, el }) {
     const cellWidth = (width - (columns - 1) * space) / columns;
     const cellHeight = (height - (rows - 1) * space) / rows;
     cut = { key, picture, patch, rows, columns, places, placeOf, back, width, height, cellWidth, cellHeight, fresh: true };
+    /** Number `k` of the row at this place of the sequence: within a patch (row, column, channel). */
+    cut.numberAt = (place, k) => {
+      const pixel = Math.floor(k / picture.channels);
+      const y = Math.floor(places[place] / columns) * patch + Math.floor(pixel / patch);
+      return picture.pixels[((k % picture.channels) * picture.height + y) * picture.width + (places[place] % columns) * patch + (pixel % patch)];
+    };
     cut.cornerOf = (cell) => [(cell % columns) * (cellWidth + space), Math.floor(cell / columns) * (cellHeight + space)];
     cut.cellAt = (x, y) => {
       const column = Math.min(columns - 1, Math.max(0, Math.floor((x + space / 2) / (cellWidth + space))));
@@ -126,6 +158,7 @@ function render({ model, el }) {
     const { order, seed } = { order: model.get("order"), seed: model.get("seed"), ...changes };
     set(model, { ...changes, token: sequenceOrder(now.rows, now.columns, order, seed).indexOf(cell) });
   }
+  const shuffle = () => reorder({ order: "shuffled", seed: model.get("order") === "shuffled" ? (model.get("seed") + 1) % 10000 : model.get("seed") });
   const chooseOrder = chooser(ORDERS.map((order) => [order, order]), (order) => reorder({ order }));
   const chooseSeed = make("input", { type: "number", min: 0, max: 9999, step: 1 });
   chooseSeed.addEventListener("input", () => {
@@ -134,14 +167,17 @@ function render({ model, el }) {
   });
   const chooseBack = chooser(REASSEMBLIES.map((way) => [way, way]), (reassembly) => set(model, { reassembly }));
   const chooseGap = slider(0, 8, (gap) => set(model, { gap }));
-  const seedField = labelled("Seed of the shuffle", chooseSeed);
+  chooseGap.style.width = "80px"; // so that all controls stand in one line
+  const seedField = labelled("Seed", chooseSeed);
+  const shuffleButton = make("button", { type: "button", textContent: "Shuffle (s)" });
+  shuffleButton.addEventListener("click", shuffle);
   root.append(
     make(
       "div",
       { className: "vit-controls" },
       ...(pictures.size > 1 ? [labelled("Picture", choosePicture)] : []),
       labelled("Patch size P", choosePatch),
-      labelled("Order of the sequence", chooseOrder),
+      labelled("Order of the sequence", chooseOrder, shuffleButton),
       seedField,
       labelled("Gap", chooseGap),
       labelled("Put the patches back", chooseBack),
@@ -156,14 +192,16 @@ function render({ model, el }) {
     ["tokens", "tokens N"],
     ["each", "numbers per token P·P·C"],
     ["pairs", "pairs in attention N·N"],
-    ["difference", "largest difference after putting back"],
+    ["flops", `FLOPs of attention in ${MODEL.name}`],
+    ["bytes", "memory of its tables, a layer"],
+    ["difference", "error after putting back"],
   ]);
   const difference = make("p", { className: "vit-verdict" });
   root.append(
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture, cut", cutSheet, make("p", { className: "vit-note", textContent: "Point at a patch, or click and use the arrow keys." })),
+      panel("The picture, cut", cutSheet, make("p", { className: "vit-note", textContent: "Point at a patch, or click and use the arrow keys; Page Up and Page Down follow the sequence." })),
       panel("Put back together", backSheet, difference),
       panel("In numbers", numbers.list),
     ),
@@ -171,7 +209,13 @@ function render({ model, el }) {
   const stripSheet = sheet(STRIP.width, 72, { role: "img", className: "vit-pointing" });
   root.append(panel("The sequence", stripSheet));
   const patchSheet = sheet(96, 96, { role: "img" });
+  const matrixTitle = make("span");
+  const matrixSheet = sheet(MATRIX.width + 2 * MATRIX.margin, MATRIX.height, { role: "img", className: "vit-pointing" });
+  const matrixPanel = panel("", matrixSheet, make("p", { className: "vit-note", textContent: "A line is a patch, a grey level is a number from 0 to 255. Click a line." }));
+  matrixPanel.firstChild.append(matrixTitle);
   const rowTitle = make("div", { className: "vit-heading" });
+  const rowSheet = sheet(ROW.width, ROW.height, { role: "img" });
+  const partTitle = make("p", { className: "vit-note" });
   const groups = Array.from({ length: PIXELS_SHOWN }, () => {
     const swatch = make("span", { className: "vit-swatch" });
     const text = make("span");
@@ -180,10 +224,16 @@ function render({ model, el }) {
   const row = make("div", { className: "vit-pixels" }, ...groups.map((group) => group.box));
   root.append(
     make(
-      "section",
-      { className: "vit-panel vit-row" },
-      patchSheet,
-      make("div", {}, rowTitle, row),
+      "div",
+      { className: "vit-panels vit-below" },
+      matrixPanel,
+      make(
+        "section",
+        { className: "vit-panel vit-one" },
+        rowTitle,
+        rowSheet,
+        make("div", { className: "vit-row" }, patchSheet, make("div", {}, partTitle, row)),
+      ),
     ),
   );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
@@ -216,6 +266,7 @@ function render({ model, el }) {
     resize(backLayer, width, height);
     pen(backLayer, smooth).drawImage(plane(picture.width, picture.height, pixelOf(moved)), 0, 0, width, height);
     const means = meanColours(picture, patch, now.columns, places.length);
+    now.matrix = greyLevels(places.length, patch * patch * picture.channels, MATRIX.width, MATRIX.height, now.numberAt);
     now.bar = plane(places.length, 1, (place, into, at) => {
       for (let c = 0; c < 3; c++) into[at + c] = means[3 * places[place] + c];
     });
@@ -240,6 +291,24 @@ function render({ model, el }) {
     }
   }
 
+  function drawMatrix(now, token) {
+    const context = pen(matrixSheet);
+    context.drawImage(now.matrix, MATRIX.margin, 0, MATRIX.width, MATRIX.height);
+    const line = MATRIX.height / now.places.length;
+    const high = Math.max(2, line);
+    const y = Math.min(MATRIX.height - high, Math.max(0, (token + 0.5) * line - high / 2));
+    mark(context, MATRIX.margin + 1.5, y + 1, MATRIX.width - 3, Math.max(1, high - 2), 1.5);
+    // Two arrows in the margin, since a thin frame is hard to find among the lines of the matrix.
+    context.fillStyle = getComputedStyle(root).color;
+    for (const [tip, back] of [[MATRIX.margin - 2, 0], [MATRIX.margin + MATRIX.width + 2, 2 * MATRIX.margin + MATRIX.width]]) {
+      context.beginPath();
+      context.moveTo(tip, y + high / 2);
+      context.lineTo(back, y + high / 2 - 6);
+      context.lineTo(back, y + high / 2 + 6);
+      context.fill();
+    }
+  }
+
   function drawRow(now, token) {
     const { picture, patch, columns, places } = now;
     const { pixels, channels, width, height } = picture;
@@ -258,7 +327,9 @@ function render({ model, el }) {
     const each = patch * patch * channels;
     const shown = Math.min(PIXELS_SHOWN, patch * patch);
     const part = shown < patch * patch ? `the first ${shown} of its ${count(patch * patch)} pixels` : "its pixels";
-    rowTitle.textContent = `Row ${token} of the matrix [${count(places.length)} × ${count(each)}]: ${part}${channels === 3 ? ", each red green blue" : ""}`;
+    pen(rowSheet).drawImage(greyLevels(1, each, ROW.width, 1, (_, k) => now.numberAt(token, k)), 0, 0, ROW.width, ROW.height);
+    rowTitle.textContent = `Row ${token} of the matrix: ${each === 1 ? "its one number" : `all its ${count(each)} numbers`}`;
+    partTitle.textContent = `The same patch as a square, and ${part}${channels === 3 ? ", each red green blue" : ""}:`;
     row.classList.toggle("vit-colour", channels === 3);
     return first;
   }
@@ -286,6 +357,9 @@ function render({ model, el }) {
       numbers.show("tokens", count(places.length));
       numbers.show("each", count(patch * patch * picture.channels));
       numbers.show("pairs", count(places.length ** 2));
+      numbers.show("flops", `${withPrefix(4 * places.length ** 2 * MODEL.dim * MODEL.depth)}FLOP`);
+      numbers.show("bytes", `${withPrefix(4 * places.length ** 2 * MODEL.heads)}B`);
+      matrixTitle.textContent = `The matrix of patches [${count(places.length)} × ${count(patch * patch * picture.channels)}]`;
       numbers.show("difference", String(back.difference));
       difference.textContent = back.difference === 0 ? "Not one pixel has changed." : "Not the picture: each patch lies where its place in the sequence says.";
       difference.classList.toggle("vit-wrong", back.difference !== 0);
@@ -301,17 +375,22 @@ function render({ model, el }) {
     const [w, h] = [width / columns, height / rows];
     outline(backSheet, backLayer, [(landed % columns) * w, Math.floor(landed / columns) * h], w, h);
     drawStrip(now, token);
+    drawMatrix(now, token);
     const first = drawRow(now, token);
     const row = Math.floor(cell / columns);
     const text =
       `Patch size ${patch}: ${rows} rows and ${columns} columns give ${count(places.length)} tokens of ` +
-      `${count(patch * patch * picture.channels)} numbers. Order: ${model.get("order")}. Token ${token} is the patch in row ${row}, column ${cell % columns}; ` +
+      `${count(patch * patch * picture.channels)} number${patch * patch * picture.channels > 1 ? "s" : ""}; in ${MODEL.name} the N·N part of attention takes ` +
+      `${withPrefix(4 * places.length ** 2 * MODEL.dim * MODEL.depth)}FLOP, and its tables ${withPrefix(4 * places.length ** 2 * MODEL.heads)}B a layer. ` +
+      `Order: ${model.get("order")}. Token ${token} is the patch in row ${row}, column ${cell % columns}; ` +
       `its first numbers are ${first.slice(0, 3).join(", ")}. ` +
       `Put back (${reassembly}): the largest difference to the picture is ${back.difference}.`;
     words.textContent = text;
     cutSheet.setAttribute("aria-label", text);
     backSheet.setAttribute("aria-label", `The picture put back ${reassembly}; largest difference ${back.difference}`);
     stripSheet.setAttribute("aria-label", `The sequence of ${count(places.length)} patches around token ${token}`);
+    matrixSheet.setAttribute("aria-label", `The matrix of ${count(places.length)} rows as grey levels, row ${token} framed`);
+    rowSheet.setAttribute("aria-label", `The numbers of row ${token} as grey levels`);
     patchSheet.setAttribute("aria-label", `The patch of token ${token}, enlarged`);
   }
 
@@ -329,6 +408,13 @@ function render({ model, el }) {
     const place = y < 18 ? Math.floor((x / STRIP.width) * now.places.length) : now.first + Math.floor(x / STRIP.step);
     choose(Math.min(now.places.length - 1, Math.max(0, place)));
   });
+  const pointMatrix = (event) => {
+    if (event.type === "pointermove" && !(event.buttons & 1)) return;
+    const { places } = cutNow();
+    const [, y] = pointer(matrixSheet, event);
+    choose(Math.min(places.length - 1, Math.max(0, Math.floor((y / MATRIX.height) * places.length))));
+  };
+  for (const type of ["pointerdown", "pointermove"]) matrixSheet.addEventListener(type, pointMatrix);
   cutSheet.addEventListener("keydown", (event) => {
     const now = cutNow();
     const token = chosenToken(now);
@@ -345,10 +431,13 @@ function render({ model, el }) {
       PageUp: () => Math.max(0, token - 1),
       PageDown: () => Math.min(last, token + 1),
     };
-    if (!(event.key in steps) || event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.key.toLowerCase() === "s") shuffle();
+    else if (event.key in steps) {
+      const next = steps[event.key]();
+      if (next !== false) choose(next);
+    } else return;
     event.preventDefault();
-    const next = steps[event.key]();
-    if (next !== false) choose(next);
   });
   return live(model, root, draw);
 }

@@ -10,13 +10,15 @@ import numpy as np
 import traitlets
 from jaxtyping import Int, UInt8
 
-from vit_tutorial.explore.common import ACCENT, FAINT, INK, Explorer, as_picture, as_rgb, browser_code
+from vit_tutorial.explore.common import ACCENT, FAINT, INK, Explorer, as_picture, as_rgb, browser_code, decimals
+from vit_tutorial.vit import SIZES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ORDERS = ("row by row", "column by column", "shuffled")
 REASSEMBLIES = ("each in its own place", "row by row")
+DIM, DEPTH, HEADS = SIZES["B"]  # the costs shown are those of ViT-B
 PIXELS_SHOWN = 8  # of a patch, as the beginning of its row of the matrix
 
 
@@ -46,6 +48,24 @@ def sequence_order(rows: int, columns: int, order: str, seed: int = 0) -> Int[np
     return cells
 
 
+def attention_cost(num_tokens: int) -> tuple[int, int]:
+    """What the N x N part of attention costs ViT-B for one image of N tokens: (FLOPs, bytes).
+
+    FLOPs: the two matrix products Q K^T and A V of all heads in all 12 layers, a multiplication and an addition counted
+    as two: 4 * N * N * D a layer. Bytes: the N x N weights of the 12 heads of one layer as float32.
+    """
+    return 4 * num_tokens**2 * DIM * DEPTH, 4 * num_tokens**2 * HEADS
+
+
+def with_prefix(number: float) -> str:
+    """Three digits and a prefix, ready for a unit: 1416167424 -> `1.42 G`."""
+    step = 0
+    while number >= 999.5 and step < 5:
+        number, step = number / 1000, step + 1
+    digits = 0 if step == 0 or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{decimals(number, digits)} {['', 'k', 'M', 'G', 'T', 'P'][step]}"
+
+
 @dataclass(frozen=True)
 class PatchLabState:
     """What the patch lab shows: the numbers, the sequence, and the picture put back together."""
@@ -55,6 +75,8 @@ class PatchLabState:
     num_tokens: int  # N
     numbers_per_token: int  # P * P * C
     attention_pairs: int  # N * N
+    attention_flops: int  # of the N x N part, in all layers of ViT-B
+    attention_bytes: int  # of the N x N weights, in one layer of ViT-B
     order: Int[np.ndarray, " N"]  # the cell that stands at each place of the sequence
     sequence: UInt8[np.ndarray, "N P*P*C"]  # the matrix: one patch a row, in this order
     reassembled: UInt8[np.ndarray, "C H W"]
@@ -98,9 +120,13 @@ def patch_lab_state(
     token = min(max(token, 0), len(places) - 1)
     row, column = divmod(int(places[token]), columns)
     values = tuple(int(value) for value in sequence[token][: PIXELS_SHOWN * channels])
+    flops, table_bytes = attention_cost(len(places))
+    each = sequence.shape[1]
     words = (
         f"Patch size {patch_size}: {rows} rows and {columns} columns give {len(places):,} tokens of "
-        f"{sequence.shape[1]:,} numbers. Order: {order}. Token {token} is the patch in row {row}, column {column}; "
+        f"{each:,} number{'s' if each > 1 else ''}; in ViT-B the N·N part of attention takes "
+        f"{with_prefix(flops)}FLOP, and its tables {with_prefix(table_bytes)}B a layer. Order: {order}. "
+        f"Token {token} is the patch in row {row}, column {column}; "
         f"its first numbers are {', '.join(map(str, values[:3]))}. "
         f"Put back ({reassembly}): the largest difference to the picture is {difference}."
     )
@@ -110,6 +136,8 @@ def patch_lab_state(
         num_tokens=len(places),
         numbers_per_token=sequence.shape[1],
         attention_pairs=len(places) ** 2,
+        attention_flops=flops,
+        attention_bytes=table_bytes,
         order=places,
         sequence=sequence,
         reassembled=reassembled,
@@ -130,17 +158,18 @@ def patch_lab_figure(image: UInt8[np.ndarray, "C H W"], patch_size: int, gap: in
     picture = as_picture(image)
     state = patch_lab_state(picture, patch_size, **choices)
     channels, height, width = picture.shape
-    figure = Figure(figsize=(9.4, 5.5))
+    tall = 6.9
+    figure = Figure(figsize=(9.4, tall))
     style = {"color": INK, "fontsize": 10}
     left, top, side = 0.15, 0.45, 3.36  # inches from the upper left corner
 
     def axes(x: float, y: float, w: float, h: float):
-        place = figure.add_axes((x / 9.4, 1 - (y + h) / 5.5, w / 9.4, h / 5.5))
+        place = figure.add_axes((x / 9.4, 1 - (y + h) / tall, w / 9.4, h / tall))
         place.set_axis_off()
         return place
 
     def say(x: float, y: float, text: str, **changes: Any) -> None:
-        figure.text(x / 9.4, 1 - y / 5.5, text, va="top", **{**style, **changes})
+        figure.text(x / 9.4, 1 - y / tall, text, va="top", **{**style, **changes})
 
     shape = (side * width / max(height, width), side * height / max(height, width))
     say(left, 0.15, "The picture, cut", fontweight="bold")
@@ -184,12 +213,14 @@ def patch_lab_figure(image: UInt8[np.ndarray, "C H W"], patch_size: int, gap: in
             ("tokens N", f"{state.num_tokens:,}"),
             ("numbers per token", f"{state.numbers_per_token:,}"),
             ("pairs N × N", f"{state.attention_pairs:,}"),
-            ("largest difference", f"{state.difference}"),
+            ("FLOPs of attention in ViT-B", f"{with_prefix(state.attention_flops)}FLOP"),
+            ("memory of its tables, a layer", f"{with_prefix(state.attention_bytes)}B"),
+            ("error after putting back", f"{state.difference}"),
         ),
     )
     for place, (name, number) in enumerate(lines):
-        say(aside, top + 0.55 * place, name, color=FAINT, fontsize=9)
-        say(aside, top + 0.17 + 0.55 * place, number, fontsize=12, fontweight="bold")
+        say(aside, top + 0.49 * place, name, color=FAINT, fontsize=9)
+        say(aside, top + 0.16 + 0.49 * place, number, fontsize=12, fontweight="bold")
     say(left, 4.0, f"The sequence ({choices.get('order', ORDERS[0])})", fontweight="bold")
     shown = min(16, state.num_tokens)
     first = min(max(0, state.token - shown // 2), state.num_tokens - shown)
@@ -202,12 +233,19 @@ def patch_lab_figure(image: UInt8[np.ndarray, "C H W"], patch_size: int, gap: in
             **{"ha": "center", "fontsize": 8, "color": ACCENT if place == state.token else FAINT},
             fontweight="bold" if place == state.token else "normal",
         )
-    say(
-        *(left, 5.12, f"Row {state.token} of the matrix [{state.num_tokens:,} × {state.numbers_per_token:,}]:  "),
-        fontweight="bold",
-    )
-    numbers = "  ".join(map(str, state.values[:15])) + ("  …" if state.numbers_per_token > 15 else "")
-    say(left + 3.0, 5.12, numbers)
+    say(left, 5.15, f"The matrix of patches [{state.num_tokens:,} × {state.numbers_per_token:,}]", fontweight="bold")
+    matrix = axes(left, 5.42, side, 1.3)
+    extent = (0, 1, state.num_tokens, 0)  # a line is a patch
+    matrix.imshow(state.sequence, cmap="gray", vmin=0, vmax=255, extent=extent, aspect="auto")
+    thick = max(1.0, state.num_tokens / 60)
+    start = min(state.num_tokens - thick, max(0.0, state.token + 0.5 - thick / 2))
+    for colour, line in (("black", 3.5), ("white", 1.8)):
+        matrix.add_patch(Rectangle((0, start), 1, thick, fill=False, edgecolor=colour, linewidth=line, clip_on=False))
+    say(left + side + 0.25, 5.15, f"Row {state.token} of the matrix", fontweight="bold")
+    for first in range(0, len(state.values), 12):
+        last = first + 12 >= len(state.values)
+        more = "  …" if last and state.numbers_per_token > len(state.values) else ""
+        say(left + side + 0.25, 5.42 + first / 48, "  ".join(map(str, state.values[first : first + 12])) + more)
     return figure
 
 

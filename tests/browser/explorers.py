@@ -1,0 +1,99 @@
+"""What the browser tests of all explorers ask of one: its words, its pixels, its kernel, its names and colours."""
+
+import hashlib
+import re
+import time
+
+import numpy as np
+
+PICTURE = "canvas[role=application]"
+PICTURES = """
+import numpy as np
+random = np.random.default_rng(0)
+picture = random.integers(0, 256, (3, 32, 32), dtype=np.uint8)
+small = random.integers(0, 256, (28, 28), dtype=np.uint8)
+"""
+
+
+def values(*code):
+    """What these lines of code define, so that a test computes with the same pictures as the page."""
+    names = {}
+    exec("\n".join(code), names)
+    return names
+
+
+def words(lab):
+    """What the explorer says it shows."""
+    return lab.page.locator(PICTURE).get_attribute("aria-label")
+
+
+def pixels(lab, canvas=PICTURE):
+    """A fingerprint of what a canvas shows."""
+    return hashlib.sha256(lab.page.locator(canvas).evaluate("canvas => canvas.toDataURL()").encode()).hexdigest()
+
+
+def reacts(lab, action, canvases=(PICTURE,)):
+    """Do something, and return the new words after checking that words and pictures have changed."""
+    before = words(lab), [pixels(lab, canvas) for canvas in canvases]
+    action()
+    lab.page.wait_for_function(
+        "([canvas, before]) => document.querySelector(canvas).getAttribute('aria-label') !== before",
+        arg=[PICTURE, before[0]],
+        timeout=5000,
+    )
+    for canvas, old in zip(canvases, before[1], strict=True):
+        assert pixels(lab, canvas) != old, canvas
+    return words(lab)
+
+
+def kernel_says(lab, expression):
+    """The text that the kernel prints for an expression, asked through a new cell."""
+    lab.page.evaluate(
+        """async (code) => {
+            const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+            const future = kernel.requestExecute({ code, silent: false });
+            window.vitAnswer = "";
+            future.onIOPub = (message) => {
+                if (message.header.msg_type === "stream") window.vitAnswer += message.content.text;
+            };
+            await future.done;
+        }""",
+        f"print({expression}, end='')",
+    )
+    return lab.page.evaluate("() => window.vitAnswer")
+
+
+def assert_kernel_says(lab, expression, expected):
+    """The kernel hears of a change a moment after the page shows it, so it is asked until it has."""
+    ends = time.monotonic() + 20
+    while (said := kernel_says(lab, expression)) != expected and time.monotonic() < ends:
+        lab.page.wait_for_timeout(100)
+    assert said == expected
+
+
+def check_named_and_readable(lab, theme):
+    """Every control has a name, and the text stands out from an opaque ground of the theme."""
+    unnamed = lab.page.locator(".vit-lab").evaluate(
+        """root => Array.from(root.querySelectorAll("input, select, button, canvas")).filter(control =>
+            !(control.labels?.length || control.textContent.trim() || control.getAttribute("aria-label")
+              || control.getAttribute("aria-hidden"))).map(control => control.outerHTML)"""
+    )
+    assert unnamed == []
+    text, paper = lab.page.locator(".vit-lab").evaluate(
+        "root => [getComputedStyle(root).color, getComputedStyle(root).backgroundColor]"
+    )
+    assert contrast(text, paper) > 7
+    assert (luminance(paper) < 0.2) == (theme == "dark")
+
+
+def luminance(colour):
+    """Relative luminance of `rgb(...)` after WCAG 2, 0 to 1; the colour must be opaque."""
+    numbers = [float(number) for number in re.findall(r"[\d.]+", colour)]
+    assert len(numbers) == 3 or numbers[3] >= 0.85, f"{colour} lets the page shine through"
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in np.array(numbers[:3]) / 255]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def contrast(one, other):
+    light, dark = sorted([luminance(one), luminance(other)], reverse=True)
+    return (light + 0.05) / (dark + 0.05)

@@ -1,0 +1,102 @@
+"""The attention lab in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+
+import re
+
+import numpy as np
+import pytest
+from explorers import PICTURE, PICTURES, assert_kernel_says, check_named_and_readable, reacts, values, words
+
+from vit_tutorial.explore import attention_lab_state
+
+MAPS = """
+def maps(layers, heads, tokens):
+    weights = np.exp(2 * np.random.default_rng(1).normal(size=(layers, heads, tokens, tokens)))
+    return weights / weights.sum(-1, keepdims=True)
+"""
+LAB = f"""from vit_tutorial.explore import AttentionLab
+{PICTURES}{MAPS}
+lab = AttentionLab(small, maps(3, 4, 50), 7, class_names=['shirt', 'shoe'], prediction=[0.25, 0.75])"""
+HEAT = "canvas[aria-label^='Map of']"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_attention_lab_reacts_to_mouse_and_keys(explorer, theme):
+    lab = explorer(LAB, theme)
+    page = lab.page
+    maps = values(PICTURES, MAPS)["maps"](3, 4, 50).astype(np.float16)
+
+    def python_says(layer, head, query):
+        return attention_lab_state(maps, 7, layer, head, query).words
+
+    assert words(lab) == python_says(2, -1, 0)
+    assert page.get_by_text("The model says: shoe 75.0%, shirt 25.0%").is_visible()
+    box = page.locator(PICTURE).bounding_box()
+    cell = box["width"] / 7
+    at = (box["x"] + 3.5 * cell, box["y"] + 1.5 * cell)
+    assert reacts(lab, lambda: page.mouse.click(*at), [PICTURE, HEAT]) == python_says(2, -1, 11)
+    for key, query in {"ArrowDown": 18, "ArrowRight": 19, "ArrowUp": 12, "ArrowLeft": 11, "Home": 1, "End": 49}.items():
+        assert reacts(lab, lambda key=key: page.keyboard.press(key), [PICTURE, HEAT]) == python_says(2, -1, query)
+    assert reacts(lab, lambda: page.keyboard.press("c")) == python_says(2, -1, 0)
+    assert page.get_by_role("button", name="Class token looks").get_attribute("aria-pressed") == "true"
+    assert reacts(lab, lambda: page.keyboard.press("c")) == python_says(2, -1, 49)
+    assert reacts(lab, lambda: page.keyboard.press("PageUp"), [HEAT]) == python_says(1, -1, 49)
+    page.get_by_role("slider", name="Head", exact=True).focus()
+    assert reacts(lab, lambda: page.keyboard.press("ArrowRight"), [HEAT]) == python_says(1, 0, 49)
+    page.get_by_role("slider", name="Layer", exact=True).focus()
+    assert reacts(lab, lambda: page.keyboard.press("ArrowLeft"), [HEAT]) == python_says(0, 0, 49)
+    clicked = page.get_by_role("button", name="Class token looks").click
+    assert reacts(lab, clicked, [HEAT]) == python_says(0, 0, 0)
+    top = [line.split("\t")[:2] for line in page.locator(".vit-top tr").all_inner_texts()]
+    state = attention_lab_state(maps, 7, 0, 0, 0)
+    assert [int(re.search(r"patch (\d+)", name).group(1)) for name, _ in top] == [patch for patch, _ in state.top]
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    check_named_and_readable(lab, theme)
+
+
+def test_attention_lab_shows_the_weights_as_colours(explorer):
+    lab = explorer(LAB)
+    maps = values(PICTURES, MAPS)["maps"](3, 4, 50).astype(np.float16)
+    lab.page.get_by_role("slider", name="Head", exact=True).focus()
+    reacts(lab, lambda: lab.page.keyboard.press("ArrowRight"), [HEAT])
+    drawn = lab.page.locator(HEAT).evaluate(
+        """canvas => Array.from({ length: 49 }, (_, i) => {
+            const step = canvas.width / 7;
+            const [x, y] = [((i % 7) + 0.5) * step, (Math.floor(i / 7) + 0.5) * step];
+            return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data);
+        })"""
+    )
+    weights = attention_lab_state(maps, 7, 2, 0, 0).weights.reshape(-1)
+    brightness = np.array(drawn)[:, :3] @ [0.3, 0.59, 0.11]
+    order = np.argsort(weights)
+    assert (np.diff(brightness[order]) >= -1.5).all(), "viridis grows brighter with the weight"
+    assert np.array(drawn)[order[-1]].tolist() == [253, 231, 37, 255]
+    lab.page.locator(PICTURE).focus()
+    reacts(lab, lambda: lab.page.keyboard.press("Home"), [PICTURE, HEAT])
+    for canvas in (PICTURE, HEAT):
+        corner = "canvas => Array.from(canvas.getContext('2d').getImageData(1, 1, 1, 1).data)"
+        assert lab.page.locator(canvas).evaluate(corner) == [255, 255, 255, 255], "patch 0 is framed in white"
+
+
+def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer):
+    lab = explorer(LAB)
+    page = lab.page
+    page.locator(PICTURE).focus()
+    page.keyboard.press("Home")
+    page.evaluate(
+        """canvas => {
+            window.vitSaid = [];
+            const element = document.querySelector(canvas);
+            new MutationObserver(() => window.vitSaid.push(element.getAttribute("aria-label")))
+                .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
+        }""",
+        PICTURE,
+    )
+    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
+    for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6 + ["ArrowLeft"] * 6:
+        page.keyboard.press(key)
+    page.keyboard.type("abxdm")
+    said = page.evaluate("() => window.vitSaid")
+    path = [*range(1, 7), *range(13, 49, 7), *range(47, 41, -1)]
+    assert [int(re.search(r": patch (\d+)", text).group(1)) for text in said] == path
+    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"

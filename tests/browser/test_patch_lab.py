@@ -1,0 +1,146 @@
+"""The patch lab in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+
+import re
+
+import numpy as np
+import pytest
+from explorers import (
+    PICTURE,
+    PICTURES,
+    assert_kernel_says,
+    check_named_and_readable,
+    kernel_says,
+    reacts,
+    values,
+    words,
+)
+
+from vit_tutorial.explore import patch_lab_state
+from vit_tutorial.explore.patch_lab import ORDERS, REASSEMBLIES, with_prefix
+
+LAB = f"""from vit_tutorial.explore import PatchLab
+{PICTURES}
+lab = PatchLab({{'one': picture, 'two': small}}, 8)"""
+STRIP = "canvas[aria-label^='The sequence']"
+MATRIX, ROW = "canvas[aria-label^='The matrix']", "canvas[aria-label^='The numbers of row']"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_patch_lab_reacts_to_mouse_and_keys(explorer, theme):
+    lab = explorer(LAB, theme)
+    image = values(PICTURES)["picture"]
+    assert words(lab) == patch_lab_state(image, 8).words
+    box = lab.page.locator(PICTURE).bounding_box()
+    middle = (box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"])
+    said = reacts(lab, lambda: lab.page.mouse.move(*middle), [PICTURE, STRIP, MATRIX, ROW])
+    assert said == patch_lab_state(image, 8, token=6).words
+    lab.page.mouse.click(*middle)
+    assert reacts(lab, lambda: lab.page.keyboard.press("ArrowDown")) == patch_lab_state(image, 8, token=10).words
+    assert reacts(lab, lambda: lab.page.keyboard.press("ArrowLeft")) == patch_lab_state(image, 8, token=9).words
+    assert reacts(lab, lambda: lab.page.keyboard.press("End")) == patch_lab_state(image, 8, token=15).words
+    said = words(lab)
+    lab.page.keyboard.press("ArrowRight")
+    assert words(lab) == said
+    check_named_and_readable(lab, theme)
+
+
+def test_patch_lab_says_what_python_says_for_every_choice(explorer):
+    lab = explorer(LAB)
+    page, image = lab.page, values(PICTURES)["picture"]
+    page.get_by_label("Patch size P").select_option("4")
+    page.locator(PICTURE).focus()
+    page.keyboard.press("Home")
+    for order in ORDERS:
+        page.get_by_label("Order of the sequence").select_option(order)
+        for seed in (0, 1, 77) if order == "shuffled" else (0,):
+            if order == "shuffled":
+                page.get_by_label("Seed").fill(str(seed))
+            for reassembly in REASSEMBLIES:
+                page.get_by_label("Put the patches back").select_option(reassembly)
+                token = int(re.search(r"Token (\d+) is", words(lab)).group(1))
+                state = patch_lab_state(image, 4, order, seed, token, reassembly)
+                assert (state.row, state.column) == (0, 0), "a new order stays on the same patch"
+                assert words(lab) == state.words
+                shown = page.locator(".vit-numbers dd").all_inner_texts()
+                numbers = (state.num_tokens, state.numbers_per_token, state.attention_pairs)
+                costs = (f"{with_prefix(state.attention_flops)}FLOP", f"{with_prefix(state.attention_bytes)}B")
+                assert shown == ["8 × 8", *(f"{number:,}" for number in numbers), *costs, str(state.difference)]
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    assert_kernel_says(lab, "lab.order, lab.seed, lab.reassembly", "shuffled 77 row by row")
+
+
+def test_patch_lab_shows_the_reassembled_pixels(explorer):
+    lab = explorer(LAB)
+    lab.page.get_by_label("Order of the sequence").select_option("shuffled")
+    lab.page.get_by_label("Put the patches back").select_option("row by row")
+    expected = patch_lab_state(values(PICTURES)["picture"], 8, "shuffled", reassembly="row by row").reassembled
+    back = lab.page.locator("canvas[aria-label^='The picture put back']")
+    drawn = back.evaluate(
+        """canvas => Array.from({ length: 32 * 32 }, (_, i) => {
+            const step = canvas.width / 32;
+            const [x, y] = [((i % 32) + 0.5) * step, (Math.floor(i / 32) + 0.5) * step];
+            return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data).slice(0, 3);
+        })"""
+    )
+    same = (np.array(drawn).reshape(32, 32, 3).transpose(2, 0, 1) == expected).all(0)
+    assert same.mean() > 0.9, "all but the pixels under the frame of the chosen patch"
+
+
+def test_patch_lab_takes_another_picture_and_a_code_change(explorer):
+    lab = explorer(LAB)
+    small = values(PICTURES)["small"]
+    said = reacts(lab, lambda: lab.page.get_by_label("Picture", exact=True).select_option("two"), [PICTURE, STRIP])
+    assert said == patch_lab_state(small, 7).words
+    said = reacts(lab, lambda: kernel_says(lab, "[setattr(lab, 'patch_size', 14), setattr(lab, 'token', 3)]"))
+    lab.page.wait_for_function(
+        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
+        arg=[PICTURE, patch_lab_state(small, 14, token=3).words],
+        timeout=5000,
+    )
+    assert lab.page.get_by_label("Patch size P").input_value() == "14"
+
+
+def test_patch_lab_shows_the_matrix_of_patches(explorer):
+    lab = explorer(LAB)
+    image = values(PICTURES)["picture"]
+    sequence = patch_lab_state(image, 8).sequence
+    drawn = lab.page.locator(MATRIX).evaluate(
+        """canvas => Array.from({ length: 16 * 192 }, (_, i) => {
+            const x = (12 + (i % 192 + 0.5) * 336 / 192) * canvas.width / 360;
+            const y = (Math.floor(i / 192) + 0.5) * canvas.height / 16;
+            return canvas.getContext("2d").getImageData(x, y, 1, 1).data[0];
+        })"""
+    )
+    assert np.abs(np.array(drawn).reshape(16, 192)[1:] - sequence[1:]).max() <= 1, "row 0 is under the frame"
+    lab.page.locator(MATRIX).scroll_into_view_if_needed()
+    box = lab.page.locator(MATRIX).bounding_box()
+    at = (box["x"] + 50, box["y"] + box["height"] * 11.5 / 16)
+    assert (
+        reacts(lab, lambda: lab.page.mouse.click(*at), [PICTURE, MATRIX, ROW])
+        == patch_lab_state(image, 8, token=11).words
+    )
+    row = lab.page.locator(ROW).evaluate(
+        """canvas => Array.from({ length: 192 }, (_, i) =>
+            canvas.getContext("2d").getImageData((i + 0.5) * canvas.width / 192, 5, 1, 1).data[0])"""
+    )
+    assert np.abs(np.array(row) - sequence[11]).max() <= 1
+    assert lab.page.get_by_text("Row 11 of the matrix: all its 192 numbers").is_visible()
+    pixels = lab.page.locator(".vit-pixel span:last-child").all_inner_texts()
+    assert " ".join(pixels) == " ".join(map(str, sequence[11][:24]))
+
+
+def test_shuffle_button_and_key_leave_no_error(explorer):
+    lab = explorer(LAB)
+    image = values(PICTURES)["picture"]
+    button = lab.page.get_by_role("button", name="Shuffle")
+    ways = [button.click, lambda: button.press("Enter"), lambda: lab.page.locator(PICTURE).press("s")]
+    for seed, shuffle in enumerate(ways):
+        said = reacts(lab, shuffle, [PICTURE, STRIP, MATRIX])
+        token = int(re.search(r"Token (\d+) is", said).group(1))
+        state = patch_lab_state(image, 8, "shuffled", seed, token)
+        assert said == state.words
+        assert (state.row, state.column, state.difference) == (0, 0, 0)
+    assert lab.page.get_by_text("Not one pixel has changed.").is_visible()
+    lab.page.get_by_label("Put the patches back").select_option("row by row")
+    assert lab.page.get_by_text("Not the picture").is_visible()
+    assert_kernel_says(lab, "lab.order, lab.seed, lab.reassembly", "shuffled 2 row by row")
