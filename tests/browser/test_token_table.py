@@ -1,0 +1,144 @@
+"""The token table in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+
+import numpy as np
+import pytest
+from explorers import PICTURE, assert_kernel_says, check_named_and_readable, kernel_says, reacts, values, words
+
+from vit_tutorial.explore import TokenTable, token_table_state
+from vit_tutorial.explore.common import percent
+from vit_tutorial.explore.token_table import READS, SWITCHES
+
+MODEL = """
+import numpy as np
+import torch
+from vit_tutorial import ViT, ViTConfig
+torch.set_num_threads(1)
+torch.manual_seed(0)
+size = {"image_size": 28, "patch_size": 4, "in_channels": 1, "num_classes": 10, "dim": 24, "depth": 2, "num_heads": 2}
+model = ViT(ViTConfig(**size))
+with torch.no_grad():
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.2)
+random = np.random.default_rng(0)
+pictures = {name: random.integers(0, 256, (28, 28), dtype=np.uint8) for name in ("one", "two")}
+"""
+LAB = f"""from vit_tutorial.explore import TokenTable
+{MODEL}
+lab = TokenTable(model, pictures)"""
+SHOWN = "canvas[aria-label^='The picture']"
+ALIKE = "canvas[aria-label^='Similarity']"
+STRIPS = "canvas[aria-label*='numbers of row']"
+
+
+@pytest.fixture(scope="module")
+def python_state():
+    """`python_state(stage=1, ...)`: what the table must show of picture "one", with the same model."""
+    known = values(MODEL)
+    stages = TokenTable(known["model"], known["pictures"])._stages
+    return lambda picture=0, **choices: token_table_state(stages, picture, name=("one", "two")[picture], **choices)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_token_table_reacts_to_mouse_and_keys(explorer, python_state, theme):
+    def python_says(picture=0, **choices):
+        return python_state(picture, **choices).words
+
+    lab = explorer(LAB, theme)
+    page = lab.page
+    assert words(lab) == python_says()
+    box = page.locator(PICTURE).bounding_box()
+    at = (box["x"] + 62 + 5.5 * 384 / 24, box["y"] + 14 + 20.5 * 7.2)
+    said = reacts(lab, lambda: page.mouse.click(*at), [PICTURE, SHOWN, ALIKE, STRIPS])
+    assert said == python_says(token=20, number=5)
+    for key, (token, number) in {"ArrowDown": (21, 5), "ArrowRight": (21, 6), "ArrowUp": (20, 6)}.items():
+        press = lambda key=key: page.keyboard.press(key)  # noqa: E731
+        assert reacts(lab, press) == python_says(token=token, number=number)
+    assert reacts(lab, lambda: page.keyboard.press("ArrowLeft"), [PICTURE, STRIPS]) == python_says(token=20, number=5)
+    said = reacts(lab, lambda: page.keyboard.press("End"), [PICTURE, SHOWN, ALIKE])
+    assert said == python_says(token=49, number=5)
+    assert reacts(lab, lambda: page.keyboard.press("PageDown")) == python_says(token=49, number=5, stage=1)
+    box = page.locator(SHOWN).bounding_box()
+    at = (box["x"] + 2.5 * box["width"] / 7, box["y"] + 1.5 * box["height"] / 7)
+    said = reacts(lab, lambda: page.mouse.click(*at), [PICTURE, SHOWN, ALIKE, STRIPS])
+    assert said == python_says(token=10, number=5, stage=1)
+    page.get_by_role("checkbox", name="Positions").focus()
+    said = reacts(lab, lambda: page.keyboard.press("Space"), [PICTURE, ALIKE, STRIPS])
+    assert said == python_says(token=10, number=5, stage=1, positions=False)
+    page.get_by_role("slider", name="Look").focus()
+    said = reacts(lab, lambda: page.keyboard.press("ArrowRight"), [PICTURE, STRIPS])
+    assert said == python_says(token=10, number=5, stage=2, positions=False)
+    choose = page.get_by_label("Picture", exact=True).select_option
+    said = reacts(lab, lambda: choose("two"), [PICTURE, SHOWN, ALIKE, STRIPS])
+    assert said == python_says(1, token=10, number=5, stage=2, positions=False)
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    check_named_and_readable(lab, theme)
+
+
+def test_token_table_says_what_python_says_however_it_is_switched(explorer, python_state):
+    lab = explorer(LAB)
+    page = lab.page
+    names = {"patches": "Patch embeddings", "class_token": "Class token", "positions": "Positions"}
+    for switches in SWITCHES:
+        on = dict(zip(names, switches, strict=True))
+        for part, text in names.items():
+            page.get_by_role("checkbox", name=text).set_checked(on[part])
+        for reads in READS:
+            page.get_by_label("The head reads").select_option(reads)
+            for stage in (0, 2):
+                page.get_by_role("slider", name="Look").fill(str(stage))
+                state = python_state(**on, reads=reads, stage=stage)
+                assert words(lab) == state.words
+                told = [f"{name} {percent(chance)}" for name, chance in (state.here, state.at_the_end, state.all_on)]
+                assert page.locator(".vit-numbers dd").all_inner_texts() == told
+        shapes = [tuple(line.split("\n")) for line in page.locator(".vit-chain li").all_inner_texts()]
+        assert shapes == list(state.shapes)
+    kernel_says(lab, "[setattr(lab, 'class_token', True), setattr(lab, 'token', 0), setattr(lab, 'stage', 1)]")
+    expected = python_state(patches=False, positions=False, reads=READS[-1], stage=1).words
+    page.wait_for_function(
+        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
+        arg=[PICTURE, expected],
+        timeout=5000,
+    )
+
+
+def test_token_table_shows_the_numbers_as_colours(explorer, python_state):
+    lab = explorer(LAB)
+    page = lab.page
+    colours_match(page, python_state())
+    page.get_by_role("checkbox", name="Class token").uncheck()
+    page.get_by_role("slider", name="Look").fill("1")
+    colours_match(page, python_state(class_token=False, stage=1))
+    page.get_by_role("checkbox", name="Positions").uncheck()
+    page.get_by_label("Picture", exact=True).select_option("two")
+    colours_match(page, python_state(1, class_token=False, positions=False, stage=1))
+
+
+def colours_match(page, state):
+    """Red is positive and blue negative in each cell of the table, away from the frames of row 0 and number 0."""
+    rows, dim = state.table.shape
+    drawn = page.locator(PICTURE).evaluate(
+        """(canvas, [rows, dim]) => Array.from({ length: rows * dim }, (_, i) => {
+            const sharp = canvas.width / parseFloat(canvas.style.width);
+            const [x, y] = [62 + ((i % dim) + 0.5) * 384 / dim, 14 + (Math.floor(i / dim) + 0.5) * 7.2];
+            return Array.from(canvas.getContext("2d").getImageData(x * sharp, y * sharp, 1, 1).data).slice(0, 3);
+        })""",
+        [rows, dim],
+    )
+    colours = np.array(drawn, dtype=int).reshape(rows, dim, 3)[2:, 1:]
+    warm, numbers = colours[..., 0] - colours[..., 2], state.table[2:, 1:]
+    clear = np.abs(numbers) > 0.1 * np.abs(numbers).max()
+    assert (np.sign(warm[clear]) == np.sign(numbers[clear])).mean() > 0.99
+
+
+def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer):
+    lab = explorer(LAB)
+    page = lab.page
+    page.locator(PICTURE).focus()
+    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
+    for key in ["ArrowDown"] * 12 + ["ArrowRight"] * 9 + ["ArrowUp"] * 5:
+        page.keyboard.press(key)
+    page.keyboard.type("abxdm")
+    assert "Row 7 is patch 6" in words(lab)
+    assert "Its number 9:" in words(lab)
+    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
