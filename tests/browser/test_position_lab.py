@@ -1,0 +1,179 @@
+"""The position lab in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+
+import re
+
+import numpy as np
+import pytest
+from explorers import PICTURE, assert_kernel_says, check_named_and_readable, kernel_says, pixels, reacts, values, words
+
+from vit_tutorial.explore import position_lab_state
+from vit_tutorial.explore.common import decimals, viridis
+from vit_tutorial.explore.position_lab import COLOURS, SHOWS, position_lab_data
+
+MODEL = """from vit_tutorial import load_model
+from vit_tutorial.datasets import DATA_FOLDER, load
+model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+pictures = dict(zip(("boot", "pullover"), load("fashion_mnist").test_images[:2]))"""
+LAB = f"""from vit_tutorial.explore import PositionLab
+{MODEL}
+lab = PositionLab(model, pictures)"""
+LYING = "canvas[aria-label^='Attention {}, as the patches lie']"
+HOME = "canvas[aria-label^='Attention {}, patches taken home']"
+GIVEN = "canvas[aria-label^='The picture']"
+
+
+@pytest.fixture(scope="module")
+def data():
+    names = values(MODEL)
+    return position_lab_data(names["model"], names["pictures"])
+
+
+def place_of(lab, kind, row, column, grid):
+    """Where on the page the middle of a position of the map number `kind` lies."""
+    box = lab.page.locator(PICTURE).bounding_box()
+    scale = box["width"] / 912
+    return (
+        box["x"] + scale * (232.6 * kind + 214 * (column + 0.5) / grid),
+        box["y"] + scale * (22 + 214 * (row + 0.5) / grid),
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_position_lab_reacts_to_mouse_and_keys(explorer, data, theme):
+    lab = explorer(LAB, theme)
+    assert words(lab) == position_lab_state(data, 7, 24).words
+    for kind, (row, column) in enumerate([(1, 5), (6, 0), (0, 2), (4, 4)]):
+        at = place_of(lab, kind, row, column, 7)
+        said = reacts(lab, lambda at=at: lab.page.mouse.move(*at))
+        assert said == position_lab_state(data, 7, 7 * row + column).words
+    lab.page.mouse.click(*place_of(lab, 0, 3, 3, 7))
+    for key, position in {"ArrowDown": 31, "ArrowRight": 32, "ArrowUp": 25, "ArrowLeft": 24, "End": 48}.items():
+        assert reacts(lab, lambda key=key: lab.page.keyboard.press(key)) == position_lab_state(data, 7, position).words
+    lab.page.keyboard.press("ArrowDown")
+    assert words(lab) == position_lab_state(data, 7, 48).words
+    assert reacts(lab, lambda: lab.page.keyboard.press("Home")) == position_lab_state(data, 7, 0).words
+    check_named_and_readable(lab, theme)
+
+
+def test_a_larger_picture_stretches_all_tables(explorer, data):
+    lab = explorer(LAB)
+    lab.page.locator(PICTURE).focus()
+    for grid, position in ((8, 36), (9, 40), (10, 55)):
+        said = reacts(lab, lambda: lab.page.keyboard.press("PageUp"))
+        assert said == position_lab_state(data, grid, position).words
+    assert reacts(lab, lambda: lab.page.keyboard.press("PageDown")) == position_lab_state(data, 9, 40).words
+    lab.page.get_by_role("slider", name="Image size").focus()
+    said = reacts(lab, lambda: lab.page.keyboard.press("End"))
+    position = int(re.search(r"Similarity of position (\d+)", said).group(1))
+    assert said == position_lab_state(data, 14, position).words
+    assert lab.page.get_by_text("56 pixels: 14 × 14", exact=True).is_visible()
+    near = position_lab_state(data, 14, position).near
+    shown = [line.split("\t")[1:] for line in lab.page.locator(".vit-near tbody tr").all_inner_texts()]
+    assert shown == [[decimals(kind[line]) for kind in near] for line in range(3)]
+    assert_kernel_says(lab, "lab.grid, lab.position", f"14 {position}")
+
+
+def test_the_maps_have_the_colours_of_their_numbers(explorer, data):
+    lab = explorer(LAB)
+    lab.page.locator(PICTURE).focus()
+    for _ in range(4):
+        reacts(lab, lambda: lab.page.keyboard.press("PageUp"))  # 11 x 11: no numbers written into the map
+    position = int(re.search(r"position (\d+)", words(lab)).group(1))
+    for choices in ({}, {"colours": COLOURS[1]}, {"colours": COLOURS[1], "show": SHOWS[1]}):
+        if "colours" in choices:
+            lab.page.get_by_label("Range of colours").select_option(choices["colours"])
+        if "show" in choices:
+            reacts(lab, lambda: lab.page.get_by_label("Show", exact=True).select_option(SHOWS[1]))
+        drawn = lab.page.locator(PICTURE).evaluate(
+            """canvas => Array.from({ length: 4 * 121 }, (_, i) => {
+                const unit = canvas.width / 912;
+                const [kind, place] = [Math.floor(i / 121), i % 121];
+                const x = unit * (232.6 * kind + 214 * ((place % 11) + 0.5) / 11);
+                const y = unit * (22 + 214 * (Math.floor(place / 11) + 0.5) / 11);
+                return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data).slice(0, 3);
+            })"""
+        )
+        state = position_lab_state(data, 11, position, **choices)
+        for kind, (low, high) in enumerate(state.ends):
+            levels = np.clip(np.floor((state.maps[kind].reshape(-1) - low) / (high - low) * 255 + 0.5), 0, 255)
+            expected = viridis()[levels.astype(int)].astype(int)
+            off = np.abs(np.array(drawn[121 * kind : 121 * (kind + 1)]) - expected).max(axis=1)
+            assert (off <= 4).all(), (kind, choices)
+
+
+def test_one_number_of_the_table(explorer, data):
+    lab = explorer(LAB)
+    said = reacts(lab, lambda: lab.page.get_by_label("Show", exact=True).select_option(SHOWS[1]))
+    assert said == position_lab_state(data, 7, 24, show=SHOWS[1]).words
+    lab.page.get_by_role("slider", name="Which number").focus()
+    for number in (1, 2):
+        said = reacts(lab, lambda: lab.page.keyboard.press("ArrowRight"))
+        assert said == position_lab_state(data, 7, 24, show=SHOWS[1], number=number).words
+    assert_kernel_says(lab, "lab.words()", said)
+
+
+def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explorer, data):
+    lab = explorer(LAB)
+    chosen = lab.page.get_by_label("Order of the patches")
+    blind, seeing = "without positions", "with positions"
+    fixed = HOME.format(blind)
+    before = pixels(lab, fixed)
+    for order in (1, 6, 3):
+        moving = [LYING.format(blind), LYING.format(seeing), HOME.format(seeing), GIVEN]
+        old = [pixels(lab, canvas) for canvas in moving]
+        chosen.select_option(str(order))
+        lab.page.wait_for_function(
+            "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
+            arg=[PICTURE, position_lab_state(data, 7, 24, order=order).words],
+            timeout=5000,
+        )
+        assert all(pixels(lab, canvas) != one for canvas, one in zip(moving, old, strict=True))
+        assert pixels(lab, fixed) == before, "without positions, each patch keeps its weight"
+        state = position_lab_state(data, 7, 24, order=order)
+        for before_and_after in state.says:
+            told = f"In order the model says {before_and_after[0]}; as given, {before_and_after[1]}."
+            assert lab.page.get_by_text(told).is_visible()
+        assert lab.page.get_by_text("this model cannot tell").count() == 1
+        assert lab.page.get_by_text("this model notices").count() == 1
+    said = reacts(lab, lab.page.get_by_role("button", name="Shuffle").click, [GIVEN])
+    assert said == position_lab_state(data, 7, 24, order=4).words
+    said = reacts(lab, lambda: lab.page.locator(PICTURE).press("s"), [GIVEN])
+    assert said == position_lab_state(data, 7, 24, order=5).words
+    lab.page.get_by_label("Picture", exact=True).select_option("pullover")
+    lab.page.wait_for_function(
+        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
+        arg=[PICTURE, position_lab_state(data, 7, 24, order=5, picture="pullover").words],
+        timeout=5000,
+    )
+    assert_kernel_says(lab, "lab.picture, lab.order", "pullover 5")
+
+
+def test_a_change_from_code_is_drawn(explorer, data):
+    lab = explorer(LAB)
+    change = "[setattr(lab, 'grid', 9), setattr(lab, 'position', 80), setattr(lab, 'order', 2)]"
+    reacts(lab, lambda: kernel_says(lab, change))
+    lab.page.wait_for_function(
+        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
+        arg=[PICTURE, position_lab_state(data, 9, 80, order=2).words],
+        timeout=5000,
+    )
+    assert lab.page.get_by_label("Order of the patches").input_value() == "2"
+
+
+def test_no_key_is_lost(explorer):
+    lab = explorer(LAB)
+    lab.page.locator(PICTURE).focus()
+    lab.page.keyboard.press("Home")
+    lab.page.evaluate(
+        """canvas => {
+            window.vitSaid = [];
+            const element = document.querySelector(canvas);
+            new MutationObserver(() => window.vitSaid.push(element.getAttribute("aria-label")))
+                .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
+        }""",
+        PICTURE,
+    )
+    for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6 + ["ArrowLeft"] * 6:
+        lab.page.keyboard.press(key)
+    said = [int(re.search(r"position (\d+)", text).group(1)) for text in lab.page.evaluate("() => window.vitSaid")]
+    assert said == [*range(1, 7), *range(13, 49, 7), *range(47, 41, -1)]
