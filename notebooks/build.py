@@ -108,7 +108,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     """Run every cell in a fresh kernel, in a copy of `folder` without a learner's runs; raise BuildError if one fails.
 
     The copy lies beside the folder, so that `../data` is what it is for a learner, and an earlier training is neither
-    found nor overwritten.
+    found nor overwritten; what the learner has passed so far is neither shown nor added to.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as copy:
         shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "source", "*.ipynb"))
@@ -122,7 +122,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             coalesce_streams=True,
         )
         try:
-            client.execute()
+            client.execute(env=os.environ | {"VIT_TUTORIAL_PROGRESS": ""})
         except CellExecutionError as error:
             last = max(number for number, cell in numbered_code_cells(notebook) if has_error(cell))
             raise BuildError(f"code cell {last} fails with {error.ename}: {error.evalue}") from None

@@ -21,6 +21,7 @@ import torch
 from vit_tutorial import attention_maps, load_model, plots
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.exercises import check
+from vit_tutorial.exercises.progress import my_progress
 from vit_tutorial.explore import AttentionLab
 from vit_tutorial.machine import check_machine
 
@@ -120,10 +121,11 @@ check_machine()
 # | [3 Position embeddings](03_position_embeddings.ipynb) | show that attention is blind to order, and cure it |
 # | [4 Scaled dot-product attention](04_scaled_dot_product_attention.ipynb) | compute attention with a pencil |
 # | [5 Multi-head attention](05_multi_head_attention.ipynb) | cut it into heads, and match PyTorch's own |
+# | [6 Encoder block](06_encoder_block.ipynb) | stack attention 24 times so that it trains, and say what makes it so |
 # | [7 Vision Transformer](07_vision_transformer.ipynb) | assemble the whole model, and load published weights into it |
 # | [11 Train on a GPU](11_train_on_a_gpu.ipynb) | train it yourself, on a laptop or on a GPU |
 #
-# Take them in this order. The numbers 6 and 8 to 10 are kept for lessons that are not written yet.
+# Take them in this order. The numbers 8 to 10 are kept for lessons that are not written yet.
 #
 # Each lesson has the same bones. A question. Numbers small enough for a pencil. The code beside its formula, and a
 # check that it agrees with the library everybody uses. A picture to touch. Sentences that people repeat, tested. An
@@ -131,11 +133,12 @@ check_machine()
 #
 # The code you meet is short, and it is the real one. Each lesson says which file of the folder `vit_tutorial/` it is
 # about. Those files are meant to be read.
-#
+
+# %% [markdown]
 # ## Exercise: count the tokens
 #
-# Difficulty 1 of 5, 3 minutes. A square image of `image_size` pixels a side is cut into patches of `patch_size` pixels
-# a side. How many patches are there? Replace the three dots, and run the box.
+# Difficulty 1 of 5, about 3 minutes. A square image of `image_size` pixels a side is cut into patches of `patch_size`
+# pixels a side. How many patches are there? Replace the three dots, and run the box.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -157,17 +160,27 @@ check.count_tokens(count_tokens)
 
 # %% [markdown]
 # The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails. If your
-# answer looks like a mistake it knows, it says which. Try it: return `image_size // patch_size` and see.
+# answer looks like a mistake it knows, it says which. Try it: return `image_size // patch_size` and see. A function that
+# never ends is stopped after a second and a half.
 #
 # The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def solution_count_tokens(image_size, patch_size):
+def count_tokens(image_size, patch_size):
     return (image_size // patch_size) ** 2
 
 
-check.count_tokens(solution_count_tokens)
+check.count_tokens(count_tokens)
+
+# %% [markdown]
+# ## How far you have come
+#
+# When one of your answers passes, the course remembers it, in the small file `progress.json` in its own folder. Running
+# a solution does not count. Come back to this page and run the next box whenever you want to know what is left.
+
+# %%
+my_progress()
 
 # %% [markdown]
 # ## What to remember

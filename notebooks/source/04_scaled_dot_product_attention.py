@@ -345,13 +345,13 @@ check.attention(my_attention)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def solution_attention(q, k, v):
+def my_attention(q, k, v):
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # [..., N, M]
     weights = scores.softmax(dim=-1)  # each row sums to 1
     return weights @ v  # [..., N, d]
 
 
-check.attention(solution_attention)
+check.attention(my_attention)
 
 # %% [markdown]
 # ## What to remember

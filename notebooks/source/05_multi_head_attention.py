@@ -404,13 +404,13 @@ check.split_heads(my_split_heads)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def solution_split_heads(x, num_heads):
+def my_split_heads(x, num_heads):
     B, N, D = x.shape
     split = x.reshape(B, N, num_heads, D // num_heads)  # [B, N, h, d]: nothing moves
     return split.transpose(1, 2)  # [B, h, N, d]: h in front of N
 
 
-check.split_heads(solution_split_heads)
+check.split_heads(my_split_heads)
 
 # %% [markdown]
 # ## What to remember
@@ -438,8 +438,8 @@ check.split_heads(solution_split_heads)
 # <details><summary>You swap head 0 and head 1 in W_Q, W_K and W_V. What else must be swapped so that nothing
 # changes?</summary>Their rows of W_O. A sum does not mind the order, as long as each head keeps its own way up.</details>
 #
-# **Next**: all the parts that move information between tokens are there. Lesson 7 adds what works on each token alone,
-# and builds the whole Vision Transformer.
+# **Next**: all the parts that move information between tokens are there. Lesson 6 adds what works on each token alone,
+# and builds the block that can be stacked.
 #
 # **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.2 · Dosovitskiy et al. 2021, appendix A ·
 # the code of this lesson: `vit_tutorial/attention.py`.

@@ -307,14 +307,14 @@ check.learning_rate(my_learning_rate)
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def solution_learning_rate(step, steps, warmup, peak):
+def my_learning_rate(step, steps, warmup, peak):
     if step < warmup:
         return peak * (step + 1) / warmup
     t = (step - warmup) / (steps - warmup)  # 0 to 1
     return peak * (1 + math.cos(math.pi * t)) / 2
 
 
-check.learning_rate(solution_learning_rate)
+check.learning_rate(my_learning_rate)
 
 # %% [markdown]
 # ## From here

@@ -24,9 +24,13 @@ LIMIT_MS = 16
 KEYS = 120
 PREPARE = """
 import numpy as np
+from vit_tutorial import load_model
+from vit_tutorial.datasets import DATA_FOLDER
 random = np.random.default_rng(0)
 def picture(channels, side):
     return random.integers(0, 256, (channels, side, side), dtype=np.uint8)
+def trained():
+    return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 def maps(layers, heads, tokens):
     weights = np.exp(random.normal(size=(layers, heads, tokens, tokens)))
     return weights / weights.sum(-1, keepdims=True)
@@ -35,6 +39,10 @@ CASES = {
     "patch lab, 224x224 colour, 196 patches": "PatchLab(picture(3, 224), 16)",
     "patch lab, 224x224 colour, 50,176 patches": "PatchLab(picture(3, 224), 1)",
     "patch lab, 28x28 grey, 49 patches": "PatchLab(picture(1, 28), 4)",
+    "token table, 50 tokens of 64 numbers, 7 stages": "TokenTable(trained(), picture(1, 28))",
+    "position lab, 49 positions, D = 64": "PositionLab(trained(), {'noise': picture(1, 28)})",
+    "position lab, 196 positions, D = 64": "PositionLab(trained(), {'noise': picture(1, 28)}, grid=14)",
+    "signal lab, 12 blocks": "SignalLab(depth=12)",
     "attention lab, 6 layers of 4 heads, 50 tokens": "AttentionLab(picture(1, 28), maps(6, 4, 50), 7)",
     "attention lab, 12 layers of 12 heads, 197 tokens": "AttentionLab(picture(3, 224), maps(12, 12, 197), 14)",
 }
@@ -86,7 +94,7 @@ def main() -> int:
             notebook = nbformat.v4.new_notebook(
                 metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
             )
-            code = f"from vit_tutorial.explore import AttentionLab, PatchLab\n{PREPARE}{call}"
+            code = f"from vit_tutorial.explore import *\n{PREPARE}{call}"
             notebook.cells = [nbformat.v4.new_code_cell(code)]
             nbformat.write(notebook, Path(folder) / f"bench{number}.ipynb")
             lab = LabPage(browser, server)

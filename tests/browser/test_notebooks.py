@@ -9,6 +9,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
 ONLY_OPENED = "11_"  # it trains for minutes; pytest --nbval runs it
 SECONDS = 480
+EXPLORERS = ("PatchLab(", "TokenTable(", "PositionLab(", "AttentionLab(")
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_notebook_works_in_jupyterlab(course, name):
         assert lab.broken_widgets() == []
         results = [output["data"] for output in lab.outputs() if "data" in output]
         widgets = [data["text/plain"] for data in results if "application/vnd.jupyter.widget-view+json" in data]
-        explorers = [text for text in widgets if text.startswith(("PatchLab(", "AttentionLab("))]
+        explorers = [text for text in widgets if text.startswith(EXPLORERS)]
         drawn = lab.page.locator("canvas[role=application]").count()
         assert drawn == len(explorers), "each explorer draws its picture"
     assert lab.console_errors == []

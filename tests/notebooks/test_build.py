@@ -108,6 +108,14 @@ print(Path("runs/mine.txt").write_text("the build's"))
     assert not list(folder.parent.glob(".build-*"))
 
 
+def test_the_notebook_runs_without_what_the_learner_has_passed(build, write_source, folder, monkeypatch):
+    monkeypatch.setenv("VIT_TUTORIAL_PROGRESS", str(folder / "progress.json"))
+    monkeypatch.setenv("MINE", "kept")
+    write_source("# %%\nimport os\n\nprint([os.environ['VIT_TUTORIAL_PROGRESS'], os.environ['MINE']])")
+    assert build.main([], folder) == 0
+    assert code_cells(read(folder))[0].outputs[0].text == "['', 'kept']\n"
+
+
 def test_navigation_leads_to_the_lessons_before_and_after(build, write_source, folder):
     for name, title in (("00_a", "First"), ("01_b", "Second"), ("02_c", "Third")):
         write_source("# %%\nprint(1)", name, title)

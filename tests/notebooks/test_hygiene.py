@@ -1,4 +1,7 @@
-"""Every notebook agrees with its source, hides nothing without saying why, and reads well without eyes or network."""
+"""Every notebook agrees with its source, hides nothing without saying why, and reads well without eyes or network.
+
+Each of its exercises has the same parts: difficulty and minutes, two hints, a stub with its check, a folded solution.
+"""
 
 import ast
 import importlib
@@ -9,6 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+
+from vit_tutorial.exercises import check
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -23,6 +28,9 @@ MARKDOWN_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)[^)]*\)")
 MARKDOWN_LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ALT = re.compile(r"\balt=([\"'])(?P<words>.*?)\1", re.DOTALL)
+CHECK = re.compile(r"^check\.(\w+)\((\w+)\)$", re.MULTILINE)
+EFFORT = re.compile(r"^Difficulty (\d) of 5, about (\d+) minutes?\. ", re.MULTILINE)
+HINT = re.compile(r"^<details><summary>Hint (\d)</summary>$", re.MULTILINE)
 SOURCE = re.compile(r"\bsrc=([\"'])(?P<address>.*?)\1", re.DOTALL)
 
 
@@ -94,6 +102,54 @@ def import_faults(code):
     return faults
 
 
+def is_tagged(cell, tag):
+    return tag in cell.metadata.get("tags", [])
+
+
+def defined_names(code):
+    return {node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def exercises_of(all_cells):
+    """Return (text before the stub, stub, solution or None) of each exercise; others may stand before the solution."""
+    found = []
+    for before, cell in zip([None, *all_cells], all_cells, strict=False):
+        if is_tagged(cell, "exercise"):
+            found.append([before.source if before else "", cell, None])
+        elif is_tagged(cell, "solution") and found and found[-1][2] is None:
+            found[-1][2] = cell
+    return found
+
+
+def exercise_faults(text, stub, solution):
+    """Return a sentence for each part that one exercise lacks, or that says other things than its Exercise."""
+    calls = CHECK.findall(stub.source)
+    if len(calls) != 1 or not hasattr(check, calls[0][0]) or not stub.source.endswith(f"({calls[0][1]})"):
+        return ["the cell of an exercise does not end with one call of its check, check.name(my_answer)"]
+    name, mine = calls[0]
+    exercise, faults = getattr(check, name), []
+    efforts = [tuple(map(int, found)) for found in EFFORT.findall(text)]
+    if not re.match(r"## Exercise: \S", text):
+        faults.append(f"the text before {name} does not begin with '## Exercise: '")
+    if efforts != [(exercise.difficulty, exercise.minutes)]:
+        wanted = f"Difficulty {exercise.difficulty} of 5, about {exercise.minutes} minutes."
+        faults.append(f"the text before {name} does not have one line that begins with '{wanted}'")
+    if HINT.findall(text) != ["1", "2"] or text.count("</details>") < 2:
+        faults.append(f"the text before {name} does not hold Hint 1 and Hint 2, each folded in <details>")
+    if mine not in defined_names(stub.source):
+        faults.append(f"the stub of {name} does not define {mine}")
+    said = "".join(output.get("data", {}).get("text/plain", "") for output in stub.outputs)
+    if not said.startswith(f"… {name}: not written yet"):
+        faults.append(f"the stored output of {name} does not say that the stub is not written yet")
+    if solution is None:
+        return [*faults, f"no solution follows {name}"]
+    if defined_names(solution.source) != defined_names(stub.source):
+        faults.append(f"the solution of {name} does not define the names of the stub")
+    if CHECK.findall(solution.source) != calls:
+        faults.append(f"the solution of {name} does not end with the call of its check")
+    return faults
+
+
 def test_there_are_notebooks():
     assert PATHS
     assert PATHS[0].stem == "00_start_here"
@@ -127,6 +183,31 @@ def test_relative_links_lead_somewhere(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_imports_are_there(path):
     assert [fault for cell in cells(path, "code") for fault in import_faults(cell.source)] == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_exercises_have_all_their_parts(path):
+    found = exercises_of(nbformat.read(path, as_version=4).cells)
+    assert [fault for parts in found for fault in exercise_faults(*parts)] == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_exercises_of_a_lesson_are_those_of_its_notebook_each_once(path):
+    stubs = [cell for cell in cells(path, "code") if is_tagged(cell, "exercise")]
+    used = [name for cell in stubs for name, _ in CHECK.findall(cell.source)]
+    assert sorted(used) == sorted(name for name in check.__all__ if getattr(check, name).lesson == path.stem)
+
+
+def test_every_exercise_belongs_to_a_notebook():
+    lessons = {path.stem for path in PATHS}
+    assert [name for name in check.__all__ if getattr(check, name).lesson not in lessons] == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_solution_belongs_to_an_exercise(path):
+    notebook = nbformat.read(path, as_version=4)
+    solutions = [cell for cell in notebook.cells if is_tagged(cell, "solution")]
+    assert solutions == [solution for _, _, solution in exercises_of(notebook.cells) if solution is not None]
 
 
 @pytest.mark.parametrize(
@@ -173,3 +254,58 @@ def test_a_hidden_cell_is_seen(tmp_path, cell):
     path = tmp_path / "00_x.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1"), cell]), path)
     assert [hidden.source for hidden in hidden_cells(path)] == [cell.source]
+
+
+GOOD_TEXT = """## Exercise: count
+
+Difficulty 1 of 5, about 3 minutes. How many?
+
+<details><summary>Hint 1</summary>
+
+One.
+
+</details>
+<details><summary>Hint 2</summary>
+
+Two.
+
+</details>"""
+GOOD_STUB = "def mine(image_size, patch_size): ...\n\n\ncheck.count_tokens(mine)"
+GOOD_SOLUTION = "def mine(image_size, patch_size):\n    return 1\n\n\ncheck.count_tokens(mine)"
+
+
+def an_exercise(text=GOOD_TEXT, stub=GOOD_STUB, solution=GOOD_SOLUTION, said="… count_tokens: not written yet"):
+    output = nbformat.v4.new_output("execute_result", data={"text/plain": said})
+    return [
+        nbformat.v4.new_markdown_cell(text),
+        nbformat.v4.new_code_cell(stub, outputs=[output], metadata={"tags": ["exercise"]}),
+        nbformat.v4.new_markdown_cell("The solution:"),
+        nbformat.v4.new_code_cell(solution, metadata={"tags": ["solution"] if solution else []}),
+    ]
+
+
+def test_a_whole_exercise_is_accepted():
+    (parts,) = exercises_of(an_exercise())
+    assert exercise_faults(*parts) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"text": GOOD_TEXT.replace("## Exercise: ", "## ")}, "does not begin with"),
+        ({"text": GOOD_TEXT.replace("1 of 5", "2 of 5")}, "'Difficulty 1 of 5, about 3 minutes.'"),
+        ({"text": GOOD_TEXT.replace("3 minutes", "4 minutes")}, "'Difficulty 1 of 5, about 3 minutes.'"),
+        ({"text": GOOD_TEXT.replace("Hint 2", "Help")}, "does not hold Hint 1 and Hint 2"),
+        ({"stub": "def mine(): ..."}, "does not end with one call"),
+        ({"stub": GOOD_STUB + "\nprint(1)"}, "does not end with one call"),
+        ({"stub": GOOD_STUB.replace("count_tokens", "count_fish")}, "does not end with one call"),
+        ({"stub": GOOD_STUB.replace("def mine", "def other")}, "does not define mine"),
+        ({"said": "✗ count_tokens: wrong"}, "does not say that the stub is not written yet"),
+        ({"solution": ""}, "no solution follows count_tokens"),
+        ({"solution": GOOD_SOLUTION.replace("mine", "solved")}, "does not define the names of the stub"),
+        ({"solution": GOOD_SOLUTION.replace("check.count_tokens(mine)", "")}, "does not end with the call"),
+    ],
+)
+def test_a_part_that_an_exercise_lacks_is_seen(change, fault):
+    (parts,) = exercises_of(an_exercise(**change))
+    assert fault in " ".join(exercise_faults(*parts))

@@ -2,12 +2,25 @@
 
 from vit_tutorial.explore.attention_lab import AttentionLab, AttentionLabState, attention_lab_state
 from vit_tutorial.explore.patch_lab import PatchLab, PatchLabState, patch_lab_state
+from vit_tutorial.explore.position_lab import PositionLab, PositionLabState, position_lab_state
+from vit_tutorial.explore.signal_lab import SignalLab, SignalLabState, SignalSetting, signal_lab_state
+from vit_tutorial.explore.token_table import TokenTable, TokenTableState, token_table_state
 
 __all__ = [
     "AttentionLab",
     "AttentionLabState",
     "PatchLab",
     "PatchLabState",
+    "PositionLab",
+    "PositionLabState",
+    "SignalLab",
+    "SignalLabState",
+    "SignalSetting",
+    "TokenTable",
+    "TokenTableState",
     "attention_lab_state",
     "patch_lab_state",
+    "position_lab_state",
+    "signal_lab_state",
+    "token_table_state",
 ]
