@@ -24,7 +24,7 @@ from vit_tutorial.datasets import pictures
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PatchLab
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # so that repeated runs agree
 cat = pictures("chelsea")
 print("the cat:", list(cat.shape), cat.dtype)
 
@@ -174,9 +174,11 @@ print(list(tokens.shape), "= [B, N, D]")
 #
 # ### With a convolution: the library's way
 #
-# Every ViT that you will meet writes this step as a convolution: kernel size P, stride P. The kernel takes one P×P
-# square, multiplies it with D filters, and jumps P pixels to the next square. It never straddles two patches.
-# So each filter is one column of E. We copy the numbers over and compare.
+# Every ViT that you will meet writes this step as a **convolution**. A convolution slides a window over the image. Its
+# *kernel size* says how large the window is: here P×P pixels, of all channels. It has D *filters*, each a list of P·P·C
+# numbers: multiply the window with it, number by number, and add up. Its *stride* says how far the window jumps: here P
+# pixels, so it never straddles two patches. So each filter is one column of E. (`nn.Linear` keeps E turned over: there
+# it is one *row* of `linear.weight`.) We copy the numbers over and compare.
 
 # %%
 embedding = PatchEmbedding(image_size=224, patch_size=16, in_channels=3, dim=768)
@@ -202,8 +204,8 @@ print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", t
 # ### What the tokens cost
 #
 # In a transformer every token is compared with every token. How that is done is the subject of lesson 4. Here it is
-# enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each (they are
-# called *heads*, lesson 5). A head uses 64 numbers of each token: 12 · 64 = 768 = D.
+# enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each, one for each
+# *head* (lesson 5). A head uses 64 numbers of each token: 12 · 64 = 768 = D.
 #
 # * **Memory.** One layer: 12 tables of N·N numbers, 4 bytes each.
 # * **Work.** To fill a cell of a table takes 64 multiplications and 64 additions. To use the table takes as many again.
@@ -281,7 +283,7 @@ except ValueError as error:
 # %% [markdown]
 # ### P2 · "The linear projection is the same as a convolution with kernel = stride = P"
 #
-# You have seen that the two differ by less than 0.00001. Are they the same to the last bit? And if not, why not?
+# You have seen that the two differ by less than 0.00001. On many machines they are not the same to the last bit. Why not?
 #
 # A `float32` keeps about 7 digits. Every sum is rounded to that, so the **order** of a sum can matter:
 
@@ -301,7 +303,12 @@ for product in products:
     left = left + product
 for product in products.flip(0):
     right = right + product
-print("same to the last bit:", torch.equal(left, right), "  same to 6 digits:", abs(left - right).item() < 1e-6)
+print(
+    "same to the last bit:",
+    torch.equal(left, right),
+    "  differ by less than 0.000001:",
+    abs(left - right).item() < 1e-6,
+)
 
 # %% [markdown]
 # If rounding is all there is, then the difference must shrink when we keep more digits. A `float64` keeps about 16.
@@ -314,7 +321,9 @@ in_32 = (embedding(x) - linear(patchify(x, 16))).abs().max().item()
 embedding64, linear64, x64 = deepcopy(embedding).double(), deepcopy(linear).double(), x.double()
 in_64 = (embedding64(x64) - linear64(patchify(x64, 16))).abs().max().item()
 print(f"largest difference in float32 below 1e-5: {in_32 < 1e-5},  in float64 below 1e-13: {in_64 < 1e-13}")
-print("verdict:", "TRUE up to rounding" if in_32 < 1e-5 and in_64 < 1e-13 else "FALSE", "- not always to the last bit")
+print(
+    "verdict:", "TRUE up to rounding" if in_32 < 1e-5 and in_64 < 1e-13 else "FALSE", "- the last bits need not agree"
+)
 
 # %% [markdown]
 # ### P3 · "... or the same as a 1×1 convolution"
@@ -381,7 +390,7 @@ print("and more than 8 times the time:", many[1] > 8 * some[1])
 # %%
 figure, axes = plots.new_figure(1, 3, size=(11, 3.4))
 memory, flops = zip(*(attention_cost(n) for n in numbers), strict=True)
-seconds = [measure(n)[1] for n in numbers[:4]]
+seconds = [measure(n)[1] for n in numbers[:4]]  # P = 32 to P = 4
 axes[0, 0].plot(sizes, [m / 1e9 for m in memory], "o-", color=plots.BLUE)
 axes[0, 1].plot(sizes, [f / 1e12 for f in flops], "o-", color=plots.ORANGE)
 axes[0, 2].plot(sizes[:4], seconds, "o-", color=plots.GREEN, label="one table")
@@ -400,8 +409,9 @@ plots.show(
 )
 
 # %% [markdown]
-# Is the last measured point above the dashed line? Then a table of 3,136 × 3,136 numbers, 39 MB, has outgrown the small
-# fast memory next to the processor, and every look at it takes longer. In practice the cost grows even faster than N².
+# Is the point at P = 4 above the dashed line? Then a table of 3,136 × 3,136 numbers, 39 MB, has outgrown the small fast
+# memory next to the processor, and every look at it takes longer: the cost here grows even faster than N². (The point at
+# P = 32 lies above the line for another reason: the table is so small that most of its time is that of the call itself.)
 
 # %%
 pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
@@ -437,7 +447,7 @@ for name, values in study.accuracies().items():
 
 # %%
 figure, axes = plots.new_figure(1, 2, size=(10, 3.4))
-plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point a seed")
+plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point per seed")
 flops = [row["flops"] / 1e6 for row in study.variants.values()]
 milliseconds = {name: 1000 * seconds for name, seconds in study.seconds_per_image().items()}
 axes[0, 1].plot(flops, list(milliseconds.values()), "o-", color=plots.BLUE)
@@ -457,9 +467,10 @@ plots.show(
 # Look at the single points before you believe a mean: where the points of two patch sizes overlap, a small difference of
 # their means says nothing.
 #
-# On these pictures smaller patches did not help. Why? Look at the training loss, which says how badly a model does on
-# the very pictures it is trained on. The finer models fit even those less well. So what they lack is not more pictures,
-# but more training or a larger model: 49 tokens must first find out how they belong together. And look at the
+# On these pictures smaller patches did not help; they even hurt. Why? Look at the training loss, which says how badly a
+# model does on the very pictures it is trained on. (It is a smoothed loss, which cannot fall below 0.50. Only compare.)
+# The finer models fit even those less well. So they seem to lack not pictures, but training or size: 49 tokens must first
+# find out how they belong together. That is a guess, which one would test by training longer. And look at the
 # parameters: the coarsest model has the most, because its E has 784 rows. "Cheap" is a matter of what one counts.
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
@@ -729,8 +740,8 @@ check.patch_embedding(MyPatchEmbedding)
 # <details><summary>Hint 2</summary>
 #
 # The naive way from the beginning of this lesson does it: two loops over `range(0, H - P + 1, stride)`, and a slice of
-# all images at once, `[B, C, P, P]`. Move its channels to the end before you flatten it, then `torch.stack(..., dim=1)`.
-# Without loops: `images.unfold(2, P, stride).unfold(3, P, stride)` has the shape `[B, C, h, w, P, P]`.
+# all images at once, `[B, C, P, P]`. Move its channels to the end before you flatten it. (There is a way without loops
+# too: look up `Tensor.unfold`.)
 #
 # </details>
 
@@ -787,11 +798,11 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 # 24 · 24 = 576 tokens. The table has (576/196)² ≈ 8.6 times as many cells.</details>
 # <details><summary>Does the patch embedding know where in the image a patch was?</summary>No. It sees each patch
 # alone, with the same matrix. Lesson 3 is about this.</details>
-# <details><summary>How many parameters has the patch embedding of ViT-B/16? And of ViT-B/32?</summary>768 · 768 weights
-# and 768 biases: 590,592. With P = 32 a row is four times as long: 3,072 · 768 + 768 = 2,360,064. Larger patches cost
-# less work and more parameters.</details>
+# <details><summary>How many parameters does the patch embedding of ViT-B/16 have? And of ViT-B/32?</summary>768 · 768 weights
+# and 768 biases: 590,592. With P = 32 a row is four times as long: 3,072 · 768 + 768 = 2,360,064. With larger patches
+# the embedding has more parameters for the same work, and the rest of the model has fewer tokens to work on.</details>
 #
-# **Next**: the tokens are there, but which of them shall answer for the whole image? Lesson 2 adds one for that.
+# **Next**: the tokens are there, but which of them should answer for the whole image? Lesson 2 adds one for that.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 (the cut and the embedding) and
 # figure 7, left (what the embedding learns) · Yuan et al. 2021, *Tokens-to-Token ViT* (overlapping patches) · the code

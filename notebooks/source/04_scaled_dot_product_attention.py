@@ -254,7 +254,7 @@ print("verdict: TRUE IF columns hold the queries; in code, where rows do, it is 
 # A ViT masks nothing. A picture has no before and after, so every patch may look at every patch.
 #
 # **"Attention costs N²."** Count the multiplications in one block with N tokens of D numbers, with the usual MLP that
-# is 4 times as wide (lesson 7 shows it):
+# is 4 times as wide (lesson 6 shows it):
 #
 # | part | multiplications | grows with N |
 # |---|---|---|
