@@ -7,7 +7,7 @@
 # **What you will do**
 #
 # 1. Shuffle three tokens with a pencil, and see what stays and what moves.
-# 2. Prove that a ViT without positions is blind to order, and cure it.
+# 2. Show that a ViT without positions is blind to order, and cure it.
 # 3. Make positions out of waves, and compare them with those that a model has learned.
 # 4. Give models a jigsaw puzzle that some of them cannot solve.
 # 5. Move a trained model to images of another size.
@@ -31,7 +31,7 @@ from vit_tutorial.exercises import check
 from vit_tutorial.explore import PositionLab
 from vit_tutorial.studies import load_study
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # so that repeated runs agree
 torch.set_printoptions(precision=3, sci_mode=False)
 
 
@@ -172,19 +172,19 @@ print("the course's sincos_1d gives the same:", torch.allclose(sincos_1d(4, 4).d
 # %%
 figure, axes = plots.new_figure(1, 2, size=(10, 3.6), width_ratios=[1, 2])
 columns = ["sin", "cos", "sin", "cos"]
-plots.draw_matrix(
-    axes[0, 0], waves, "4 positions, D = 4", [f"pos {n}" for n in range(4)], columns, cmap="RdBu", vmin=-1.6, vmax=1.6
-)
-plots.draw_matrix(axes[0, 1], sincos_1d(50, 96), "50 positions, D = 96", decimals=None, cmap="RdBu", aspect="auto")
+shades = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1}
+plots.draw_matrix(axes[0, 0], waves, "4 positions, D = 4", [f"pos {n}" for n in range(4)], columns, **shades)
+plots.draw_matrix(axes[0, 1], sincos_1d(50, 96), "50 positions, D = 96", decimals=None, aspect="auto", **shades)
 axes[0, 1].set_xlabel("column: fast waves left, slow waves right")
 axes[0, 1].set_ylabel("position")
 plots.show(
     figure,
     alt="Left, a table of 4 positions with their sines and cosines. Right, 50 positions as colours: quick waves on the left, slow ones on the right.",
+    caption="Red is 1, white 0, blue −1. Read each column from top to bottom: that is one wave. The stripes on the right are sine and cosine columns by turns, which hardly change.",
 )
 
 # %% [markdown]
-# No two rows are alike, so each position has its own name tag. And there is order in it. To compare two vectors we use
+# No two rows are the same, so each position has its own name tag. And there is order in it. To compare two vectors we use
 # the **cosine similarity**: 1 if they point the same way, 0 if they have nothing in common, −1 if they are opposite.
 #
 # An image has two directions. In reading order, patch 27 ends one row of a 7×7 grid and patch 28 begins the next: side
@@ -206,11 +206,13 @@ for name, positions in (("sincos_1d", sincos_1d(49, 64)), ("sincos_2d", sincos_2
 #
 # Now four tables side by side, all for 7×7 patches and D = 64: the one that the course's own model *learned* on
 # pictures of clothes (it is the model you met in lesson 0), the same table *before training*, and the two made of waves.
-# Each map compares the position under the frame with all others.
+# Each map compares the position under the frame with all others. Each map has its own scale of colours, so compare the
+# numbers below the maps.
 #
 # Below them, the patches of a real picture can be shuffled. The weights of the weighted mean that the class token takes
 # in the last block tell where it "looks". One model has its positions. The other is the same model, but every patch gets
-# the same vector, the mean of all positions, so that no patch can tell where it is.
+# the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home* means: each weight put
+# back where its patch came from.
 #
 # **Look for four things.**
 #
@@ -231,6 +233,21 @@ model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 data = load("fashion_mnist")
 shown = {"ankle boot": data.test_images[0], "pullover": data.test_images[1], "trousers": data.test_images[2]}
 PositionLab(model, shown, order=1)
+
+# %% [markdown]
+# <details><summary>What there was to see</summary>
+#
+# 1. In the waves neighbours are very much alike, in the learned table somewhat. Before training, they are on average no
+#    more alike than others. In *sin-cos 1-D* the patch to the right is much nearer (0.97 in the middle) than the patch below
+#    (0.73). Position 21 of the learned map shines in the last column too, in its own row and in others. Claim E4 comes
+#    back to it.
+# 2. Yes: the same pattern, drawn smoother.
+# 3. In *sin-cos 2-D* each number changes from column to column only, or from row to row only. The learned numbers look
+#    irregular, with patches of similar values here and there.
+# 4. Without positions the weights move with their patches. Taken home they are what they were, and the prediction stays.
+#    With positions even the weights taken home differ, and the probabilities change. Often the answer changes too.
+#
+# </details>
 
 # %% [markdown]
 # ## Claims, tested
@@ -312,18 +329,19 @@ print(
 )
 
 # %% [markdown]
-# It notices. What is left to it after the shuffle is what a heap of patches can tell: how much is dark, how much is
-# bright, which textures there are.
+# It notices, and does badly. A heap of patches can tell more: how much is dark, how much is bright, which textures there
+# are. Claim E3 will train a model without positions, and it does far better than this one. This one trusts its
+# positions, and now they mislead it.
 #
 # ### E2 · "Without positions the model must solve a jigsaw"
 #
-# Let us give it one. An image of 4×8 pixels has two patches: upright stripes and level stripes. Class 0 has the upright
-# ones on the left, class 1 on the right. Both classes hold the same patches; only the arrangement differs. Some noise is
-# added, so that no two pictures are the same.
+# Let us give it one. An image of 4×8 pixels has two patches: vertical stripes and horizontal stripes. Class 0 has the
+# vertical ones on the left, class 1 on the right. Both classes hold the same patches; only the arrangement differs.
+# Some noise is added, so that no two pictures are the same.
 
 # %%
-upright = torch.tensor([1.0, -1.0, 1.0, -1.0]).expand(4, 4)
-halves = torch.stack([torch.cat([upright, upright.T], 1), torch.cat([upright.T, upright], 1)])  # [2, 4, 8]
+vertical = torch.tensor([1.0, -1.0, 1.0, -1.0]).expand(4, 4)
+halves = torch.stack([torch.cat([vertical, vertical.T], 1), torch.cat([vertical.T, vertical], 1)])  # [2, 4, 8]
 
 
 def jigsaws(number, seed):
@@ -336,7 +354,7 @@ figure, axes = plots.new_figure(1, 4, size=(11, 1.4))
 for ax, image, y in zip(axes[0], *jigsaws(4, seed=1), strict=True):
     plots.draw_image(ax, (image.clamp(-1, 1) + 1) / 2, f"class {y}")
 plots.show(
-    figure, alt="Four small pictures: upright stripes left of level ones for class 0, right of them for class 1."
+    figure, alt="Four small pictures: vertical stripes left of horizontal ones for class 0, right of them for class 1."
 )
 
 # %% [markdown]
@@ -376,13 +394,13 @@ for kind in ("none", "learned"):
 # training would not help it.
 #
 # Is this a trick of toy pictures? The same question was put to real ones, with several seeds: a picture of clothes is
-# shown in one of four fixed arrangements of its 16 patches, and the model shall say in which. This was run once by a
+# shown in one of four fixed arrangements of its 16 patches, and the model should say in which. This was run once by a
 # command, and written down:
 
 # %%
 study = load_study("jigsaw")
 figure, axes = plots.new_figure(1, 1, size=(7, 1.8))
-plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point a seed; guessing gives 25%")
+plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point per seed; guessing gives 25%")
 plots.show(figure, alt=f"A row of points for each of {', '.join(study.variants)}. Without positions all lie on 25%.")
 
 # %%
@@ -395,7 +413,7 @@ solved = [name for name, values in study.accuracies().items() if min(values) > 0
 guessed = all(value == 0.25 for value in study.accuracies()["none"])
 print("solved, in each seed, by:", ", ".join(solved))
 print(
-    f"verdict: {'TRUE' if guessed and solved else 'NOT SHOWN'} - without positions it is guessing, to the last picture"
+    f"verdict: {'WORSE THAN SAID' if guessed and solved else 'NOT SHOWN'} - without positions it cannot solve it; it guesses"
 )
 
 # %% [markdown]
@@ -411,7 +429,7 @@ study = load_study("positions")
 ours, paper = study.accuracies(), study.paper["accuracy"]
 means = {name: sum(values) / len(values) for name, values in ours.items()}
 figure, axes = plots.new_figure(1, 2, size=(11, 3))
-plots.draw_spread(axes[0, 0], ours, xlabel="ours: test accuracy on clothes, one point a seed")
+plots.draw_spread(axes[0, 0], ours, xlabel="ours: test accuracy on clothes, one point per seed")
 plots.draw_spread(
     axes[0, 1], {name: [value] for name, value in paper.items()}, xlabel="the paper: ImageNet, 5 pictures a class"
 )
@@ -424,6 +442,12 @@ plots.show(
 
 # %%
 print(f"remade by: {study.command}")
+epochs, patch_size = study.settings["training"]["epochs"], study.settings["model"]["patch_size"]
+print(
+    f"{study.data['training']:,} pictures, {epochs} epochs, patches of {patch_size}x{patch_size}, seeds {study.seeds}"
+)
+before = load_study("patch_size").settings["training"]["epochs"]
+print(f"lesson 1's study had {before} epochs, hence its higher figures")
 for name, values in ours.items():
     told = f"{paper[name]:.1%}" if name in paper else "-"
     print(f"{name:<12} ours {means[name]:.1%} ({min(values):.1%} to {max(values):.1%})   the paper {told}")
@@ -440,7 +464,7 @@ else:
     print("verdict: TRUE here - the seeds of the two overlap")
 
 # %% [markdown]
-# What you cannot do is to find such a thing out with one run. Here is a small live version: 1,000 pictures, 3 epochs,
+# You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs,
 # three seeds for each kind. Look at how the points of one kind scatter. **Change the numbers of pictures, epochs or
 # seeds, and run it again.**
 
@@ -503,7 +527,7 @@ for ax, name, positions in ((axes[0, 0], "trained", trained), (axes[0, 1], "untr
 plots.show(
     figure,
     alt="Two grids of 49 small maps. Trained: each map is brightest at its own place and bright around it. Untrained: one bright cell in each map, the rest without pattern.",
-    caption="Each small map compares one position with all 49, as in figure 7 (centre) of the paper. Yellow is 1, dark blue is −1.",
+    caption="Each small map compares one position with all 49, as in figure 7 (centre) of the paper. Yellow is 1, dark purple is −1.",
 )
 
 # %% [markdown]
@@ -538,14 +562,31 @@ print(
 gap = [(similarity(p)[near].mean() - similarity(p)[far].mean()).item() for p in (trained, untrained)]
 print(f"near minus far: {gap[0]:.2f} trained, {gap[1]:.2f} untrained")
 print(
-    f"verdict: {'TRUE' if gap[0] > 0.2 > 0.1 > abs(gap[1]) else 'FALSE'} on the mean, made by training; not of each neighbour"
+    f"verdict: {'TRUE' if gap[0] > 0.2 > 0.1 > abs(gap[1]) else 'FALSE'} on average, made by training; not of each neighbour"
 )
 
 # %% [markdown]
+# Is it the mirror, though? Take the pairs of mirrored columns one by one. If left and right were matched place by place,
+# only the place in the *same row* should be alike.
+
+# %%
+for left in range(3):
+    right = 6 - left
+    pairs = (column[:, None] == left) & (column == right)
+    same_row, other_row = alike[pairs & (down == 0)].mean(), alike[pairs & (down > 0)].mean()
+    print(f"columns {left} and {right}: same row {same_row:.2f}, other rows {other_row:.2f}")
+black = (patchify(data.train_images, 4) == 0).all(dim=-1).float().mean(dim=0)  # [49]: how often each patch is black
+for side in (0, 3, 6):
+    print(f"column {side}: {black[column == side].mean():.0%} of the patches are all black")
+
+# %% [markdown]
+# Columns 0 and 6 are alike in all rows, even in opposite corners. Perhaps that is because most of
+# their patches are black. Only in the inner columns is the mirrored place in the same row special.
+#
 # Nobody told the model that patches lie in a grid, and it found out. But it did not learn distances. It learned what
-# helps with *its* pictures: a position is like the one above it, and like its mirror image on the other side. Clothes
-# hang upright and are the same left and right, which may be why. Photographs taught the paper's models another pattern
-# (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
+# helps with *its* pictures: a position is like the one above it, and a little like its mirror image on the other side.
+# Clothes hang upright and are much the same left and right. Perhaps that is why. Photographs taught the paper's models
+# another pattern (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
 #
 # ### E5 · "A ViT takes any resolution, because the sequence may be any length"
 #
@@ -741,8 +782,8 @@ check.is_equivariant(my_is_equivariant)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `torch.randn(1, num_tokens, dim) * 0.02` is a good beginning. The axis of length 1 stands for the batch: PyTorch uses
-# it for every image. `forward` is one plus sign.
+# Small random numbers are a good beginning: `torch.randn(...) * 0.02`. Which shape? An axis of length 1 can stand for
+# the batch: PyTorch uses it for every image.
 #
 # </details>
 
@@ -790,19 +831,19 @@ check.position_embedding(MyPositionEmbedding)
 # %% [markdown]
 # ## Exercise: waves on a line
 #
-# Difficulty 3 of 5, about 10 minutes. Write `sincos_1d`: return a tensor [num_positions, dim]; dim is even. Use the
-# formula above. Loops are fine.
+# Difficulty 3 of 5, about 10 minutes. Write `sincos_1d`: return a tensor [num_positions, dim]; dim is even. The lesson
+# filled the table with two loops. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #
-# Start from `torch.zeros(num_positions, dim)`. Two loops: `pos` over the rows, `i` over the dim/2 pairs of columns.
-# A sine and the cosine to its right have the same angle.
+# Make all angles at once, [N, D/2]: a column of positions, [N, 1], divided by a row of powers, [D/2]. `torch.arange`
+# makes both, `[:, None]` turns a row into a column. A sine and the cosine to its right have the same angle.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The angle is `pos / 10_000 ** (2 * i / dim)`. Its sine goes to column `2 * i`, its cosine to column `2 * i + 1`.
-# Positions and i are both counted from 0.
+# Start from `torch.zeros(num_positions, dim)`. `table[:, 0::2]` is every second column from 0 on; it takes the sines.
+# Which columns take the cosines? Positions and i are both counted from 0.
 #
 # </details>
 
@@ -814,7 +855,7 @@ def my_sincos_1d(num_positions, dim): ...  # return a table [num_positions, dim]
 check.sincos_1d(my_sincos_1d)
 
 # %% [markdown]
-# The solution, folded. It has no loop: `[:, None]` makes a column of positions, and the product with the row of
+# The solution, folded. `[:, None]` makes a column of positions, and the product with the row of
 # frequencies is the whole table of angles.
 
 
@@ -840,8 +881,8 @@ check.sincos_1d(my_sincos_1d)
 # $$[\,\sin(x\,\omega_i),\; \cos(x\,\omega_i),\; \sin(y\,\omega_i),\; \cos(y\,\omega_i)\,]
 # \qquad \omega_i = 10000^{-i/(D/4-1)} \qquad i = 0, \ldots, D/4-1$$
 #
-# Return a tensor [rows · columns, dim] in reading order. Check your order of the grid: the second row of the table
-# belongs to column 1 of row 0.
+# Return a tensor [rows · columns, dim] in reading order; dim is a multiple of 4, at least 8. Check your order of the
+# grid: the second row of the table belongs to column 1 of row 0.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -882,7 +923,7 @@ check.sincos_2d(my_sincos_2d)
 # ## Exercise: move to another image size
 #
 # Difficulty 4 of 5, about 12 minutes. Write the interpolation of E5 for square grids: `pos_embed` is [1, 1 + old·old, D]
-# with the class token's row in front, and [1, 1 + new·new, D] shall come back. For the stretching itself use
+# with the class token's row in front, and [1, 1 + new·new, D] should come back. For the stretching itself use
 # `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a picture [1, D, old, old].
 #
 # <details><summary>Hint 1</summary>

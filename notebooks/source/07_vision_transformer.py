@@ -7,7 +7,7 @@
 #
 # **What you will do**
 #
-# 1. Stack blocks, add a head: the whole model.
+# 1. Put all the boxes you have met together: the whole model.
 # 2. Follow one tiny picture through every step, down to the two probabilities.
 # 3. Count the parameters of ViT-B, L and H, and see where they sit.
 # 4. Load torchvision's ViT-B/16 into yours, and get the same logits.
@@ -34,9 +34,9 @@ torch.set_num_threads(1)  # the same numbers on every machine
 #
 # ![A map of the Vision Transformer. Top: an image in nine patches, patch embedding, a row of tokens with the class token in front and positions added, a stack of encoder blocks, a norm, and a head that reads only the class token and gives logits. Bottom: one encoder block. z goes through a norm and multi-head attention and is added again; the sum goes through a norm and the MLP and is added again.](figures/vision_transformer.svg)
 #
-# You know every box but one: the **head**. A reminder of lesson 6, for the other green ones: the **norm** brings each
-# token to mean 0 and variance 1, and the **MLP** works on each token alone. What attention and MLP say is *added* to the
-# token that came in, which are the two **plus signs**:
+# You have met every box: the **head** in lesson 2, the norm, the MLP and the plus signs in lesson 6. In short: the **norm**
+# brings each token to mean 0 and variance 1, and the **MLP** works on each token alone. What attention and MLP say is
+# *added* to the token that came in, which are the two **plus signs**:
 #
 # $$z' = \text{MSA}(\text{LN}(z)) + z \qquad \text{(equation 2)}$$
 # $$z'' = \text{MLP}(\text{LN}(z')) + z' \qquad \text{(equation 3)}$$
@@ -164,7 +164,7 @@ with torch.no_grad():
 
 # %% [markdown]
 # It sounds sure of itself, and it has learned nothing: a probability is worth what the training behind it is worth.
-# Lesson 11 trains one.
+# Lesson 11 trains a model.
 #
 # So much for one patch. Here are all 17 tokens with their 8 numbers, a row each, on the way through:
 
@@ -176,12 +176,12 @@ plots.draw_patches(axes[0, 0], picture, 4, "16×16 pixels, 16 patches")
 titles = {"position": "into the block", "blocks.0": "out of it", "norm": "after the last norm"}
 rows = ["cls", *map(str, range(16))]
 for ax, (name, title) in zip(axes[0, 1:], titles.items(), strict=True):
-    options = {"decimals": None, "cmap": "RdBu", "vmin": -2.5, "vmax": 2.5, "aspect": "auto"}
+    options = {"decimals": None, "cmap": "RdBu_r", "vmin": -2.5, "vmax": 2.5, "aspect": "auto"}
     plots.draw_matrix(ax, steps[name][0], title, rows=rows, **options)
 plots.show(
     figure,
     alt="Left, a cat of 16 by 16 pixels in 16 numbered patches. Right, three tables of 17 tokens by 8 numbers: into the block the patches look much alike and the class token differs; after the block and the norm every row has strong colours.",
-    caption="Blue is positive, red negative, white zero. The top row is the class token: the head reads its last colours.",
+    caption="Red is positive, blue negative, white zero. The top row is the class token: the head reads its last colours. Patch 0 is token 1, the one we followed.",
 )
 
 # %% [markdown]
@@ -206,7 +206,7 @@ print("verdict: TRUE for patches of 16 (B, L) and 14 (H), to 1%")
 # Table 1 gives one number for each size, and does not say for which patches. Ours have a head for 1,000 classes. For B
 # the count with P = 16 comes nearer to the paper's, for L the one with P = 32.
 #
-# Where do they sit? The bars of ViT-B/16:
+# Where do they sit? As counted in lesson 6, the MLP holds two thirds of a block. The bars of ViT-B/16:
 
 # %%
 model = models["B/16"]
@@ -235,25 +235,17 @@ plots.show(
 )
 
 # %% [markdown]
-# **"The MLP holds most of the parameters: two thirds of a block."** Attention has four D×D matrices. The MLP has D×4D and
-# 4D×D, which makes eight. 8 of 12 is two thirds.
-
-# %%
-for name in ("B/16", "L/16", "H/14"):
-    block = models[name].blocks[0]
-    print(f"ViT-{name}: MLP {count_parameters(block.mlp) / count_parameters(block):.1%} of a block")
-print("verdict: TRUE")
-
-# %% [markdown]
-# **"The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"** (section 3.1). That hidden layer is
-# `representation_size`. It learns the 21,843 classes of ImageNet-21k, and is thrown away for fine-tuning.
+# **"The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"** (section 3.1; the tanh is in Google's
+# code). **Pre-training** is the first, long training, on very many images: here ImageNet-21k, with its 21,843 classes.
+# **Fine-tuning** goes on from there for a short time, on the smaller task that one wants solved, with its own classes. For
+# that the whole head is thrown away, and a new one starts. The size of the hidden layer is `representation_size`.
 
 # %%
 with torch.device("meta"):
     pretraining = ViT.from_name("ViT-B/16", num_classes=21_843, representation_size=768)
 print("pre-training:", pretraining.pre_logits, "then", pretraining.head)
 print("afterwards:  ", models["B/16"].pre_logits, "then", models["B/16"].head)
-print("verdict: TRUE IF representation_size is set; without it there is one Linear from the start")
+print("verdict: TRUE, and `representation_size` switches it on here")
 
 # %% [markdown]
 # **"This is the real ViT."** The best test: take torchvision's ViT-B/16, copy all its numbers into ours, and show both
@@ -376,11 +368,11 @@ check.vit_forward(my_forward)
 # %% [markdown]
 # ## What to remember
 #
-# 1. LayerNorm brings each token to mean 0 and variance 1. It looks at no other token.
-# 2. Attention mixes tokens; the MLP works on each token alone, and holds two thirds of a block.
-# 3. Every part is added to what came in: z + f(LN(z)). A block changes no shape.
-# 4. After L blocks, one more norm; then the head reads the class token.
-# 5. Same numbers in, same logits out: this is torchvision's ViT, with names that you know.
+# 1. The order: patches, class token, positions, L blocks, one more norm, and the head, which reads the class token.
+# 2. The logits of an untrained model mean nothing, however sure they sound.
+# 3. ViT-B, L and H have 86, 307 and 632 million parameters. Nearly all sit in the blocks.
+# 4. Weights load by name: with torchvision's numbers, this model gives torchvision's logits.
+# 5. Any part can be swapped, if it takes and gives the same shapes.
 #
 # | step | shape |
 # |---|---|
@@ -402,6 +394,5 @@ check.vit_forward(my_forward)
 #
 # **Next**: the model is whole, and knows nothing. Lesson 11 trains it.
 #
-# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · Ba, Kiros and Hinton
-# 2016, *Layer Normalization* · Hendrycks and Gimpel 2016, *Gaussian Error Linear Units* · the code of this lesson:
-# `vit_tutorial/encoder.py` and `vit_tutorial/vit.py`.
+# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · the code of this lesson:
+# `vit_tutorial/vit.py`.

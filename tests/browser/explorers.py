@@ -39,7 +39,7 @@ def reacts(lab, action, canvases=(PICTURE,)):
     lab.page.wait_for_function(
         "([canvas, before]) => document.querySelector(canvas).getAttribute('aria-label') !== before",
         arg=[PICTURE, before[0]],
-        timeout=5000,
+        timeout=30_000,
     )
     for canvas, old in zip(canvases, before[1], strict=True):
         assert pixels(lab, canvas) != old, canvas

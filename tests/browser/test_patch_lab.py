@@ -95,7 +95,7 @@ def test_patch_lab_takes_another_picture_and_a_code_change(explorer):
     lab.page.wait_for_function(
         "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
         arg=[PICTURE, patch_lab_state(small, 14, token=3).words],
-        timeout=5000,
+        timeout=30_000,
     )
     assert lab.page.get_by_label("Patch size P").input_value() == "14"
 

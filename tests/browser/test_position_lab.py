@@ -125,7 +125,7 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explore
         lab.page.wait_for_function(
             "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
             arg=[PICTURE, position_lab_state(data, 7, 24, order=order).words],
-            timeout=5000,
+            timeout=30_000,
         )
         assert all(pixels(lab, canvas) != one for canvas, one in zip(moving, old, strict=True))
         assert pixels(lab, fixed) == before, "without positions, each patch keeps its weight"
@@ -143,7 +143,7 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explore
     lab.page.wait_for_function(
         "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
         arg=[PICTURE, position_lab_state(data, 7, 24, order=5, picture="pullover").words],
-        timeout=5000,
+        timeout=30_000,
     )
     assert_kernel_says(lab, "lab.picture, lab.order", "pullover 5")
 
@@ -155,7 +155,7 @@ def test_a_change_from_code_is_drawn(explorer, data):
     lab.page.wait_for_function(
         "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
         arg=[PICTURE, position_lab_state(data, 9, 80, order=2).words],
-        timeout=5000,
+        timeout=30_000,
     )
     assert lab.page.get_by_label("Order of the patches").input_value() == "2"
 

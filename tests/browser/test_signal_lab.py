@@ -129,7 +129,7 @@ def test_a_change_from_code_is_drawn(explorer):
     lab.page.wait_for_function(
         "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
         arg=[PICTURE, signal_lab_state(SignalSetting(6, "inside"), 5, SignalSetting(12)).words],
-        timeout=5000,
+        timeout=30_000,
     )
     assert lab.page.get_by_label("Blocks", exact=True).input_value() == "6"
 

@@ -97,7 +97,7 @@ def test_token_table_says_what_python_says_however_it_is_switched(explorer, pyth
     page.wait_for_function(
         "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
         arg=[PICTURE, expected],
-        timeout=5000,
+        timeout=30_000,
     )
 
 
