@@ -46,6 +46,29 @@ def reacts(lab, action, canvases=(PICTURE,)):
     return words(lab)
 
 
+def wait_for_words(lab, expected):
+    """Wait until the explorer says this."""
+    lab.page.wait_for_function(
+        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
+        arg=[PICTURE, expected],
+        timeout=30_000,
+    )
+
+
+def record_words(lab):
+    """From now on keep all that the explorer says; the function that is returned tells it."""
+    lab.page.evaluate(
+        """canvas => {
+            window.vitSaid = [];
+            const element = document.querySelector(canvas);
+            new MutationObserver(() => window.vitSaid.push(element.getAttribute("aria-label")))
+                .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
+        }""",
+        PICTURE,
+    )
+    return lambda: lab.page.evaluate("() => window.vitSaid")
+
+
 def kernel_says(lab, expression):
     """The text that the kernel prints for an expression, asked through a new cell."""
     lab.page.evaluate(

@@ -4,7 +4,16 @@ import re
 
 import numpy as np
 import pytest
-from explorers import PICTURE, PICTURES, assert_kernel_says, check_named_and_readable, reacts, values, words
+from explorers import (
+    PICTURE,
+    PICTURES,
+    assert_kernel_says,
+    check_named_and_readable,
+    reacts,
+    record_words,
+    values,
+    words,
+)
 
 from vit_tutorial.explore import attention_lab_state
 
@@ -82,20 +91,12 @@ def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer):
     page = lab.page
     page.locator(PICTURE).focus()
     page.keyboard.press("Home")
-    page.evaluate(
-        """canvas => {
-            window.vitSaid = [];
-            const element = document.querySelector(canvas);
-            new MutationObserver(() => window.vitSaid.push(element.getAttribute("aria-label")))
-                .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
-        }""",
-        PICTURE,
-    )
+    said_since = record_words(lab)
     cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
     for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6 + ["ArrowLeft"] * 6:
         page.keyboard.press(key)
     page.keyboard.type("abxdm")
-    said = page.evaluate("() => window.vitSaid")
+    said = said_since()
     path = [*range(1, 7), *range(13, 49, 7), *range(47, 41, -1)]
     assert [int(re.search(r": patch (\d+)", text).group(1)) for text in said] == path
     assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells

@@ -12,6 +12,7 @@ from explorers import (
     kernel_says,
     reacts,
     values,
+    wait_for_words,
     words,
 )
 
@@ -92,11 +93,7 @@ def test_patch_lab_takes_another_picture_and_a_code_change(explorer):
     said = reacts(lab, lambda: lab.page.get_by_label("Picture", exact=True).select_option("two"), [PICTURE, STRIP])
     assert said == patch_lab_state(small, 7).words
     said = reacts(lab, lambda: kernel_says(lab, "[setattr(lab, 'patch_size', 14), setattr(lab, 'token', 3)]"))
-    lab.page.wait_for_function(
-        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
-        arg=[PICTURE, patch_lab_state(small, 14, token=3).words],
-        timeout=30_000,
-    )
+    wait_for_words(lab, patch_lab_state(small, 14, token=3).words)
     assert lab.page.get_by_label("Patch size P").input_value() == "14"
 
 

@@ -4,7 +4,18 @@ import re
 
 import numpy as np
 import pytest
-from explorers import PICTURE, assert_kernel_says, check_named_and_readable, kernel_says, pixels, reacts, values, words
+from explorers import (
+    PICTURE,
+    assert_kernel_says,
+    check_named_and_readable,
+    kernel_says,
+    pixels,
+    reacts,
+    record_words,
+    values,
+    wait_for_words,
+    words,
+)
 
 from vit_tutorial.explore import position_lab_state
 from vit_tutorial.explore.common import decimals, viridis
@@ -122,11 +133,7 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explore
         moving = [LYING.format(blind), LYING.format(seeing), HOME.format(seeing), GIVEN]
         old = [pixels(lab, canvas) for canvas in moving]
         chosen.select_option(str(order))
-        lab.page.wait_for_function(
-            "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
-            arg=[PICTURE, position_lab_state(data, 7, 24, order=order).words],
-            timeout=30_000,
-        )
+        wait_for_words(lab, position_lab_state(data, 7, 24, order=order).words)
         assert all(pixels(lab, canvas) != one for canvas, one in zip(moving, old, strict=True))
         assert pixels(lab, fixed) == before, "without positions, each patch keeps its weight"
         state = position_lab_state(data, 7, 24, order=order)
@@ -140,11 +147,7 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explore
     said = reacts(lab, lambda: lab.page.locator(PICTURE).press("s"), [GIVEN])
     assert said == position_lab_state(data, 7, 24, order=5).words
     lab.page.get_by_label("Picture", exact=True).select_option("pullover")
-    lab.page.wait_for_function(
-        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
-        arg=[PICTURE, position_lab_state(data, 7, 24, order=5, picture="pullover").words],
-        timeout=30_000,
-    )
+    wait_for_words(lab, position_lab_state(data, 7, 24, order=5, picture="pullover").words)
     assert_kernel_says(lab, "lab.picture, lab.order", "pullover 5")
 
 
@@ -152,11 +155,7 @@ def test_a_change_from_code_is_drawn(explorer, data):
     lab = explorer(LAB)
     change = "[setattr(lab, 'grid', 9), setattr(lab, 'position', 80), setattr(lab, 'order', 2)]"
     reacts(lab, lambda: kernel_says(lab, change))
-    lab.page.wait_for_function(
-        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
-        arg=[PICTURE, position_lab_state(data, 9, 80, order=2).words],
-        timeout=30_000,
-    )
+    wait_for_words(lab, position_lab_state(data, 9, 80, order=2).words)
     assert lab.page.get_by_label("Order of the patches").input_value() == "2"
 
 
@@ -164,16 +163,8 @@ def test_no_key_is_lost(explorer):
     lab = explorer(LAB)
     lab.page.locator(PICTURE).focus()
     lab.page.keyboard.press("Home")
-    lab.page.evaluate(
-        """canvas => {
-            window.vitSaid = [];
-            const element = document.querySelector(canvas);
-            new MutationObserver(() => window.vitSaid.push(element.getAttribute("aria-label")))
-                .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
-        }""",
-        PICTURE,
-    )
+    said_since = record_words(lab)
     for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6 + ["ArrowLeft"] * 6:
         lab.page.keyboard.press(key)
-    said = [int(re.search(r"position (\d+)", text).group(1)) for text in lab.page.evaluate("() => window.vitSaid")]
+    said = [int(re.search(r"position (\d+)", text).group(1)) for text in said_since()]
     assert said == [*range(1, 7), *range(13, 49, 7), *range(47, 41, -1)]

@@ -4,7 +4,16 @@ import re
 
 import numpy as np
 import pytest
-from explorers import PICTURE, assert_kernel_says, check_named_and_readable, kernel_says, reacts, words
+from explorers import (
+    PICTURE,
+    assert_kernel_says,
+    check_named_and_readable,
+    kernel_says,
+    reacts,
+    record_words,
+    wait_for_words,
+    words,
+)
 
 from vit_tutorial.explore import SignalSetting, signal_lab_state
 from vit_tutorial.explore.signal_lab import CEILING, GROUND, NORMS, limits, say
@@ -126,29 +135,17 @@ def test_a_change_from_code_is_drawn(explorer):
     lab = explorer(LAB)
     change = "[lab.hold(), setattr(lab, 'norm', 'inside'), setattr(lab, 'depth', 6), setattr(lab, 'block', 5)]"
     reacts(lab, lambda: kernel_says(lab, change))
-    lab.page.wait_for_function(
-        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
-        arg=[PICTURE, signal_lab_state(SignalSetting(6, "inside"), 5, SignalSetting(12)).words],
-        timeout=30_000,
-    )
+    wait_for_words(lab, signal_lab_state(SignalSetting(6, "inside"), 5, SignalSetting(12)).words)
     assert lab.page.get_by_label("Blocks", exact=True).input_value() == "6"
 
 
 def test_no_key_is_lost_and_keys_stay_inside(explorer):
     lab = explorer(LAB)
     lab.page.locator(PICTURE).focus()
-    lab.page.evaluate(
-        """canvas => {
-            window.vitSaid = [];
-            const element = document.querySelector(canvas);
-            new MutationObserver(() => window.vitSaid.push(element.getAttribute("aria-label")))
-                .observe(element, { attributes: true, attributeFilter: ["aria-label"] });
-        }""",
-        PICTURE,
-    )
+    said_since = record_words(lab)
     for key in [*["ArrowRight"] * 8, *["ArrowLeft"] * 5, "ArrowUp", *"rnh", *"nnnn"]:
         lab.page.keyboard.press(key)
-    said = lab.page.evaluate("() => window.vitSaid")
+    said = said_since()
     blocks = [int(re.search(r"Block (\d+)", text).group(1)) for text in said]
     assert blocks == [*range(2, 10), *range(8, 3, -1), *[4] * 8]
     last = SignalSetting(12, "post", False, 2.0)

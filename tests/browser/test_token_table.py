@@ -2,7 +2,16 @@
 
 import numpy as np
 import pytest
-from explorers import PICTURE, assert_kernel_says, check_named_and_readable, kernel_says, reacts, values, words
+from explorers import (
+    PICTURE,
+    assert_kernel_says,
+    check_named_and_readable,
+    kernel_says,
+    reacts,
+    values,
+    wait_for_words,
+    words,
+)
 
 from vit_tutorial.explore import TokenTable, token_table_state
 from vit_tutorial.explore.common import percent
@@ -94,11 +103,7 @@ def test_token_table_says_what_python_says_however_it_is_switched(explorer, pyth
         assert shapes == list(state.shapes)
     kernel_says(lab, "[setattr(lab, 'class_token', True), setattr(lab, 'token', 0), setattr(lab, 'stage', 1)]")
     expected = python_state(patches=False, positions=False, reads=READS[-1], stage=1).words
-    page.wait_for_function(
-        "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label') === text",
-        arg=[PICTURE, expected],
-        timeout=30_000,
-    )
+    wait_for_words(lab, expected)
 
 
 def test_token_table_shows_the_numbers_as_colours(explorer, python_state):

@@ -25,7 +25,7 @@ from vit_tutorial.exercises.limit import OutOfTime, call_within
 
 EXERCISES = {name: getattr(check, name) for name in check.__all__}
 TABLES = {name: answers for _, table in gather() for name, answers in table.items()}
-MOST_SECONDS = 2  # of work for one check; on a machine that does other work too, it may take thrice as long
+PATIENCE = 30  # seconds: a check that is stuck takes for ever; one on a busy machine takes longer than it should
 
 
 def name_of(answer):
@@ -52,11 +52,10 @@ def unhurried(monkeypatch):
     monkeypatch.setattr(engine, "SECONDS", 5)
 
 
-def timed(exercise, answer):
-    start, work = time.monotonic(), time.process_time()
+def in_time(exercise, answer):
+    start = time.monotonic()
     verdict = exercise(answer)
-    assert time.process_time() - work < MOST_SECONDS
-    assert time.monotonic() - start < 3 * MOST_SECONDS
+    assert time.monotonic() - start < PATIENCE
     return verdict
 
 
@@ -104,14 +103,14 @@ def sentences_of(exercise):
 
 
 def test_the_solution_passes(exercise):
-    verdict = timed(exercise, exercise.solution)
+    verdict = in_time(exercise, exercise.solution)
     assert verdict.passed, verdict
     assert str(verdict) == f"✓ {exercise.name}: right on all {len(exercise.inputs)} inputs tried. {exercise.done}"
 
 
 @pytest.mark.parametrize(("exercise", "answer"), cases("right"))
 def test_a_right_answer_written_another_way_passes(exercise, answer):
-    verdict = timed(exercise, answer)
+    verdict = in_time(exercise, answer)
     assert verdict.passed, verdict
 
 
@@ -119,7 +118,7 @@ def test_a_right_answer_written_another_way_passes(exercise, answer):
 @pytest.mark.parametrize(("exercise", "entry"), cases("wrong"))
 def test_a_wrong_answer_is_named(exercise, entry):
     answer, sentence = entry
-    verdict = timed(exercise, answer)
+    verdict = in_time(exercise, answer)
     assert not verdict.passed
     assert verdict.diagnosis.startswith(sentence), verdict
     assert verdict.diagnosis in str(verdict)
@@ -127,7 +126,7 @@ def test_a_wrong_answer_is_named(exercise, entry):
 
 @pytest.mark.parametrize(("exercise", "answer"), cases("unknown"))
 def test_a_wrong_answer_that_no_sentence_fits_has_numbers_and_no_diagnosis(exercise, answer):
-    verdict = timed(exercise, answer)
+    verdict = in_time(exercise, answer)
     assert not verdict.passed
     assert not verdict.diagnosis
     assert "got      " in str(verdict) or "your code raised" in str(verdict)
@@ -375,7 +374,7 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
 def test_an_output_of_another_kind_is_wrong(output):
-    verdict = timed(toy(), lambda x: output)
+    verdict = in_time(toy(), lambda x: output)
     assert not verdict.passed
     assert "wrong on" in str(verdict) or "raised RecursionError" in str(verdict)
     assert len(str(verdict)) < 1000
@@ -603,7 +602,7 @@ def test_a_property_that_hangs_is_stopped():
             pass
         return 2 * x
 
-    assert "was stopped after 1.5 s" in str(timed(exercise, answer))
+    assert "was stopped after 1.5 s" in str(in_time(exercise, answer))
 
 
 # ----------------------------------------------------------------------------------------------------------- time limit
@@ -652,7 +651,7 @@ def many_threads(x):
 
 @pytest.mark.parametrize("answer", [loops, sleeps, counts, catches_exceptions, catches_everything, many_threads])
 def test_a_hang_is_stopped_in_a_sentence(answer):
-    verdict = timed(toy(), answer)
+    verdict = in_time(toy(), answer)
     assert not verdict.passed
     said, place = str(verdict).split("\n")
     given = "a tensor of shape [2]: 0, 1"
@@ -685,7 +684,7 @@ def test_a_hang_on_a_later_input_shows_that_input():
             pass
         return 2 * x
 
-    assert "stopped after 1.5 s with a tensor of shape [2, 10]" in str(timed(toy(), answer))
+    assert "stopped after 1.5 s with a tensor of shape [2, 10]" in str(in_time(toy(), answer))
 
 
 def test_a_hang_behind_a_wrong_output_tells_the_wrong_output_first():
@@ -694,7 +693,7 @@ def test_a_hang_behind_a_wrong_output_tells_the_wrong_output_first():
             pass
         return 3 * x
 
-    assert "expected a tensor of shape [2]: 0, 2" in str(timed(toy(), answer))
+    assert "expected a tensor of shape [2]: 0, 2" in str(in_time(toy(), answer))
 
 
 def test_all_inputs_share_the_time():
@@ -702,7 +701,7 @@ def test_all_inputs_share_the_time():
         time.sleep(0.6)
         return 2 * x
 
-    assert "was stopped after 1.5 s" in str(timed(toy(), answer))
+    assert "was stopped after 1.5 s" in str(in_time(toy(), answer))
 
 
 def test_a_slow_answer_in_time_passes():
@@ -832,7 +831,7 @@ def test_what_an_answer_prints_is_seen(capsys):
 
 
 def test_printing_without_end_is_cut(capsys):
-    verdict = timed(toy(), prints)
+    verdict = in_time(toy(), prints)
     said = capsys.readouterr().out
     assert "was stopped" in str(verdict)
     assert said.startswith("again\nagain\n")

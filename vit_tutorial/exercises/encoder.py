@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable
-from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
+from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "06_encoder_block"
@@ -88,28 +88,14 @@ _COUNTS = (
 )
 
 
-def _counting(*ways: Callable) -> Callable:
-    return lambda dim, hidden: tuple(way(dim, hidden) for way in ways)
-
-
-def _counting_mistakes() -> list[Mistake]:
-    """Every combination of right and wrong numbers, with a sentence for each that is wrong."""
-    mistakes = []
-    for ways in product(*_COUNTS):
-        sentences = [sentence for _, sentence in ways if sentence]
-        if sentences:
-            mistakes.append(Mistake(_counting(*(way for way, _ in ways)), " And ".join(sentences)))
-    return mistakes
-
-
 block_parameters = Exercise(
     name="block_parameters",
     lesson=LESSON,
     difficulty=1,
     minutes=5,
-    solution=_counting(*(ways[0][0] for ways in _COUNTS)),
+    solution=solution_of(_COUNTS),
     inputs=[(2, 5), (4, 16), (8, 16), (192, 768), (768, 3072)],
-    mistakes=_counting_mistakes(),
+    mistakes=mistakes_of(_COUNTS),
     done="With hidden_dim = 4·D the MLP has twice what attention has: two thirds of the block.",
 )
 

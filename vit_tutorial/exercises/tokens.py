@@ -1,12 +1,12 @@
 """Lesson 2: the class token in numbers, put in front, as a module; and what else could answer for the image."""
 
 from collections.abc import Callable
-from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from vit_tutorial import tokens
+from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "02_class_token"
@@ -89,29 +89,15 @@ _COUNTS = (
 )
 
 
-def _counting(*ways: Callable) -> Callable:
-    return lambda image_size, patch_size, dim: tuple(way(image_size, patch_size, dim) for way in ways)
-
-
-def _counting_mistakes() -> list[Mistake]:
-    """Every combination of right and wrong numbers, with a sentence for each that is wrong."""
-    mistakes = []
-    for ways in product(*_COUNTS):
-        sentences = [sentence for _, sentence in ways if sentence]
-        if sentences:
-            mistakes.append(Mistake(_counting(*(way for way, _ in ways)), " And ".join(sentences)))
-    return mistakes
-
-
 count_class_token = Exercise(
     name="count_class_token",
     lesson=LESSON,
     difficulty=1,
     minutes=3,
-    solution=_counting(*(ways[0][0] for ways in _COUNTS)),
+    solution=solution_of(_COUNTS),
     inputs=[(4, 2, 3), (28, 4, 64), (224, 16, 768), (384, 16, 1024)],
     mistakes=[
-        *_counting_mistakes(),
+        *mistakes_of(_COUNTS),
         *(
             Mistake(
                 lambda image_size, patch_size, dim, numbers=numbers: numbers,

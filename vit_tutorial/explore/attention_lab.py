@@ -13,7 +13,6 @@ from jaxtyping import Float, UInt8
 from vit_tutorial.explore.common import (
     ACCENT,
     FAINT,
-    INK,
     Explorer,
     as_array,
     as_picture,
@@ -21,6 +20,7 @@ from vit_tutorial.explore.common import (
     browser_code,
     decimals,
     percent,
+    still,
     viridis,
 )
 
@@ -145,24 +145,14 @@ def attention_lab_figure(
     says: str = "",
 ) -> Figure:
     """Draw what `attention_lab_state` says as a still picture; `says` is a line on what the model predicts."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     picture = as_picture(image)
     rows, columns = as_grid(grid_size)
     state = attention_lab_state(maps, (rows, columns), layer, head, query, num_prefix_tokens)
     num_layers, num_heads = maps.shape[:2]
-    width, height, left, top, side = 9.4, 4.6, 0.15, 0.45, 3.36
-    figure = Figure(figsize=(width, height))
-
-    def axes(x: float, y: float, w: float, h: float):
-        place = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
-        place.set_axis_off()
-        return place
-
-    def say(x: float, y: float, text: str, **changes: Any) -> None:
-        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
-
+    figure, axes, say = still(9.4, 4.6)
+    left, top, side = 0.15, 0.45, 3.36
     shape = (side * columns / max(rows, columns), side * rows / max(rows, columns))
     extent = (0, columns, rows, 0)
     place = f"layer {layer}, {f'head {head}' if head >= 0 else 'mean of heads'}"

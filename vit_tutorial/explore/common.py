@@ -6,8 +6,9 @@ import base64
 import html
 import io
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
@@ -43,6 +44,21 @@ def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
     return np.ascontiguousarray(pixels)
 
 
+def named_pictures(images, choices: dict[str, Any]) -> dict[str, UInt8[np.ndarray, "C H W"]]:
+    """Pictures by name, from one or from a dict; if no `picture` is among the choices, the first one's name goes there.
+
+    Raises ValueError if there is no picture, one is not as `as_picture` wants it, or the chosen one is not among them.
+    """
+    named = dict(images) if isinstance(images, Mapping) else {"picture": images}
+    if not named:
+        raise ValueError("images holds no picture; give one, or a dict from names to pictures")
+    checked = {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
+    choices.setdefault("picture", next(iter(named)))
+    if choices["picture"] not in named:
+        raise ValueError(f"picture {choices['picture']!r} is not among {', '.join(map(repr, named))}")
+    return checked
+
+
 def as_rgb(picture: UInt8[np.ndarray, "C H W"]) -> UInt8[np.ndarray, "H W 3"]:
     """The picture with three channels, channels last, as a figure wants it."""
     return np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0)
@@ -63,6 +79,26 @@ def viridis() -> UInt8[np.ndarray, "256 3"]:
     from matplotlib import colormaps
 
     return np.round(colormaps["viridis"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:
+    """An empty figure of so many inches, and two functions that put things on it, in inches from its upper left corner.
+
+    `axes(x, y, w, h)` gives axes without lines and labels; `say(x, y, text, **changes)` writes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+
+    def axes(x: float, y: float, w: float, h: float):
+        place = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+        place.set_axis_off()
+        return place
+
+    def say(x: float, y: float, text: str, **changes: Any) -> None:
+        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
+
+    return figure, axes, say
 
 
 def png(figure: Figure) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,17 @@ import numpy as np
 import traitlets
 from jaxtyping import Int, UInt8
 
-from vit_tutorial.explore.common import ACCENT, FAINT, INK, Explorer, as_picture, as_rgb, browser_code, decimals
+from vit_tutorial.explore.common import (
+    ACCENT,
+    FAINT,
+    Explorer,
+    as_picture,
+    as_rgb,
+    browser_code,
+    decimals,
+    named_pictures,
+    still,
+)
 from vit_tutorial.vit import SIZES
 
 if TYPE_CHECKING:
@@ -152,25 +161,13 @@ def patch_lab_state(
 
 def patch_lab_figure(image: UInt8[np.ndarray, "C H W"], patch_size: int, gap: int = 2, **choices: Any) -> Figure:
     """Draw what `patch_lab_state(image, patch_size, **choices)` says as a still picture; `gap` in screen pixels."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     picture = as_picture(image)
     state = patch_lab_state(picture, patch_size, **choices)
     channels, height, width = picture.shape
-    tall = 6.9
-    figure = Figure(figsize=(9.4, tall))
-    style = {"color": INK, "fontsize": 10}
+    figure, axes, say = still(9.4, 6.9)
     left, top, side = 0.15, 0.45, 3.36  # inches from the upper left corner
-
-    def axes(x: float, y: float, w: float, h: float):
-        place = figure.add_axes((x / 9.4, 1 - (y + h) / tall, w / 9.4, h / tall))
-        place.set_axis_off()
-        return place
-
-    def say(x: float, y: float, text: str, **changes: Any) -> None:
-        figure.text(x / 9.4, 1 - y / tall, text, va="top", **{**style, **changes})
-
     shape = (side * width / max(height, width), side * height / max(height, width))
     say(left, 0.15, "The picture, cut", fontweight="bold")
     cut = axes(left, top, *shape)
@@ -270,13 +267,7 @@ class PatchLab(Explorer):
     reassembly = traitlets.Enum(REASSEMBLIES, REASSEMBLIES[0]).tag(sync=True)
 
     def __init__(self, images, patch_size: int = 16, **choices: Any):
-        named = dict(images) if isinstance(images, Mapping) else {"picture": images}
-        if not named:
-            raise ValueError("images holds no picture; give one, or a dict from names to pictures")
-        self._pictures = {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
-        choices.setdefault("picture", next(iter(named)))
-        if choices["picture"] not in named:
-            raise ValueError(f"picture {choices['picture']!r} is not among {', '.join(map(repr, named))}")
+        self._pictures = named_pictures(images, choices)
         chosen = self._pictures[choices["picture"]]
         sizes = patch_sizes(*chosen.shape[1:])
         if patch_size not in sizes:

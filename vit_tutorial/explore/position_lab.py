@@ -14,7 +14,6 @@ from jaxtyping import Float, Integer
 
 from vit_tutorial.explore.common import (
     FAINT,
-    INK,
     Explorer,
     as_array,
     as_picture,
@@ -22,6 +21,7 @@ from vit_tutorial.explore.common import (
     browser_code,
     decimals,
     percent,
+    still,
     viridis,
 )
 from vit_tutorial.explore.patch_lab import sequence_order
@@ -306,21 +306,11 @@ def points(share: float) -> str:
 
 def position_lab_figure(data: PositionLabData, grid: int, position: int, **choices: Any) -> Figure:
     """Draw what `position_lab_state(data, grid, position, **choices)` says as a still picture."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     state = position_lab_state(data, grid, position, **choices)
-    width, height, left = 9.4, 6.2, 0.15
-    figure = Figure(figsize=(width, height))
-
-    def axes(x: float, y: float, side: float):
-        place = figure.add_axes((x / width, 1 - (y + side) / height, side / width, side / height))
-        place.set_axis_off()
-        return place
-
-    def say(x: float, y: float, text: str, **changes: Any) -> None:
-        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
-
+    figure, axes, say = still(9.4, 6.2)
+    left = 0.15
     show = choices.get("show", SHOWS[0])
     if show == SHOWS[0]:
         what = f"Cosine similarity to position {position}"
@@ -331,7 +321,7 @@ def position_lab_figure(data: PositionLabData, grid: int, position: int, **choic
     for i, kind in enumerate(KINDS):
         x, low, high = left + 2.3 * i, *state.ends[i]
         say(x, 0.42, kind)
-        map_axes = axes(x, 0.68, 2.15)
+        map_axes = axes(x, 0.68, 2.15, 2.15)
         map_axes.imshow(state.maps[i], cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
         if show == SHOWS[0]:
             for colour, line in (("black", 3.5), ("white", 1.8)):
@@ -344,14 +334,14 @@ def position_lab_figure(data: PositionLabData, grid: int, position: int, **choic
     order = choices.get("order", 0)
     say(left, 3.75, f"Where the class token looks in the last layer; patches: {order_name(order)}", fontweight="bold")
     say(left, 4.03, "given to the model")
-    axes(left, 4.5, 1.4).imshow(as_rgb(state.given), interpolation="nearest")
+    axes(left, 4.5, 1.4, 1.4).imshow(as_rgb(state.given), interpolation="nearest")
     for mode, name in enumerate(("without positions", "with positions")):
         start = left + 1.75 + 3.75 * mode
         say(start, 4.03, name)
         for column, (maps, what) in enumerate(((state.lying, "as the patches lie"), (state.home, "taken home"))):
             x = start + 1.6 * column
             say(x, 4.26, what, color=FAINT, fontsize=9)
-            axes(x, 4.5, 1.4).imshow(maps[mode], cmap="viridis", vmin=0, interpolation="nearest")
+            axes(x, 4.5, 1.4, 1.4).imshow(maps[mode], cmap="viridis", vmin=0, interpolation="nearest")
         straight, now = state.says[mode]
         say(start, 5.95, f"in order: {straight}; as given: {now}", fontsize=9)
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ from vit_tutorial.explore.common import (
     FAINT,
     INK,
     Explorer,
-    as_picture,
     as_rgb,
     browser_code,
     decimals,
+    named_pictures,
     percent,
+    still,
 )
 from vit_tutorial.vit import ViT
 
@@ -234,7 +234,6 @@ def token_table_figure(
     image: UInt8[np.ndarray, "C H W"], stages: TokenStages, picture: int = 0, stage: int = 0, **choices: Any
 ) -> Figure:
     """Draw what `token_table_state(stages, picture, stage, **choices)` says as a still picture."""
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     state = token_table_state(stages, picture, stage, **choices)
@@ -242,16 +241,8 @@ def token_table_figure(
     num_rows, dim = state.table.shape
     first = rows * columns + 1 - num_rows
     limit = stages.limit(stage)
-    width, height, left, top, tall, wide, side = 9.4, 5.6, 0.75, 0.45, 3.9, 4.2, 1.7  # inches
-    figure = Figure(figsize=(width, height))
-
-    def axes(x: float, y: float, w: float, h: float):
-        place = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
-        place.set_axis_off()
-        return place
-
-    def say(x: float, y: float, text: str, **changes: Any) -> None:
-        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
+    figure, axes, say = still(9.4, 5.6)
+    left, top, tall, wide, side = 0.75, 0.45, 3.9, 4.2, 1.7  # inches
 
     def frame(axis, x: float, y: float, w: float, h: float) -> None:
         for colour, line in (("black", 3.0), ("white", 1.4)):
@@ -339,13 +330,7 @@ class TokenTable(Explorer):
     reads = traitlets.Enum(READS, READS[0]).tag(sync=True)
 
     def __init__(self, model: ViT, images, **choices: Any):
-        named = dict(images) if isinstance(images, Mapping) else {"picture": images}
-        if not named:
-            raise ValueError("images holds no picture; give one, or a dict from names to pictures")
-        self._pictures = {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
-        choices.setdefault("picture", next(iter(named)))
-        if choices["picture"] not in named:
-            raise ValueError(f"picture {choices['picture']!r} is not among {', '.join(map(repr, named))}")
+        self._pictures = named_pictures(images, choices)
         side = model.config.image_size
         wanted = (model.config.in_channels, *(side if isinstance(side, tuple) else (side, side)))
         for name, pixels in self._pictures.items():
@@ -353,9 +338,9 @@ class TokenTable(Explorer):
                 raise ValueError(f"picture {name!r} is {list(pixels.shape)}, and the model takes {list(wanted)}")
         self._stages = stages = token_stages(model, list(self._pictures.values()))
         start = {name: choices[name] for name in choices if name != "picture"}
-        token_table_state(stages, list(named).index(choices["picture"]), **start)
+        token_table_state(stages, list(self._pictures).index(choices["picture"]), **start)
         super().__init__(
-            _names=list(named),
+            _names=list(self._pictures),
             _class_names=list(stages.class_names),
             _shape=list(wanted),
             _pixels=b"".join(picture.tobytes() for picture in self._pictures.values()),
