@@ -36,14 +36,19 @@ def test_the_model_imports_little_and_only_what_was_read_before(module):
         assert name in earlier or top in FURTHER or top in sys.stdlib_module_names, f"{module}.py imports {name}"
 
 
-@pytest.mark.parametrize("module", ["introspection", "checkpoints"])
-def test_what_stands_around_the_model_imports_the_model_only(module):
-    allowed = {f"vit_tutorial.{name}" for name in (*MODEL_FILES, "files")}
+@pytest.mark.parametrize(
+    ("module", "more"),
+    [
+        ("introspection", set()),
+        ("checkpoints", {"vit_tutorial.files", "safetensors", "numpy"}),
+        ("pretrained", {"vit_tutorial.checkpoints", "torchvision", "timm"}),
+    ],
+)
+def test_what_stands_around_the_model_imports_the_model_and_little_more(module, more):
+    allowed = {f"vit_tutorial.{name}" for name in MODEL_FILES} | more
     for name in imports(module):
         top = name.split(".")[0]
-        assert name in allowed or top in FURTHER | {"safetensors", "numpy"} or top in sys.stdlib_module_names, (
-            f"{module}.py imports {name}"
-        )
+        assert name in allowed or top in FURTHER | more or top in sys.stdlib_module_names, f"{module}.py imports {name}"
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -19,6 +19,7 @@ from vit_tutorial.hybrid import HybridEmbedding
 from vit_tutorial.introspection import attention_distance, attention_maps, attention_rollout, count_parameters
 from vit_tutorial.patches import PatchEmbedding, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
+from vit_tutorial.pretrained import FetchError
 from vit_tutorial.tokens import ClassToken
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -28,6 +29,7 @@ __all__ = [
     "DropPath",
     "Encoder",
     "EncoderBlock",
+    "FetchError",
     "HybridEmbedding",
     "ModelCard",
     "MultiHeadAttention",

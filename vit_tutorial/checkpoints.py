@@ -114,10 +114,6 @@ def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike, *, s
     return model
 
 
-def _without_head(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor for name, tensor in weights.items() if not name.startswith(("head.", "pre_logits."))}
-
-
 def _likely_reason(weights: dict[str, Tensor], own: dict[str, Tensor], library: str) -> str:
     unfit = {k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape}
     if not own.keys() & weights.keys():

@@ -1,6 +1,9 @@
-"""Speed of our ViT beside torchvision's and timm's: same config, same weights, one run, taking turns.
+"""Speed of our ViT beside torchvision's, timm's and vit-pytorch's: same config, one run, taking turns.
 
     python tests/benchmarks/bench_speed.py [--threads 2] [--device cpu] [--rounds 25] [--busy] [--record]
+
+torchvision's and timm's models get the weights of ours. vit-pytorch's has two LayerNorms more, around the projection of
+the patches, and no biases for queries, keys and values, so its weights are its own: `pip install -e .[bench]`.
 
 In each round every model runs once, in a new order, so that whatever else the machine does falls on all alike. A ratio
 is ours over theirs, the median over the rounds: below 1 ours is faster. Printed are milliseconds per batch, medians.
@@ -12,9 +15,11 @@ import random
 import statistics
 import sys
 import time
+from importlib.metadata import version
 
 import timm
 import torch
+import vit_pytorch
 from torchvision.models import VisionTransformer
 
 from vit_tutorial import ViT, ViTConfig, load_weights
@@ -22,19 +27,27 @@ from vit_tutorial.datasets import DATA_FOLDER
 from vit_tutorial.files import write_json
 from vit_tutorial.training import describe_environment
 
-CONFIGS = {  # name: (config, images per batch, calls timed together); torchvision's model takes 3 channels only
+CONFIGS = {  # name: (config, images per batch, calls timed together, rounds); torchvision's model takes 3 channels only
     "cpu preset, 28x28": (
         ViTConfig(image_size=28, patch_size=7, num_classes=10, dim=64, depth=4, num_heads=4, mlp_ratio=2.0),
         128,
         8,
+        25,
     ),
-    "ViT-Ti/16, 224x224": (ViTConfig(dim=192, depth=12, num_heads=3), 4, 1),
-    "ViT-B/16, 224x224": (ViTConfig(), 2, 1),
+    "small, 32x32": (
+        ViTConfig(image_size=32, patch_size=4, num_classes=10, dim=192, depth=6, num_heads=3),
+        128,
+        1,
+        15,
+    ),
+    "ViT-Ti/16, 224x224": (ViTConfig(dim=192, depth=12, num_heads=3), 4, 1, 15),
+    "ViT-B/16, 224x224": (ViTConfig(), 8, 1, 7),
 }
+OTHERS = ("torchvision", "timm", "vit-pytorch")
 
 
 def build(config: ViTConfig) -> dict[str, torch.nn.Module]:
-    """Make the three models with the same random weights, and see that they give the same logits."""
+    """Make the four models, the first three with the same random weights, and see that these give the same logits."""
     torch.manual_seed(0)
     torchvision_vit = VisionTransformer(
         config.image_size,
@@ -63,6 +76,16 @@ def build(config: ViTConfig) -> dict[str, torch.nn.Module]:
         logits = {name: model.eval()(images) for name, model in models.items()}
     for name in models:
         torch.testing.assert_close(logits[name], logits["ours"], atol=1e-4, rtol=1e-4)
+    models["vit-pytorch"] = vit_pytorch.ViT(
+        image_size=config.image_size,
+        patch_size=config.patch_size,
+        num_classes=config.num_classes,
+        dim=config.dim,
+        depth=config.depth,
+        heads=config.num_heads,
+        dim_head=config.dim // config.num_heads,
+        mlp_dim=int(config.dim * config.mlp_ratio),
+    )
     return models
 
 
@@ -100,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--rounds", type=int, help="for every config; large models take fewer unless you say so")
     parser.add_argument("--busy", action="store_true", help="one thread, and processor time instead of the clock's")
     parser.add_argument("--record", action="store_true", help="write data/results/benchmark_speed.json")
     parser.add_argument("--batch", type=int, help="images per batch, for every config")
@@ -110,29 +133,33 @@ def main() -> None:
     options.threads = 1 if options.busy else options.threads
     clock = time.process_time if options.busy else time.perf_counter
     torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, timm {timm.__version__}, {options.device}, {options.threads} threads")
-    print(f"{'':20} {'batch':>5} {'':18} {'ours':>9} {'torchvision':>11} {'timm':>9}   ours/torchvision  ours/timm")
+    versions = {"timm": timm.__version__, "vit-pytorch": version("vit-pytorch")}
+    print(f"torch {torch.__version__}, {versions}, {options.device}, {options.threads} threads")
+    print(f"{'':41} {'milliseconds':>12} {'':34} ours over")
+    print(f"{'':41} {'ours':>12} " + " ".join(f"{key:>11}" for key in (*OTHERS, *OTHERS)))
     rows = []
-    for name, (config, batch, calls) in CONFIGS.items():
+    for name, (config, batch, calls, rounds) in CONFIGS.items():
         models = {key: model.to(options.device) for key, model in build(config).items()}
         images = torch.randn(options.batch or batch, 3, config.image_size, config.image_size, device=options.device)
+        rounds = options.rounds or rounds
         for work in (forward, forward_and_backward):
-            seconds = measure(models, work, images, options.rounds, calls, clock)
+            seconds = measure(models, work, images, rounds, calls, clock)
             ms = {key: 1000 * statistics.median(values) for key, values in seconds.items()}
-            ratios = [
-                statistics.median(a / b for a, b in zip(seconds["ours"], seconds[key], strict=True))
-                for key in ("torchvision", "timm")
-            ]
-            row = {"config": name, "batch": len(images), "work": work.__name__.replace("_", " "), "milliseconds": ms}
-            rows.append(row | {"ours/torchvision": round(ratios[0], 3), "ours/timm": round(ratios[1], 3)})
-            print(
-                f"{name:20} {len(images):5} {work.__name__.replace('_', ' '):20} {ms['ours']:7.1f} "
-                f"{ms['torchvision']:11.1f} {ms['timm']:9.1f}   {ratios[0]:16.3f}  {ratios[1]:9.3f}",
-                flush=True,
+            ratios = {
+                f"ours/{key}": round(
+                    statistics.median(a / b for a, b in zip(seconds["ours"], seconds[key], strict=True)), 3
+                )
+                for key in OTHERS
+            }
+            what = work.__name__.replace("_", " ")
+            rows.append(
+                {"config": name, "batch": len(images), "work": what, "rounds": rounds, "milliseconds": ms} | ratios
             )
+            numbers = [f"{ms[key]:11.1f}" for key in OTHERS] + [f"{ratio:11.3f}" for ratio in ratios.values()]
+            print(f"{name:18} {len(images):>3} {what:>20}  {ms['ours']:11.1f} {' '.join(numbers)}", flush=True)
     if options.record:
-        environment = describe_environment(torch.device(options.device)) | {"timm": timm.__version__}
-        content = {"environment": environment, "rounds": options.rounds, "rows": rows}
+        environment = describe_environment(torch.device(options.device)) | versions
+        content = {"environment": environment, "rows": rows}
         write_json(DATA_FOLDER / "results" / "benchmark_speed.json", content)
 
 

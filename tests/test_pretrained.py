@@ -1,0 +1,137 @@
+"""Published weights: our model gives the logits of the library they come from; without a network, one clear sentence.
+
+No test uses the network: random numbers stand in for what would be fetched.
+"""
+
+import importlib.util
+import urllib.error
+
+import pytest
+import timm
+import torch
+import torchvision
+from references import assert_same, randomize
+
+from vit_tutorial import ViT, count_parameters, pretrained
+from vit_tutorial.pretrained import PUBLISHED, FetchError
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """Both libraries fetch at once, and get random numbers; the models that have them, by name."""
+    fetched = {}
+
+    def create_model(name, pretrained=False, **options):
+        assert pretrained
+        fetched[name] = randomize(make_timm(name, **options)).eval()
+        return fetched[name]
+
+    def load_state_dict_from_url(url, progress, check_hash):
+        assert check_hash, "a half download would count as weights"
+        name = url.split("/")[-1].split("-")[0]
+        fetched[name] = randomize(torchvision.models.get_model(name)).eval()
+        return fetched[name].state_dict()
+
+    make_timm = timm.create_model
+    monkeypatch.setattr(timm, "create_model", create_model)
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", load_state_dict_from_url)
+    return fetched
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*args, **options):
+        raise urllib.error.URLError("Name or service not known\nand a second line")
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", refuse)
+    monkeypatch.setattr(timm, "create_model", refuse)
+
+
+def pictures(size=224):
+    return torch.randint(0, 256, (1, 3, size, size), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", ["ViT-B/32", "ViT-Ti/16", "R26+ViT-S/32"])
+def test_the_logits_are_those_of_the_library(network, name):
+    model = ViT.from_pretrained(name)
+    (theirs,) = network.values()
+    images = model.card.normalize(pictures())
+    assert not model.training
+    with torch.no_grad():
+        assert_same(model(images), theirs(images))
+
+
+def test_the_card_says_how_to_feed_the_model_and_what_it_answers(network):
+    for name in ("ViT-B/32", "ViT-Ti/16"):
+        card = ViT.from_pretrained(name).card
+        assert len(card.class_names) == 1000
+        assert "tabby" in card.class_names[281]
+        assert PUBLISHED[name].model in card.record
+    weights = torchvision.models.ViT_B_32_Weights.IMAGENET1K_V1
+    images = pictures()
+    expected = weights.transforms(crop_size=224, resize_size=224)(images)
+    torch.testing.assert_close(ViT.from_pretrained("ViT-B/32").card.normalize(images), expected)
+
+
+def test_another_resolution_and_other_classes(network):
+    model = ViT.from_pretrained("ViT-Ti/16", image_size=(64, 96), num_classes=3, drop_path=0.1)
+    assert model(model.card.normalize(pictures(96)[:, :, :64])).shape == (1, 3)
+    assert model.config.drop_path == 0.1
+    assert model.card.class_names == ()
+    assert len(model.card.mean) == 3
+    (theirs,) = network.values()
+    assert torch.equal(model.blocks[0].attn.qkv.weight, theirs.blocks[0].attn.qkv.weight)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_what_is_listed_is_published_and_fits(name):
+    published = PUBLISHED[name]
+    with torch.device("meta"):  # shapes without numbers
+        ours = ViT.from_name(name, published.image_size)
+        if published.library == "torchvision":
+            weights = torchvision.models.get_model_weights(published.model)[published.tag]
+            size, count = weights.transforms().crop_size[0], weights.meta["num_params"]
+        else:
+            full_name = f"{published.model}.{published.tag}"
+            assert full_name in timm.list_pretrained()
+            theirs = timm.create_model(full_name)
+            size, count = theirs.pretrained_cfg["input_size"][1], count_parameters(theirs)
+    assert (published.image_size, count_parameters(ours)) == (size, count)
+
+
+@pytest.mark.parametrize("name", ["ViT-B/32", "ViT-Ti/16"])
+def test_without_a_network_it_says_what_would_have_been_fetched(no_network, name):
+    with pytest.raises(FetchError) as caught:
+        ViT.from_pretrained(name)
+    said = str(caught.value)
+    published = PUBLISHED[name]
+    assert said.startswith("could not fetch (<urlopen error Name or service not known)")
+    for part in (name, published.library, published.model, published.tag, " MB", "load_model("):
+        assert part in said
+    assert "\n" not in said
+
+
+def test_nothing_is_fetched_unless_it_may_be(monkeypatch):
+    monkeypatch.setattr(pretrained, "_FETCH", {})
+    with pytest.raises(FetchError, match=r"not asked to fetch: ViT-B/16 .* \(86,567,656 numbers, about 346 MB\)"):
+        ViT.from_pretrained("ViT-B/16", fetch=False)
+
+
+def test_a_damaged_download_is_no_model(monkeypatch):
+    def damaged(*args, **options):
+        raise RuntimeError('invalid hash value (expected "abc", got "def")')
+
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", damaged)
+    with pytest.raises(FetchError, match="invalid hash value"):
+        ViT.from_pretrained("ViT-B/32")
+
+
+def test_a_name_without_weights_is_refused():
+    with pytest.raises(ValueError, match=r"no published weights for 'ViT-B/4'; choose one of ViT-Ti/16, "):
+        ViT.from_pretrained("ViT-B/4")
+
+
+def test_without_timm_it_says_so(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="pip install timm"):
+        ViT.from_pretrained("ViT-Ti/16")
