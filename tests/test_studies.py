@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from vit_tutorial import MultiHeadAttention, ViT, ViTConfig, patchify, sincos_1d, studies
@@ -120,6 +121,43 @@ def test_a_record_of_other_settings_is_refused(small, monkeypatch):
         load_study("small", folder)
 
 
+def test_what_was_made_before_a_setting_existed_counts_as_made_with_its_default(small, tmp_path, monkeypatch):
+    folder, *_ = small
+    monkeypatch.setattr(studies, "EXPERIMENTS", {"small": SMALL})
+    record = json.loads((folder / "study_small.json").read_text())
+    del record["settings"]["divide_by"]
+    (tmp_path / "study_small.json").write_text(json.dumps(record))
+    assert load_study("small", tmp_path).accuracies() == load_study("small", folder).accuracies()
+    (tmp_path / "small").mkdir()
+    for file in (folder / "runs" / "small").glob("*.json"):
+        run = json.loads(file.read_text())
+        del run["recipe"]["divide_by"]
+        (tmp_path / "small" / file.name).write_text(json.dumps(run))
+    assert len(studies.run_study("small", SMALL, tmp_path, seeds=[0, 1])) == 4
+
+    divided = {name: replace(its_recipe, divide_by="d") for name, its_recipe in SMALL.variants.items()}
+    divided = replace(SMALL, variants=divided)
+    with pytest.raises(StudyError, match=r"other settings \(divide_by was sqrt\(d\) and is d\)"):
+        studies.run_study("small", divided, tmp_path, seeds=[0])
+    monkeypatch.setattr(studies, "EXPERIMENTS", {"small": divided})
+    with pytest.raises(StudyError, match=r"settings.divide_by was sqrt\(d\) and is d"):
+        load_study("small", tmp_path)
+
+
+def test_a_study_of_hybrids_goes_on_with_what_it_kept(tmp_path, capsys):
+    stem = {"stem": "hybrid", "stem_layers": ()}
+    variants = {"pure": TINY(patch_size=4), "hybrid": TINY(patch_size=4, **stem)}
+    experiment = Experiment(claim="", variants=variants)
+    first, again = (studies.run_study("stems", experiment, tmp_path, seeds=[0]) for _ in range(2))
+    assert first == again
+    assert "stems: 2 of 2 trainings are done already" in capsys.readouterr().out
+    study = studies.make_study("stems", experiment, first, command="")
+    pure, hybrid = study.variants.values()
+    assert pure["tokens"] == hybrid["tokens"] == 50
+    assert hybrid["flops"] > pure["flops"]
+    assert [run["parameters"] for run in first] == [pure["parameters"], hybrid["parameters"]]
+
+
 def test_a_missing_record_and_an_unknown_name_are_said(tmp_path):
     with pytest.raises(StudyError, match=r"study_pooling.json is not there; make it with"):
         load_study("pooling", tmp_path)
@@ -151,6 +189,9 @@ def test_the_command_line_knows_its_studies(capsys):
         {"pool": "mean"},
         {"mlp_ratio": 4.0, "representation_size": 20},
         {"image_size": (8, 12), "patch_size": 4, "in_channels": 3},
+        {"patch_size": 4, "stem": "hybrid", "stem_layers": ()},
+        {"patch_size": 28, "stem": "hybrid", "stem_layers": (2,)},
+        {"image_size": (24, 40), "patch_size": 8, "in_channels": 3, "stem": "hybrid", "stem_layers": (1, 2)},
     ],
     ids=str,
 )
@@ -190,6 +231,34 @@ def test_each_name_of_positions_gives_the_model_these_positions():
     assert not torch.equal(wave, models["sin-cos 2-D"].position.pos_embed[0])
     first = {name: model.patch_embed.proj.weight for name, model in models.items()}
     assert all(torch.equal(weight, first["none"]) for weight in first.values())  # only the positions differ
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(("name", "divisor"), [("sqrt(d)", 3), ("1", 1), ("d", 9), ("sqrt(D)", 6)])
+def test_divided_attention_divides_the_scores_by_that_number(name, divisor, fused):
+    attention = studies.DividedAttention(36, 4, divide_by=name, fused=fused).double()
+    tokens = torch.randn(2, 70, 36, dtype=torch.float64)
+    q, k, v = (rows.view(2, 70, 4, 9).transpose(1, 2) for rows in F.linear(tokens, attention.qkv.weight).chunk(3, -1))
+    mixed = F.scaled_dot_product_attention(q, k, v, scale=1 / divisor).transpose(1, 2).reshape(2, 70, 36)
+    torch.testing.assert_close(attention(tokens), attention.proj(mixed), rtol=1e-12, atol=1e-12)
+    weights = (q @ k.transpose(-2, -1) / divisor).softmax(dim=-1)
+    torch.testing.assert_close(attention(tokens, return_weights=True)[1], weights, rtol=1e-12, atol=1e-12)
+
+
+def test_only_what_the_scores_are_divided_by_differs_in_a_model():
+    data = load("fashion_mnist")
+    shape = {"dim": 16, "num_heads": 4}
+    models = {name: studies.make_model(TINY(divide_by=name, **shape), data, seed=0) for name in studies.DIVISORS}
+    images = data.normalize(data.test_images[:4])
+    logits = {}
+    for name, model in models.items():
+        assert isinstance(model.blocks[0].attn, studies.DividedAttention) == (name != "sqrt(d)")
+        for key, tensor in model.state_dict().items():
+            assert torch.equal(tensor, models["1"].state_dict()[key])
+        with torch.no_grad():
+            logits[name] = model.eval()(images)
+    assert len(torch.stack(list(logits.values())).unique(dim=0)) == 3  # here d and sqrt(D) are both 4
+    torch.testing.assert_close(logits["d"], logits["sqrt(D)"])
 
 
 def test_a_jigsaw_differs_in_nothing_but_the_arrangement():
@@ -259,6 +328,25 @@ def test_the_sizes_in_a_stored_study_are_those_of_the_models(stored):
         assert own["flops"] == studies.flops_per_image(model.config)
         with torch.no_grad():
             assert own["tokens"] == model.forward_intermediates(torch.zeros(1, 1, 28, 28))["norm"].shape[1]
+
+
+def test_the_number_of_heads_and_the_divisor_change_no_size():
+    for name in ("heads", "scale"):
+        sizes = {(row["parameters"], row["flops"], row["tokens"]) for row in load_study(name).variants.values()}
+        assert len(sizes) == 1
+
+
+def test_every_hybrid_stands_beside_a_pure_model_of_as_many_blocks_and_tokens():
+    variants = load_study("hybrid").variants
+    hybrids = [name for name in variants if name.startswith("hybrid")]
+    assert len(hybrids) == 3
+    for name in hybrids:
+        hybrid, pure = variants[name], variants[name.replace("hybrid", "pure")]
+        assert hybrid["tokens"] == pure["tokens"]
+        assert hybrid["settings"]["model"]["depth"] == pure["settings"]["model"]["depth"]
+        assert hybrid["flops"] > pure["flops"]
+    largest = max(row["flops"] for name, row in variants.items() if name.startswith("pure"))
+    assert largest > max(variants[name]["flops"] for name in hybrids)  # so equal costs can be compared too
 
 
 def test_a_stored_study_is_described(stored):

@@ -1,6 +1,6 @@
 """Studies: what the lessons claim about training, tried out with several seeds, and written down.
 
-    python -m vit_tutorial.studies                      all of them; half an hour on one core
+    python -m vit_tutorial.studies                      all of them; an hour on one core
     python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
 
     patch_size   P in 28, 14, 7, 4: what accuracy does a smaller patch buy, and at what cost?
@@ -8,6 +8,9 @@
     positions    none, learned and fixed, on a line and on a grid
     jigsaw       which of four arrangements do the patches of this picture have?
     norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up
+    heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
+    scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
+    hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on
 where the last one was stopped. A study that is whole becomes data/results/study_NAME.json.
@@ -19,6 +22,7 @@ where the last one was stopped. A study that is whole becomes data/results/study
 import argparse
 import contextlib
 import json
+import math
 import os
 import re
 import shlex
@@ -28,7 +32,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from queue import Queue
@@ -37,8 +41,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.datasets import DATA_FOLDER, Dataset, load
 from vit_tutorial.files import write_json
+from vit_tutorial.hybrid import ResNet, StandardizedConv2d
 from vit_tutorial.patches import _pair, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, sincos_1d
 from vit_tutorial.training import TrainingConfig, evaluate, fit
@@ -64,9 +70,16 @@ class Recipe:
     task: str = "fashion_mnist"  # or "jigsaw": see `jigsaw`
     training_images: int | None = None  # the first so many only; None: all
     positions: str = "learned 1-D"  # a name in POSITIONS
+    divide_by: str = "sqrt(d)"  # a name in DIVISORS: what the scores of attention are divided by
 
 
-def recipe(task: str = "fashion_mnist", training_images: int | None = None, positions: str = "learned 1-D", **changes):
+def recipe(
+    task: str = "fashion_mnist",
+    training_images: int | None = None,
+    positions: str = "learned 1-D",
+    divide_by: str = "sqrt(d)",
+    **changes,
+) -> Recipe:
     """Make a recipe from the small model of all studies and `changes`, fields of ViTConfig or of TrainingConfig."""
     of_training = {f.name for f in fields(TrainingConfig)}
     model = {"patch_size": 7, "dim": 32, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0, "pool": "cls"}
@@ -74,7 +87,7 @@ def recipe(task: str = "fashion_mnist", training_images: int | None = None, posi
     training |= {"device": "cpu", "precision": "float32"}
     del training["seed"]
     model |= {k: v for k, v in changes.items() if k not in of_training}
-    return Recipe(model, training, task, training_images, positions)
+    return Recipe(model, training, task, training_images, positions, divide_by)
 
 
 @dataclass(frozen=True)
@@ -137,6 +150,31 @@ EXPERIMENTS = {
         },
         seeds=(0, 1, 2),
     ),
+    "heads": Experiment(
+        claim="several heads see several things: better than one, at no more parameters",
+        variants={f"h = {heads}": recipe(num_heads=heads) for heads in (1, 2, 4, 8, 16)},
+    ),
+    "scale": Experiment(
+        claim="scores must be divided by sqrt(d), or the softmax saturates",
+        variants={
+            f"d = {64 // heads}, divided by {divisor}": recipe(dim=64, num_heads=heads, divide_by=divisor)
+            for heads, divisors in ((1, ("sqrt(d)", "1", "d")), (4, ("sqrt(d)", "1", "d", "sqrt(D)")))
+            for divisor in divisors  # with one head, sqrt(D) is sqrt(d)
+        },
+        seeds=(0, 1, 2),
+    ),
+    "hybrid": Experiment(
+        claim="a hybrid helps at small budgets, and no more at large ones",
+        variants={
+            f"{name}, {depth} block{'s' * (depth > 1)}": recipe(patch_size=4, depth=depth, epochs=5, **stem)
+            for name, stem, depths in (
+                ("pure", {"stem": "patch"}, (1, 2, 4, 8)),
+                ("hybrid", {"stem": "hybrid", "stem_layers": ()}, (1, 2, 4)),
+            )
+            for depth in depths
+        },
+        seeds=(0, 1, 2),
+    ),
 }
 
 
@@ -187,6 +225,30 @@ POSITIONS: dict[str, tuple[str, Callable[..., nn.Module] | None]] = {
     "sin-cos 1-D": ("learned", line_of_waves),
     "learned 2-D": ("learned", RowColumnPositions),
     "sin-cos 2-D": ("sincos", None),
+}
+
+
+class DividedAttention(MultiHeadAttention):
+    """Attention whose scores are divided by another number than sqrt(d).
+
+    Shapes: [B, N, D] -> [B, N, D]. `divide_by` is a name in DIVISORS. The queries are multiplied by sqrt(d) and divided
+    by that number; the attention after them divides by sqrt(d) as always.
+    Source: Vaswani et al. 2017, section 3.2.1, on why they divide.
+    """
+
+    def __init__(self, dim: int, num_heads: int, divide_by: str, **options):
+        super().__init__(dim, num_heads, **options)
+        d = dim // num_heads
+        factors = torch.ones(3 * dim, dtype=torch.float64)  # of the queries, the keys and the values
+        factors[:dim] = math.sqrt(d) / DIVISORS[divide_by](d, dim)
+        self.qkv.register_forward_hook(lambda layer, inputs, qkv: qkv * factors.to(qkv.dtype))
+
+
+DIVISORS: dict[str, Callable[[int, int], float]] = {
+    "sqrt(d)": lambda d, D: math.sqrt(d),
+    "1": lambda d, D: 1.0,
+    "d": lambda d, D: d,
+    "sqrt(D)": lambda d, D: math.sqrt(D),
 }
 
 
@@ -248,6 +310,8 @@ def make_model(recipe: Recipe, data: Dataset, seed: int) -> ViT:
     build = POSITIONS[recipe.positions][1]
     grid_size = tuple(side // config.patch_size for side in _pair(config.image_size))
     parts = {} if build is None else {"position": partial(build, grid_size=grid_size)}
+    if recipe.divide_by != "sqrt(d)":
+        parts["attention"] = partial(DividedAttention, divide_by=recipe.divide_by)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return ViT(config, **parts)
@@ -256,18 +320,39 @@ def make_model(recipe: Recipe, data: Dataset, seed: int) -> ViT:
 def flops_per_image(config: ViTConfig) -> int:
     """Count the floating-point operations of one image through a ViT; one multiplication and one addition are two.
 
-    Matrix products only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left out.
-    Source: equations 1 to 4 of the paper, and appendix A.
+    Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
+    out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
     """
     height, width = _pair(config.image_size)
     patches = (height // config.patch_size) * (width // config.patch_size)
     M, D = patches + (config.pool == "cls"), config.dim
-    embed = patches * (config.patch_size**2 * config.in_channels) * D
+    stem, channels, side = 0, config.in_channels, config.patch_size
+    if config.stem == "hybrid":
+        stem, channels, stride = _resnet_products(config)
+        side //= stride
+    embed = patches * (side**2 * channels) * D
     attention = 4 * M * D * D + 2 * M * M * D  # q, k, v and the output, then scores and weighted sum
     mlp = 2 * M * D * int(D * config.mlp_ratio)
     features = config.representation_size
     head = config.num_classes * D if features is None else features * (D + config.num_classes)
-    return 2 * (embed + config.depth * (attention + mlp) + head)
+    return 2 * (stem + embed + config.depth * (attention + mlp) + head)
+
+
+def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
+    """Count the multiplications of the hybrid's ResNet for one image; give its channels and its stride too."""
+    products = []
+
+    def count(layer: StandardizedConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
+        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter
+
+    with torch.device("meta"):  # shapes only, no numbers
+        resnet = ResNet(config.stem_layers, config.in_channels)
+        images = torch.empty(1, config.in_channels, *_pair(config.image_size))
+    for module in resnet.modules():
+        if isinstance(module, StandardizedConv2d):
+            module.register_forward_hook(count)
+    resnet(images)
+    return sum(products), resnet.num_features, resnet.stride
 
 
 # --- Running it ------------------------------------------------------------------------------------------------------
@@ -376,12 +461,19 @@ def _take_orders() -> None:
 
 
 def _check_kept(file: Path, now: dict) -> None:
-    changes = _changes(json.loads(file.read_text(encoding="utf-8"))["recipe"], now)
+    kept = json.loads(file.read_text(encoding="utf-8"))["recipe"]
+    changes = _changes(_younger_settings(kept) | kept, json.loads(json.dumps(now)))
     if changes:
         raise StudyError(
             f"{file} was made with other settings ({changes}); delete the folder {file.parent}, or name another one "
             "with --runs"
         )
+
+
+def _younger_settings(*recipes: dict) -> dict:
+    """Give the settings that none of these recipes knows yet: what was made without them was made with the defaults."""
+    known = set().union(*recipes)
+    return {f.name: f.default for f in fields(Recipe) if f.default is not MISSING and f.name not in known}
 
 
 def _check_same(folder: Path, environments: list[dict]) -> None:
@@ -454,7 +546,8 @@ def load_study(name: str, records: str | os.PathLike = RECORDS) -> Study:
     if not path.exists():
         raise StudyError(f"{path} is not there; {again}")
     study = Study(**json.loads(path.read_text(encoding="utf-8")))
-    then = {"settings": study.settings, "variants": {key: row["settings"] for key, row in study.variants.items()}}
+    own = {key: row["settings"] for key, row in study.variants.items()}
+    then = {"settings": _younger_settings(study.settings, *own.values()) | study.settings, "variants": own}
     settings, variants = _settings(EXPERIMENTS[name])
     changes = _changes(then, json.loads(json.dumps({"settings": settings, "variants": variants})))
     if changes:
