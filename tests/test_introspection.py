@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from references import assert_same, exactly, matmul_by_loops, multi_head_attention_by_loops, randomize
+from references import assert_same, exactly, linear_by_loops, matmul_by_loops, multi_head_attention_by_loops, randomize
 from torch import nn
 
 from vit_tutorial import (
@@ -16,7 +16,9 @@ from vit_tutorial import (
     attention_distance,
     attention_maps,
     attention_rollout,
+    attention_scores,
     count_parameters,
+    shape_ledger,
 )
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
@@ -116,6 +118,61 @@ def test_attention_that_cannot_show_its_weights_is_refused():
     del model.blocks[2].attn
     with pytest.raises(TypeError, match=exactly("block 2 has no MultiHeadAttention")):
         attention_maps(model, small_images())
+
+
+# ---------------------------------------------------------------------------------------------- attention scores
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_the_scores_equal_the_loops(norm):
+    model, images = small_model(norm=norm).eval(), small_images(1)
+    stages = model.forward_intermediates(images)
+    inputs = [stages["position"], stages["blocks.0"], stages["blocks.1"]]
+    scores = attention_scores(model, images)
+    assert [tuple(layer.shape) for layer in scores] == [(1, 4, 10, 10)] * 3
+    for block, x, found in zip(model.blocks, inputs, scores, strict=True):
+        seen = block.norm1(x) if norm == "pre" else x
+        rows = linear_by_loops(seen[0].tolist(), block.attn.qkv.weight, block.attn.qkv.bias)
+        for head in range(4):
+            queries = [row[4 * head : 4 * head + 4] for row in rows]  # 16 queries, then 16 keys, then 16 values
+            keys = [row[16 + 4 * head : 16 + 4 * head + 4] for row in rows]
+            expected = [
+                [math.fsum(a * b for a, b in zip(query, key, strict=True)) / math.sqrt(4) for key in keys]
+                for query in queries
+            ]
+            assert_same(found[0, head], torch.tensor(expected, dtype=torch.float64))
+
+
+def test_softmax_of_the_scores_is_the_maps():
+    model, images = small_model(dropout=0.5, pool="mean").train(), small_images()
+    for scores, weights in zip(attention_scores(model, images), attention_maps(model, images), strict=True):
+        assert not scores.requires_grad
+        assert_same(scores.softmax(dim=-1), weights)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("side", [12, 9])
+def test_reading_scores_leaves_the_model_as_it_was(training, side):
+    model = small_model().train(training)
+    model.blocks[1].train(not training)
+    modes = {name: module.training for name, module in model.named_modules()}
+    images = torch.zeros(2, 3, side, side, dtype=torch.float64)
+    if side == 12:
+        attention_scores(model, images)
+    else:
+        with pytest.raises(ValueError, match="images are 9x9"):
+            attention_scores(model, images)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    for module in model.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+
+
+def test_scores_of_attention_that_is_not_ours_are_refused():
+    model = small_model()
+    model.blocks[1].attn = nn.Identity()
+    with pytest.raises(TypeError, match=exactly("block 1 has no MultiHeadAttention as `attn`")):
+        attention_scores(model, small_images())
 
 
 # ---------------------------------------------------------------------------------------------- rollout
@@ -252,3 +309,86 @@ def test_counting_a_model_by_hand():
     d, patch = 16, 3 * 4 * 4
     block = 2 * (2 * d) + (d * 3 * d + 3 * d) + (d * d + d) + (d * 4 * d + 4 * d) + (4 * d * d + d)
     assert count_parameters(small_model()) == (patch * d + d) + d + 10 * d + 3 * block + 2 * d + (d * 5 + 5)
+
+
+# ---------------------------------------------------------------------------------------------- the shape ledger
+
+
+def test_the_ledger_lists_every_call_in_order():
+    layers = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2, bias=False))
+    assert [tuple(row) for row in shape_ledger(layers, torch.zeros(5, 3))] == [
+        ("", "Sequential", (5, 3), (5, 2), 3 * 4 + 4 + 4 * 2, 1),
+        ("0", "Linear", (5, 3), (5, 4), 3 * 4 + 4, 1),
+        ("1", "ReLU", (5, 4), (5, 4), 0, 1),
+        ("2", "Linear", (5, 4), (5, 2), 4 * 2, 1),
+    ]
+
+
+def test_the_ledger_of_a_model_of_the_learners_own():
+    class Mine(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = nn.Linear(3, 3)
+
+        def forward(self, x, scale=1.0):
+            return {"twice": self.part(self.part(x)) * scale, "words": "said", "same": x}
+
+    rows = shape_ledger(Mine(), torch.zeros(2, 3))
+    assert [row.name for row in rows] == ["", "part", "part"]
+    assert rows[0].output_shape == [(2, 3), (2, 3)]
+    assert rows[0].kind == "Mine"
+    assert str(rows[0]).split() == ["Mine", "[2,", "3]", "->", "[2,", "3],", "[2,", "3]", "12"]
+
+    class Silent(nn.Module):
+        def forward(self, text):
+            return len(text)
+
+    (row,) = shape_ledger(Silent(), "four")
+    assert (row.input_shape, row.output_shape) == (None, None)
+    assert "no tensor" in str(row)
+
+
+def test_repeated_blocks_are_folded():
+    model = small_model()
+    rows = shape_ledger(model, small_images(1), fold=True)
+    names = [row.name for row in rows]
+    assert names.count("blocks.0-2") == 1
+    assert not [name for name in names if name.startswith("blocks.1")]
+    attention = next(row for row in rows if row.name == "blocks.0-2.attn")
+    assert attention.times == 3
+    assert attention.parameters == count_parameters(model.blocks[0].attn)
+    assert str(attention).endswith(f"3 x {attention.parameters:,}")
+    leaves = {"patch_embed", "class_token", "position", "blocks.0-2", "norm", "head"}
+    assert sum(row.times * row.parameters for row in rows if row.name in leaves) == count_parameters(model)
+
+
+def test_only_equal_neighbours_are_folded():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 3), nn.Linear(3, 2), nn.Linear(2, 2))
+    rows = shape_ledger(model, torch.zeros(1, 2), fold=True)
+    assert [(row.name, row.times) for row in rows] == [("", 1), ("0-1", 2), ("2", 1), ("3", 1), ("4", 1)]
+
+
+def test_folding_goes_inside_too():
+    inner = [nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(3)]
+    rows = shape_ledger(nn.Sequential(*inner), torch.zeros(1, 2), fold=True)
+    assert [(row.name, row.times) for row in rows] == [("", 1), ("0-2", 3), ("0-2.0-1", 6)]
+
+
+def test_blocks_that_are_one_and_the_same_show_under_one_name():
+    model = small_model()
+    for i in range(1, 3):
+        model.blocks[i] = model.blocks[0]
+    names = [row.name for row in shape_ledger(model, small_images(1), fold=True)]
+    assert names.count("blocks.0") == 3
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_ledger_leaves_the_model_as_it_was(training):
+    model = small_model(dropout=0.5).train(training)
+    model.blocks[1].train(not training)
+    modes = [module.training for module in model.modules()]
+    shape_ledger(model, small_images())
+    with pytest.raises(ValueError, match="images are 9x9"):
+        shape_ledger(model, torch.zeros(2, 3, 9, 9))
+    assert [module.training for module in model.modules()] == modes
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())

@@ -16,7 +16,14 @@ from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attent
 from vit_tutorial.checkpoints import ModelCard, load_model, load_weights, save_model
 from vit_tutorial.encoder import MLP, DropPath, Encoder, EncoderBlock
 from vit_tutorial.hybrid import HybridEmbedding
-from vit_tutorial.introspection import attention_distance, attention_maps, attention_rollout, count_parameters
+from vit_tutorial.introspection import (
+    attention_distance,
+    attention_maps,
+    attention_rollout,
+    attention_scores,
+    count_parameters,
+    shape_ledger,
+)
 from vit_tutorial.patches import PatchEmbedding, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
 from vit_tutorial.pretrained import FetchError
@@ -40,6 +47,7 @@ __all__ = [
     "attention_distance",
     "attention_maps",
     "attention_rollout",
+    "attention_scores",
     "count_parameters",
     "interpolate_positions",
     "load_model",
@@ -47,6 +55,7 @@ __all__ = [
     "patchify",
     "save_model",
     "scaled_dot_product_attention",
+    "shape_ledger",
     "sincos_1d",
     "sincos_2d",
     "unpatchify",

@@ -34,6 +34,8 @@ def trained():
 def maps(layers, heads, tokens):
     weights = np.exp(random.normal(size=(layers, heads, tokens, tokens)))
     return weights / weights.sum(-1, keepdims=True)
+def with_scores(image, maps, grid, **choices):
+    return AttentionLab(image, maps, grid, scores=np.log(maps), **choices)
 """
 CASES = {
     "patch lab, 224x224 colour, 196 patches": "PatchLab(picture(3, 224), 16)",
@@ -42,10 +44,18 @@ CASES = {
     "token table, 50 tokens of 64 numbers, 7 stages": "TokenTable(trained(), picture(1, 28))",
     "position lab, 49 positions, D = 64": "PositionLab(trained(), {'noise': picture(1, 28)})",
     "position lab, 196 positions, D = 64": "PositionLab(trained(), {'noise': picture(1, 28)}, grid=14)",
+    "heads gallery, 6 layers of 4 heads, 50 tokens": "HeadsGallery(trained(), picture(1, 28))",
+    "heads gallery, switching heads of layer 0": "HeadsGallery(trained(), picture(1, 28))",
     "signal lab, 12 blocks": "SignalLab(depth=12)",
+    "model map, 6 blocks, D = 64": "ModelMap(trained(), picture(1, 28))",
     "attention lab, 6 layers of 4 heads, 50 tokens": "AttentionLab(picture(1, 28), maps(6, 4, 50), 7)",
     "attention lab, 12 layers of 12 heads, 197 tokens": "AttentionLab(picture(3, 224), maps(12, 12, 197), 14)",
+    "attention lab with scores, 6 layers, 50 tokens": "with_scores(picture(1, 28), maps(6, 4, 50), 7)",
+    "attention lab, 12 x 12, 197 tokens, warmer": "with_scores(picture(3, 224), maps(12, 12, 197), 14, temperature=2)",
+    "attention in the plane": "AttentionPlane()",
 }
+MOVES = ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp")
+OTHER_KEYS = {"heads gallery, switching heads of layer 0": tuple("01230123")}  # each runs the whole model
 CANVAS = "canvas[role=application]"
 WATCH = """canvas => {
     const element = document.querySelector(canvas);
@@ -64,14 +74,14 @@ WATCH = """canvas => {
 }"""
 
 
-def measure(lab: LabPage) -> tuple[np.ndarray, np.ndarray]:
+def measure(lab: LabPage, keys: tuple[str, ...] = MOVES) -> tuple[np.ndarray, np.ndarray]:
     """Press the keys, and return the milliseconds until each redraw and until each frame."""
     page = lab.page
     page.locator(CANVAS).scroll_into_view_if_needed()
     page.locator(CANVAS).focus()
     page.keyboard.press("Home")
     page.evaluate(WATCH, CANVAS)
-    for key in (["ArrowRight"] * 3 + ["ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp"]) * (KEYS // 8):
+    for key in keys * (KEYS // len(keys)):
         page.keyboard.press(key)
     page.wait_for_function("keys => window.vitTimes.shown.length === keys", arg=KEYS)
     times = page.evaluate("() => window.vitTimes")
@@ -101,7 +111,7 @@ def main() -> int:
             lab.open(f"bench{number}.ipynb")
             lab.run_all(120)
             lab.page.locator(CANVAS).wait_for(state="visible", timeout=60_000)
-            drawn, shown = measure(lab)
+            drawn, shown = measure(lab, OTHER_KEYS.get(name, MOVES))
             lab.close()
             late |= bool(np.median(drawn) > LIMIT_MS) or len(drawn) < KEYS
             print(

@@ -26,6 +26,23 @@ LAB = f"""from vit_tutorial.explore import AttentionLab
 {PICTURES}{MAPS}
 lab = AttentionLab(small, maps(3, 4, 50), 7, class_names=['shirt', 'shoe'], prediction=[0.25, 0.75])"""
 HEAT = "canvas[aria-label^='Map of']"
+SCORES = "canvas[aria-label^='Scores of']"
+WITH_SCORES = f"""from vit_tutorial.explore import AttentionLab
+{PICTURES}{MAPS}
+before = (np.log(maps(3, 4, 50)) + 2).astype(np.float32)
+lab = AttentionLab(small, maps(3, 4, 50), 7, scores=before)"""
+
+
+def patches(lab, canvas):
+    """The colours in the middles of the 49 patches of a map: [49, 3]."""
+    drawn = lab.page.locator(canvas).evaluate(
+        """canvas => Array.from({ length: 49 }, (_, i) => {
+            const step = canvas.width / 7;
+            const [x, y] = [((i % 7) + 0.5) * step, (Math.floor(i / 7) + 0.5) * step];
+            return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data);
+        })"""
+    )
+    return np.array(drawn)[:, :3]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -67,23 +84,62 @@ def test_attention_lab_shows_the_weights_as_colours(explorer):
     maps = values(PICTURES, MAPS)["maps"](3, 4, 50).astype(np.float16)
     lab.page.get_by_role("slider", name="Head", exact=True).focus()
     reacts(lab, lambda: lab.page.keyboard.press("ArrowRight"), [HEAT])
-    drawn = lab.page.locator(HEAT).evaluate(
-        """canvas => Array.from({ length: 49 }, (_, i) => {
-            const step = canvas.width / 7;
-            const [x, y] = [((i % 7) + 0.5) * step, (Math.floor(i / 7) + 0.5) * step];
-            return Array.from(canvas.getContext("2d").getImageData(x, y, 1, 1).data);
-        })"""
-    )
+    drawn = patches(lab, HEAT)
     weights = attention_lab_state(maps, 7, 2, 0, 0).weights.reshape(-1)
-    brightness = np.array(drawn)[:, :3] @ [0.3, 0.59, 0.11]
+    brightness = drawn @ [0.3, 0.59, 0.11]
     order = np.argsort(weights)
     assert (np.diff(brightness[order]) >= -1.5).all(), "viridis grows brighter with the weight"
-    assert np.array(drawn)[order[-1]].tolist() == [253, 231, 37, 255]
+    assert drawn[order[-1]].tolist() == [253, 231, 37]
     lab.page.locator(PICTURE).focus()
     reacts(lab, lambda: lab.page.keyboard.press("Home"), [PICTURE, HEAT])
     for canvas in (PICTURE, HEAT):
         corner = "canvas => Array.from(canvas.getContext('2d').getImageData(1, 1, 1, 1).data)"
         assert lab.page.locator(canvas).evaluate(corner) == [255, 255, 255, 255], "patch 0 is framed in white"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_scores_stand_beside_the_weights(explorer, theme):
+    lab = explorer(WITH_SCORES, theme)
+    page = lab.page
+    weights = values(PICTURES, MAPS)["maps"](3, 4, 50)
+    before = (np.log(weights) + 2).astype(np.float32)
+
+    def python_says(layer, head, query, temperature=1.0):
+        maps = weights.astype(np.float16)
+        return attention_lab_state(maps, 7, layer, head, query, scores=before, temperature=temperature).words
+
+    assert words(lab) == python_says(2, 0, 0)
+    page.locator(PICTURE).focus()
+    assert reacts(lab, lambda: page.keyboard.press("End"), [PICTURE, HEAT, SCORES]) == python_says(2, 0, 49)
+    assert reacts(lab, lambda: page.keyboard.press("Home"), [PICTURE, HEAT, SCORES]) == python_says(2, 0, 1)
+    drawn = patches(lab, SCORES)[1:]  # patch 0, the query, is framed
+    row = before[2, 0, 1, 2:]
+    assert ((drawn[:, 0] > drawn[:, 2]) == (row > 0))[np.abs(row) > 0.1].all(), "red is positive, blue negative"
+    strength = np.sign(row) * (drawn.max(1) - drawn.min(1))
+    assert np.corrcoef(strength, row)[0, 1] > 0.9, "the larger the score, the deeper the colour"
+    assert "Of all 50 tokens: largest" in page.get_by_text("Of all 50 tokens").inner_text()
+    scores_before = patches(lab, SCORES)
+    assert reacts(lab, lambda: page.keyboard.press("+"), [PICTURE, HEAT]) == python_says(2, 0, 1, 1.1)
+    assert (patches(lab, SCORES) == scores_before).all(), "the scores know no temperature"
+    page.keyboard.press("-")
+    assert reacts(lab, lambda: page.keyboard.press("-"), [PICTURE, HEAT]) == python_says(2, 0, 1, 0.9)
+    page.get_by_role("slider", name="Head", exact=True).focus()
+    assert reacts(lab, lambda: page.keyboard.press("ArrowLeft"), [HEAT, SCORES]) == python_says(2, -1, 1, 0.9)
+    assert page.get_by_text("Scores, mean of the heads").is_visible()
+    page.get_by_role("slider", name="Temperature", exact=True).focus()
+    assert reacts(lab, lambda: page.keyboard.press("End"), [HEAT]) == python_says(2, -1, 1, 5.0)
+    assert reacts(lab, lambda: page.keyboard.press("Home"), [HEAT]) == python_says(2, -1, 1, 0.1)
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    check_named_and_readable(lab, theme)
+
+
+def test_without_scores_nothing_is_said_of_them(explorer):
+    lab = explorer(LAB)
+    assert lab.page.get_by_label("Temperature").count() == 0
+    assert lab.page.locator(SCORES).count() == 0
+    lab.page.locator(PICTURE).focus()
+    lab.page.keyboard.press("+")
+    assert_kernel_says(lab, "lab.temperature", "1.0")
 
 
 def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer):

@@ -1,16 +1,19 @@
 """The attention lab without a browser: its numbers, its words, and what it refuses."""
 
+import io
 import math
 import re
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from explore.examples import picture, random_maps
-from vit_tutorial import ViT, ViTConfig, attention_maps
+from vit_tutorial import ViT, ViTConfig, attention_maps, attention_scores
 from vit_tutorial.explore import AttentionLab, attention_lab_state
-from vit_tutorial.explore.attention_lab import prediction_words
+from vit_tutorial.explore.attention_lab import prediction_words, softmax
+from vit_tutorial.explore.common import png
 
 
 def test_weights_are_the_row_of_the_query():
@@ -66,6 +69,79 @@ def test_equal_weights_are_listed_from_the_first_patch():
     assert [patch for patch, _ in attention_lab_state(maps, 8, 0, 0, 0).top] == [0, 2, 4, 6, 8]
 
 
+# With scores
+
+
+def random_scores(seed=0):
+    """Scores [2, 3, 10, 10] of both signs whose softmax is `random_maps(seed=seed)`."""
+    return (np.log(random_maps(seed=seed)) + np.linspace(-1, 4, 10)[:, None]).astype(np.float32)
+
+
+@pytest.mark.parametrize("head", [-1, 0, 2])
+def test_scores_are_the_row_of_the_query(head):
+    scores = random_scores()
+    state = attention_lab_state(random_maps(), 3, 1, head, 4, scores=scores)
+    wanted = scores[1].astype(np.float64)
+    row = wanted.mean(0)[4] if head < 0 else wanted[head, 4]
+    np.testing.assert_allclose(state.scores.ravel(), row[1:], atol=1e-12)
+    assert state.class_score == pytest.approx(row[0])
+    assert state.score_range == pytest.approx((row.max(), row.min(), row.mean()))
+    plain = attention_lab_state(random_maps(), 3, 1, head, 4)
+    assert (plain.scores, plain.class_score, plain.score_range) == (None, None, None)
+    assert np.array_equal(state.weights, plain.weights)
+    assert state.words == f"{plain.words} Scores from {row.min():.2f} to {row.max():.2f}, mean {row.mean():.2f}; " + (
+        f"{row[0]:.2f} for the class token."
+    )
+
+
+@pytest.mark.parametrize(("on_class", "numbers"), [(3, (3, 0, 0.6)), (-2, (0, -2, -0.4))])
+def test_the_class_token_counts_among_the_scores(on_class, numbers):
+    scores = np.zeros((1, 1, 5, 5))
+    scores[..., 0] = on_class
+    state = attention_lab_state(softmax(scores), 2, 0, 0, 1, scores=scores)
+    assert state.score_range == pytest.approx(numbers)
+    assert state.class_score == on_class
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 5.0])
+@pytest.mark.parametrize("head", [-1, 1])
+def test_a_temperature_divides_the_scores(head, temperature):
+    scores = random_scores()
+    state = attention_lab_state(random_maps(), 3, 0, head, 2, scores=scores, temperature=temperature)
+    weights = (torch.from_numpy(scores[0, :, 2]).double() / temperature).softmax(-1)
+    row = weights.mean(0) if head < 0 else weights[head]
+    np.testing.assert_allclose(state.weights.ravel(), row[1:].numpy(), atol=1e-12)
+    assert state.entropy == pytest.approx(float(-(row * row.log()).sum()), rel=1e-9)
+    assert f", temperature {temperature:.1f}: patch 1" in state.words
+
+
+def test_the_lab_takes_what_attention_scores_gives():
+    model = ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=3, dim=16, depth=2, num_heads=4))
+    images = torch.rand(1, 1, 28, 28)
+    maps, scores = attention_maps(model, images), attention_scores(model, images)
+    for given in (scores, [layer[0] for layer in scores], [layer.half() for layer in scores]):
+        lab = AttentionLab((images[0] * 255).byte(), maps, 4, scores=given, query=3)
+        assert (lab.head, lab.temperature) == (0, 1)
+        np.testing.assert_allclose(lab.state().scores.ravel(), scores[1][0, 0, 3, 1:].numpy(), rtol=2e-3)
+    lab.temperature = 2
+    weights = (scores[1][0, 0, 3].double() / 2).softmax(-1)
+    np.testing.assert_allclose(lab.state().weights.ravel(), weights[1:].numpy(), atol=1e-3)
+    assert np.array_equal(np.frombuffer(lab._scores, np.float32).reshape(lab._maps_shape), lab._before)
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.5}, {"head": -1, "query": 0}])
+def test_the_still_picture_shows_scores_too(options):
+    grey, maps = picture(channels=1), random_maps()
+    plain = AttentionLab(grey, maps, 3, layer=1, head=0, query=5)
+    lab = AttentionLab(grey, maps, 3, **({"layer": 1, "query": 5} | options), scores=random_scores())
+    ends = np.array([[103, 0, 31], [5, 48, 97]])  # the deepest red and the deepest blue
+    deepest = []
+    for one in (plain, lab):
+        image = np.asarray(Image.open(io.BytesIO(png(one.figure()))).convert("RGB")).astype(int)
+        deepest.append(int((np.abs(image[:, :, None] - ends).max(-1).min(-1) < 12).sum()))
+    assert deepest[0] < 20 < 2000 < deepest[1], "the patch with the largest score has the deepest colour"
+
+
 def test_prediction_in_words():
     assert prediction_words(None, None) == ""
     assert prediction_words(1, ["cat", "dog"]) == "The model says: dog"
@@ -88,6 +164,35 @@ def test_prediction_in_words():
         (lambda: AttentionLab(picture(), random_maps()[None].repeat(2, 0), 3), "got [2, 3, 10, 10]"),
         (lambda: AttentionLab(picture(14, 14), random_maps(), 3), "a 3 x 3 grid does not fit a picture of 14 x 14"),
         (lambda: AttentionLab(picture(), random_maps(), 3, layer=7), "layer 7 is not among 0 to 1"),
+        (
+            lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores(1)),
+            "softmax of the scores is off the maps by up to 0.",
+        ),
+        (
+            lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores() * 4),
+            "give the scores after the scaling and before the softmax, of the same picture: attention_scores(model, im",
+        ),
+        (
+            lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores() * np.nan),
+            "softmax of the scores is off the maps by up to nan",
+        ),
+        (
+            lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores()[:1]),
+            "scores are [1, 3, 10, 10], the maps [2, 3, 10, 10]; give both of the same picture",
+        ),
+        (lambda: AttentionLab(picture(), random_maps(), 3, scores=[]), "scores must be one [h, N, N] a layer"),
+        (
+            lambda: AttentionLab(picture(), random_maps(), 3, temperature=2.0),
+            "a temperature divides the scores; give scores=attention_scores(model, images) too",
+        ),
+        (
+            lambda: setattr(AttentionLab(picture(), random_maps(), 3), "temperature", 2.0),
+            "a temperature divides the scores",
+        ),
+        (
+            lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores(), temperature=6),
+            "temperature 6 is not between 0.1 and 5",
+        ),
         (lambda: AttentionLab(picture(), random_maps(), 3, prediction=[1.0, 2.0]), "prediction sums to 3, not 1"),
         (
             lambda: AttentionLab(picture(), random_maps(), 3, class_names=["a"], prediction=[0.5, 0.5]),

@@ -1,6 +1,9 @@
 """Explorers: pictures you can touch. Each is a pure function from a state to its numbers, and a thin view over it."""
 
 from vit_tutorial.explore.attention_lab import AttentionLab, AttentionLabState, attention_lab_state
+from vit_tutorial.explore.attention_plane import AttentionPlane, AttentionPlaneState, attention_plane_state
+from vit_tutorial.explore.heads_gallery import HeadsGallery, HeadsGalleryState, heads_gallery_state
+from vit_tutorial.explore.model_map import ModelMap, ModelMapState, model_map_state
 from vit_tutorial.explore.patch_lab import PatchLab, PatchLabState, patch_lab_state
 from vit_tutorial.explore.position_lab import PositionLab, PositionLabState, position_lab_state
 from vit_tutorial.explore.signal_lab import SignalLab, SignalLabState, SignalSetting, signal_lab_state
@@ -9,6 +12,12 @@ from vit_tutorial.explore.token_table import TokenTable, TokenTableState, token_
 __all__ = [
     "AttentionLab",
     "AttentionLabState",
+    "AttentionPlane",
+    "AttentionPlaneState",
+    "HeadsGallery",
+    "HeadsGalleryState",
+    "ModelMap",
+    "ModelMapState",
     "PatchLab",
     "PatchLabState",
     "PositionLab",
@@ -19,6 +28,9 @@ __all__ = [
     "TokenTable",
     "TokenTableState",
     "attention_lab_state",
+    "attention_plane_state",
+    "heads_gallery_state",
+    "model_map_state",
     "patch_lab_state",
     "position_lab_state",
     "signal_lab_state",

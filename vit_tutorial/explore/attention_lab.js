@@ -1,6 +1,5 @@
 // Attention lab: the same numbers as attention_lab_state in attention_lab.py, computed and drawn in the browser.
 
-const SIDE = 336;
 const TOP = 5;
 
 function render({ model, el }) {
@@ -11,7 +10,11 @@ function render({ model, el }) {
   const patches = rows * columns;
   const pixels = bytesOf(model.get("_pixels"));
   const maps = unpackHalf(bytesOf(model.get("_maps")));
+  const scores = new Float32Array(bytesOf(model.get("_scores")).buffer);
+  const hasScores = scores.length > 0;
+  const [coldest, hottest] = model.get("_temperatures");
   const colours = bytesOf(model.get("_colours"));
+  const signs = bytesOf(model.get("_signs"));
   const picture = { pixels, channels, height, width };
   const original = plane(width, height, pixelOf(picture));
   const writePixel = pixelOf(picture);
@@ -19,27 +22,41 @@ function render({ model, el }) {
     writePixel(i, into, at);
     into.fill(0.3 * into[at] + 0.59 * into[at + 1] + 0.11 * into[at + 2], at, at + 3);
   });
-  const [wide, high] = fitted(picture, SIDE);
+  const [wide, high] = fitted(picture, hasScores ? 214 : 336);
   const [cellWidth, cellHeight] = [wide / columns, high / rows];
   const smooth = wide / width < 3;
 
+  const softer = hasScores ? " Compare scores and weights: what becomes of negative scores, and what does the temperature do to small differences?" : "";
   const root = frame(
     el,
     "Attention lab",
     prefix
-      ? "move the query and the layer. Some heads look close by, some at the same thing everywhere, some nearly only at the class token."
-      : "move the query and the layer. Some heads look close by, some at the same thing everywhere.",
+      ? `move the query and the layer. Some heads look close by, some at the same thing everywhere, some nearly only at the class token.${softer}`
+      : `move the query and the layer. Some heads look close by, some at the same thing everywhere.${softer}`,
   );
 
-  /** The weights that token `query` gives to all tokens; head -1 is the mean of all heads. */
-  function weightsOf(layer, head, query) {
+  /** One row of `numbers` (the maps or the scores); head -1 is the mean of all heads, each changed by `change` before. */
+  function rowOf(numbers, layer, head, query, change = (row) => row) {
     const row = new Float64Array(tokens);
     for (let one = head < 0 ? 0 : head; one < (head < 0 ? heads : head + 1); one++) {
       const start = ((layer * heads + one) * tokens + query) * tokens;
-      for (let i = 0; i < tokens; i++) row[i] += maps[start + i];
+      const its = change(numbers.subarray(start, start + tokens));
+      for (let i = 0; i < tokens; i++) row[i] += its[i];
     }
     if (head < 0) for (let i = 0; i < tokens; i++) row[i] /= heads;
     return row;
+  }
+
+  /** The weights that token `query` gives to all tokens: the maps, or softmax of the scores at another temperature. */
+  function weightsOf(layer, head, query, temperature) {
+    if (temperature === 1) return rowOf(maps, layer, head, query);
+    return rowOf(scores, layer, head, query, (its) => {
+      const divided = Float64Array.from(its, (score) => score / temperature);
+      const top = divided.reduce((most, one) => Math.max(most, one));
+      let sum = 0;
+      for (let i = 0; i < tokens; i++) sum += divided[i] = Math.exp(divided[i] - top);
+      return divided.map((one) => one / sum);
+    });
   }
 
   const layerOut = make("output");
@@ -48,6 +65,7 @@ function render({ model, el }) {
   const layerSlider = slider(0, layers - 1, (layer) => set(model, { layer }));
   const headSlider = slider(-1, heads - 1, (head) => set(model, { head }));
   const overlaySlider = slider(0, 100, (overlay) => set(model, { overlay }));
+  if (hasScores) for (const input of [layerSlider, headSlider, overlaySlider]) input.style.width = "100px";
   const classButton = make("button", { type: "button", textContent: "Class token looks (c)" });
   let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
   const toggleClass = () => set(model, { query: model.get("query") < prefix ? lastPatch : 0 });
@@ -59,6 +77,11 @@ function render({ model, el }) {
     labelled("Head", headSlider, headOut),
     labelled("Colour over the picture", overlaySlider, overlayOut),
   );
+  const heatSlider = slider(Math.round(coldest * 10), Math.round(hottest * 10), (tenths) => set(model, { temperature: tenths / 10 }));
+  const heatOut = make("output");
+  heatOut.style.minWidth = "2em";
+  heatSlider.style.width = "100px";
+  if (hasScores) controls.append(labelled("Temperature", heatSlider, heatOut));
   if (prefix) {
     const title = make("span", { className: "vit-title", textContent: "Query" });
     controls.append(make("div", { className: "vit-field" }, title, make("span", {}, classButton)));
@@ -68,9 +91,26 @@ function render({ model, el }) {
 
   const pictureSheet = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-touch" });
   const heatSheet = sheet(wide, high, { role: "img" });
-  const scale = sheet(wide, 10, { "aria-hidden": "true" });
-  pen(scale, true).drawImage(plane(256, 1, (i, into, at) => into.set(colours.subarray(3 * i, 3 * i + 3), at)), 0, 0, wide, 10);
+  const scoreSheet = sheet(wide, high, { role: "img" });
+  const scaleOf = (colours) => {
+    const scale = sheet(wide, 10, { "aria-hidden": "true" });
+    pen(scale, true).drawImage(plane(256, 1, (i, into, at) => into.set(colours.subarray(3 * i, 3 * i + 3), at)), 0, 0, wide, 10);
+    return scale;
+  };
+  const legend = (colours, ...texts) => {
+    const scale = make("div", { className: "vit-scale" }, scaleOf(colours), ...texts);
+    scale.style.maxWidth = `${wide}px`;
+    return scale;
+  };
+  const note = (text) => {
+    const line = make("p", { className: "vit-note", textContent: text });
+    line.style.maxWidth = `${wide}px`;
+    return line;
+  };
   const most = make("span");
+  const [least, highest] = [make("span"), make("span")];
+  const scoreTitle = make("span");
+  const scoreNote = note("");
   const numbers = numberTable([
     ["who", "who looks"],
     ...(prefix ? [["class", "weight on the class token"]] : []),
@@ -78,6 +118,8 @@ function render({ model, el }) {
     ["entropy", "entropy, nats"],
     ["spread", `as if evenly over, of ${tokens} tokens`],
   ]);
+  const scorePanel = panel("", scoreSheet, legend(signs, least, make("span", { textContent: "0" }), highest), scoreNote);
+  scorePanel.firstChild.append(scoreTitle);
   const top = Array.from({ length: Math.min(TOP, patches) }, () => {
     const bar = make("span", { className: "vit-bar" });
     const name = make("td");
@@ -88,8 +130,9 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture: choose who looks", pictureSheet, make("p", { className: "vit-note", textContent: `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}.` })),
-      panel("Where it looks", heatSheet, make("div", { className: "vit-scale" }, scale, make("span", { textContent: "0" }), most)),
+      panel("The picture: choose who looks", pictureSheet, note(`Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}${hasScores ? "; + and -: temperature" : ""}.`)),
+      ...(hasScores ? [scorePanel] : []),
+      panel("Where it looks", heatSheet, legend(colours, make("span", { textContent: "0" }), most)),
       panel("In numbers", numbers.list),
     ),
   );
@@ -138,15 +181,15 @@ function render({ model, el }) {
   }
 
   let smallLayer = null;
-  let smallQuery = -1;
-  /** All small maps; painted again only when the query changes. */
-  function paintSmall(query) {
+  let smallNow = "";
+  /** All small maps; painted again only when the query or the temperature changes. */
+  function paintSmall(query, temperature) {
     smallLayer ??= make("canvas");
     resize(smallLayer, allSheet.vitWidth, allSheet.vitHeight);
     const context = pen(smallLayer);
     for (let layer = 0; layer < layers; layer++) {
       for (let head = 0; head < heads; head++) {
-        const row = weightsOf(layer, head, query);
+        const row = weightsOf(layer, head, query, temperature);
         let largest = 0;
         for (let i = prefix; i < tokens; i++) largest = Math.max(largest, row[i]);
         context.drawImage(colour(row, largest), margin + head * step, 20 + layer * step, smallWide, smallHigh);
@@ -154,10 +197,10 @@ function render({ model, el }) {
     }
   }
 
-  function drawSmall(layer, head, query) {
-    if (smallQuery !== query) {
-      smallQuery = query;
-      paintSmall(query);
+  function drawSmall(layer, head, query, temperature) {
+    if (smallNow !== `${query} ${temperature}`) {
+      smallNow = `${query} ${temperature}`;
+      paintSmall(query, temperature);
     }
     const context = pen(allSheet);
     const style = getComputedStyle(root);
@@ -180,6 +223,27 @@ function render({ model, el }) {
     }
   }
 
+  /** The scores behind the weights: a map, its colours, and the numbers in words. */
+  function drawScores(layer, head, query) {
+    const row = rowOf(scores, layer, head, query);
+    let limit = 0;
+    for (let i = prefix; i < tokens; i++) limit = Math.max(limit, Math.abs(row[i]));
+    const map = plane(columns, rows, (i, into, at) => {
+      const level = 3 * Math.max(0, Math.min(255, Math.round((limit > 0 ? row[prefix + i] / limit + 1 : 1) * 127.5)));
+      into.set(signs.subarray(level, level + 3), at);
+    });
+    const context = pen(scoreSheet);
+    context.drawImage(map, 0, 0, wide, high);
+    const [largest, smallest] = [row.reduce((one, other) => Math.max(one, other)), row.reduce((one, other) => Math.min(one, other))].map((score) => decimals(score));
+    const mean = decimals(row.reduce((sum, score) => sum + score, 0) / tokens);
+    least.textContent = decimals(-limit);
+    highest.textContent = decimals(limit);
+    scoreTitle.textContent = head < 0 ? "Scores, mean of the heads" : "Scores before the softmax";
+    scoreNote.textContent = `Of all ${tokens} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${prefix ? ` Class token: ${decimals(row[0])}.` : ""}`;
+    scoreSheet.setAttribute("aria-label", `Scores of the ${patches} patches: red is positive, blue negative, up to ${decimals(limit)}`);
+    return { context, text: ` Scores from ${smallest} to ${largest}, mean ${mean}${prefix ? `; ${decimals(row[0])} for the class token` : ""}.` };
+  }
+
   const patchName = (patch) => `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
 
   function draw() {
@@ -187,8 +251,9 @@ function render({ model, el }) {
     const head = Math.min(model.get("head"), heads - 1);
     const query = Math.min(model.get("query"), tokens - 1);
     const overlay = model.get("overlay");
+    const temperature = model.get("temperature");
     if (query >= prefix) lastPatch = query;
-    const row = weightsOf(layer, head, query);
+    const row = weightsOf(layer, head, query, temperature);
     let largest = 0;
     let onPatches = 0;
     let entropy = 0;
@@ -208,6 +273,9 @@ function render({ model, el }) {
     headSlider.setAttribute("aria-valuetext", head < 0 ? "mean of all heads" : `head ${head}`);
     overlaySlider.value = overlay;
     overlayOut.textContent = `${overlay}%`;
+    heatSlider.value = Math.round(temperature * 10);
+    heatOut.textContent = decimals(temperature, 1);
+    heatSlider.setAttribute("aria-valuetext", decimals(temperature, 1));
     classButton.setAttribute("aria-pressed", String(query < prefix));
 
     colour(row, largest);
@@ -217,11 +285,12 @@ function render({ model, el }) {
     if (overlay) context.drawImage(paintVeil(row, largest, overlay / 100), 0, 0, wide, high);
     const large = pen(heatSheet);
     large.drawImage(heat, 0, 0, wide, high);
+    const before = hasScores ? drawScores(layer, head, query) : { text: "" };
     if (query >= prefix) {
       const [x, y] = [((query - prefix) % columns) * cellWidth, Math.floor((query - prefix) / columns) * cellHeight];
-      for (const one of [context, large]) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+      for (const one of [context, large, ...(hasScores ? [before.context] : [])]) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
     }
-    drawSmall(layer, head, query);
+    drawSmall(layer, head, query, temperature);
 
     most.textContent = percent(largest);
     const who = query >= prefix ? `patch ${query - prefix}` : query === 0 ? "class token" : `token ${query}`;
@@ -237,9 +306,9 @@ function render({ model, el }) {
     });
     const longWho = query >= prefix ? patchName(query - prefix) : query === 0 ? "the class token" : who;
     const text =
-      `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}: ${longWho} looks most at ${patchName(order[0])}, ` +
+      `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}${temperature === 1 ? "" : `, temperature ${decimals(temperature, 1)}`}: ${longWho} looks most at ${patchName(order[0])}, ` +
       `with ${percent(row[prefix + order[0]])}${prefix ? `; ${percent(row[0])} goes to the class token` : ""}. ` +
-      `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} of ${tokens} tokens.`;
+      `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} of ${tokens} tokens.${before.text}`;
     words.textContent = text;
     pictureSheet.setAttribute("aria-label", text);
     heatSheet.setAttribute("aria-label", `Map of the weights on the ${patches} patches, from 0 to ${percent(largest)}`);
@@ -261,6 +330,7 @@ function render({ model, el }) {
   });
   pictureSheet.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const warmer = (by) => () => choose({ temperature: Math.max(coldest, Math.min(hottest, Math.round(model.get("temperature") * 10 + by) / 10)) });
     const patch = model.get("query") - prefix;
     const [row, column] = [Math.floor(patch / columns), patch % columns];
     const steps = {
@@ -272,6 +342,7 @@ function render({ model, el }) {
       End: () => ({ query: tokens - 1 }),
       PageUp: () => ({ layer: Math.max(0, model.get("layer") - 1) }),
       PageDown: () => ({ layer: Math.min(layers - 1, model.get("layer") + 1) }),
+      ...(hasScores ? { "+": warmer(1), "-": warmer(-1) } : {}),
     };
     if (prefix && event.key.toLowerCase() === "c") toggleClass();
     else if (event.key.startsWith("Arrow") && patch < 0) choose({ query: lastPatch });

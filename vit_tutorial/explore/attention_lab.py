@@ -19,6 +19,7 @@ from vit_tutorial.explore.common import (
     as_rgb,
     browser_code,
     decimals,
+    diverging,
     percent,
     still,
     viridis,
@@ -28,6 +29,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOP = 5
+ALIKE = 0.01  # maps may come in half precision
+TEMPERATURES = (0.1, 5.0)  # the lowest and the highest
+
+
+def stacked(layers, name: str) -> np.ndarray:
+    """One [h, N, N] or [1, h, N, N] a layer as one array [L, h, N, N]; raises ValueError if the layers do not fit."""
+    arrays = [as_array(layer) for layer in layers]
+    arrays = [array[0] if array.ndim == 4 and len(array) == 1 else array for array in arrays]
+    if not arrays or any(array.ndim != 3 or array.shape != arrays[0].shape for array in arrays):
+        shapes = ", ".join(str(list(array.shape)) for array in arrays) or "none"
+        raise ValueError(f"{name} must be one [h, N, N] a layer, all of one shape, for one picture; got {shapes}")
+    return np.stack(arrays)
 
 
 def as_maps(maps, grid: tuple[int, int], num_prefix_tokens: int) -> Float[np.ndarray, "L h N N"]:
@@ -35,22 +48,41 @@ def as_maps(maps, grid: tuple[int, int], num_prefix_tokens: int) -> Float[np.nda
 
     Raises ValueError if the layers differ in shape, N is not the grid plus the prefix tokens, or rows do not sum to 1.
     """
-    layers = [as_array(layer) for layer in maps]
-    layers = [layer[0] if layer.ndim == 4 and len(layer) == 1 else layer for layer in layers]
-    if not layers or any(layer.ndim != 3 or layer.shape != layers[0].shape for layer in layers):
-        shapes = ", ".join(str(list(layer.shape)) for layer in layers) or "none"
-        raise ValueError(f"maps must be one [h, N, N] a layer, all of one shape, for one picture; got {shapes}")
-    stacked = np.stack(layers)
+    weights = stacked(maps, "maps")
     tokens = grid[0] * grid[1] + num_prefix_tokens
-    if stacked.shape[2:] != (tokens, tokens):
+    if weights.shape[2:] != (tokens, tokens):
         raise ValueError(
-            f"maps are {stacked.shape[2]} x {stacked.shape[3]}, but a {grid[0]} x {grid[1]} grid with "
+            f"maps are {weights.shape[2]} x {weights.shape[3]}, but a {grid[0]} x {grid[1]} grid with "
             f"{num_prefix_tokens} prefix tokens has {tokens}; check grid_size and num_prefix_tokens"
         )
-    off = float(np.abs(stacked.astype(np.float64).sum(-1) - 1).max())
-    if not off < 0.01:
+    off = float(np.abs(weights.astype(np.float64).sum(-1) - 1).max())
+    if not off < ALIKE:
         raise ValueError(f"rows of a map must sum to 1, one is off by {off:.3g}; give the weights after the softmax")
-    return stacked.astype(np.float16)
+    return weights.astype(np.float16)
+
+
+def as_scores(scores, maps: Float[np.ndarray, "L h N N"]) -> Float[np.ndarray, "L h N N"]:
+    """The scores behind the maps, one [h, N, N] or [1, h, N, N] a layer, as one float32 array [L, h, N, N].
+
+    Raises ValueError if the shapes are not those of the maps, or softmax of the scores does not give the maps.
+    """
+    array = stacked(scores, "scores").astype(np.float32)
+    if array.shape != maps.shape:
+        raise ValueError(f"scores are {list(array.shape)}, the maps {list(maps.shape)}; give both of the same picture")
+    off = float(np.abs(softmax(array) - maps).max())
+    if not off < ALIKE:
+        raise ValueError(
+            f"softmax of the scores is off the maps by up to {off:.3g}; give the scores after the scaling and before "
+            "the softmax, of the same picture: attention_scores(model, images)"
+        )
+    return array
+
+
+def softmax(scores: Float[np.ndarray, "*rows N"], temperature: float = 1.0) -> Float[np.ndarray, "*rows N"]:
+    """The weights that scores give at a temperature, in double precision."""
+    divided = scores.astype(np.float64) / temperature
+    raised = np.exp(divided - divided.max(-1, keepdims=True))
+    return raised / raised.sum(-1, keepdims=True)
 
 
 def prefix_name(token: int) -> str:
@@ -75,6 +107,9 @@ class AttentionLabState:
     entropy: float  # in nats, over all tokens
     spread: float  # exp(entropy): over how many tokens such an entropy would be spread evenly
     top: tuple[tuple[int, float], ...]  # the patches with the largest weights: (patch, weight)
+    scores: Float[np.ndarray, "rows columns"] | None  # of the patches; None if the lab was given none
+    class_score: float | None  # of the class token; None without one, or without scores
+    score_range: tuple[float, float, float] | None  # the largest score of all tokens, the smallest, and the mean
     words: str
 
 
@@ -85,12 +120,15 @@ def attention_lab_state(
     head: int,
     query: int,
     num_prefix_tokens: int = 1,
+    scores: Float[np.ndarray, "L h N N"] | None = None,
+    temperature: float = 1.0,
 ) -> AttentionLabState:
     """Compute all that the attention lab shows: where token `query` looks in one layer and head.
 
     `maps` is [L, h, N, N], rows summing to 1. `layer` and `head` are counted from 0; head -1 is the mean of all heads.
     `query` is a token counted from 0: with a class token that is 0, and patch p is token p + num_prefix_tokens.
-    Raises ValueError if layer, head or query is out of range.
+    `scores` [L, h, N, N] are those before the softmax; with them the weights can be had at another temperature.
+    Raises ValueError if layer, head, query or temperature is out of range, or a temperature comes without scores.
     """
     rows, columns = as_grid(grid_size)
     num_layers, num_heads, num_tokens, _ = maps.shape
@@ -100,11 +138,9 @@ def attention_lab_state(
         raise ValueError(f"head {head} is not among 0 to {num_heads - 1}, nor -1 for their mean")
     if not 0 <= query < num_tokens:
         raise ValueError(f"query {query} is not among the tokens 0 to {num_tokens - 1}")
-    row = np.zeros(num_tokens)
-    for one in range(num_heads) if head < 0 else (head,):
-        row += maps[layer, one, query].astype(np.float64)
-    if head < 0:
-        row /= num_heads
+    check_temperature(temperature, scores is not None)
+    given = maps if temperature == 1 else softmax(scores[:, :, query, None], temperature)
+    row = row_of(given, layer, head, query if temperature == 1 else 0)
     patches = row[num_prefix_tokens:]
     class_weight = float(row[0]) if num_prefix_tokens else None
     entropy = -sum(float(weight) * float(np.log(weight)) for weight in row if weight > 0)
@@ -115,6 +151,7 @@ def attention_lab_state(
         return f"patch {patch} (row {patch // columns}, column {patch % columns})"
 
     place = f"Layer {layer}, {f'head {head}' if head >= 0 else 'mean of all heads'}"
+    place += "" if temperature == 1 else f", temperature {decimals(temperature, 1)}"
     who = name(query - num_prefix_tokens) if query >= num_prefix_tokens else prefix_name(query)
     on_class = "" if class_weight is None else f"; {percent(class_weight)} goes to the class token"
     words = (
@@ -122,6 +159,13 @@ def attention_lab_state(
         f"Entropy {decimals(entropy)} nats, as if spread evenly "
         f"over {decimals(np.exp(entropy), 1)} of {num_tokens} tokens."
     )
+    own = None if scores is None else row_of(scores, layer, head, query)
+    score_range = None if own is None else (float(own.max()), float(own.min()), float(sum(own) / num_tokens))
+    class_score = None if own is None or not num_prefix_tokens else float(own[0])
+    if score_range is not None:
+        largest, smallest, mean = map(decimals, score_range)
+        words += f" Scores from {smallest} to {largest}, mean {mean}"
+        words += "." if class_score is None else f"; {decimals(class_score)} for the class token."
     return AttentionLabState(
         query=query,
         weights=patches.reshape(rows, columns),
@@ -130,8 +174,28 @@ def attention_lab_state(
         entropy=entropy,
         spread=float(np.exp(entropy)),
         top=top,
+        scores=None if own is None else own[num_prefix_tokens:].reshape(rows, columns),
+        class_score=class_score,
+        score_range=score_range,
         words=words,
     )
+
+
+def check_temperature(temperature: float, has_scores: bool) -> None:
+    """Raise ValueError if the temperature is out of range, or there are no scores that it could divide."""
+    if not TEMPERATURES[0] <= temperature <= TEMPERATURES[1]:
+        raise ValueError(f"temperature {temperature:g} is not between {TEMPERATURES[0]:g} and {TEMPERATURES[1]:g}")
+    if temperature != 1 and not has_scores:
+        raise ValueError("a temperature divides the scores; give scores=attention_scores(model, images) too")
+
+
+def row_of(numbers: Float[np.ndarray, "L h N N"], layer: int, head: int, query: int) -> Float[np.ndarray, " N"]:
+    """The row of one query in double precision; head -1 is the mean of all heads."""
+    num_heads = numbers.shape[1]
+    row = np.zeros(numbers.shape[3])
+    for one in range(num_heads) if head < 0 else (head,):
+        row += numbers[layer, one, query].astype(np.float64)
+    return row / num_heads if head < 0 else row
 
 
 def attention_lab_figure(
@@ -142,6 +206,8 @@ def attention_lab_figure(
     head: int,
     query: int,
     num_prefix_tokens: int = 1,
+    scores: Float[np.ndarray, "L h N N"] | None = None,
+    temperature: float = 1.0,
     says: str = "",
 ) -> Figure:
     """Draw what `attention_lab_state` says as a still picture; `says` is a line on what the model predicts."""
@@ -149,20 +215,34 @@ def attention_lab_figure(
 
     picture = as_picture(image)
     rows, columns = as_grid(grid_size)
-    state = attention_lab_state(maps, (rows, columns), layer, head, query, num_prefix_tokens)
+    state = attention_lab_state(maps, (rows, columns), layer, head, query, num_prefix_tokens, scores, temperature)
     num_layers, num_heads = maps.shape[:2]
     figure, axes, say = still(9.4, 4.6)
-    left, top, side = 0.15, 0.45, 3.36
+    left, top, side = 0.15, 0.45, 3.36 if scores is None else 2.2
+    room = side + 0.25
     shape = (side * columns / max(rows, columns), side * rows / max(rows, columns))
     extent = (0, columns, rows, 0)
     place = f"layer {layer}, {f'head {head}' if head >= 0 else 'mean of heads'}"
     say(left, 0.15, "The picture and the query", fontweight="bold")
     shown = axes(left, top, *shape)
     shown.imshow(as_rgb(picture), interpolation="nearest", extent=extent, aspect="auto")
-    say(left + side + 0.25, 0.15, f"Where it looks: {place}", fontweight="bold")
-    heat = axes(left + side + 0.25, top, *shape)
-    heat.imshow(state.weights, cmap="viridis", vmin=0, vmax=state.weights.max() or 1, extent=extent, aspect="auto")
-    for axis in (shown, heat):
+    drawn = [shown]
+    if state.scores is not None:
+        say(left + room, 0.15, f"Its scores: {place}", fontweight="bold")
+        most = float(np.abs(state.scores).max()) or 1
+        drawn.append(axes(left + room, top, *shape))
+        drawn[1].imshow(state.scores, cmap="RdBu_r", vmin=-most, vmax=most, extent=extent, aspect="auto")
+        for line, (name, number) in enumerate(zip(("largest", "smallest", "mean"), state.score_range, strict=True)):
+            say(left + room, top + shape[1] + 0.1 + 0.2 * line, f"{name} {decimals(number)}", fontsize=9)
+    say(
+        left + len(drawn) * room,
+        0.15,
+        f"Where it looks{'' if state.scores is not None else f': {place}'}",
+        fontweight="bold",
+    )
+    drawn.append(axes(left + len(drawn) * room, top, *shape))
+    drawn[-1].imshow(state.weights, cmap="viridis", vmin=0, vmax=state.weights.max() or 1, extent=extent, aspect="auto")
+    for axis in drawn:
         axis.set_xlim(0, columns)
         axis.set_ylim(rows, 0)
         if query >= num_prefix_tokens:
@@ -171,7 +251,7 @@ def attention_lab_figure(
                 axis.add_patch(
                     Rectangle((column, row), 1, 1, fill=False, edgecolor=colour, linewidth=line, clip_on=False)
                 )
-    aside = left + 2 * side + 0.5
+    aside = left + len(drawn) * room
     who = prefix_name(query) if query < num_prefix_tokens else f"patch {query - num_prefix_tokens}"
     say(aside, top, "who looks", color=FAINT, fontsize=9)
     say(aside, top + 0.17, who, fontsize=12, fontweight="bold")
@@ -189,7 +269,9 @@ def attention_lab_figure(
     say(
         left,
         4.25,
-        f"{num_layers} layers of {num_heads} heads; the brightest colour is {percent(state.top[0][1])}.",
+        f"{num_layers} layers of {num_heads} heads; the brightest colour is {percent(state.top[0][1])}"
+        f"{'' if temperature == 1 else f', at temperature {decimals(temperature, 1)}'}."
+        f"{'' if scores is None else ' Scores: red is positive, blue negative.'}",
         color=FAINT,
     )
     return figure
@@ -201,9 +283,12 @@ class AttentionLab(Explorer):
     `image` is one uint8 picture [3, H, W], [1, H, W] or [H, W] (0 to 255). `maps` is one [h, N, N] (or [1, h, N, N])
     a layer, rows summing to 1, as `attention_maps` gives them. `grid_size` is the patches along a side, or (rows,
     columns); `num_prefix_tokens` those before the patches (1: the class token). `prediction` is a class index, or the
-    probabilities of all classes; `class_names` gives them names. The traits `layer`, `head` (-1: the mean), `query` (a
-    token) and `overlay` (0 to 100) follow what the learner does and can be set from code.
-    Raises ValueError if sizes do not fit together, or a row of a map does not sum to 1.
+    probabilities of all classes; `class_names` gives them names. With `scores`, shaped as the maps and as
+    `attention_scores` gives them, the lab shows the scores beside the weights, and the softmax at any temperature. The
+    traits `layer`, `head` (-1: the mean), `query` (a token), `overlay` (0 to 100) and `temperature` (0.1 to 5) follow
+    what the learner does and can be set from code.
+    Raises ValueError if sizes do not fit together, a row of a map does not sum to 1, or softmax of the scores is not
+    the maps.
     """
 
     _esm = browser_code("attention_lab.js")
@@ -211,6 +296,9 @@ class AttentionLab(Explorer):
     _pixels = traitlets.Bytes().tag(sync=True)
     _maps = traitlets.Bytes().tag(sync=True)
     _maps_shape = traitlets.List().tag(sync=True)
+    _scores = traitlets.Bytes().tag(sync=True)
+    _temperatures = traitlets.List(traitlets.Float()).tag(sync=True)
+    _signs = traitlets.Bytes().tag(sync=True)
     _grid = traitlets.List().tag(sync=True)
     _prefix = traitlets.Int(1).tag(sync=True)
     _colours = traitlets.Bytes().tag(sync=True)
@@ -219,6 +307,7 @@ class AttentionLab(Explorer):
     head = traitlets.Int(-1, min=-1).tag(sync=True)
     query = traitlets.Int(0, min=0).tag(sync=True)
     overlay = traitlets.Int(80, min=0, max=100).tag(sync=True)
+    temperature = traitlets.Float(1.0).tag(sync=True)
 
     def __init__(
         self,
@@ -228,6 +317,7 @@ class AttentionLab(Explorer):
         num_prefix_tokens: int = 1,
         class_names: Sequence[str] | None = None,
         prediction=None,
+        scores: Sequence | None = None,
         **choices: Any,
     ):
         self._image = as_picture(image)
@@ -238,15 +328,21 @@ class AttentionLab(Explorer):
                 "pixels; give the picture that the model saw"
             )
         self._weights = as_maps(maps, (rows, columns), num_prefix_tokens)
+        self._before = None if scores is None else as_scores(scores, self._weights)
         choices.setdefault("layer", len(self._weights) - 1)
+        choices.setdefault("head", -1 if scores is None else 0)
         choices.setdefault("query", 0 if num_prefix_tokens else (rows // 2) * columns + columns // 2)
-        chosen = (choices["layer"], choices.get("head", -1), choices["query"])
-        attention_lab_state(self._weights, (rows, columns), *chosen, num_prefix_tokens)
+        chosen = (choices["layer"], choices["head"], choices["query"])
+        hot = choices.get("temperature", 1.0)
+        attention_lab_state(self._weights, (rows, columns), *chosen, num_prefix_tokens, self._before, hot)
         super().__init__(
             _shape=list(self._image.shape),
             _pixels=self._image.tobytes(),
             _maps=self._weights.tobytes(),
             _maps_shape=list(self._weights.shape),
+            _scores=b"" if self._before is None else self._before.tobytes(),
+            _temperatures=list(TEMPERATURES),
+            _signs=diverging().tobytes(),
             _grid=[rows, columns],
             _prefix=num_prefix_tokens,
             _colours=viridis().tobytes(),
@@ -254,8 +350,14 @@ class AttentionLab(Explorer):
             **choices,
         )
 
+    @traitlets.validate("temperature")
+    def _possible_temperature(self, proposal) -> float:
+        check_temperature(proposal["value"], self._before is not None)
+        return proposal["value"]
+
     def _choices(self) -> tuple:
-        return self._weights, tuple(self._grid), self.layer, self.head, self.query, self._prefix
+        place = (self.layer, self.head, self.query)
+        return self._weights, tuple(self._grid), *place, self._prefix, self._before, self.temperature
 
     def state(self) -> AttentionLabState:
         """The numbers that the explorer shows now."""

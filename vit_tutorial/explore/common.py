@@ -6,13 +6,17 @@ import base64
 import html
 import io
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vit_tutorial.vit import ViT
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +68,30 @@ def as_rgb(picture: UInt8[np.ndarray, "C H W"]) -> UInt8[np.ndarray, "H W 3"]:
     return np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0)
 
 
+def model_input(model: ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[Tensor, "1 C H W"]:
+    """The picture as the model wants it: normalised by its card, or as 0 to 1 without one.
+
+    Raises ValueError if the model takes pictures of another size or with other channels.
+    """
+    wanted = (model.config.in_channels, *(side * model.config.patch_size for side in model.grid_size))
+    if picture.shape != wanted:
+        raise ValueError(f"the picture is {list(picture.shape)}, and the model takes {list(wanted)}")
+    images, card = torch.from_numpy(picture)[None], model.card
+    return (card.normalize(images) if card and card.mean else images.float() / 255).to(next(model.parameters()))
+
+
+def class_names_of(model: ViT, class_names: Sequence[str] | None = None) -> list[str]:
+    """The names of the classes: those given, or the card's, or numbers.
+
+    Raises ValueError if there are not as many as the model has classes.
+    """
+    number = model.config.num_classes
+    names = class_names or (model.card and model.card.class_names) or [f"class {i}" for i in range(number)]
+    if len(names) != number:
+        raise ValueError(f"{len(names)} class names do not fit a model of {number} classes")
+    return [str(name) for name in names]
+
+
 def percent(share: float) -> str:
     """A share between 0 and 1 in percent with one decimal, rounded half up as the browser does: 0.0625 -> `6.3%`."""
     return f"{math.floor(share * 1000 + 0.5) / 10:.1f}%"
@@ -76,9 +104,18 @@ def decimals(number: float, digits: int = 2) -> str:
 
 def viridis() -> UInt8[np.ndarray, "256 3"]:
     """The 256 colours of matplotlib's viridis, which reads the same to colour-blind eyes and in grey print."""
+    return _colours("viridis")
+
+
+def diverging() -> UInt8[np.ndarray, "256 3"]:
+    """256 colours from blue over white to red, which colour-blind eyes tell apart too: ColorBrewer's RdBu, reversed."""
+    return _colours("RdBu_r")
+
+
+def _colours(name: str) -> UInt8[np.ndarray, "256 3"]:
     from matplotlib import colormaps
 
-    return np.round(colormaps["viridis"](np.arange(256))[:, :3] * 255).astype(np.uint8)
+    return np.round(colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)
 
 
 def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:

@@ -19,7 +19,9 @@ from vit_tutorial.explore.common import (
     as_picture,
     as_rgb,
     browser_code,
+    class_names_of,
     decimals,
+    model_input,
     percent,
     still,
     viridis,
@@ -86,13 +88,10 @@ def what_the_model_sees(
     config = model.config
     if config.pool != "cls" or model.card is None or not model.card.mean:
         raise ValueError("the model must have a class token, and a card with the mean of its input; use load_model")
-    size = (config.in_channels, *(side * config.patch_size for side in model.grid_size))
-    if picture.shape != size:
-        raise ValueError(f"the picture is {list(picture.shape)}, but the model takes {list(size)}")
-    pixels = model.card.normalize(torch.from_numpy(picture)[None]).double()
+    pixels = model_input(model, picture).double()
     sequence = patchify(pixels, config.patch_size)[0]
     given = sequence[torch.from_numpy(orders.astype(np.int64))]  # [orders, N, P*P*C]
-    images = unpatchify(given, size[1:], config.in_channels)
+    images = unpatchify(given, pixels.shape[2:], config.in_channels)
     seeing = copy.deepcopy(model).double().eval()
     blind = copy.deepcopy(seeing)
     blind.position.pos_embed[:, 1:] = blind.position.pos_embed[:, 1:].mean(dim=1, keepdim=True)
@@ -133,7 +132,7 @@ def position_lab_data(model: ViT, pictures: Mapping[str, Any]) -> PositionLabDat
     orders = shuffled_orders(old)
     checked = tuple(as_picture(picture, f"picture {name!r}") for name, picture in pictures.items())
     seen = [what_the_model_sees(model, picture, orders) for picture in checked]
-    classes = model.card.class_names or tuple(f"class {i}" for i in range(model.config.num_classes))
+    classes = tuple(class_names_of(model))
     return PositionLabData(
         tables=tables,
         patch_size=model.config.patch_size,

@@ -18,11 +18,15 @@ from vit_tutorial.explore.common import (
     Explorer,
     as_rgb,
     browser_code,
+    class_names_of,
     decimals,
+    diverging,
+    model_input,
     named_pictures,
     percent,
     still,
 )
+from vit_tutorial.introspection import in_eval_mode
 from vit_tutorial.vit import ViT
 
 if TYPE_CHECKING:
@@ -72,12 +76,8 @@ def token_stages(model: ViT, pictures: list[UInt8[np.ndarray, "C H W"]]) -> Toke
             f"the tokens of {batch} pictures are {size / 1e6:.0f} MB, more than {LARGEST / 1e6:.0f}; "
             "give fewer pictures or a smaller model"
         )
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        images = torch.from_numpy(np.stack(pictures))
-        card = model.card
-        embedded = model.patch_embed(card.normalize(images) if card and card.mean else images.float() / 255)
+    with in_eval_mode(model):
+        embedded = model.patch_embed(torch.cat([model_input(model, picture) for picture in pictures]))
         with_class = model.class_token(embedded)  # [B, N+1, D]
         positions = model.position(torch.zeros_like(with_class))[0]  # [N+1, D]
         tokens, chances = [], []
@@ -94,10 +94,7 @@ def token_stages(model: ViT, pictures: list[UInt8[np.ndarray, "C H W"]]) -> Toke
             read = torch.cat([last, last[:, :, 1:].mean(dim=2, keepdim=True)], dim=2)  # [B, L+1, N+2, D]
             tokens.append(z)
             chances.append(model.head(model.pre_logits(read)).softmax(dim=-1))
-    finally:
-        for module, training in modes:
-            module.training = training
-    names = card.class_names if card and card.class_names else tuple(f"class {i}" for i in range(config.num_classes))
+    names = tuple(class_names_of(model))
     half = [torch.stack(parts, dim=1).half().numpy() for parts in (tokens, chances)]
     return TokenStages(model.grid_size, with_class.half().numpy(), positions.half().numpy(), *half, names)
 
@@ -221,13 +218,6 @@ def plus(number: float) -> str:
     """`+ 0.25` or `- 0.25`: a number as the second part of a sum."""
     text = decimals(number)
     return f"- {text[1:]}" if text.startswith("-") else f"+ {text}"
-
-
-def diverging() -> UInt8[np.ndarray, "256 3"]:
-    """256 colours from blue over white to red, which colour-blind eyes tell apart too: ColorBrewer's RdBu, reversed."""
-    from matplotlib import colormaps
-
-    return np.round(colormaps["RdBu_r"](np.arange(256))[:, :3] * 255).astype(np.uint8)
 
 
 def token_table_figure(

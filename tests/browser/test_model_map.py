@@ -1,0 +1,132 @@
+"""The model map in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+
+import numpy as np
+import pytest
+from explorers import (
+    PICTURE,
+    assert_kernel_says,
+    check_named_and_readable,
+    kernel_says,
+    pixels,
+    reacts,
+    record_words,
+    values,
+    wait_for_words,
+    words,
+)
+
+from vit_tutorial.explore import model_map_state
+from vit_tutorial.explore.model_map import WIDE, layout, map_boxes
+
+MODEL = """
+import numpy as np, torch
+from vit_tutorial import ViT, ViTConfig
+torch.manual_seed(0)
+torch.set_num_threads(1)
+model = ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=10, dim=32, depth=3, num_heads=2))
+picture = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+"""
+LAB = f"{MODEL}\nfrom vit_tutorial.explore import ModelMap\nlab = ModelMap(model, picture)"
+SHOWN = "canvas[role=img]"
+DESCRIBED = {}
+
+
+def said(box="image", block=1):
+    """What the map says of a box: computed once, with the same model and picture as the page."""
+    if not DESCRIBED:
+        names = values(MODEL)
+        DESCRIBED["boxes"] = map_boxes(names["model"], names["picture"][None])
+    return model_map_state(DESCRIBED["boxes"], box, block)
+
+
+def place_of(lab, key):
+    """The middle of a box on the page."""
+    places, _ = layout([box.key for box in said().walk])
+    x, y, wide, high = places[key]
+    box = lab.page.locator(PICTURE).bounding_box()
+    scale = box["width"] / WIDE
+    return box["x"] + scale * (x + wide / 2), box["y"] + scale * (y + high / 2)
+
+
+def press(lab, key):
+    return reacts(lab, lambda: lab.page.keyboard.press(key))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_model_map_reacts_to_mouse_and_keys(explorer, theme):
+    lab = explorer(LAB, theme)
+    assert words(lab) == said().words
+    for key in ("attn", "softmax", "patches", "residual2", "block"):
+        shown = pixels(lab, SHOWN)
+        assert reacts(lab, lambda key=key: lab.page.mouse.click(*place_of(lab, key))) == said(key).words
+        assert pixels(lab, SHOWN) != shown or key == "block"
+    assert press(lab, "ArrowRight") == said("norm1").words
+    assert press(lab, "ArrowLeft") == said("block").words
+    assert press(lab, "ArrowDown") == said("block", 2).words
+    assert press(lab, "End") == said("softmax", 2).words
+    lab.page.keyboard.press("ArrowRight")
+    assert press(lab, "ArrowUp") == said("softmax", 1).words
+    assert press(lab, "Home") == said("image").words
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    check_named_and_readable(lab, theme)
+
+
+def test_the_whole_way_is_walked_with_one_key(explorer):
+    lab = explorer(LAB)
+    lab.page.locator(PICTURE).focus()
+    for box in said().walk[1:]:
+        assert press(lab, "ArrowRight") == said(box.key).words
+        numbers = dict(
+            zip(
+                lab.page.locator(".vit-numbers dt").all_inner_texts(),
+                lab.page.locator(".vit-numbers dd").all_inner_texts(),
+                strict=True,
+            )
+        )
+        assert (numbers["in"], numbers["out"]) == (box.input_shape, box.output_shape)
+        assert numbers["parameters"] == f"{box.parameters:,}"
+        assert lab.page.locator(".vit-code").text_content() == box.code
+    assert box.key == "softmax"
+
+
+def test_the_slider_opens_a_block(explorer):
+    lab = explorer(LAB.replace("ModelMap(model, picture)", "ModelMap(model, picture, box='mlp')"))
+    for block in (3, 2):
+        fill = lab.page.get_by_label("Open block").fill
+        assert (
+            reacts(lab, lambda block=block, fill=fill: fill(str(block)), (PICTURE, SHOWN)) == said("mlp", block).words
+        )
+    assert_kernel_says(lab, "repr(lab)", "ModelMap(box='mlp', block=2)")
+
+
+def test_the_colours_are_the_numbers(explorer):
+    lab = explorer(LAB.replace("ModelMap(model, picture)", "ModelMap(model, picture, box='norm')"))
+    box = said("norm").box
+    largest = np.unravel_index(np.argmax(box.picture), box.picture.shape)
+    least = np.unravel_index(np.argmin(box.picture), box.picture.shape)
+    rows, columns = box.picture.shape
+    for (row, column), strong, weak in ((largest, 0, 2), (least, 2, 0)):
+        drawn = lab.page.locator(SHOWN).evaluate(
+            """(canvas, [x, y]) => Array.from(
+                canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data)""",
+            [(column + 0.5) / columns, (row + 0.5) / rows],
+        )
+        assert drawn[strong] > drawn[weak] + 60, (row, column, drawn)
+
+
+def test_a_change_from_code_is_drawn(explorer):
+    lab = explorer(LAB)
+    reacts(lab, lambda: kernel_says(lab, "[setattr(lab, 'box', 'attn'), setattr(lab, 'block', 3)]"))
+    wait_for_words(lab, said("attn", 3).words)
+    assert lab.page.get_by_label("Open block").input_value() == "3"
+
+
+def test_no_key_is_lost_and_keys_stay_inside(explorer):
+    lab = explorer(LAB)
+    lab.page.locator(PICTURE).focus()
+    said_since = record_words(lab)
+    way = [box.key for box in said().walk]
+    for key in [*["ArrowRight"] * 8, *["ArrowLeft"] * 3, "ArrowDown", "ArrowDown", "ArrowDown"]:
+        lab.page.keyboard.press(key)
+    expected = [said(key).words for key in [*way[1:9], *way[7:4:-1]]]
+    assert said_since() == [*expected, said(way[5], 2).words, said(way[5], 3).words]

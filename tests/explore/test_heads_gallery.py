@@ -1,0 +1,281 @@
+"""The heads gallery without a browser: its numbers, its words, and what it refuses."""
+
+import base64
+import copy
+import html
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from references import exactly, randomize
+from torch import nn
+
+from explore.examples import picture
+from vit_tutorial import (
+    EncoderBlock,
+    ModelCard,
+    MultiHeadAttention,
+    ViT,
+    ViTConfig,
+    attention_maps,
+    load_model,
+    patchify,
+)
+from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.explore import HeadsGallery, heads_gallery_state
+from vit_tutorial.explore.common import class_names_of, percent
+from vit_tutorial.explore.heads_gallery import (
+    as_off,
+    heads_off,
+    off_words,
+    shown_classes,
+    tokens_in_front,
+    weights_of,
+)
+
+SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
+OFF = [(0, 1), (2, 0), (2, 1)]
+
+
+def model(swap=None, **options):
+    vit = randomize(ViT(ViTConfig(**(SIZE | options)), **(swap or {}))).double()
+    vit.card = ModelCard(("cat", "dog", "owl"), (0.3,), (0.4,))
+    return vit.eval()
+
+
+def pictures():
+    return {name: picture(12, 12, 1, seed) for seed, name in enumerate(("one", "two"))}
+
+
+def normalized(image):
+    return (torch.from_numpy(image)[None].double() / 255 - 0.3) / 0.4
+
+
+def without_rows(vit, off):
+    """The same model with these heads' rows of W_O set to zero: what a head says does not get out."""
+    cut, width = copy.deepcopy(vit), vit.config.dim // vit.config.num_heads
+    for layer, head in off:
+        cut.blocks[layer].attn.proj.weight.data[:, head * width : (head + 1) * width] = 0
+    return cut
+
+
+# What is computed
+
+
+@pytest.mark.parametrize("off", [[], [(1, 0)], OFF, [(layer, head) for layer in range(3) for head in range(2)]])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"pool": "mean"}, {"position": "none"}, {"position": "sincos", "gelu": "tanh"}, {"qkv_bias": False}],
+    ids=str,
+)
+def test_a_head_that_is_off_adds_nothing(off, options):
+    vit = model(**options)
+    image, cut = pictures()["one"], without_rows(vit, off)
+    state = heads_gallery_state(vit, image, 2, 4, off)
+    with torch.no_grad():
+        expected = cut(normalized(image)).softmax(-1)[0]
+        untouched = vit(normalized(image)).softmax(-1)[0]
+    np.testing.assert_allclose(state.probabilities, expected, atol=1e-6)
+    np.testing.assert_allclose(state.all_on, untouched, atol=1e-6)
+    np.testing.assert_allclose(state.maps, attention_maps(cut, normalized(image))[2][0], atol=1e-6)
+    assert bool(off) == (np.abs(state.probabilities - state.all_on).max() > 1e-6)
+
+
+def test_the_bias_of_a_layer_without_heads_stays():
+    vit = model()
+    x = torch.randn(1, 10, 8, dtype=torch.float64)
+    with heads_off(vit, [(1, 0), (1, 1)]):
+        said = vit.blocks[1].attn(x)
+    torch.testing.assert_close(said, vit.blocks[1].attn.proj.bias.expand(1, 10, 8))
+    assert not torch.allclose(vit.blocks[1].attn(x), said)
+
+
+def test_the_model_is_left_as_it_was():
+    vit = model().train()
+    before = copy.deepcopy(vit.state_dict())
+    heads_gallery_state(vit, pictures()["one"], off=OFF)
+    HeadsGallery(vit, pictures(), off=OFF)
+    assert vit.training
+    assert all(torch.equal(before[key], value) for key, value in vit.state_dict().items())
+    assert not any(module._forward_pre_hooks or module._forward_hooks for module in vit.modules())
+
+
+def test_what_travels_to_the_browser_is_the_model():
+    vit = model(qkv_bias=False)
+    numbers = np.frombuffer(weights_of(vit), np.float32)
+    block = 2 * 8 + (3 * 8 * 8 + 3 * 8) + (8 * 8 + 8) + 2 * 8 + (8 * 32 + 32) + (32 * 8 + 8)
+    assert numbers.size == 3 * block + 2 * 8 + 3 * 8 + 3
+    assert np.array_equal(numbers[:8], vit.blocks[0].norm1.weight.detach().float())
+    assert (numbers[16 + 192 : 16 + 192 + 24] == 0).all()  # the bias that this model has not
+    assert np.array_equal(numbers[-3:], vit.head.bias.detach().float())
+    tokens = tokens_in_front(vit, pictures().values())
+    stages = vit.forward_intermediates(torch.cat([normalized(image) for image in pictures().values()]))
+    torch.testing.assert_close(tokens, stages["position"], rtol=0, atol=1e-6)
+
+
+# What a learner is told to look for
+
+
+def test_what_the_lesson_says_about_the_gallery():
+    vit, data = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors"), load("fashion_mnist")
+    names, boot, sandal, coat = data.class_names, *data.test_images[[0, 21, 25]]
+    heads = [(layer, head) for layer in range(6) for head in range(4)]
+
+    def says(image, *off):
+        chances = heads_gallery_state(vit, image, off=off).probabilities
+        return names[chances.argmax()], chances.max()
+
+    is_boot = patchify(boot[None].float(), 4)[0].mean(dim=-1) > 20
+    onto_boot = heads_gallery_state(vit, boot).maps[:, 1:, 1:][..., is_boot].sum(-1)
+    share = is_boot.float().mean()
+    assert onto_boot[3, is_boot].mean() > 1.5 * share > 2 * onto_boot[3, ~is_boot].mean()
+    assert onto_boot[1, ~is_boot].mean() > 1.5 * share
+
+    assert says(boot) == ("Ankle boot", pytest.approx(0.91, abs=0.005))
+    assert says(boot, (0, 1)) == ("Ankle boot", pytest.approx(0.78, abs=0.005))
+    assert min(says(boot, head)[1] for head in heads) == says(boot, (0, 1))[1]
+    assert says(boot, *heads[-4:])[0] == "Ankle boot"
+    assert says(boot, *heads[:4])[0] == "Bag"
+    assert says(sandal) == ("Sandal", pytest.approx(0.63, abs=0.005))
+    assert sum(says(sandal, head)[0] != "Sandal" for head in heads) == 4
+    assert says(sandal, (0, 1))[0] == "Sneaker"
+    assert says(coat)[0] == "Shirt"
+    assert [says(coat, head)[0] for head in heads].count("Pullover") == 9
+    assert says(coat, (0, 1), (5, 1))[0] == "Coat"
+
+
+# What is shown
+
+
+def test_heads_gallery_in_words():
+    state = heads_gallery_state(model(), pictures()["one"], 2, 5, OFF, label=2, name="one")
+    most = [f"patch {row.argmax()} ({percent(row.max())})" for row in state.maps[:, 5, 1:]]
+
+    def says(chances):
+        return f"{('cat', 'dog', 'owl')[chances.argmax()]} {percent(chances.max())}"
+
+    assert state.words == (
+        f"one, layer 2. Patch 4 (row 1, column 1) looks most at: head 0 (off) {most[0]}, head 1 (off) {most[1]}. "
+        f"Switched off: layer 0 head 1; layer 2 all heads. The model says {says(state.probabilities)}; "
+        f"with all heads on, {says(state.all_on)}. The label is owl."
+    )
+    assert "The class token looks most at" in heads_gallery_state(model(), pictures()["one"]).words
+    assert "Patch 0 (row 0, column 0) looks" in heads_gallery_state(model(pool="mean"), pictures()["one"]).words
+
+
+def test_which_heads_are_off_in_words():
+    assert as_off([(2, 1), [0, 1], (2, 1)], 3, 2) == [[0, 1], [2, 1]]
+    assert off_words([], 4) == "nothing"
+    assert off_words([[1, 0], [1, 2], [3, 3]], 4) == "layer 1 heads 0 and 2; layer 3 head 3"
+
+
+def test_of_many_classes_the_most_probable_are_shown():
+    assert shown_classes(np.ones(3) / 3) == [0, 1, 2]
+    chances = np.linspace(0, 1, 12)
+    assert shown_classes(chances) == list(range(2, 12))
+    assert shown_classes(chances[::-1]) == list(range(10))
+
+
+def test_names_of_classes():
+    vit = model()
+    assert class_names_of(vit) == ["cat", "dog", "owl"]
+    assert class_names_of(vit, ("a", "b", "c")) == ["a", "b", "c"]
+    vit.card = None
+    assert class_names_of(vit) == ["class 0", "class 1", "class 2"]
+    white = np.full((12, 12), 255, np.uint8)
+    with torch.no_grad():
+        expected = vit(torch.ones(1, 1, 12, 12).double()).softmax(-1)[0]
+    np.testing.assert_allclose(heads_gallery_state(vit, white).all_on, expected)  # no card: pixels are 0 to 1
+
+
+def test_the_widget_says_what_its_state_says():
+    vit = model().float()
+    lab = HeadsGallery(vit, pictures(), labels=[1, 2], picture="two", layer=1, off=[(2, 1), (0, 1)])
+    assert repr(lab) == "HeadsGallery('two', layer=1, off=[(0, 1), (2, 1)])"
+    named = {"label": 2, "name": "two"}
+    assert lab.words() == heads_gallery_state(vit, pictures()["two"], 1, 0, [(0, 1), (2, 1)], **named).words
+    lab.off, lab.query, lab.layer, lab.picture = [[1, 1], [1, 0]], 3, 0, "one"
+    assert lab.off == [[1, 0], [1, 1]]
+    expected = heads_gallery_state(vit, pictures()["one"], 0, 3, [(1, 0), (1, 1)], label=1, name="one")
+    assert lab.words() == expected.words
+    np.testing.assert_allclose(lab.state().probabilities, expected.probabilities, atol=1e-6)
+    assert HeadsGallery(vit, pictures()["one"], labels=1).words().endswith("The label is dog.")
+    assert "label" not in HeadsGallery(vit, pictures()["one"]).words()
+
+
+@pytest.mark.parametrize(
+    ("options", "query", "off"), [({}, 0, []), ({}, 4, OFF), ({"num_heads": 8, "pool": "mean"}, 2, [(0, 7)])]
+)
+def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, query, off):
+    lab = HeadsGallery(model(**options), pictures(), query=query, off=off)
+    data, _ = lab._repr_mimebundle_()
+    assert data["text/plain"] == repr(lab)
+    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"]).groups()
+    assert html.unescape(alt) == lab.words()
+    image = Image.open(io.BytesIO(base64.b64decode(source)))
+    assert 900 <= image.width <= 1000
+    assert np.asarray(image.convert("L")).std() > 20
+    assert len(source) < 300_000
+
+
+# What is refused
+
+
+class Own(MultiHeadAttention):
+    """Attention of a learner's own."""
+
+
+class OwnMLP(nn.Module):
+    """An MLP of a learner's own."""
+
+    def __init__(self, dim, hidden_dim):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.fc1(x)
+
+
+class OwnBlock(EncoderBlock):
+    """A block of a learner's own."""
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: heads_gallery_state(model(), pictures()["one"], 3), "layer 3 is not among 0 to 2"),
+        (lambda: heads_gallery_state(model(), pictures()["one"], 0, 10), "query 10 is not among 0 to 9"),
+        (lambda: heads_gallery_state(model(), pictures()["one"], label=3), "label 3 is not among the classes 0 to 2"),
+        (
+            lambda: heads_gallery_state(model(), picture(8, 8, 1)),
+            "the picture is [1, 8, 8], and the model takes",
+        ),
+        (
+            lambda: heads_gallery_state(model(), pictures()["one"], off=[(3, 0)]),
+            "there is no head 0 in layer 3; layers are 0 to 2, heads 0 to 1",
+        ),
+        (lambda: HeadsGallery(model(), pictures(), off=[(0, 2)]), "there is no head 2 in layer 0"),
+        (lambda: setattr(HeadsGallery(model(), pictures()), "off", [[0, -1]]), "there is no head -1 in layer 0"),
+        (lambda: HeadsGallery(model(), pictures(), labels=[1]), "1 labels do not fit 2 pictures"),
+        (lambda: HeadsGallery(model(), pictures(), class_names=["a"]), "1 class names do not fit a model of 3 classes"),
+        (
+            lambda: HeadsGallery(model(), pictures() | {"big": picture(16, 16, 1)}),
+            "picture 'big': the picture is [1, 16, 16], and the model takes [1, 12, 12]",
+        ),
+        (lambda: HeadsGallery(model(norm="post"), pictures()), "the model has norm='post'; the gallery runs pre-norm"),
+        (lambda: HeadsGallery(model(representation_size=4), pictures()), "the model has a tanh layer before its head"),
+        (lambda: HeadsGallery(model({"attention": Own}), pictures()), "`attn` of block 0 is a Own; the gallery runs"),
+        (lambda: HeadsGallery(model({"mlp": OwnMLP}), pictures()), "`mlp` of block 0 is a OwnMLP; the gallery runs"),
+        (lambda: HeadsGallery(model({"block": OwnBlock}), pictures()), "block 0 is a OwnBlock; the gallery runs"),
+        (
+            lambda: HeadsGallery(model(dim=256, depth=3), pictures()),
+            "the blocks hold 2,369,280 numbers, and a browser runs 2,000,000 fast at most",
+        ),
+    ],
+)
+def test_heads_gallery_says_what_is_wrong(call, sentence):
+    with pytest.raises(ValueError, match=exactly(sentence)):
+        call()
