@@ -249,3 +249,70 @@ def test_heads_that_do_not_divide_are_refused(dim, num_heads, nearest):
 def test_wrong_tokens_are_refused(shape):
     with pytest.raises(ValueError, match=exactly(f"tokens must be [B, N, 8]; got shape {list(shape)}")):
         MultiHeadAttention(8, 2)(torch.zeros(shape))
+
+
+# ---------------------------------------------------------------------------------------------- what lesson 4 says
+
+
+@given(small, small)
+@settings(max_examples=20)
+def test_a_causal_mask_keeps_the_future_out(tokens, place):
+    """Output i is that of the first i + 1 tokens alone, whatever comes after them."""
+    place = min(place, tokens)
+    q, k, v = qkv(2, queries=tokens, keys=tokens)
+    whole, _ = scaled_dot_product_attention(q, k, v, torch.ones(tokens, tokens).tril().bool())
+    alone, _ = scaled_dot_product_attention(q[:, place - 1 : place], k[:, :place], v[:, :place])
+    assert_same(whole[:, place - 1 : place], alone)
+
+
+@pytest.mark.parametrize("kind", ["boolean", "added"])
+def test_padding_that_is_masked_does_not_matter(kind):
+    lengths, size = torch.tensor([5, 2, 1]), 5
+    mask = (torch.arange(size) < lengths[:, None])[:, None]  # [B, 1, N]
+    if kind == "added":
+        mask = torch.zeros(mask.shape, dtype=torch.float64).masked_fill(~mask, -torch.inf)
+    q, k, v = qkv(3, queries=5)
+    output, _ = scaled_dot_product_attention(q, k, v, mask)
+    for i, length in enumerate(lengths):
+        assert_same(output[i], scaled_dot_product_attention(q[i], k[i, :length], v[i, :length])[0])
+        k[i, length:], v[i, length:] = 100, -100
+    assert torch.equal(scaled_dot_product_attention(q, k, v, mask)[0], output)
+
+
+def test_tokens_as_columns_are_the_transpose():
+    q, k, v = qkv()
+    past = torch.ones(4, 5).tril().bool()
+    output, weights = scaled_dot_product_attention(q, k, v, past)
+    columns = (k @ q.T / 6**0.5).masked_fill(~past.T, -torch.inf).softmax(dim=0)  # queries across
+    assert_same(weights.T, columns)
+    assert_same(output.T, v.T @ columns)
+
+
+@given(st.integers(2, 5), small, small)
+@settings(max_examples=20)
+def test_copies_of_all_tokens_change_nothing(copies, tokens, d):
+    """Twins share what one key got alone, so the scale must not depend on how many tokens there are."""
+    q, k, v = qkv(queries=3, keys=tokens, d=d)
+    once, _ = scaled_dot_product_attention(q, k, v)
+    many, _ = scaled_dot_product_attention(q, k.repeat(copies, 1), v.repeat(copies, 1))
+    assert_same(many, once)
+
+
+def test_a_score_more_for_all_keys_changes_nothing():
+    q, k, v = qkv()
+    output, _ = scaled_dot_product_attention(q, k, v)
+    assert_same(scaled_dot_product_attention(q, k, v, torch.full((4, 5), 5.0, dtype=torch.float64))[0], output)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_only_the_explicit_path_keeps_the_table_for_the_way_back(fused):
+    tokens, kept = 4 * FUSED_FROM, []
+
+    def keep(tensor):
+        kept.append(tensor.numel())
+        return tensor
+
+    attention = MultiHeadAttention(8, 2, fused=fused)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        attention(torch.randn(1, tokens, 8))
+    assert (max(kept) >= 2 * tokens**2) is not fused

@@ -7,25 +7,31 @@
 #
 # **What you will do**
 #
-# 1. Compute attention with a pencil: three tokens of two numbers each.
+# 1. Compute attention with a pencil: three tokens of two numbers each. Then drag them about, and watch.
 # 2. Write it as loops, as matrices, and call PyTorch's own. Show that all three agree.
-# 3. Find out why there is a square root in the formula, by taking it away.
-# 4. Draw a mask both ways round, and say why a ViT has none.
-# 5. Count what attention costs, and when it costs more than the rest of the model.
+# 3. Forbid looks with a mask, and see what happens if you forbid all of them.
+# 4. Find out why there is a square root in the formula, by taking it away.
+# 5. See one word mean three things in three sentences.
+# 6. Count what attention costs, and when it costs more than the rest of the model.
+# 7. Write it yourself, put it into a real ViT, and mend one that is ill.
 #
-# **Time**: 40 minutes. **You need**: lessons 1 to 3, the product of two matrices, and what softmax does: it turns a row
-# of numbers into positive ones that sum to 1, the largest getting the most.
+# **Time**: 65 minutes, and 55 for the exercises. **You need**: lessons 1 to 3, the product of two matrices, and what
+# softmax does: it turns a row of numbers into positive ones that sum to 1, the largest getting the most.
 
 # %%
 import math
+from statistics import mean
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
-from vit_tutorial import attention_maps, load_model, plots, scaled_dot_product_attention
+from vit_tutorial import EncoderBlock, ViT, ViTConfig, attention_maps, attention_scores, load_model, plots
+from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.exercises import check
-from vit_tutorial.explore import AttentionLab
+from vit_tutorial.explore import AttentionLab, AttentionPlane
+from vit_tutorial.studies import load_study
 
 torch.set_num_threads(1)  # the same numbers on every machine
 
@@ -44,12 +50,47 @@ torch.set_num_threads(1)  # the same numbers on every machine
 #
 # Attention does this for all tokens at once. Every token has a query, a key and a value. Every query is compared with
 # every key. There is one difference to the library: you do not take the best book. You take a *mixture* of all of
-# them, and good fits count for more.
+# them, and good fits count for more. Here it is for one patch of a cat, in words.
+
+
+# %%
+def card(ax, x, y, text, colour):
+    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": "#444444"}
+    ax.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box)
+
+
+books = [  # key, value, and how well the key fits
+    ("'eye': round, in a face", "it looks left", 0.7),
+    ("'fur': striped", "it is grey", 0.2),
+    ("'floor': flat", "there is wood", 0.1),
+]
+heads = {1.3: "query: what I look for", 4.2: "keys: what each offers", 6.5: "values: handed over", 8.9: "output"}
+
+# %%
+figure, axes = plots.new_figure(size=(9.5, 3))
+axes[0, 0].set(xlim=(0, 10), ylim=(-0.4, 2.9))
+axes[0, 0].axis("off")
+for x, head in heads.items():
+    axes[0, 0].text(x, 2.65, head, ha="center", fontsize=10, fontweight="bold")
+for y, (key, value, weight) in zip((2, 1, 0), books, strict=True):
+    axes[0, 0].plot([1.3, 4.2], [1, y], color=plots.BLUE, linewidth=14 * weight, alpha=0.5, zorder=0)
+    axes[0, 0].plot([6.5, 8.9], [y, 1], color=plots.ORANGE, linewidth=14 * weight, alpha=0.5, zorder=0)
+    card(axes[0, 0], 2.9, 1 + 0.55 * (y - 1), f"{weight:.0%}", "white")
+    card(axes[0, 0], 4.2, y, key, "#fdebc8")
+    card(axes[0, 0], 6.5, y, value, "#f9d9c4")
+card(axes[0, 0], 1.3, 1, "the patch 'ear' asks:\nis there a face\nnear me?", "#cfe3f5")
+card(axes[0, 0], 8.9, 1, "'ear' now knows:\nmostly what 'eye'\nhanded over", "#e4e4e4")
+plots.show(
+    figure,
+    alt="The query of the patch ear, a question, is compared with three keys: eye fits 70%, fur 20%, floor 10%. Their values flow in these shares into the output of ear.",
+    caption="The shares are made up here, and no token asks in words. In a model, query, key and value are rows of numbers.",
+)
 
 # %% [markdown]
 # ## By hand
 #
-# Three tokens. Each has a query, a key and a value of two numbers. Real models learn them; we choose easy ones.
+# Three tokens. Each has a query, a key and a value of two numbers. Real models learn how to make them; we choose easy
+# ones.
 
 # %%
 q = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])  # [N=3, d=2]: one query per row
@@ -58,7 +99,8 @@ v = torch.tensor([[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]])  # [3, 2]: one value pe
 
 # %% [markdown]
 # **Step 1, scores.** How well does query 0 fit each key? Multiply number by number, and add. This is the dot product;
-# it is large when two vectors point the same way.
+# it is large when two vectors are long and point the same way, 0 when they are at a right angle, and negative when they
+# point apart.
 #
 # - query 0 with key 0: 1·1 + 0·0 = **1**
 # - query 0 with key 1: 1·0 + 0·1 = **0**
@@ -108,6 +150,38 @@ plots.draw_matrix(axes[0, 2], output, "4. output: a mixture of values", columns=
 plots.show(figure, alt="Three tables: scores of three queries with three keys, weights after softmax, and outputs.")
 
 # %% [markdown]
+# ### Now move them
+#
+# These are the same three tokens, as arrows and points in the plane. Drag a tip with the mouse. Or click the picture,
+# choose a vector with `q`, `k`, `v` and `0`, `1`, `2`, and move it with the arrow keys. `s` switches the scaling, `m` the
+# mask, `b` the vectors to begin with, `+` and `-` the temperature: all scores are divided by it. Page Down follows the next
+# query. Say what you expect before you look.
+#
+# 1. Make query 0 longer, without turning it. Do its weights become more even, or less?
+# 2. Query 0 is at a right angle to key 1, so their score is 0. Turn it further away. What becomes of the score? Can you bring
+#    the weight to 0?
+# 3. Choose the preset "all keys equal". Move the query where you like. What are the weights, and where is the output?
+# 4. Choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle of the three values?
+# 5. Choose the preset "one long query", and switch the scaling off. Which temperature brings the old weights back?
+# 6. Choose the causal mask. What can query 0 still see?
+
+# %%
+AttentionPlane()
+
+# %% [markdown]
+# <details><summary>What there was to see</summary>
+#
+# 1. Less even. All its scores grow by the same factor, and softmax makes more of larger differences.
+# 2. The score becomes negative. The weight becomes small and never quite 0: e to any power is positive.
+# 3. A third each: with equal keys the scores of a row are equal, whatever the query is. The output is the mean value.
+# 4. No. Weights are positive and sum to 1, so each output lies inside the triangle of the values. To get out, move a
+#    value.
+# 5. About 1.4. Scaling divides the scores by √2, a temperature of T by T, so T = √2 = 1.41 does what the scaling did.
+# 6. Only key 0. Its weight is 1, and the output is value 0.
+#
+# </details>
+
+# %% [markdown]
 # ## In code
 #
 # The four steps, as matrices. Loops over i and j become one product:
@@ -123,61 +197,234 @@ print("same weights as by hand:", torch.allclose(A, weights))
 print("same output as by hand: ", torch.allclose(out, output))
 
 # %% [markdown]
-# The course's function is these three lines, for any number of batches in front, with a mask if you want one. It gives
-# back the weights too, because we want to look at them. PyTorch has its own, `F.scaled_dot_product_attention`. It is
-# fast, and does not show its weights. Here they meet on random numbers, in 64 bits.
+# One thing in `softmax` differs from our loop. e¹⁰⁰ is more than a 32-bit number can hold. So PyTorch subtracts the
+# largest score of the row first. That changes nothing else: softmax looks at differences only.
+
 
 # %%
-torch.manual_seed(0)
-Q, K, V = (torch.randn(2, 5, 16, dtype=torch.float64) for _ in range(3))  # [B, N, d]
-ours, ours_weights = scaled_dot_product_attention(Q, K, V)
-theirs = F.scaled_dot_product_attention(Q, K, V)
-print("output", list(ours.shape), "weights", list(ours_weights.shape))
-print(f"largest difference below 0.000000000001: {(ours - theirs).abs().max().item() < 1e-12}")
+def naive_softmax(row):
+    return row.exp() / row.exp().sum()
+
+
+row = torch.tensor([100.0, 99.0, 98.0])
+print("naive:  ", [round(w, 2) for w in naive_softmax(row).tolist()])
+print("shifted:", [round(w, 2) for w in naive_softmax(row - row.max()).tolist()])
+print("PyTorch:", [round(w, 2) for w in row.softmax(0).tolist()])
 
 # %% [markdown]
-# Where do queries, keys and values come from? From the tokens themselves, by three learned matrices:
+# The course's function, `scaled_dot_product_attention`, is the three lines above, for any number of batches in front. It
+# gives back the weights too, because we want to look at them. PyTorch's own, `F.scaled_dot_product_attention`, is fast and
+# does not show its weights. Claim A1 below compares them.
+#
+# ### Where queries, keys and values come from
+#
+# From the tokens themselves, by three learned matrices:
 #
 # $$Q = Z W_Q \qquad K = Z W_K \qquad V = Z W_V$$
 #
-# One token z plays all three parts: it asks, it offers, it hands over. This is why it is called **self**-attention.
-# The three matrices are all that is learned. The formula above has no parameter of its own.
+# One token z plays all three parts: it asks, it offers, it hands over. This is why it is called **self**-attention. The
+# three matrices (with a bias each, in a ViT) are all that is learned. The formula above has no parameter of its own.
 
 # %%
-Z = torch.randn(5, 8)  # [N, D]: five tokens
-W_q, W_k, W_v = (torch.randn(8, 4) for _ in range(3))  # [D, d] each
+torch.manual_seed(0)
+Z = torch.randn(5, 8, dtype=torch.float64)  # [N, D]: five tokens
+W_q, W_k, W_v = torch.randn(3, 8, 4, dtype=torch.float64)  # [D, d] each
 out, A = scaled_dot_product_attention(Z @ W_q, Z @ W_k, Z @ W_v)  # [N, D] @ [D, d] -> [N, d]
 print("tokens", list(Z.shape), "-> output", list(out.shape), "with weights", list(A.shape))
+print("if token 0 looks at token 1, does token 1 look back just as much?", torch.allclose(A[0, 1], A[1, 0]))
 
 # %% [markdown]
+# Two matrices, one for asking and one for offering, make attention one-sided. An ear may need the eye more than the eye
+# needs the ear.
+#
+# ### Masks: where not to look
+#
+# Sometimes a query must not look at a key. Then that score becomes −∞ *before* the softmax. e to the power −∞ is 0, so
+# this key gets no weight, and the others share out the 1 among them. Masks come from language, and two of them are so
+# common that you should know them.
+#
+# **Causal mask.** A language model learns to say the next word. So word i must not look at the words after it: it would
+# read the answer. Query i may look at keys 0 to i.
+
+
+# %%
+def causal_mask(size):
+    return torch.ones(size, size, dtype=torch.bool).tril()  # [N, N], True: may look. tril keeps the lower left
+
+
+# %% [markdown]
+# **Padding mask.** A batch is one tensor, but sentences differ in length. Short ones are filled up with empty words, and
+# nobody may look at those. The mask forbids whole *columns*, and it differs from sentence to sentence.
+
+
+# %%
+def padding_mask(lengths, size):
+    real = torch.arange(size) < lengths[:, None]  # [B, N]: is there a word at this place?
+    return real[:, None, :]  # [B, 1, N]: the same for every query
+
+
+causal, padding = causal_mask(4), padding_mask(torch.tensor([4, 2]), 4)
+print("causal", list(causal.shape), " padding", list(padding.shape))
+
+# %%
+words = ["the", "cat", "sat", "down"]
+tables = {"causal": causal, "padding: 'the cat'": padding[1].expand(4, 4), "both": causal & padding[1]}
+figure, axes = plots.new_figure(1, 3, size=(9, 3))
+for ax, (title, allowed) in zip(axes[0], tables.items(), strict=True):
+    columns = words if title == "causal" else ["the", "cat", "-", "-"]
+    plots.draw_matrix(ax, allowed.int(), title, rows=columns, columns=columns, decimals=0, cmap="Greys_r")
+plots.show(
+    figure,
+    alt="Three tables of 4 queries by 4 keys. Causal: the lower left is allowed. Padding: the first two columns. Both: what the two have in common.",
+    caption="Rows ask, columns are looked at. White, 1: may look. Black, 0: may not.",
+)
+
+# %% [markdown]
+# A mask comes in two forms. The **boolean** one says True where a query may look. The **additive** one is added to the
+# scores: 0 where it may look, −∞ where not. PyTorch's function and the course's take both. (Careful: in PyTorch's older
+# `nn.MultiheadAttention` True means the opposite, may *not* look.) If padding is masked, then what stands there must not
+# matter, and a short sentence must get what it gets alone:
+
+# %%
+Q, K, V = torch.randn(3, 2, 4, 8, dtype=torch.float64)  # [B=2, N=4, d=8] each: two sentences
+additive = torch.zeros(padding.shape, dtype=torch.float64).masked_fill(~padding, -torch.inf)
+masked, _ = scaled_dot_product_attention(Q, K, V, padding)
+added, _ = scaled_dot_product_attention(Q, K, V, additive)
+alone, _ = scaled_dot_product_attention(Q[1, :2], K[1, :2], V[1, :2])  # the short sentence without padding
+K[1, 2:], V[1, 2:] = 100, -100  # other numbers in the padding
+print("both forms agree:             ", torch.equal(masked, added))
+print("padding does not matter:      ", torch.equal(masked, scaled_dot_product_attention(Q, K, V, padding)[0]))
+print("the short sentence, as alone: ", torch.allclose(masked[1, :2], alone, rtol=0, atol=1e-12))
+
+# %% [markdown]
+# And if a query may look at *nothing*? Then every score of its row is −∞, and softmax shares out 1 among nobody: 0 divided
+# by 0. The result is NaN, "not a number". A NaN spreads to all it touches, and after one step of training the model is
+# lost.
+
+# %%
+nothing = torch.full((3,), -torch.inf)
+print("softmax of nothing:", nothing.softmax(0).tolist())
+blind = torch.ones(3, 3, dtype=torch.bool)
+blind[1] = False  # query 1 may look at nothing
+print("PyTorch's function:", F.scaled_dot_product_attention(q[None], k[None], v[None], blind)[0, 1].tolist())
+try:
+    scaled_dot_product_attention(q, k, v, blind)
+except ValueError as error:
+    print("the course's:      ", error)
+
+# %% [markdown]
+# PyTorch's function now quietly answers 0, and hides the mistake. The course's refuses. It happens easily: mask the padded
+# *rows* as well as the columns, and padded queries are blind. The cure is to let them look at something. Nobody reads what
+# they find.
+#
+# **A ViT has neither mask.** All pictures of a batch have the same number of patches, so nothing is padded. (Models that
+# pack pictures of several sizes into one sequence do need a mask: Dehghani et al. 2023, *Patch n' Pack*.) And a picture
+# has no before and after. What would a causal mask do to it? The class token stands first, at place 0:
+
+# %%
+class_token, patches = torch.randn(1, 8), torch.randn(2, 4, 8)  # one class token, two pictures of 4 patches
+layers = torch.randn(3, 3, 8, 8) / 3  # three layers of W_q, W_k, W_v
+for name, mask in {"no mask": None, "causal": causal_mask(5)}.items():
+    found = []
+    for picture in patches:
+        z = torch.cat([class_token, picture])  # [N+1, D]
+        for W_q, W_k, W_v in layers:
+            z, _ = scaled_dot_product_attention(z @ W_q, z @ W_k, z @ W_v, mask)
+        found.append(z[0])  # what the class token knows in the end
+    print(f"{name:<8} the class token knows the same of both pictures: {torch.equal(*found)}")
+
+# %% [markdown]
+# With a causal mask the class token sees itself alone, in every layer. All pictures would get the same answer.
+#
 # ## In a picture you can touch
 #
 # Here is attention in a model that was trained: the course's own small ViT, on pictures of clothes. It cuts 28×28
-# pixels into 49 patches, and it has one class token. **Pick a patch with the mouse or the arrow keys**, and see which
-# patches it looks at. Press `c` to see where the class token looks.
+# pixels into 49 patches, and it has one class token. Pick a patch with the mouse or the arrow keys, and see its **scores**,
+# which are the fits before the softmax, and its **weights**, which are its shares after it. `c` picks the class token, Page Up
+# and Page Down another layer, `+` and `-` the temperature. Each layer has several *heads*, each with its own W_Q, W_K and
+# W_V; lesson 5 is about them.
 #
-# **Look for two things.** In the first layer, do heads look near or far? In the last layer, does the class token look
-# at the clothes or at the black background? (Each layer has several *heads*, each with its own W_Q, W_K, W_V.
-# Lesson 5 is about them.)
+# 1. Go to layer 2 and pick the class token. Does head 0 look at the trousers, or at the background? And head 2?
+# 2. Find a patch with a *negative* score. Is its weight 0?
+# 3. Raise the temperature. What happens to the weights, and what to the scores?
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 data = load("fashion_mnist")
 image = data.test_images[[2]]  # [1, 1, 28, 28]
-maps = attention_maps(model, model.card.normalize(image))  # one [1, h, 50, 50] per layer
+maps = attention_maps(model, model.card.normalize(image))  # one [1, h, 50, 50] per layer, after the softmax
+before = attention_scores(model, model.card.normalize(image))  # the same, before it
 print(len(maps), "layers, each", list(maps[0].shape), "= [B, h, N+1, N+1]")
+print("softmax of the scores gives the weights:", torch.allclose(before[0].softmax(-1), maps[0], atol=1e-6))
 
 # %%
-AttentionLab(image[0], [layer[0] for layer in maps], grid_size=model.grid_size)
+AttentionLab(image[0], [layer[0] for layer in maps], grid_size=model.grid_size, scores=[layer[0] for layer in before])
+
+# %% [markdown]
+# <details><summary>What there was to see</summary>
+#
+# 1. Head 0 looks at the trousers and almost nowhere else. Head 2 looks at the background. The next cell counts it.
+# 2. No: e to a negative power is small, and still positive. Only −∞ gives 0.
+# 3. The weights become more even. The scores stay as they are: they are divided by the temperature on the way into the
+#    softmax.
+#
+# </details>
+
+# %%
+squares = image.float().unfold(2, 4, 4).unfold(3, 4, 4)  # [1, 1, 7, 7, 4, 4]
+bright = squares.mean(dim=(4, 5)).flatten() > 20  # [49]: the patches with trousers
+for head in (0, 2):
+    row = maps[2][0, head, 0, 1:]  # layer 2: how the class token shares out its 1 among the patches
+    print(f"head {head}: {row[bright].sum():.0%} on the trousers, which are {bright.float().mean():.0%} of the patches")
 
 # %% [markdown]
 # ## Claims, tested
 #
-# **"The square root keeps the softmax out of saturation."** Take random queries and keys of d numbers, each with mean 0
-# and variance 1. Their dot product is a sum of d such products, so its variance is d. Long vectors give large scores.
-# And softmax of large scores gives nearly everything to one key. We measure two things: the **entropy** of the weights
-# (how many keys share them; ln 64 = 4.16 if 64 keys share evenly, 0 if one takes all), and the **gradient** that flows
-# back through the softmax.
+# Six claims that notes on attention make, numbered A1 to A4, A7 and A8 (A5 and A6 belong to lesson 5).
+#
+# ### A1 · "softmax(QKᵀ/√d)V is all there is"
+#
+# If so, our three lines and PyTorch's function, which was written by others in another language, must give the same
+# numbers for whatever we put in. Fifty shapes at random, with and without a mask, in 64 bits:
+
+# %%
+torch.manual_seed(0)
+largest = 0
+for _ in range(50):
+    B, N, M, d, d_v = torch.randint(1, 9, (5,)).tolist()  # N queries may look at M keys: the two need not be equal
+    Q, K, V = (torch.randn(B, n, m, dtype=torch.float64) for n, m in ((N, d), (M, d), (M, d_v)))
+    mask = torch.rand(N, M) < 0.7
+    mask[:, 0] = True  # no blind query
+    for allowed in (None, mask):
+        ours, _ = scaled_dot_product_attention(Q, K, V, allowed)
+        largest = max(largest, (ours - F.scaled_dot_product_attention(Q, K, V, allowed)).abs().max().item())
+
+# %%
+hand = F.scaled_dot_product_attention(q[None].double(), k[None].double(), v[None].double())[0]
+ours, _ = scaled_dot_product_attention(q.double(), k.double(), v.double())
+largest = max(largest, (ours - hand).abs().max().item())
+print("largest difference below 0.000000000001:", largest < 1e-12)
+print("the three tokens by hand, first output: ", [round(x, 1) for x in hand[0].tolist()])
+print("verdict:", "TRUE - by hand, as matrices and in the library" if largest < 1e-12 else "FALSE")
+
+# %% [markdown]
+# ### A2 · "The square root keeps the softmax out of saturation"
+#
+# Take random queries and keys of d numbers, each with mean 0 and variance 1. Their dot product is a sum of d such
+# products, so its variance is d, and its usual size √d. Long vectors give large scores. And softmax of large scores gives
+# nearly everything to one key. This is called **saturation**. Why is it bad? With a pencil: two keys, with weights w and
+# 1 − w. If the first score grows a little, w grows w·(1 − w) times as much. At w = 0.5 that is 0.25. At w = 0.99 it is
+# 0.0099. A softmax that has made up its mind hardly reacts, so hardly any gradient comes through, and it cannot learn.
+
+# %%
+for w in (0.5, 0.99):
+    pair = torch.tensor([math.log(w / (1 - w)), 0.0], requires_grad=True)  # scores with these weights
+    pair.softmax(0)[0].backward()
+    print(f"weight {w:.2f}: slope {pair.grad[0].item():.4f} = w·(1 - w)")
+
+# %% [markdown]
+# Now with 64 keys. We measure two things: the **entropy** of the weights (how many keys share them; ln 64 = 4.16 if 64
+# keys share evenly, 0 if one takes all), and the **gradient** that flows back through the softmax.
 
 
 # %%
@@ -207,63 +454,326 @@ plots.show(
 )
 
 # %%
-print(f"entropy at d = 1024: divided {scaled[-1][0]:.1f}, not divided {plain[-1][0]:.1f}")
-smaller = plain[-1][1] * 50 < scaled[-1][1]
-print(f"gradient at d = 1024: without the division more than 50 times smaller: {smaller}")
-print("verdict: TRUE - without the division one key takes nearly everything, and the gradient dies")
+level = max(s[0] for s in scaled) - min(s[0] for s in scaled) < 0.6
+times = scaled[-1][1] / plain[-1][1]
+print(
+    f"entropy at d = 1024: divided {scaled[-1][0]:.1f}, not divided {plain[-1][0]:.1f}; level with the division: {level}"
+)
+print(f"gradient at d = 1024: without the division more than 50 times smaller: {times > 50}")
+saturates = level and plain[-1][0] < 1 and times > 50
+print("verdict at the start of training:", "TRUE" if saturates else "FALSE")
 
 # %% [markdown]
-# A softmax that has given everything to one key cannot learn: moving the scores a little changes nothing. This is
-# called *saturation*. (On the way there, at d = 16, the gradient is even larger than with the division: the softmax
-# is undecided between two or three keys. Then it falls off.) Dividing by √d brings the variance of the scores back to
-# 1, whatever d is. So a model can be made wider without breaking its attention.
+# (On the way there, at d = 16, the gradient is even larger than with the division: the softmax is undecided between two or
+# three keys. Then it falls off.) Dividing by √d brings the variance of the scores back to 1, whatever d is. This is the
+# reason that the paper gives (section 3.2.1, footnote 4).
 #
-# **"Put −∞ in the lower left before the softmax."** This is how a *mask* forbids looks. e to the power −∞ is 0, so that
-# key gets no weight. In a language model, word i must not look at words that come after it. Which corner is that? It
-# depends on how you draw the table.
+# So much for random vectors, which is how training starts. But W_Q and W_K are learned. Could they not learn to be smaller,
+# and make up for a division that is missing? In the trained model from above, the scores do not have a spread of 1 any more:
+
+# %%
+spreads = [scores.std().item() for layer in before for scores in layer[0]]  # one for each head of each layer
+print(f"standard deviation of the scores, {len(spreads)} heads: {min(spreads):.1f} to {max(spreads):.1f}")
+
+# %% [markdown]
+# So what happens if one *trains* without the division, or with another one? The course has done it, with one head of d = 64
+# numbers and with four heads of d = 16. D is 64 in both. One of the divisors is a mistake that people make: √D instead of √d.
+
+# %%
+study = load_study("scale")
+print("made by:", study.command)
+print(f"{study.settings['training']['epochs']} epochs of {study.data['training']:,} pictures, seeds {study.seeds}")
+accuracies = study.accuracies()
+means = {name: mean(values) for name, values in accuracies.items()}
+figure, axes = plots.new_figure(size=(8, 3.4))
+plots.draw_spread(axes[0, 0], accuracies, xlabel="test accuracy, one point per seed")
+plots.show(
+    figure,
+    alt=f"A row of points for each of: {'; '.join(accuracies)}. For each d, division by 1, so none, lies left of the others.",
+)
+
+# %%
+needed = []
+for d in (64, 16):
+    with_root, without = f"d = {d}, divided by sqrt(d)", f"d = {d}, divided by 1"
+    needed.append(min(accuracies[with_root]) > max(accuracies[without]))  # every seed better than every other
+    print(f"d = {d}: no division costs {100 * (means[with_root] - means[without]):.1f} percentage points")
+others = {name: means[name.split(",")[0] + ", divided by sqrt(d)"] - means[name] for name in means if name[-1] != "1"}
+others = {name: lost for name, lost in others.items() if not name.endswith("sqrt(d)")}
+for name, lost in others.items():
+    print(f"{name}: costs {100 * lost:.1f} points")
+print("verdict after training:", "TRUE: without a division models end worse" if all(needed) else "FALSE", end="; ")
+print("that it must be √d:", "FALSE here" if max(others.values()) < 0.02 else "TRUE")
+
+# %% [markdown]
+# With d = 64 it is dearer to leave the division out than with d = 16, as the theory says (although the number of heads differs
+# too). Too *large* a divisor did much less harm. A likely reason: then the softmax starts out too even, and training can
+# sharpen it. One that starts out saturated gets hardly any gradient to get out with. So √d is a good place to start, and no
+# law.
+
+# %% [markdown]
+# ### A3 · "Put −∞ in the lower left before the softmax"
+#
+# Which corner holds the looks that a causal mask forbids? It depends on how you draw the table.
 #
 # - As code writes it, **rows are queries**, columns are keys. "After" is to the right of the diagonal: the *upper right*.
 # - Many videos draw tokens as columns, so **columns are queries**. Then it is the *lower left*.
 
 # %%
-N = 4
-may_look = torch.ones(N, N, dtype=torch.bool).tril()  # query i may look at keys 0 ... i
-_, rows_are_queries = scaled_dot_product_attention(torch.zeros(N, 1), torch.zeros(N, 1), torch.zeros(N, 1), may_look)
-columns_are_queries = rows_are_queries.T
-
+nobody = torch.zeros(4, 1)
+_, rows_ask = scaled_dot_product_attention(nobody, nobody, nobody, causal_mask(4))  # all scores equal
 figure, axes = plots.new_figure(1, 2, size=(8, 3.3))
-words = ["the", "cat", "sat", "down"]
-plots.draw_matrix(axes[0, 0], rows_are_queries, "rows ask: −∞ was upper right", rows=words, columns=words)
-plots.draw_matrix(axes[0, 1], columns_are_queries, "columns ask: −∞ was lower left", rows=words, columns=words)
+for ax, table, title in (
+    (axes[0, 0], rows_ask, "rows ask: −∞ was upper right"),
+    (axes[0, 1], rows_ask.T, "columns ask: −∞ was lower left"),
+):
+    plots.draw_matrix(ax, table, title, rows=words, columns=words)
 plots.show(
     figure,
     alt="Two 4 by 4 tables of causal weights; one is zero upper right, the other lower left.",
 )
 
 # %%
-torch.manual_seed(0)
-X, Y = torch.randn(N, 3), torch.randn(N, 3)  # queries and keys as rows
-by_rows = (X @ Y.T).masked_fill(~may_look, -torch.inf).softmax(dim=1)
-by_columns = (Y @ X.T).masked_fill(~may_look.T, -torch.inf).softmax(dim=0)  # the same, all transposed
-print("one is the transpose of the other:", torch.allclose(by_rows, by_columns.T))
-print("verdict: TRUE IF columns hold the queries; in code, where rows do, it is the upper right")
+upper_right = torch.equal(rows_ask == 0, torch.ones(4, 4).triu(1) == 1)  # zero there, and nowhere else
+lower_left = torch.equal(rows_ask.T == 0, torch.ones(4, 4).tril(-1) == 1)
+print("rows ask: zero upper right:", upper_right, "  columns ask: zero lower left:", lower_left)
+where = "TRUE IF columns hold the queries; in code, where rows do, it is the upper right"
+print("verdict:", where if upper_right and lower_left else "FALSE")
 
 # %% [markdown]
-# So "softmax over the columns" in a video and `softmax(dim=-1)` in code are one and the same.
+# ### A4 · "The columns of the table are softmaxed"
 #
-# A ViT masks nothing. A picture has no before and after, so every patch may look at every patch.
+# If tokens are columns, then Q, K and V are [d, N], and the table is KᵀQ: keys down, queries across. Each query shares out 1,
+# and a query is a column now, so the softmax runs *down*. We do the whole of attention that way, and compare:
+
+# %%
+torch.manual_seed(0)
+X, Y, U = torch.randn(3, 4, 6, dtype=torch.float64)  # queries, keys, values as rows: [N, d]
+by_rows = (X @ Y.T / math.sqrt(6)).masked_fill(~causal_mask(4), -torch.inf).softmax(dim=1) @ U  # [N, d]
+Xc, Yc, Uc = X.T, Y.T, U.T  # the same as columns: [d, N]
+by_columns = Uc @ (Yc.T @ Xc / math.sqrt(6)).masked_fill(~causal_mask(4).T, -torch.inf).softmax(dim=0)  # [d, N]
+same = torch.allclose(by_rows, by_columns.T, rtol=0, atol=1e-12)
+mixed = torch.allclose(by_rows, (X @ Y.T / math.sqrt(6)).softmax(dim=0) @ U, rtol=0, atol=1e-12)
+print("one is the transpose of the other:", same)
+print("rows as queries, but softmax over columns, is the same:", mixed)
+print("verdict:", "TRUE IF columns hold the queries: a way of writing, no other attention" if same > mixed else "FALSE")
+
+# %% [markdown]
+# The last line but one is the mistake to beware of: to take the table from the code and the axis from the video. Nothing
+# crashes then.
 #
-# **"Attention costs N²."** Count the multiplications in one block with N tokens of D numbers, with the usual MLP that
-# is 4 times as wide (lesson 6 shows it):
+# ### A8 · "aunt − uncle is woman − man, and the unembedding is the transposed embedding"
+#
+# This one is for those who come from text; if you do not, read it for the pictures. A language model's tokens are words.
+# Each word has a row of D numbers in a table, its **embedding**, as each patch has one after lesson 1. Here are ten words
+# with two numbers each, written by hand: to the right is female, up is older.
+
+# %%
+table = {
+    "man": (-2, 0), "woman": (2, 0), "boy": (-2, -2), "girl": (2.1, -1.9), "uncle": (-1.8, 2.1), "aunt": (2.1, 1.9),
+    "baby": (0, -3), "hat": (0.3, 0.4), "book": (-0.5, 0.9), "sad": (0.4, -0.8),
+}  # fmt: skip
+E = {word: torch.tensor(place, dtype=torch.float64) for word, place in table.items()}
+print("aunt - uncle =", [round(x, 1) for x in (E["aunt"] - E["uncle"]).tolist()])
+print("woman - man  =", [round(x, 1) for x in (E["woman"] - E["man"]).tolist()])
+goal = E["man"] + E["aunt"] - E["uncle"]  # go from man as you go from uncle to aunt
+nearest = min(E, key=lambda word: (E[word] - goal).norm().item())
+print("man + aunt - uncle is nearest to:", nearest)
+
+# %%
+figure, axes = plots.new_figure(size=(7, 4.2))
+ax = axes[0, 0]
+for word, (x, y) in table.items():
+    ax.plot(x, y, "o", color=plots.GREY)
+    ax.text(x, y + 0.15, word, ha="center", va="bottom")
+for start, end, colour in (("uncle", "aunt", plots.ORANGE), ("man", "woman", plots.BLUE)):
+    ax.annotate("", E[end].tolist(), E[start].tolist(), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
+ax.plot(*goal.tolist(), "x", color=plots.ORANGE, markersize=10, markeredgewidth=2)
+ax.set(xlabel="male … female", ylabel="younger … older", xlim=(-3.2, 3.2), ylim=(-3.6, 3))
+plots.show(
+    figure,
+    alt="Ten words in the plane. The arrow from uncle to aunt is nearly parallel to that from man to woman, and as long. A cross beside woman marks man plus aunt minus uncle.",
+    caption="The cross: man + aunt − uncle.",
+)
+
+# %% [markdown]
+# Of course it works: we have put the words there. Does a model do that by itself? And what is the **unembedding**? At the
+# end a language model has a vector z for a place, and wants a score for every word of its vocabulary of V words: z U, with
+# a matrix U of [D, V]. Many models take U = Eᵀ, the embedding turned on its side. Then a word's score is the dot product of
+# z with that word's own embedding. This is called **tied** weights (Vaswani et al. 2017, section 3.4; Press and Wolf 2017).
+#
+# We train both kinds, in seconds, on forty sentences about ten people. The model is one layer of causal attention.
+
+# %%
+PEOPLE = {"man": "woman", "boy": "girl", "uncle": "aunt", "father": "mother", "king": "queen"}
+texts = []
+for pair, place in zip(PEOPLE.items(), ("work", "school", "sea", "home", "court"), strict=True):
+    for who, he, his in zip(pair, ("he", "she"), ("his", "her"), strict=True):
+        texts.append(f"the {who} lost {his} hat . {he} was sad")
+        texts.append(f"the {who} found {his} book . {he} was glad")
+        texts.append(f"the {who} was at {place} and {he} was glad")
+        texts.append(f"at {place} the {who} lost {his} book . {he}")
+vocabulary = sorted({word for text in texts for word in text.split()})
+number = {word: i for i, word in enumerate(vocabulary)}
+sentences = torch.tensor([[number[word] for word in text.split()] for text in texts])  # [40, 9]
+print(len(texts), "sentences such as:", texts[4], "|", len(vocabulary), "words")
+
+
+# %%
+class TinyLanguageModel(nn.Module):
+    def __init__(self, tied, dim=16):
+        super().__init__()
+        self.E = nn.Parameter(0.3 * torch.randn(len(vocabulary), dim))  # [V, D]
+        self.positions = nn.Parameter(0.3 * torch.randn(9, dim))
+        self.W = nn.Parameter(torch.randn(3, dim, dim) / 4)  # W_q, W_k, W_v
+        self.U = None if tied else nn.Parameter(0.3 * torch.randn(dim, len(vocabulary)))  # [D, V]
+
+    def forward(self, ids):
+        z = self.E[ids] + self.positions[: ids.shape[1]]  # [B, N, D]
+        q, k, v = (z @ W for W in self.W)
+        z = z + scaled_dot_product_attention(q, k, v, causal_mask(ids.shape[1]))[0]
+        return z @ (self.E.T if self.U is None else self.U)  # [B, N, V]: a score for every word
+
+
+# %%
+def learn(tied, seed, steps=150):
+    torch.manual_seed(seed)
+    model = TinyLanguageModel(tied)
+    untrained = model.E.detach().clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0)
+    for _ in range(steps):
+        scores = model(sentences[:, :-1])  # from the words so far …
+        loss = F.cross_entropy(scores.flatten(0, 1), sentences[:, 1:].flatten())  # … to the next one
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    embedding = model.E.detach()
+    unembedding = embedding.T if tied else model.U.detach()
+    return untrained, embedding, unembedding, loss.item()
+
+
+# %%
+trained = {tied: [learn(tied, seed) for seed in range(3)] for tied in (True, False)}
+for tied, runs in trained.items():
+    print("tied:  " if tied else "untied:", "loss below 0.8 with every seed:", all(run[3] < 0.8 for run in runs))
+print(f"guessing among {len(vocabulary)} words would give ln {len(vocabulary)} = {math.log(len(vocabulary)):.1f}")
+
+
+# %%
+def likeness(a, b):
+    return F.cosine_similarity(a, b, dim=-1).mean().item()  # 1: the same direction, 0: nothing in common
+
+
+def parallel(table):
+    """Mean likeness of aunt - uncle, girl - boy, … with woman - man."""
+    steps = torch.stack([table[number[she]] - table[number[he]] for he, she in PEOPLE.items()])
+    return likeness(steps[1:], steps[:1])
+
+
+start, after = (mean([parallel(run[which]) for run in trained[False]]) for which in (0, 1))
+turned = {tied: mean([likeness(run[1], run[2].T) for run in runs]) for tied, runs in trained.items()}
+print(f"likeness of 'aunt - uncle' to 'woman - man', mean of three seeds: untrained {start:.1f}, trained {after:.1f}")
+print(f"likeness of embedding and transposed unembedding: tied {turned[True]:.1f}, untied {abs(turned[False]):.1f}")
+
+# %%
+tables = {"tied": trained[True][1], "untied": trained[False][1]}
+figure, axes = plots.new_figure(1, 2, size=(9, 3.6))
+for ax, (name, (_, embedding, unembedding, _)) in zip(axes[0], tables.items(), strict=True):
+    few = [number[word] for pair in PEOPLE.items() for word in pair]
+    a, b = F.normalize(embedding[few], dim=1), F.normalize(unembedding.T[few], dim=1)
+    options = {"decimals": None, "cmap": "RdBu_r", "vmin": -1, "vmax": 1}
+    plots.draw_matrix(ax, a @ b.T, name, rows=[vocabulary[i] for i in few], **options)
+plots.show(
+    figure,
+    alt="Two tables of likeness, ten people's embeddings against ten unembeddings. Tied: a red diagonal. Untied: no diagonal.",
+    caption="Rows: embeddings. Columns: unembeddings of the same words. Red is alike, blue opposite, white unrelated.",
+)
+
+# %%
+learned = after > 0.4 > abs(start)
+print(
+    "verdict on the difference:",
+    "TRUE IF the text treats both pairs alike: roughly, not exactly" if learned else "FALSE",
+)
+is_tied, is_not = turned[True] > 0.999, abs(turned[False]) < 0.3
+print("verdict on the unembedding:", "TRUE IF the weights are tied" if is_tied and is_not else "FALSE")
+
+# %% [markdown]
+# Nobody told the model what an aunt is. But in these sentences every woman is followed by *she* and *her*, and every man by
+# *he* and *his*. That is a direction which pays, so training makes one. In real models the difference is rough too, and
+# when such sums are scored, the three words of the question are usually not allowed as the answer. Otherwise the nearest word
+# is often one of them (Linzen 2016).
+#
+# The original Transformer and GPT-2 tie their weights; Llama 2 does not. **A ViT has nothing to tie.** Pixels go in and
+# classes come out: its embedding is a matrix from the numbers of a patch to D, its head one from D to the classes.
+#
+# ### One word, three vectors
+#
+# The table gives *spring* one row, whatever the sentence. What does attention make of it? Again by hand. Three numbers
+# for each word: the first says how much it means at all (small words: 0), the other two are a direction of meaning.
+
+# %%
+meaning = {
+    "spring": (2, 0, 0), "river": (2, 0, 2), "winter": (2, -1.7, -1), "clock": (2, 1.7, -1),
+    "the": (0, 0.1, 0), "of": (0, 0, 0.1), "after": (0, -0.1, 0), "a": (0, 0, -0.1),
+}  # fmt: skip
+phrases = ["the spring of the river", "the spring after the winter", "the spring of a clock"]
+arrives = {}
+for phrase in phrases:
+    z = torch.tensor([meaning[word] for word in phrase.split()], dtype=torch.float64)  # [N, 3]
+    out, weights = scaled_dot_product_attention(z, z, z)  # Q = K = V = Z: no matrices, to keep it by hand
+    arrives[phrase] = out[1]  # 'spring' is word 1
+    looks = dict(zip(phrase.split(), [round(x, 2) for x in weights[1].tolist()], strict=True))
+    print(f"{phrase:<28} spring looks at", looks)
+
+# %%
+figure, axes = plots.new_figure(size=(6, 4.2))
+ax = axes[0, 0]
+for word, (_, x, y) in meaning.items():
+    ax.plot(x, y, "o", color=plots.GREY)
+    if word in ("spring", "river", "winter", "clock"):
+        ax.text(x, y - 0.15, word, ha="center", va="top")
+for (phrase, vector), colour in zip(arrives.items(), plots.COLOURS, strict=False):
+    ax.annotate("", vector[1:].tolist(), (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2.5})
+    ax.plot([], [], color=colour, label=phrase)
+ax.set(xlabel="meaning, number 2", ylabel="meaning, number 3", xlim=(-2.6, 2.6), ylim=(-1.8, 3.4))
+ax.legend(frameon=False, loc="upper center", ncols=1, fontsize=9)
+plots.show(
+    figure,
+    alt="Spring lies at the origin. Three arrows lead from it toward river, winter and clock, one for each sentence.",
+    caption="Before attention 'spring' is the same point three times. After it, it is where the arrows end.",
+)
+
+# %%
+nearest = {}
+for phrase, vector in arrives.items():
+    others = [word for word in meaning if word != "spring"]
+    nearest[phrase] = max(others, key=lambda word: F.cosine_similarity(vector, torch.tensor(meaning[word]), dim=0))
+    print(f"{phrase:<28} spring now leans to: {nearest[phrase]}")
+print("one vector before, different ones after:", len(set(nearest.values())))
+
+# %% [markdown]
+# This is what a ViT does with an ear. Before the first layer, equal patches at equal places are equal tokens. After it,
+# each has taken in some of its picture.
+#
+# ### A7 · "Attention costs N²"
+#
+# Count the multiplications in one block with N tokens of D numbers, with the usual MLP that is 4 times as wide (lesson 6
+# shows it). A product of [a, b] and [b, c] takes a·b·c of them:
 #
 # | part | multiplications | grows with N |
 # |---|---|---|
-# | making Q, K, V and the output projection | 4·N·D² | N |
-# | QKᵀ and weights times V | 2·N²·D | **N²** |
-# | MLP, D → 4D → D | 8·N·D² | N |
+# | making Q, K, V and the output projection (lesson 5) | 4·N·D² | N |
+# | QKᵀ: [N, D] and [D, N] | N²·D | **N²** |
+# | weights and V: [N, N] and [N, D] | N²·D | **N²** |
+# | MLP, D → 4·D → D | 8·N·D² | N |
 #
-# The N² part overtakes the MLP when 2·N²·D = 8·N·D², that is at **N = 4·D**. And it overtakes all the rest, 12·N·D²,
-# at N = 6·D. PyTorch can count for us:
+# So the claim is true of two lines out of four. When does N² win? Set it equal to the MLP:
+#
+# $$2 N^2 D = 8 N D^2 \quad\Longleftrightarrow\quad N = 4 D$$
+#
+# And it overtakes all the rest, 12·N·D², at N = 6·D. PyTorch can count for us. On the device `meta` tensors have a shape and
+# no numbers, so that nothing is really computed, and ViT-B's block costs no time.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -275,56 +785,205 @@ def multiplications(function, *inputs):
     return counter.get_total_flops() // 2  # it counts a multiplication and an addition as two
 
 
-D = 64
-for N in (D, 4 * D, 6 * D):
-    tokens = torch.zeros(N, D)
-    attention = multiplications(lambda t: (t @ t.T).softmax(-1) @ t, tokens)
-    mlp = multiplications(lambda t: t @ torch.zeros(D, 4 * D) @ torch.zeros(4 * D, D), tokens)
-    print(f"N = {N // D}·D: attention {attention:>11,} = 2·N²·D: {attention == 2 * N * N * D}; MLP {mlp:>11,}")
+# %%
+D, right = 768, []
+with torch.device("meta"):
+    block = EncoderBlock(D, num_heads=12)
+    for N in (197, D, 4 * D, 6 * D):
+        tokens = torch.empty(1, N, D)
+        attention = multiplications(lambda t: block.attn(t, return_weights=True), tokens)
+        mlp = multiplications(block.mlp, tokens)
+        squared = attention - 4 * N * D * D
+        right.append(squared == 2 * N * N * D and mlp == 8 * N * D * D)
+        print(f"N = {N:>5,}: N² part {squared:>14,}   MLP {mlp:>14,}   N² part / MLP = {squared / mlp:.2f}")
+print("as the table says:", all(right))
 
 # %%
-D = 768  # ViT-B
-tokens = torch.logspace(1, 4.7, 50, base=10).tolist()
+tokens = torch.logspace(1, 4.9, 50, base=10).tolist()
 lines = {
     "QKᵀ and weights · V": [2 * n * n * D for n in tokens],
     "MLP": [8 * n * D * D for n in tokens],
     "Q, K, V and projection": [4 * n * D * D for n in tokens],
 }
+
+# %%
 figure, axes = plots.new_figure(size=(8, 3.8))
 plots.draw_lines(axes[0, 0], tokens, lines, "tokens N", "multiplications in one block")
-axes[0, 0].set_xscale("log")
-axes[0, 0].set_yscale("log")
+axes[0, 0].set(xscale="log", yscale="log", ylim=(1e5, 1e14))
+axes[0, 0].plot(4 * D, 8 * 4 * D * D * D, "ko", markersize=7)
+axes[0, 0].text(4 * D * 0.85, 2.2e11, "N = 4·D", ha="right")
 for size in (32, 16, 8, 4, 1):
     axes[0, 0].axvline((224 // size) ** 2, color="black", linewidth=0.8, linestyle=":")
     axes[0, 0].text((224 // size) ** 2, 2e5, f" P={size}", fontsize=8)
 plots.show(
     figure,
-    alt="Multiplications against tokens. The line of N squared is steeper, and crosses the MLP at 3,072.",
-    caption="ViT-B on 224x224 images; dotted: patch sizes. At P = 16 the N² part is small; at P = 4 it is not.",
+    alt="Multiplications against tokens. The line of N squared is steeper, and crosses the MLP at 3,072 tokens.",
+    caption="ViT-B on 224x224 pictures; dotted: patch sizes. At P = 16 the N² part is small; at P = 4 it is about the MLP's.",
 )
 
 # %%
-N, D = 196 + 1, 768
+N = 196 + 1
 share = 2 * N * N * D / (2 * N * N * D + 12 * N * D * D)
 print(f"ViT-B/16 at 224x224: the N² part is {share:.1%} of a block's multiplications")
 side = math.isqrt(4 * D) * 16
-print(f"it overtakes the MLP at N = 4·D = {4 * D:,} tokens: at P = 16, an image of about {side}x{side}")
-print("verdict: TRUE for large N; at the size of the paper's models, most of the cost grows with N only")
+print(f"it overtakes the MLP at N = 4·D = {4 * D:,} tokens: at P = 16, a picture of about {side}x{side}")
 
 # %% [markdown]
-# What about memory? The explicit form stores the table of weights. The fused kernel of PyTorch works through it piece
-# by piece and never stores it whole (Dao et al. 2022, *FlashAttention*). The multiplications are the same.
+# **Memory** is another matter. The table of weights has N² numbers for each head. While training, it must be kept: the
+# gradient needs it. But it need not be stored at all. A *fused* kernel works through the table piece by piece, keeps one
+# running sum for each query, and computes the pieces again on the way back (Dao et al. 2022, *FlashAttention*).
+# `F.scaled_dot_product_attention` does so. We ask autograd what each of the two keeps for the way back:
+
+
+# %%
+def kept_bytes(function, N, d=64):
+    """How many bytes autograd keeps for the way back, for one head of N tokens."""
+    q, k, v = (torch.randn(1, 1, N, d, requires_grad=True) for _ in range(3))
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = function(q, k, v)  # noqa: F841  while it lives, so does what it keeps
+    return sum(kept.values())
+
+
+# %%
+plain = [kept_bytes(lambda *qkv: scaled_dot_product_attention(*qkv)[0], N) for N in (1024, 2048)]
+fused = [kept_bytes(F.scaled_dot_product_attention, N) for N in (1024, 2048)]
+print(
+    "plain: at least the table of N² numbers:", plain[1] >= 4 * 2048**2, f" 2·N takes {plain[1] / plain[0]:.0f} times"
+)
+print("fused: less than a quarter of the table: ", fused[1] < 2048**2, f" 2·N takes {fused[1] / fused[0]:.0f} times")
+
+# %% [markdown]
+# Remember claim P4 of lesson 1: pixels as tokens are out of the question, because the table is too large. With a fused
+# kernel the table is no argument any more. The work is:
+
+# %%
+N, gigabyte = 224 * 224, 1e9
+table = 4 * N * N / gigabyte
+without = 4 * (4 * N * 64 + N) / gigabyte  # q, k, v, output, and one sum for each query
+print("formula and measurement agree to 10%:", abs(4 * (4 * 2048 * 64 + 2048) / fused[1] - 1) < 0.1)
+work = {n: 12 * (12 * n * D * D + 2 * n * n * D) for n in (196, N)}  # 12 blocks
+print(f"P = 1 at 224x224, one head of one layer: table {table:.0f} GB, without the table {without:.2f} GB")
+print(f"multiplications for one picture, against P = 16: {work[N] / work[196]:,.0f} times")
+by_memory, by_work = without > 1, work[N] / work[196] > 100
+print("verdict on P4: because of memory:", "TRUE" if by_memory else "FALSE", end="; ")
+print("because of work:", "TRUE" if by_work else "FALSE")
+
+# %% [markdown]
+# So far we have counted. Does the clock agree? The next cell reads a record: one thread, forward only, two widths D. "Plain" is
+# the course's function, "fused" PyTorch's. Each is divided by the time of the MLP at the same N. Counted, that ratio is
+# 2·N²·D / 8·N·D², which is N / (4·D).
+
+# %%
+import json
+
+record = json.loads((DATA_FOLDER / "results" / "benchmark_cost.json").read_text())
+print("made by:", record["command"], "on", record["environment"]["hardware"])
+print(f"each number is the median of {record['rounds']} rounds, {record['clock']}")
+
+# %%
+figure, axes = plots.new_figure(1, 2, size=(10, 3.4), sharey=True)
+for ax, crossing in zip(axes[0], record["crossovers"], strict=True):
+    rows = [row for row in record["rows"] if row["D"] == crossing["D"]]
+    lines = {
+        "plain": [row["over_mlp"]["explicit"] for row in rows],
+        "fused": [row["over_mlp"]["fused"] for row in rows],
+    }
+    lines["counted, N / (4·D)"] = [row["N"] / crossing["counted"] for row in rows]
+    plots.draw_lines(ax, [row["N"] for row in rows], lines, "tokens N", "time, in times of the MLP", marker="o")
+    ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
+    ax.set(title=f"D = {crossing['D']}", xscale="log", yscale="log")
+plots.show(
+    figure,
+    alt="Time of attention over time of the MLP against tokens, for two widths. All lines rise. The plain one lies above the counted one, the fused one between or on it.",
+    caption="Above the dotted line attention takes longer than the MLP.",
+)
+
+# %%
+for row in record["crossovers"]:
+    print(f"D = {row['D']:>3}: as long as the MLP at N = {row['counted']} counted, ", end="")
+    print(f"{row['explicit']} plain, {row['fused']} fused")
+largest = record["memory"][-1]
+for path, name in (("explicit", "plain"), ("fused", "fused")):
+    times = largest["peak_bytes"][path] / largest["table_bytes"]
+    print(f"memory at D = {largest['D']}, N = {largest['N']:,}, {name}: {times:.2f} times its table of weights")
+
+# %%
+earlier = all(row["explicit"] < row["counted"] >= row["fused"] for row in record["crossovers"])
+print("verdict on A7:", "TRUE of two lines of the four" if all(right) else "FALSE", end="; ")
+print(f"in ViT-B/16 at 224x224 {1 - share:.0%} of the work grows with N alone", end="; ")
+print("measured, N² wins earlier than counted" if earlier else "measured, it does not win earlier")
+
+# %% [markdown]
+# Why earlier? Multiplications are not all there is. The softmax is not counted, and the plain way writes the table of N²
+# numbers into memory and reads it again, twice: its peak in memory is two tables. The fused kernel spares that, and comes
+# nearer to the count.
+
+# %%
+for name in ("q", "k", "v", "z", "B", "N", "M", "D", "d", "d_v", "scores", "weights", "mask", "causal", "padding"):
+    globals().pop(name, None)  # used up: so that a slip in an exercise does not find them
+
+# %% [markdown]
+# ## Exercise: one output with a pencil
+#
+# Difficulty 1 of 5, about 6 minutes. One query, three keys, three values. There are *four* numbers in a query now, and two
+# in a value:
+#
+# | query | keys | values |
+# |---|---|---|
+# | 2, 1, 0, 1 | key 0: 0, 0, 3, 0 | value 0: 10, 0 |
+# | | key 1: 1, 0, 1, 0 | value 1: 0, 10 |
+# | | key 2: 1, 1, 0, 1 | value 2: 10, 10 |
+#
+# Work out the output on paper, to one decimal, and return its two numbers. You may need e ≈ 2.7 and e² ≈ 7.4. (The function
+# gets the vectors too; the pencil does not need them.)
+#
+# <details><summary>Hint 1</summary>
+#
+# The scores are 0, 2 and 4. By what do you divide them?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Scaled scores: 0, 1, 2. Their exponentials: 1, 2.7, 7.4, with a sum of 11.1. Divide each by the sum, and mix the values.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_output(query, keys, values): ...  # return two numbers
+
+
+check.attention_by_hand(my_output)
+
+# %% [markdown]
+# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_output(query, keys, values):
+    # scores 0, 2, 4; divided by √4: 0, 1, 2; weights 1/11.1, 2.7/11.1, 7.4/11.1 = 0.09, 0.24, 0.67
+    return 0.09 * 10 + 0.24 * 0 + 0.67 * 10, 0.09 * 0 + 0.24 * 10 + 0.67 * 10
+
+
+check.attention_by_hand(my_output)
 
 # %% [markdown]
 # ## Exercise: write `attention`
 #
-# Difficulty 2 of 5, about 10 minutes. Three lines are enough. It must work with any number of batch axes in front, so
-# transpose with `k.transpose(-2, -1)`.
+# Difficulty 2 of 5, about 12 minutes. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with any number of batch axes
+# in front, so transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may look, or None. Return
+# the outputs, [..., N, d_v].
 #
 # <details><summary>Hint 1</summary>
 #
 # Scores first: `q @ k.transpose(-2, -1)` is [..., N, M]. Divide by the square root of the length of a query,
-# `q.shape[-1]`.
+# `q.shape[-1]`. If there is a mask, `scores.masked_fill(~mask, -torch.inf)`.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -335,37 +994,333 @@ print("verdict: TRUE for large N; at the size of the paper's models, most of the
 
 
 # %% tags=["exercise"]
-def my_attention(q, k, v): ...
+def my_attention(q, k, v, mask=None): ...  # [..., N, d], [..., M, d], [..., M, d_v] -> [..., N, d_v]
 
 
 check.attention(my_attention)
 
 # %% [markdown]
-# The solution is in the next cell, folded.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
-def my_attention(q, k, v):
+def my_attention(q, k, v, mask=None):
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])  # [..., N, M]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
     weights = scores.softmax(dim=-1)  # each row sums to 1
-    return weights @ v  # [..., N, d]
+    return weights @ v  # [..., N, d_v]
 
 
 check.attention(my_attention)
+
+# %% [markdown]
+# ## Exercise: a mask for sentences
+#
+# Difficulty 2 of 5, about 10 minutes. A batch of B sentences for a language model, each filled up to `size` places. `lengths`
+# [B] says how many words each has; they stand at the front. Return a boolean mask [B, size, size], True where a query may
+# look: not ahead, and not at padding. Every row must have something to look at, also the rows of the padding.
+#
+# <details><summary>Hint 1</summary>
+#
+# Two masks, joined by `&`. One is the same for all sentences, [size, size]. The other is [B, 1, size]. PyTorch stretches both
+# to [B, size, size].
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `torch.arange(size)` numbers the keys. Which of them are below `lengths[:, None]`? And `tril()` keeps the lower left.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_mask(lengths, size): ...  # [B], a number -> [B, size, size], True: may look
+
+
+check.attention_mask(my_mask)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_mask(lengths, size):
+    not_ahead = torch.ones(size, size, dtype=torch.bool).tril()  # [size, size]
+    real = torch.arange(size) < lengths[:, None]  # [B, size]
+    return not_ahead & real[:, None, :]  # [B, size, size]: columns are keys
+
+
+check.attention_mask(my_mask)
+
+# %% [markdown]
+# ## Exercise: what does it cost?
+#
+# Difficulty 2 of 5, about 6 minutes. For a block with N tokens of D numbers and an MLP of 4·D, return three numbers: the
+# multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of tokens at which
+# both are equal. Do not scroll up.
+#
+# <details><summary>Hint 1</summary>
+#
+# A product of a matrix [a, b] with a matrix [b, c] takes a·b·c multiplications. Which shapes meet in QKᵀ?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# The MLP has two matrices, [D, 4·D] and [4·D, D], and N tokens go through both. For the third number set the first two equal
+# and divide by what both sides share.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_attention_cost(N, D): ...  # return N² part, MLP, and where they are equal
+
+
+check.attention_cost(my_attention_cost)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_attention_cost(N, D):
+    squared = N * D * N + N * N * D  # QKᵀ, weights times V
+    mlp = N * D * (4 * D) + N * (4 * D) * D
+    return squared, mlp, 4 * D  # 2·N²·D = 8·N·D²
+
+
+check.attention_cost(my_attention_cost)
+
+# %% [markdown]
+# ## Exercise: your own self-attention, in a real ViT
+#
+# Difficulty 3 of 5, about 12 minutes. A class with one head: three layers `nn.Linear(dim, dim)` called `query`, `key` and
+# `value`, and equation 1. `ViT` builds attention with two numbers, the width and how many heads there are. Here that is one,
+# so you need not use it. Write the formula yourself, or use your `my_attention`.
+#
+# <details><summary>Hint 1</summary>
+#
+# In `forward` the same x goes through all three layers. Each gives [B, N, D].
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# With one head d = D = `x.shape[-1]`. There is a batch in front, so it is `.transpose(-2, -1)`, and the softmax runs along
+# `dim=-1`.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+class MySelfAttention(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        ...  # self.query, self.key, self.value
+
+    def forward(self, x):
+        # [B, N, D] -> [B, N, D]
+        ...
+
+
+check.self_attention(MySelfAttention)
+
+# %% [markdown]
+# Now build a ViT with it, and train it for a moment. Beside it stands a ViT that is deaf: its attention says 0, so the class
+# token never hears of a patch.
+
+
+# %%
+class Deaf(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+
+    def forward(self, x):
+        return 0 * x
+
+
+# %%
+config = ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=2, num_heads=1)  # 16 patches and the class token
+pictures, labels = data.normalize(data.train_images[:1500]), data.train_labels[:1500]
+
+
+def short_training(attention, steps=150):
+    torch.manual_seed(0)
+    model = ViT(config, attention=attention)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
+    for _ in range(steps):
+        batch = torch.randint(len(pictures), (32,))
+        loss = F.cross_entropy(model(pictures[batch]), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        predicted = model(data.normalize(data.test_images[:500])).argmax(dim=1)
+    return (predicted == data.test_labels[:500]).float().mean().item()
+
+
+# %%
+print("deaf, fewer than 20% of the test pictures are right:", short_training(Deaf) < 0.2)
+if check.self_attention(MySelfAttention).passed:
+    print("with your attention more than half are right:", short_training(MySelfAttention) > 0.5)
+else:
+    print("MySelfAttention does not pass its check yet. Finish it above, run its cell, and come back to this one.")
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+class MySelfAttention(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.query = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.value = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        q, k, v = self.query(x), self.key(x), self.value(x)  # [B, N, D] each
+        scores = q @ k.transpose(-2, -1) / math.sqrt(x.shape[-1])  # [B, N, N]
+        return scores.softmax(dim=-1) @ v  # [B, N, D]
+
+
+check.self_attention(MySelfAttention)
+
+# %% [markdown]
+# Now run the cell above the solution again: it trains a ViT with your attention.
+
+# %% [markdown]
+# ## The bug clinic
+#
+# A colleague has written this attention. It trains well, he says. But when he moves his model to larger pictures, as in
+# lesson 3, it gets worse, and attention looks washed out. Do not search the code yet. Doctors measure first.
+
+
+# %%
+class Patient(nn.Module):
+    def __init__(self, dim, num_heads=1):
+        super().__init__()
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
+
+    def forward(self, x):
+        q, k, v = self.query(x), self.key(x).transpose(1, 2), self.value(x)
+        weights = (q @ k / math.sqrt(k.shape[-1])).softmax(dim=-1)
+        return weights @ v
+
+
+class Healthy(Patient):
+    def forward(self, x):
+        return F.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x))
+
+
+# %% [markdown]
+# Six instruments. Two of them need a word. Give attention every token *twice*: each pair of twins shares what one token got
+# before, so the mixture must be the same. And if all values are 1, every mixture of them is 1, whatever the weights are, as
+# long as each row of weights sums to 1.
+
+
+# %%
+def examine(attention):
+    torch.manual_seed(0)
+    one, x = attention(32), 2 * torch.randn(2, 9, 32)
+    out = one(x)
+    out.square().sum().backward()
+    print("  shape kept:                         ", out.shape == x.shape)
+    print("  all matrices get gradients:         ", all(layer.weight.grad.any() for layer in one.children()))
+    print("  tokens swapped, outputs swapped:    ", torch.allclose(one(x.flip(1)), out.flip(1), atol=1e-5))
+    print("  a short training gets half right:   ", short_training(attention) > 0.5)
+    print("  every token twice, the same outputs:", torch.allclose(one(torch.cat([x, x], 1))[:, :9], out, atol=1e-5))
+    nn.init.zeros_(one.value.weight), nn.init.ones_(one.value.bias)
+    print("  values all 1, outputs all 1:        ", torch.allclose(one(x), torch.ones_like(x), atol=1e-5))
+
+
+for attention in (Healthy, Patient):
+    print(attention.__name__)
+    examine(attention)
+
+# %% [markdown]
+# Five instruments find nothing. Rows sum to 1, gradients flow, it learns. The fifth line finds it: the answer depends on *how
+# many* tokens there are. How does that look? If all weights are equal, each output is the mean of the values: nobody has
+# chosen anything. So here is how far outputs are from that mean, with every token 1, 2, 4 … 64 times:
+
+# %%
+torch.manual_seed(0)
+x, copies = 2 * torch.randn(1, 9, 32), [1, 2, 4, 8, 16, 32, 64]
+curves = {}
+for attention in (Healthy, Patient):
+    torch.manual_seed(1)
+    one = attention(32)
+    with torch.no_grad():
+        outputs = [one(x.repeat(1, c, 1)) for c in copies]  # [1, 9·c, 32]
+        curves[attention.__name__] = [(out - one.value(x).mean(1)).norm(dim=-1).mean().item() for out in outputs]
+figure, axes = plots.new_figure(size=(7, 3))
+plots.draw_lines(axes[0, 0], copies, curves, "copies of each token", "distance from the mean value", marker="o")
+axes[0, 0].set(xscale="log", ylim=(0, None))
+axes[0, 0].set_xticks(copies, copies)
+plots.show(
+    figure,
+    alt="Distance of the outputs from the mean value against copies of each token. Healthy: a level line. Patient: it falls toward 0.",
+)
+
+# %% [markdown]
+# ## Exercise: mend the patient
+#
+# Difficulty 3 of 5, about 10 minutes. Something in the patient's `forward` depends on the number of tokens, and should not.
+# Find it, and write a `forward` that is well. The layers may stay as they are, so your class takes over the patient's
+# `__init__`. Do not call PyTorch's function: the fault is small, and so is the cure.
+#
+# <details><summary>Hint 1</summary>
+#
+# Write the shape of each tensor beside the line in which it is made. Mind what `.transpose(1, 2)` does to that of k.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# By what are the scores divided? By what should they be? In the short training there were 17 tokens and D = 32; √17 and √32
+# are not far apart, so nobody noticed.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+class MendedAttention(Patient):
+    def forward(self, x):
+        # [B, N, D] -> [B, N, D]
+        ...
+
+
+check.mended_attention(MendedAttention)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+class MendedAttention(Patient):
+    def forward(self, x):
+        q, k, v = self.query(x), self.key(x).transpose(1, 2), self.value(x)  # k: [B, D, N], its last axis is N
+        weights = (q @ k / math.sqrt(q.shape[-1])).softmax(dim=-1)  # the last axis of q is D
+        return weights @ v
+
+
+check.mended_attention(MendedAttention)
 
 # %% [markdown]
 # ## What to remember
 #
 # 1. A query asks, a key offers, a value is handed over. All three are made from the same tokens.
-# 2. softmax(QKᵀ/√d) gives each query weights that sum to 1. The output is a mixture of values.
-# 3. √d keeps the scores at variance 1, whatever d is. Without it the softmax saturates, and stops learning.
-# 4. A mask is −∞ before the softmax. A ViT uses none.
-# 5. The table of weights is N×N. It overtakes the MLP at N = 4·D.
+# 2. softmax(QKᵀ/√d)V: each query shares out 1 among the keys, and its output is a mixture of values.
+# 3. √d keeps the scores at variance 1 when training starts, whatever d is. d is the length of a query: not the number of
+#    tokens.
+# 4. A mask is −∞ before the softmax. Language models need causal and padding masks; a ViT needs neither. A query that may
+#    look at nothing gives NaN.
+# 5. The N² part overtakes the MLP at N = 4·D. The N×N table need not be stored, but it must be computed.
 #
 # | step | shape |
 # |---|---|
+# | tokens Z | [B, N, D] |
 # | Q, K, V | [B, N, d] |
-# | scores, weights | [B, N, N] |
+# | scores, weights, mask | [B, N, N] |
 # | output | [B, N, d] |
 #
 # **Three questions.**
@@ -374,10 +1329,13 @@ check.attention(my_attention)
 # output is the mean of the values.</details>
 # <details><summary>Every score of a query grows by 5. What changes?</summary>Nothing. Softmax looks at differences
 # only.</details>
-# <details><summary>Two tokens change places in the sequence. What happens to the outputs?</summary>They change places
-# too. This is the equivariance of lesson 3.</details>
+# <details><summary>A sentence of 3 words is filled up to 5 places. How many numbers of its boolean causal-and-padding mask are
+# True?</summary>Rows 0, 1 and 2 see 1, 2 and 3 keys. Rows 3 and 4 are padding and see the 3 words: 1 + 2 + 3 + 3 + 3 =
+# 12.</details>
 #
 # **Next**: one table of weights is one kind of question. Lesson 5 lets every token ask several at once.
 #
-# **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.1 · Dao et al. 2022, *FlashAttention* ·
-# the code of this lesson: `vit_tutorial/attention.py`.
+# **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, sections 3.2.1 and 3.4 · Dao et al. 2022, *FlashAttention* ·
+# Press and Wolf 2017, *Using the Output Embedding to Improve Language Models* · Mikolov, Yih and Zweig 2013, *Linguistic
+# Regularities in Continuous Space Word Representations* · Linzen 2016, *Issues in Evaluating Semantic Spaces Using Word
+# Analogies* · Dehghani et al. 2023, *Patch n' Pack: NaViT* · the code of this lesson: `vit_tutorial/attention.py`.

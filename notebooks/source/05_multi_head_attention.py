@@ -6,29 +6,52 @@
 # fur? If one row of weights must answer all of these, it answers each of them a little. *One token, several
 # questions: how can it ask them at once?*
 #
+# The picture below shows the answer. It is a boot from the test set, and a small ViT that was trained on other pictures.
+# In its last layer the class token looks at the boot in four ways at once, one for each of its four **heads**.
+#
 # **What you will do**
 #
 # 1. Compute two heads with a pencil: three tokens of four numbers each.
 # 2. Cut tokens into heads in code, and meet the mistake that nearly everyone makes once.
 # 3. Put the heads back together, and see what the last matrix is for.
 # 4. Load the same numbers into PyTorch's `nn.MultiheadAttention`, and get the same output.
-# 5. See what the heads of a trained model look at.
+# 5. Switch off single heads of a trained model, and see which of them it can do without.
+# 6. Write the layer yourself, train a ViT with it, and find six faults by measuring.
 #
-# **Time**: 40 minutes. **You need**: lesson 4 (queries, keys, values, softmax).
+# **Time**: 55 minutes, and 65 for the exercises. **You need**: lesson 4 (queries, keys, values, softmax).
 
 # %%
+from copy import deepcopy
+
 import torch
 from einops import rearrange
 from torch import nn
+from torch.nn import functional as F
 
-from vit_tutorial import MultiHeadAttention, ViT, attention_maps, count_parameters, load_model, plots
+from vit_tutorial import MultiHeadAttention, ViT, ViTConfig, attention_maps, count_parameters, load_model, plots
 from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.exercises import check
-from vit_tutorial.explore import AttentionLab
+from vit_tutorial.explore import HeadsGallery
 
 torch.set_num_threads(1)  # the same numbers on every machine
 torch.set_printoptions(precision=2, sci_mode=False)
+
+# %%
+model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+data = load("fashion_mnist")
+image = data.test_images[[0]]  # [1, 1, 28, 28]
+maps = attention_maps(model, model.card.normalize(image))  # the tables of weights of every layer
+last = maps[-1][0, :, 0, 1:]  # of the last layer: every head, asked by the class token (0), about the 49 patches
+figure, axes = plots.new_figure(1, len(last) + 1, size=(11, 2.8))
+plots.draw_image(axes[0, 0], image[0], data.class_names[data.test_labels[0]])
+for i, row in enumerate(last):
+    plots.draw_attention(axes[0, i + 1], image[0], row.reshape(model.grid_size), f"head {i}")
+plots.show(
+    figure,
+    alt="A boot of the test set, and where each of four heads looks in it: each lights up other patches.",
+    caption="Bright patches get much of the class token's attention. Same token, same layer, four questions.",
+)
 
 # %% [markdown]
 # ## By hand
@@ -240,6 +263,19 @@ for name, a, b in (("output", our_output, their_output), ("weights", our_weights
     print(f"{name}: largest difference below 0.000000000001: {(a - b).abs().max().item() < 1e-12}")
 
 # %% [markdown]
+# torchvision's ViT has this very class inside. timm's ViT has its own, which is called like ours and has the same names
+# in the same order (`attn.qkv`, `attn.proj`); lesson 7 loads whole models of both.
+
+# %%
+from torchvision.models import vision_transformer
+
+block = vision_transformer.EncoderBlock(4, 64, 256, dropout=0, attention_dropout=0).double()
+print("torchvision's ViT uses nn.MultiheadAttention:", isinstance(block.self_attention, nn.MultiheadAttention))
+block.self_attention.load_state_dict(theirs.state_dict())
+from_torchvision = block.self_attention(tokens, tokens, tokens)[0]
+print("it says what ours says:", torch.allclose(from_torchvision, our_output, rtol=0, atol=1e-12))
+
+# %% [markdown]
 # Our class has two ways through. Without `return_weights` it calls PyTorch's fused kernel, which never holds the table
 # of weights. With it, it takes the explicit way of lesson 4. On a CPU it takes the explicit way for short sequences too,
 # because there it is the faster one. 197 tokens are enough to see both ways. They must say the same:
@@ -250,49 +286,50 @@ fused, explicit = ours(tokens), ours(tokens, return_weights=True)[0]
 print(f"fused and explicit differ by less than 0.000000000001: {(fused - explicit).abs().max().item() < 1e-12}")
 
 # %% [markdown]
-# ## The heads of a trained model
+# ## In pictures you can touch
 #
-# Here is the last layer of the course's small ViT, on a picture of the test set. It has never seen this picture in
-# training. Bright patches get much of the class token's attention. Each panel is one head: same token, same layer,
-# another question.
+# Here are all heads of the trained model, 6 layers of 4. Choose a layer, and a patch that looks. Then switch heads off.
+#
+# What does **off** mean? The head still looks; its map stays. But what it has found is not told: its d numbers are set to
+# zero before W_O. So it adds nothing to the output. The bias of W_O belongs to no head, and stays. The browser computes
+# the whole model again, without that head, in each layer behind it.
+#
+# Say what you expect before you look. Click the picture, then use the keys; or use the mouse.
+#
+# 1. The boot, layer 0. Let a dark patch look, then a patch of the boot. Which head looks at its own kind? Which head's dark
+#    patches look at the boot?
+# 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
+# 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
+# 4. Now the sandal. Here single heads do matter. Can you find one without which the answer is another?
+# 5. The coat is a mistake of the model: it says shirt. Can you switch off heads until it says coat?
 
 # %%
-model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
-data = load("fashion_mnist")
-image = data.test_images[[2]]  # [1, 1, 28, 28]
-maps = attention_maps(model, model.card.normalize(image))  # one [1, h, N+1, N+1] for each layer
-print("heads in each layer:", model.config.num_heads)
-
-# %%
-last = maps[-1][0, :, 0, 1:]  # [h, N]: every head, asked by the class token (0), about the patches (1, 2, ...)
-figure, axes = plots.new_figure(1, len(last) + 1, size=(11, 2.8))
-plots.draw_image(axes[0, 0], image[0], data.class_names[data.test_labels[2]])
-for i, row in enumerate(last):
-    plots.draw_attention(axes[0, i + 1], image[0], row.reshape(model.grid_size), f"head {i}")
-plots.show(
-    figure,
-    alt="A picture of the test set, and where each head of the last layer looks in it: some light up the object, others its outline or the background.",
-)
+shown = [0, 21, 25, 27, 18]
+names_of_pictures = [data.class_names[data.test_labels[i]].lower() for i in shown]
+pictures = dict(zip(names_of_pictures, data.test_images[shown], strict=True))
+HeadsGallery(model, pictures, labels=data.test_labels[shown])
 
 # %% [markdown]
-# Now all layers and all heads. **Look for three things.**
+# <details><summary>What there was to see</summary>
 #
-# 1. Stay on one patch and one layer, and change the head. Does the patch look elsewhere?
-# 2. Find a head that looks at the object, and one that looks at the background.
-# 3. Choose "mean of all heads". What is lost?
-
-# %%
-probabilities = model(model.card.normalize(image)).softmax(dim=-1)[0]
-AttentionLab(
-    image[0], maps, model.grid_size, class_names=model.card.class_names, prediction=probabilities, layer=0, head=0
-)
+# 1. Head 3 looks at its own kind: dark patches at dark ones, the boot at the boot. With head 1, dark patches look at the
+#    boot.
+# 2. Not much. The one that costs most is layer 0 head 1: the boot falls from 91% to 78%.
+# 3. Without the last layer's heads the answer is still a boot. Without those of layer 0 it is a bag.
+# 4. There are four, and layer 0 head 1 is one of them: without it the sandal is a sneaker. The model was not sure of the
+#    sandal, with 63%, so a little is enough.
+# 5. Nine single heads make it say pullover. For a coat it takes two, such as layer 0 head 1 and layer 5 head 1.
+#
+# </details>
 
 # %% [markdown]
 # ## Claims, tested
 #
-# **"Each head looks at something else."** Measure it. Two heads give two rows of weights, each summing to 1. Their
-# *overlap* is the sum of the smaller of the two, number by number: 1 if both look alike, 0 if they have nothing in
-# common. We take the mean over all pairs of heads, all layers and 100 test pictures. An untrained model is the control.
+# ### "Each head looks at something else"
+#
+# Measure it. Two heads give two rows of weights, each summing to 1. Their *overlap* is the sum of the smaller of the two,
+# number by number: 1 if both look alike, 0 if they have nothing in common. We take the mean over all pairs of heads, all
+# layers and 100 test pictures. An untrained model is the control.
 
 
 # %%
@@ -317,27 +354,64 @@ print(
 # %% [markdown]
 # Nobody told the heads what to look for. They start from different random numbers, and gradient descent does the rest.
 #
-# **"Each head has its own W_Q, W_K and W_V, so more heads mean more parameters."** The first half is true, as you have
-# seen. Count for the second half. And since each head has only d = D/h numbers to ask with, see how rich its table of
-# scores QKᵀ can be: its *rank* is the number of independent rows.
+# ### A6 · "Each head has its own W_Q, W_K and W_V, so more heads mean more parameters"
+#
+# The first half is true, as you have seen. Count for the second half. And since each head has only d = D/h numbers to ask
+# with, see how rich its table of scores QKᵀ can be: its *rank* is the number of independent rows.
 
 # %%
 tokens = torch.randn(1, 50, 768, dtype=torch.float64)  # 50 tokens
 print(f"{'heads h':>8}{'d = D/h':>9}{'parameters':>12}{'rank of a table of 50x50 scores':>33}")
-for heads in (1, 3, 12, 48, 192, 768):
-    layer = MultiHeadAttention(768, heads).double()
-    q, k, _ = rearrange(layer.qkv(tokens), "b n (three h d) -> three b h n d", three=3, h=heads)
+sizes = set()
+for number in (1, 3, 12, 48, 192, 768):
+    layer = MultiHeadAttention(768, number).double()
+    q, k, _ = rearrange(layer.qkv(tokens), "b n (three h d) -> three b h n d", three=3, h=number)
     rank = torch.linalg.matrix_rank(q[0, 0] @ k[0, 0].T).item()
-    print(f"{heads:>8}{768 // heads:>9}{count_parameters(layer):>12,}{rank:>33}")
-print("verdict: FALSE - the same numbers are shared out among the heads")
+    sizes.add(count_parameters(layer))
+    print(f"{number:>8}{768 // number:>9}{count_parameters(layer):>12,}{rank:>33}")
+same = len(sizes) == 1
+print("verdict:", "FALSE: the same numbers are shared out among the heads" if same else "TRUE: the number grows")
 
 # %% [markdown]
 # More heads are not free, though. More questions, but each with fewer numbers. And the explicit way holds h tables of
 # N×N weights. ViT-B, L and H take d = 64, 64 and 80 (D/h from table 1 of the paper).
 #
-# **"The value matrix can be factored into down and up."** You hear this in explanations of language models. Follow one
-# head through W_V and W_O. W_V takes D numbers *down* to d. Its rows of W_O take d numbers *up* to D. And the matrix
-# product with all heads side by side is a sum over heads:
+# So which is better, few rich heads or many poor ones? The course keeps a record: the same small ViT with D = 32, trained
+# with 1, 2, 4, 8 and 16 heads, five seeds each. All have the same number of parameters. With 16 heads, each has d = 2.
+
+# %%
+from vit_tutorial.studies import load_study
+
+study = load_study("heads")
+print("made by:", study.command)
+accuracies = study.accuracies()
+means = {name: sum(values) / len(values) for name, values in accuracies.items()}
+print(f"{study.settings['training']['epochs']} epochs of {study.data['training']:,} images, seeds {study.seeds}")
+for name, values in accuracies.items():
+    print(f"{name:<7} mean {means[name]:.1%}   lowest {min(values):.1%}   highest {max(values):.1%}")
+
+# %%
+figure, axes = plots.new_figure(size=(9, 2.6))
+plots.draw_spread(axes[0, 0], accuracies, xlabel="test accuracy, one point a seed")
+plots.show(figure, alt="Test accuracy of five seeds with 1, 2, 4, 8 and 16 heads; all runs with one head are lowest.")
+
+# %%
+apart = max(accuracies["h = 1"]) < min(accuracies["h = 4"])
+best = max(means, key=means.get)
+print("every run with four heads beats every run with one:", apart)
+print(f"best on average: {best}, {100 * (means[best] - means['h = 1']):.1f} points ahead of one head")
+near = [name for name in means if name != best and max(accuracies[name]) >= min(accuracies[best])]
+print("runs of these overlap with the best:", ", ".join(near) or "none")
+print("verdict on several heads:", "TRUE in this small model: several are better than one" if apart else "FALSE here")
+
+# %% [markdown]
+# That is one small model, and one learning rate for all. It says that several questions help. It does not say that d = 2
+# is the right size for ViT-B.
+#
+# ### A5 · "The value matrix can be factored into down and up"
+#
+# You hear this in explanations of language models. Follow one head through W_V and W_O. W_V takes D numbers *down* to d.
+# Its rows of W_O take d numbers *up* to D. And the matrix product with all heads side by side is a sum over heads:
 #
 # $$[\,A_1 z W_{V,1};\; \dots;\; A_h z W_{V,h}\,]\;W_O \;=\; \sum_{i=1}^{h} A_i\, z\, W_{V,i}\, W_{O,i}$$
 #
@@ -354,12 +428,15 @@ constant = ours.proj(b_v)  # rows of A sum to 1, so the bias of the values passe
 total = sum(A[:, i] @ x @ maps_of_heads[i] for i in range(4)) + constant
 
 # %%
-print(f"sum over heads equals concat and project: {(total - output).abs().max().item() < 1e-12}")
-print("each head's map:", list(maps_of_heads[0].shape), "with ranks", torch.linalg.matrix_rank(maps_of_heads).tolist())
+equal = (total - output).abs().max().item() < 1e-12
+ranks = torch.linalg.matrix_rank(maps_of_heads).tolist()
+print("sum over heads equals concat and project:", equal)
+print("each head's map:", list(maps_of_heads[0].shape), "with ranks", ranks)
 single = MultiHeadAttention(64, 1).double()
 full = single.qkv.weight[128:].T @ single.proj.weight.T
 print("one single head:", list(full.shape), "with rank", torch.linalg.matrix_rank(full).item())
-print("verdict: TRUE - down to d, up to D, one map of rank d for each head")
+factored = equal and max(ranks) <= 16
+print("verdict:", "TRUE: down to d, up to D, one map of rank d for each head" if factored else "FALSE")
 
 # %% [markdown]
 # So heads do not know of each other. Each *adds* its own finding to the output: four maps of rank 16 share the 64
@@ -367,17 +444,147 @@ print("verdict: TRUE - down to d, up to D, one map of rank d for each head")
 
 # %%
 layer = model.blocks[0].attn
-D, h = model.config.dim, model.config.num_heads
-W_v = rearrange(layer.qkv.weight, "(three h d) D -> three h D d", three=3, h=h)[2]
-W_o = rearrange(layer.proj.weight, "D (h d) -> h d D", h=h)
+W_v = rearrange(layer.qkv.weight, "(three h d) D -> three h D d", three=3, h=4)[2]
+W_o = rearrange(layer.proj.weight, "D (h d) -> h d D", h=4)
 ranks = torch.linalg.matrix_rank(W_v.double() @ W_o.double()).tolist()
-print(f"trained, D = {D}, h = {h}, d = {D // h}: ranks of the first layer's heads", ranks)
+print("trained, D = 64, h = 4, d = 16: ranks of the first layer's heads", ranks)
 
 # %% [markdown]
-# ## Exercise: write `split_heads`
+# ### "Every head is needed"
 #
-# Difficulty 2 of 5, about 8 minutes. Cut [B, N, D] into [B, h, N, d] without `einops`. Replace the three dots, run the
-# cell, and read what the check says.
+# Michel, Levy and Neubig (2019) asked *Are Sixteen Heads Really Better than One?*, and switched off single heads of a trained
+# translation model and of BERT. Most of them could go at little loss. Is it so here?
+#
+# Switching off is one line, now that the output is a sum over heads: set the head's rows of W_O to zero. (In `nn.Linear`,
+# which stores its matrix transposed, they are columns.) Is it what the gallery does? Compare:
+
+
+# %%
+def without(heads):
+    """The model, with these heads (layer, head) switched off."""
+    copy, d = deepcopy(model), model.config.dim // model.config.num_heads
+    for layer, head in heads:
+        copy.blocks[layer].attn.proj.weight.data[:, head * d : (head + 1) * d] = 0
+    return copy
+
+
+gallery = HeadsGallery(model, pictures["sandal"], off=[(0, 1)])
+with torch.no_grad():
+    chances = without([(0, 1)])(model.card.normalize(pictures["sandal"][None])).softmax(dim=-1)[0]
+print("same probabilities:", torch.allclose(chances, torch.tensor(gallery.state().probabilities).float(), atol=1e-4))
+
+# %% [markdown]
+# Now switch off each of the 24 heads alone, and look at 500 test pictures. We note two things: how many points of accuracy
+# are lost, and how much the loss grows. The loss is finer: it also sees when the model is less sure of a right answer.
+
+
+# %%
+@torch.no_grad()
+def test(model, pictures, labels):
+    logits = model(pictures)
+    return (logits.argmax(dim=1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
+
+
+normalized = model.card.normalize(data.test_images)
+first, later = (normalized[:500], data.test_labels[:500]), (normalized[500:1000], data.test_labels[500:1000])
+all_heads = [(layer, head) for layer in range(6) for head in range(4)]
+accuracy, loss = test(model, *first)
+alone = {head: test(without([head]), *first) for head in all_heads}
+lost = torch.tensor([accuracy - alone[head][0] for head in all_heads]).reshape(6, 4)
+
+# %%
+figure, axes = plots.new_figure(1, 2, size=(10, 3.6))
+rows, columns = [f"layer {i}" for i in range(6)], [f"head {i}" for i in range(4)]
+grown = torch.tensor([alone[head][1] - loss for head in all_heads]).reshape(6, 4)
+options = {"rows": rows, "columns": columns, "cmap": "RdBu_r", "aspect": "auto"}
+plots.draw_matrix(axes[0, 0], 100 * lost, "points of accuracy lost without it", decimals=1, vmin=-5, vmax=5, **options)
+plots.draw_matrix(axes[0, 1], grown, "growth of the loss without it", vmin=-0.1, vmax=0.1, **options)
+plots.show(
+    figure,
+    alt="Two tables of 6 layers by 4 heads. The heads of layers 0 and 1 cost most, up to about three points; later ones cost about nothing, and without some the accuracy even rises.",
+    caption="Red: worse without this head. Blue: better without it. One picture of 500 is 0.2 points.",
+)
+
+# %% [markdown]
+# No single head is worth more than a few points. So is attention not needed at all? Take more than one at a time. We put the
+# heads in the order of what they cost, and switch off the 8 *least* important together. As a control, the 8 *most*
+# important. And because the order was found on the first 500 pictures, we test on the next 500.
+
+# %%
+order = sorted(all_heads, key=lambda head: alone[head][1])  # by the loss without it
+full_accuracy = test(model, *later)[0]
+least, most = (full_accuracy - test(without(heads), *later)[0] for heads in (order[:8], order[-8:]))
+without_any = full_accuracy - test(without(all_heads), *later)[0]
+print("most important: ", ", ".join(f"layer {layer} head {head}" for layer, head in order[:-4:-1]))
+for which, share in (("the 8 least important", least), ("the 8 most important", most), ("any head", without_any)):
+    print(f"points lost without {which}: about {5 * round(20 * share)}")
+
+# %%
+single = lost.max().item()
+print(f"the most that any single head costs, on the first 500 pictures: {100 * single:.0f} points")
+few_needed = single < 0.05 and least < 0.1 < most
+print(
+    "verdict:",
+    f"FALSE here: any one head can go for {100 * single:.0f} points at most, the 8 least important for about {5 * round(20 * least)}"
+    if few_needed
+    else "TRUE here: a head that is missing is missed",
+)
+
+# %% [markdown]
+# The heads that matter most stand in the first two layers, where the patches first meet. Two cautions. *Not needed by the
+# trained model* is not *not needed for training*: the record above says that several heads help. And heads stand in for
+# each other: that each alone can go does not mean that all can.
+
+# %% [markdown]
+# ## Tidy up before the exercises
+#
+# The cells above have left many one-letter names behind. We delete them, so that a letter that you forget to define in your
+# answer is an error, and not an old number.
+
+# %%
+del A, B, D, N, W_o, W_v, Z, d, h, heads, k, q, v, weights, x, z
+
+# %% [markdown]
+# ## Exercise: count
+#
+# Difficulty 1 of 5, about 5 minutes. A layer of D = `dim` numbers and `num_heads` heads, with biases. Return three numbers:
+# how many numbers a query of one head has, what its scores are divided by, and the parameters of the whole layer.
+#
+# <details><summary>Hint 1</summary>
+#
+# A score is a sum of as many products as a query has numbers. The root of *that* number is the divisor.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Two linear layers: `qkv` from D to 3·D, and `proj` from D to D. A linear layer from a to b numbers has a·b weights and
+# b biases.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_head_numbers(dim, num_heads): ...  # return numbers of a query, divisor, parameters
+
+
+check.head_numbers(my_head_numbers)
+
+# %% [markdown]
+# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_head_numbers(dim, num_heads):
+    length = dim // num_heads
+    return length, length**0.5, (dim * 3 * dim + 3 * dim) + (dim * dim + dim)
+
+
+check.head_numbers(my_head_numbers)
+
+# %% [markdown]
+# ## Exercise: cut into heads
+#
+# Difficulty 2 of 5, about 8 minutes. Cut [B, N, D] into [B, h, N, d] without `einops`. Do not scroll up.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -400,7 +607,7 @@ def my_split_heads(x, num_heads):
 check.split_heads(my_split_heads)
 
 # %% [markdown]
-# The solution is in the next cell, folded.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -413,13 +620,313 @@ def my_split_heads(x, num_heads):
 check.split_heads(my_split_heads)
 
 # %% [markdown]
+# ## Exercise: put the heads together
+#
+# Difficulty 2 of 5, about 6 minutes. The way back: [B, h, N, d] to [B, N, D], again without `einops`. There are many wrong
+# orders with the right shape; the check knows most of them.
+#
+# <details><summary>Hint 1</summary>
+#
+# The two steps of the cut, in the other order: first bring N in front of h again.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# After `transpose` the numbers lie in another order in memory, and `view` refuses to join axes. `reshape` copies them.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_merge_heads(heads):
+    B, h, N, d = heads.shape
+    ...
+
+
+check.merge_heads(my_merge_heads)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_merge_heads(heads):
+    B, h, N, d = heads.shape
+    return heads.transpose(1, 2).reshape(B, N, h * d)
+
+
+check.merge_heads(my_merge_heads)
+
+# %% [markdown]
+# ## Exercise: one head's own map
+#
+# Difficulty 3 of 5, about 12 minutes. Here are two matrices as `nn.Linear` keeps them: `qkv_weight` [3·D, D] and
+# `proj_weight` [D, D]. Return the map W_V,i · W_O,i of one head [D, D], to be used as `z @ map`. Heads count from 0, and
+# there are no biases.
+#
+# <details><summary>Hint 1</summary>
+#
+# The values are the last D rows of `qkv_weight`. Of these, a head has d neighbouring ones. They are W_V,i transposed.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `proj_weight` is stored [output, input]. The head's d numbers are part of its input, so they meet d *columns* of it.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_head_map(qkv_weight, proj_weight, num_heads, head): ...  # [3D, D], [D, D] -> [D, D]
+
+
+check.head_map(my_head_map)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_head_map(qkv_weight, proj_weight, num_heads, head):
+    D = len(proj_weight)
+    d = D // num_heads
+    own = slice(head * d, (head + 1) * d)
+    down = qkv_weight[2 * D :][own].T  # [D, d]
+    up = proj_weight[:, own].T  # [d, D]
+    return down @ up
+
+
+check.head_map(my_head_map)
+
+# %% [markdown]
+# ## Exercise: the layer from scratch, in a real ViT
+#
+# Difficulty 4 of 5, about 20 minutes. Write the whole layer: [B, N, D] to [B, N, D], without `nn.MultiheadAttention`. It is
+# built as `MyAttention(dim, num_heads)`. Its two linear layers are called `qkv` and `proj`, and both have biases: with these
+# names saved weights find their places. Your answers from above may be used. In the check's message, the input is the
+# tokens and the number of heads.
+#
+# <details><summary>Hint 1</summary>
+#
+# Six steps: `qkv`, cut into q, k and v, cut each into heads, attention, merge, `proj`.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# `self.qkv(x).chunk(3, dim=-1)` gives q, k and v, [B, N, D] each, as the order in `qkv` is Q, K, V.
+# `scaled_dot_product_attention(q, k, v)[0]` of lesson 4 takes all heads at once.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+class MyAttention(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        ...  # self.qkv, self.proj
+
+    def forward(self, x):
+        # [B, N, D] -> [B, N, D]
+        ...
+
+
+check.multi_head_attention(MyAttention)
+
+# %% [markdown]
+# Now put it in a real ViT. First the trained one: with your layer in place of the course's and the same numbers loaded, it
+# must give the same answers. Then train a new one for a moment: 60 steps, starting at ln 10 = 2.3.
+
+
+# %%
+def short_training(attention, steps=60):
+    torch.manual_seed(0)
+    vit = ViT(ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=2, num_heads=2), attention=attention)
+    pictures, labels = data.normalize(data.train_images[:1500]), data.train_labels[:1500]
+    optimizer, losses = torch.optim.AdamW(vit.parameters(), lr=0.003), []
+    for _ in range(steps):
+        batch = torch.randint(len(pictures), (32,))
+        loss = F.cross_entropy(vit(pictures[batch]), labels[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return sum(losses[-10:]) / 10
+
+
+# %%
+if check.multi_head_attention(MyAttention).passed:
+    vit = ViT(model.config, attention=MyAttention).eval()
+    vit.load_state_dict(model.state_dict())
+    few = normalized[:50]
+    with torch.no_grad():
+        print("the trained model with your layer: same logits:", torch.allclose(vit(few), model(few), atol=1e-4))
+    print("a new ViT with your layer: the loss has fallen below 1.8:", short_training(MyAttention) < 1.8)
+else:
+    print("MyAttention does not pass its check yet. Finish it above, run its cell, and come back to this one.")
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+class MyAttention(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        B, N, D = x.shape
+        qkv = self.qkv(x).reshape(B, N, 3, self.num_heads, D // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [B, h, N, d]
+        heads = scaled_dot_product_attention(q, k, v)[0]  # [B, h, N, d]
+        return self.proj(heads.transpose(1, 2).reshape(B, N, D))
+
+
+check.multi_head_attention(MyAttention)
+
+# %% [markdown]
+# Now run the cell above the solution again: it puts your layer into both models.
+
+# %% [markdown]
+# ## The bug clinic: a ward of six
+#
+# Six colleagues have written this layer. All six run without an error. Each has exactly one fault, and you shall find it
+# *without* reading their code, as a doctor who measures. These are the faults; each has one patient:
+#
+# | word | fault |
+# |---|---|
+# | `divisor` | the scores are divided by √D, not √d |
+# | `softmax` | the softmax runs over the queries, not the keys |
+# | `view` | cut into heads by `view` alone |
+# | `merge` | the heads are merged in the wrong order |
+# | `order` | the first third of `qkv` is taken for the keys, the second for the queries |
+# | `dropout` | dropout that goes on in `eval()` |
+#
+# Before you measure: which of these would a wrong shape betray? Which would keep a model from learning?
+
+# %%
+from vit_tutorial.exercises.heads import PATIENTS
+
+layers = {"healthy": MultiHeadAttention, **PATIENTS}
+print({name: layer.__name__ for name, layer in layers.items()})
+
+# %% [markdown]
+# First we examine each patient alone. Its layer gets the trained numbers of the first block, and the tokens of one picture.
+#
+# - **shape**: is it kept?
+# - **twice**: does the same question get the same answer?
+# - **rows**: do the rows of the maps sum to 1?
+# - **as healthy**: are its maps those of the healthy layer?
+# - **entropy** of the maps, as in lesson 4: large if the rows are flat.
+# - **notice**: we change token 40. How many of the four heads notice, and change their map?
+
+
+# %%
+@torch.no_grad()
+def examine(layer, healthy):
+    torch.manual_seed(0)
+    some = model.blocks[0].norm1(model.position(model.class_token(model.patch_embed(normalized[:1]))))  # [1, 50, 64]
+    layer.load_state_dict(healthy.state_dict())
+    out, maps = layer.eval()(some, return_weights=True)  # maps [1, 4, 50, 50]
+    changed = some.clone()
+    changed[0, 40] += 1
+    new_maps = layer(changed, return_weights=True)[1]
+    same = torch.allclose(maps, healthy(some, return_weights=True)[1], atol=1e-6)
+    rows = torch.allclose(maps.sum(dim=-1), torch.ones(1))
+    entropy = -(maps * maps.log()).sum(dim=-1).mean().item()
+    notice = sum(not torch.equal(old, new) for old, new in zip(maps[0], new_maps[0], strict=True))
+    return out.shape == some.shape, torch.equal(layer(some), layer(some)), rows, same, f"{entropy:.1f}", notice
+
+
+# %%
+titles = ("", "shape", "twice", "rows", "as healthy", "entropy", "notice")
+print("".join(f"{title:>11}" for title in titles))
+for name, layer in layers.items():
+    print("".join(f"{finding!s:>11}" for finding in (name, *examine(layer(64, 4), model.blocks[0].attn))))
+
+# %% [markdown]
+# Now in a whole model. With the weights of the trained ViT, as if you had downloaded them: do all weights get a gradient, and
+# are the answers right? And trained from the start, for 60 steps: does it learn?
+
+
+# %%
+def in_a_model(attention):
+    torch.manual_seed(0)
+    vit = ViT(model.config, attention=attention).eval()
+    vit.load_state_dict(model.state_dict())
+    F.cross_entropy(vit(normalized[:20]), data.test_labels[:20]).backward()
+    gradients = all(parameter.grad is not None and parameter.grad.any() for parameter in vit.parameters())
+    return gradients, test(vit, normalized[:200], data.test_labels[:200])[0]
+
+
+healthy = in_a_model(MultiHeadAttention)[1]
+print(f"{'':>11}{'gradients':>12}{'answers':>22}{'trained with the fault':>25}")
+for name, layer in layers.items():
+    (gradients, share), learns = in_a_model(layer), short_training(layer) < 1.8
+    share = "near guessing" if share < 0.3 else "healthy, or nearly" if share > healthy - 0.08 else "worse"
+    print(f"{name:>11}{gradients!s:>12}{share:>22}{'learns' if learns else 'does not learn':>25}")
+
+# %% [markdown]
+# ## Exercise: find the six faults
+#
+# Difficulty 3 of 5, about 15 minutes. Put one word of the list, in quotes, in place of the dots of each patient. The check
+# first looks if all six words are on the list, and then goes from patient to patient.
+#
+# <details><summary>Hint 1</summary>
+#
+# Begin with those whose row has something that no other has: who does not say the same twice? Whose rows do not sum to 1? Who
+# has a head that does not notice?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Three are left. One has the maps of the healthy layer: its fault lies behind the maps. One has flat maps: its scores are too
+# small. The last has neither, and learns as well as any.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_diagnosis(patient):
+    found = {"A": ..., "B": ..., "C": ..., "D": ..., "E": ..., "F": ...}
+    return found[patient]
+
+
+check.attention_ward(my_diagnosis)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_diagnosis(patient):
+    found = {"A": "merge", "B": "softmax", "C": "order", "D": "dropout", "E": "divisor", "F": "view"}
+    return found[patient]
+
+
+check.attention_ward(my_diagnosis)
+
+# %% [markdown]
+# <details><summary>What the ward teaches</summary>
+#
+# The instruments that people use first, shape, gradients and a falling loss, found nobody: training arranges itself with a
+# fault. Patient C is not even ill, as long as it is trained that way: queries and keys are only names. It shows when the
+# numbers come from elsewhere. So the best instrument is the one you used all along in this lesson: give a reference the same
+# numbers, and compare.
+#
+# </details>
+
+# %% [markdown]
 # ## What to remember
 #
 # 1. A head is attention on d = D/h numbers of every token. Heads run side by side, each with its own softmax.
 # 2. Split D into (h, d), then swap N and h. `view` alone gives the right shape and the wrong numbers.
 # 3. One matrix makes all queries, keys and values. Its blocks are the heads' own matrices.
 # 4. More heads cost no more parameters. Each of them has fewer numbers to ask with.
-# 5. The output is a sum over heads; each adds what a map of rank d can say.
+# 5. The output is a sum over heads; each adds what a map of rank d can say. So a head can be switched off, and in the trained
+#    model here any single one can go.
 #
 # | step | shape |
 # |---|---|
@@ -442,4 +949,4 @@ check.split_heads(my_split_heads)
 # and builds the block that can be stacked.
 #
 # **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.2 · Dosovitskiy et al. 2021, appendix A ·
-# the code of this lesson: `vit_tutorial/attention.py`.
+# Michel, Levy and Neubig 2019, *Are Sixteen Heads Really Better than One?* · the code of this lesson: `vit_tutorial/attention.py`.

@@ -1,24 +1,36 @@
-"""Lesson 5: cut tokens into heads."""
+"""Lesson 5: cut tokens into heads, put them together, count, follow one head, write the layer, and find six faults."""
+
+import math
+import zlib
+from collections.abc import Callable
 
 import torch
 from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
 
-from vit_tutorial.exercises.engine import Exercise, Mistake
+from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
-__all__ = ["split_heads"]
+LESSON = "05_multi_head_attention"
+__all__ = ["attention_ward", "head_map", "head_numbers", "merge_heads", "multi_head_attention", "split_heads"]
 
 
-def _as(pattern: str):
+# ------------------------------------------------------------------------------------------ split
+
+
+def _as(pattern: str) -> Callable:
     return lambda x, num_heads: rearrange(x, pattern, h=num_heads)
 
 
-def _input(batch: int, num_tokens: int, dim: int, num_heads: int):
+def _input(batch: int, num_tokens: int, dim: int, num_heads: int) -> tuple[Tensor, int]:
     return torch.arange(batch * num_tokens * dim, dtype=torch.float32).reshape(batch, num_tokens, dim), num_heads
 
 
 split_heads = Exercise(
     name="split_heads",
-    lesson="05_multi_head_attention",
+    lesson=LESSON,
     difficulty=2,
     minutes=8,
     solution=_as("b n (h d) -> b h n d"),
@@ -59,4 +71,467 @@ split_heads = Exercise(
         ),
     ],
     done="Every head sees every token, through d numbers of its own.",
+)
+
+
+# ------------------------------------------------------------------------------------------ merge
+
+
+def _to(pattern: str) -> Callable:
+    return lambda heads: rearrange(heads, pattern)
+
+
+def _heads(batch: int, num_heads: int, num_tokens: int, d: int) -> tuple[Tensor]:
+    return (torch.arange(batch * num_heads * num_tokens * d).float().reshape(batch, num_heads, num_tokens, d),)
+
+
+merge_heads = Exercise(
+    name="merge_heads",
+    lesson=LESSON,
+    difficulty=2,
+    minutes=6,
+    solution=_to("b h n d -> b n (h d)"),
+    inputs=[_heads(1, 2, 3, 2), _heads(1, 1, 2, 3), _heads(2, 3, 4, 2), _heads(2, 2, 2, 4), _heads(3, 4, 5, 3)],
+    mistakes=[
+        Mistake(
+            lambda heads: heads.reshape(len(heads), heads.shape[2], -1),
+            "you used reshape alone. It reads head 0 of all tokens first, so that a row holds several tokens of one "
+            "head. Swap h and N back first, then join the last two axes.",
+        ),
+        Mistake(
+            _to("b h n d -> b n (d h)"),
+            "the heads are interleaved: number 0 of each head, then number 1 of each. Lay them side by side, all d "
+            "numbers of head 0 first: (h, d), not (d, h).",
+        ),
+        Mistake(
+            _to("b h n d -> b n h d"),
+            "h and d are still two axes. Join them: [B, N, h, d] -> [B, N, D].",
+        ),
+        Mistake(
+            lambda heads: heads.sum(dim=1),
+            "you added the heads up, and have d numbers a token. Side by side they are D = h·d.",
+        ),
+        Mistake(
+            lambda heads: heads.mean(dim=1),
+            "you took the mean of the heads, and have d numbers a token. Side by side they are D = h·d.",
+        ),
+        Mistake(
+            _to("b h n d -> b (h n) d"),
+            "the heads lie one below the other: h·N tokens of d numbers. They belong side by side: N tokens of D.",
+        ),
+        Mistake(
+            _to("b h n d -> (b n) (h d)"),
+            "batch and tokens are one axis. Keep them apart: [B, N, D].",
+        ),
+        Mistake(
+            _to("b h n d -> b (h d) n"),
+            "your last two axes are (D, N), and should be (N, D): one row per token.",
+        ),
+        Mistake(
+            lambda heads: heads.transpose(1, 2).view(len(heads), heads.shape[2], -1),
+            "the axes are right, but `view` cannot join numbers that do not lie side by side in memory. `reshape` can: "
+            "it copies them first.",
+        ),
+    ],
+    done="The cut, run backwards: each token has its D numbers again.",
+)
+
+
+# ------------------------------------------------------------------------------------------ count
+
+# For each of the three numbers, how to work it out: rightly first, then with a mistake and its sentence.
+_COUNTS = (
+    (
+        (lambda dim, heads: dim // heads, ""),
+        (
+            lambda dim, heads: dim,
+            "your first number is D. The heads share the D numbers: each has d = D/h.",
+        ),
+        (
+            lambda dim, heads: heads,
+            "your first number is h, how many heads there are. Each of them has d = D/h numbers.",
+        ),
+        (
+            lambda dim, heads: 3 * dim // heads,
+            "your first number is that of query, key and value together. A query alone has d = D/h.",
+        ),
+    ),
+    (
+        (lambda dim, heads: math.sqrt(dim / heads), ""),
+        (
+            lambda dim, heads: math.sqrt(dim),
+            "your second number is √D. A score is a sum of d products, so the root is that of d.",
+        ),
+        (
+            lambda dim, heads: dim / heads,
+            "your second number is d itself. The scores are divided by its root.",
+        ),
+        (
+            lambda dim, heads: math.sqrt(heads),
+            "your second number is √h. How many heads there are does not matter to a score; how long a query is does.",
+        ),
+    ),
+    (
+        (lambda dim, heads: 4 * dim * dim + 4 * dim, ""),
+        (
+            lambda dim, heads: 4 * dim * dim,
+            "your third number leaves out the biases: 3·D of qkv, and D of the output projection.",
+        ),
+        (
+            lambda dim, heads: 3 * dim * dim + 3 * dim,
+            "your third number stops after queries, keys and values. The output projection has D·D + D more.",
+        ),
+        (
+            lambda dim, heads: heads * (3 * dim * dim + 3 * dim) + dim * dim + dim,
+            "your third number gives every head matrices of D·D. A head's own are D·d: together they are D·D again.",
+        ),
+        (
+            lambda dim, heads: 3 * dim * (dim // heads) + 3 * (dim // heads) + dim * dim + dim,
+            "your third number counts the matrices of one head. There are h of them.",
+        ),
+    ),
+)
+
+head_numbers = Exercise(
+    name="head_numbers",
+    lesson=LESSON,
+    difficulty=1,
+    minutes=5,
+    solution=solution_of(_COUNTS),
+    inputs=[(8, 2), (12, 3), (64, 4), (192, 3), (768, 12), (1280, 16)],
+    mistakes=mistakes_of(_COUNTS),
+    done="d and the divisor change with h. The parameters do not.",
+)
+
+
+# ------------------------------------------------------------------------------------------ one head's own map
+
+
+def _own_map(
+    down: Callable[[Tensor, int, int, int], Tensor] = lambda qkv, d, h, i: qkv[2 * h * d :][i * d : (i + 1) * d],
+    up: Callable[[Tensor, int, int, int], Tensor] = lambda proj, d, h, i: proj[:, i * d : (i + 1) * d],
+    finish: Callable[[Tensor, Tensor], Tensor] = lambda down, up: down.T @ up.T,
+) -> Callable:
+    """The map of one head with one step done differently; `down` is [d, D], `up` is [D, d], as nn.Linear keeps them."""
+
+    def answer(qkv_weight: Tensor, proj_weight: Tensor, num_heads: int, head: int) -> Tensor:
+        d = proj_weight.shape[1] // num_heads
+        return finish(down(qkv_weight, d, num_heads, head), up(proj_weight, d, num_heads, head))
+
+    return answer
+
+
+def _uneven(*shape: int) -> Tensor:
+    """Numbers from -2.2 to 2.2 in no order, so that no two ways to mix them up give the same."""
+    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
+    return ((numbers * 7919 % 23) - 11).reshape(shape) / 5
+
+
+def _matrices(dim: int, num_heads: int, head: int) -> tuple[Tensor, Tensor, int, int]:
+    return _uneven(3 * dim, dim), _uneven(dim, dim).flip(0) + 0.3, num_heads, head
+
+
+head_map = Exercise(
+    name="head_map",
+    lesson=LESSON,
+    difficulty=3,
+    minutes=12,
+    solution=_own_map(),
+    inputs=[_matrices(4, 2, 0), _matrices(4, 2, 1), _matrices(6, 3, 1), _matrices(8, 2, 1), _matrices(12, 4, 2)],
+    mistakes=[
+        Mistake(
+            _own_map(finish=lambda down, up: up @ down),
+            "your map is transposed. Tokens are rows here, so the map is used as z @ map: first W_V down, then W_O up.",
+        ),
+        Mistake(
+            _own_map(down=lambda qkv, d, h, i: qkv[i * d : (i + 1) * d]),
+            "you took the rows of Q. The order in the fused matrix is Q, K, V: the values are its last D rows.",
+        ),
+        Mistake(
+            _own_map(down=lambda qkv, d, h, i: qkv[h * d :][i * d : (i + 1) * d]),
+            "you took the rows of K. The order in the fused matrix is Q, K, V: the values are its last D rows.",
+        ),
+        Mistake(
+            _own_map(down=lambda qkv, d, h, i: qkv[(3 * i + 2) * d : (3 * i + 3) * d]),
+            "you read the fused matrix head by head. It is (three, h, d): Q of all heads, then K, then V.",
+        ),
+        Mistake(
+            _own_map(down=lambda qkv, d, h, i: qkv[2 * h * d :][i::h]),
+            "you took every h-th row of V. A head has d neighbouring rows: from head·d to (head + 1)·d.",
+        ),
+        Mistake(
+            _own_map(up=lambda proj, d, h, i: proj[i * d : (i + 1) * d].T),
+            "you took rows of the stored output projection. nn.Linear keeps its matrix transposed, [output, input]: "
+            "what reads the head's numbers are columns.",
+        ),
+        Mistake(
+            _own_map(down=lambda qkv, d, h, i: qkv[2 * h * d :], up=lambda proj, d, h, i: proj),
+            "this is the sum of the maps of all heads. Cut out the head's own rows of W_V and its own part of W_O.",
+        ),
+        Mistake(
+            _own_map(finish=lambda down, up: up.T @ down.T),
+            "your product is [d, d]: first up, then down. A token has D numbers: first down to d, then up to D.",
+        ),
+    ],
+    done="One matrix from D numbers to D numbers, of rank d at most. The layer's output is a sum over such maps.",
+)
+
+
+# ------------------------------------------------------------------------------------------ the layer from scratch
+
+NO_MODULE = "a class that is no nn.Module"
+OTHER_NAMES = "layers with other names or shapes than qkv and proj"
+
+
+def _fill(module: nn.Module) -> None:
+    """Give every parameter numbers that depend on its name and shape alone."""
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+            parameter.copy_(0.6 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
+
+
+def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
+    """Turn a class into a function that builds the layer, gives it known numbers, and runs it in eval.
+
+    The function returns what `look(layer, x)` gives instead, if there is a `look`; the layer is in training mode then.
+    """
+
+    def run(x: Tensor, num_heads: int, look: Callable | None = None) -> Tensor | str:
+        layer = make(x.shape[-1], num_heads)
+        if not isinstance(layer, nn.Module):
+            return NO_MODULE
+        wanted = {name: value.shape for name, value in MultiHeadAttention(x.shape[-1], num_heads).named_parameters()}
+        if {name: value.shape for name, value in layer.named_parameters()} != wanted:
+            return OTHER_NAMES
+        layer.double()
+        _fill(layer)
+        return look(layer.train(), x) if look else layer.eval()(x)
+
+    return run
+
+
+class _Steps(MultiHeadAttention):
+    """The layer in steps; each wrong answer below, and each patient of the ward, does one step differently."""
+
+    def cut(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return tuple(rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads))
+
+    def weigh(self, q: Tensor, k: Tensor) -> Tensor:
+        return (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
+
+    def merge(self, heads: Tensor) -> Tensor:
+        return rearrange(heads, "b h n d -> b n (h d)")
+
+    def finish(self, merged: Tensor, x: Tensor) -> Tensor:
+        return self.proj(merged)
+
+    def forward(self, x: Tensor, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+        q, k, v = self.cut(self.qkv(x))
+        weights = self.weigh(q, k)
+        out = self.finish(self.merge(weights @ v), x)
+        return (out, weights) if return_weights else out
+
+
+def _layer(**steps: Callable) -> type[nn.Module]:
+    """A layer with other steps."""
+    return type("Answer", (_Steps,), steps)
+
+
+def _scaled(scale: Callable[[Tensor], float], axis: int = -1) -> Callable:
+    return lambda self, q, k: (q @ k.transpose(-2, -1) * scale(q)).softmax(dim=axis)
+
+
+def _cut_as(pattern: str) -> Callable:
+    return lambda self, qkv: tuple(rearrange(qkv, pattern, three=3, h=self.num_heads))
+
+
+def _cut_by_view(self, qkv: Tensor) -> tuple[Tensor, ...]:
+    batch, number, _ = qkv.shape
+    return tuple(part.reshape(batch, self.num_heads, number, -1) for part in qkv.chunk(3, dim=-1))
+
+
+def _swapped(self, qkv: Tensor) -> tuple[Tensor, ...]:
+    k, q, v = rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
+    return q, k, v
+
+
+def _values_first(self, qkv: Tensor) -> tuple[Tensor, ...]:
+    v, k, q = rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
+    return q, k, v
+
+
+class _LayerWithoutModule:
+    def __init__(self, dim: int, num_heads: int):
+        self.layer = MultiHeadAttention(dim, num_heads)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+class _ThreeLayers(nn.Module):
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__()
+        self.q, self.k, self.v, self.proj = (nn.Linear(dim, dim) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(F.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x)))
+
+
+def _tokens(*shape: int, num_heads: int) -> tuple[Tensor, int]:
+    return _uneven(*shape) / 2, num_heads
+
+
+def _same_twice(layer: nn.Module, x: Tensor) -> bool:
+    return torch.equal(layer(x), layer(x))
+
+
+multi_head_attention = Exercise(
+    name="multi_head_attention",
+    lesson=LESSON,
+    difficulty=4,
+    minutes=20,
+    solution=MultiHeadAttention,
+    adapt=_with_numbers,
+    inputs=[
+        _tokens(1, 2, 4, num_heads=1),
+        _tokens(1, 3, 4, num_heads=2),
+        _tokens(2, 5, 8, num_heads=2),
+        _tokens(3, 4, 6, num_heads=3),
+    ],
+    mistakes=[
+        Mistake(
+            _layer(weigh=_scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)),
+            "the scores are divided by √D. A query of one head has d = D/h numbers: divide by √d.",
+        ),
+        Mistake(_layer(weigh=_scaled(lambda q: 1.0)), "the scores are not divided by √d before the softmax."),
+        Mistake(
+            _layer(weigh=_scaled(lambda q: 1 / q.shape[-1])),
+            "the scores are divided by d. Divide by its root.",
+        ),
+        Mistake(
+            _layer(weigh=_scaled(lambda q: q.shape[-1] ** -0.5, axis=-2)),
+            "the softmax runs over the queries. Each query shares out 1 over the keys: dim=-1.",
+        ),
+        Mistake(
+            _layer(weigh=_scaled(lambda q: q.shape[-1] ** -0.5, axis=1)),
+            "the softmax runs over the heads. Each head has its own, over the keys: dim=-1.",
+        ),
+        Mistake(
+            _layer(weigh=lambda self, q, k: q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])),
+            "there is no softmax: the scores are used as weights.",
+        ),
+        Mistake(
+            _layer(cut=_cut_by_view),
+            "the tokens are dealt out to the heads: view or reshape alone does not bring h in front of N. Split, then "
+            "swap the axes.",
+        ),
+        Mistake(
+            _layer(cut=_cut_as("b n (three d h) -> three b h n d")),
+            "a head takes every h-th number. It takes d neighbouring ones: D splits into (h, d).",
+        ),
+        Mistake(
+            _layer(cut=_cut_as("b n (h three d) -> three b h n d")),
+            "you cut qkv into heads first, and then into Q, K and V. It is (three, h, d): Q of all heads comes first.",
+        ),
+        Mistake(_layer(cut=_swapped), "queries and keys are swapped: the order in qkv is Q, K, V."),
+        Mistake(_layer(cut=_values_first), "the values come first in your qkv: its order is Q, K, V."),
+        Mistake(
+            _layer(merge=lambda self, heads: heads.reshape(len(heads), heads.shape[2], -1)),
+            "the heads are merged by reshape alone. Swap h and N back before you join h and d.",
+        ),
+        Mistake(
+            _layer(merge=lambda self, heads: rearrange(heads, "b h n d -> b n (d h)")),
+            "the merged heads are interleaved. Lay them side by side: (h, d), not (d, h).",
+        ),
+        Mistake(
+            _layer(finish=lambda self, merged, x: merged),
+            "the output projection is never used: give the merged heads to self.proj.",
+        ),
+        Mistake(
+            _layer(finish=lambda self, merged, x: x + self.proj(merged)),
+            "the input is added at the end. That plus belongs to the encoder block of lesson 6, around this layer.",
+        ),
+        Mistake(
+            _ThreeLayers,
+            "the layers have other names or shapes. Call them qkv, from D to 3·D, and proj, from D to D, both with "
+            "biases: then saved weights find their places.",
+        ),
+        Mistake(
+            _LayerWithoutModule,
+            "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module).",
+        ),
+    ],
+    properties=[
+        Property(
+            lambda run: run(*_tokens(2, 5, 8, num_heads=2), _same_twice),
+            "while training, the same tokens give another answer each time. There is nothing random in this layer.",
+        ),
+    ],
+    done="Given the same numbers, it says what the course's MultiHeadAttention says. Now a ViT can be built of it.",
+)
+
+
+# ------------------------------------------------------------------------------------------ the ward
+
+FAULTS = ("divisor", "softmax", "merge", "view", "order", "dropout")
+
+_ILLNESSES = {
+    "A": ("merge", {"merge": lambda self, heads: rearrange(heads, "b h n d -> b n (d h)")}),
+    "B": ("softmax", {"weigh": _scaled(lambda q: q.shape[-1] ** -0.5, axis=-2)}),
+    "C": ("order", {"cut": _swapped}),
+    "D": ("dropout", {"finish": lambda self, merged, x: F.dropout(self.proj(merged), 0.2)}),
+    "E": ("divisor", {"weigh": _scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)}),
+    "F": ("view", {"cut": _cut_by_view}),
+}
+
+PATIENTS = {name: _layer(**steps) for name, (_, steps) in _ILLNESSES.items()}
+for _name, _class in PATIENTS.items():
+    _class.__name__ = _class.__qualname__ = f"Patient{_name}"
+    _class.__doc__ = "A MultiHeadAttention with one fault, to be found by measuring."
+
+NOT_ON_THE_LIST = f"a word that is none of {', '.join(FAULTS)}"
+
+
+def _among_faults(answer: Callable) -> Callable:
+    """Turn a diagnosis into a function that tells if its word is on the list, or with `word=True` the word itself."""
+
+    def run(patient: str, word: bool = False) -> str:
+        said = answer(patient)
+        if word or said in (None, ...):
+            return said
+        return "a word of the list" if said in FAULTS else NOT_ON_THE_LIST
+
+    return run
+
+
+_HINTS = {
+    "A": "patient A has something else. Its maps are those of the healthy one, and it gives the same answer twice. So "
+    "the fault lies behind the maps.",
+    "B": "patient B has something else. Look at the rows of its maps: each query should share out 1.",
+    "C": "patient C has something else. All its heads notice a change, its maps are sharp, and it learns as well as "
+    "the healthy one. Only numbers that were learned elsewhere do not fit.",
+    "D": "patient D has something else. Ask it the same twice.",
+    "E": "patient E has something else. Its rows are flatter than those of the healthy one. What makes scores smaller?",
+    "F": "patient F has something else. Change one token, and see how many heads notice.",
+}
+
+attention_ward = Exercise(
+    name="attention_ward",
+    lesson=LESSON,
+    difficulty=3,
+    minutes=15,
+    solution=lambda patient: _ILLNESSES[patient][0],
+    adapt=_among_faults,
+    inputs=[(name,) for name in PATIENTS],
+    mistakes=[
+        Mistake(
+            lambda patient: "healthy",
+            f"your words are not those of the list. Write one of {', '.join(map(repr, FAULTS))} for each patient.",
+        ),
+    ],
+    properties=[
+        Property(lambda run, name=name: run(name, True) == _ILLNESSES[name][0], hint) for name, hint in _HINTS.items()
+    ],
+    done="Six faults, found without reading a line of their code.",
 )

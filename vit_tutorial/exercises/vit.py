@@ -1,11 +1,104 @@
-"""Lesson 7: put the parts of a ViT together."""
+"""Lesson 7: count a ViT, put its parts together, rename foreign weights, build the whole, and find what ails seven."""
+
+import math
+import zlib
+from collections.abc import Callable
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
+from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
+from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake
+from vit_tutorial.patches import PatchEmbedding
 from vit_tutorial.vit import ViT, ViTConfig
 
-__all__ = ["vit_forward"]
+LESSON = "07_vision_transformer"
+__all__ = ["clinic", "timm_names", "vit_forward", "vit_from_parts", "vit_parameters"]
+
+
+# ------------------------------------------------------------------------------------------ count a ViT
+
+# For each of the three numbers, how to work it out from D, the depth, P, the side of the image and the number of
+# classes: rightly first, then with a mistake and its sentence.
+
+
+def _tokens(P: int, side: int) -> int:
+    return (side // P) ** 2 + 1
+
+
+_COUNTS = (
+    (
+        (lambda D, L, P, side, K: 3 * P * P * D + D + D + _tokens(P, side) * D, ""),
+        (
+            lambda D, L, P, side, K: 3 * P * P * D + D + _tokens(P, side) * D,
+            "your first number lacks D: the biases of the patch embedding, the class token, or the position of the "
+            "class token.",
+        ),
+        (
+            lambda D, L, P, side, K: P * P * D + D + D + _tokens(P, side) * D,
+            "your first number takes one channel. A patch of a colour picture has 3·P·P numbers.",
+        ),
+        (
+            lambda D, L, P, side, K: 3 * P * P * D + D + D,
+            "your first number leaves out the positions: one vector of D for each of the N + 1 tokens.",
+        ),
+        (
+            lambda D, L, P, side, K: (_tokens(P, side) - 1) * (3 * P * P * D + D) + D + _tokens(P, side) * D,
+            "your first number has a matrix for each patch. All patches share one matrix E.",
+        ),
+    ),
+    (
+        (lambda D, L, P, side, K: L * (12 * D * D + 13 * D), ""),
+        (
+            lambda D, L, P, side, K: 12 * D * D + 13 * D,
+            "your second number is that of one block. There are `depth` of them.",
+        ),
+        (
+            lambda D, L, P, side, K: L * 12 * D * D,
+            "your second number has the matrices alone. Biases and norms are 13·D more in each block.",
+        ),
+        (
+            lambda D, L, P, side, K: L * (12 * D * D + 9 * D),
+            "your second number leaves out the two norms of each block: 4·D.",
+        ),
+    ),
+    (
+        (lambda D, L, P, side, K: 2 * D + K * D + K, ""),
+        (
+            lambda D, L, P, side, K: K * D + K,
+            "your third number leaves out the last norm, before the head: 2·D.",
+        ),
+        (
+            lambda D, L, P, side, K: 2 * D + K * D,
+            "your third number leaves out the biases of the head: one for each class.",
+        ),
+        (
+            lambda D, L, P, side, K: 2 * D + K * D * _tokens(P, side) + K,
+            "your third number lets the head read all tokens. It reads the class token alone: D numbers.",
+        ),
+        (
+            lambda D, L, P, side, K: K * D,
+            "your third number is the head's matrix alone. The last norm has 2·D, and the head a bias for each class.",
+        ),
+    ),
+)
+
+
+vit_parameters = Exercise(
+    name="vit_parameters",
+    lesson=LESSON,
+    difficulty=2,
+    minutes=10,
+    solution=solution_of(_COUNTS),
+    inputs=[(4, 1, 2, 4, 3), (8, 3, 4, 12, 5), (192, 12, 16, 224, 1000), (768, 12, 16, 224, 1000)],
+    mistakes=mistakes_of(_COUNTS),
+    done="Three numbers give every row of table 1.",
+)
+
+
+# ------------------------------------------------------------------------------------------ write forward
 
 
 def _input(seed: int, **options):
@@ -34,7 +127,7 @@ def _no_position(model, images):
 
 vit_forward = Exercise(
     name="vit_forward",
-    lesson="07_vision_transformer",
+    lesson=LESSON,
     difficulty=3,
     minutes=10,
     solution=lambda model, images: model(images),
@@ -99,4 +192,499 @@ vit_forward = Exercise(
         ),
     ],
     done="That is the whole Vision Transformer.",
+)
+
+
+# ------------------------------------------------------------------------------------------ rename foreign weights
+
+NO_DICT = "not a dictionary"
+_OUTSIDE = {
+    "class_token": "cls_token",
+    "conv_proj": "patch_embed.proj",
+    "encoder.pos_embedding": "pos_embed",
+    "encoder.ln": "norm",
+    "heads.head": "head",
+}
+_IN_BLOCK = {
+    "ln_1": "norm1",
+    "self_attention.in_proj": "attn.qkv",
+    "self_attention.out_proj": "attn.proj",
+    "ln_2": "norm2",
+    "mlp.0": "mlp.fc1",
+    "mlp.3": "mlp.fc2",
+}
+
+
+def _renamed(
+    block: Callable[[str], str] = lambda number: f"blocks.{number}",
+    qkv: str = "attn.qkv.{}",
+    outside: dict[str, str] | None = None,
+    inside: dict[str, str] | None = None,
+) -> Callable:
+    """Rename torchvision's weights, with one thing done differently."""
+    outside, inside = _OUTSIDE | (outside or {}), _IN_BLOCK | (inside or {})
+
+    def name_of(name: str) -> str:
+        if name.startswith("encoder.layers.encoder_layer_"):
+            number, _, part = name.removeprefix("encoder.layers.encoder_layer_").partition(".")
+            if part.startswith("self_attention.in_proj_"):
+                return f"{block(number)}.{qkv.format(part.removeprefix('self_attention.in_proj_'))}"
+            part, _, kind = part.rpartition(".")
+            return f"{block(number)}.{inside[part]}.{kind}"
+        part, _, kind = name.rpartition(".")
+        return outside[name] if name in outside else f"{outside[part]}.{kind}"
+
+    return lambda weights: {name_of(name): weight for name, weight in weights.items()}
+
+
+def _by_replacing(block: tuple[str, str] = ("encoder.layers.encoder_layer_", "blocks.")) -> Callable:
+    """Rename by replacing text in the wrong order: the last norm's short name is a part of other names."""
+    steps = {"encoder.ln": "norm", block[0]: block[1], "conv_proj": "patch_embed.proj", "heads.head": "head"}
+    steps |= {"class_token": "cls_token", "encoder.pos_embedding": "pos_embed", "in_proj_": "in_proj."}
+    steps |= {"self_attention.in_proj": "attn.qkv", "self_attention.out_proj": "attn.proj"}
+
+    def answer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        renamed = {}
+        for name, weight in weights.items():
+            for theirs, ours in steps.items():
+                name = name.replace(theirs, ours)
+            renamed[name] = weight
+        return renamed
+
+    return answer
+
+
+def _named(rename: Callable) -> Callable:
+    """Turn a renaming into a function that lists the new names, each with its shape and its first number."""
+
+    def run(weights: dict[str, Tensor]) -> list[str] | str:
+        renamed = rename(weights)
+        if renamed is None or renamed is ...:
+            return renamed
+        if not isinstance(renamed, dict):
+            return NO_DICT
+        return [f"{name} {list(weight.shape)} {weight.flatten()[0]:g}" for name, weight in sorted(renamed.items())]
+
+    return run
+
+
+def _torchvision_weights(depth: int, dim: int) -> tuple[dict[str, Tensor]]:
+    """A state dict with torchvision's names; the first number of each tensor tells it from all others."""
+    shapes = {"class_token": (1, 1, dim), "conv_proj.weight": (dim, 3, 2, 2), "conv_proj.bias": (dim,)}
+    shapes["encoder.pos_embedding"] = (1, 5, dim)
+    for i in range(depth):
+        at = f"encoder.layers.encoder_layer_{i}."
+        for norm in ("ln_1", "ln_2"):
+            shapes |= {f"{at}{norm}.weight": (dim,), f"{at}{norm}.bias": (dim,)}
+        shapes |= {f"{at}self_attention.in_proj_weight": (3 * dim, dim), f"{at}self_attention.in_proj_bias": (3 * dim,)}
+        for part, made, taken in (
+            ("self_attention.out_proj", dim, dim),
+            ("mlp.0", 4 * dim, dim),
+            ("mlp.3", dim, 4 * dim),
+        ):
+            shapes |= {f"{at}{part}.weight": (made, taken), f"{at}{part}.bias": (made,)}
+    shapes |= {"encoder.ln.weight": (dim,), "encoder.ln.bias": (dim,), "heads.head.weight": (3, dim)}
+    shapes["heads.head.bias"] = (3,)
+    return ({name: torch.full(shape, float(i + 1)) for i, (name, shape) in enumerate(shapes.items())},)
+
+
+timm_names = Exercise(
+    name="timm_names",
+    lesson=LESSON,
+    difficulty=3,
+    minutes=15,
+    solution=_renamed(),
+    adapt=_named,
+    inputs=[_torchvision_weights(1, 2), _torchvision_weights(2, 2), _torchvision_weights(12, 2)],
+    mistakes=[
+        Mistake(lambda weights: dict(weights), "nothing was renamed: the keys are still torchvision's."),
+        Mistake(
+            lambda weights: list(_renamed()(weights)),
+            "you returned the names alone. The weights belong to them: a dict.",
+        ),
+        Mistake(
+            _renamed(block=lambda number: f"blocks.{number[0]}"),
+            "blocks 10 and 11 are gone: they landed on block 1. A number may have two digits.",
+        ),
+        Mistake(
+            _renamed(block=lambda number: f"blocks.{int(number) + 1}"),
+            "your blocks count from 1. They keep their numbers: encoder_layer_0 is blocks.0.",
+        ),
+        Mistake(
+            _renamed(block=lambda number: f"layers.{number}"),
+            "the blocks have another name: encoder_layer_0 becomes blocks.0.",
+        ),
+        Mistake(
+            _renamed(qkv="attn.qkv_{}"),
+            "in_proj_weight becomes attn.qkv.weight, with a dot: in torchvision it is a parameter, in timm a layer's.",
+        ),
+        Mistake(
+            _renamed(inside={"mlp.3": "mlp.fc3"}),
+            "mlp.3 becomes mlp.fc2: 0 and 3 are places in a list (layer, GELU, dropout, layer), not a count of layers.",
+        ),
+        Mistake(
+            _renamed(inside={"mlp.0": "mlp.fc2", "mlp.3": "mlp.fc1"}),
+            "fc1 and fc2 are swapped: mlp.0 comes first, and widens.",
+        ),
+        Mistake(
+            _renamed(inside={"ln_1": "norm2", "ln_2": "norm1"}),
+            "norm1 and norm2 are swapped: ln_1 stands before attention.",
+        ),
+        Mistake(
+            _renamed(outside={"heads.head": "heads"}),
+            "heads.head becomes head, not heads.",
+        ),
+        Mistake(
+            _renamed(outside={"class_token": "class_token", "encoder.pos_embedding": "pos_embedding"}),
+            "the class token and the positions have other names in timm: cls_token and pos_embed.",
+        ),
+        Mistake(
+            _by_replacing(),
+            "inside the blocks the norms and the MLP keep torchvision's names: ln_1, ln_2, mlp.0 and mlp.3.",
+        ),
+    ],
+    done="Now torchvision's numbers find their places in timm's models, and in yours.",
+)
+
+
+# ------------------------------------------------------------------------------------------ the whole, from parts
+
+NO_MODULE = "a class that is no nn.Module"
+NO_BLOCKS = "a model whose blocks hold no parameters that it knows of"
+PLAIN_TENSOR = "a class token or positions that are no parameter"
+TOO_FEW_POSITIONS = "positions for N tokens"
+
+
+def _fill(module: nn.Module) -> None:
+    """Give every parameter numbers that depend on its name in timm and its shape alone."""
+    with torch.no_grad():
+        for name, value in module.state_dict().items():
+            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+            numbers = torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
+            value.copy_(centre + 0.3 * numbers)
+
+
+def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
+    """Turn a class into a function that builds the model, loads the course's weights into it, and runs it in eval."""
+
+    def run(images: Tensor, patch_size: int, num_classes: int, dim: int, depth: int, num_heads: int) -> Tensor | str:
+        channels, side = images.shape[1], images.shape[-1]
+        model = make(side, patch_size, channels, num_classes, dim, depth, num_heads)
+        if not isinstance(model, nn.Module):
+            return NO_MODULE
+        config = ViTConfig(side, patch_size, channels, num_classes, dim, depth, num_heads)
+        ours = ViT(config).double()
+        _fill(ours)
+        weights = ours.state_dict()
+        own = {name: value.shape for name, value in model.double().state_dict().items()}
+        for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
+            if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
+                weights[f"{module}.{name}"] = weights.pop(name)
+        missing, unknown = weights.keys() - own.keys(), own.keys() - weights.keys()
+        if missing and all(name.startswith("blocks.") for name in missing) and not unknown:
+            return NO_BLOCKS
+        if missing and missing <= {"cls_token", "pos_embed"} and not unknown:
+            return PLAIN_TENSOR
+        if missing or unknown:
+            named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+            return f"other names in the state dict: {', '.join(named)}"
+        for name, shape in own.items():
+            if shape != weights[name].shape:
+                if name.endswith("pos_embed") and shape[1] == (side // patch_size) ** 2:
+                    return TOO_FEW_POSITIONS
+                return f"{name} is {list(shape)} and should be {list(weights[name].shape)}"
+        model.load_state_dict(weights)
+        return model.eval()(images)
+
+    return run
+
+
+class _Whole(nn.Module):
+    """The right answer, and what the wrong ones below have in common: all the parts."""
+
+    eps = LAYER_NORM_EPS
+    positions = 1  # for the class token
+
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__()
+        self.patch_embed = PatchEmbedding(image_size, patch_size, in_channels, dim)
+        self.cls_token = self.learned(torch.zeros(1, 1, dim))
+        self.pos_embed = self.learned(torch.zeros(1, self.patch_embed.num_patches + self.positions, dim))
+        self.blocks = self.stack([EncoderBlock(dim, num_heads) for _ in range(depth)])
+        self.norm = nn.LayerNorm(dim, eps=self.eps)
+        self.head = nn.Linear(dim, num_classes)
+
+    def learned(self, numbers: Tensor) -> Tensor:
+        return nn.Parameter(numbers)
+
+    def stack(self, blocks: list[nn.Module]):
+        return nn.Sequential(*blocks)
+
+    def embed(self, images: Tensor) -> Tensor:
+        x = self.patch_embed(images)
+        return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.norm(self.blocks(self.embed(images)))[:, 0])
+
+
+def _whole(way: Callable[[nn.Module, Tensor], Tensor]) -> type[nn.Module]:
+    """A ViT with another way through its parts."""
+
+    class Answer(_Whole):
+        def forward(self, images: Tensor) -> Tensor:
+            return way(self, images)
+
+    return Answer
+
+
+def _class_token_last(model, images):
+    x = model.patch_embed(images)
+    x = torch.cat([x, model.cls_token.expand(len(x), -1, -1)], dim=1) + model.pos_embed
+    return model.head(model.norm(model.blocks(x))[:, 0])
+
+
+def _class_token_last_and_read(model, images):
+    x = model.patch_embed(images)
+    x = torch.cat([x, model.cls_token.expand(len(x), -1, -1)], dim=1) + model.pos_embed
+    return model.head(model.norm(model.blocks(x))[:, -1])
+
+
+def _without_positions(model, images):
+    return model.head(model.norm(model.blocks(model.embed(images) - model.pos_embed))[:, 0])
+
+
+def _positions_on_patches(model, images):
+    x = model.patch_embed(images) + model.pos_embed[:, 1:]
+    x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+    return model.head(model.norm(model.blocks(x))[:, 0])
+
+
+class _Shared(_Whole):
+    def stack(self, blocks):
+        return nn.Sequential(*blocks[:1] * len(blocks))
+
+
+class _PlainList(_Whole):
+    def stack(self, blocks):
+        return blocks
+
+
+class _Plain(_Whole):
+    def learned(self, numbers):
+        return numbers
+
+
+class _TooFewPositions(_Whole):
+    positions = 0
+
+
+class _UsualEps(_Whole):
+    eps = 1e-5
+
+
+class _NoModule:
+    def __init__(self, *sizes):
+        self.model = _Whole(*sizes)
+
+    def __call__(self, images):
+        return self.model(images)
+
+
+def _images(*shape: int, size: float = 1.0) -> Tensor:
+    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
+    return ((numbers * 7919 % 23) - 11).reshape(shape) / 11 * size
+
+
+vit_from_parts = Exercise(
+    name="vit_from_parts",
+    lesson=LESSON,
+    difficulty=4,
+    minutes=25,
+    solution=_Whole,
+    adapt=_with_our_weights,
+    inputs=[
+        (_images(1, 1, 4, 4), 2, 3, 4, 2, 1),
+        (_images(2, 3, 8, 8), 4, 5, 8, 3, 2),
+        (_images(3, 3, 6, 6, size=3.0), 2, 2, 6, 2, 3),
+    ],
+    mistakes=[
+        Mistake(
+            _whole(lambda model, images: model.head(model.blocks(model.embed(images))[:, 0])),
+            "the last norm is never used. It comes after the blocks, before the head (equation 4).",
+        ),
+        Mistake(
+            _whole(lambda model, images: model.head(model.blocks(model.norm(model.embed(images)))[:, 0])),
+            "the last norm comes before the blocks. It goes after all of them.",
+        ),
+        Mistake(_whole(_without_positions), "the positions are never added (equation 1)."),
+        Mistake(
+            _whole(_positions_on_patches),
+            "the positions are added before the class token is there, so that it gets none. First the class token, "
+            "then the positions.",
+        ),
+        Mistake(
+            _whole(_class_token_last),
+            "the class token stands behind the patches, and the head reads patch 0. Put the class token in front.",
+        ),
+        Mistake(
+            _whole(_class_token_last_and_read),
+            "the class token stands behind the patches, so every token gets the position of another. Put it in front, "
+            "and read token 0.",
+        ),
+        Mistake(
+            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images)))[:, -1])),
+            "the head reads the last patch. The class token is the first: [:, 0].",
+        ),
+        Mistake(
+            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))).mean(1))),
+            "the head reads the mean of all tokens. In this model it reads the class token: [:, 0].",
+        ),
+        Mistake(
+            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))))),
+            "every token goes through the head. Pick the class token first: [:, 0].",
+        ),
+        Mistake(
+            _whole(lambda model, images: _Whole.forward(model, images).softmax(-1)),
+            "softmax is applied. A ViT gives logits; cross-entropy does its own softmax.",
+        ),
+        Mistake(
+            _Shared,
+            "all blocks are one and the same. [block] * depth repeats one block; make a new one in a loop.",
+        ),
+        Mistake(
+            _PlainList,
+            "the blocks are in a Python list, where a model does not see them: nn.Sequential(*blocks), or "
+            "nn.ModuleList.",
+        ),
+        Mistake(
+            _Plain,
+            "the class token or the positions are plain tensors, which no optimizer trains. Wrap them in nn.Parameter.",
+        ),
+        Mistake(
+            _TooFewPositions,
+            "there are positions for N tokens. With the class token the sequence has N + 1.",
+        ),
+        Mistake(
+            _UsualEps, "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."
+        ),
+        Mistake(_NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
+    ],
+    done="With the course's numbers it gives the course's logits: it is the same model. Now train it.",
+)
+
+
+# ------------------------------------------------------------------------------------------ what ails these seven?
+
+FAULTS = {
+    "A": "norm",
+    "B": "well",
+    "C": "class token",
+    "D": "dropout",
+    "E": "positions",
+    "F": "shared",
+    "G": "head",
+}
+
+
+class _Patient(ViT):
+    """A small ViT, well or with one fault; its letter says which."""
+
+    def __init__(self, letter: str):
+        super().__init__(ViTConfig(28, 7, 1, 10, 32, 4, 2))
+        self.letter = letter
+        if FAULTS[letter] == "shared":
+            for i in range(1, len(self.blocks)):
+                self.blocks[i] = self.blocks[0]
+
+    def forward(self, images: Tensor) -> Tensor:
+        fault = FAULTS[self.letter]
+        x = self.class_token(self.patch_embed(images))
+        if fault == "class token":
+            x = x.roll(-1, dims=1)
+        if fault != "positions":
+            x = self.position(x)
+        if fault == "dropout":
+            x = F.dropout(x, 0.1)
+        x = self.blocks(x)
+        if fault != "norm":
+            x = self.norm(x)
+        return self.head(x[:, -1 if fault == "head" else 0])
+
+
+def patient(letter: str) -> ViT:
+    """Build the patient of the clinic with this letter, "A" to "G"; always the same numbers.
+
+    Raises KeyError for another letter.
+    """
+    sizes = {"pos_embed": 0.5, "cls_token": 1.0}
+    with torch.random.fork_rng(devices=()), torch.no_grad():
+        model = _Patient(letter)
+        torch.manual_seed(0)  # here, since the usual start draws other numbers in other versions of PyTorch
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=sizes.get(name.split(".")[-1], 1 / math.sqrt(parameter[0].numel())))
+    return model.eval()
+
+
+def _first_wrong(diagnose: Callable) -> Callable:
+    """Turn an answer into a function that tells the first patient whose diagnosis is wrong, and that diagnosis."""
+
+    def run(patients: str) -> str:
+        said = diagnose(patients)
+        if said is None or said is ...:
+            return said
+        if not isinstance(said, dict):
+            return "not a dictionary"
+        for letter in patients:
+            word = said.get(letter, "nothing")
+            if word != FAULTS[letter]:
+                return f"{letter}: {word if word in FAULTS.values() else 'no word of the list'}"
+        return "all seven as they are"
+
+    return run
+
+
+_SIGNS = {
+    "A": "look at patient A's size before the head. What brings a token to size 1?",
+    "B": "look at patient B's line again, instrument by instrument. Each of them says what it should.",
+    "C": "look at which token of patient C does not depend on the picture. Where should it stand?",
+    "D": "ask patient D the same question twice. What is random in a model?",
+    "E": "shuffle the patches of patient E. What would tell it where they were?",
+    "F": "compare patient F's number of parameters with the others'. What has it less of?",
+    "G": "look at which token patient G's head reads. Which should it be?",
+}
+
+
+def _says(letter: str, word: str) -> Callable:
+    return lambda patients: FAULTS | {letter: word}
+
+
+clinic = Exercise(
+    name="clinic",
+    lesson=LESSON,
+    difficulty=3,
+    minutes=12,
+    solution=lambda patients: dict(FAULTS),
+    adapt=_first_wrong,
+    inputs=[("".join(FAULTS),)],
+    mistakes=[
+        *(
+            Mistake(_says(letter, word), sentence)
+            for letter, sentence in _SIGNS.items()
+            for word in FAULTS.values()
+            if word != FAULTS[letter]
+        ),
+        *(
+            Mistake(
+                _says(letter, "?"),
+                "a diagnosis is missing, or is not one of the words: "
+                + ", ".join(map(repr, sorted(FAULTS.values())))
+                + ".",
+            )
+            for letter in FAULTS
+        ),
+    ],
+    done="Six faults, and none of them was visible in the shape of what comes out.",
 )

@@ -1,55 +1,350 @@
-"""Answers to the exercise of lesson 4."""
+"""Answers to the exercises of lesson 4."""
+
+import math
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from exercises.answers import Answers
 
+# ------------------------------------------------------------------------------------------------------ with a pencil
 
-def by_einsum(q, k, v):
+
+def pencil(*numbers):
+    """Return an answer with numbers worked out on paper."""
+
+    def answer(query, keys, values):
+        return list(numbers)
+
+    answer.__name__ = f"pencil_{numbers}"
+    return answer
+
+
+def by_code(query, keys, values):
+    return F.scaled_dot_product_attention(query[None, None], keys[None], values[None])[0, 0]
+
+
+def as_tensor(query, keys, values):
+    return torch.tensor([7.553, 9.0997])
+
+
+def with_dots(query, keys, values):
+    return [..., 9.1]
+
+
+def what_the_message_says(query, keys, values):
+    return "not shown: work it out"
+
+
+# ------------------------------------------------------------------------------------------------------- the function
+
+
+def by_einsum(q, k, v, mask=None):
     scores = torch.einsum("...nd,...md->...nm", q, k) * q.shape[-1] ** -0.5
     exponentials = scores.exp()
+    if mask is not None:
+        exponentials = exponentials * mask
     return torch.einsum("...nm,...mv->...nv", exponentials / exponentials.sum(-1, keepdim=True), v)
 
 
-def by_lines(q, k, v):
+def by_lines(q, k, v, mask=None):
     scores = torch.matmul(q, k.mT) / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores = torch.where(mask, scores, float("-inf"))
     return torch.softmax(scores, dim=-1) @ v
 
 
-def not_scaled(q, k, v):
-    return torch.softmax(q @ k.mT, dim=-1) @ v
+def hidden(scores, mask):
+    return scores if mask is None else scores + torch.zeros(mask.shape).masked_fill(~mask, float("-inf"))
 
 
-def divided_by_d(q, k, v):
-    return torch.softmax(q @ k.mT / q.shape[-1], dim=-1) @ v
+def not_scaled(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT, mask), dim=-1) @ v
 
 
-def multiplied(q, k, v):
-    return torch.softmax(q @ k.mT * q.shape[-1] ** 0.5, dim=-1) @ v
+def divided_by_d(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT / q.shape[-1], mask), dim=-1) @ v
 
 
-def over_the_queries(q, k, v):
-    return torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=-2) @ v
+def multiplied(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT * q.shape[-1] ** 0.5, mask), dim=-1) @ v
 
 
-def no_softmax(q, k, v):
-    return torch.einsum("...nd,...md,...mv->...nv", q, k, v) / q.shape[-1] ** 0.5
+def over_the_queries(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT / q.shape[-1] ** 0.5, mask), dim=-2) @ v
 
 
-def scaled_too_late(q, k, v):
-    return torch.softmax(q @ k.mT, dim=-1) @ v / q.shape[-1] ** 0.5
+def no_softmax(q, k, v, mask=None):
+    scores = torch.einsum("...nd,...md->...nm", q, k)
+    if mask is not None:
+        scores = scores * mask
+    return scores @ v / q.shape[-1] ** 0.5
 
 
-def weights_alone(q, k, v):
-    return torch.softmax(q @ k.mT / q.shape[-1] ** 0.5, dim=-1)
+def scaled_too_late(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT, mask), dim=-1) @ v / q.shape[-1] ** 0.5
 
 
-def of_other_sign(q, k, v):
-    return -by_lines(q, k, v)
+def weights_alone(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT / q.shape[-1] ** 0.5, mask), dim=-1)
+
+
+def mask_ignored(q, k, v, mask=None):
+    return F.scaled_dot_product_attention(q, k, v)
+
+
+def mask_turned_round(q, k, v, mask=None):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores[..., mask] = float("-inf")
+    return scores.softmax(-1) @ v
+
+
+def masked_weights(q, k, v, mask=None):
+    weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+    return (weights if mask is None else weights * mask) @ v
+
+
+def infinity_in_the_weights(q, k, v, mask=None):
+    weights = (q @ k.mT / q.shape[-1] ** 0.5).softmax(-1)
+    if mask is not None:
+        weights[..., ~mask] = float("-inf")
+    return weights @ v
+
+
+def masked_with_zero(q, k, v, mask=None):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores * mask
+    return scores.softmax(-1) @ v
+
+
+def mask_as_numbers(q, k, v, mask=None):
+    scores = q @ k.mT / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores = scores + mask.float()
+    return scores.softmax(-1) @ v
+
+
+def of_other_sign(q, k, v, mask=None):
+    return -by_lines(q, k, v, mask)
+
+
+# --------------------------------------------------------------------------------------------------------------- masks
+
+
+def by_product(lengths, size):
+    causal = torch.ones(size, size).tril().bool()
+    real = torch.arange(size)[None] < lengths[:, None]  # [B, N]
+    return causal * real[:, None]
+
+
+def mask_by(rule):
+    """Return an answer that asks `rule(query, key, length)` for every place."""
+
+    def answer(lengths, size):
+        places = range(size)
+        return torch.tensor([[[rule(i, j, n) for j in places] for i in places] for n in lengths.tolist()])
+
+    return answer
+
+
+by_loops = mask_by(lambda i, j, n: j <= i and j < n)
+
+
+def opposite(lengths, size):
+    return ~by_product(lengths, size)
+
+
+def one_for_all(lengths, size):
+    return torch.tril(torch.ones(size, size, dtype=torch.bool))
+
+
+def transposed(lengths, size):
+    return by_product(lengths, size).transpose(1, 2)
+
+
+def additive(lengths, size):
+    return torch.where(by_product(lengths, size), 0.0, float("-inf"))
+
+
+def as_numbers(lengths, size):
+    return by_product(lengths, size).float()
+
+
+def nothing_allowed(lengths, size):
+    return torch.zeros(len(lengths), size, size).bool()
+
+
+# ---------------------------------------------------------------------------------------------------------------- cost
+
+
+def step_by_step(tokens, dim):
+    scores = tokens * tokens * dim
+    outputs = tokens * tokens * dim
+    mlp = tokens * (dim * 4 * dim) + tokens * (4 * dim * dim)
+    return scores + outputs, mlp, mlp * tokens / (scores + outputs)
+
+
+def counting(squared, mlp, crossing):
+    """Return an answer with three formulas in the words of Python."""
+    return lambda tokens, dim: tuple(eval(text, {"N": tokens, "D": dim}) for text in (squared, mlp, crossing))
+
+
+RIGHT = ("2 * N**2 * D", "8 * N * D**2", "4 * D")
+
+
+def wrong_count(place, text):
+    return counting(*(text if i == place else right for i, right in enumerate(RIGHT)))
+
+
+# ----------------------------------------------------------------------------------------- a self-attention of your own
+
+
+class ByFunction(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.value = nn.Linear(dim, dim)
+        self.key = nn.Linear(dim, dim)
+        self.query = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x))
+
+
+class ByLines(ByFunction):
+    def scores(self, x):
+        return torch.einsum("bnd,bmd->bnm", self.query(x), self.key(x)) / x.size(-1) ** 0.5
+
+    def forward(self, x):
+        return torch.softmax(self.scores(x), -1) @ self.value(x)
+
+
+class NotScaled(ByLines):
+    def scores(self, x):
+        return self.query(x) @ self.key(x).transpose(1, 2)
+
+
+class DividedByD(NotScaled):
+    def scores(self, x):
+        return super().scores(x) / x.size(-1)
+
+
+class DividedByTokens(NotScaled):
+    def scores(self, x):
+        keys = self.key(x).transpose(1, 2)
+        return self.query(x) @ keys / math.sqrt(keys.shape[-1])
+
+
+class DividedByAllTokens(NotScaled):
+    def scores(self, x):
+        return super().scores(x) / x.shape[1]
+
+
+class DividedByBoth(DividedByTokens):
+    def scores(self, x):
+        return super().scores(x) / x.shape[2] ** 0.5
+
+
+class OverTheQueries(ByLines):
+    def forward(self, x):
+        return torch.softmax(self.scores(x), dim=1) @ self.value(x)
+
+
+class OverTheBatch(ByLines):
+    def forward(self, x):
+        return torch.softmax(self.scores(x), dim=0) @ self.value(x)
+
+
+class NoSoftmax(ByLines):
+    def forward(self, x):
+        return self.scores(x) @ self.value(x)
+
+
+class KeysAsk(ByLines):
+    def scores(self, x):
+        return super().scores(x).mT
+
+
+class MixedTokens(ByLines):
+    def forward(self, x):
+        return self.scores(x).softmax(-1) @ x
+
+
+class MixedKeys(ByLines):
+    def forward(self, x):
+        return self.scores(x).softmax(-1) @ self.key(x)
+
+
+class BareTokens(ByFunction):
+    def forward(self, x):
+        return F.scaled_dot_product_attention(x, x, self.value(x))
+
+
+class WithResidual(ByFunction):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class WeightsAlone(ByLines):
+    def forward(self, x):
+        return self.scores(x).softmax(-1)
+
+
+class ShortNames(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.q, self.k, self.v = nn.Linear(dim, dim), nn.Linear(dim, dim), nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return F.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x))
+
+
+class NoBias(ByFunction):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.query, self.key, self.value = (nn.Linear(dim, dim, bias=False) for _ in "qkv")
+
+
+class NoModule:
+    def __init__(self, dim, num_heads):
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in "qkv")
+
+    def __call__(self, x):
+        return F.scaled_dot_product_attention(self.query(x), self.key(x), self.value(x))
+
+
+class MeanOfTokens(ByFunction):
+    def forward(self, x):
+        return super().forward(x).mean(dim=1, keepdim=True)
+
+
+class ScaledTooLate(NotScaled):
+    def forward(self, x):
+        return torch.softmax(self.scores(x), -1) / x.shape[-1] ** 0.5 @ self.value(x)
 
 
 ANSWERS = {
+    "attention_by_hand": Answers(
+        right=[pencil(7.6, 9.1), pencil(7.55, 9.1), by_code, as_tensor],
+        wrong=[
+            (pencil(8.83, 9.84), "the scores are not scaled."),
+            (pencil(6.93, 8.14), "you divided by d."),
+            (pencil(8.15, 9.51), "you divided by √2"),
+            (pencil(7.82, 9.27), "you divided by √3"),
+            (pencil(20, 30), "the scaled scores were used as weights."),
+            (pencil(40, 60), "the bare scores were used as weights."),
+            (pencil(6.67, 10), "you divided each score by the sum of the scores."),
+            (pencil(83.9, 101.1), "the exponentials were not divided"),
+            (pencil(4.41, 4.92), "you divided by 2 after the softmax."),
+            (pencil(10, 10), "you took the value of the best key alone."),
+            (pencil(6.67, 6.67), "you gave all three values the same weight"),
+            (pencil(0.09, 0.24, 0.67), "these are the weights."),
+            (pencil(0, 2, 4), "these are the scores"),
+        ],
+        unknown=[pencil(1.0, 2.0), with_dots, what_the_message_says],
+    ),
     "attention": Answers(
         right=[by_einsum, by_lines, F.scaled_dot_product_attention],
         wrong=[
@@ -60,7 +355,84 @@ ANSWERS = {
             (no_softmax, "there is no softmax"),
             (scaled_too_late, "you scaled after the softmax."),
             (weights_alone, "you returned the weights."),
+            (mask_ignored, "right without a mask, but a mask changes nothing."),
+            (mask_turned_round, "your mask is the wrong way round"),
+            (masked_weights, "you masked after the softmax"),
+            (infinity_in_the_weights, "you put -inf into the weights"),
+            (masked_with_zero, "forbidden scores became 0"),
+            (mask_as_numbers, "you added the mask itself"),
         ],
         unknown=[of_other_sign],
-    )
+    ),
+    "attention_mask": Answers(
+        right=[by_product, by_loops],
+        wrong=[
+            (opposite, "the mask is the wrong way round"),
+            (mask_by(lambda i, j, n: i <= j < n), "your words look at what comes after them"),
+            (mask_by(lambda i, j, n: j < i and j < n), "the diagonal is missing"),
+            (mask_by(lambda i, j, n: j < n), "words may look at what comes after them."),
+            (mask_by(lambda i, j, n: j <= i), "the padding is forgotten"),
+            (one_for_all, "the padding is forgotten"),
+            (mask_by(lambda i, j, n: j <= i and j <= n), "one padded place too many"),
+            (mask_by(lambda i, j, n: j <= i < n), "you forbid padded rows"),
+            (mask_by(lambda i, j, n: j <= i or j < n), "you joined the two with `or`."),
+            (transposed, "rows and columns have changed places."),
+            (additive, "this is the additive form"),
+            (as_numbers, "it holds numbers, not True and False."),
+        ],
+        unknown=[nothing_allowed],
+    ),
+    "attention_cost": Answers(
+        right=[step_by_step, counting("N * N * D + N * D * N", "N * D * 4 * D * 2", "8 * D / 2")],
+        wrong=[
+            (wrong_count(0, "N**2 * D"), "your first number is one of two products."),
+            (wrong_count(0, "2 * N * N"), "your first number counts the numbers in the tables."),
+            (wrong_count(0, "N * N"), "your first number is the size of the table."),
+            (wrong_count(0, "2 * N * N * D + 4 * N * D * D"), "your first number holds the projections too."),
+            (wrong_count(0, "4 * N * N * D"), "your first number is twice too large"),
+            (wrong_count(1, "N * D * 4 * D"), "your second number is the first layer of the MLP alone."),
+            (wrong_count(1, "2 * D * 4 * D"), "your second number is for one token."),
+            (wrong_count(1, "2 * N * D * D"), "your second number is for an MLP that is not wider"),
+            (wrong_count(1, "2 * 8 * N * D**2"), "your second number is twice too large"),
+            (wrong_count(2, "6 * D"), "your third number compares the N² part with everything else"),
+            (wrong_count(2, "8 * D"), "your third number compares one N²·D with the MLP."),
+            (wrong_count(2, "2 * D"), "your third number is 2·D."),
+            (wrong_count(2, "D"), "your third number is D."),
+            (counting("N * N", "8 * D * D", "D"), "your first number is the size of the table. Each"),
+        ],
+    ),
+    "self_attention": Answers(
+        right=[ByFunction, ByLines],
+        wrong=[
+            (NotScaled, "the scores are not scaled."),
+            (DividedByD, "you divide by D."),
+            (DividedByTokens, "you divide by the square root of N"),
+            (OverTheQueries, "the softmax runs over the queries."),
+            (OverTheBatch, "the softmax runs along the batch"),
+            (NoSoftmax, "there is no softmax"),
+            (KeysAsk, "queries and keys have changed places"),
+            (MixedTokens, "you mixed the tokens themselves."),
+            (MixedKeys, "you mixed the keys."),
+            (BareTokens, "the tokens were compared as they are."),
+            (WithResidual, "the tokens are added at the end."),
+            (WeightsAlone, "you returned the weights."),
+            (ShortNames, "the layers have other names."),
+            (NoBias, "your three layers must be nn.Linear(dim, dim)"),
+            (NoModule, "your class is no nn.Module"),
+        ],
+        unknown=[MeanOfTokens],
+    ),
+    "mended_attention": Answers(
+        right=[ByFunction, ByLines],
+        wrong=[
+            (DividedByTokens, "the fault is still there"),
+            (DividedByAllTokens, "you divide by N"),
+            (NotScaled, "you took the division away."),
+            (DividedByD, "you divide by d."),
+            (DividedByBoth, "you divide by both roots."),
+            (OverTheQueries, "the scale is mended, but now"),
+            (ScaledTooLate, "you divide by the right number in the wrong place"),
+        ],
+        unknown=[MeanOfTokens],
+    ),
 }

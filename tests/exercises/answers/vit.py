@@ -1,8 +1,49 @@
-"""Answers to the exercise of lesson 7."""
+"""Answers to the exercises of lesson 7."""
+
+import re
 
 import torch
+from torch import nn
 
 from exercises.answers import Answers
+from vit_tutorial import ClassToken, EncoderBlock, PatchEmbedding, PositionEmbedding, ViT, ViTConfig
+
+# ------------------------------------------------------------------------------------------ count a ViT
+
+
+def by_building(dim, depth, patch_size, image_size, num_classes):
+    def size(*parts):
+        return sum(parameter.numel() for part in parts for parameter in part.parameters())
+
+    embed = PatchEmbedding(image_size, patch_size, 3, dim)
+    first = size(embed, ClassToken(dim), PositionEmbedding(embed.num_patches + 1, dim))
+    return [first, depth * size(EncoderBlock(dim, 1)), size(nn.LayerNorm(dim), nn.Linear(dim, num_classes))]
+
+
+def by_pieces(dim, depth, patch_size, image_size, num_classes):
+    def linear(a, b):
+        return (a + 1) * b
+
+    tokens = (image_size // patch_size) ** 2 + 1
+    block = linear(dim, 3 * dim) + linear(dim, dim) + linear(dim, 4 * dim) + linear(4 * dim, dim) + 4 * dim
+    return linear(3 * patch_size**2, dim) + (1 + tokens) * dim, block * depth, dim + dim + linear(dim, num_classes)
+
+
+RIGHT = ("(3*P*P + 1)*D + D + (N + 1)*D", "L*(12*D*D + 13*D)", "2*D + (D + 1)*K")
+
+
+def wrong_count(place, text):
+    """Return an answer with three formulas in the words of Python, one of them replaced."""
+    texts = [text if i == place else right for i, right in enumerate(RIGHT)]
+
+    def answer(dim, depth, patch_size, image_size, num_classes):
+        names = {"D": dim, "L": depth, "P": patch_size, "N": (image_size // patch_size) ** 2, "K": num_classes}
+        return tuple(eval(text, names) for text in texts)
+
+    return answer
+
+
+# ------------------------------------------------------------------------------------------ write forward
 
 
 def embed(model, images):
@@ -120,7 +161,289 @@ def forgets_the_class_token(model, images):
     return model.head(model.position(model.patch_embed(images)).mean(1))
 
 
+# ------------------------------------------------------------------------------------------ rename foreign weights
+
+PATTERNS = [
+    (r"^class_token$", "cls_token"),
+    (r"^conv_proj", "patch_embed.proj"),
+    (r"^encoder\.pos_embedding$", "pos_embed"),
+    (r"^encoder\.ln\.", "norm."),
+    (r"^heads\.head", "head"),
+    (r"^encoder\.layers\.encoder_layer_(\d+)\.", r"blocks.\1."),
+    (r"\.ln_(\d)\.", r".norm\1."),
+    (r"self_attention\.in_proj_", "attn.qkv."),
+    (r"self_attention\.out_proj", "attn.proj"),
+    (r"mlp\.0", "mlp.fc1"),
+    (r"mlp\.3", "mlp.fc2"),
+]
+
+
+def renaming(**changes):
+    """Return an answer by patterns, in which some results are replaced: renaming(**{"mlp.fc2": "mlp.fc3"})."""
+
+    def answer(weights):
+        renamed = {}
+        for key, value in weights.items():
+            for pattern, new in PATTERNS:
+                key = re.sub(pattern, changes.get(new, new), key)
+            renamed[key] = value
+        return renamed
+
+    return answer
+
+
+def by_cases(weights):
+    inside = {"ln_1": "norm1", "ln_2": "norm2", "0": "fc1", "3": "fc2", "self_attention": "attn"}
+    names = {"class_token": "cls_token", "encoder.pos_embedding": "pos_embed"}
+    for key in weights:
+        parts = key.split(".")
+        if parts[0] == "conv_proj":
+            names[key] = f"patch_embed.proj.{parts[1]}"
+        elif key in names:
+            continue
+        elif parts[0] == "heads" or parts[1] == "ln":
+            names[key] = f"{'head' if parts[0] == 'heads' else 'norm'}.{parts[-1]}"
+        elif parts[1] == "layers":
+            number = parts[2].split("_")[-1]
+            rest = ".".join(inside.get(part, part) for part in parts[3:])
+            names[key] = f"blocks.{number}." + rest.replace("in_proj_", "qkv.").replace("out_proj", "proj")
+    return {names[key]: value for key, value in weights.items()}
+
+
+def not_renamed(weights):
+    return {key: value for key, value in weights.items() if True}
+
+
+def only_names(weights):
+    return list(renaming()(weights).keys())
+
+
+def one_digit(weights):
+    renamed = {}
+    for key, value in renaming()(weights).items():
+        renamed[re.sub(r"blocks\.(\d)\d*", r"blocks.\1", key)] = value
+    return renamed
+
+
+def from_one(weights):
+    return {re.sub(r"blocks\.(\d+)", lambda m: f"blocks.{int(m[1]) + 1}", k): v for k, v in renaming()(weights).items()}
+
+
+def inner_names_kept(weights):
+    changes = {r".norm\1.": r".ln_\1.", "mlp.fc1": "mlp.0", "mlp.fc2": "mlp.3"}
+    return renaming(**changes)(weights)
+
+
+def swapped_norms(weights):
+    swap = {"norm1": "norm2", "norm2": "norm1"}
+    return {re.sub(r"norm[12]", lambda m: swap[m[0]], k): v for k, v in renaming()(weights).items()}
+
+
+def head_thrown_away(weights):
+    return {key: value for key, value in renaming()(weights).items() if not key.startswith("head")}
+
+
+# ------------------------------------------------------------------------------------------ the whole, from parts
+
+
+class MyViT(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__()
+        N = (image_size // patch_size) ** 2
+        self.patch_embed = PatchEmbedding(image_size, patch_size, in_channels, dim)
+        self.cls_token = nn.Parameter(torch.randn(1, 1, dim))
+        self.pos_embed = nn.Parameter(torch.randn(1, N + 1, dim))
+        self.blocks = nn.ModuleList()
+        for _ in range(depth):
+            self.blocks.append(EncoderBlock(dim, num_heads))
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, num_classes)
+
+    def tokens(self, x):
+        x = self.patch_embed(x)
+        return torch.cat((self.cls_token.repeat(x.shape[0], 1, 1), x), 1)
+
+    def encode(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def forward(self, x):
+        x = self.tokens(x) + self.pos_embed
+        return self.head(self.norm(self.encode(x))[:, 0, :])
+
+
+class WithTheCoursesParts(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__()
+        self.patch_embed = PatchEmbedding(image_size, patch_size, in_channels, dim)
+        self.class_token = ClassToken(dim)
+        self.position = PositionEmbedding((image_size // patch_size) ** 2 + 1, dim)
+        self.blocks = nn.Sequential(*(EncoderBlock(dim, num_heads) for _ in range(depth)))
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, num_classes)
+
+    def forward(self, x):
+        x = self.blocks(self.position(self.class_token(self.patch_embed(x))))
+        return self.head(self.norm(x[:, 0]))
+
+
+class Derived(ViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__(ViTConfig(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads))
+
+    def forward(self, x):
+        return super().forward(x)
+
+
+class NoLastNorm(MyViT):
+    def forward(self, x):
+        return self.head(self.encode(self.tokens(x) + self.pos_embed)[:, 0])
+
+
+class NormFirst(MyViT):
+    def forward(self, x):
+        return self.head(self.encode(self.norm(self.tokens(x) + self.pos_embed))[:, 0])
+
+
+class NoPositions(MyViT):
+    def forward(self, x):
+        return self.head(self.norm(self.encode(self.tokens(x)))[:, 0])
+
+
+class PositionsTooEarly(MyViT):
+    def forward(self, x):
+        x = self.tokens(x)
+        x[:, 1:] = x[:, 1:] + self.pos_embed[:, 1:]
+        return self.head(self.norm(self.encode(x))[:, 0])
+
+
+class ClassTokenLast(MyViT):
+    def tokens(self, x):
+        x = self.patch_embed(x)
+        return torch.cat((x, self.cls_token.repeat(x.shape[0], 1, 1)), 1)
+
+
+class ClassTokenLastAndRead(ClassTokenLast):
+    def forward(self, x):
+        return self.head(self.norm(self.encode(self.tokens(x) + self.pos_embed))[:, -1])
+
+
+class LastPatch(MyViT):
+    def forward(self, x):
+        return self.head(self.norm(self.encode(self.tokens(x) + self.pos_embed)[:, -1]))
+
+
+class MeanOfTokens(MyViT):
+    def forward(self, x):
+        return self.head(self.norm(self.encode(self.tokens(x) + self.pos_embed)).mean(dim=1))
+
+
+class EveryToken(MyViT):
+    def forward(self, x):
+        return self.head(self.norm(self.encode(self.tokens(x) + self.pos_embed)))
+
+
+class WithSoftmax(MyViT):
+    def forward(self, x):
+        return torch.softmax(super().forward(x), dim=1)
+
+
+class SharedBlocks(MyViT):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.blocks = nn.Sequential(*[EncoderBlock(sizes[4], sizes[6])] * sizes[5])
+
+
+class BlocksInAList(MyViT):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        del self.blocks
+        self.blocks = [EncoderBlock(sizes[4], sizes[6]) for _ in range(sizes[5])]
+
+
+class PlainClassToken(MyViT):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        del self.cls_token
+        self.cls_token = torch.zeros(1, 1, sizes[4])
+
+
+class PositionsForPatches(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, *more):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, *more)
+        self.pos_embed = nn.Parameter(torch.zeros(1, (image_size // patch_size) ** 2, dim))
+
+
+class PyTorchsEps(MyViT):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.norm = nn.LayerNorm(sizes[4])
+
+
+class NotAModule:
+    def __init__(self, *sizes):
+        self.vit = MyViT(*sizes)
+
+    def __call__(self, x):
+        return self.vit(x)
+
+
+class OtherNames(MyViT):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.classifier, self.head = self.head, None
+
+    def forward(self, x):
+        return self.classifier(self.norm(self.encode(self.tokens(x) + self.pos_embed))[:, 0])
+
+
+class HeadForTwo(MyViT):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.head = nn.Linear(sizes[4], 7)
+
+
+# ------------------------------------------------------------------------------------------ the clinic
+
+FOUND = ["norm", "well", "class token", "dropout", "positions", "shared", "head"]
+
+
+def all_found(patients):
+    return dict(zip(patients, FOUND, strict=True))
+
+
+def saying(**words):
+    """Return an answer that is right but for some patients."""
+    return lambda patients: {letter: words.get(letter, word) for letter, word in zip("ABCDEFG", FOUND, strict=True)}
+
+
+def one_forgotten(patients):
+    return {letter: word for letter, word in all_found(patients).items() if letter != "F"}
+
+
+def as_a_list(patients):
+    return FOUND
+
+
 ANSWERS = {
+    "vit_parameters": Answers(
+        right=[by_building, by_pieces],
+        wrong=[
+            (wrong_count(0, "(3*P*P + 1)*D + D + N*D"), "your first number lacks D"),
+            (wrong_count(0, "(P*P + 1)*D + D + (N + 1)*D"), "your first number takes one channel."),
+            (wrong_count(0, "(3*P*P + 2)*D"), "your first number leaves out the positions"),
+            (wrong_count(0, "N*(3*P*P + 1)*D + D + (N + 1)*D"), "your first number has a matrix for each patch."),
+            (wrong_count(1, "12*D**2 + 13*D"), "your second number is that of one block."),
+            (wrong_count(1, "12*L*D**2"), "your second number has the matrices alone."),
+            (wrong_count(1, "L*D*(12*D + 9)"), "your second number leaves out the two norms"),
+            (wrong_count(2, "(D + 1)*K"), "your third number leaves out the last norm"),
+            (wrong_count(2, "D*K + 2*D"), "your third number leaves out the biases of the head"),
+            (wrong_count(2, "2*D + (N + 1)*D*K + K"), "your third number lets the head read all tokens."),
+            (wrong_count(2, "D*K"), "your third number is the head's matrix alone."),
+        ],
+        unknown=[wrong_count(1, "L*7")],
+    ),
     "vit_forward": Answers(
         right=[line_by_line, class_token_before_norm, from_parameters_and_single_images, by_classify],
         wrong=[
@@ -141,5 +464,62 @@ ANSWERS = {
             (best_class, "you returned the number of the best class."),
         ],
         unknown=[one_too_much, forgets_the_class_token],
-    )
+    ),
+    "timm_names": Answers(
+        right=[renaming(), by_cases],
+        wrong=[
+            (not_renamed, "nothing was renamed"),
+            (only_names, "you returned the names alone."),
+            (one_digit, "blocks 10 and 11 are gone"),
+            (from_one, "your blocks count from 1."),
+            (renaming(**{r"blocks.\1.": r"layers.\1."}), "the blocks have another name"),
+            (renaming(**{"attn.qkv.": "attn.qkv_"}), "in_proj_weight becomes attn.qkv.weight, with a dot"),
+            (renaming(**{"mlp.fc2": "mlp.fc3"}), "mlp.3 becomes mlp.fc2"),
+            (renaming(**{"mlp.fc1": "mlp.fc2", "mlp.fc2": "mlp.fc1"}), "fc1 and fc2 are swapped"),
+            (swapped_norms, "norm1 and norm2 are swapped"),
+            (renaming(head="heads"), "heads.head becomes head"),
+            (
+                renaming(cls_token="class_token", pos_embed="pos_embedding"),
+                "the class token and the positions have other names",
+            ),
+            (inner_names_kept, "inside the blocks the norms and the MLP keep"),
+        ],
+        unknown=[head_thrown_away],
+    ),
+    "vit_from_parts": Answers(
+        right=[MyViT, WithTheCoursesParts, Derived],
+        wrong=[
+            (NoLastNorm, "the last norm is never used."),
+            (NormFirst, "the last norm comes before the blocks."),
+            (NoPositions, "the positions are never added"),
+            (PositionsTooEarly, "the positions are added before the class token is there"),
+            (ClassTokenLast, "the class token stands behind the patches, and the head reads patch 0."),
+            (ClassTokenLastAndRead, "the class token stands behind the patches, so every token"),
+            (LastPatch, "the head reads the last patch."),
+            (MeanOfTokens, "the head reads the mean of all tokens."),
+            (EveryToken, "every token goes through the head."),
+            (WithSoftmax, "softmax is applied."),
+            (SharedBlocks, "all blocks are one and the same."),
+            (BlocksInAList, "the blocks are in a Python list"),
+            (PlainClassToken, "the class token or the positions are plain tensors"),
+            (PositionsForPatches, "there are positions for N tokens."),
+            (PyTorchsEps, "your last norm has PyTorch's usual ε"),
+            (NotAModule, "your class is no nn.Module"),
+        ],
+        unknown=[OtherNames, HeadForTwo],
+    ),
+    "clinic": Answers(
+        right=[all_found, saying()],
+        wrong=[
+            (saying(A="well"), "look at patient A's size"),
+            (saying(B="dropout"), "look at patient B's line again"),
+            (saying(C="head"), "look at which token of patient C"),
+            (saying(D="shared"), "ask patient D the same question twice."),
+            (saying(E="class token"), "shuffle the patches of patient E."),
+            (saying(F="well"), "compare patient F's number of parameters"),
+            (saying(G="class token"), "look at which token patient G's head reads."),
+            (one_forgotten, "a diagnosis is missing, or is not one of the words"),
+        ],
+        unknown=[as_a_list],
+    ),
 }
