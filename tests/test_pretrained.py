@@ -105,7 +105,7 @@ def test_without_a_network_it_says_what_would_have_been_fetched(no_network, name
         ViT.from_pretrained(name)
     said = str(caught.value)
     published = PUBLISHED[name]
-    assert said.startswith("could not fetch (<urlopen error Name or service not known)")
+    assert said.startswith("Nothing could be fetched (<urlopen error Name or service not known). ")
     for part in (name, published.library, published.model, published.tag, " MB", "load_model("):
         assert part in said
     assert "\n" not in said
@@ -113,7 +113,7 @@ def test_without_a_network_it_says_what_would_have_been_fetched(no_network, name
 
 def test_nothing_is_fetched_unless_it_may_be(monkeypatch):
     monkeypatch.setattr(pretrained, "_FETCH", {})
-    with pytest.raises(FetchError, match=r"not asked to fetch: ViT-B/16 .* \(86,567,656 numbers, about 346 MB\)"):
+    with pytest.raises(FetchError, match=r"fetch is False. ViT-B/16 .* 86,567,656 numbers, about 346 MB\. "):
         ViT.from_pretrained("ViT-B/16", fetch=False)
 
 

@@ -68,12 +68,12 @@ def from_pretrained(
         raise ImportError(f"the weights of {name} come through timm, which is not installed: pip install timm")
     model = cls.from_name(name, image_size or published.image_size, num_classes or 1000, **options)
     if not fetch:
-        raise FetchError(f"not asked to fetch: {_what(name, published, model)}")
+        raise FetchError(f"Nothing was fetched, because fetch is False. {_what(name, published, model)}")
     try:
         weights, card = _FETCH[published.library](published)
     except Exception as error:  # each library, and each library below it, has its own errors for a network that is away
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FetchError(f"could not fetch ({reason}): {_what(name, published, model)}") from error
+        raise FetchError(f"Nothing could be fetched ({reason}). {_what(name, published, model)}") from error
     load_weights(model, weights, skip_head=num_classes not in (None, 1000))
     model.card = card if num_classes in (None, 1000) else ModelCard(mean=card.mean, std=card.std, record=card.record)
     return model.eval()
@@ -82,8 +82,8 @@ def from_pretrained(
 def _what(name: str, published: Published, model: ViT) -> str:
     size = sum(weight.numel() for weight in model.parameters())
     return (
-        f"{name} would have come from {published.library}, its {published.model} with weights {published.tag} "
-        f"({size:,} numbers, about {4 * size / 1e6:.0f} MB); try again with the network, or use a model that is here: "
+        f"{name} would have come from {published.library}: its {published.model} with weights {published.tag}, "
+        f"{size:,} numbers, about {4 * size / 1e6:.0f} MB. A model that needs no network: "
         "load_model(DATA_FOLDER / 'vit_fashion_mnist.safetensors')"
     )
 

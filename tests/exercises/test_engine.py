@@ -105,7 +105,8 @@ def sentences_of(exercise):
 def test_the_solution_passes(exercise):
     verdict = in_time(exercise, exercise.solution)
     assert verdict.passed, verdict
-    assert str(verdict) == f"✓ {exercise.name}: right on all {len(exercise.inputs)} inputs tried. {exercise.done}"
+    several = f" on all {len(exercise.inputs)} inputs tried" if len(exercise.inputs) > 1 else ""
+    assert str(verdict) == f"✓ {exercise.name}: right{several}. {exercise.done}"
 
 
 @pytest.mark.parametrize(("exercise", "answer"), cases("right"))
@@ -234,6 +235,34 @@ def test_the_smallest_input_is_shown_with_numbers_and_the_mistake():
         "  got      a tensor of shape [2]: 0, 3\n"
         "  This looks like: you tripled."
     )
+
+
+def test_one_input_is_not_counted():
+    one = toy(inputs=[(torch.arange(2.0),)])
+    assert str(one(doubled)) == "✓ double: right. Twice as much."
+    assert str(one(lambda x: x * 3)).startswith("✗ double: wrong:\n  input    a tensor of shape [2]: 0, 1\n")
+
+
+def test_a_secret_is_not_given_away():
+    assert str(toy(secret=True)(lambda x: x * 3)) == (
+        "✗ double: wrong on 3 of 3 inputs. The smallest:\n"
+        "  input    a tensor of shape [2]: 0, 1\n"
+        "  got      a tensor of shape [2]: 0, 3\n"
+        "  This looks like: you tripled."
+    )
+
+
+def test_a_long_list_is_shown_from_where_it_differs():
+    names = toy(solution=lambda x: [f"name {i}" for i in range(12)], inputs=[(torch.arange(2.0),)], mistakes=[])
+    said = str(names(lambda x: [f"name {i + (i > 9)}" for i in range(12)]))
+    assert "expected (…; 'name 10'; 'name 11')" in said
+    assert "got      (…; 'name 11'; 'name 12')" in said
+    assert "expected (…)" in str(names(lambda x: [f"name {i}" for i in range(13)]))
+
+
+def test_truth_is_shown_as_true_and_false():
+    positive = toy(solution=lambda x: x > 0, inputs=[(torch.arange(2.0),)], mistakes=[])
+    assert "expected a tensor of shape [2]: False, True\n" in str(positive(lambda x: x >= 0))
 
 
 def test_a_mistake_is_named_only_if_it_fits_on_every_input():

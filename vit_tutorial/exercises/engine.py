@@ -96,6 +96,7 @@ class Exercise:
     done: str  # what has been shown once the answer passes
     properties: Sequence[Property] = ()
     adapt: Callable[[Callable], Callable] | None = None  # makes the function that is called on the inputs
+    secret: bool = False  # what is expected is not shown: the learner is to work it out
 
     def __repr__(self) -> str:
         needed = f"about {self.minutes} minute{'s' * (self.minutes != 1)}"
@@ -161,10 +162,11 @@ class Exercise:
             said = f"your code raised {type(result.fault).__name__} {given}: {_said(result.fault)}"
             return Verdict(False, _lines(f"✗ {self.name}: {said}", _where(answer, result), looks), diagnosis)
         start = _first_difference(result.output, expected[first])
+        several = len(results) if len(results) > 1 else 0
         lines = [
-            f"✗ {self.name}: wrong on {len(wrong)} of {len(results)} inputs. The smallest:",
+            f"✗ {self.name}: wrong" + (f" on {len(wrong)} of {several} inputs. The smallest:" if several else ":"),
             f"  input    {_describe_all(self.inputs[first], wide=False)}",
-            f"  expected {_describe(expected[first], start)}",
+            "" if self.secret else f"  expected {_describe(expected[first], start)}",
             f"  got      {_describe(result.output, start)}",
             looks,
         ]
@@ -197,10 +199,14 @@ class Exercise:
             if result.fault == "late":
                 return self._late(answer, result, "on the way to a last test")
             if result.fault is not None or not result.output:
-                said = f"right on all {len(results)} inputs tried, and yet: {wanted.sentence}"
+                said = f"{_right(results)}, and yet: {wanted.sentence}"
                 raised = f"  It raised {type(result.fault).__name__}: {_said(result.fault)}" if result.fault else ""
                 return Verdict(False, _lines(f"✗ {self.name}: {said}", raised), wanted.sentence)
-        return Verdict(True, f"✓ {self.name}: right on all {len(results)} inputs tried. {self.done}")
+        return Verdict(True, f"✓ {self.name}: {_right(results)}. {self.done}")
+
+
+def _right(results: list["_Result"]) -> str:
+    return f"right on all {len(results)} inputs tried" if len(results) > 1 else "right"
 
 
 # ------------------------------------------------------------------------------------------ running somebody's code
@@ -357,6 +363,10 @@ def _unchanged(a: Any, b: Any) -> bool:
 
 def _first_difference(a: Any, b: Any) -> int:
     """Return which number of two outputs differs first, or 0 if that is among those that are shown anyway."""
+    if isinstance(a, tuple | list) and isinstance(b, tuple | list):
+        pairs = enumerate(zip(a, b, strict=False))
+        first = next((i for i, (x, y) in pairs if not _same(x, y)), min(len(a), len(b)))
+        return first if first >= SHOWN else 0
     if not isinstance(b, Tensor) or _shape(a) != _shape(b):
         return 0
     try:
@@ -385,12 +395,12 @@ def _words(value: Any, start: int) -> str:
         if 0 in value.shape:
             return shape
         shown = [_element(value, i) for i in range(start, min(start + SHOWN, _size(value)))]
-        numbers = ", ".join(f"{x:.4g}" for x in shown)
+        numbers = ", ".join(str(x) if isinstance(x, bool) else f"{x:.4g}" for x in shown)
         place = f", from number {start + 1} on" if start else ""
         return f"{shape}{place}: {numbers}{', …' if start + SHOWN < _size(value) else ''}"
     if isinstance(value, tuple | list):
-        parts = [_describe(x) for x in value[:SHOWN]] + ["…"] * (len(value) > SHOWN)
-        return "(" + "; ".join(parts) + ")"
+        parts = [_describe(x) for x in value[start : start + SHOWN]]
+        return "(" + "; ".join(["…"] * (start > 0) + parts + ["…"] * (start + SHOWN < len(value))) + ")"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, int | str):
