@@ -339,11 +339,13 @@ def test_the_number_of_heads_and_the_divisor_change_no_size():
 def test_every_hybrid_stands_beside_a_pure_model_of_as_many_blocks_and_tokens():
     variants = load_study("hybrid").variants
     hybrids = [name for name in variants if name.startswith("hybrid")]
-    assert len(hybrids) == 3
+    rates = {row["settings"]["training"]["learning_rate"] for row in variants.values()}
+    assert (len(hybrids), len(rates)) == (6, 2)
     for name in hybrids:
         hybrid, pure = variants[name], variants[name.replace("hybrid", "pure")]
         assert hybrid["tokens"] == pure["tokens"]
         assert hybrid["settings"]["model"]["depth"] == pure["settings"]["model"]["depth"]
+        assert hybrid["settings"]["training"] == pure["settings"]["training"]
         assert hybrid["flops"] > pure["flops"]
     largest = max(row["flops"] for name, row in variants.items() if name.startswith("pure"))
     assert largest > max(variants[name]["flops"] for name in hybrids)  # so equal costs can be compared too

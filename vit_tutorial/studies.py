@@ -10,7 +10,7 @@
     norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
     scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
-    hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks
+    hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on
 where the last one was stopped. A study that is whole becomes data/results/study_NAME.json.
@@ -166,7 +166,10 @@ EXPERIMENTS = {
     "hybrid": Experiment(
         claim="a hybrid helps at small budgets, and no more at large ones",
         variants={
-            f"{name}, {depth} block{'s' * (depth > 1)}": recipe(patch_size=4, depth=depth, epochs=5, **stem)
+            f"{name}, {depth} block{'s' * (depth > 1)}, {rate:g}": recipe(
+                patch_size=4, depth=depth, epochs=5, learning_rate=rate, **stem
+            )
+            for rate in (0.003, 0.01)
             for name, stem, depths in (
                 ("pure", {"stem": "patch"}, (1, 2, 4, 8)),
                 ("hybrid", {"stem": "hybrid", "stem_layers": ()}, (1, 2, 4)),
