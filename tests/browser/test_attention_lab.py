@@ -9,6 +9,7 @@ from explorers import (
     PICTURES,
     assert_kernel_says,
     check_named_and_readable,
+    kernel_says,
     reacts,
     record_words,
     values,
@@ -64,7 +65,9 @@ def test_attention_lab_reacts_to_mouse_and_keys(explorer, theme):
         assert reacts(lab, lambda key=key: page.keyboard.press(key), [PICTURE, HEAT]) == python_says(2, -1, query)
     assert reacts(lab, lambda: page.keyboard.press("c")) == python_says(2, -1, 0)
     assert page.get_by_role("button", name="Class token looks").get_attribute("aria-pressed") == "true"
-    assert reacts(lab, lambda: page.keyboard.press("c")) == python_says(2, -1, 49)
+    page.keyboard.press("c")
+    assert words(lab) == python_says(2, -1, 0), "c again keeps the class token"
+    assert reacts(lab, lambda: page.keyboard.press("ArrowUp")) == python_says(2, -1, 49), "back to the patch before"
     assert reacts(lab, lambda: page.keyboard.press("PageUp"), [HEAT]) == python_says(1, -1, 49)
     page.get_by_role("slider", name="Head", exact=True).focus()
     assert reacts(lab, lambda: page.keyboard.press("ArrowRight"), [HEAT]) == python_says(1, 0, 49)
@@ -72,6 +75,8 @@ def test_attention_lab_reacts_to_mouse_and_keys(explorer, theme):
     assert reacts(lab, lambda: page.keyboard.press("ArrowLeft"), [HEAT]) == python_says(0, 0, 49)
     clicked = page.get_by_role("button", name="Class token looks").click
     assert reacts(lab, clicked, [HEAT]) == python_says(0, 0, 0)
+    clicked()
+    assert words(lab) == python_says(0, 0, 0), "the button again keeps the class token"
     top = [line.split("\t")[:2] for line in page.locator(".vit-top tr").all_inner_texts()]
     state = attention_lab_state(maps, 7, 0, 0, 0)
     assert [int(re.search(r"patch (\d+)", name).group(1)) for name, _ in top] == [patch for patch, _ in state.top]
@@ -131,6 +136,58 @@ def test_scores_stand_beside_the_weights(explorer, theme):
     assert reacts(lab, lambda: page.keyboard.press("Home"), [HEAT]) == python_says(2, -1, 1, 0.1)
     assert_kernel_says(lab, "lab.words()", words(lab))
     check_named_and_readable(lab, theme)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_one_key_is_read_out(explorer, theme):
+    lab = explorer(WITH_SCORES, theme)
+    page = lab.page
+    weights = values(PICTURES, MAPS)["maps"](3, 4, 50)
+    before = (np.log(weights) + 2).astype(np.float32)
+
+    def state(query, key, **changes):
+        return attention_lab_state(weights.astype(np.float16), 7, 2, 0, query, scores=before, key=key, **changes)
+
+    def read_out():
+        return page.locator(".vit-reading").inner_text()
+
+    assert read_out() == "No key is marked: point at a patch in a map."
+    for canvas, patch in ((HEAT, 18), (SCORES, 40)):
+        box = page.locator(canvas).bounding_box()
+        at = (box["x"] + (patch % 7 + 0.5) * box["width"] / 7, box["y"] + (patch // 7 + 0.5) * box["height"] / 7)
+        assert reacts(lab, lambda at=at: page.mouse.move(*at), [PICTURE, HEAT, SCORES]) == state(0, patch + 1).words
+        assert read_out().lower() == f"{state(0, patch + 1).reading}.".lower()
+    assert_kernel_says(lab, "(lab.key, lab.query)", "(41, 0)")
+    page.locator(PICTURE).focus()
+    for key, token in {"ArrowUp": 34, "ArrowRight": 35, "ArrowDown": 42, "ArrowLeft": 41}.items():
+        said = reacts(lab, lambda key=key: page.keyboard.press(f"Shift+{key}"), [PICTURE, HEAT, SCORES])
+        assert said == state(0, token).words
+    assert reacts(lab, lambda: page.keyboard.press("Home"), [HEAT, SCORES]) == state(1, 41).words
+    assert reacts(lab, lambda: page.keyboard.press("-")) == state(1, 41, temperature=0.9).words
+    assert reacts(lab, lambda: page.keyboard.press("+")) == state(1, 41).words
+    assert reacts(lab, lambda: page.keyboard.press("Escape"), [HEAT, SCORES]) == state(1, None).words
+    most = state(1, None).top[0][0]
+    assert reacts(lab, lambda: page.keyboard.press("Shift+ArrowUp"), [HEAT, SCORES]) == state(1, most + 1).words
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    reacts(lab, lambda: kernel_says(lab, "setattr(lab, 'key', 0)"))
+    assert words(lab) == state(1, 0).words
+    assert read_out().startswith("The class token: score ")
+    check_named_and_readable(lab, theme)
+
+
+def test_a_small_weight_is_not_read_out_as_nothing(explorer):
+    lab = explorer(
+        "from vit_tutorial.explore import AttentionLab\nimport numpy as np\n"
+        "maps = np.full((1, 1, 5, 5), 0.25)\nmaps[..., 3:] = 0.00037, 0\nmaps[..., 0] += 0.24963\n"
+        "lab = AttentionLab(np.zeros((4, 4), np.uint8), maps, 2, key=3)"
+    )
+    read_out = lab.page.locator(".vit-reading")
+    assert read_out.inner_text() == "Patch 2 (row 1, column 0): weight 0.037%."
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    lab.page.locator(PICTURE).focus()
+    reacts(lab, lambda: lab.page.keyboard.press("Shift+ArrowRight"), [PICTURE, HEAT])
+    assert read_out.inner_text() == "Patch 3 (row 1, column 1): weight <0.001%."
+    assert_kernel_says(lab, "lab.words()", words(lab))
 
 
 def test_without_scores_nothing_is_said_of_them(explorer):

@@ -17,7 +17,7 @@ from explorers import (
 
 from vit_tutorial.explore import attention_plane_state
 from vit_tutorial.explore.attention_plane import PRESETS
-from vit_tutorial.explore.common import decimals, percent
+from vit_tutorial.explore.common import decimals, fine_percent
 
 LAB = "from vit_tutorial.explore import AttentionPlane\nlab = AttentionPlane()"
 WIDTH, HEIGHT, TOP, ACROSS, SECOND = 912, 366, 22, 440, 472
@@ -73,11 +73,12 @@ def tables(lab):
 
 def expected_tables(**state):
     state = attention_plane_state(**(HAND | state))
-    say = [[decimals, decimals, percent, decimals][which] for which in range(4)]
-    steps = state.scores, state.scaled, state.weights, state.outputs
+    hidden = state.scaled == -np.inf
+    weights = np.where(hidden, -np.inf, state.weights)
+    steps = [(state.scores, decimals, ""), (state.scaled, decimals, "-inf"), (weights, fine_percent, "0.0%")]
     return [
-        [["-inf" if number == -np.inf else write(number) for number in row] for row in rows]
-        for rows, write in zip(steps, say, strict=True)
+        [[masked if number == -np.inf else write(number) for number in row] for row in rows]
+        for rows, write, masked in [*steps, (state.outputs, decimals, "")]
     ]
 
 
@@ -181,6 +182,18 @@ def test_every_control_works(explorer):
         **state, scaled=False, temperature=5.0, mask="padding"
     )
     assert_kernel_says(lab, "repr(lab)", "AttentionPlane(scaled=False, temperature=5, mask='padding')")
+
+
+def test_a_small_weight_is_not_shown_as_nothing(explorer):
+    lab = explorer(LAB)
+    page = lab.page
+    for temperature, shown in ((1.0, "0.0012%"), (0.1, "<0.001%")):
+        kernel_says(lab, f"[setattr(lab, 'q', [[8, -8], [0, 1], [1, 1]]), setattr(lab, 'temperature', {temperature})]")
+        state = moved("q", 0, (8, -8), temperature=temperature)
+        wait_for_words(lab, says(**state))
+        assert tables(lab) == expected_tables(**state)
+        assert tables(lab)[2][0][1] == shown
+    assert page.get_by_text("n is 3 for three equal weights, and 1 if one key takes all").is_visible()
 
 
 def test_a_click_where_two_lie_takes_the_other_one(explorer):

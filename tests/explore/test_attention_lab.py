@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from traitlets import TraitError
 
 from explore.examples import picture, random_maps
 from vit_tutorial import ViT, ViTConfig, attention_maps, attention_scores
@@ -57,16 +58,36 @@ def test_attention_lab_in_words():
     maps = np.full((1, 2, 5, 5), 0.125)
     maps[..., 3] = 0.5
     assert attention_lab_state(maps, 2, 0, 1, 2).words == (
-        "Layer 0, head 1: patch 1 (row 0, column 1) looks most at patch 2 (row 1, column 0), with 50.0%; "
-        "12.5% goes to the class token. Entropy 1.39 nats, as if spread evenly over 4.0 of 5 tokens."
+        "Layer 0, head 1: patch 1 (row 0, column 1) looks, of the patches, most at patch 2 (row 1, column 0), "
+        "with 50.0%; 12.5% goes to the class token. Entropy 1.39 nats, as if spread evenly over 4.0 of 5 tokens."
     )
     assert attention_lab_state(maps, 2, 0, -1, 0).words.startswith("Layer 0, mean of all heads: the class token looks")
+    patches_only = attention_lab_state(np.full((1, 1, 4, 4), 0.25), 2, 0, 0, 3, num_prefix_tokens=0)
+    assert (
+        "patch 3 (row 1, column 1) looks most at patch 0 (row 0, column 0), with 25.0%. Entropy" in patches_only.words
+    )
 
 
 def test_equal_weights_are_listed_from_the_first_patch():
     maps = np.full((1, 1, 65, 65), 0.01)
     maps[..., 1:20:2] = 0.03
     assert [patch for patch, _ in attention_lab_state(maps, 8, 0, 0, 0).top] == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [(0.004, "0.4%"), (0.0005, "0.1%"), (0.00037, "0.037%"), (0.000012, "0.0012%"), (9e-6, "<0.001%"), (0, "<0.001%")],
+)
+def test_a_small_weight_is_not_written_as_nothing(weight, said):
+    maps = np.full((1, 1, 5, 5), (1 - weight) / 4)
+    maps[..., 4] = weight
+    state = attention_lab_state(maps, 2, 0, 0, 0, key=4)
+    assert (state.key, state.key_weight, state.key_score) == (4, weight, None)
+    assert state.reading == f"patch 3 (row 1, column 1): weight {said}"
+    assert state.words.endswith(f" tokens. Marked key, patch 3 (row 1, column 1): weight {said}.")
+    unmarked = attention_lab_state(maps, 2, 0, 0, 0)
+    assert (unmarked.key, unmarked.key_weight, unmarked.key_score, unmarked.reading) == (None, None, None, "")
+    assert "Marked" not in unmarked.words
 
 
 # With scores
@@ -92,6 +113,37 @@ def test_scores_are_the_row_of_the_query(head):
     assert state.words == f"{plain.words} Scores from {row.min():.2f} to {row.max():.2f}, mean {row.mean():.2f}; " + (
         f"{row[0]:.2f} for the class token."
     )
+
+
+@pytest.mark.parametrize("head", [-1, 1])
+def test_one_key_is_read_out(head):
+    scores = random_scores()
+    state = attention_lab_state(random_maps(), 3, 0, head, 4, scores=scores, temperature=2.0, key=6)
+    wanted = torch.from_numpy(scores[0, :, 4]).double()
+    weight = (wanted / 2).softmax(-1)[:, 6]
+    assert state.key_score == pytest.approx(float(wanted[:, 6].mean() if head < 0 else wanted[head, 6]))
+    assert state.key_weight == pytest.approx(float(weight.mean() if head < 0 else weight[head]))
+    said = f"score {state.key_score:.2f}, weight {state.key_weight:.1%}"
+    assert state.words.endswith(f" Marked key, patch 5 (row 1, column 2): {said}.")
+    of_class = attention_lab_state(random_maps(), 3, 0, head, 4, scores=scores, key=0)
+    assert of_class.key_score == of_class.class_score
+    assert of_class.key_weight == of_class.class_weight
+    assert of_class.reading.startswith("the class token: score ")
+
+
+def test_the_marked_key_is_a_trait_and_in_the_still_picture():
+    lab = AttentionLab(picture(channels=1), random_maps(), 3, scores=random_scores(), query=0)
+    assert lab.key is None
+    unmarked = png(lab.figure())
+    lab.key = 6
+    assert lab.state().key_weight == pytest.approx(lab.state().weights.ravel()[5])
+    assert png(lab.figure()) != unmarked
+    for wrong in (10, -1):
+        with pytest.raises((ValueError, TraitError)):
+            lab.key = wrong
+    assert lab.key == 6
+    lab.key = None
+    assert png(lab.figure()) == unmarked
 
 
 @pytest.mark.parametrize(("on_class", "numbers"), [(3, (3, 0, 0.6)), (-2, (0, -2, -0.4))])
@@ -156,6 +208,8 @@ def test_prediction_in_words():
         (lambda: attention_lab_state(random_maps(), 3, 2, 0, 0), "layer 2 is not among 0 to 1"),
         (lambda: attention_lab_state(random_maps(), 3, 0, 3, 0), "head 3 is not among 0 to 2"),
         (lambda: attention_lab_state(random_maps(), 3, 0, 0, 10), "query 10 is not among the tokens 0 to 9"),
+        (lambda: attention_lab_state(random_maps(), 3, 0, 0, 0, key=10), "key 10 is not among the tokens 0 to 9"),
+        (lambda: setattr(AttentionLab(picture(), random_maps(), 3), "key", 10), "key 10 is not among the tokens 0 to"),
         (lambda: AttentionLab(picture(), random_maps(), 4), "a 4 x 4 grid with 1 prefix tokens has 17"),
         (lambda: AttentionLab(picture(), random_maps(), 3, 0), "a 3 x 3 grid with 0 prefix tokens has 9"),
         (lambda: AttentionLab(picture(), random_maps() * 2, 3), "rows of a map must sum to 1, one is off by 1"),

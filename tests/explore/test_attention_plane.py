@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import itertools
 import math
 import re
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib.text import Annotation, Text
 from PIL import Image
 from references import attention_by_loops
 from torch.nn import functional as F
@@ -18,7 +20,7 @@ from traitlets import TraitError
 
 from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.explore import AttentionPlane, attention_plane_state
-from vit_tutorial.explore.attention_plane import MASKS, PRESETS, allowed, ends_of, reach_of
+from vit_tutorial.explore.attention_plane import MASKS, PRESETS, allowed, attention_plane_figure, ends_of, reach_of
 
 HAND = PRESETS["by hand"][:3]
 tenths = st.integers(-80, 80).map(lambda number: number / 10)
@@ -122,6 +124,20 @@ def test_masked_keys_in_words():
     assert "looks at keys 0 and 1 alike, with 50.0% each" in attention_plane_state(*HAND, 2, mask="padding").words
 
 
+def test_a_small_weight_is_not_written_as_nothing():
+    far = attention_plane_state([[8, -8], [0, 1], [1, 1]], *HAND[1:])
+    assert 1.1e-5 < far.weights[0, 1] < 1.3e-5
+    assert "looks most at key 0, with 99.7% (key 1: 0.0012%, key 2: 0.3%)" in far.words
+    farther = attention_plane_state([[8, -8], [0, 1], [1, 1]], *HAND[1:], temperature=0.1)
+    assert "(key 1: <0.001%, key 2: <0.001%)" in farther.words
+    q = [[8, -8], [0, 1], [1, 1]]
+    drawn = {text.get_text() for text in attention_plane_figure(q, *HAND[1:], mask="causal", query=1).findobj(Text)}
+    assert {"-inf", "0.0%"} <= drawn, "a masked key has a weight of 0"
+    drawn = {text.get_text() for text in attention_plane_figure(q, *HAND[1:]).findobj(Text)}
+    assert "0.0012%" in drawn
+    assert "0.0%" not in drawn
+
+
 def test_axes_hold_what_is_shown():
     assert reach_of(*HAND[:2]) == 2
     assert reach_of([[2.1, 0], [0, 0], [0, 0]], HAND[1]) == 4
@@ -141,6 +157,23 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(preset, mask):
     assert 900 <= image.width <= 1000
     assert np.asarray(image.convert("L")).std() > 20
     assert len(source) < 300_000
+
+
+@pytest.mark.parametrize(("preset", "mask"), list(itertools.product(PRESETS, MASKS)))
+def test_names_in_the_still_picture_do_not_cover_one_another(preset, mask):
+    figure = AttentionPlane(preset=preset, mask=mask).figure()
+    figure.draw_without_rendering()
+    names = [text for text in figure.findobj(Annotation) if text.get_text()]
+    said = " ".join(name.get_text() for name in names)
+    assert all(
+        name in said for name in ("q0", "q1", "q2", "k0", "k1", "k2", "v0", "v1", "v2", "out 0", "out 1", "out 2")
+    )
+    boxes = [Text.get_window_extent(name) for name in names]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other), (one, other)
+    for box in boxes:
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
 
 
 # The widget

@@ -14,7 +14,7 @@ from PIL import Image
 
 from explore.examples import picture, random_maps
 from vit_tutorial.explore import AttentionLab, PatchLab
-from vit_tutorial.explore.common import as_picture, decimals, percent
+from vit_tutorial.explore.common import as_picture, decimals, fine_percent, percent
 
 EXPLORE = Path(sys.modules["vit_tutorial.explore"].__file__).parent
 
@@ -22,6 +22,7 @@ EXPLORE = Path(sys.modules["vit_tutorial.explore"].__file__).parent
 def test_halves_are_rounded_up_as_in_the_browser():
     assert percent(0.0625) == "6.3%"
     assert percent(1.0) == "100.0%"
+    assert (fine_percent(0.0625), fine_percent(0.0004), fine_percent(1e-6)) == ("6.3%", "0.040%", "<0.001%")
     assert decimals(0.125) == "0.13"
     assert decimals(2.25, 1) == "2.3"
 

@@ -90,28 +90,32 @@ def _hand_solution(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return scaled_dot_product_attention(query[None], keys, values)[0][0]
 
 
-NOT_SHOWN = "not shown: work it out"
+class _OnPaper(str):
+    """Numbers worked out on paper, shown as they were written: equal to others within 0.06, or 1 in 100."""
+
+    numbers: Tensor
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _OnPaper) or self.numbers.shape != other.numbers.shape:
+            return False
+        return torch.allclose(self.numbers, other.numbers, rtol=0.01, atol=0.06)
+
+    __hash__ = str.__hash__
+    __repr__ = str.__str__
 
 
-def _to_the_nearest(answer: Callable) -> Callable:
-    """Take numbers rounded on paper for those that they are meant to be: within 0.06, or 1 in 100.
-
-    The right ones become NOT_SHOWN, so that the message on wrong ones does not give them away.
-    """
+def _as_on_paper(answer: Callable) -> Callable:
+    """Compare the numbers of an answer as numbers worked out on paper are to be compared."""
 
     def run(*given: Tensor):
         output = answer(*given)
-        if isinstance(output, str):
-            return [output]  # words, NOT_SHOWN among them, are no answer
         try:
-            numbers = torch.as_tensor(output, dtype=torch.float64)
+            numbers = torch.as_tensor(output, dtype=torch.float64).detach()
         except (TypeError, ValueError, RuntimeError):
             return output
-        for known in (_hand_solution, *(wrong for wrong, _ in _BY_HAND)):
-            meant = known(*given).double()
-            if numbers.shape == meant.shape and torch.allclose(numbers, meant, rtol=0.01, atol=0.06):
-                return NOT_SHOWN if known is _hand_solution else meant
-        return output
+        written = _OnPaper(", ".join(f"{x:.4g}" for x in numbers.flatten()[:8].tolist()))
+        written.numbers = numbers
+        return written
 
     return run
 
@@ -122,7 +126,8 @@ attention_by_hand = Exercise(
     difficulty=1,
     minutes=6,
     solution=_hand_solution,
-    adapt=_to_the_nearest,
+    adapt=_as_on_paper,
+    secret=True,
     inputs=[HAND],
     mistakes=[Mistake(answer, sentence) for answer, sentence in _BY_HAND],
     done="Scores 0, 2, 4; scaled 0, 1, 2; weights 0.09, 0.24, 0.67; and the mixture.",
@@ -176,6 +181,20 @@ def _weights_alone(q, k, v, mask=None):
     return scaled_dot_product_attention(q, k, v, mask)[1]
 
 
+def _divided_by(size: Callable[[Tensor, Tensor], int]) -> Callable:
+    """Attention whose scores are divided by the root of another size, `size(k, v)`."""
+
+    def answer(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        return _forbid(q @ k.transpose(-2, -1) / math.sqrt(size(k, v)), mask).softmax(-1) @ v
+
+    return answer
+
+
+def _sum_without_axis(q, k, v, mask=None):
+    exponentials = _forbid(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask).exp()
+    return exponentials / exponentials.sum(-1) @ v
+
+
 def _only_where(change: Callable[[Tensor, Tensor], Tensor]) -> Callable:
     """Change scores or weights if there is a mask."""
     return lambda table, mask: table if mask is None else change(table, mask)
@@ -212,6 +231,24 @@ attention = Exercise(
             "you scaled after the softmax. Scale the scores before it, or the weights no longer sum to 1.",
         ),
         Mistake(_weights_alone, "you returned the weights. Multiply them by v."),
+        Mistake(scaled_dot_product_attention, "you returned two things. Here the outputs alone are wanted."),
+        Mistake(
+            _attention(axis=1),
+            "right without a batch: then dim=1 is the last axis. With a batch in front it is not: use dim=-1.",
+        ),
+        Mistake(
+            _divided_by(lambda k, v: k.shape[-2]),
+            "you divide by the square root of the number of keys. Take that of the length of a query, q.shape[-1].",
+        ),
+        Mistake(
+            _divided_by(lambda k, v: v.shape[-1]),
+            "you divide by the square root of the length of a value. Take that of a query, q.shape[-1].",
+        ),
+        Mistake(
+            _sum_without_axis,
+            "the sum has lost its last axis, so each *column* is divided by the sum of a row. Keep the axis: "
+            "sum(-1, keepdim=True).",
+        ),
         Mistake(
             _attention(forbid=lambda scores, mask: scores),
             "right without a mask, but a mask changes nothing. Where it is False, the score becomes -inf.",
@@ -270,6 +307,14 @@ def _always(i: Tensor, j: Tensor, length: Tensor | None = None) -> Tensor:
     return (i == i) & (j == j) & (True if length is None else length == length)
 
 
+def _real(lengths: Tensor, size: int) -> Tensor:
+    return torch.arange(size) < lengths[:, None]
+
+
+def _without_query_axis(lengths: Tensor, size: int) -> Tensor:
+    return torch.ones(size, size).tril().bool() & _real(lengths, size)
+
+
 def _added(lengths: Tensor, size: int) -> Tensor:
     allowed = _mask()(lengths, size)
     return torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
@@ -306,6 +351,14 @@ attention_mask = Exercise(
         Mistake(
             _mask(past=lambda i, j: j < i),
             "the diagonal is missing: a word may look at itself. The first word would have nothing to look at.",
+        ),
+        Mistake(
+            _without_query_axis,
+            "the padding needs an axis for the queries: real[:, None, :] is [B, 1, size], the same for every query.",
+        ),
+        Mistake(
+            lambda lengths, size: _real(lengths, size)[:, None, :],
+            "this is the padding alone, [B, 1, size]. Join it with the causal mask by `&`.",
         ),
         Mistake(_mask(past=_always), "words may look at what comes after them. The causal half is missing: key j ≤ i."),
         Mistake(_mask(real=_always), PADDING_FORGOTTEN),
@@ -422,6 +475,7 @@ attention_cost = Exercise(
 # ----------------------------------------------------------------------------------------- a self-attention of your own
 
 OTHER_NAMES = "layers with other names than query, key and value"
+MORE_LAYERS = "a layer besides query, key and value"
 OTHER_SIZES = "layers of another size than D to D, with biases"
 
 
@@ -434,7 +488,10 @@ def _with_layers(make: Callable[..., nn.Module]) -> Callable:
         if not isinstance(module, nn.Module):
             return NO_MODULE
         sizes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
-        if {name.split(".")[0] for name in sizes} != {"query", "key", "value"}:
+        layers = {name.split(".")[0] for name in sizes}
+        if layers > {"query", "key", "value"}:
+            return MORE_LAYERS
+        if layers != {"query", "key", "value"}:
             return OTHER_NAMES
         if sizes != {name: tuple(p.shape) for name, p in _SelfAttention(dim, 1).named_parameters()}:
             return OTHER_SIZES
@@ -484,6 +541,12 @@ class _Unnamed(nn.Module):
 
 class _WithoutBias(_SelfAttention):
     bias = False
+
+
+class _Projected(_SelfAttention):
+    def __init__(self, dim: int, num_heads: int = 1):
+        super().__init__(dim)
+        self.proj = nn.Linear(dim, dim)
 
 
 class _NoModule:
@@ -550,6 +613,7 @@ self_attention = Exercise(
             "you returned the weights. Multiply them by the values.",
         ),
         Mistake(_Unnamed, "the layers have other names. Make three, and call them query, key and value."),
+        Mistake(_Projected, "there is a layer besides query, key and value. The output projection comes in lesson 5."),
         Mistake(_WithoutBias, "your three layers must be nn.Linear(dim, dim), with their biases."),
         Mistake(_NoModule, "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module)."),
     ],
@@ -591,6 +655,10 @@ mended_attention = Exercise(
         Mistake(
             _self_attention(_attend(scale=lambda q, k: q.shape[-1])),
             "you divide by d. Divide by its square root.",
+        ),
+        Mistake(
+            _self_attention(_attend(scale=lambda q, k: math.sqrt(32))),
+            "√32 is right for D = 32 only. Take it from q.shape[-1].",
         ),
         Mistake(
             _self_attention(_attend(scale=lambda q, k: math.sqrt(q.shape[-1] * k.shape[-2]))),

@@ -1,6 +1,7 @@
 // Attention lab: the same numbers as attention_lab_state in attention_lab.py, computed and drawn in the browser.
 
 const TOP = 5;
+const RING = 0.34; // radius of the mark on a key, in patches
 
 function render({ model, el }) {
   const [channels, height, width] = model.get("_shape");
@@ -26,13 +27,12 @@ function render({ model, el }) {
   const [cellWidth, cellHeight] = [wide / columns, high / rows];
   const smooth = wide / width < 3;
 
-  const softer = hasScores ? " Compare scores and weights: what becomes of negative scores, and what does the temperature do to small differences?" : "";
   const root = frame(
     el,
     "Attention lab",
-    prefix
-      ? `move the query and the layer. Some heads look close by, some at the same thing everywhere, some nearly only at the class token.${softer}`
-      : `move the query and the layer. Some heads look close by, some at the same thing everywhere.${softer}`,
+    "pick who looks, the query, in the picture. Choose a layer and a head with the sliders, or click one of the small maps. " +
+      `Point at a map, or press Shift and an arrow key in the picture, to read off the ${hasScores ? "score and the weight" : "weight"} of one patch.`,
+    "What you can do",
   );
 
   /** One row of `numbers` (the maps or the scores); head -1 is the mean of all heads, each changed by `change` before. */
@@ -67,9 +67,10 @@ function render({ model, el }) {
   const overlaySlider = slider(0, 100, (overlay) => set(model, { overlay }));
   if (hasScores) for (const input of [layerSlider, headSlider, overlaySlider]) input.style.width = "100px";
   const classButton = make("button", { type: "button", textContent: "Class token looks (c)" });
+  let best = prefix; // the patch that gets most
   let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
-  const toggleClass = () => set(model, { query: model.get("query") < prefix ? lastPatch : 0 });
-  classButton.addEventListener("click", toggleClass);
+  const takeClass = () => choose({ query: 0 });
+  classButton.addEventListener("click", takeClass);
   const controls = make(
     "div",
     { className: "vit-controls" },
@@ -115,9 +116,11 @@ function render({ model, el }) {
     ["who", "who looks"],
     ...(prefix ? [["class", "weight on the class token"]] : []),
     ["patches", "weight on all patches"],
-    ["entropy", "entropy, nats"],
-    ["spread", `as if evenly over, of ${tokens} tokens`],
+    ["entropy", "entropy in nats: 0 if one takes all"],
+    ["spread", `as if spread evenly over, of ${tokens} tokens`],
   ]);
+  const spreadNote = note(`This is e to the entropy: ${tokens} if all weights are equal, 1 if one token takes all.`);
+  spreadNote.style.maxWidth = "190px";
   const scorePanel = panel("", scoreSheet, legend(signs, least, make("span", { textContent: "0" }), highest), scoreNote);
   scorePanel.firstChild.append(scoreTitle);
   const top = Array.from({ length: Math.min(TOP, patches) }, () => {
@@ -130,12 +133,14 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture: choose who looks", pictureSheet, note(`Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}${hasScores ? "; + and -: temperature" : ""}.`)),
+      panel("The picture: choose who looks", pictureSheet, note(`Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key (the ring), Escape takes it away.`)),
       ...(hasScores ? [scorePanel] : []),
       panel("Where it looks", heatSheet, legend(colours, make("span", { textContent: "0" }), most)),
-      panel("In numbers", numbers.list),
+      panel("In numbers", numbers.list, spreadNote),
     ),
   );
+  const readOut = make("p", { className: "vit-reading" });
+  root.append(readOut);
 
   // All heads at once: one small map for each layer (a line) and head (a column).
   const small = Math.max(14, Math.min(44, Math.floor(868 / heads) - 6, Math.floor(420 / layers) - 6));
@@ -149,7 +154,7 @@ function render({ model, el }) {
       "div",
       { className: "vit-panels vit-below" },
       panel("All maps of this query: a layer per line, a head per column (click one)", allSheet),
-      panel("Looks most at", make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)))),
+      panel(prefix ? "Of the patches, it looks most at" : "It looks most at", make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)))),
     ),
   );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
@@ -241,15 +246,29 @@ function render({ model, el }) {
     scoreTitle.textContent = head < 0 ? "Scores, mean of the heads" : "Scores before the softmax";
     scoreNote.textContent = `Of all ${tokens} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${prefix ? ` Class token: ${decimals(row[0])}.` : ""}`;
     scoreSheet.setAttribute("aria-label", `Scores of the ${patches} patches: red is positive, blue negative, up to ${decimals(limit)}`);
-    return { context, text: ` Scores from ${smallest} to ${largest}, mean ${mean}${prefix ? `; ${decimals(row[0])} for the class token` : ""}.` };
+    return { context, row, text: ` Scores from ${smallest} to ${largest}, mean ${mean}${prefix ? `; ${decimals(row[0])} for the class token` : ""}.` };
   }
 
   const patchName = (patch) => `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
+  const tokenName = (token) => (token >= prefix ? patchName(token - prefix) : token === 0 ? "the class token" : `token ${token}`);
+  const upper = (text) => text[0].toUpperCase() + text.slice(1);
+
+  /** A ring around the key that is read out, seen on every background. */
+  function ring(context, patch) {
+    for (const [style, line] of [["#000000", 4], ["#ffffff", 2]]) {
+      context.strokeStyle = style;
+      context.lineWidth = line;
+      context.beginPath();
+      context.ellipse(((patch % columns) + 0.5) * cellWidth, (Math.floor(patch / columns) + 0.5) * cellHeight, RING * cellWidth, RING * cellHeight, 0, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
 
   function draw() {
     const layer = Math.min(model.get("layer"), layers - 1);
     const head = Math.min(model.get("head"), heads - 1);
     const query = Math.min(model.get("query"), tokens - 1);
+    const key = model.get("key") === null ? null : Math.min(model.get("key"), tokens - 1);
     const overlay = model.get("overlay");
     const temperature = model.get("temperature");
     if (query >= prefix) lastPatch = query;
@@ -264,6 +283,7 @@ function render({ model, el }) {
       largest = Math.max(largest, row[i]);
     }
     const order = Array.from({ length: patches }, (_, patch) => patch).sort((a, b) => row[prefix + b] - row[prefix + a] || a - b);
+    best = prefix + order[0];
 
     layerSlider.value = layer;
     layerOut.textContent = `${layer} (0 to ${layers - 1})`;
@@ -286,42 +306,50 @@ function render({ model, el }) {
     const large = pen(heatSheet);
     large.drawImage(heat, 0, 0, wide, high);
     const before = hasScores ? drawScores(layer, head, query) : { text: "" };
+    const drawn = [context, large, ...(hasScores ? [before.context] : [])];
+    if (key !== null && key >= prefix) for (const one of drawn) ring(one, key - prefix);
     if (query >= prefix) {
       const [x, y] = [((query - prefix) % columns) * cellWidth, Math.floor((query - prefix) / columns) * cellHeight];
-      for (const one of [context, large, ...(hasScores ? [before.context] : [])]) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+      for (const one of drawn) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
     }
     drawSmall(layer, head, query, temperature);
 
-    most.textContent = percent(largest);
+    most.textContent = finePercent(largest);
     const who = query >= prefix ? `patch ${query - prefix}` : query === 0 ? "class token" : `token ${query}`;
     numbers.show("who", who);
-    if (prefix) numbers.show("class", percent(row[0]));
-    numbers.show("patches", percent(onPatches));
+    if (prefix) numbers.show("class", finePercent(row[0]));
+    numbers.show("patches", finePercent(onPatches));
     numbers.show("entropy", decimals(entropy));
     numbers.show("spread", decimals(Math.exp(entropy), 1));
     top.forEach(({ bar, name, share }, i) => {
       name.textContent = patchName(order[i]);
-      share.textContent = percent(row[prefix + order[i]]);
+      share.textContent = finePercent(row[prefix + order[i]]);
       bar.style.width = `${largest > 0 ? (60 * row[prefix + order[i]]) / largest : 0}px`;
     });
-    const longWho = query >= prefix ? patchName(query - prefix) : query === 0 ? "the class token" : who;
+    const reading = key === null ? "" : `${tokenName(key)}: ${hasScores ? `score ${decimals(before.row[key])}, ` : ""}weight ${finePercent(row[key])}`;
+    readOut.textContent = reading ? `${upper(reading)}.` : "No key is marked: point at a patch in a map.";
     const text =
-      `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}${temperature === 1 ? "" : `, temperature ${decimals(temperature, 1)}`}: ${longWho} looks most at ${patchName(order[0])}, ` +
-      `with ${percent(row[prefix + order[0]])}${prefix ? `; ${percent(row[0])} goes to the class token` : ""}. ` +
-      `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} of ${tokens} tokens.${before.text}`;
+      `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}${temperature === 1 ? "" : `, temperature ${decimals(temperature, 1)}`}: ${tokenName(query)} looks${prefix ? ", of the patches," : ""} most at ${patchName(order[0])}, ` +
+      `with ${finePercent(row[prefix + order[0]])}${prefix ? `; ${finePercent(row[0])} goes to the class token` : ""}. ` +
+      `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} of ${tokens} tokens.${before.text}${reading && ` Marked key, ${reading}.`}`;
     words.textContent = text;
     pictureSheet.setAttribute("aria-label", text);
-    heatSheet.setAttribute("aria-label", `Map of the weights on the ${patches} patches, from 0 to ${percent(largest)}`);
+    heatSheet.setAttribute("aria-label", `Map of the weights on the ${patches} patches, from 0 to ${finePercent(largest)}`);
   }
 
   const choose = (changes) => Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
-  const pick = (canvas) => (event) => {
-    if (event.type === "pointermove" && !(event.buttons & 1)) return;
+  /** The token whose patch lies under the pointer. */
+  const under = (canvas, event) => {
     const [x, y] = pointer(canvas, event);
     const column = Math.min(columns - 1, Math.max(0, Math.floor(x / cellWidth)));
-    choose({ query: prefix + Math.min(rows - 1, Math.max(0, Math.floor(y / cellHeight))) * columns + column });
+    return prefix + Math.min(rows - 1, Math.max(0, Math.floor(y / cellHeight))) * columns + column;
   };
-  for (const type of ["pointerdown", "pointermove"]) pictureSheet.addEventListener(type, pick(pictureSheet));
+  for (const type of ["pointerdown", "pointermove"]) {
+    pictureSheet.addEventListener(type, (event) => {
+      if (type === "pointerdown" || event.buttons & 1) choose({ query: under(pictureSheet, event) });
+    });
+    for (const map of [heatSheet, scoreSheet]) map.addEventListener(type, (event) => choose({ key: under(map, event) }));
+  }
   allSheet.addEventListener("pointerdown", (event) => {
     const [x, y] = pointer(allSheet, event);
     const head = Math.floor((x - margin) / step);
@@ -331,21 +359,23 @@ function render({ model, el }) {
   pictureSheet.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const warmer = (by) => () => choose({ temperature: Math.max(coldest, Math.min(hottest, Math.round(model.get("temperature") * 10 + by) / 10)) });
-    const patch = model.get("query") - prefix;
+    const moved = event.shiftKey ? "key" : "query";
+    const patch = (model.get(moved) ?? -1) - prefix;
     const [row, column] = [Math.floor(patch / columns), patch % columns];
     const steps = {
-      ArrowLeft: () => column > 0 && { query: prefix + patch - 1 },
-      ArrowRight: () => column < columns - 1 && { query: prefix + patch + 1 },
-      ArrowUp: () => row > 0 && { query: prefix + patch - columns },
-      ArrowDown: () => row < rows - 1 && { query: prefix + patch + columns },
+      ArrowLeft: () => column > 0 && { [moved]: prefix + patch - 1 },
+      ArrowRight: () => column < columns - 1 && { [moved]: prefix + patch + 1 },
+      ArrowUp: () => row > 0 && { [moved]: prefix + patch - columns },
+      ArrowDown: () => row < rows - 1 && { [moved]: prefix + patch + columns },
+      Escape: () => ({ key: null }),
       Home: () => ({ query: prefix }),
       End: () => ({ query: tokens - 1 }),
       PageUp: () => ({ layer: Math.max(0, model.get("layer") - 1) }),
       PageDown: () => ({ layer: Math.min(layers - 1, model.get("layer") + 1) }),
       ...(hasScores ? { "+": warmer(1), "-": warmer(-1) } : {}),
     };
-    if (prefix && event.key.toLowerCase() === "c") toggleClass();
-    else if (event.key.startsWith("Arrow") && patch < 0) choose({ query: lastPatch });
+    if (prefix && event.key.toLowerCase() === "c") takeClass();
+    else if (event.key.startsWith("Arrow") && patch < 0) choose({ [moved]: event.shiftKey ? best : lastPatch });
     else if (event.key in steps) {
       const next = steps[event.key]();
       if (next) choose(next);

@@ -20,6 +20,7 @@ from vit_tutorial.explore.common import (
     browser_code,
     decimals,
     diverging,
+    fine_percent,
     percent,
     still,
     viridis,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 TOP = 5
 ALIKE = 0.01  # maps may come in half precision
 TEMPERATURES = (0.1, 5.0)  # the lowest and the highest
+RING = 0.34  # radius of the mark on a key, in patches
 
 
 def stacked(layers, name: str) -> np.ndarray:
@@ -110,6 +112,10 @@ class AttentionLabState:
     scores: Float[np.ndarray, "rows columns"] | None  # of the patches; None if the lab was given none
     class_score: float | None  # of the class token; None without one, or without scores
     score_range: tuple[float, float, float] | None  # the largest score of all tokens, the smallest, and the mean
+    key: int | None  # the token that is read out; None for none
+    key_weight: float | None  # what the query gives to it
+    key_score: float | None  # None without scores too
+    reading: str  # `patch 18 (row 2, column 4): score -0.81, weight 0.4%`, or empty
     words: str
 
 
@@ -122,13 +128,15 @@ def attention_lab_state(
     num_prefix_tokens: int = 1,
     scores: Float[np.ndarray, "L h N N"] | None = None,
     temperature: float = 1.0,
+    key: int | None = None,
 ) -> AttentionLabState:
     """Compute all that the attention lab shows: where token `query` looks in one layer and head.
 
     `maps` is [L, h, N, N], rows summing to 1. `layer` and `head` are counted from 0; head -1 is the mean of all heads.
     `query` is a token counted from 0: with a class token that is 0, and patch p is token p + num_prefix_tokens.
     `scores` [L, h, N, N] are those before the softmax; with them the weights can be had at another temperature.
-    Raises ValueError if layer, head, query or temperature is out of range, or a temperature comes without scores.
+    `key` is a token whose score and weight are read out, counted like `query`.
+    Raises ValueError if layer, head, query, key or temperature is out of range, or a temperature comes without scores.
     """
     rows, columns = as_grid(grid_size)
     num_layers, num_heads, num_tokens, _ = maps.shape
@@ -138,6 +146,7 @@ def attention_lab_state(
         raise ValueError(f"head {head} is not among 0 to {num_heads - 1}, nor -1 for their mean")
     if not 0 <= query < num_tokens:
         raise ValueError(f"query {query} is not among the tokens 0 to {num_tokens - 1}")
+    check_key(key, num_tokens)
     check_temperature(temperature, scores is not None)
     given = maps if temperature == 1 else softmax(scores[:, :, query, None], temperature)
     row = row_of(given, layer, head, query if temperature == 1 else 0)
@@ -152,10 +161,14 @@ def attention_lab_state(
 
     place = f"Layer {layer}, {f'head {head}' if head >= 0 else 'mean of all heads'}"
     place += "" if temperature == 1 else f", temperature {decimals(temperature, 1)}"
-    who = name(query - num_prefix_tokens) if query >= num_prefix_tokens else prefix_name(query)
-    on_class = "" if class_weight is None else f"; {percent(class_weight)} goes to the class token"
+
+    def token_name(token: int) -> str:
+        return name(token - num_prefix_tokens) if token >= num_prefix_tokens else prefix_name(token)
+
+    on_class = "" if class_weight is None else f"; {fine_percent(class_weight)} goes to the class token"
     words = (
-        f"{place}: {who} looks most at {name(top[0][0])}, with {percent(top[0][1])}{on_class}. "
+        f"{place}: {token_name(query)} looks{', of the patches,' if num_prefix_tokens else ''} most at "
+        f"{name(top[0][0])}, with {fine_percent(top[0][1])}{on_class}. "
         f"Entropy {decimals(entropy)} nats, as if spread evenly "
         f"over {decimals(np.exp(entropy), 1)} of {num_tokens} tokens."
     )
@@ -166,6 +179,11 @@ def attention_lab_state(
         largest, smallest, mean = map(decimals, score_range)
         words += f" Scores from {smallest} to {largest}, mean {mean}"
         words += "." if class_score is None else f"; {decimals(class_score)} for the class token."
+    reading = ""
+    if key is not None:
+        score = "" if own is None else f"score {decimals(own[key])}, "
+        reading = f"{token_name(key)}: {score}weight {fine_percent(row[key])}"
+        words += f" Marked key, {reading}."
     return AttentionLabState(
         query=query,
         weights=patches.reshape(rows, columns),
@@ -177,8 +195,18 @@ def attention_lab_state(
         scores=None if own is None else own[num_prefix_tokens:].reshape(rows, columns),
         class_score=class_score,
         score_range=score_range,
+        key=key,
+        key_weight=None if key is None else float(row[key]),
+        key_score=None if key is None or own is None else float(own[key]),
+        reading=reading,
         words=words,
     )
+
+
+def check_key(key: int | None, num_tokens: int) -> None:
+    """Raise ValueError if there is no such token."""
+    if key is not None and not 0 <= key < num_tokens:
+        raise ValueError(f"key {key} is not among the tokens 0 to {num_tokens - 1}; None marks no key")
 
 
 def check_temperature(temperature: float, has_scores: bool) -> None:
@@ -208,14 +236,15 @@ def attention_lab_figure(
     num_prefix_tokens: int = 1,
     scores: Float[np.ndarray, "L h N N"] | None = None,
     temperature: float = 1.0,
+    key: int | None = None,
     says: str = "",
 ) -> Figure:
     """Draw what `attention_lab_state` says as a still picture; `says` is a line on what the model predicts."""
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import Circle, Rectangle
 
     picture = as_picture(image)
     rows, columns = as_grid(grid_size)
-    state = attention_lab_state(maps, (rows, columns), layer, head, query, num_prefix_tokens, scores, temperature)
+    state = attention_lab_state(maps, (rows, columns), layer, head, query, num_prefix_tokens, scores, temperature, key)
     num_layers, num_heads = maps.shape[:2]
     figure, axes, say = still(9.4, 4.6)
     left, top, side = 0.15, 0.45, 3.36 if scores is None else 2.2
@@ -251,25 +280,30 @@ def attention_lab_figure(
                 axis.add_patch(
                     Rectangle((column, row), 1, 1, fill=False, edgecolor=colour, linewidth=line, clip_on=False)
                 )
+        if key is not None and key >= num_prefix_tokens:
+            row, column = divmod(key - num_prefix_tokens, columns)
+            for colour, line in (("black", 3), ("white", 1.4)):
+                axis.add_patch(Circle((column + 0.5, row + 0.5), RING, fill=False, edgecolor=colour, linewidth=line))
     aside = left + len(drawn) * room
     who = prefix_name(query) if query < num_prefix_tokens else f"patch {query - num_prefix_tokens}"
     say(aside, top, "who looks", color=FAINT, fontsize=9)
     say(aside, top + 0.17, who, fontsize=12, fontweight="bold")
-    say(aside, top + 0.5, "entropy", color=FAINT, fontsize=9)
+    say(aside, top + 0.5, "entropy (0: one takes all)", color=FAINT, fontsize=9)
     say(aside, top + 0.67, f"{decimals(state.entropy)} nats", fontsize=12, fontweight="bold")
     if state.class_weight is not None:
         say(aside, top + 1.0, "on the class token", color=FAINT, fontsize=9)
-        say(aside, top + 1.17, percent(state.class_weight), fontsize=12, fontweight="bold")
-    say(aside, top + 1.5, "looks most at", color=FAINT, fontsize=9)
+        say(aside, top + 1.17, fine_percent(state.class_weight), fontsize=12, fontweight="bold")
+    most = "of the patches, most at" if num_prefix_tokens else "looks most at"
+    say(aside, top + 1.5, most, color=FAINT, fontsize=9)
     for line, (patch, weight) in enumerate(state.top):
         say(aside, top + 1.7 + 0.2 * line, f"patch {patch}", fontsize=9)
-        say(aside + 1.5, top + 1.7 + 0.2 * line, percent(weight), fontsize=9, ha="right", color=ACCENT)
-    if says:
-        say(left, 4.0, says, fontweight="bold")
+        say(aside + 1.5, top + 1.7 + 0.2 * line, fine_percent(weight), fontsize=9, ha="right", color=ACCENT)
+    marked = f"Marked key, {state.reading}" if state.reading else ""
+    say(left, 4.0, ".  ".join(filter(None, (says, marked))), fontweight="bold")
     say(
         left,
         4.25,
-        f"{num_layers} layers of {num_heads} heads; the brightest colour is {percent(state.top[0][1])}"
+        f"{num_layers} layers of {num_heads} heads; the brightest colour is {fine_percent(state.top[0][1])}"
         f"{'' if temperature == 1 else f', at temperature {decimals(temperature, 1)}'}."
         f"{'' if scores is None else ' Scores: red is positive, blue negative.'}",
         color=FAINT,
@@ -285,8 +319,8 @@ class AttentionLab(Explorer):
     columns); `num_prefix_tokens` those before the patches (1: the class token). `prediction` is a class index, or the
     probabilities of all classes; `class_names` gives them names. With `scores`, shaped as the maps and as
     `attention_scores` gives them, the lab shows the scores beside the weights, and the softmax at any temperature. The
-    traits `layer`, `head` (-1: the mean), `query` (a token), `overlay` (0 to 100) and `temperature` (0.1 to 5) follow
-    what the learner does and can be set from code.
+    traits `layer`, `head` (-1: the mean), `query` (a token), `key` (the token whose score and weight are read out, or
+    None), `overlay` (0 to 100) and `temperature` (0.1 to 5) follow what the learner does and can be set from code.
     Raises ValueError if sizes do not fit together, a row of a map does not sum to 1, or softmax of the scores is not
     the maps.
     """
@@ -306,6 +340,7 @@ class AttentionLab(Explorer):
     layer = traitlets.Int(0, min=0).tag(sync=True)
     head = traitlets.Int(-1, min=-1).tag(sync=True)
     query = traitlets.Int(0, min=0).tag(sync=True)
+    key = traitlets.Int(None, min=0, allow_none=True).tag(sync=True)
     overlay = traitlets.Int(80, min=0, max=100).tag(sync=True)
     temperature = traitlets.Float(1.0).tag(sync=True)
 
@@ -333,8 +368,8 @@ class AttentionLab(Explorer):
         choices.setdefault("head", -1 if scores is None else 0)
         choices.setdefault("query", 0 if num_prefix_tokens else (rows // 2) * columns + columns // 2)
         chosen = (choices["layer"], choices["head"], choices["query"])
-        hot = choices.get("temperature", 1.0)
-        attention_lab_state(self._weights, (rows, columns), *chosen, num_prefix_tokens, self._before, hot)
+        also = (choices.get("temperature", 1.0), choices.get("key"))
+        attention_lab_state(self._weights, (rows, columns), *chosen, num_prefix_tokens, self._before, *also)
         super().__init__(
             _shape=list(self._image.shape),
             _pixels=self._image.tobytes(),
@@ -350,6 +385,11 @@ class AttentionLab(Explorer):
             **choices,
         )
 
+    @traitlets.validate("key")
+    def _possible_key(self, proposal) -> int | None:
+        check_key(proposal["value"], self._weights.shape[-1])
+        return proposal["value"]
+
     @traitlets.validate("temperature")
     def _possible_temperature(self, proposal) -> float:
         check_temperature(proposal["value"], self._before is not None)
@@ -357,7 +397,7 @@ class AttentionLab(Explorer):
 
     def _choices(self) -> tuple:
         place = (self.layer, self.head, self.query)
-        return self._weights, tuple(self._grid), *place, self._prefix, self._before, self.temperature
+        return self._weights, tuple(self._grid), *place, self._prefix, self._before, self.temperature, self.key
 
     def state(self) -> AttentionLabState:
         """The numbers that the explorer shows now."""

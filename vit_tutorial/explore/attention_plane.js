@@ -20,8 +20,8 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Attention in the plane",
-    "turn a key towards the query, then make it longer: which of the two raises its weight? Take one query far out: what becomes of its weights, " +
-      "and what does a higher temperature do about it? Can an output ever leave the triangle of the values?",
+    "move queries, keys and values of three tokens, and change scaling, temperature and mask. All scores, weights and outputs follow at once.",
+    "What you can do",
   );
 
   // The numbers
@@ -49,7 +49,7 @@ function render({ model, el }) {
     const { query, chosen, seen, scores, divisor, weights, outputs, q, mask } = state;
     const lead = masks.find(([name]) => name === mask)[2];
     const row = weights[query];
-    const shares = row.map(percent);
+    const shares = row.map(finePercent);
     const open = [0, 1, 2].filter((key) => seen[query][key]);
     const best = open.reduce((best, key) => (row[key] > row[best] ? key : best), open[0]);
     const top = open.filter((key) => shares[key] === shares[best]);
@@ -158,7 +158,7 @@ function render({ model, el }) {
       textContent:
         "Dotted: the shadow of each key on the line of the query that is followed; times the length of the query it is the score. " +
         "Drag the tip of an arrow, or a value. Where two lie on one another, click once more for the other one. Keys: q, k, v and 0, 1, 2 choose a vector, the arrow keys move it, " +
-        "ten times as far with Shift; Page Up and Page Down follow another query; s scaling, m mask, + and - temperature, b another beginning.",
+        "ten times as far with Shift; Page Up and Page Down choose the query to follow, whose row is bold; s scaling, m mask, + and - temperature, b another beginning.",
     }),
   );
 
@@ -383,7 +383,11 @@ function render({ model, el }) {
   const keys = each((key) => `k${key}`);
   const tables = [matrix("1. Scores q · k", keys), matrix("", keys), matrix("3. Weights: softmax of each row", keys), matrix("4. Outputs", ["x", "y"])];
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(make("div", { className: "vit-panels vit-below" }, ...tables.map(({ box }) => box)), words);
+  const spreadNote = make("p", {
+    className: "vit-note vit-wide",
+    textContent: "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the entropy of the weights.",
+  });
+  root.append(make("div", { className: "vit-panels vit-below" }, ...tables.map(({ box }) => box)), words, spreadNote);
 
   const twoSigned = (number, most) => `rgba(${number > 0 ? "178, 24, 43" : "33, 102, 172"}, ${most > 0 ? (0.55 * Math.abs(number)) / most : 0})`;
   function fillTables({ scores, divided, divisor, weights, outputs, query, mask }) {
@@ -394,7 +398,7 @@ function render({ model, el }) {
         const { line, cells } = tables[which].lines[i];
         line.classList.toggle("vit-chosen", i === query);
         row.forEach((number, j) => {
-          cells[j].textContent = which === 2 ? percent(number) : Number.isFinite(number) ? decimals(number) : "-inf";
+          cells[j].textContent = which === 2 ? (divided[i][j] === -Infinity ? "0.0%" : finePercent(number)) : Number.isFinite(number) ? decimals(number) : "-inf";
           if (which < 2) cells[j].style.background = Number.isFinite(number) ? twoSigned(number, sizes[which]) : "none";
           if (which === 2) cells[j].style.background = `rgba(230, 159, 0, ${0.6 * number})`;
         });

@@ -12,7 +12,7 @@ import traitlets
 from jaxtyping import Bool, Float
 
 from vit_tutorial.attention import scaled_dot_product_attention
-from vit_tutorial.explore.common import FAINT, INK, Explorer, browser_code, decimals, percent
+from vit_tutorial.explore.common import FAINT, INK, Explorer, browser_code, decimals, fine_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +26,8 @@ TEMPERATURES = (0.1, 5.0)  # the lowest and the highest
 MASKS = {"none": "none", "causal": "causal: no later key", "padding": "token 2 is padding"}
 LEADS = {"none": "Query", "causal": "With the causal mask, query", "padding": "With token 2 as padding, query"}
 TOKEN_COLOURS = ("#0072b2", "#d55e00", "#007a5a")  # of the still picture, on white
+TRIED = [(1, 0.6), (1, -0.6), (0, 1.5), (-1, 0.6), (0, -1.5), (-1, -0.6), (1, 1.7), (1, -1.7), (-1, 1.7), (-1, -1.7)]
+TRIED += [(0, 2.7), (0, -2.7)]  # where names are tried: (across, above), away from the axes where positive
 SOFT = "#e69f00"  # the ground of a weight of 1
 
 
@@ -163,7 +165,7 @@ def listed(keys: list[int]) -> str:
 
 def looks(scores: np.ndarray, seen: np.ndarray, weights: list[float], divisor: float) -> str:
     """Where one query looks, and from which scores: two sentences without their subject."""
-    shares = [percent(weight) for weight in weights]
+    shares = [fine_percent(weight) for weight in weights]
     open_keys = [key for key in range(TOKENS) if seen[key]]
     best = max(open_keys, key=lambda key: weights[key])
     top = [key for key in open_keys if shares[key] == shares[best]]
@@ -199,6 +201,7 @@ def attention_plane_figure(q, k, v, query: int = 0, **choices: Any) -> Figure:
     """Draw what `attention_plane_state` says as a still picture; the choices are its own."""
     from matplotlib.figure import Figure
 
+    chosen = choices.setdefault("chosen", "q0")
     state = attention_plane_state(q, k, v, query, **choices)
     q, k, v = as_points(q, "q"), as_points(k, "k"), as_points(v, "v")
     figure = Figure(figsize=(9.4, 5.6), layout="constrained")
@@ -214,24 +217,27 @@ def attention_plane_figure(q, k, v, query: int = 0, **choices: Any) -> Figure:
             colour = {"facecolor": TOKEN_COLOURS[token], "edgecolor": "none"}
             if (x, y) != (0, 0):
                 left.annotate("", (x, y), (0, 0), arrowprops={**look, **colour, "shrink": 0})
-    write_places(left, {"q": q, "k": k})
     draw_axes(right, *ends_of(v), "Values (squares) and outputs (dots)")
     right.fill(*np.transpose(v), facecolor=FAINT, edgecolor=FAINT, alpha=0.15, linewidth=2)
     for token, (x, y) in enumerate(v):
         right.plot(x, y, "s", color=TOKEN_COLOURS[token], markersize=8)
     for token, (x, y) in enumerate(state.outputs):
         right.plot(x, y, "o", color=TOKEN_COLOURS[token], markeredgecolor=INK, markersize=7)
-    write_places(right, {"v": v, "out ": state.outputs.tolist()})
     divided = f"2. Divided by {decimals(state.divisor)}"
     grids = rows[1].subplots(1, 4, width_ratios=(3, 3, 3, 2))
     for axes, title, numbers, columns in zip(
         grids,
         ("1. Scores q · k", divided, "3. Weights: softmax", "4. Outputs"),
-        (state.scores, state.scaled, state.weights, state.outputs),
+        (state.scores, state.scaled, np.where(np.isfinite(state.scaled), state.weights, np.nan), state.outputs),
         (("k0", "k1", "k2"), ("k0", "k1", "k2"), ("k0", "k1", "k2"), ("x", "y")),
         strict=True,
     ):
         draw_grid(axes, title, numbers, columns, query)
+    figure.draw_without_rendering()  # only now do the axes have their places
+    vectors = [(f"{kind}{i}", point) for kind, points in (("q", q), ("k", k)) for i, point in enumerate(points)]
+    write_places(left, [(*one, one[0] == chosen) for one in vectors], arrows=True)
+    mixed = [(f"out {i}", point, i == query) for i, point in enumerate(state.outputs.tolist())]
+    write_places(right, [*mixed, *((f"v{i}", point, f"v{i}" == chosen) for i, point in enumerate(v))])
     return figure
 
 
@@ -250,33 +256,80 @@ def draw_axes(axes: Axes, low: float, high: float, title: str) -> None:
     axes.spines[:].set_visible(False)
 
 
-def write_places(axes: Axes, kinds: dict[str, list[list[float]]]) -> None:
-    """Write names and numbers beside points, one kind above and one below; points in one place share a line."""
-    together: dict[tuple[str, str], list[str]] = {}
-    spots: dict[tuple[str, str], list[float]] = {}
-    for kind, points in kinds.items():
-        for token, point in enumerate(points):
-            key = decimals(point[0]), decimals(point[1])
-            together.setdefault(key, []).append(f"{kind}{token}")
-            spots.setdefault(key, point)
-    first = next(iter(kinds))
-    for key, names in together.items():
-        x, y = spots[key]
-        side, up = (1 if x > 0 else -1), (1 if names[0].startswith(first) else -1)
+def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrows: bool = False) -> None:
+    """Write names and numbers beside their points, where there is room; points in one place share a line.
+
+    An entry is a name, a point, and whether it comes first, in bold. Places are tried in the order of the browser's
+    picture, and the one that covers least is taken. With `arrows` the way from the origin to a point is kept free too.
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.patheffects import withStroke
+    from matplotlib.textpath import TextPath
+
+    unit = axes.figure.dpi / 100  # all lengths here are hundredths of an inch
+
+    def spot(point: list[float]) -> np.ndarray:
+        return axes.transData.transform(point) / unit
+
+    together: dict[str, tuple[list[str], list[float], bool]] = {}
+    for name, point, first in entries:
+        numbers = ", ".join(f"{float(decimals(number)):g}" for number in point)
+        names, where, before = together.get(numbers, ([], point, False))
+        together[numbers] = ([name, *names] if first else [*names, name], where, before or first)
+    frame = axes.get_window_extent()
+    left, low, right, high = (side / unit for side in frame.extents)
+    origin = spot([0, 0])
+    parts = (0, 0.2, 0.4, 0.6, 0.8, 1) if arrows else (1,)
+    taken = [
+        np.concatenate([middle - 6, middle + 6])
+        for _, point, _ in together.values()
+        for middle in (origin + part * (spot(point) - origin) for part in parts)
+    ]
+    for numbers, (names, point, first) in sorted(together.items(), key=lambda one: not one[1][2]):
+        text, weight = f"{' = '.join(names)} ({numbers})", "bold" if first else "normal"
+        wide = TextPath((0, 0), text, size=8, prop=FontProperties(weight=weight)).get_extents().width
+        half = wide / 72 * 100 / 2
+        room = np.array([half + 2, 7])
+        x, y = spot(point)
+        side, up = (-1 if x < origin[0] else 1), (1 if y >= origin[1] else -1)
+        best, least = None, math.inf
+        for across, above in TRIED:
+            middle = np.array(
+                [
+                    np.clip(x + side * across * (half + 14), left + half + 2, right - half - 2),
+                    np.clip(y + up * above * 11, low + 8, high - 8),
+                ]
+            )
+            area = np.concatenate([middle - room, middle + room])
+            covered = sum(overlap(area, other) for other in taken)
+            if covered < least - 1:
+                best, least = (middle, area), covered
+        taken.append(best[1])
         axes.annotate(
-            f"{' = '.join(names)} ({float(key[0]):g}, {float(key[1]):g})",
-            (x, y),
-            (7 * side, 4 * up),
+            text,
+            point,
+            (best[0] - (x, y)) * 0.72,
             textcoords="offset points",
-            ha="left" if side > 0 else "right",
-            va="bottom" if up > 0 else "top",
+            ha="center",
+            va="center",
             fontsize=8,
+            fontweight=weight,
             color=INK,
-        )
+            path_effects=[withStroke(linewidth=3, foreground="white")],
+        ).set_in_layout(False)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """The area that two rectangles (left, low, right, high) share."""
+    wide, tall = np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2])
+    return max(0.0, wide) * max(0.0, tall)
 
 
 def draw_grid(axes: Axes, title: str, numbers: np.ndarray, columns: tuple[str, ...], query: int) -> None:
-    """A small table whose grounds say how large the numbers are; the row of the query is bold."""
+    """A small table whose grounds say how large the numbers are; the row of the query is bold.
+
+    A number that is not finite is that of a masked key.
+    """
     from matplotlib.colors import to_rgb
 
     axes.set_axis_off()
@@ -298,7 +351,13 @@ def draw_grid(axes: Axes, title: str, numbers: np.ndarray, columns: tuple[str, .
                 axes.fill_between(
                     [column, column + 1], row, row + 1, facecolor=(*to_rgb(colour), 0.5 * strength), linewidth=0
                 )
-            said = percent(number) if weights else decimals(number) if np.isfinite(number) else "-inf"
+            said = (
+                (fine_percent if weights else decimals)(number)
+                if np.isfinite(number)
+                else "0.0%"
+                if weights
+                else "-inf"
+            )
             axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", fontsize=9, color=INK, fontweight=weight)
 
 

@@ -43,10 +43,10 @@ function slider(least, most, onSlide) {
 }
 
 /** The outer box of an explorer; keys pressed inside it stay inside it. */
-function frame(el, name, lookFor) {
+function frame(el, name, lookFor, lead = "What to look for") {
   const root = make("div", { className: "vit-lab", role: "group", "aria-label": name, "data-lm-suppress-shortcuts": "true" });
   root.addEventListener("keydown", (event) => event.stopPropagation());
-  root.append(make("p", { className: "vit-look" }, make("strong", { textContent: "What to look for: " }), lookFor));
+  root.append(make("p", { className: "vit-look" }, make("strong", { textContent: `${lead}: ` }), lookFor));
   el.append(root);
   return root;
 }
@@ -160,6 +160,8 @@ function fitted(picture, side) {
 const count = (number) => number.toLocaleString("en-US");
 /** 0.0625 -> "6.3%". */
 const percent = (share) => `${(Math.floor(share * 1000 + 0.5) / 10).toFixed(1)}%`;
+/** Like percent, but a small share keeps two digits: 0.000012 -> "0.0012%"; "<0.001%" below that. */
+const finePercent = (share) => (share >= 0.0005 ? percent(share) : share < 1e-5 ? "<0.001%" : `${(100 * share).toPrecision(2)}%`);
 /** 2.345 -> "2.35". */
 const decimals = (number, digits = 2) => (Math.floor(number * 10 ** digits + 0.5) / 10 ** digits).toFixed(digits);
 

@@ -33,8 +33,8 @@ def with_dots(query, keys, values):
     return [..., 9.1]
 
 
-def what_the_message_says(query, keys, values):
-    return "not shown: work it out"
+def in_words(query, keys, values):
+    return "7.6, 9.1"
 
 
 # ------------------------------------------------------------------------------------------------------- the function
@@ -88,6 +88,28 @@ def scaled_too_late(q, k, v, mask=None):
 
 def weights_alone(q, k, v, mask=None):
     return torch.softmax(hidden(q @ k.mT / q.shape[-1] ** 0.5, mask), dim=-1)
+
+
+def with_its_weights(q, k, v, mask=None):
+    weights = torch.softmax(hidden(q @ k.mT / q.shape[-1] ** 0.5, mask), dim=-1)
+    return weights @ v, weights
+
+
+def along_axis_one(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT / q.shape[-1] ** 0.5, mask), dim=1) @ v
+
+
+def divided_by_keys(q, k, v, mask=None):
+    return torch.softmax(hidden(torch.einsum("...nd,...md->...nm", q, k) / k.size(-2) ** 0.5, mask), dim=-1) @ v
+
+
+def divided_by_values(q, k, v, mask=None):
+    return torch.softmax(hidden(torch.einsum("...nd,...md->...nm", q, k) / v.size(-1) ** 0.5, mask), dim=-1) @ v
+
+
+def keepdim_forgotten(q, k, v, mask=None):
+    raised = torch.exp(hidden(torch.einsum("...nd,...md->...nm", q, k) / q.size(-1) ** 0.5, mask))
+    return (raised / raised.sum(dim=-1)) @ v
 
 
 def mask_ignored(q, k, v, mask=None):
@@ -151,6 +173,15 @@ def mask_by(rule):
 
 
 by_loops = mask_by(lambda i, j, n: j <= i and j < n)
+
+
+def axis_forgotten(lengths, size):
+    real = torch.arange(size)[None] < lengths[:, None]
+    return torch.tril(torch.ones(size, size)).bool() & real
+
+
+def padding_alone(lengths, size):
+    return (torch.arange(size)[None] < lengths[:, None])[:, None]
 
 
 def opposite(lengths, size):
@@ -307,6 +338,20 @@ class NoBias(ByFunction):
         self.query, self.key, self.value = (nn.Linear(dim, dim, bias=False) for _ in "qkv")
 
 
+class WithProjection(ByFunction):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.output = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.output(super().forward(x))
+
+
+class DividedByRootOf32(NotScaled):
+    def scores(self, x):
+        return super().scores(x) / 32**0.5
+
+
 class NoModule:
     def __init__(self, dim, num_heads):
         self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in "qkv")
@@ -330,6 +375,7 @@ ANSWERS = {
         right=[pencil(7.6, 9.1), pencil(7.55, 9.1), by_code, as_tensor],
         wrong=[
             (pencil(8.83, 9.84), "the scores are not scaled."),
+            (pencil(8.8, 9.8), "the scores are not scaled."),
             (pencil(6.93, 8.14), "you divided by d."),
             (pencil(8.15, 9.51), "you divided by √2"),
             (pencil(7.82, 9.27), "you divided by √3"),
@@ -343,7 +389,7 @@ ANSWERS = {
             (pencil(0.09, 0.24, 0.67), "these are the weights."),
             (pencil(0, 2, 4), "these are the scores"),
         ],
-        unknown=[pencil(1.0, 2.0), with_dots, what_the_message_says],
+        unknown=[pencil(1.0, 2.0), with_dots, in_words],
     ),
     "attention": Answers(
         right=[by_einsum, by_lines, F.scaled_dot_product_attention],
@@ -355,6 +401,11 @@ ANSWERS = {
             (no_softmax, "there is no softmax"),
             (scaled_too_late, "you scaled after the softmax."),
             (weights_alone, "you returned the weights."),
+            (with_its_weights, "you returned two things."),
+            (along_axis_one, "right without a batch"),
+            (divided_by_keys, "you divide by the square root of the number of keys."),
+            (divided_by_values, "you divide by the square root of the length of a value."),
+            (keepdim_forgotten, "the sum has lost its last axis"),
             (mask_ignored, "right without a mask, but a mask changes nothing."),
             (mask_turned_round, "your mask is the wrong way round"),
             (masked_weights, "you masked after the softmax"),
@@ -376,6 +427,8 @@ ANSWERS = {
             (mask_by(lambda i, j, n: j <= i and j <= n), "one padded place too many"),
             (mask_by(lambda i, j, n: j <= i < n), "you forbid padded rows"),
             (mask_by(lambda i, j, n: j <= i or j < n), "you joined the two with `or`."),
+            (axis_forgotten, "the padding needs an axis for the queries"),
+            (padding_alone, "this is the padding alone"),
             (transposed, "rows and columns have changed places."),
             (additive, "this is the additive form"),
             (as_numbers, "it holds numbers, not True and False."),
@@ -417,6 +470,7 @@ ANSWERS = {
             (WithResidual, "the tokens are added at the end."),
             (WeightsAlone, "you returned the weights."),
             (ShortNames, "the layers have other names."),
+            (WithProjection, "there is a layer besides query, key and value."),
             (NoBias, "your three layers must be nn.Linear(dim, dim)"),
             (NoModule, "your class is no nn.Module"),
         ],
@@ -429,6 +483,7 @@ ANSWERS = {
             (DividedByAllTokens, "you divide by N"),
             (NotScaled, "you took the division away."),
             (DividedByD, "you divide by d."),
+            (DividedByRootOf32, "√32 is right for D = 32 only."),
             (DividedByBoth, "you divide by both roots."),
             (OverTheQueries, "the scale is mended, but now"),
             (ScaledTooLate, "you divide by the right number in the wrong place"),
