@@ -109,9 +109,17 @@ def test_the_colours_are_the_numbers(explorer):
         drawn = lab.page.locator(SHOWN).evaluate(
             """(canvas, [x, y]) => Array.from(
                 canvas.getContext("2d").getImageData(canvas.width * x, canvas.height * y, 1, 1).data)""",
-            [(column + 0.5) / columns, (row + 0.5) / rows],
+            [(26 + (column + 0.5) / columns * 404) / 430, (row + 0.5) / rows],  # "cls" stands in the first 26 pixels
         )
         assert drawn[strong] > drawn[weak] + 60, (row, column, drawn)
+
+
+def test_the_sentence_for_screen_readers_takes_no_room_and_its_numbers_are_seen_elsewhere(explorer):
+    lab = explorer(LAB.replace("ModelMap(model, picture)", "ModelMap(model, picture, box='softmax')"))
+    sentence = lab.page.locator(".vit-words")
+    assert sentence.text_content() == said("softmax").words
+    assert sentence.bounding_box()["height"] <= 1
+    assert lab.page.get_by_text(said("softmax").box.says, exact=True).is_visible()
 
 
 def test_a_change_from_code_is_drawn(explorer):

@@ -15,7 +15,7 @@ from torch import nn
 from explore.examples import picture
 from vit_tutorial import EncoderBlock, ModelCard, MultiHeadAttention, ViT, ViTConfig, count_parameters
 from vit_tutorial.explore import ModelMap, model_map_state
-from vit_tutorial.explore.model_map import MOST_COLUMNS, code_of, layout, map_boxes, run, spread
+from vit_tutorial.explore.model_map import MOST_COLUMNS, bar_of, code_of, layout, map_boxes, run, spread
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
 WALK = ["image", "patches", "patch_embed", "class_token", "position", "block"]
@@ -173,6 +173,34 @@ def test_the_code_is_what_the_model_runs():
     assert found["mlp"].where == "MLP.forward in vit_tutorial.encoder"
 
 
+def test_what_is_shown_apart_is_said():
+    found = {box.key: box for box in boxes() if box.block < 2}
+    for key in ("patches", "patch_embed"):
+        assert found[key].does.endswith("in one convolution (lesson 1). Here they are shown apart.")
+    assert "two ways to compute the same" in found["attn"].does
+    assert "In between it is [1, 10, 64]." in found["mlp"].does
+    assert "It takes what the last block gave, block 3." in found["norm"].does
+    narrow = next(box for box in boxes(mlp_ratio=2) if box.key == "mlp")
+    assert "In between it is [1, 10, 32]." in narrow.does
+    own = {box.key: box for box in map_boxes(ViT(ViTConfig(**SMALL), attention=Mine, mlp=Bare), picture())}
+    assert "In between" not in own["mlp"].does
+
+
+def test_the_row_of_the_class_token_is_known():
+    with_row = {"class_token", "position", "block", "norm1", "attn", "residual1", "norm2", "mlp", "residual2", "norm"}
+    assert {box.key for box in boxes() if box.class_token} == with_row
+    assert not any(box.class_token for box in boxes(pool="mean"))
+
+
+def test_a_bar_is_seen_wherever_there_are_parameters():
+    found = {box.key: box for box in boxes(dim=128, depth=10) if box.block < 2}
+    assert {key for key, box in found.items() if not bar_of(box, 80)} == {
+        *("image", "patches", "residual1", "residual2", "pool", "softmax")
+    }
+    assert bar_of(found["class_token"], 80) == 3
+    assert bar_of(found["mlp"], 100) == pytest.approx(100 * found["mlp"].share)
+
+
 def test_the_code_of_a_post_norm_block():
     found = {box.key: box for box in boxes(norm="post") if box.block < 2}
     for key in ("residual1", "norm1"):
@@ -185,6 +213,15 @@ class Mine(MultiHeadAttention):
     def forward(self, x):
         y = super().forward(x)  # my own line
         return y
+
+
+class Bare(nn.Module):
+    def __init__(self, dim, *options, **more):
+        super().__init__()
+        self.only = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.only(x)
 
 
 class Whole(nn.Module):

@@ -1,4 +1,4 @@
-"""Lesson 7: count a ViT, put its parts together, rename foreign weights, build the whole, and find what ails seven."""
+"""Lesson 7: count a ViT, put its parts together, rename foreign weights, build the whole, and find six faults."""
 
 import math
 import zlib
@@ -37,6 +37,10 @@ _COUNTS = (
             "class token.",
         ),
         (
+            lambda D, L, P, side, K: 3 * P * P * D + D + (_tokens(P, side) - 1) * D,
+            "your first number lacks 2·D: the class token, and the position of the class token.",
+        ),
+        (
             lambda D, L, P, side, K: P * P * D + D + D + _tokens(P, side) * D,
             "your first number takes one channel. A patch of a colour picture has 3·P·P numbers.",
         ),
@@ -63,12 +67,20 @@ _COUNTS = (
             lambda D, L, P, side, K: L * (12 * D * D + 9 * D),
             "your second number leaves out the two norms of each block: 4·D.",
         ),
+        (
+            lambda D, L, P, side, K: L * (12 * D * D + 11 * D),
+            "your second number gives each norm D numbers. It has 2·D: D to stretch by, and D to shift by.",
+        ),
     ),
     (
         (lambda D, L, P, side, K: 2 * D + K * D + K, ""),
         (
             lambda D, L, P, side, K: K * D + K,
             "your third number leaves out the last norm, before the head: 2·D.",
+        ),
+        (
+            lambda D, L, P, side, K: D + K * D + K,
+            "your third number gives the last norm D numbers. It has 2·D: D to stretch by, and D to shift by.",
         ),
         (
             lambda D, L, P, side, K: 2 * D + K * D,
@@ -93,8 +105,14 @@ vit_parameters = Exercise(
     minutes=10,
     solution=solution_of(_COUNTS),
     inputs=[(4, 1, 2, 4, 3), (8, 3, 4, 12, 5), (192, 12, 16, 224, 1000), (768, 12, 16, 224, 1000)],
-    mistakes=mistakes_of(_COUNTS),
-    done="Three numbers give every row of table 1.",
+    mistakes=[
+        *mistakes_of(_COUNTS),
+        Mistake(
+            lambda *sizes: sum(solution_of(_COUNTS)(*sizes)),
+            "you returned one sum. Return the three numbers apart: front, blocks, behind.",
+        ),
+    ],
+    done="Added up, the three numbers are the parameters of any ViT.",
 )
 
 
@@ -125,12 +143,59 @@ def _no_position(model, images):
     return model.head(model.norm(model.blocks(model.class_token(model.patch_embed(images))))[:, 0])
 
 
+NO_TENSOR = "no tensor, but a part of the model: TypeError"
+POSITIONS_TOO_EARLY = "too few tokens for the positions: ValueError"
+
+
+def _in_words(forward: Callable) -> Callable:
+    """Turn an answer into one that says in words what two frequent errors are; others are raised as they are."""
+
+    def run(model: ViT, images: Tensor) -> Tensor | str:
+        try:
+            return forward(model, images)
+        except TypeError as error:
+            if "ClassToken" in str(error) or "PositionEmbedding" in str(error):
+                return NO_TENSOR
+            raise
+        except ValueError as error:
+            if str(error).startswith("there are positions for"):
+                return POSITIONS_TOO_EARLY
+            raise
+
+    return run
+
+
+def _through(step: Callable[[nn.Module, nn.Module, Tensor], Tensor]) -> Callable:
+    """A forward that goes through the blocks with another step, and then through norm and head."""
+
+    def forward(model: ViT, images: Tensor) -> Tensor:
+        x = _embed(model, images)
+        for block in model.blocks:
+            x = step(model, block, x)
+        return model.head(model.norm(x)[:, 0])
+
+    return forward
+
+
+def _norm_in_loop(model, images):
+    x = _embed(model, images)
+    for block in model.blocks:
+        x = model.norm(block(x))
+    return x[:, 0]
+
+
+def _positions_twice(model, images):
+    x = model.class_token(model.patch_embed(images))
+    return model.head(model.norm(model.blocks(x + model.position(x)))[:, 0])
+
+
 vit_forward = Exercise(
     name="vit_forward",
     lesson=LESSON,
     difficulty=3,
     minutes=10,
     solution=lambda model, images: model(images),
+    adapt=_in_words,
     inputs=[_input(0, depth=1), _input(1), _input(2, in_channels=1, image_size=12), _input(3, depth=3, num_heads=4)],
     mistakes=[
         Mistake(
@@ -142,6 +207,30 @@ vit_forward = Exercise(
             "the last norm comes before the blocks. It goes after all of them, before the head (equation 4).",
         ),
         Mistake(_no_position, "the positions were never added. They go in after the class token."),
+        Mistake(
+            _positions_twice,
+            "x was added once too often: model.position(x) already gives x + E_pos. Write x = model.position(x).",
+        ),
+        Mistake(
+            lambda model, images: POSITIONS_TOO_EARLY,
+            "the positions came before the class token. They are for N+1 tokens: first x = model.class_token(x).",
+        ),
+        Mistake(
+            lambda model, images: NO_TENSOR,
+            "a part is no tensor. Call it like a function: x = model.class_token(x), then x = model.position(x).",
+        ),
+        Mistake(
+            _through(lambda model, block, x: x + block(x)),
+            "x was added to each block's result. A block already holds its two plus signs: x = block(x).",
+        ),
+        Mistake(
+            _through(lambda model, block, x: model.norm(block(x))),
+            "the last norm works after every block, inside the loop. It comes once, after the loop.",
+        ),
+        Mistake(
+            lambda model, images: model.head(_norm_in_loop(model, images)),
+            "the last norm works after every block, inside the loop. It comes once, after the loop.",
+        ),
         Mistake(
             lambda model, images: model.head(_encode(model, images).mean(1)),
             "you averaged all tokens. This model's head reads the class token alone: [:, 0].",
@@ -292,7 +381,7 @@ timm_names = Exercise(
     name="timm_names",
     lesson=LESSON,
     difficulty=3,
-    minutes=15,
+    minutes=20,
     solution=_renamed(),
     adapt=_named,
     inputs=[_torchvision_weights(1, 2), _torchvision_weights(2, 2), _torchvision_weights(12, 2)],
@@ -337,6 +426,10 @@ timm_names = Exercise(
         Mistake(
             _renamed(outside={"class_token": "class_token", "encoder.pos_embedding": "pos_embedding"}),
             "the class token and the positions have other names in timm: cls_token and pos_embed.",
+        ),
+        Mistake(
+            _renamed(outside={"encoder.pos_embedding": "encoder.pos_embed"}),
+            "the prefix `encoder.` is still there: encoder.pos_embedding becomes pos_embed.",
         ),
         Mistake(
             _by_replacing(),
@@ -451,6 +544,11 @@ def _class_token_last_and_read(model, images):
     return model.head(model.norm(model.blocks(x))[:, -1])
 
 
+def _class_token_once(model, images):
+    x = torch.cat([model.cls_token, model.patch_embed(images)], dim=1) + model.pos_embed
+    return model.head(model.norm(model.blocks(x))[:, 0])
+
+
 def _without_positions(model, images):
     return model.head(model.norm(model.blocks(model.embed(images) - model.pos_embed))[:, 0])
 
@@ -525,6 +623,10 @@ vit_from_parts = Exercise(
             "then the positions.",
         ),
         Mistake(
+            _whole(_class_token_once),
+            "the class token is there once, and the batch has B images: self.cls_token.expand(len(x), -1, -1).",
+        ),
+        Mistake(
             _whole(_class_token_last),
             "the class token stands behind the patches, and the head reads patch 0. Put the class token in front.",
         ),
@@ -575,7 +677,7 @@ vit_from_parts = Exercise(
 )
 
 
-# ------------------------------------------------------------------------------------------ what ails these seven?
+# ------------------------------------------------------------------------------------------ the clinic
 
 FAULTS = {
     "A": "norm",
@@ -636,7 +738,7 @@ def _first_wrong(diagnose: Callable) -> Callable:
         if said is None or said is ...:
             return said
         if not isinstance(said, dict):
-            return "not a dictionary"
+            return NO_DICT
         for letter in patients:
             word = said.get(letter, "nothing")
             if word != FAULTS[letter]:
@@ -665,11 +767,13 @@ clinic = Exercise(
     name="clinic",
     lesson=LESSON,
     difficulty=3,
-    minutes=12,
+    minutes=15,
     solution=lambda patients: dict(FAULTS),
     adapt=_first_wrong,
     inputs=[("".join(FAULTS),)],
+    secret=True,
     mistakes=[
+        Mistake(lambda patients: list(FAULTS.values()), 'Return a dict: {"A": "…", "B": "…", …}.'),
         *(
             Mistake(_says(letter, word), sentence)
             for letter, sentence in _SIGNS.items()

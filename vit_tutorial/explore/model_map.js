@@ -1,6 +1,6 @@
 // Model map: everything is computed in model_map.py; here the map is drawn, and the chosen box opened.
 
-const SHOWN = { width: 430, height: 230, names: 120 };
+const SHOWN = { width: 430, height: 230, names: 120, rows: 26 };
 
 function render({ model, el }) {
   const boxes = model.get("_boxes");
@@ -18,7 +18,7 @@ function render({ model, el }) {
     el,
     "Model map",
     "walk from the picture to the probabilities: where does the shape change, and where not? Which boxes let a token learn about another? " +
-      "The blue bar at the foot of a box is its share of all parameters.",
+      "The blue bar at the foot of a box is its share of all parameters; a box without a bar has none.",
   );
 
   const openBlock = () => Math.min(model.get("block"), depth);
@@ -44,7 +44,9 @@ function render({ model, el }) {
   const heading = make("div", { className: "vit-heading" });
   const where = make("span");
   const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.style.position = "relative"; // so that the hidden words do not leave it
+  const words = make("p", { className: "vit-words", "aria-live": "polite" }); // for screen readers: all of it stands above
+  Object.assign(words.style, { position: "absolute", width: "1px", height: "1px", padding: 0, border: 0, overflow: "hidden", clipPath: "inset(50%)" });
   root.append(
     map,
     make("p", {
@@ -128,7 +130,7 @@ function render({ model, el }) {
       if (box.key === "block" && depth > 1) [6, 3].forEach((step) => rectangle(x + step, y - step));
       rectangle(x, y);
       context.fillStyle = accent;
-      context.fillRect(x, y + h - 5, w * box.share, 5);
+      context.fillRect(x, y + h - 5, box.bar, 5);
       if (here) {
         context.globalAlpha = 0.16;
         context.fillRect(x, y, w, h);
@@ -140,8 +142,8 @@ function render({ model, el }) {
       context.fillStyle = style.color;
       context.font = `${here ? 700 : 500} ${box.label[0] === "+" ? 18 : 11.5}px ${style.fontFamily}`;
       box.label.forEach((text, i) => context.fillText(text, x + w / 2, y + h / 2 - 2 + (i - (box.label.length - 1) / 2) * 14));
-      context.font = `10px ${style.fontFamily}`;
-      context.fillText(box.made, x + w / 2, y + h + 10);
+      context.font = `12px ${style.fontFamily}`;
+      context.fillText(box.made, x + w / 2, y + h + 10, w + (isInside(box) ? gap : 11));
     }
   }
 
@@ -173,7 +175,14 @@ function render({ model, el }) {
       if (box.key === "feature_map") {
         const scale = Math.min(SHOWN.height / down, SHOWN.width / across);
         context.drawImage(tableOf(box), 0, 0, across * scale, down * scale);
-      } else context.drawImage(tableOf(box), 0, 0, SHOWN.width, down === 1 ? 24 : SHOWN.height);
+      } else {
+        const left = box.class_token ? SHOWN.rows : 0;
+        context.drawImage(tableOf(box), left, 0, SHOWN.width - left, down === 1 ? 24 : SHOWN.height);
+        context.font = `12px ${style.fontFamily}`;
+        context.textBaseline = "top";
+        context.fillStyle = style.color;
+        if (left) context.fillText("cls", 0, 0);
+      }
     } else {
       const least = Math.min(0, ...box.bars.map(([, value]) => value));
       const most = Math.max(0, ...box.bars.map(([, value]) => value));
@@ -211,8 +220,9 @@ function render({ model, el }) {
     numbers.show("share", now.part);
     where.textContent = now.where;
     if (code.textContent !== now.code) code.textContent = now.code;
-    const rows = now.key === "feature_map" ? "channels side by side" : now.size[0] > 1 ? "a row for each token" : "one row";
-    legend.textContent = now.kind === "table" ? `${rows}: blue ${decimals(-now.limit, 1)} · white 0 · red ${decimals(now.limit, 1)}` : "";
+    const rows = now.key === "feature_map" ? "channels side by side" : now.class_token ? "a row for each token, cls is the class token" : now.size[0] > 1 ? "a row for each patch" : "one row";
+    const scale = `${rows}: blue ${decimals(-now.limit, 1)} · white 0 · red ${decimals(now.limit, 1)}`;
+    legend.textContent = now.kind === "table" ? `${now.says} · ${scale}` : now.says;
     drawMap(now, style, accent, style.backgroundColor);
     drawShown(now, style, accent);
     shown.setAttribute("aria-label", `What leaves the box: ${now.heading}`);

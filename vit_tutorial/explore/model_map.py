@@ -36,7 +36,7 @@ from vit_tutorial.explore.common import (
 )
 from vit_tutorial.hybrid import HybridEmbedding
 from vit_tutorial.introspection import in_eval_mode
-from vit_tutorial.patches import patchify
+from vit_tutorial.patches import PatchEmbedding, patchify
 from vit_tutorial.vit import ViT
 
 if TYPE_CHECKING:
@@ -97,14 +97,15 @@ DOES = {
     "norm2": "Each token alone is brought to mean 0 and variance 1 again.",
     "mlp": "Each token alone is widened, bent with GELU, and narrowed again.",
     "residual2": "What the MLP says is added to the token.",
-    "norm": "One more norm: the stream of tokens itself was never normed.",
+    "norm": "One more norm: the stream of tokens itself was never normed. Its line of code goes on to the logits.",
     "pool": "One vector is left, which stands for the picture.",
     "pre_logits": "One more linear layer with tanh, as in pre-training.",
     "head": "One linear layer gives one number for each class: the logits.",
     "softmax": "The logits become probabilities. This is no part of the model: it stops at the logits.",
 }
 UNKNOWN = "A block of another kind than the course's, so there is no view inside."
-UNKNOWN = "A block of another kind than the course's, so there is no view inside."
+APART = " The model does Patches and Linear projection in one convolution (lesson 1). Here they are shown apart."
+TWO_WAYS = " The code knows two ways to compute the same, and chooses the faster one (lesson 4)."
 MOST_ROWS, MOST_COLUMNS = 260, 256  # of a table that travels to the browser
 MOST_BARS = 10
 CHANNELS_SHOWN = 16  # of a feature map, four by four
@@ -135,6 +136,7 @@ class Box:
     limit: float  # the size of number that gets the last colour
     labels: tuple[str, ...]  # of the bars
     says: str  # what the picture shows
+    class_token: bool  # the first row of the picture is the class token
 
 
 # ------------------------------------------------------------------------------------------ the code of a box
@@ -165,7 +167,10 @@ def code_of(function: Callable, *marks: str) -> str:
 
 
 def code_of_box(model: ViT, key: str) -> tuple[str, str]:
-    """The code that a box runs, and whose it is: read from the classes of which this very model is made."""
+    """The code of a box, and whose it is: read from the classes of which this very model is made.
+
+    Cutting and softmax are done elsewhere or not at all by the model, and stand there as plain functions.
+    """
     block = model.blocks[0]
     pre = model.config.norm == "pre"
     embed = type(model.patch_embed)
@@ -273,7 +278,7 @@ def map_boxes(model: ViT, image: UInt8[np.ndarray, "C H W"]) -> list[Box]:
                 block=number,
                 title="Mean" if key == "pool" and model.config.pool == "mean" else TITLES[key],
                 equation=EQUATIONS.get(key, "") if as_in_paper else "",
-                does=UNKNOWN if key == "block" and ("attn", 1) not in made else DOES[key],
+                does=UNKNOWN if key == "block" and ("attn", 1) not in made else does_of(model, key, number, value),
                 code=code,
                 where=where,
                 input_shape=str(list(made[before(key, number, list(made), model.config.norm)].shape)),
@@ -285,9 +290,24 @@ def map_boxes(model: ViT, image: UInt8[np.ndarray, "C H W"]) -> list[Box]:
                 limit=limit,
                 labels=labels,
                 says=says,
+                class_token=value.ndim == 3 and key not in ("patches", "patch_embed") and model.num_prefix_tokens > 0,
             )
         )
     return boxes
+
+
+def does_of(model: ViT, key: str, number: int, value: Tensor) -> str:
+    """What a box does, in a sentence or two, with what is special about this model."""
+    more = ""
+    if key in ("patches", "patch_embed") and isinstance(model.patch_embed, PatchEmbedding):
+        more = APART
+    elif key == "attn" and isinstance(model.blocks[number - 1].attn, MultiHeadAttention):
+        more = TWO_WAYS
+    elif key == "mlp" and isinstance(widen := getattr(model.blocks[number - 1].mlp, "fc1", None), nn.Linear):
+        more = f" In between it is {[*value.shape[:-1], widen.out_features]}."
+    elif key == "norm":
+        more = f" It takes what the last block gave, block {model.config.depth}."
+    return DOES[key] + more
 
 
 def numbers_in(module: nn.Module | None) -> int:
@@ -391,6 +411,7 @@ TOP, INNER, TALL = 12, 146, 50  # upper edges of both rows, height of a box
 EDGE, GAP, INNER_GAP = 2, 13, 34
 PART, PLUS = 112, 44  # widths inside a block
 ARC = 126  # where the residual connections run
+LEAST_BAR = 3.0  # of a box with parameters
 
 
 def layout(keys: list[str]) -> tuple[dict[str, list[float]], list[list[float]]]:
@@ -431,9 +452,9 @@ def model_map_figure(
     for line, (what, told) in enumerate(
         {"in": chosen.input_shape, "out": chosen.output_shape, "parameters": held}.items()
     ):
-        say(4.4, 2.95 + 0.42 * line, what, color=FAINT, fontsize=9)
-        say(4.4, 3.1 + 0.42 * line, told, fontsize=12)
-    draw_picture(axes(0.14, 2.85, 4.0, 1.5), chosen, patch_size)
+        say(4.4, 3.13 + 0.42 * line, what, color=FAINT, fontsize=9)
+        say(4.4, 3.28 + 0.42 * line, told, fontsize=12)
+    draw_picture(axes(0.34, 2.85, 3.8, 1.5), chosen, patch_size)
     lines = chosen.code.splitlines()
     lines = lines if len(lines) <= code_lines else [*lines[: code_lines - 1], "…"]
     say(0.14, 4.5, chosen.where, color=FAINT, fontsize=8)
@@ -475,10 +496,15 @@ def draw_map(
         here = each is state.box
         look = {"facecolor": "#e3eefa", "edgecolor": ACCENT, "linewidth": 2.2} if here else {"facecolor": "white"}
         drawing.add_patch(Rectangle((x, y), w, h, **{"edgecolor": INK, "linewidth": 1, **look}))
-        drawing.add_patch(Rectangle((x, y + h - 5), w * each.share, 5, facecolor=ACCENT, linewidth=0))
+        drawing.add_patch(Rectangle((x, y + h - 5), bar_of(each, w), 5, facecolor=ACCENT, linewidth=0))
         title = label_of(each, depth)
         drawing.text(x + w / 2, y + h / 2 - 2, "\n".join(title), ha="center", va="center", fontsize=7.5, color=INK)
         drawing.text(x + w / 2, y + h + 9, each.output_shape, ha="center", va="center", fontsize=6.2, color=FAINT)
+
+
+def bar_of(box: Box, width: float) -> float:
+    """How long the bar is that shows a box's share of the parameters, in pixels: seen wherever there are any."""
+    return max(LEAST_BAR, width * box.share) if box.parameters else 0.0
 
 
 def label_of(box: Box, depth: int) -> list[str]:
@@ -514,6 +540,12 @@ def draw_picture(axis: Axes, box: Box, patch_size: int) -> None:
     elif box.kind == "table":
         options = {"cmap": "RdBu_r", "vmin": -box.limit, "vmax": box.limit, "interpolation": "nearest"}
         axis.imshow(box.picture, aspect="equal" if box.key == "feature_map" else "auto", **options)
+        if box.class_token:
+            axis.set_axis_on()
+            axis.set_xticks([])
+            axis.set_yticks([0], ["cls"])
+            axis.tick_params(labelsize=6.5, length=0, pad=1)
+            axis.spines[:].set_visible(False)
     else:
         pixels = as_rgb(box.picture)
         axis.imshow(spread(pixels, patch_size) if box.kind == "patches" else pixels, interpolation="nearest")
@@ -535,7 +567,17 @@ def spread(pixels: UInt8[np.ndarray, "H W 3"], patch_size: int) -> UInt8[np.ndar
 # ------------------------------------------------------------------------------------------ the widget
 
 
-SENT = ("key", "block", "kind", "does", "code", "where", "share", "limit")  # fields of a box that travel as they are
+SENT = (
+    "key",
+    "block",
+    "kind",
+    "does",
+    "code",
+    "where",
+    "limit",
+    "says",
+    "class_token",
+)  # fields of a box that travel as they are
 
 
 class ModelMap(Explorer):
@@ -586,6 +628,7 @@ class ModelMap(Explorer):
                     "held": f"{each.parameters:,}",
                     "part": share_of(each),
                     "size": list(tables[-1].shape),
+                    "bar": bar_of(each, places[each.key][2]),
                     "bars": [list(pair) for pair in zip(each.labels, each.picture[0], strict=True)]
                     if each.kind == "bars"
                     else [],

@@ -32,6 +32,10 @@ def by_pieces(dim, depth, patch_size, image_size, num_classes):
 RIGHT = ("(3*P*P + 1)*D + D + (N + 1)*D", "L*(12*D*D + 13*D)", "2*D + (D + 1)*K")
 
 
+def one_sum(dim, depth, patch_size, image_size, num_classes):
+    return sum(by_pieces(dim, depth, patch_size, image_size, num_classes))
+
+
 def wrong_count(place, text):
     """Return an answer with three formulas in the words of Python, one of them replaced."""
     texts = [text if i == place else right for i, right in enumerate(RIGHT)]
@@ -153,6 +157,56 @@ def best_class(model, images):
     return line_by_line(model, images).argmax(dim=1)
 
 
+def positions_added_again(model, images):
+    x = model.class_token(model.patch_embed(images))
+    x = x + model.position(x)
+    for block in model.blocks:
+        x = block(x)
+    return model.head(model.norm(x)[:, 0])
+
+
+def block_added_again(model, images):
+    x = embed(model, images)
+    for block in model.blocks:
+        x = x + block(x)
+    return model.head(model.norm(x)[:, 0])
+
+
+def norm_inside_the_loop(model, images):
+    x = embed(model, images)
+    for block in model.blocks:
+        x = model.norm(block(x))
+    return model.head(x[:, 0])
+
+
+def norm_inside_the_loop_and_behind(model, images):
+    x = embed(model, images)
+    for block in model.blocks:
+        x = block(x)
+        x = model.norm(x)
+    return model.head(model.norm(x[:, 0]))
+
+
+def positions_before_class_token(model, images):
+    x = model.position(model.patch_embed(images))
+    x = model.class_token(x)
+    return model.head(model.norm(model.blocks(x))[:, 0])
+
+
+def class_token_as_a_tensor(model, images):
+    x = torch.cat([model.class_token, model.patch_embed(images)], 1)
+    return model.head(model.norm(model.blocks(model.position(x)))[:, 0])
+
+
+def positions_as_a_tensor(model, images):
+    x = model.class_token(model.patch_embed(images)) + model.position
+    return model.head(model.norm(model.blocks(x))[:, 0])
+
+
+def another_type_error(model, images):
+    return model.patch_embed(images) + "positions"
+
+
 def one_too_much(model, images):
     return model(images) + 1
 
@@ -212,6 +266,12 @@ def by_cases(weights):
 
 def not_renamed(weights):
     return {key: value for key, value in weights.items() if True}
+
+
+def prefix_kept(weights):
+    names = {key: key.replace("pos_embedding", "pos_embed") for key in weights if "pos_embedding" in key}
+    others = {key: value for key, value in weights.items() if key not in names}
+    return renaming()(others) | {names[key]: weights[key] for key in names}
 
 
 def only_names(weights):
@@ -316,6 +376,11 @@ class PositionsTooEarly(MyViT):
         x = self.tokens(x)
         x[:, 1:] = x[:, 1:] + self.pos_embed[:, 1:]
         return self.head(self.norm(self.encode(x))[:, 0])
+
+
+class ClassTokenOnce(MyViT):
+    def tokens(self, x):
+        return torch.cat((self.cls_token, self.patch_embed(x)), 1)
 
 
 class ClassTokenLast(MyViT):
@@ -431,12 +496,16 @@ ANSWERS = {
         right=[by_building, by_pieces],
         wrong=[
             (wrong_count(0, "(3*P*P + 1)*D + D + N*D"), "your first number lacks D"),
+            (wrong_count(0, "(3*P*P + 1)*D + N*D"), "your first number lacks 2·D"),
             (wrong_count(0, "(P*P + 1)*D + D + (N + 1)*D"), "your first number takes one channel."),
             (wrong_count(0, "(3*P*P + 2)*D"), "your first number leaves out the positions"),
             (wrong_count(0, "N*(3*P*P + 1)*D + D + (N + 1)*D"), "your first number has a matrix for each patch."),
             (wrong_count(1, "12*D**2 + 13*D"), "your second number is that of one block."),
             (wrong_count(1, "12*L*D**2"), "your second number has the matrices alone."),
             (wrong_count(1, "L*D*(12*D + 9)"), "your second number leaves out the two norms"),
+            (wrong_count(1, "L*D*(12*D + 11)"), "your second number gives each norm D numbers."),
+            (wrong_count(2, "D + (D + 1)*K"), "your third number gives the last norm D numbers."),
+            (one_sum, "you returned one sum."),
             (wrong_count(2, "(D + 1)*K"), "your third number leaves out the last norm"),
             (wrong_count(2, "D*K + 2*D"), "your third number leaves out the biases of the head"),
             (wrong_count(2, "2*D + (N + 1)*D*K + K"), "your third number lets the head read all tokens."),
@@ -450,6 +519,14 @@ ANSWERS = {
             (no_last_norm, "the last norm is missing."),
             (norm_before_blocks, "the last norm comes before the blocks."),
             (no_positions, "the positions were never added."),
+            (positions_added_again, "x was added once too often"),
+            (positions_before_class_token, "the positions came before the class token."),
+            (forgets_the_class_token, "the positions came before the class token."),
+            (class_token_as_a_tensor, "a part is no tensor."),
+            (positions_as_a_tensor, "a part is no tensor."),
+            (block_added_again, "x was added to each block's result."),
+            (norm_inside_the_loop, "the last norm works after every block"),
+            (norm_inside_the_loop_and_behind, "the last norm works after every block"),
             (mean_of_all, "you averaged all tokens."),
             (mean_of_patches, "you averaged the patches."),
             (last_token, "you read the last token."),
@@ -463,7 +540,7 @@ ANSWERS = {
             (softmax, "you applied softmax."),
             (best_class, "you returned the number of the best class."),
         ],
-        unknown=[one_too_much, forgets_the_class_token],
+        unknown=[one_too_much, another_type_error],
     ),
     "timm_names": Answers(
         right=[renaming(), by_cases],
@@ -482,6 +559,7 @@ ANSWERS = {
                 renaming(cls_token="class_token", pos_embed="pos_embedding"),
                 "the class token and the positions have other names",
             ),
+            (prefix_kept, "the prefix `encoder.` is still there"),
             (inner_names_kept, "inside the blocks the norms and the MLP keep"),
         ],
         unknown=[head_thrown_away],
@@ -493,6 +571,7 @@ ANSWERS = {
             (NormFirst, "the last norm comes before the blocks."),
             (NoPositions, "the positions are never added"),
             (PositionsTooEarly, "the positions are added before the class token is there"),
+            (ClassTokenOnce, "the class token is there once"),
             (ClassTokenLast, "the class token stands behind the patches, and the head reads patch 0."),
             (ClassTokenLastAndRead, "the class token stands behind the patches, so every token"),
             (LastPatch, "the head reads the last patch."),
@@ -518,8 +597,8 @@ ANSWERS = {
             (saying(E="class token"), "shuffle the patches of patient E."),
             (saying(F="well"), "compare patient F's number of parameters"),
             (saying(G="class token"), "look at which token patient G's head reads."),
+            (as_a_list, "Return a dict"),
             (one_forgotten, "a diagnosis is missing, or is not one of the words"),
         ],
-        unknown=[as_a_list],
     ),
 }
