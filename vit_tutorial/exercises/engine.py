@@ -403,7 +403,7 @@ def _words(value: Any, start: int) -> str:
         return "(" + "; ".join(["…"] * (start > 0) + parts + ["…"] * (start + SHOWN < len(value))) + ")"
     if isinstance(value, float):
         return f"{value:.6g}"
-    if isinstance(value, int | str):
+    if value is None or isinstance(value, int | str):
         words = repr(value)
         return words if len(words) <= 100 else f"{words[:100]}…"
     if inspect.isgenerator(value):
