@@ -171,5 +171,5 @@ def test_help_names_every_option():
         check=True,
         env=os.environ | {"COLUMNS": "200"},
     ).stdout
-    for words in ("--preset {cpu,cifar10-gpu}", "--label-smoothing FLOAT", "images per step (default: ", "--no-flip"):
+    for words in ("--preset {cpu,cifar10-small-gpu,cifar10-gpu}", "--label-smoothing FLOAT", "images per step (default: ", "--no-flip"):
         assert words in shown
