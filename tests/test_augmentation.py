@@ -1,12 +1,42 @@
-"""Augmentation against the plainest reference: one image at a time, padded by reflection, cropped and mirrored."""
+"""Augmentation against torchvision, one image at a time with its own numbers, and against padding and cropping."""
+
+import math
 
 import pytest
 import torch
 from torch.nn import functional as F
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as reference
 
-from vit_tutorial.augmentation import augment, flip, shift
+from vit_tutorial.augmentation import (
+    COLOUR_OPERATIONS,
+    SHAPE_OPERATIONS,
+    Chance,
+    augment,
+    change_colour,
+    change_shape,
+    draw,
+    erase,
+    flip,
+    mix,
+    partners,
+    shift,
+)
 
 IMAGES = torch.randint(0, 256, (7, 3, 6, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def smooth_images(count, channels=3, size=(20, 28), seed=0):
+    """Pictures without hard edges between neighbours, as photographs are, with their full range from 20 to 230."""
+    noise = torch.rand(count, channels, 4, 5, generator=torch.Generator().manual_seed(seed))
+    return (20 + 210 * F.interpolate(noise, size, mode="bicubic").clamp(0, 1)).to(torch.uint8)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+# --- Flip and shift --------------------------------------------------------------------------------------------------
 
 
 def crop_of_padded(image, down, right, border=5):
@@ -27,13 +57,13 @@ def test_shift_equals_padding_and_cropping_each_image():
 def test_flip_mirrors_the_chosen_images_only():
     chosen = torch.tensor([True, False, True, False, False, True, False])
     for image, mirrored, got in zip(IMAGES, chosen.tolist(), flip(IMAGES, chosen), strict=True):
-        assert torch.equal(got, torch.stack([row.flip(-1) for row in image]) if mirrored else image)
+        assert torch.equal(got, reference.horizontal_flip(image) if mirrored else image)
 
 
 def test_every_image_gets_its_own_numbers_within_bounds():
     """A picture whose pixels tell their own place says afterwards from where it was taken."""
     place = torch.arange(20 * 20).view(1, 1, 20, 20).expand(400, -1, -1, -1)
-    out = augment(place, mirror=True, max_shift=2, generator=torch.Generator().manual_seed(0))
+    out = augment(place, draw(400, (20, 20), flip=True, max_shift=2, generator=seeded()))
     left, right = out[:, 0, 10, 9], out[:, 0, 10, 10]  # two neighbours, so that the direction shows too
     draws = list(zip((left // 20 - 10).tolist(), (left % 20).tolist(), (left > right).tolist(), strict=True))
     mirrored = [draw for draw in draws if draw[2]]
@@ -46,25 +76,233 @@ def test_every_image_gets_its_own_numbers_within_bounds():
     assert 160 < len(mirrored) < 240
 
 
+# --- Changes of shape and colour, sample by sample against torchvision ------------------------------------------------
+
+AMOUNTS = torch.tensor([-1.0, -0.61, -0.25, 0.0, 0.1, 0.37, 0.8, 1.0])
+
+
+def affine(image, **changes):
+    still = {"angle": 0.0, "translate": [0, 0], "scale": 1.0, "shear": [0.0, 0.0]}
+    return reference.affine(image, **(still | changes), interpolation=v2.InterpolationMode.BILINEAR)
+
+
+SHAPES = {
+    "none": lambda image, a: image,
+    "shear across": lambda image, a: affine(image, shear=[math.degrees(math.atan(0.99 * a)), 0.0]),
+    "shear down": lambda image, a: affine(image, shear=[0.0, math.degrees(math.atan(0.99 * a))]),
+    "rotate": lambda image, a: affine(image, angle=135.0 * a),
+}
+COLOURS = {
+    "none": lambda image, a: image,
+    "brightness": lambda image, a: reference.adjust_brightness(image, 1 + 0.99 * a),
+    "colour": lambda image, a: reference.adjust_saturation(image, 1 + 0.99 * a),
+    "contrast": lambda image, a: reference.adjust_contrast(image, 1 + 0.99 * a),
+    "sharpness": lambda image, a: reference.adjust_sharpness(image, 1 + 0.99 * a),
+    "posterize": lambda image, a: reference.posterize(image, 8 - round(6 * abs(a))),
+    "solarize": lambda image, a: reference.solarize(image, 255 * (1 - abs(a))),
+    "autocontrast": lambda image, a: reference.autocontrast(image),
+    "equalize": lambda image, a: reference.equalize(image),
+}
+
+
+def one_each(operations, name):
+    return torch.full((len(AMOUNTS),), list(operations).index(name))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_change_of_shape_equals_torchvisions_with_the_images_own_amount(name):
+    images = smooth_images(len(AMOUNTS))
+    got = change_shape(images, one_each(SHAPE_OPERATIONS, name), AMOUNTS)
+    assert got.dtype == torch.uint8
+    for image, amount, changed in zip(images, AMOUNTS.tolist(), got, strict=True):
+        difference = (changed.int() - SHAPES[name](image, amount).int()).abs()
+        assert difference.max() <= 1  # of 255: what is half-way may round either way
+        assert difference.float().mean() < 0.02
+        if name != "none" and abs(amount) > 0.2:
+            assert not torch.equal(changed, image)
+
+
+@pytest.mark.parametrize(("name", "axis"), [("move across", 2), ("move down", 1)])
+def test_a_move_shows_what_is_beside_and_black_beyond_the_edge(name, axis):
+    images = smooth_images(len(AMOUNTS))
+    got = change_shape(images, one_each(SHAPE_OPERATIONS, name), AMOUNTS)
+    side = images.shape[axis + 1]
+    for image, amount, changed in zip(images, AMOUNTS.tolist(), got, strict=True):
+        pixels = amount * side / 2
+        translate = [-pixels, 0] if axis == 2 else [0, -pixels]
+        if pixels == round(pixels):  # torchvision's affine moves by whole pixels only
+            assert torch.equal(changed, affine(image, translate=[round(part) for part in translate]))
+        low, share = math.floor(pixels), pixels - math.floor(pixels)
+        padded = F.pad(image.float(), (side, side, 0, 0) if axis == 2 else (0, 0, side, side))
+        near, far = (padded.narrow(axis, side + low + step, side) for step in (0, 1))
+        assert (changed - ((1 - share) * near + share * far)).abs().max() < 0.51
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", COLOURS)
+def test_a_change_of_colour_equals_torchvisions_with_the_images_own_amount(name, channels):
+    images = smooth_images(len(AMOUNTS), channels)
+    got = change_colour(images, one_each(COLOUR_OPERATIONS, name), AMOUNTS)
+    assert got.dtype == torch.uint8
+    for image, amount, changed in zip(images, AMOUNTS.tolist(), got, strict=True):
+        assert (changed.int() - COLOURS[name](image, amount).int()).abs().max() <= 1  # of 255: rounding
+
+
+def test_the_lists_hold_all_operations_of_trivial_augment():
+    names = {"Identity", *v2.TrivialAugmentWide._AUGMENTATION_SPACE}
+    assert len(names) == len(SHAPE_OPERATIONS) + len(COLOUR_OPERATIONS) - 1  # "none" is in both
+    assert set(COLOURS) == set(COLOUR_OPERATIONS)
+    assert {*SHAPES, "move across", "move down"} == set(SHAPE_OPERATIONS)
+
+
+def test_each_image_gets_the_operation_drawn_for_it():
+    images = smooth_images(54)
+    shape, colour = torch.arange(54) % 6, torch.arange(54) % 9
+    amount = torch.rand(54, generator=seeded()) * 2 - 1
+    together = change_colour(change_shape(images, shape, amount), colour, amount)
+    for i in range(54):
+        one = slice(i, i + 1)
+        alone = change_colour(change_shape(images[one], shape[one], amount[one]), colour[one], amount[one])
+        assert torch.equal(alone[0], together[i])
+
+
+def test_all_operations_are_drawn_and_their_amounts_fill_the_range():
+    chance = draw(2000, (8, 8), distort=0.5, generator=seeded())
+    assert chance.shape.bincount().min() > 2000 / 6 * 0.8
+    assert chance.colour.bincount(minlength=9).min() > 2000 / 9 * 0.8
+    for amount in (chance.shape_amount, chance.colour_amount):
+        assert -0.5 <= amount.min() < -0.49
+        assert 0.49 < amount.max() <= 0.5
+
+
+# --- Erasing and mixing ----------------------------------------------------------------------------------------------
+
+
+def test_erasing_equals_torchvisions_with_each_images_own_box():
+    x = torch.randn(5, 3, 12, 9, generator=seeded())
+    boxes = torch.tensor([[0, 0, 4, 3], [2, 5, 12, 9], [11, 8, 12, 9], [0, 0, 12, 9], [0, 0, 0, 0]])
+    for image, (top, left, bottom, right), got in zip(x, boxes.tolist(), erase(x, boxes), strict=True):
+        assert torch.equal(got, reference.erase(image, top, left, bottom - top, right - left, torch.tensor(0.0)))
+
+
+def test_boxes_to_erase_have_torchvisions_range_of_areas_and_ratios():
+    chance = draw(4000, (32, 32), erase=0.25, generator=seeded())
+    boxes = chance.erased[(chance.erased[:, 2] > 0)]
+    assert 0.22 < len(boxes) / 4000 < 0.28
+    assert chance.erased.min() >= 0
+    assert chance.erased.max() <= 32
+    tall, wide = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    area = (tall * wide) / 32**2
+    transform = v2.RandomErasing(p=1.0)
+    torch.manual_seed(0)
+    theirs = [transform.make_params([torch.zeros(3, 32, 32)]) for _ in range(1000)]
+    their_area = torch.tensor([params["h"] * params["w"] for params in theirs if params["v"] is not None]) / 32**2
+    assert area.quantile(0.5) == pytest.approx(their_area.quantile(0.5).item(), abs=0.03)
+    assert area.min() >= 0.015
+    assert area.max() <= 0.36
+    assert (tall.float() / wide).log().mean().abs() < 0.1
+    for axis in (0, 1):  # any place
+        assert boxes[:, axis].unique().numel() > 20
+
+
+@pytest.mark.parametrize("kind", ["cutmix", "mixup"])
+def test_mixing_a_pair_equals_torchvisions(kind):
+    """torchvision has one set of numbers for a batch, and takes the image before as partner: in a pair, the other."""
+    x = torch.randn(40, 3, 10, 12, generator=seeded())
+    labels = torch.randint(0, 4, (40,), generator=seeded())
+    chance = draw(40, (10, 12), **{kind: 1.0}, generator=seeded())
+    mixed, one_hot = mix(x, chance), F.one_hot(labels, 4).float()
+    share = chance.own_share[:, None]
+    targets = share * one_hot + (1 - share) * partners(one_hot)
+    for i in range(40):
+        pair = slice(i // 2 * 2, i // 2 * 2 + 2)
+        both = labels[pair]
+        top, left, bottom, right = chance.pasted[i].tolist()
+        lam = chance.own_share[i].item()
+        params = {"labels": both, "batch_size": 2, "lam": lam, "box": (left, top, right, bottom)}
+        transform = (v2.CutMix if kind == "cutmix" else v2.MixUp)(num_classes=4)
+        params["lam_adjusted"] = lam
+        their_image = transform.transform(x[pair], params)[i % 2]
+        torch.testing.assert_close(mixed[i], their_image, atol=1e-6, rtol=0)
+        torch.testing.assert_close(targets[i], transform.transform(both, params)[i % 2], atol=1e-6, rtol=0)
+
+
+def test_the_label_is_mixed_as_the_pixels_are():
+    chance = draw(600, (16, 16), cutmix=0.5, mixup=0.3, generator=seeded())
+    own = torch.arange(600) % 2  # every image is all 0 or all 1, and its partner the other
+    x = own.float()[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
+    share = (mix(x, chance) == x).float().mean(dim=(1, 2, 3))
+    blended = chance.kept < 1
+    torch.testing.assert_close(share[~blended], chance.own_share[~blended])
+    brightness = mix(x, chance).mean(dim=(1, 2, 3))
+    expected = torch.where(own == 1, chance.own_share, 1 - chance.own_share)
+    torch.testing.assert_close(brightness, expected)
+    pasted = (chance.pasted[:, 2] > chance.pasted[:, 0]) & (chance.pasted[:, 3] > chance.pasted[:, 1])
+    assert 0.40 < pasted.float().mean() <= 0.55  # a share near 1 leaves no whole pixel to paste
+    assert 0.25 < blended.float().mean() < 0.35
+    assert not (pasted & blended).any()
+    assert 0.15 < ((chance.own_share == 1).float().mean()) < 0.35
+
+
+def test_the_share_of_the_partner_is_uniform():
+    chance = draw(4000, (32, 32), mixup=1.0, generator=seeded())
+    assert torch.histc(chance.own_share, 4, 0, 1).min() > 900
+
+
+def test_partners_are_neighbours_and_the_last_of_an_odd_number_is_alone():
+    assert partners(torch.arange(6)).tolist() == [1, 0, 3, 2, 5, 4]
+    assert partners(torch.arange(5)).tolist() == [1, 0, 3, 2, 4]
+    assert partners(torch.arange(1)).tolist() == [0]
+    x = torch.randn(1, 3, 8, 8)
+    torch.testing.assert_close(mix(x, draw(1, (8, 8), mixup=1.0)), x)
+
+
+# --- Chance ----------------------------------------------------------------------------------------------------------
+
+EVERYTHING = {"flip": True, "max_shift": 2, "distort": 0.5, "erase": 0.5, "cutmix": 0.4, "mixup": 0.4}
+
+
 def test_same_seed_same_pictures_and_another_seed_others():
-    first, again, other = (
-        augment(IMAGES, mirror=True, max_shift=2, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
-    )
+    first, again, other = (augment(IMAGES, draw(7, (6, 9), **EVERYTHING, generator=seeded(seed))) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_nothing_asked_for_changes_nothing():
-    assert torch.equal(augment(IMAGES, mirror=False, max_shift=0), IMAGES)
+def test_a_part_of_a_batch_is_changed_as_in_the_whole():
+    """So that several machines, each with a part of the batch, see what one machine would see."""
+    images = smooth_images(10)
+    chance = draw(10, images.shape[-2:], **EVERYTHING, generator=seeded(3))
+
+    def change(images, chance):
+        return mix(erase(augment(images, chance).float() / 255, chance.erased), chance)
+
+    whole = change(images, chance)
+    parts = [change(images[rows], chance.part(rows)) for rows in (slice(0, 4), slice(4, 10))]
+    assert torch.equal(torch.cat(parts), whole)
+
+
+def test_nothing_asked_for_draws_and_changes_nothing():
+    generator = seeded()
+    before = generator.get_state()
+    chance = draw(7, (6, 9), generator=generator)
+    assert torch.equal(generator.get_state(), before)
+    assert all(values is None for values in vars(chance).values())
+    assert torch.equal(augment(IMAGES, chance), IMAGES)
+    assert torch.equal(augment(IMAGES, Chance()), IMAGES)
 
 
 def test_the_input_is_left_as_it_was():
-    before = IMAGES.clone()
-    augment(IMAGES, mirror=True, max_shift=3)
-    assert torch.equal(IMAGES, before)
+    images = smooth_images(12)
+    x = images.float()
+    before, before_x = images.clone(), x.clone()
+    chance = draw(12, images.shape[-2:], **EVERYTHING, generator=seeded())
+    augment(images, chance)
+    mix(erase(x, chance.erased), chance)
+    assert torch.equal(images, before)
+    assert torch.equal(x, before_x)
 
 
 @pytest.mark.parametrize("max_shift", [-1, 6])
 def test_a_shift_that_does_not_fit_gets_a_sentence(max_shift):
     with pytest.raises(ValueError, match=rf"max_shift is {max_shift} pixels, but the images are 6x9; .* from 0 to 5"):
-        augment(IMAGES, mirror=False, max_shift=max_shift)
+        draw(7, (6, 9), max_shift=max_shift)

@@ -1,6 +1,7 @@
 """Looking inside: the maps are what the blocks really computed, and the model is left as it was."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from references import assert_same, exactly, linear_by_loops, matmul_by_loops, multi_head_attention_by_loops, randomize
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from vit_tutorial import (
     MultiHeadAttention,
@@ -20,6 +22,7 @@ from vit_tutorial import (
     count_parameters,
     shape_ledger,
 )
+from vit_tutorial.introspection import flops_per_image
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
 
@@ -392,3 +395,29 @@ def test_the_ledger_leaves_the_model_as_it_was(training):
         shape_ledger(model, torch.zeros(2, 3, 9, 9))
     assert [module.training for module in model.modules()] == modes
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+# --- Floating-point operations ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"patch_size": size} for size in (28, 14, 7, 4, 2)),
+        {"pool": "mean"},
+        {"mlp_ratio": 4.0, "representation_size": 20},
+        {"image_size": (8, 12), "patch_size": 4, "in_channels": 3},
+        {"patch_size": 4, "stem": "hybrid", "stem_layers": ()},
+        {"patch_size": 28, "stem": "hybrid", "stem_layers": (2,)},
+        {"image_size": (24, 40), "patch_size": 8, "in_channels": 3, "stem": "hybrid", "stem_layers": (1, 2)},
+    ],
+    ids=str,
+)
+def test_the_flops_are_those_that_torch_counts(changes):
+    shape = {"image_size": 28, "patch_size": 7, "in_channels": 1, "num_classes": 10, "dim": 24, "depth": 2}
+    config = ViTConfig(**(shape | {"num_heads": 3} | changes))
+    model = ViT(config, attention=partial(MultiHeadAttention, fused=False)).eval()
+    height, width = config.image_size if isinstance(config.image_size, tuple) else (config.image_size,) * 2
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(torch.zeros(1, config.in_channels, height, width))
+    assert flops_per_image(config) == counter.get_total_flops()

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
-from vit_tutorial import MultiHeadAttention, ViT, ViTConfig, patchify, sincos_1d, studies
+from vit_tutorial import patchify, sincos_1d, studies
 from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.optimizers import make_optimizers
 from vit_tutorial.studies import EXPERIMENTS, Experiment, StudyError, load_study, recipe
-from vit_tutorial.training import TrainingConfig, make_optimizer
 
 TINY = partial(recipe, training_images=200, epochs=1, warmup_epochs=0, patch_size=14, dim=8, depth=1, num_heads=1)
 SMALL = Experiment(
@@ -125,13 +125,13 @@ def test_what_was_made_before_a_setting_existed_counts_as_made_with_its_default(
     folder, *_ = small
     monkeypatch.setattr(studies, "EXPERIMENTS", {"small": SMALL})
     record = json.loads((folder / "study_small.json").read_text())
-    del record["settings"]["divide_by"]
+    del record["settings"]["divide_by"], record["settings"]["training"]["cutmix"]
     (tmp_path / "study_small.json").write_text(json.dumps(record))
     assert load_study("small", tmp_path).accuracies() == load_study("small", folder).accuracies()
     (tmp_path / "small").mkdir()
     for file in (folder / "runs" / "small").glob("*.json"):
         run = json.loads(file.read_text())
-        del run["recipe"]["divide_by"]
+        del run["recipe"]["divide_by"], run["recipe"]["training"]["cutmix"]
         (tmp_path / "small" / file.name).write_text(json.dumps(run))
     assert len(studies.run_study("small", SMALL, tmp_path, seeds=[0, 1])) == 4
 
@@ -182,29 +182,6 @@ def test_the_command_line_knows_its_studies(capsys):
 # --- The parts -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        *({"patch_size": size} for size in (28, 14, 7, 4, 2)),
-        {"pool": "mean"},
-        {"mlp_ratio": 4.0, "representation_size": 20},
-        {"image_size": (8, 12), "patch_size": 4, "in_channels": 3},
-        {"patch_size": 4, "stem": "hybrid", "stem_layers": ()},
-        {"patch_size": 28, "stem": "hybrid", "stem_layers": (2,)},
-        {"image_size": (24, 40), "patch_size": 8, "in_channels": 3, "stem": "hybrid", "stem_layers": (1, 2)},
-    ],
-    ids=str,
-)
-def test_the_flops_are_those_that_torch_counts(changes):
-    shape = {"image_size": 28, "patch_size": 7, "in_channels": 1, "num_classes": 10, "dim": 24, "depth": 2}
-    config = ViTConfig(**(shape | {"num_heads": 3} | changes))
-    model = ViT(config, attention=partial(MultiHeadAttention, fused=False)).eval()
-    height, width = config.image_size if isinstance(config.image_size, tuple) else (config.image_size,) * 2
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.zeros(1, config.in_channels, height, width))
-    assert studies.flops_per_image(config) == counter.get_total_flops()
-
-
 def test_row_and_column_positions_share_halves_and_are_not_decayed():
     torch.manual_seed(0)
     position = studies.RowColumnPositions(7, 8, grid_size=(2, 3))
@@ -213,7 +190,7 @@ def test_row_and_column_positions_share_halves_and_are_not_decayed():
     assert torch.equal(grid[0, :, 4:], grid[0, :1, 4:].expand(3, 4))  # one row, one half
     assert torch.equal(grid[:, 1, :4], grid[:1, 1, :4].expand(2, 4))  # one column, the other half
     assert len(added.unique(dim=0)) == 7
-    decayed, others = make_optimizer(position, TrainingConfig()).param_groups
+    decayed, others = make_optimizers(position, "adamw", 0.1, 0.1)[0].param_groups
     assert (len(decayed["params"]), len(others["params"])) == (0, 3)
     with pytest.raises(ValueError, match="a grid of 2x3 takes 6 tokens or more"):
         studies.RowColumnPositions(5, 8, grid_size=(2, 3))
@@ -325,7 +302,7 @@ def test_the_sizes_in_a_stored_study_are_those_of_the_models(stored):
         data = studies.make_data(experiment.variants[name])
         model = studies.make_model(experiment.variants[name], data, seed=0)
         assert own["parameters"] == sum(parameter.numel() for parameter in model.parameters())
-        assert own["flops"] == studies.flops_per_image(model.config)
+        assert own["flops"] == flops_per_image(model.config)
         with torch.no_grad():
             assert own["tokens"] == model.forward_intermediates(torch.zeros(1, 1, 28, 28))["norm"].shape[1]
 

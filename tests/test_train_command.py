@@ -91,7 +91,7 @@ def test_the_same_command_goes_on_where_it_was_stopped(data, tmp_path, capsys, m
 
     with monkeypatch.context() as stopped:
         stopped.setattr(train, "print_epoch", ctrl_c)
-        with pytest.raises(SystemExit, match="the same command goes on from the last whole epoch"):
+        with pytest.raises(SystemExit, match="the same command goes on from the last checkpoint"):
             command(tmp_path / "stopped")
     assert not (tmp_path / "stopped" / "model.safetensors").exists()
     command(tmp_path / "stopped")
@@ -171,5 +171,5 @@ def test_help_names_every_option():
         check=True,
         env=os.environ | {"COLUMNS": "200"},
     ).stdout
-    for words in ("--preset {cpu,cifar10-gpu}", "--label-smoothing FLOAT", "images per step (default: ", "--no-flip"):
+    for words in ("--preset {cpu,cifar10-small-gpu,cifar10-gpu}", "--label-smoothing FLOAT", "images per step (default: ", "--no-flip"):
         assert words in shown

@@ -14,27 +14,30 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from vit_tutorial import ViT, ViTConfig, training
+from vit_tutorial import ViT, ViTConfig, resuming, training
 from vit_tutorial.checkpoints import ModelCard, load_model, save_model
 from vit_tutorial.datasets import Dataset, channel_statistics
+from vit_tutorial.devices import autocast, choose_device
+from vit_tutorial.optimizers import MovingAverage
+from vit_tutorial.resuming import CHECKPOINT_NAME
 from vit_tutorial.training import (
-    CHECKPOINT_NAME,
     History,
     TrainingConfig,
     TrainingError,
-    autocast,
-    choose_device,
     evaluate,
     fit,
     learning_rate_at,
-    make_optimizer,
     predict,
+    predict_seconds,
     split_validation,
 )
 
 CLASSES = ("bright top", "bright bottom", "bright left", "bright right")
 CONFIG = TrainingConfig(
     epochs=3, batch_size=16, learning_rate=0.002, warmup_epochs=1, validation_fraction=0.25, flip=True, device="cpu"
+)
+ALL_AT_ONCE = replace(
+    CONFIG, optimizer="muon", average=0.9, distort=0.5, erase=0.5, cutmix=0.4, mixup=0.4, plain_epochs=1
 )
 
 
@@ -101,31 +104,6 @@ def test_every_step_gets_the_rate_of_the_schedule(data):
         history = fit(make_model(), data, CONFIG)
     assert seen == [learning_rate_at(step, 3, CONFIG) for step in range(9)]
     assert history.learning_rate == [seen[2], seen[5], seen[8]]
-
-
-def test_only_matrices_decay():
-    model = make_model(representation_size=8)
-    decayed, spared = make_optimizer(model, TrainingConfig(weight_decay=0.3)).param_groups
-    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.3, 0)
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    decayed, spared = ({names[id(parameter)] for parameter in group["params"]} for group in (decayed, spared))
-    matrices = ["patch_embed.proj", "pre_logits.fc", "head"]
-    matrices += [f"blocks.{i}.{layer}" for i in range(2) for layer in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")]
-    assert decayed == {f"{matrix}.weight" for matrix in matrices}
-    assert decayed | spared == set(names.values())
-    assert {"class_token.cls_token", "position.pos_embed", "norm.weight", "head.bias"} <= spared
-
-
-def test_without_gradients_a_step_shrinks_the_matrices_and_nothing_else():
-    model = make_model()
-    before = weights(model)
-    optimizer = make_optimizer(model, TrainingConfig(learning_rate=0.1, weight_decay=0.5))
-    for parameter in model.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    optimizer.step()
-    for name, tensor in weights(model).items():
-        matrix = tensor.ndim >= 2 and name not in ("cls_token", "pos_embed")
-        torch.testing.assert_close(tensor, before[name] * (1 - 0.1 * 0.5) if matrix else before[name])
 
 
 def test_the_loss_is_cross_entropy_with_smoothed_labels(data):
@@ -235,6 +213,81 @@ def test_mixed_precision_is_used_when_asked_for_and_only_then(data):
         assert history.train_loss[0] < 2
 
 
+def test_mixed_pictures_have_mixed_targets(data):
+    """With a learning rate of 0 the loss of an epoch is that of the untrained model on the mixed pictures it saw."""
+    config = TrainingConfig(
+        epochs=1,
+        learning_rate=0,
+        max_shift=0,
+        validation_fraction=0,
+        cutmix=0.5,
+        mixup=0.5,
+        batch_size=16,
+        device="cpu",
+    )
+    model, seen, drawn = make_model(dropout=0.0, drop_path=0.0), [], []
+    model.register_forward_hook(lambda module, args, logits: seen.append(logits.detach()))
+    with pytest.MonkeyPatch.context() as patch:
+        original = training.draw
+        patch.setattr(training, "draw", lambda *a, **k: drawn.append(original(*a, **k)) or drawn[-1])
+        history = fit(model, data, config)
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(training._seed(0, 0)))
+    losses = []
+    for logits, chance, batch in zip(seen, drawn, order.split(16), strict=True):
+        for i in range(16):
+            label, other = data.train_labels[batch[i]], data.train_labels[batch[i ^ 1]]
+            target = torch.full((4,), 0.1 / 4)
+            target[label] += 0.9 * chance.own_share[i]
+            target[other] += 0.9 * (1 - chance.own_share[i])
+            losses.append(-(target * logits[i].log_softmax(dim=0)).sum().item())
+    assert history.train_loss[0] == pytest.approx(sum(losses) / 64, abs=1e-5)
+
+
+def test_pictures_are_not_mixed_in_the_last_epochs(data):
+    config = replace(CONFIG, epochs=4, plain_epochs=2, cutmix=0.5, mixup=0.2, erase=0.3, distort=0.4)
+    with pytest.MonkeyPatch.context() as patch:
+        kinds, original = [], training.draw
+        patch.setattr(training, "draw", lambda *a, **k: kinds.append(k) or original(*a, **k))
+        fit(make_model(), data, config)
+    assert [(k["cutmix"], k["mixup"]) for k in kinds] == [(0.5, 0.2)] * 6 + [(0.0, 0.0)] * 6
+    assert {(k["flip"], k["max_shift"], k["erase"], k["distort"]) for k in kinds} == {(True, 1, 0.3, 0.4)}
+
+
+def test_the_average_of_the_weights_is_validated_and_comes_out(data):
+    plain, averaged = make_model(), make_model()
+    without = fit(plain, data, CONFIG)
+    by_hand = MovingAverage(make_model(), 0.8)
+    with pytest.MonkeyPatch.context() as patch:
+        update = MovingAverage.update
+        patch.setattr(MovingAverage, "update", lambda self, model: (update(self, model), update(by_hand, model)))
+        history = fit(averaged, data, replace(CONFIG, average=0.8))
+    assert history.train_loss == without.train_loss  # the average changes nothing about the training
+    assert history.validation_loss != without.validation_loss
+    assert not same(weights(averaged), weights(plain))
+    assert same(weights(averaged), weights(by_hand.model))
+    _, held_out = split_validation(data.train_labels, CONFIG.validation_fraction, CONFIG.seed)
+    result = evaluate(averaged, data.train_images[held_out], data.train_labels[held_out], label_smoothing=0.1)
+    assert history.validation_loss[-1] == pytest.approx(result.loss)
+
+
+def test_muon_learns_too():
+    config = replace(CONFIG, epochs=40, learning_rate=0.01, flip=False, optimizer="muon")
+    history = fit(make_model(dropout=0.0, drop_path=0.0), make_data(per_class=32), config)
+    assert history.validation_accuracy[-1] > 0.9
+
+
+def test_the_time_of_a_training_is_predicted_without_touching_the_model(data):
+    model = make_model(dropout=0.0, drop_path=0.0)
+    before, state = weights(model), torch.get_rng_state()
+    big = make_data(per_class=200)
+    config = replace(CONFIG, epochs=6)
+    predicted = predict_seconds(model, big, config)
+    assert same(weights(model), before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert 0 < predicted < 60
+    assert predict_seconds(model, big, replace(config, epochs=600)) > 20 * predicted
+
+
 # --- The split, and what fit may look at -----------------------------------------------------------------------------
 
 
@@ -301,7 +354,8 @@ def test_fit_fills_in_history_and_card_and_leaves_eval_mode(data, tmp_path):
     assert history.model["dim"] == 16
     assert history.model["parameters"] == sum(p.numel() for p in model.parameters())
     assert (history.data["name"], history.data["training"], history.data["validation"]) == ("sides", 48, 16)
-    assert history.images_per_second == pytest.approx(3 * 48 / sum(history.seconds))
+    assert history.images_per_second == pytest.approx(3 * 48 / sum(history.training_seconds))
+    assert all(0 < part < whole for part, whole in zip(history.training_seconds, history.seconds, strict=True))
     assert history.environment["torch"] == torch.__version__
     assert history.environment["device"] == "cpu"
     assert history.environment["hardware"]
@@ -393,6 +447,12 @@ def test_predict_says_what_it_needs(data):
         ("max_shift", -1),
         ("validation_fraction", 1),
         ("seed", -1),
+        ("distort", 1.5),
+        ("erase", -0.1),
+        ("cutmix", 2),
+        ("plain_epochs", -1),
+        ("average", 1),
+        ("optimizer", "sgd"),
         ("clip_norm", 0),
         ("precision", "float16"),
         ("device", "gpu"),
@@ -490,6 +550,41 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_history(data, tmp_path, e
         assert getattr(history, name) == getattr(expected, name)
 
 
+@pytest.mark.parametrize("config", [CONFIG, ALL_AT_ONCE], ids=["plain", "all at once"])
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_weights_and_history(data, tmp_path, steps, config):
+    whole = make_model()
+    expected = fit(whole, data, config)
+    model, taken = make_model(), []
+
+    def stop(module, args):
+        taken.extend([1] * module.training)
+        if len(taken) > steps:
+            raise Stop
+
+    model.register_forward_pre_hook(stop)
+    with pytest.raises(Stop):
+        fit(model, data, config, checkpoint=tmp_path, checkpoint_seconds=0)
+    resumed, again = make_model(seed=9), []
+    resumed.register_forward_pre_hook(lambda module, args: again.extend([1] * module.training))
+    history = fit(resumed, data, config, checkpoint=tmp_path)
+    assert len(again) == 9 - steps  # nothing is done twice
+    assert same(weights(resumed), weights(whole))
+    for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+        assert getattr(history, name) == getattr(expected, name)
+
+
+def test_within_an_epoch_a_checkpoint_is_written_as_often_as_asked(data, tmp_path, monkeypatch):
+    def count(seconds):
+        written = []
+        monkeypatch.setattr(resuming, "write_file", lambda path, content: written.append(path))
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path / "x", checkpoint_seconds=seconds)
+        return len(written)
+
+    assert count(0) == 12  # after each of 9 steps, and at the end of each of 3 epochs
+    assert count(3600) == 3
+
+
 def test_every_second_image_is_a_data_set_too(data, tmp_path):
     half = replace(data, train_images=data.train_images[::2], train_labels=data.train_labels[::2])
     assert fit(make_model(), half, CONFIG, checkpoint=tmp_path).data["training"] == 24
@@ -514,8 +609,8 @@ import torch, torch._dynamo  # the second is what an optimizer imports; once her
 
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
-from test_training import CONFIG, make_data, make_model, weights
-from vit_tutorial import training
+from test_training import ALL_AT_ONCE, make_data, make_model, weights
+from vit_tutorial import resuming, training
 
 
 def die(*_):
@@ -523,26 +618,33 @@ def die(*_):
 
 
 def child(folder, moment):
-    model, counts = make_model(), {"steps": 0}
-    if moment == "mid-epoch":
+    model, counts = make_model(), {"steps": 0, "files": 0}
+    replace = os.replace
+    if moment == "mid-step":
         def count(module, args):
             counts["steps"] += module.training
             if counts["steps"] == 2:
                 die()
         model.register_forward_pre_hook(count)
     elif moment == "half a checkpoint written":
-        write = training.write_file
+        write = resuming.write_file
         def half(path, content):
             with open(str(path) + ".tmp", "wb") as out:
                 out.write(content[: len(content) // 2])
             die()
-        training.write_file = half
+        resuming.write_file = half
     elif moment == "before the checkpoint takes its place":
         os.replace = die
     elif moment == "after the checkpoint took its place":
-        replace = os.replace
         os.replace = lambda *paths: (replace(*paths), die())
-    training.fit(model, make_data(), CONFIG, checkpoint=folder)
+    elif moment == "after the second checkpoint":
+        def second(*paths):
+            replace(*paths)
+            counts["files"] += 1
+            if counts["files"] == 2:
+                die()
+        os.replace = second
+    training.fit(model, make_data(), ALL_AT_ONCE, checkpoint=folder, checkpoint_seconds=0)
     torch.save(weights(model), os.path.join(folder, "weights.pt"))
 
 
@@ -567,28 +669,28 @@ started = time.perf_counter()
 statuses = {"whole": run(whole)}
 duration = time.perf_counter() - started
 for moment in (
-    "mid-epoch", "half a checkpoint written", "before the checkpoint takes its place",
-    "after the checkpoint took its place", "mid-epoch", "after the checkpoint took its place",
-    "before the checkpoint takes its place", "mid-epoch",
+    "mid-step", "half a checkpoint written", "before the checkpoint takes its place",
+    "after the checkpoint took its place", "mid-step", "after the second checkpoint",
+    "before the checkpoint takes its place", "mid-step",
 ):
     statuses.setdefault(moment, set()).add(run(killed, moment))
 statuses["killed"] = run(killed)
 chance = random.Random(0)
-for _ in range(6):
-    run(timed, seconds=chance.uniform(0.2, 1.0) * duration)
+for _ in range(12):
+    run(timed, seconds=chance.uniform(0.1, 0.6) * duration)
 statuses["timed"] = run(timed)
 print(json.dumps({key: sorted(value) if isinstance(value, set) else value for key, value in statuses.items()}))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are Unix")
-def test_a_run_killed_at_many_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
+def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
     command = [sys.executable, "-c", KILLED, os.path.dirname(__file__), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     statuses = json.loads(done.stdout)
     assert {name: statuses.pop(name) for name in ("whole", "killed", "timed")} == {"whole": 0, "killed": 0, "timed": 0}
-    assert len(statuses) == 4
+    assert len(statuses) == 5
     assert all(status == [9] for status in statuses.values())
     whole, killed, timed = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "killed", "timed"))
     assert same(killed, whole)
@@ -652,7 +754,7 @@ def test_a_full_disk_gets_a_sentence_and_keeps_the_last_good_checkpoint(data, tm
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(TrainingError, match=r"of epoch 2 could not be written to .* \(No space left on device\)"):
+    with pytest.raises(TrainingError, match=r"the end of epoch 2 could not be written .* \(No space left on device\)"):
         fit(make_model(), data, CONFIG, checkpoint=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_NAME]
     assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before

@@ -1,44 +1,137 @@
 """Augmentation: each time the model meets a picture, it is a slightly different one, so that it learns, not memorises.
 
-    images [B, C, H, W]  ->  images [B, C, H, W]        every image of the batch gets its own random numbers
+    draw    chance for B images: what is to happen to each of them
+    augment images [B, C, H, W] -> images [B, C, H, W]     mirrored, moved, one change of shape and one of colour
+    erase, mix                                             the same after normalising: a box erased, two pictures mixed
 
-All works on whole batches of uint8 pixels, on the device where they lie. A library's transforms take one picture at a
-time, which on small pictures costs more than the model itself.
+Every image of a batch has its own random numbers, and a whole batch is changed at once, on the device where it lies.
+torchvision's transforms give one set of numbers to all images they get, and one call an image is many times slower: see
+tests/benchmarks/bench_step.py. Where an operation has no numbers of its own, torchvision's does the work.
 
-Source: He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2 (flip and shifted crop).
+All chance is drawn on the CPU, whatever the device: so one seed gives the same pictures everywhere.
+
+Sources: He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2 (flip and shifted crop); Müller and
+Hutter 2021, "TrivialAugment", the wide search space (changes of shape and colour); Zhong et al. 2020, "Random Erasing";
+Yun et al. 2019, "CutMix", equation 1; Zhang et al. 2018, "mixup", equation 1.
 """
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
+from torch.nn import functional as F
+
+ERASED_AREA = (0.02, 1 / 3)  # share of the image, the smallest and the largest box
+ERASED_RATIO = (0.3, 3.3)  # height over width of the box
 
 
-def augment(
-    images: Shaped[Tensor, "B C H W"], mirror: bool, max_shift: int, generator: torch.Generator | None = None
-) -> Shaped[Tensor, "B C H W"]:
-    """Mirror half of the images if `mirror`, and move each by up to `max_shift` pixels down or up, right or left.
+@dataclass(frozen=True, eq=False)
+class Chance:
+    """What is to happen to each of B images; a field is None where nothing of its kind happens. All on the CPU.
 
-    Shapes: [B, C, H, W] -> [B, C, H, W], any dtype. `generator` lives on the device of the images.
+    A box is (top, left, bottom, right) in pixels, the last two not included; it is empty where an image has none.
+    """
+
+    mirrored: Bool[Tensor, " B"] | None = None
+    offsets: Int[Tensor, "B 2"] | None = None  # the window moves by so many pixels (down, right)
+    shape: Int[Tensor, " B"] | None = None  # which of SHAPE_OPERATIONS
+    shape_amount: Float[Tensor, " B"] | None = None  # -1..1, share of the operation's range
+    colour: Int[Tensor, " B"] | None = None  # which of COLOUR_OPERATIONS
+    colour_amount: Float[Tensor, " B"] | None = None  # -1..1
+    erased: Int[Tensor, "B 4"] | None = None  # box
+    pasted: Int[Tensor, "B 4"] | None = None  # box that comes from the partner (CutMix)
+    kept: Float[Tensor, " B"] | None = None  # share of its own brightness that an image keeps (mixup), 0..1
+    own_share: Float[Tensor, " B"] | None = None  # share of the image's own label in its target, 0..1
+
+    def part(self, rows: slice) -> "Chance":
+        """Give the chance of some of the images."""
+        return Chance(*(None if values is None else values[rows] for values in vars(self).values()))
+
+
+def draw(
+    count: int,
+    size: tuple[int, int],
+    *,
+    flip: bool = False,
+    max_shift: int = 0,
+    distort: float = 0.0,
+    erase: float = 0.0,
+    cutmix: float = 0.0,
+    mixup: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> Chance:
+    """Draw what is to happen to `count` images of `size` (H, W) pixels.
+
+    `flip` mirrors half of them. `max_shift` moves each by up to so many pixels. `distort` (0 to 1) gives each one
+    change of shape and one of colour, with the ranges of TrivialAugment times this number. `erase`, `cutmix` and
+    `mixup` are the shares of images that this happens to. `generator` lives on the CPU.
     Raises ValueError if `max_shift` does not fit the images.
     """
-    count, device = len(images), images.device
-    height, width = images.shape[-2:]
-    if not 0 <= max_shift < min(height, width):
+    height, width = size
+    if not 0 <= max_shift < min(size):
         raise ValueError(
-            f"max_shift is {max_shift} pixels, but the images are {height}x{width}; "
-            f"use a number from 0 to {min(height, width) - 1}"
+            f"max_shift is {max_shift} pixels, but the images are {height}x{width}; use a number from 0 to "
+            f"{min(size) - 1}"
         )
-    if mirror:
-        images = flip(images, torch.rand(count, generator=generator, device=device) < 0.5)
+
+    def uniform(low: float = 0.0, high: float = 1.0) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=generator)
+
+    drawn = {}
+    if flip:
+        drawn["mirrored"] = uniform() < 0.5
     if max_shift:
-        offsets = torch.randint(-max_shift, max_shift + 1, (count, 2), generator=generator, device=device)
-        images = shift(images, offsets)
+        drawn["offsets"] = torch.randint(-max_shift, max_shift + 1, (count, 2), generator=generator)
+    if distort:
+        for kind, operations in (("shape", SHAPE_OPERATIONS), ("colour", COLOUR_OPERATIONS)):
+            drawn[kind] = torch.randint(len(operations), (count,), generator=generator)
+            drawn[f"{kind}_amount"] = uniform(-distort, distort)
+    if erase:
+        area, ratio = height * width * uniform(*ERASED_AREA), uniform(*map(math.log, ERASED_RATIO)).exp()
+        tall, wide = (area * ratio).sqrt().round().clamp(1, height), (area / ratio).sqrt().round().clamp(1, width)
+        top, left = (uniform() * (height - tall + 1)).floor(), (uniform() * (width - wide + 1)).floor()
+        boxes = torch.stack([top, left, top + tall, left + wide], dim=1).long()
+        drawn["erased"] = boxes * (uniform() < erase)[:, None]
+    if cutmix or mixup:
+        which, share = uniform(), uniform()  # a uniform share is Beta(1, 1), as both papers have it for CIFAR-10
+        pastes, blends = which < cutmix, (which >= cutmix) & (which < cutmix + mixup)
+        half = (1 - share).sqrt() / 2 * pastes
+        middle = (uniform() * height).floor(), (uniform() * width).floor()
+        across = (half * height).floor(), (half * width).floor()
+        ends = [
+            (m + sign * a).clamp(0, side) for sign in (-1, 1) for m, a, side in zip(middle, across, size, strict=True)
+        ]
+        boxes = torch.stack(ends, dim=1).long()
+        drawn["pasted"], drawn["kept"] = boxes, torch.where(blends, share, 1.0)
+        drawn["own_share"] = drawn["kept"] * (1 - _area(boxes) / (height * width))
+    return Chance(**drawn)
+
+
+# --- On pixels, 0 to 255 ---------------------------------------------------------------------------------------------
+
+
+def augment(images: UInt8[Tensor, "B C H W"], chance: Chance) -> UInt8[Tensor, "B C H W"]:
+    """Mirror and move the images, then change their shape and colour, as `chance` says.
+
+    Shapes: [B, C, H, W] -> [B, C, H, W]; without changes of shape and colour any dtype will do.
+    """
+    if chance.mirrored is not None:
+        images = flip(images, chance.mirrored)
+    if chance.offsets is not None:
+        images = shift(images, chance.offsets)
+    if chance.shape is not None:
+        images = change_shape(images, chance.shape, chance.shape_amount)
+    if chance.colour is not None:
+        images = change_colour(images, chance.colour, chance.colour_amount)
     return images
 
 
 def flip(images: Shaped[Tensor, "B C H W"], chosen: Bool[Tensor, " B"]) -> Shaped[Tensor, "B C H W"]:
     """Mirror the chosen images left to right."""
-    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
+    return torch.where(_on(images, chosen)[:, None, None, None], images.flip(-1), images)
 
 
 def shift(images: Shaped[Tensor, "B C H W"], offsets: Int[Tensor, "B 2"]) -> Shaped[Tensor, "B C H W"]:
@@ -48,6 +141,7 @@ def shift(images: Shaped[Tensor, "B C H W"], offsets: Int[Tensor, "B 2"]) -> Sha
     reflection and cropping.
     """
     _, channels, height, width = images.shape
+    offsets = _on(images, offsets)
     rows = _reflect(torch.arange(height, device=images.device) + offsets[:, :1], height)  # [B, H]
     columns = _reflect(torch.arange(width, device=images.device) + offsets[:, 1:], width)  # [B, W]
     image = torch.arange(len(images), device=images.device)
@@ -58,3 +152,158 @@ def shift(images: Shaped[Tensor, "B C H W"], offsets: Int[Tensor, "B 2"]) -> Sha
 def _reflect(index: Tensor, size: int) -> Tensor:
     """Fold places before 0 and after size - 1 back into the image: -1 becomes 1, and size becomes size - 2."""
     return (size - 1) - ((size - 1) - index.abs()).abs()
+
+
+# Each maps the amount, -1..1, to the matrix [2, 2] and the move [2], in image sizes, that say where a pixel of the new
+# image comes from: old = matrix @ new + move, counted from the middle of the image, (right, down).
+SHAPE_OPERATIONS: dict[str, Callable[[float], tuple[list[list[float]], list[float]]]] = {
+    "none": lambda _: ([[1, 0], [0, 1]], [0, 0]),
+    "shear across": lambda amount: ([[1, 0.99 * amount], [0, 1]], [0, 0]),
+    "shear down": lambda amount: ([[1, 0], [0.99 * amount, 1]], [0, 0]),
+    "move across": lambda amount: ([[1, 0], [0, 1]], [amount / 2, 0]),  # TrivialAugment: 32 pixels, whatever the size
+    "move down": lambda amount: ([[1, 0], [0, 1]], [0, amount / 2]),
+    "rotate": lambda amount: (_rotation(math.radians(135) * amount), [0, 0]),
+}
+
+
+def _rotation(angle: float) -> list[list[float]]:
+    return [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+
+
+def change_shape(
+    images: UInt8[Tensor, "B C H W"], which: Int[Tensor, " B"], amount: Float[Tensor, " B"]
+) -> UInt8[Tensor, "B C H W"]:
+    """Shear, move or rotate each image by its own amount; what comes from outside is black, between pixels is linear.
+
+    Shapes: images [B, C, H, W], which [B] of SHAPE_OPERATIONS, amount [B] from -1 to 1 -> [B, C, H, W].
+    """
+    operations = list(SHAPE_OPERATIONS.values())
+    maps = [operations[i](a) for i, a in zip(which.tolist(), amount.tolist(), strict=True)]
+    matrix, move = (torch.tensor(part, dtype=torch.float32) for part in zip(*maps, strict=True))
+    height, width = images.shape[-2:]
+    sides = torch.tensor([width, height], dtype=torch.float32)
+    theta = torch.cat([matrix * sides / sides[:, None], 2 * move[:, :, None]], dim=2)  # [B, 2, 3], in half sizes
+    grid = F.affine_grid(_on(images, theta), list(images.shape), align_corners=False)
+    changed = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return changed.round().to(images.dtype)
+
+
+def change_colour(
+    images: UInt8[Tensor, "B C H W"], which: Int[Tensor, " B"], amount: Float[Tensor, " B"]
+) -> UInt8[Tensor, "B C H W"]:
+    """Change brightness, colour, contrast or the like of each image by its own amount.
+
+    Shapes: images [B, C, H, W], which [B] of COLOUR_OPERATIONS, amount [B] from -1 to 1 -> [B, C, H, W].
+    """
+    changed = images.clone()
+    for number, operation in enumerate(COLOUR_OPERATIONS.values()):
+        chosen = (which == number).nonzero()[:, 0]
+        if len(chosen) and operation is not None:
+            rows = _on(images, chosen)
+            changed[rows] = operation(images[rows], _on(images, amount[chosen])[:, None, None, None]).to(images.dtype)
+    return changed
+
+
+def _towards(images: Tensor, dull: Tensor | float, amount: Tensor) -> Tensor:
+    """Mix the images with a dull version of themselves, or go as far the other way; 0.99 of the way at most."""
+    factor = 1 + 0.99 * amount
+    return (images.float() * factor + dull * (1 - factor)).clamp(0, 255)
+
+
+def _grey(images: Tensor) -> Tensor:
+    if images.shape[1] != 3:
+        return images.float()
+    red, green, blue = images.float().unbind(1)
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).floor()[:, None]
+
+
+def _blurred(images: Tensor) -> Tensor:
+    """Each pixel mixed with its eight neighbours, 5 parts to 1 each; the pixels at the edge as they were."""
+    channels = images.shape[1]
+    kernel = torch.ones(3, 3, device=images.device)
+    kernel[1, 1] = 5
+    blurred = images.float()
+    inside = F.conv2d(blurred, (kernel / 13).expand(channels, 1, 3, 3), groups=channels).round()
+    blurred[..., 1:-1, 1:-1] = inside
+    return blurred
+
+
+def _posterize(images: Tensor, amount: Tensor) -> Tensor:
+    dropped = (6 * amount.abs()).round().to(torch.uint8)  # bits of 8
+    return images >> dropped << dropped
+
+
+def _solarize(images: Tensor, amount: Tensor) -> Tensor:
+    return torch.where(images >= 255 * (1 - amount.abs()), 255 - images, images)
+
+
+def _autocontrast(images: Tensor, _: Tensor) -> Tensor:
+    from torchvision.transforms.v2.functional import autocontrast
+
+    return autocontrast(images)
+
+
+def _equalize(images: Tensor, _: Tensor) -> Tensor:
+    from torchvision.transforms.v2.functional import equalize
+
+    return equalize(images)
+
+
+COLOUR_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
+    "none": None,
+    "brightness": lambda images, amount: _towards(images, 0.0, amount),
+    "colour": lambda images, amount: _towards(images, _grey(images), amount),
+    "contrast": lambda images, amount: _towards(images, _grey(images).mean(dim=(1, 2, 3), keepdim=True), amount),
+    "sharpness": lambda images, amount: _towards(images, _blurred(images), amount),
+    "posterize": _posterize,
+    "solarize": _solarize,
+    "autocontrast": _autocontrast,
+    "equalize": _equalize,
+}
+
+
+# --- On normalised numbers, where 0 is the mean ----------------------------------------------------------------------
+
+
+def erase(x: Float[Tensor, "B C H W"], boxes: Int[Tensor, "B 4"]) -> Float[Tensor, "B C H W"]:
+    """Set each image's own box to 0."""
+    return x.masked_fill(_inside(x, boxes), 0.0)
+
+
+def mix(x: Float[Tensor, "B C H W"], chance: Chance) -> Float[Tensor, "B C H W"]:
+    """Paste a box of its partner into each image (CutMix), or blend both (mixup); see `partners`.
+
+    The label is mixed in the same way: `chance.own_share` of the image's own, and the rest of its partner's.
+    """
+    other = partners(x)
+    kept = _on(x, chance.kept)[:, None, None, None].to(x.dtype)
+    return torch.where(_inside(x, chance.pasted), other, kept * x + (1 - kept) * other)
+
+
+def partners(values: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
+    """Give each image's neighbour in the batch: 1 0 3 2 ...; the last of an odd number is its own partner.
+
+    Batches come in random order, so a neighbour is as good as any other.
+    """
+    swapped = values.clone()
+    even = len(values) // 2 * 2
+    swapped[:even:2], swapped[1:even:2] = values[1:even:2], values[:even:2]
+    return swapped
+
+
+def _inside(x: Tensor, boxes: Tensor) -> Tensor:
+    """Say of each pixel whether it lies in the box of its image: [B, 1, H, W]."""
+    top, left, bottom, right = _on(x, boxes)[:, :, None].unbind(1)
+    rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
+    inside_rows = (rows >= top) & (rows < bottom)  # [B, H]
+    inside_columns = (columns >= left) & (columns < right)  # [B, W]
+    return (inside_rows[:, :, None] & inside_columns[:, None, :])[:, None]
+
+
+def _area(boxes: Tensor) -> Tensor:
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def _on(images: Tensor, values: Tensor) -> Tensor:
+    """Bring values to the device of the images, without waiting for it."""
+    return values.to(images.device, non_blocking=True)

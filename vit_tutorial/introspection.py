@@ -16,7 +16,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.vit import ViT
+from vit_tutorial.hybrid import ResNet, StandardizedConv2d
+from vit_tutorial.patches import _pair
+from vit_tutorial.vit import ViT, ViTConfig
 
 Shape = tuple[int, ...] | list[tuple[int, ...]] | None
 
@@ -24,6 +26,44 @@ Shape = tuple[int, ...] | list[tuple[int, ...]] | None
 def count_parameters(module: nn.Module) -> int:
     """Count the numbers that training may change."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def flops_per_image(config: ViTConfig) -> int:
+    """Count the floating-point operations of one image through a ViT; one multiplication and one addition are two.
+
+    Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
+    out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
+    """
+    height, width = _pair(config.image_size)
+    patches = (height // config.patch_size) * (width // config.patch_size)
+    M, D = patches + (config.pool == "cls"), config.dim
+    stem, channels, side = 0, config.in_channels, config.patch_size
+    if config.stem == "hybrid":
+        stem, channels, stride = _resnet_products(config)
+        side //= stride
+    embed = patches * (side**2 * channels) * D
+    attention = 4 * M * D * D + 2 * M * M * D  # q, k, v and the output, then scores and weighted sum
+    mlp = 2 * M * D * int(D * config.mlp_ratio)
+    features = config.representation_size
+    head = config.num_classes * D if features is None else features * (D + config.num_classes)
+    return 2 * (stem + embed + config.depth * (attention + mlp) + head)
+
+
+def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
+    """Count the multiplications of the hybrid's ResNet for one image; give its channels and its stride too."""
+    products = []
+
+    def count(layer: StandardizedConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
+        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter
+
+    with torch.device("meta"):  # shapes only, no numbers
+        resnet = ResNet(config.stem_layers, config.in_channels)
+        images = torch.empty(1, config.in_channels, *_pair(config.image_size))
+    for module in resnet.modules():
+        if isinstance(module, StandardizedConv2d):
+            module.register_forward_hook(count)
+    resnet(images)
+    return sum(products), resnet.num_features, resnet.stride
 
 
 @torch.no_grad()

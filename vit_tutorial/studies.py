@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.datasets import DATA_FOLDER, Dataset, load
 from vit_tutorial.files import write_json
-from vit_tutorial.hybrid import ResNet, StandardizedConv2d
+from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.patches import _pair, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, sincos_1d
 from vit_tutorial.training import TrainingConfig, evaluate, fit
@@ -320,44 +320,6 @@ def make_model(recipe: Recipe, data: Dataset, seed: int) -> ViT:
         return ViT(config, **parts)
 
 
-def flops_per_image(config: ViTConfig) -> int:
-    """Count the floating-point operations of one image through a ViT; one multiplication and one addition are two.
-
-    Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
-    out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
-    """
-    height, width = _pair(config.image_size)
-    patches = (height // config.patch_size) * (width // config.patch_size)
-    M, D = patches + (config.pool == "cls"), config.dim
-    stem, channels, side = 0, config.in_channels, config.patch_size
-    if config.stem == "hybrid":
-        stem, channels, stride = _resnet_products(config)
-        side //= stride
-    embed = patches * (side**2 * channels) * D
-    attention = 4 * M * D * D + 2 * M * M * D  # q, k, v and the output, then scores and weighted sum
-    mlp = 2 * M * D * int(D * config.mlp_ratio)
-    features = config.representation_size
-    head = config.num_classes * D if features is None else features * (D + config.num_classes)
-    return 2 * (stem + embed + config.depth * (attention + mlp) + head)
-
-
-def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
-    """Count the multiplications of the hybrid's ResNet for one image; give its channels and its stride too."""
-    products = []
-
-    def count(layer: StandardizedConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
-        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter
-
-    with torch.device("meta"):  # shapes only, no numbers
-        resnet = ResNet(config.stem_layers, config.in_channels)
-        images = torch.empty(1, config.in_channels, *_pair(config.image_size))
-    for module in resnet.modules():
-        if isinstance(module, StandardizedConv2d):
-            module.register_forward_hook(count)
-    resnet(images)
-    return sum(products), resnet.num_features, resnet.stride
-
-
 # --- Running it ------------------------------------------------------------------------------------------------------
 
 
@@ -465,7 +427,7 @@ def _take_orders() -> None:
 
 def _check_kept(file: Path, now: dict) -> None:
     kept = json.loads(file.read_text(encoding="utf-8"))["recipe"]
-    changes = _changes(_younger_settings(kept) | kept, json.loads(json.dumps(now)))
+    changes = _changes(_with_younger_settings(kept), json.loads(json.dumps(now)))
     if changes:
         raise StudyError(
             f"{file} was made with other settings ({changes}); delete the folder {file.parent}, or name another one "
@@ -473,10 +435,15 @@ def _check_kept(file: Path, now: dict) -> None:
         )
 
 
-def _younger_settings(*recipes: dict) -> dict:
-    """Give the settings that none of these recipes knows yet: what was made without them was made with the defaults."""
-    known = set().union(*recipes)
-    return {f.name: f.default for f in fields(Recipe) if f.default is not MISSING and f.name not in known}
+def _with_younger_settings(recipe: dict, *others: dict) -> dict:
+    """Add the settings that none of these recipes knows yet: what was made without them was made with the defaults."""
+
+    def missing(config: type, recipes: list[dict]) -> dict:
+        known = set().union({"seed"}, *recipes)
+        return {f.name: f.default for f in fields(config) if f.default is not MISSING and f.name not in known}
+
+    training = missing(TrainingConfig, [one.get("training", {}) for one in (recipe, *others)])
+    return missing(Recipe, [recipe, *others]) | recipe | {"training": recipe["training"] | training}
 
 
 def _check_same(folder: Path, environments: list[dict]) -> None:
@@ -550,7 +517,7 @@ def load_study(name: str, records: str | os.PathLike = RECORDS) -> Study:
         raise StudyError(f"{path} is not there; {again}")
     study = Study(**json.loads(path.read_text(encoding="utf-8")))
     own = {key: row["settings"] for key, row in study.variants.items()}
-    then = {"settings": _younger_settings(study.settings, *own.values()) | study.settings, "variants": own}
+    then = {"settings": _with_younger_settings(study.settings, *own.values()), "variants": own}
     settings, variants = _settings(EXPERIMENTS[name])
     changes = _changes(then, json.loads(json.dumps({"settings": settings, "variants": variants})))
     if changes:

@@ -2,9 +2,10 @@
 
     python -m vit_tutorial.train --data fashion_mnist --out runs/first
     python -m vit_tutorial.train --preset cifar10-gpu --out runs/cifar10
+    torchrun --nproc-per-node 4 -m vit_tutorial.train --preset cifar10-gpu --out runs/four_gpus
 
 The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
-The same command again goes on where the last one was stopped.
+The same command again goes on where the last one was stopped. torchrun starts several processes that share each batch.
 """
 
 import argparse
@@ -21,8 +22,12 @@ from tqdm import tqdm
 
 from vit_tutorial.checkpoints import ModelCard, save_model
 from vit_tutorial.datasets import DATA_FOLDER, READERS, DataError, Dataset, load
+from vit_tutorial.devices import choose_device, matrix_rate
+from vit_tutorial.distributed import joined
 from vit_tutorial.files import write_json
-from vit_tutorial.training import Evaluation, History, TrainingConfig, TrainingError, evaluate, fit
+from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.resuming import TrainingError
+from vit_tutorial.training import Evaluation, History, TrainingConfig, evaluate, fit
 from vit_tutorial.vit import ViT, ViTConfig
 
 
@@ -45,11 +50,41 @@ PRESETS = {
         model={"patch_size": 7, "dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0},
         training=TrainingConfig(),
     ),
+    "cifar10-small-gpu": Preset(
+        data="cifar10",
+        model={"patch_size": 4, "dim": 192, "depth": 6, "num_heads": 3, "pool": "mean", "drop_path": 0.05},
+        training=TrainingConfig(
+            epochs=60,
+            batch_size=512,
+            learning_rate=2e-3,
+            warmup_epochs=4,
+            flip=True,
+            max_shift=4,
+            distort=0.3,
+            erase=0.25,
+            cutmix=0.3,
+            mixup=0.2,
+            plain_epochs=10,
+            average=0.998,
+        ),
+    ),
     "cifar10-gpu": Preset(
         data="cifar10",
         model={"patch_size": 4, "dim": 384, "depth": 7, "num_heads": 6, "pool": "mean", "drop_path": 0.1},
         training=TrainingConfig(
-            epochs=150, batch_size=1024, learning_rate=2e-3, warmup_epochs=5, flip=True, max_shift=4
+            epochs=150,
+            batch_size=1024,
+            learning_rate=2e-3,
+            warmup_epochs=5,
+            flip=True,
+            max_shift=4,
+            distort=0.5,
+            erase=0.25,
+            cutmix=0.5,
+            mixup=0.3,
+            plain_epochs=15,
+            optimizer="muon",
+            average=0.999,
         ),
     ),
 }
@@ -75,20 +110,40 @@ def main(arguments: list[str] | None = None) -> None:
     except (DataError, TrainingError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"stopped; the same command goes on from the last whole epoch in {options.out}")
+        sys.exit(f"stopped; the same command goes on from the last checkpoint in {options.out}")
 
 
 def run(options: argparse.Namespace, command: str) -> None:
     """Train, write everything down, and look at the test images once, at the very end."""
-    shape = {f.name: getattr(options, f.name) for f in fields(ViTConfig) if f.name not in FROM_DATA}
     config = TrainingConfig(**{f.name: getattr(options, f.name) for f in fields(TrainingConfig)})
-    data = load(options.data, root=options.data_root)
-    model = build_model(data, shape, config.seed)
-    print(data)
-    started = time.perf_counter()
-    history = fit(model, data, config, checkpoint=options.out, on_epoch=None if options.quiet else print_epoch)
-    seconds = time.perf_counter() - started
+    device = choose_device(config.device)
+    with joined(device) as world:
+        if world.leads:  # the others wait, so that only one process downloads
+            data = load(options.data, root=options.data_root)
+        world.from_first(None)
+        if not world.leads:
+            data = load(options.data, root=options.data_root)
+        shape = {f.name: getattr(options, f.name) for f in fields(ViTConfig) if f.name not in FROM_DATA}
+        model = build_model(data, shape, config.seed)
+        if world.leads:
+            print(data)
+        started = time.perf_counter()
+        history = fit(model, data, config, checkpoint=options.out, on_epoch=None if options.quiet else print_epoch)
+        seconds = time.perf_counter() - started
+    if world.leads:
+        finish(options, command, model, data, history, seconds, device)
 
+
+def finish(
+    options: argparse.Namespace,
+    command: str,
+    model: ViT,
+    data: Dataset,
+    history: History,
+    seconds: float,
+    device: torch.device,
+) -> None:
+    """Write weights, history and record, and test."""
     if options.record:
         model.card = ModelCard(data.class_names, data.mean, data.std, record=f"{options.record}.json")
     history.to_json(options.out / "history.json")
@@ -96,14 +151,31 @@ def run(options: argparse.Namespace, command: str) -> None:
     if options.float16:
         save_model(model, options.float16, dtype=torch.float16)
     print(f"{seconds:.0f} s, {history.images_per_second:,.0f} images/s; weights in {weights}")
+    speed = measure_utilisation(history, model.config, device)
+    print(
+        f"{speed['mfu']:.0%} of the {speed['matrix_rate'] / 1e12:.3g} TFLOP/s that matrix products reach here (MFU), "
+        f"with {speed['flops_per_image'] / 1e6:,.0f} MFLOP an image forward"
+    )
     if history.validation_accuracy:
         print(f"validation accuracy {history.validation_accuracy[-1]:.2%}")
     test = evaluate(model, data.test_images, data.test_labels)
     print(f"test accuracy {test.accuracy:.2%}")
     if options.record:
         path = options.records / f"{options.record}.json"
-        write_json(path, make_record(options.record, command, history, test, data))
+        write_json(path, make_record(options.record, command, history, test, data) | speed)
         print(f"record in {path}")
+
+
+def measure_utilisation(history: History, config: ViTConfig, device: torch.device) -> dict:
+    """Compare the speed of a training with that of large matrix products on the same device: its MFU, 0 to 1.
+
+    A training step takes three times the operations of the way forward. Source: Chowdhery et al. 2022, "PaLM",
+    appendix B (model FLOPs utilisation); here against the measured rate of the device, not against its data sheet.
+    """
+    flops = flops_per_image(config)
+    rate = matrix_rate(device, history.config["precision"])
+    mfu = 3 * flops * history.images_per_second / (rate * history.environment["processes"])
+    return {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}"), "mfu": round(mfu, 3)}
 
 
 def print_epoch(history: History) -> None:

@@ -1,49 +1,45 @@
 """Training: show the model pictures, measure how wrong it is, and move every weight a little towards less wrong.
 
-    for each epoch:  for each batch:  loss -> gradients -> clip -> AdamW step        then look at the validation images
+    for each epoch:  for each batch:  loss -> gradients -> clip -> optimizer step     then look at the validation images
 
 `fit` is the loop, `TrainingConfig` its settings, `History` what it wrote down, `evaluate` the look at the result. The
-pictures stay uint8 in memory and are augmented and normalised a batch at a time, on the device that computes.
+same loop runs on a CPU, on a GPU, and in several processes at once under `torchrun`. The pictures lie on the device
+that computes, as bytes, and are augmented and normalised there a batch at a time; no process has to hand them over.
 
-All chance in epoch number e comes from (seed, e). So a run that was killed and starts again from the checkpoint of its
-last whole epoch ends with the very same weights as one that was never stopped.
+All chance comes from the seed, the epoch and the step, and a checkpoint holds the state of what is in between. So a run
+that was killed and starts again ends with the very same weights as one that was never stopped.
 
-Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, cosine, clipping); Loshchilov and Hutter 2019,
-"Decoupled Weight Decay Regularization" (AdamW); Szegedy et al. 2016, section 7 (label smoothing).
+Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, cosine, clipping); Szegedy et al. 2016, section
+7 (label smoothing). Those of the optimizers and of augmentation are in their own files.
 """
 
-import contextlib
-import hashlib
+import copy
 import json
 import math
 import os
-import platform
-import subprocess
+import statistics
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
-from importlib import metadata
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
-from vit_tutorial.augmentation import augment
+from vit_tutorial.augmentation import Chance, augment, draw, erase, mix, partners
 from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.files import write_file, write_json
+from vit_tutorial.devices import autocast, choose_device, describe_environment, wait_for
+from vit_tutorial.distributed import current_world
+from vit_tutorial.files import write_json
 from vit_tutorial.machine import somebody_is_watching
-
-CHECKPOINT_NAME = "checkpoint.bin"
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on, or not from this checkpoint; the message has the numbers and the way out."""
+from vit_tutorial.optimizers import MovingAverage, make_optimizers
+from vit_tutorial.resuming import Progress, Run, TrainingError
 
 
 @dataclass(frozen=True)
@@ -52,17 +48,25 @@ class TrainingConfig:
 
     epochs: int = 36  # passes over the training images
     batch_size: int = 128  # images per step
-    learning_rate: float = 3e-3  # of AdamW, after warm-up
+    learning_rate: float = 3e-3  # after warm-up
     weight_decay: float = 0.05  # pull of the matrices towards 0, times the learning rate, per step
     warmup_epochs: float = 1.0  # epochs over which the learning rate grows from 0
     label_smoothing: float = 0.1  # share of the target spread over all classes
     clip_norm: float | None = 1.0  # longest gradient, all weights taken as one vector; None: any length
     flip: bool = False  # mirror half of the training images, anew each epoch
     max_shift: int = 1  # pixels by which a training image may move in each direction; 0: none
+    distort: float = 0.0  # strength of one change of shape and one of colour an image, 0 to 1; 0: none
+    erase: float = 0.0  # share of the training images that lose a box
+    cutmix: float = 0.0  # share of the training images that get a box of another one, label included
+    mixup: float = 0.0  # share of the training images that are blended with another one, label included
+    plain_epochs: int = 0  # epochs at the end without cutmix and mixup
+    optimizer: str = "adamw"  # "adamw", or "muon" for the matrices of the blocks and AdamW for the rest
+    average: float = 0.0  # decay of a moving average of the weights, which is what comes out at the end; 0: none
     validation_fraction: float = 0.1  # share of the training images held out to watch progress; 0: none
     seed: int = 0  # of the split, the order of the images, augmentation and dropout
     precision: str = "auto"  # "float32", "bfloat16" (autocast), or "auto": bfloat16 on a GPU that has it
     device: str = "auto"  # "cpu", "cuda", "mps", or "auto": cuda if there is one, else cpu
+    compile: bool = False  # let torch.compile make one faster program of the model; takes a minute or so first
 
     def __post_init__(self):
         for name, low, high in (
@@ -73,6 +77,12 @@ class TrainingConfig:
             ("warmup_epochs", 0, self.epochs),
             ("label_smoothing", 0, 0.99),
             ("max_shift", 0, math.inf),
+            ("distort", 0, 1),
+            ("erase", 0, 1),
+            ("cutmix", 0, 1),
+            ("mixup", 0, 1 - self.cutmix if 0 <= self.cutmix <= 1 else 1),
+            ("plain_epochs", 0, self.epochs),
+            ("average", 0, 0.99999),
             ("validation_fraction", 0, 0.9),
             ("seed", 0, math.inf),
         ):
@@ -82,6 +92,7 @@ class TrainingConfig:
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
         for name, allowed in {
+            "optimizer": ("adamw", "muon"),
             "precision": ("auto", "float32", "bfloat16"),
             "device": ("auto", "cpu", "cuda", "mps"),
         }.items():
@@ -101,6 +112,7 @@ class History:
     validation_accuracy: list[float] = field(default_factory=list)  # 0..1
     learning_rate: list[float] = field(default_factory=list)  # of the epoch's last step
     seconds: list[float] = field(default_factory=list)  # of the epoch, with validation
+    training_seconds: list[float] = field(default_factory=list)  # of the epoch, without validation
     config: dict = field(default_factory=dict)  # the TrainingConfig
     model: dict = field(default_factory=dict)  # the ViTConfig
     data: dict = field(default_factory=dict)  # name, number of training and of validation images, checksum
@@ -113,8 +125,8 @@ class History:
 
     @property
     def images_per_second(self) -> float:
-        """Training images per second of training, the time for validation included."""
-        return self.epochs * self.data["training"] / sum(self.seconds) if self.epochs else 0.0
+        """Training images per second of training, by all processes together; the time for validation is left out."""
+        return self.epochs * self.data["training"] / sum(self.training_seconds) if self.training_seconds else 0.0
 
     def to_json(self, path: str | os.PathLike) -> Path:
         """Write everything to a JSON file, all or nothing, and return its path."""
@@ -125,7 +137,7 @@ class History:
     def from_json(cls, path: str | os.PathLike) -> "History":
         """Read what `to_json` wrote."""
         content = json.loads(Path(path).read_text(encoding="utf-8"))
-        return cls(**{f.name: content[f.name] for f in fields(cls)})
+        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
 
 
 # --- The loop --------------------------------------------------------------------------------------------------------
@@ -137,73 +149,185 @@ def fit(
     config: TrainingConfig | None = None,
     *,
     checkpoint: str | os.PathLike | None = None,
+    checkpoint_seconds: float = 60,
     progress: bool = True,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
     """Train the model in place on the training images of `data`, and return the history. Test images are never used.
 
-    `checkpoint` is a folder: each epoch is saved there, and a run that finds its own checkpoint goes on from it. The
-    weights are those after the last epoch. The model ends up in eval mode, on its device, with `model.card` filled in.
-    `progress` shows a bar where somebody is watching; `on_epoch` is called with the history after each epoch.
+    `checkpoint` is a folder: the run is saved there after each epoch, and within it every `checkpoint_seconds`; a run
+    that finds its own checkpoint goes on from it. The weights are those after the last step, or their moving average if
+    the config asks for one. The model ends up in eval mode, on its device, with `model.card` filled in. `progress`
+    shows a bar where somebody is watching; `on_epoch` is called with the history after each epoch. In a group of
+    processes each calls `fit` with the same arguments; the first one writes, shows the bar and calls `on_epoch`.
 
     Raises TrainingError if the loss is no longer a number, or if a checkpoint cannot be used or written.
     """
     config = config or TrainingConfig()
-    device = choose_device(config.device)
+    learner = _Learner(model, data, config)
+    device, world = learner.device, learner.world
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     images, labels = data.train_images.to(device), data.train_labels.to(device)  # once, and not a batch at a time
-    model.to(device)
-    model.card = ModelCard(tuple(data.class_names), tuple(data.mean), tuple(data.std))
-    optimizer = make_optimizer(model, config)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     history = _new_history(model, data, config, len(train), len(validation))
-    file = None if checkpoint is None else _checkpoint_file(Path(checkpoint))
-    if file is not None and file.exists():
-        _load_checkpoint(file, model, optimizer, history)
+    run = Run(None if checkpoint is None else Path(checkpoint), model, learner.optimizers, learner.average, history)
+    at = run.load(world)
     if history.epochs < config.epochs:
-        history.environment = describe_environment(device)
+        history.environment = describe_environment(device) | {"processes": world.size}
 
-    with _Bar(steps, history, config, progress) as bar, torch.random.fork_rng(_gpus(device)):
+    with _Bar(steps, history, at, config, progress and world.leads) as bar, torch.random.fork_rng(_gpus(device)):
         for epoch in range(history.epochs, config.epochs):
-            started = time.perf_counter()
-            torch.manual_seed(_seed(config.seed, epoch))  # for dropout and drop path
-            chance = torch.Generator(device).manual_seed(_seed(config.seed, epoch))  # for the order and augmentation
-            order = train.to(device)[torch.randperm(len(train), generator=chance, device=device)]
-            loss_sum = correct = seen = 0
+            started = time.perf_counter() - at.seconds
+            chances = torch.Generator().manual_seed(_seed(config.seed, epoch))  # for the order and augmentation
+            order = train[torch.randperm(len(train), generator=chances)]
+            if at.chances is not None:
+                chances.set_state(at.chances)
+            changes = _changes(config, epoch)
             model.train()
             for i, batch in enumerate(order.split(config.batch_size)):
+                if i < at.step:
+                    continue
+                chance = draw(len(batch), images.shape[-2:], **changes, generator=chances)
+                own = world.part(len(batch))  # the images of this process
+                rows = batch[own].to(device, non_blocking=True)
+                torch.manual_seed(_seed(config.seed, epoch, i + 1, world.rank))  # for dropout and drop path
+                learner.find_gradients(images[rows], labels[rows], chance.part(own), len(batch))
                 rate = learning_rate_at(epoch * steps + i, steps, config)
-                x, y = augment(images[batch], config.flip, config.max_shift, chance), labels[batch]
-                with autocast(device, config.precision):
-                    logits = model(model.card.normalize(x))
-                    loss = F.cross_entropy(logits, y, label_smoothing=config.label_smoothing)
-                optimizer.zero_grad()
-                loss.backward()
-                norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm or math.inf)
-                if not (loss.isfinite() & norm.isfinite()):  # before the step, so that the weights stay numbers
-                    raise TrainingError(_not_a_number(loss, norm, epoch, i, rate, file))
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                optimizer.step()
-                seen += len(batch)
-                loss_sum += loss.item() * len(batch)
-                correct += (logits.argmax(dim=1) == y).sum().item()
-                bar.step(epoch, loss_sum / seen, correct / seen, len(batch))
+                at.step, at.seen = i + 1, at.seen + len(rows)
+                looking = at.step % learner.looks_every == 0 or at.step == steps
+                if looking:  # before the step, so that the weights stay numbers
+                    learner.look(at, f"epoch {epoch + 1}, step {at.step}, at learning rate {rate:.2g}", run)
+                learner.step(rate)
+                if looking:
+                    bar.show(epoch, at)
+                    run.save_now_and_then(world, checkpoint_seconds, at, chances, started)
+            history.training_seconds.append(time.perf_counter() - started)
+            loss_sum, correct, seen = world.sum([at.loss_sum, at.correct, at.seen], device)
             history.train_loss.append(loss_sum / seen)
             history.train_accuracy.append(correct / seen)
             history.learning_rate.append(rate)
             if len(validation):
-                held_out = data.train_images[validation], data.train_labels[validation]
-                result = evaluate(model, *held_out, label_smoothing=config.label_smoothing, precision=config.precision)
-                history.validation_loss.append(result.loss)
-                history.validation_accuracy.append(result.accuracy)
+                loss, accuracy = _validate(learner, data, validation)
+                history.validation_loss.append(loss)
+                history.validation_accuracy.append(accuracy)
             history.seconds.append(time.perf_counter() - started)
-            if file is not None:
-                _save_checkpoint(file, model, optimizer, history)
-            if on_epoch is not None:
-                on_epoch(history)
+            at = Progress()
+            if world.leads:
+                run.save(at)
+                if on_epoch is not None:
+                    on_epoch(history)
+    if learner.average is not None:
+        model.load_state_dict(learner.average.model.state_dict())
     model.eval()
     return history
+
+
+class _Learner:
+    """A model and what changes it: gradients from pictures, and steps from gradients."""
+
+    def __init__(self, model: nn.Module, data: Dataset, config: TrainingConfig):
+        self.device, self.world, self.config = choose_device(config.device), current_world(), config
+        self.looks_every = 1 if self.device.type == "cpu" else 20  # steps; a GPU stands still while somebody looks
+        self.model = model.to(self.device)
+        self.card = model.card = ModelCard(tuple(data.class_names), tuple(data.mean), tuple(data.std))
+        self.optimizers = make_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
+        self.average = MovingAverage(model, config.average) if config.average else None
+        self.forward = DistributedDataParallel(model) if self.world.size > 1 else model
+        self.forward = torch.compile(self.forward) if config.compile else self.forward
+        self.sums = torch.zeros(2, device=self.device)  # losses and right answers that nobody has looked at
+
+    def find_gradients(self, images: Tensor, labels: Tensor, chance: Chance, count: int) -> None:
+        """Find the gradient of the mean loss of `count` images, of which these are the part of this process."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        x = self.card.normalize(augment(images, chance))
+        if chance.erased is not None:
+            x = erase(x, chance.erased)
+        if chance.kept is not None:
+            x = mix(x, chance)
+        with autocast(self.device, self.config.precision):
+            logits = self.forward(x)
+            loss = self._loss(logits, labels, chance)
+        (loss * (len(labels) * self.world.size / count)).backward()  # a process with fewer images has less to say
+        self.norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
+        self.loss, right = loss.detach(), (logits.argmax(dim=1) == labels).sum()
+        self.sums += torch.stack([self.loss * len(labels), right])
+
+    def _loss(self, logits: Tensor, labels: Tensor, chance: Chance) -> Tensor:
+        smoothing = self.config.label_smoothing
+        if len(labels) == 0:  # there are more processes than pairs of images
+            return logits.sum()
+        if chance.own_share is None:
+            return F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        share = chance.own_share.to(self.device, non_blocking=True)
+        own, other = (
+            F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
+            for target in (labels, partners(labels))
+        )
+        return (share * own + (1 - share) * other).mean()
+
+    def look(self, at: Progress, where: str, run: Run) -> None:
+        """Add what nobody has looked at to the sums of the epoch; raise TrainingError if it is not a number."""
+        if not (self.sums.isfinite().all() and self.norm.isfinite()):
+            raise TrainingError(
+                f"the loss is {self.loss.item()} and the length of its gradient {self.norm.item()} in {where}; try a "
+                f"smaller learning_rate, a longer warm-up, clip_norm=1 or precision='float32'{run.what_is_left()}"
+            )
+        loss_sum, correct = self.sums.tolist()
+        at.loss_sum, at.correct = at.loss_sum + loss_sum, at.correct + correct
+        self.sums.zero_()
+
+    def step(self, rate: float) -> None:
+        """Move all weights against their gradients."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model)
+
+
+def _changes(config: TrainingConfig, epoch: int) -> dict:
+    """Give the options of `draw` in an epoch; in the last ones pictures are not mixed."""
+    options = {name: getattr(config, name) for name in ("flip", "max_shift", "distort", "erase", "cutmix", "mixup")}
+    return options if epoch < config.epochs - config.plain_epochs else options | {"cutmix": 0.0, "mixup": 0.0}
+
+
+def _validate(learner: _Learner, data: Dataset, held_out: Tensor) -> tuple[float, float]:
+    """Compute loss and accuracy on the held-out images; each process looks at its share of them."""
+    world, config = learner.world, learner.config
+    model = learner.model if learner.average is None else learner.average.model
+    own = held_out[world.rank :: world.size]
+    loss = accuracy = 0.0
+    if len(own):
+        pictures = data.train_images[own], data.train_labels[own]
+        result = evaluate(model, *pictures, label_smoothing=config.label_smoothing, precision=config.precision)
+        loss, accuracy = result.loss, result.accuracy
+    loss_sum, right, seen = world.sum([loss * len(own), accuracy * len(own), len(own)], learner.device)
+    return loss_sum / seen, right / seen
+
+
+def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, steps: int = 6) -> float:
+    """Predict how long `fit` will take, in seconds, by taking some steps with a copy of the model.
+
+    The first step is not counted: in it memory is found. The minute or so that torch.compile takes is left out too.
+    """
+    learner = _Learner(copy.deepcopy(model).train(), data, replace(config, compile=False))
+    count = min(config.batch_size, len(data.train_labels))
+    images, labels = data.train_images[:count].to(learner.device), data.train_labels[:count].to(learner.device)
+    chances, seconds = torch.Generator(), []
+    with torch.random.fork_rng(_gpus(learner.device)):
+        for _ in range(steps):
+            started = time.perf_counter()
+            chance = draw(count, images.shape[-2:], **_changes(config, 0), generator=chances)
+            learner.find_gradients(images, labels, chance, count)
+            learner.step(0.0)
+            wait_for(learner.device)
+            seconds.append(time.perf_counter() - started)
+    share = 1 - config.validation_fraction
+    steps_of_all = config.epochs * share * len(data.train_labels) / count
+    looks = 1 + config.validation_fraction / share / 3  # the way forward is a third of a step
+    return statistics.median(seconds[1:]) * steps_of_all * looks / learner.world.size
 
 
 def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -224,20 +348,6 @@ def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) ->
             )
         held_out[members[torch.randperm(len(members), generator=generator)[:count]]] = True
     return (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
-
-
-def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """Build AdamW that decays the matrices, and leaves biases, norms, the class token and the positions alone.
-
-    A matrix that shrinks is a simpler function; a position that shrinks is only harder to see.
-    Source: Loshchilov and Hutter 2019, algorithm 2.
-    """
-    matrices, others = [], []
-    for name, parameter in model.named_parameters():
-        is_matrix = parameter.ndim >= 2 and not name.endswith(("cls_token", "pos_embed"))
-        (matrices if is_matrix else others).append(parameter)
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.999), fused=True)
 
 
 def learning_rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
@@ -325,91 +435,37 @@ def evaluate(
     )
 
 
-# --- Where it runs ---------------------------------------------------------------------------------------------------
-
-
-def choose_device(name: str = "auto") -> torch.device:
-    """Turn "auto" into cuda where there is one, else cpu; Apple's mps must be asked for by name.
-
-    Raises ValueError if the device asked for is not there.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[name]:
-        raise ValueError(f"device is {name!r}, but PyTorch finds none on this machine; use 'auto' or 'cpu'")
-    return torch.device(name)
-
-
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """Compute matrix products in bfloat16 inside this context, if `precision` says so; weights stay float32."""
-    automatic = (
-        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    return torch.autocast(device.type, torch.bfloat16, enabled=automatic or precision == "bfloat16")
-
-
-def describe_environment(device: torch.device) -> dict:
-    """Write down what a figure depends on: hardware, threads, versions and, in a clone, the git revision."""
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
-    return {
-        "device": device.type,
-        "hardware": hardware,
-        "threads": torch.get_num_threads(),
-        "system": platform.system(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "vit_tutorial": metadata.version("vit-tutorial"),
-        "git_revision": _git_revision(),
-    }
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return f"{line.split(':')[1].strip()}, {os.cpu_count()} cores"
-    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-
-
-def _git_revision() -> str | None:
-    """The commit of the clone this file lies in, with "+" if files were changed since; None outside a clone."""
-    root = Path(__file__).resolve().parent.parent
-    if not (root / ".git").exists():
-        return None
-    try:
-        git = ["git", "-C", str(root)]
-        revision = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changes = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return revision + ("+" if changes else "")
+# --- Small helpers ---------------------------------------------------------------------------------------------------
 
 
 class _Bar:
     """A progress bar over all steps where somebody is watching, and nothing elsewhere."""
 
-    def __init__(self, steps: int, history: History, config: TrainingConfig, wanted: bool):
-        self.history, self.epochs, self.bar = history, config.epochs, None
-        self.seen, self.started = 0, time.perf_counter()
+    def __init__(self, steps: int, history: History, at: Progress, config: TrainingConfig, wanted: bool):
+        self.history, self.config, self.steps, self.bar = history, config, steps, None
+        self.before, self.started = self._images(history.epochs, at), time.perf_counter()
         if wanted and somebody_is_watching():
             from tqdm.auto import tqdm
 
-            self.bar = tqdm(total=config.epochs * steps, initial=history.epochs * steps, unit="step")
+            done = history.epochs * steps + at.step
+            self.bar = tqdm(total=config.epochs * steps, initial=done, unit="step")
 
-    def step(self, epoch: int, loss: float, accuracy: float, count: int) -> None:
+    def _images(self, epoch: int, at: Progress) -> int:
+        training = self.history.data["training"]
+        return epoch * training + min(at.step * self.config.batch_size, training)
+
+    def show(self, epoch: int, at: Progress) -> None:
+        """Write down how far the run is."""
         if self.bar is None:
             return
-        self.seen += count
-        figures = {"loss": f"{loss:.3f}", "accuracy": f"{accuracy:.1%}"}
+        figures = {"loss": f"{at.loss_sum / at.seen:.3f}", "accuracy": f"{at.correct / at.seen:.1%}"}
         if self.history.validation_accuracy:
             figures["validation"] = f"{self.history.validation_accuracy[-1]:.1%}"
-        figures["images/s"] = f"{self.seen / (time.perf_counter() - self.started):,.0f}"
-        self.bar.set_description(f"epoch {epoch + 1}/{self.epochs}", refresh=False)
+        rate = (self._images(epoch, at) - self.before) / (time.perf_counter() - self.started)
+        figures["images/s"] = f"{rate:,.0f}"
+        self.bar.set_description(f"epoch {epoch + 1}/{self.config.epochs}", refresh=False)
         self.bar.set_postfix(figures, refresh=False)
-        self.bar.update()
+        self.bar.update(epoch * self.steps + at.step - self.bar.n)
 
     def __enter__(self) -> "_Bar":
         return self
@@ -417,64 +473,6 @@ class _Bar:
     def __exit__(self, *_) -> None:
         if self.bar is not None:
             self.bar.close()
-
-
-# --- Checkpoints -----------------------------------------------------------------------------------------------------
-# The file is a SHA-256 and then a .safetensors, which holds numbers and text only: reading one runs no code. The random
-# numbers of the next epoch come from (seed, epoch), so the number of epochs in the history is their whole state.
-
-
-def _checkpoint_file(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise TrainingError(
-            f"the checkpoint folder {folder} cannot be made ({error.strerror}); name a folder that you may write to"
-        ) from error
-    return folder / CHECKPOINT_NAME
-
-
-def _save_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: History) -> None:
-    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-    for i, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{i}.{name}": tensor for name, tensor in values.items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = safetensors.torch.save(tensors, {"history": json.dumps(asdict(history))})
-    try:
-        write_file(file, hashlib.sha256(content).digest() + content)
-    except OSError as error:
-        raise TrainingError(
-            f"the checkpoint of epoch {history.epochs} could not be written to {file.parent} ({error.strerror}), and "
-            "what was there is as it was; make room or choose another folder, and run again"
-        ) from error
-
-
-def _load_checkpoint(file: Path, model: nn.Module, optimizer: torch.optim.Optimizer, history: History) -> None:
-    """Put model, optimizer and history back to where the checkpoint was written, or raise and change nothing."""
-    way_out = "use another folder, or delete this one to train from the start"
-    whole = file.read_bytes()
-    digest, content = whole[:32], whole[32:]
-    if hashlib.sha256(content).digest() != digest:
-        raise TrainingError(f"{file} ({len(whole):,} bytes) is truncated or damaged; {way_out}")
-    length = int.from_bytes(content[:8], "little")
-    saved = History(**json.loads(json.loads(content[8 : 8 + length])["__metadata__"]["history"]))
-    for what in ("config", "model", "data"):
-        then, now = getattr(saved, what), json.loads(json.dumps(getattr(history, what)))
-        changed = [f"{key} was {then.get(key)} and is {now.get(key)}" for key in now if then.get(key) != now.get(key)]
-        if changed:
-            raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {way_out}")
-    tensors = safetensors.torch.load(content)
-    state: dict[int, dict[str, Tensor]] = {}
-    for name in [name for name in tensors if name.startswith("optimizer.")]:
-        _, i, key = name.split(".")
-        state.setdefault(int(i), {})[key] = tensors.pop(name)
-    model.load_state_dict({name.removeprefix("model."): tensor for name, tensor in tensors.items()})
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    for f in fields(History):
-        setattr(history, f.name, getattr(saved, f.name))
-
-
-# --- Small helpers ---------------------------------------------------------------------------------------------------
 
 
 def _new_history(model: nn.Module, data: Dataset, config: TrainingConfig, training: int, validation: int) -> History:
@@ -488,19 +486,10 @@ def _new_history(model: nn.Module, data: Dataset, config: TrainingConfig, traini
     return History(config=asdict(config), model=described, data=counts)
 
 
-def _seed(seed: int, epoch: int) -> int:
-    """Mix the run's seed and the epoch, from -1, into one number that is used nowhere else."""
-    return int(np.random.SeedSequence([seed, epoch + 1]).generate_state(1)[0])
+def _seed(seed: int, epoch: int, *more: int) -> int:
+    """Mix the run's seed, the epoch, from -1, and what is within it into one number that is used nowhere else."""
+    return int(np.random.SeedSequence([seed, epoch + 1, *more]).generate_state(1)[0])
 
 
 def _gpus(device: torch.device) -> list[torch.device]:
     return [device] if device.type == "cuda" else []
-
-
-def _not_a_number(loss: Tensor, norm: Tensor, epoch: int, i: int, rate: float, file: Path | None) -> str:
-    left = "" if file is None or not file.exists() else f"; {file} still holds the end of epoch {epoch}"
-    return (
-        f"the loss is {loss.item()} and the length of its gradient {norm.item()} in epoch {epoch + 1}, step {i + 1}, "
-        f"at learning rate {rate:.2g}; try a smaller learning_rate, a longer warm-up, clip_norm=1 or "
-        f"precision='float32'{left}"
-    )

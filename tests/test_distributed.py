@@ -1,0 +1,139 @@
+"""Several processes, started by torchrun, train the model that one process would have trained with the same batches."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from test_training import ALL_AT_ONCE, CONFIG, fit, make_data, make_model, weights
+
+from vit_tutorial.devices import choose_device
+from vit_tutorial.distributed import World, current_world
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+CONFIGS = {"plain": replace(CONFIG, batch_size=18), "all at once": replace(ALL_AT_ONCE, batch_size=17)}
+
+TOGETHER = """
+import json, os, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from test_distributed import CONFIGS, double_model
+from test_training import fit, make_data, weights
+from vit_tutorial.distributed import joined
+
+out = Path(sys.argv[2])
+with joined(torch.device("cpu")) as world:
+    for name, config in CONFIGS.items():
+        calls = []
+        model = double_model()
+        options = {"checkpoint": out / "run"} if name == "plain" else {}
+        history = fit(model, make_data(), config, on_epoch=lambda history: calls.append(history.epochs), **options)
+        content = {"weights": weights(model), "calls": calls, "history": vars(history)}
+        torch.save(content, out / f"{name} {world.rank}.pt")
+"""
+
+
+def double_model():
+    """A model without chance of its own that computes in float64, whatever it is given."""
+    model = make_model(dropout=0.0, drop_path=0.0).double()
+    model.register_forward_pre_hook(lambda module, args: (args[0].double(),))
+    return model
+
+
+def torchrun(processes, *arguments, **environment):
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+        *arguments,
+    ]
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths} | environment
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """What three processes made; 48 training images in batches of 18 or 17 leave one process with little or nothing."""
+    out = tmp_path_factory.mktemp("together")
+    script = out / "together.py"
+    script.write_text(TOGETHER)
+    torchrun(3, str(script), str(Path(__file__).parent), str(out))
+    return {name: [torch.load(out / f"{name} {rank}.pt") for rank in range(3)] for name in CONFIGS}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_three_processes_train_the_model_of_one(together, name):
+    alone = double_model()
+    before = weights(alone)
+    history = fit(alone, make_data(), CONFIGS[name])
+    for one in together[name]:
+        for key, value in weights(alone).items():
+            torch.testing.assert_close(one["weights"][key], value, rtol=0, atol=1e-10)
+        assert one["history"]["train_loss"] == pytest.approx(history.train_loss, abs=1e-6)
+        assert one["history"]["validation_loss"] == pytest.approx(history.validation_loss, abs=1e-6)
+        for key in ("train_accuracy", "validation_accuracy"):
+            assert one["history"][key] == pytest.approx(getattr(history, key))
+    moved = max((weights(alone)[key] - value).abs().max().item() for key, value in before.items())
+    assert moved > 0.005  # so 1e-10 says something
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_all_processes_end_with_the_very_same_weights(together, name):
+    first, *others = (one["weights"] for one in together[name])
+    for other in others:
+        assert all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_only_the_first_process_reports(together):
+    assert [one["calls"] for one in together["plain"]] == [[1, 2, 3], [], []]
+    assert {one["history"]["environment"]["processes"] for one in together["plain"]} == {3}
+
+
+def test_the_command_line_runs_under_torchrun_and_goes_on_where_it_was_stopped(tmp_path):
+    command = ["-m", "vit_tutorial.train", "--device=cpu", "--epochs=2", "--batch-size=500", "--dim=16", "--depth=1"]
+    command += ["--num-heads=2", "--patch-size=14", "--out", str(tmp_path / "run")]
+    printed = torchrun(2, *command)
+    assert printed.count("test accuracy") == 1
+    assert "epoch 2/2" in printed
+    history = json.loads((tmp_path / "run" / "history.json").read_text())
+    assert history["environment"]["processes"] == 2
+    again = torchrun(2, *command)  # a finished run is read, and not trained again
+    assert "epoch" not in again
+    assert again.splitlines()[-1] == printed.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("count", "size"), [(18, 3), (17, 3), (1, 2), (2, 3), (1024, 8), (7, 1), (5, 4)])
+def test_the_parts_make_the_batch_and_split_no_pair(count, size):
+    parts = [range(count)[World(rank, size).part(count)] for rank in range(size)]
+    assert [i for part in parts for i in part] == list(range(count))
+    assert all(len(part) == 0 or part[0] % 2 == 0 for part in parts)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 3
+
+
+def test_without_torchrun_a_process_is_alone():
+    world = current_world()
+    assert (world.rank, world.size, world.leads) == (0, 1, True)
+    assert world.sum([1.0, 2], torch.device("cpu")) == [1.0, 2]
+    assert world.from_first("mine") == "mine"
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match=r"process 2 of this machine finds 2 GPUs; .* torchrun --nproc-per-node 2"):
+        choose_device("cuda")
+    assert choose_device("cpu") == torch.device("cpu")
