@@ -11,7 +11,6 @@ import pytest
 import torch
 from test_training import ALL_AT_ONCE, CONFIG, fit, make_data, make_model, weights
 
-from vit_tutorial.devices import choose_device
 from vit_tutorial.distributed import World, current_world
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
@@ -126,14 +125,3 @@ def test_without_torchrun_a_process_is_alone():
     assert (world.rank, world.size, world.leads) == (0, 1, True)
     assert world.sum([1.0, 2], torch.device("cpu")) == [1.0, 2]
     assert world.from_first("mine") == "mine"
-
-
-def test_each_process_takes_its_own_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    assert choose_device("auto") == torch.device("cuda", 1)
-    monkeypatch.setenv("LOCAL_RANK", "2")
-    with pytest.raises(ValueError, match=r"process 2 of this machine finds 2 GPUs; .* torchrun --nproc-per-node 2"):
-        choose_device("cuda")
-    assert choose_device("cpu") == torch.device("cpu")

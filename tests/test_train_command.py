@@ -13,6 +13,7 @@ from test_training import make_data
 
 from vit_tutorial import ViTConfig, load_model, train
 from vit_tutorial.datasets import DataError
+from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.training import History, TrainingConfig, evaluate
 
 SMALL = "--patch-size=4 --dim=8 --depth=2 --num-heads=2 --epochs=2 --batch-size=16 --learning-rate=0.002 --device=cpu"
@@ -58,6 +59,17 @@ def test_a_run_leaves_weights_history_and_record(data, tmp_path, capsys):
     assert f"validation accuracy {history.validation_accuracy[-1]:.2%}" in printed
     assert printed.count("test accuracy") == 1
     assert printed.index("epoch 2/2") < printed.index("validation accuracy") < printed.index("test accuracy")
+
+
+def test_the_record_says_how_much_of_the_device_was_used(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "matrix_rate", lambda device, precision: 2e9)
+    command(tmp_path, "--record", "tiny", "--validation-fraction", "0")
+    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
+    flops = flops_per_image(load_model(tmp_path / "model.safetensors").config)
+    assert (record["flops_per_image"], record["matrix_rate"]) == (flops, 2e9)
+    seconds = sum(History.from_json(tmp_path / "history.json").training_seconds)
+    assert record["mfu"] == pytest.approx(3 * flops * 2 * 64 / seconds / 2e9, abs=0.001)
+    assert f"{record['mfu']:.0%} of the 0.002 TFLOP/s that matrix products reach here (MFU)" in capsys.readouterr().out
 
 
 def test_weights_in_half_the_bytes(data, tmp_path):
@@ -171,5 +183,10 @@ def test_help_names_every_option():
         check=True,
         env=os.environ | {"COLUMNS": "200"},
     ).stdout
-    for words in ("--preset {cpu,cifar10-small-gpu,cifar10-gpu}", "--label-smoothing FLOAT", "images per step (default: ", "--no-flip"):
+    for words in (
+        "--preset {cpu,cifar10-small-gpu,cifar10-gpu}",
+        "--label-smoothing FLOAT",
+        "images per step (default: ",
+        "--no-flip",
+    ):
         assert words in shown

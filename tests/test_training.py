@@ -17,7 +17,6 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from vit_tutorial import ViT, ViTConfig, resuming, training
 from vit_tutorial.checkpoints import ModelCard, load_model, save_model
 from vit_tutorial.datasets import Dataset, channel_statistics
-from vit_tutorial.devices import autocast, choose_device
 from vit_tutorial.optimizers import MovingAverage
 from vit_tutorial.resuming import CHECKPOINT_NAME
 from vit_tutorial.training import (
@@ -461,19 +460,6 @@ def test_predict_says_what_it_needs(data):
 def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
     with pytest.raises(ValueError, match=rf"{field} is .*{value}.*; it must be"):
         TrainingConfig(**{field: value})
-
-
-def test_devices_are_cpu_or_cuda_unless_mps_is_asked_for(monkeypatch):
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto").type == "cpu"
-    assert choose_device("mps").type == "mps"
-    with pytest.raises(ValueError, match="device is 'cuda', but PyTorch finds none"):
-        choose_device("cuda")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto").type == "cuda"
-    with autocast(torch.device("cpu"), "auto"):
-        assert not torch.is_autocast_enabled("cpu")
 
 
 # --- When it goes wrong ----------------------------------------------------------------------------------------------

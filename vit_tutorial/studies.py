@@ -1,6 +1,6 @@
 """Studies: what the lessons claim about training, tried out with several seeds, and written down.
 
-    python -m vit_tutorial.studies                      all of them; an hour on one core
+    python -m vit_tutorial.studies                      all of them; three hours on one core
     python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
 
     patch_size   P in 28, 14, 7, 4: what accuracy does a smaller patch buy, and at what cost?

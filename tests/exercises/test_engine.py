@@ -279,7 +279,7 @@ def test_one_wrong_input_is_enough():
 
 def test_nothing_is_shown_as_none():
     exercise = toy(solution=lambda x, y=None: x, inputs=[(3, None)], mistakes=[])
-    assert "  input    3;\n           None\n" in str(exercise(lambda x, y=None: x + 1))
+    assert "  input    3; None\n" in str(exercise(lambda x, y=None: x + 1))
 
 
 def test_a_difference_far_behind_is_shown():

@@ -1,0 +1,65 @@
+"""Devices: which one is chosen, in which number format it computes, and how its speed is measured."""
+
+import itertools
+
+import pytest
+import torch
+
+from vit_tutorial import devices
+from vit_tutorial.devices import autocast, choose_device, describe_environment, matrix_rate, uses_bfloat16
+
+CPU = torch.device("cpu")
+
+
+def test_devices_are_cpu_or_cuda_unless_mps_is_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto").type == "cpu"
+    assert choose_device("mps").type == "mps"
+    with pytest.raises(ValueError, match="device is 'cuda', but PyTorch finds none"):
+        choose_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device("auto").type == "cuda"
+    with autocast(torch.device("cpu"), "auto"):
+        assert not torch.is_autocast_enabled("cpu")
+
+
+def test_each_process_takes_its_own_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == torch.device("cuda", 1)
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(ValueError, match=r"process 2 of this machine finds 2 GPUs; .* torchrun --nproc-per-node 2"):
+        choose_device("cuda")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_bfloat16_is_used_if_asked_for_or_by_itself_on_a_gpu_that_has_it(monkeypatch):
+    gpu = torch.device("cuda")
+    for has_it in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, has_it=has_it: has_it)
+        assert uses_bfloat16(gpu, "auto") == has_it
+        assert (uses_bfloat16(gpu, "bfloat16"), uses_bfloat16(gpu, "float32")) == (True, False)
+        assert (uses_bfloat16(CPU, "bfloat16"), uses_bfloat16(CPU, "auto")) == (True, False)
+
+
+def test_the_rate_is_operations_over_time(monkeypatch):
+    products = []
+    multiply = torch.Tensor.__matmul__
+    monkeypatch.setattr(torch.Tensor, "__matmul__", lambda a, b: products.append(a.shape) or multiply(a, b))
+    ticks = itertools.count()
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: float(next(ticks)))  # each measurement takes 1 s
+    rate = matrix_rate(CPU, repeats=2)
+    assert set(products) == {(1024, 1024)}
+    assert rate == len(products) / 3 * 2 * 1024**3  # the first of the three rounds is not counted
+
+
+def test_the_rate_is_plausible():
+    assert 1e8 < matrix_rate(CPU, repeats=1) < 1e14
+
+
+def test_the_environment_is_plain_text_and_numbers():
+    found = describe_environment(CPU)
+    assert found["torch"] == torch.__version__
+    assert {type(value) for value in found.values()} <= {str, int, type(None)}
