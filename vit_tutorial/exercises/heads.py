@@ -58,6 +58,15 @@ split_heads = Exercise(
             "the last two axes are (d, N), and should be (N, d): one row per token.",
         ),
         Mistake(
+            lambda x, num_heads: x.transpose(1, 2).reshape(len(x), num_heads, x.shape[1], -1),
+            "you swapped N and D before the split, and reshape mixed them. Split D into (h, d) first, then swap N "
+            "and h.",
+        ),
+        Mistake(
+            _as("b n (h d) -> b n d h"),
+            "the split is right, but you swapped h and d. Swap N and h: transpose(1, 2).",
+        ),
+        Mistake(
             _as("b n (h d) -> h b n d"),
             "the head axis is in front of the batch axis. The order is (B, h, N, d).",
         ),
@@ -102,6 +111,14 @@ merge_heads = Exercise(
             _to("b h n d -> b n (d h)"),
             "the heads are interleaved: number 0 of each head, then number 1 of each. Lay them side by side, all d "
             "numbers of head 0 first: (h, d), not (d, h).",
+        ),
+        Mistake(
+            lambda heads: heads.transpose(2, 3).reshape(len(heads), heads.shape[2], -1),
+            "you swapped N and d. Swap h and N, transpose(1, 2), then join the last two axes.",
+        ),
+        Mistake(
+            lambda heads: heads.transpose(1, 3).reshape(len(heads), heads.shape[2], -1),
+            "you swapped h and d. Swap h and N, transpose(1, 2): h must stand right before d.",
         ),
         Mistake(
             _to("b h n d -> b n h d"),
@@ -178,6 +195,14 @@ _COUNTS = (
             "your third number leaves out the biases: 3·D of qkv, and D of the output projection.",
         ),
         (
+            lambda dim, heads: 4 * dim * dim + dim,
+            "your third number has the biases of the output projection only. qkv has 3·D more.",
+        ),
+        (
+            lambda dim, heads: 4 * dim * dim + 3 * dim,
+            "your third number has the biases of qkv only. The output projection has D more.",
+        ),
+        (
             lambda dim, heads: 3 * dim * dim + 3 * dim,
             "your third number stops after queries, keys and values. The output projection has D·D + D more.",
         ),
@@ -189,6 +214,15 @@ _COUNTS = (
             lambda dim, heads: 3 * dim * (dim // heads) + 3 * (dim // heads) + dim * dim + dim,
             "your third number counts the matrices of one head. There are h of them.",
         ),
+        (
+            lambda dim, heads: 3 * dim * (dim // heads) + 3 * (dim // heads),
+            "your third number is what one head has for query, key and value. There are h heads, and the output "
+            "projection is missing.",
+        ),
+        (
+            lambda dim, heads: heads * (4 * dim * dim + 4 * dim),
+            "your third number is h times too large. The heads share one layer: they are blocks of its matrices.",
+        ),
     ),
 )
 
@@ -199,7 +233,17 @@ head_numbers = Exercise(
     minutes=5,
     solution=solution_of(_COUNTS),
     inputs=[(8, 2), (12, 3), (64, 4), (192, 3), (768, 12), (1280, 16)],
-    mistakes=mistakes_of(_COUNTS),
+    mistakes=[
+        *mistakes_of(_COUNTS),
+        Mistake(
+            lambda dim, heads: (math.sqrt(dim / heads), dim // heads, 4 * dim * dim + 4 * dim),
+            "your first two numbers have changed places: first d, then the divisor.",
+        ),
+        Mistake(
+            lambda dim, heads: (dim // heads, math.sqrt(dim / heads)),
+            "you returned two numbers. The third is missing: the count of the parameters.",
+        ),
+    ],
     done="d and the divisor change with h. The parameters do not.",
 )
 
@@ -260,6 +304,19 @@ head_map = Exercise(
             "you took every h-th row of V. A head has d neighbouring rows: from head·d to (head + 1)·d.",
         ),
         Mistake(
+            _own_map(down=lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T),
+            "you took columns of the stored W_V. nn.Linear keeps its matrix transposed, [output, input]: what makes "
+            "the head's numbers are rows.",
+        ),
+        Mistake(
+            _own_map(
+                down=lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T,
+                up=lambda proj, d, h, i: proj[i * d : (i + 1) * d].T,
+            ),
+            "you took both matrices as if they were used as z @ W. nn.Linear keeps them transposed, [output, input]: "
+            "take rows of W_V and columns of W_O, and transpose both.",
+        ),
+        Mistake(
             _own_map(up=lambda proj, d, h, i: proj[i * d : (i + 1) * d].T),
             "you took rows of the stored output projection. nn.Linear keeps its matrix transposed, [output, input]: "
             "what reads the head's numbers are columns.",
@@ -272,6 +329,11 @@ head_map = Exercise(
             _own_map(finish=lambda down, up: up.T @ down.T),
             "your product is [d, d]: first up, then down. A token has D numbers: first down to d, then up to D.",
         ),
+        Mistake(
+            _own_map(finish=lambda down, up: down @ up),
+            "your product is [d, d]: both parts still lie as nn.Linear keeps them. Transpose each: down is [D, d], up "
+            "is [d, D].",
+        ),
     ],
     done="One matrix from D numbers to D numbers, of rank d at most. The layer's output is a sum over such maps.",
 )
@@ -281,6 +343,7 @@ head_map = Exercise(
 
 NO_MODULE = "a class that is no nn.Module"
 OTHER_NAMES = "layers with other names or shapes than qkv and proj"
+SEVERAL_THINGS = "several things, not one tensor"
 
 
 def _fill(module: nn.Module) -> None:
@@ -306,7 +369,8 @@ def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
             return OTHER_NAMES
         layer.double()
         _fill(layer)
-        return look(layer.train(), x) if look else layer.eval()(x)
+        out = look(layer.train(), x) if look else layer.eval()(x)
+        return SEVERAL_THINGS if isinstance(out, tuple | list) else out
 
     return run
 
@@ -351,6 +415,10 @@ def _cut_by_view(self, qkv: Tensor) -> tuple[Tensor, ...]:
     return tuple(part.reshape(batch, self.num_heads, number, -1) for part in qkv.chunk(3, dim=-1))
 
 
+def _merge_by_view(self, heads: Tensor) -> Tensor:
+    return heads.reshape(len(heads), heads.shape[2], -1)
+
+
 def _swapped(self, qkv: Tensor) -> tuple[Tensor, ...]:
     k, q, v = rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
     return q, k, v
@@ -359,6 +427,11 @@ def _swapped(self, qkv: Tensor) -> tuple[Tensor, ...]:
 def _values_first(self, qkv: Tensor) -> tuple[Tensor, ...]:
     v, k, q = rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
     return q, k, v
+
+
+class _WithWeights(_Steps):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(x, return_weights=True)
 
 
 class _LayerWithoutModule:
@@ -427,6 +500,22 @@ multi_head_attention = Exercise(
             "swap the axes.",
         ),
         Mistake(
+            _layer(cut=_cut_by_view, merge=_merge_by_view),
+            "the tokens are dealt out to the heads, on the way in and on the way out. view or reshape alone moves "
+            "nothing: swap N and h after the split, and swap them back before you join h and d.",
+        ),
+        Mistake(
+            _layer(
+                cut=_cut_as("b n (three h d) -> three b n h d"),
+                merge=lambda self, heads: rearrange(heads, "b n h d -> b n (h d)"),
+            ),
+            "attention ran over the heads of one token, so no token looked at another: swap N and h before it.",
+        ),
+        Mistake(
+            _layer(cut=lambda self, qkv: qkv.chunk(3, dim=-1), merge=lambda self, merged: merged),
+            "the tokens were not cut into heads: this is one head of D numbers.",
+        ),
+        Mistake(
             _layer(cut=_cut_as("b n (three d h) -> three b h n d")),
             "a head takes every h-th number. It takes d neighbouring ones: D splits into (h, d).",
         ),
@@ -434,10 +523,14 @@ multi_head_attention = Exercise(
             _layer(cut=_cut_as("b n (h three d) -> three b h n d")),
             "you cut qkv into heads first, and then into Q, K and V. It is (three, h, d): Q of all heads comes first.",
         ),
+        Mistake(
+            _layer(cut=_cut_as("b n (h d three) -> three b h n d")),
+            "you took every third number of qkv for Q, K and V. It is (three, h, d): all of Q comes first.",
+        ),
         Mistake(_layer(cut=_swapped), "queries and keys are swapped: the order in qkv is Q, K, V."),
         Mistake(_layer(cut=_values_first), "the values come first in your qkv: its order is Q, K, V."),
         Mistake(
-            _layer(merge=lambda self, heads: heads.reshape(len(heads), heads.shape[2], -1)),
+            _layer(merge=_merge_by_view),
             "the heads are merged by reshape alone. Swap h and N back before you join h and d.",
         ),
         Mistake(
@@ -451,6 +544,10 @@ multi_head_attention = Exercise(
         Mistake(
             _layer(finish=lambda self, merged, x: x + self.proj(merged)),
             "the input is added at the end. That plus belongs to the encoder block of lesson 6, around this layer.",
+        ),
+        Mistake(
+            _WithWeights,
+            "forward returns several things; return the output alone.",
         ),
         Mistake(
             _ThreeLayers,
@@ -490,30 +587,38 @@ for _name, _class in PATIENTS.items():
     _class.__name__ = _class.__qualname__ = f"Patient{_name}"
     _class.__doc__ = "A MultiHeadAttention with one fault, to be found by measuring."
 
-NOT_ON_THE_LIST = f"a word that is none of {', '.join(FAULTS)}"
 
+def _report(answer: Callable) -> Callable:
+    """Turn a diagnosis into a function that looks at all six words, and says in whom they go wrong first."""
 
-def _among_faults(answer: Callable) -> Callable:
-    """Turn a diagnosis into a function that tells if its word is on the list, or with `word=True` the word itself."""
-
-    def run(patient: str, word: bool = False) -> str:
-        said = answer(patient)
-        if word or said in (None, ...):
-            return said
-        return "a word of the list" if said in FAULTS else NOT_ON_THE_LIST
+    def run(patients: str) -> str | None:
+        words = {name: answer(name) for name in PATIENTS}
+        empty = [name for name, word in words.items() if word in (None, ...)]
+        unknown = [name for name, word in words.items() if word not in FAULTS]
+        wrong = [name for name, word in words.items() if word != _ILLNESSES[name][0]]
+        if len(empty) == len(words):
+            return words["A"]
+        for names, what in ((empty, "no word"), (unknown, "a word that is not on the list"), (wrong, "a wrong word")):
+            if names:
+                return f"{what} for patient {names[0]}"
+        return "six words"
 
     return run
 
 
+def _with_word(patient: str, word: str | None) -> Callable:
+    """A diagnosis that is right but for one patient."""
+    return lambda name: word if name == patient else _ILLNESSES[name][0]
+
+
 _HINTS = {
-    "A": "patient A has something else. Its maps are those of the healthy one, and it gives the same answer twice. So "
-    "the fault lies behind the maps.",
-    "B": "patient B has something else. Look at the rows of its maps: each query should share out 1.",
-    "C": "patient C has something else. All its heads notice a change, its maps are sharp, and it learns as well as "
-    "the healthy one. Only numbers that were learned elsewhere do not fit.",
-    "D": "patient D has something else. Ask it the same twice.",
-    "E": "patient E has something else. Its rows are flatter than those of the healthy one. What makes scores smaller?",
-    "F": "patient F has something else. Change one token, and see how many heads notice.",
+    "A": "Its maps are those of the healthy one, and it answers the same twice. So the fault lies behind the maps.",
+    "B": "Look at the rows of its maps: each query should share out 1.",
+    "C": "All its heads notice a change. Its maps are as sharp as the healthy ones, and yet are not the same. It "
+    "learns as well as the healthy one; only numbers that were learned elsewhere do not fit.",
+    "D": "Ask it the same twice.",
+    "E": "Its rows are flatter than those of the healthy one. What makes scores smaller?",
+    "F": "Change one token, and see how many heads notice.",
 }
 
 attention_ward = Exercise(
@@ -522,16 +627,25 @@ attention_ward = Exercise(
     difficulty=3,
     minutes=15,
     solution=lambda patient: _ILLNESSES[patient][0],
-    adapt=_among_faults,
-    inputs=[(name,) for name in PATIENTS],
+    adapt=_report,
+    secret=True,
+    inputs=[("patients A to F",)],
     mistakes=[
-        Mistake(
-            lambda patient: "healthy",
-            f"your words are not those of the list. Write one of {', '.join(map(repr, FAULTS))} for each patient.",
+        *(Mistake(_with_word(name, None), f"patient {name} has no word yet.") for name in PATIENTS),
+        *(
+            Mistake(
+                _with_word(name, "healthy"),
+                f"the word for patient {name} is not on the list. Write one of {', '.join(map(repr, FAULTS))}.",
+            )
+            for name in PATIENTS
         ),
-    ],
-    properties=[
-        Property(lambda run, name=name: run(name, True) == _ILLNESSES[name][0], hint) for name, hint in _HINTS.items()
+        *(
+            Mistake(
+                _with_word(name, "view" if name != "F" else "merge"),
+                f"all six words are on the list. But patient {name} has something else. {hint}",
+            )
+            for name, hint in _HINTS.items()
+        ),
     ],
     done="Six faults, found without reading a line of their code.",
 )

@@ -174,7 +174,8 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Heads gallery",
-    "do the heads of a layer look at the same patches? Switch one off, and watch the bars. Is there a head without which the answer changes? And how many can go before it does?",
+    "choose who looks, a patch or the class token, and a layer. Switch heads off and on: the bars say what the model answers without them.",
+    "What you can do",
   );
 
   // The numbers
@@ -351,26 +352,29 @@ function render({ model, el }) {
       into.set(colours.subarray(level, level + 3), at);
     });
   }
-  function cross(context, x, y, across, down, thick) {
+  /** A cross in the upper right corner of a map, small enough to leave the map to be read. */
+  function cross(context, x, y, across, thick) {
+    const size = Math.max(8, Math.round(0.12 * across));
+    const [left, top] = [x + across - size - 4, y + 4];
     for (const [style, line] of [["#000000", thick + 2], ["#ffffff", thick]]) {
       context.strokeStyle = style;
       context.lineWidth = line;
       context.beginPath();
-      context.moveTo(x, y);
-      context.lineTo(x + across, y + down);
-      context.moveTo(x + across, y);
-      context.lineTo(x, y + down);
+      context.moveTo(left, top);
+      context.lineTo(left + size, top + size);
+      context.moveTo(left + size, top);
+      context.lineTo(left, top + size);
       context.stroke();
     }
   }
-  /** A map over the grey picture; of a head that is off only a trace is seen. */
+  /** A map over the grey picture; that of a head that is off is paler, with a cross in its corner. */
   function drawMap(context, state, layer, head, x, y, across, down) {
     const gone = state.isOff(layer, head);
     context.drawImage(greys[state.picture], x, y, across, down);
-    context.globalAlpha = gone ? 0.15 : 0.7;
+    context.globalAlpha = gone ? 0.4 : 0.7;
     context.drawImage(heatOf(onPatches(state, layer, head)), x, y, across, down);
     context.globalAlpha = 1;
-    if (gone) cross(context, x, y, across, down, across > 60 ? 2 : 1);
+    if (gone) cross(context, x, y, across, across > 60 ? 3 : 2);
   }
   function markQuery(context, query, across, down) {
     if (query < prefix) return;

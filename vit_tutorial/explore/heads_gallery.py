@@ -235,11 +235,12 @@ def heads_gallery_figure(model: ViT, image, layer: int = 0, query: int = 0, off:
         axis = axes(x, y + 0.25, side, side)
         axis.imshow(grey, cmap="gray", extent=extent, aspect="auto", interpolation="nearest")
         heat = weights[prefix:].reshape(rows, columns)
-        alpha = 0.15 if is_off else 0.7
+        alpha = 0.4 if is_off else 0.7
         axis.imshow(heat, cmap="viridis", vmin=0, alpha=alpha, extent=extent, aspect="auto", interpolation="nearest")
         frame(axis)
         if is_off:
-            axis.plot([0, columns], [0, rows], [0, columns], [rows, 0], color="white", linewidth=2)
+            for colour, line in (("black", 5), ("white", 2.5)):
+                axis.plot(0.91 * columns, 0.09 * rows, "x", color=colour, markersize=11, markeredgewidth=line)
     top = 0.75 + 2.0 * -(-heads // across)
     say(left, top, f"Switched off: {off_words(as_off(off, model.config.depth, heads), heads)}", fontweight="bold")
     names = class_names_of(model, choices.get("class_names"))

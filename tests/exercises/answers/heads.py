@@ -62,6 +62,16 @@ def a_list_of_heads(x, num_heads):
     return list(x.chunk(num_heads, dim=-1))
 
 
+def swapped_before_the_split(x, num_heads):
+    B, N, D = x.shape
+    return x.transpose(1, 2).reshape(B, num_heads, N, D // num_heads)
+
+
+def swapped_the_last_two(x, num_heads):
+    B, N, D = x.shape
+    return x.reshape(B, N, num_heads, D // num_heads).transpose(2, 3)
+
+
 def drops_the_axis_of_one_head(x, num_heads):
     return rearrange(x, "b n (h d) -> b h n d", h=num_heads).squeeze(1)
 
@@ -119,6 +129,16 @@ def tokens_as_columns(heads):
 def view_after_transpose(heads):
     B, h, N, d = heads.shape
     return heads.transpose(1, 2).view(B, N, h * d)
+
+
+def swapped_n_and_d(heads):
+    B, h, N, d = heads.shape
+    return heads.transpose(2, 3).reshape(B, N, h * d)
+
+
+def swapped_h_and_d(heads):
+    B, h, N, d = heads.shape
+    return heads.transpose(1, 3).reshape(B, N, h * d)
 
 
 def first_head_twice(heads):
@@ -206,6 +226,23 @@ def rows_of_proj(qkv_weight, proj_weight, num_heads, head):
     return cut(qkv_weight, proj_weight, num_heads, head)[0] @ proj_weight[head * d : (head + 1) * d]
 
 
+def columns_of_values(qkv_weight, proj_weight, num_heads, head):
+    D = len(proj_weight)
+    own = slice(head * D // num_heads, (head + 1) * D // num_heads)
+    return qkv_weight[2 * D :][:, own] @ proj_weight[:, own].T
+
+
+def as_if_not_transposed(qkv_weight, proj_weight, num_heads, head):
+    D = len(proj_weight)
+    own = slice(head * D // num_heads, (head + 1) * D // num_heads)
+    return qkv_weight[2 * D :][:, own] @ proj_weight[own]
+
+
+def as_stored(*given):
+    down, up = cut(*given)
+    return down.T @ up.T
+
+
 def all_heads_at_once(qkv_weight, proj_weight, num_heads, head):
     return qkv_weight[2 * len(proj_weight) :].T @ proj_weight.T
 
@@ -288,6 +325,40 @@ class SplitByView(MyAttention):
     def split(self, qkv):
         B, N, _ = qkv.shape
         return [part.reshape(B, self.h, N, -1) for part in qkv.chunk(3, dim=-1)]
+
+
+class ViewBothWays(SplitByView):
+    def join(self, heads):
+        B, _, N, _ = heads.shape
+        return heads.reshape(B, N, -1)
+
+
+class HeadsLookAtHeads(MyAttention):
+    def split(self, qkv):
+        B, N, _ = qkv.shape
+        return qkv.reshape(B, N, 3, self.h, -1).permute(2, 0, 1, 3, 4)
+
+    def join(self, heads):
+        return heads.flatten(2)
+
+
+class OneHead(MyAttention):
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        return self.proj(F.scaled_dot_product_attention(q, k, v))
+
+
+class EveryThird(MyAttention):
+    def split(self, qkv):
+        B, N, _ = qkv.shape
+        return qkv.reshape(B, N, self.h, -1, 3).permute(4, 0, 2, 1, 3)
+
+
+class OutputAndWeights(MyAttention):
+    def forward(self, x):
+        q, k, v = self.split(self.qkv(x))
+        weights = self.weights(self.scores(q, k))
+        return self.proj(self.join(weights @ v)), weights
 
 
 class EveryHth(MyAttention):
@@ -390,8 +461,16 @@ def in_own_words(patient):
     return f"patient {patient} looks ill"
 
 
-def one_word_of_another_list(patient):
-    return "scale" if patient == "E" else FOUND[patient]
+def half_filled(patient):
+    return {"A": "merge", "B": "softmax", "C": ..., "D": "dropout", "E": ..., "F": ...}[patient]
+
+
+def all_the_same(patient):
+    return "merge"
+
+
+def by_a_dictionary_of_three(patient):
+    return {"A": "merge", "B": "softmax", "C": "order"}[patient]
 
 
 ANSWERS = {
@@ -406,6 +485,8 @@ ANSWERS = {
             (heads_in_front, "the head axis is in front of the batch axis."),
             (heads_in_the_batch, "batch and heads are one axis."),
             (a_list_of_heads, "you returned the heads one by one."),
+            (swapped_before_the_split, "you swapped N and D before the split"),
+            (swapped_the_last_two, "the split is right, but you swapped h and d."),
         ],
         unknown=[drops_the_axis_of_one_head],
     ),
@@ -421,6 +502,8 @@ ANSWERS = {
             (all_tokens_in_one_row, "batch and tokens are one axis."),
             (tokens_as_columns, "your last two axes are (D, N)"),
             (view_after_transpose, "the axes are right, but `view`"),
+            (swapped_n_and_d, "you swapped N and d."),
+            (swapped_h_and_d, "you swapped h and d."),
         ],
         unknown=[first_head_twice],
     ),
@@ -440,6 +523,12 @@ ANSWERS = {
                 "your third number gives every head matrices of D·D.",
             ),
             (wrong_count(2, "3 * (D + 1) * (D // h) + (D + 1) * D"), "your third number counts the matrices of one"),
+            (wrong_count(2, "4 * D * D + D"), "your third number has the biases of the output projection only."),
+            (wrong_count(2, "D * 3 * D + 3 * D + D * D"), "your third number has the biases of qkv only."),
+            (wrong_count(2, "3 * (D + 1) * (D // h)"), "your third number is what one head has"),
+            (wrong_count(2, "h * 4 * D * (D + 1)"), "your third number is h times too large."),
+            (counting("(D / h)**0.5", "D // h", "4 * D**2 + 4 * D"), "your first two numbers have changed places"),
+            (counting("D // h", "sqrt(D / h)"), "you returned two numbers."),
             (counting("D", "D**0.5", "4 * D * D"), "your first number is D. The heads share the D numbers: each has"),
         ],
     ),
@@ -453,7 +542,10 @@ ANSWERS = {
             (every_hth_row, "you took every h-th row of V."),
             (rows_of_proj, "you took rows of the stored output projection."),
             (all_heads_at_once, "this is the sum of the maps of all heads."),
-            (up_before_down, "your product is [d, d]"),
+            (up_before_down, "your product is [d, d]: first up, then down."),
+            (as_stored, "your product is [d, d]: both parts still lie"),
+            (columns_of_values, "you took columns of the stored W_V."),
+            (as_if_not_transposed, "you took both matrices as if"),
         ],
         unknown=[only_down],
     ),
@@ -466,7 +558,12 @@ ANSWERS = {
             (OverQueries, "the softmax runs over the queries."),
             (OverHeads, "the softmax runs over the heads."),
             (NoSoftmax, "there is no softmax"),
-            (SplitByView, "the tokens are dealt out to the heads"),
+            (SplitByView, "the tokens are dealt out to the heads: view"),
+            (ViewBothWays, "the tokens are dealt out to the heads, on the way in and on the way out."),
+            (HeadsLookAtHeads, "attention ran over the heads of one token"),
+            (OneHead, "the tokens were not cut into heads"),
+            (EveryThird, "you took every third number of qkv"),
+            (OutputAndWeights, "forward returns several things"),
             (EveryHth, "a head takes every h-th number."),
             (HeadsBeforeThree, "you cut qkv into heads first"),
             (KeysFirst, "queries and keys are swapped"),
@@ -484,14 +581,17 @@ ANSWERS = {
     "attention_ward": Answers(
         right=[found_all, one_by_one],
         wrong=[
-            (in_own_words, "your words are not those of the list."),
-            (mistaken("A", "view"), "patient A has something else."),
-            (mistaken("B", "divisor"), "patient B has something else."),
-            (mistaken("C", "merge"), "patient C has something else."),
-            (mistaken("D", "order"), "patient D has something else."),
-            (mistaken("E", "softmax"), "patient E has something else."),
-            (mistaken("F", "merge"), "patient F has something else."),
+            (in_own_words, "the word for patient A is not on the list. Write one of 'divisor', 'softmax'"),
+            *((mistaken(name, "scale"), f"the word for patient {name} is not on the list.") for name in "BCDEF"),
+            (half_filled, "patient C has no word yet."),
+            *((mistaken(name, ...), f"patient {name} has no word yet.") for name in "ABDEF"),
+            (mistaken("A", "view"), "all six words are on the list. But patient A has something else. Its maps"),
+            (all_the_same, "all six words are on the list. But patient B has something else. Look at the rows"),
+            (mistaken("C", "merge"), "all six words are on the list. But patient C has something else. All its heads"),
+            (mistaken("D", "order"), "all six words are on the list. But patient D has something else. Ask it"),
+            (mistaken("E", "softmax"), "all six words are on the list. But patient E has something else. Its rows"),
+            (mistaken("F", "merge"), "all six words are on the list. But patient F has something else. Change one"),
         ],
-        unknown=[one_word_of_another_list],
+        unknown=[by_a_dictionary_of_three],
     ),
 }
