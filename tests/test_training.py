@@ -560,6 +560,25 @@ def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_weights_and_history(d
         assert getattr(history, name) == getattr(expected, name)
 
 
+def test_a_run_stopped_between_the_last_step_of_an_epoch_and_its_end_goes_on(data, tmp_path):
+    whole = make_model()
+    expected = fit(whole, data, CONFIG)
+    model = make_model()
+
+    def stop(module, args):
+        if not module.training:  # it looks at the validation images
+            raise Stop
+
+    model.register_forward_pre_hook(stop)
+    with pytest.raises(Stop):
+        fit(model, data, CONFIG, checkpoint=tmp_path, checkpoint_seconds=0)
+    resumed = make_model(seed=9)
+    history = fit(resumed, data, CONFIG, checkpoint=tmp_path)
+    assert same(weights(resumed), weights(whole))
+    assert history.learning_rate == expected.learning_rate
+    assert history.train_loss == expected.train_loss
+
+
 def test_within_an_epoch_a_checkpoint_is_written_as_often_as_asked(data, tmp_path, monkeypatch):
     def count(seconds):
         written = []
@@ -590,7 +609,7 @@ def test_a_finished_run_is_not_trained_again(data, tmp_path, monkeypatch):
 
 KILLED = """
 # Runs fit again and again in child processes; all but the last are killed, by themselves or from outside.
-import json, os, random, signal, sys, time
+import json, os, random, signal, sys, time, traceback
 import torch, torch._dynamo  # the second is what an optimizer imports; once here, and not in every child
 
 torch.set_num_threads(1)
@@ -640,6 +659,8 @@ def run(folder, moment=None, seconds=None):
         try:
             child(folder, moment)
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(1)
     if seconds is not None:
@@ -675,7 +696,8 @@ def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_kille
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     statuses = json.loads(done.stdout)
-    assert {name: statuses.pop(name) for name in ("whole", "killed", "timed")} == {"whole": 0, "killed": 0, "timed": 0}
+    for name in ("whole", "killed", "timed"):
+        assert statuses.pop(name) == 0, done.stderr
     assert len(statuses) == 5
     assert all(status == [9] for status in statuses.values())
     whole, killed, timed = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "killed", "timed"))

@@ -205,7 +205,7 @@ def fit(
             loss_sum, correct, seen = world.sum([at.loss_sum, at.correct, at.seen], device)
             history.train_loss.append(loss_sum / seen)
             history.train_accuracy.append(correct / seen)
-            history.learning_rate.append(rate)
+            history.learning_rate.append(learning_rate_at((epoch + 1) * steps - 1, steps, config))
             if len(validation):
                 loss, accuracy = _validate(learner, data, validation)
                 history.validation_loss.append(loss)
