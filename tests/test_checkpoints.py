@@ -174,7 +174,7 @@ def test_a_truncated_file_is_refused(tmp_path, kept):
 def test_garbage_is_refused(tmp_path, content):
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"is not a whole \.safetensors file: .*; copy or train it again"):
+    with pytest.raises(ValueError, match=r"is not a whole \.safetensors file.*; copy it again"):
         load_model(path)
 
 

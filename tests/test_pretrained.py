@@ -5,6 +5,7 @@ No test uses the network: random numbers stand in for what would be fetched.
 
 import importlib.util
 import urllib.error
+import urllib.request
 
 import pytest
 import timm
@@ -34,6 +35,7 @@ def network(monkeypatch):
 
     make_timm = timm.create_model
     monkeypatch.setattr(timm, "create_model", create_model)
+    monkeypatch.setattr(pretrained, "_must_be_near", lambda repository: None)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", load_state_dict_from_url)
     return fetched
 
@@ -44,7 +46,8 @@ def no_network(monkeypatch):
         raise urllib.error.URLError("Name or service not known\nand a second line")
 
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", refuse)
-    monkeypatch.setattr(timm, "create_model", refuse)
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+    monkeypatch.setattr(timm, "create_model", lambda *a, **k: pytest.fail("it would ask again and again"))
 
 
 def pictures(size=224):
@@ -105,16 +108,32 @@ def test_without_a_network_it_says_what_would_have_been_fetched(no_network, name
         ViT.from_pretrained(name)
     said = str(caught.value)
     published = PUBLISHED[name]
-    assert said.startswith("Nothing could be fetched (<urlopen error Name or service not known). ")
+    assert said.startswith(f"Nothing could be fetched (no network): {name} would have come from ")
     for part in (name, published.library, published.model, published.tag, " MB", "load_model("):
         assert part in said
     assert "\n" not in said
 
 
+def test_what_was_fetched_before_needs_no_network(monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("it asked the network"))
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda repository, file: f"{repository}/{file}")
+    pretrained._must_be_near("timm/x")
+
+
+def test_a_server_that_answers_with_an_error_is_near(monkeypatch):
+    def forbidden(url, timeout):
+        raise urllib.error.HTTPError(url, 403, "Forbidden", None, None)
+
+    monkeypatch.setattr(urllib.request, "urlopen", forbidden)
+    pretrained._must_be_near("timm/nothing-that-was-fetched")
+
+
 def test_nothing_is_fetched_unless_it_may_be(monkeypatch):
     monkeypatch.setattr(pretrained, "_FETCH", {})
-    with pytest.raises(FetchError, match=r"fetch is False. ViT-B/16 .* 86,567,656 numbers, about 346 MB\. "):
-        ViT.from_pretrained("ViT-B/16", fetch=False)
+    with pytest.raises(FetchError, match=r"fetch is False: ViT-B/16 .* 86,567,656 numbers, about 346 MB; "):
+        ViT.from_pretrained("ViT-B/16", num_classes=10, image_size=384, fetch=False)
 
 
 def test_a_damaged_download_is_no_model(monkeypatch):

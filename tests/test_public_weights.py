@@ -15,6 +15,7 @@ import timm
 import torch
 import torchvision
 from references import assert_same, exactly, randomize
+from safetensors.torch import save_file
 from timm.models.vision_transformer_hybrid import HybridEmbed, _resnetv2
 from torch.nn import functional as F
 from torchvision.models.vision_transformer import interpolate_embeddings
@@ -26,6 +27,14 @@ SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "dim": 24, "depth"
 
 def model(**options):
     return randomize(ViT(ViTConfig(**(SMALL | {"gelu": "tanh"} | options))).double().eval())
+
+
+def blank(**options):
+    """The same model with every number 0, so that what is loaded shows."""
+    zeros = model(**options)
+    for parameter in zeros.parameters():
+        parameter.data.zero_()
+    return zeros
 
 
 def images(size=32, count=2):
@@ -332,7 +341,11 @@ def cut(path):
 
 
 BROKEN = {
-    "pickled with code": ("w.pth", with_code, "holds more than tensors, and reading that could run any code in it"),
+    "pickled with code": (
+        "w.pth",
+        with_code,
+        "holds more than tensors (print), and reading that could run any code",
+    ),
     "a plain pickle": ("w.pt", lambda path: path.write_bytes(pickle.dumps(Bomb())), "holds more than tensors"),
     "cut short": ("w.pth", cut, "(5000 bytes) is not a whole file of torch.save"),
     "empty": ("w.bin", lambda path: path.write_bytes(b""), "(0 bytes) is not a whole file of torch.save"),
@@ -342,7 +355,24 @@ BROKEN = {
     "npz with objects": (
         "w.npz",
         lambda path: np.savez(path, cls=np.array([Bomb()], dtype=object)),
-        "is not a whole .npz file of numbers: Object arrays cannot be loaded",
+        "holds Python objects, and reading those could run any code in it",
+    ),
+    "text named npz": ("w.npz", lambda p: p.write_text("hello world, no numbers"), "it begins with 'hello world"),
+    "a page of the web": (
+        "w.pth",
+        lambda p: p.write_text("<!DOCTYPE html>"),
+        "torch.save; it begins with '<!DOC",
+    ),
+    "text of no known kind": (
+        "w.ckpt",
+        lambda p: p.write_text("hello world"),
+        "(11 bytes) is not a whole file",
+    ),
+    "a whole model": ("w.pth", lambda p: torch.save(model(), p), "holds more than tensors (vit_tutorial.vit.ViT)"),
+    "npz cut in the middle": (
+        "w.npz",
+        lambda p: (np.savez(p, cls=np.zeros(999)), p.write_bytes(p.read_bytes()[:600])),
+        "(600 bytes) is not a whole .npz file",
     ),
     "an npz of something else": (
         "w.npz",
@@ -362,6 +392,106 @@ def test_a_broken_file_is_refused_and_no_code_runs(tmp_path, capsys, name, write
     assert "code ran" not in capsys.readouterr().out
     for key, value in model().state_dict().items():
         assert torch.equal(ours.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.PTH", "w.ckpt", "w.npz", "weights"])
+def test_the_first_bytes_say_what_a_file_is(tmp_path, name):
+    source = model()
+    for write in (torch.save, save_file):
+        write(source.state_dict(), tmp_path / name)
+        assert torch.equal(load_weights(blank(), tmp_path / name)(images()), source(images()))
+    np.savez(tmp_path / "google.npz", **google_weights())
+    (tmp_path / "google.npz").rename(tmp_path / name)
+    assert load_weights(blank(), tmp_path / name).head.bias.any()
+
+
+@pytest.mark.parametrize("wrap", ["model", "state_dict", "model_state_dict", "net"])
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_what_training_programs_wrap_around_weights_is_taken_off(wrap, prefix):
+    source = model()
+    wrapped = {f"{prefix}{key}": value for key, value in source.state_dict().items()}
+    assert torch.equal(load_weights(blank(), {wrap: wrapped, "epoch": 3})(images()), source(images()))
+    assert torch.equal(load_weights(blank(), wrapped)(images()), source(images()))
+
+
+ODD = {
+    "a list": (lambda value: value.tolist(), "norm.bias is a list"),
+    "meta": (lambda value: value.to("meta"), "norm.bias is a tensor on the device meta"),
+    "sparse": (lambda value: value.to_sparse(), "norm.bias is a sparse tensor"),
+    "quantized": (
+        lambda value: torch.quantize_per_tensor(value.float(), 0.1, 0, torch.qint8),
+        "norm.bias is a quantized tensor",
+    ),
+    "complex": (lambda value: value.to(torch.complex64), "norm.bias is a tensor of torch.complex64"),
+    "objects": (lambda value: np.array([None]), "norm.bias is a ndarray"),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*quantize")
+@pytest.mark.parametrize(("change", "message"), ODD.values(), ids=ODD)
+def test_a_value_that_is_no_tensor_of_numbers_is_named_and_nothing_is_loaded(change, message):
+    ours, weights = blank(), model().state_dict()
+    weights["norm.bias"] = change(weights["norm.bias"])
+    with pytest.raises(ValueError, match=exactly(f"{message}") + ".*nothing was loaded: pass dense tensors"):
+        load_weights(ours, weights)
+    assert not any(parameter.any() for parameter in ours.parameters())
+
+
+def test_arrays_of_numpy_are_weights_too():
+    source = model()
+    arrays = {key: value.numpy() for key, value in source.state_dict().items()}
+    assert torch.equal(load_weights(blank(), arrays)(images()), source(images()))
+
+
+def test_a_model_is_no_source():
+    with pytest.raises(TypeError, match=exactly("the source of the weights is a ViT; pass its state_dict()")):
+        load_weights(model(), model())
+    with pytest.raises(TypeError, match=exactly("is a list; pass a state dict or a path")):
+        load_weights(model(), [1])
+
+
+REASONS = {
+    "depth": ({"depth": 3}, "the weights have 3 blocks and the model 2"),
+    "dim": ({"dim": 48}, "the weights have 48 dim and the model 24"),
+    "MLP": ({"mlp_ratio": 2.0}, "the weights have 48 numbers in the hidden layer of the MLP and the model 96"),
+    "channels": ({"in_channels": 1}, "the weights have 1 channels and the model 3"),
+    "patch": ({"patch_size": 16}, "the weights have 16 pixels a patch side and the model 8"),
+    "bias": ({"qkv_bias": False}, "qkv_bias is False for the weights and True for the model"),
+    "tanh head": ({"representation_size": 6}, "only one of the two has a tanh layer before its head"),
+    "two things": ({"depth": 1, "in_channels": 1}, "1 blocks and the model 2; the weights have 1 channels"),
+}
+
+
+@pytest.mark.parametrize(("options", "reason"), REASONS.values(), ids=REASONS)
+def test_the_likely_reason_is_read_from_names_and_shapes(options, reason):
+    with pytest.raises(ValueError, match="nothing was loaded: .*" + exactly(reason)):
+        load_weights(model(), model(**options).state_dict())
+
+
+def test_more_reasons():
+    def refused(change):
+        weights = model().state_dict()
+        change(weights)
+        with pytest.raises(ValueError, match="nothing was loaded: ") as caught:
+            load_weights(model(), weights)
+        return str(caught.value)
+
+    assert "the weights have no head; keep the model's own" in refused(
+        lambda w: [w.pop("head.weight"), w.pop("head.bias")]
+    )
+    assert "distillation (dist_token)" in refused(lambda w: w.update(dist_token=torch.zeros(1, 1, 24)))
+    assert "18 positions and the model 17" in refused(lambda w: w.update(pos_embed=torch.zeros(1, 18, 24)))
+    assert "the parts of the head do not fit together" in refused(lambda w: w.update({"head.bias": torch.zeros(9)}))
+    both = refused(lambda w: [w.update({f"x.{key}": w.pop(key)}) for key in list(w) if key.startswith("blocks.")])
+    assert "missing blocks.0.norm1.weight; missing blocks.0.norm1.bias; unknown x.blocks" in both
+
+
+def test_a_folder_and_a_home_are_understood(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="which is a folder"):
+        load_weights(model(), tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_file(model().state_dict(), tmp_path / "w.safetensors")
+    assert load_weights(blank(), "~/w.safetensors").head.bias.any()
 
 
 @pytest.mark.parametrize("name", ["w.npz", "w.pth", "w.safetensors"])

@@ -82,14 +82,17 @@ def load_model(path: str | os.PathLike) -> ViT:
 def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike, *, skip_head: bool = False) -> ViT:
     """Copy weights into the model from a state dict or a file of ours, timm, torchvision or Google, and return it.
 
-    A file is `.safetensors`, a `.pt`, `.pth` or `.bin` that holds tensors only, or an `.npz` of vit_jax or big_vision.
-    Positions of another square grid are interpolated as the library they come from does it. `skip_head=True` leaves the
-    model's own head alone, for other classes. Google's models were trained with gelu="tanh".
-    All or nothing: raises FileNotFoundError, or ValueError naming the first keys or shapes that do not fit, and leaves
-    the model as it was.
+    A file is a `.safetensors`, what torch.save wrote if that is tensors only, or an `.npz` of vit_jax or big_vision;
+    its first bytes tell which. Positions of another square grid are interpolated as the library they come from does it.
+    `skip_head=True` leaves the model's own head alone, for other classes. Google trained its models with gelu="tanh".
+    All or nothing: raises FileNotFoundError, TypeError for a source of another kind, or ValueError naming the first
+    keys or shapes that do not fit, and leaves the model as it was.
     """
-    weights = dict(source) if isinstance(source, dict) else _read(Path(source))
-    library, weights = _with_our_names(weights)
+    if not isinstance(source, dict | str | os.PathLike):
+        advice = "pass its state_dict()" if hasattr(source, "state_dict") else "pass a state dict or a path"
+        raise TypeError(f"the source of the weights is a {type(source).__name__}; {advice}")
+    weights = _unpacked(source) if isinstance(source, dict) else _read(Path(source).expanduser())
+    library, weights = _with_our_names({key: _as_numbers(key, value) for key, value in weights.items()})
     own = model.state_dict()
     if skip_head:
         weights, own = (
@@ -97,37 +100,110 @@ def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike, *, s
         )
     if "pos_embed" in weights and "pos_embed" in own:
         weights["pos_embed"] = _fit_positions(model, weights["pos_embed"], library)
-    problems = [f"missing {key}" for key in own if key not in weights]
-    problems += [f"unknown {key}" for key in weights if key not in own]
-    problems += [
-        f"{key} is {list(weights[key].shape)} and should be {list(own[key].shape)}"
-        for key in own
-        if key in weights and weights[key].shape != own[key].shape
+    missing = [f"missing {key}" for key in own if key not in weights]
+    unknown = [f"unknown {key}" for key in weights if key not in own]
+    misshapen = [
+        f"{key} is {list(weights[key].shape)} and should be {list(own[key].shape)}" for key in _unfit(weights, own)
     ]
-    if problems:
-        more = f", and {len(problems) - 4} more" if len(problems) > 4 else ""
+    if missing or unknown or misshapen:
         raise ValueError(
-            f"the weights do not fit the model ({'; '.join(problems[:4])}{more}); nothing was loaded: "
-            f"{_likely_reason(weights, own, library)}"
+            f"the weights do not fit the model ({_first_few(missing, unknown, misshapen)}); nothing was loaded: "
+            f"{_likely_reason(weights, own)}"
         )
     model.load_state_dict(weights, strict=not skip_head)
     return model
 
 
-def _likely_reason(weights: dict[str, Tensor], own: dict[str, Tensor], library: str) -> str:
-    unfit = {k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape}
+def _as_numbers(key: str, value: object) -> Tensor:
+    """Give the value as a tensor whose numbers can be copied, or raise ValueError, before anything is loaded."""
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return torch.from_numpy(value)
+    if not isinstance(value, Tensor):
+        what = f"a {type(value).__name__}"
+    elif value.is_meta:
+        what = "a tensor on the device meta, which has a shape and no numbers"
+    elif value.layout != torch.strided or value.is_quantized:
+        what = f"a {'quantized' if value.is_quantized else 'sparse'} tensor"
+    elif value.is_complex():
+        what = f"a tensor of {value.dtype}"
+    else:
+        return value
+    raise ValueError(f"{key} is {what}; nothing was loaded: pass dense tensors of numbers, as state_dict() gives them")
+
+
+def _unfit(weights: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
+    return [key for key in own if key in weights and weights[key].shape != own[key].shape]
+
+
+def _first_few(*kinds: list[str], most: int = 4) -> str:
+    """Name the first problems, some of each kind, and say how many more there are."""
+    taken, total = [0] * len(kinds), sum(map(len, kinds))
+    while sum(taken) < min(most, total):
+        for i, kind in enumerate(kinds):
+            taken[i] += taken[i] < len(kind) and sum(taken) < most
+    shown = "; ".join(problem for kind, count in zip(kinds, taken, strict=True) for problem in kind[:count])
+    return shown + (f", and {total - most} more" if total > most else "")
+
+
+def _likely_reason(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str:
     if not own.keys() & weights.keys():
         return "these are not the weights of a Vision Transformer, or they come from a library that is not known here"
     if "fc_norm.weight" in weights:
         return "this model of timm takes the mean before its last norm (fc_norm), which the model here cannot do"
-    if unfit and unfit <= {"head.weight", "head.bias"} and not own.keys() ^ weights.keys():
-        theirs, ours = len(weights["head.bias"]), len(own["head.bias"])
-        return (
-            f"the weights know {theirs} classes and the model {ours}; build it with num_classes={theirs}, or keep its "
-            "own head with skip_head=True"
-        )
+    if "dist_token" in weights:
+        return "DeiT has one token more, for distillation (dist_token), which the model here does not have"
+    bad = {*_unfit(weights, own), *(own.keys() ^ weights.keys())}
+    if all(key.startswith(("head.", "pre_logits.")) for key in bad):
+        return _reason_of_the_head(weights, own)
+    differences = _differences(weights, own)
+    if differences:
+        return "; ".join(differences)
     config = "dim, depth, patch_size, image_size, num_classes"
     return f"compare its config ({config}) with that of the weights"
+
+
+def _reason_of_the_head(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str:
+    keep = "keep the model's own head with skip_head=True"
+    if "head.weight" not in weights:
+        return f"the weights have no head; {keep}"
+    if weights.keys() ^ own.keys():
+        return f"only one of the two has a tanh layer before its head (representation_size); set it alike, or {keep}"
+    theirs, ours = len(weights["head.weight"]), len(own["head.weight"])
+    if theirs == ours:
+        return f"the parts of the head do not fit together, or differ in their input; {keep}"
+    return (
+        f"the weights know {theirs} classes and the model {ours}; build it with num_classes={theirs}, or keep its own "
+        "head with skip_head=True"
+    )
+
+
+def _differences(weights: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
+    """Read from names and shapes in what the config of the weights differs from that of the model."""
+
+    def blocks(names: dict[str, Tensor]) -> int:
+        return len({name.split(".")[1] for name in names if name.startswith("blocks.")})
+
+    found = {"blocks": (blocks(weights), blocks(own))}
+    for what, name, axis in (
+        ("dim", "norm.weight", 0),
+        ("numbers in the hidden layer of the MLP", "blocks.0.mlp.fc1.bias", 0),
+        ("channels", "patch_embed.proj.weight", 1),
+        ("pixels a patch side", "patch_embed.proj.weight", 2),
+        ("positions", "pos_embed", 1),
+    ):
+        if name in weights and name in own and weights[name].ndim == own[name].ndim:
+            found[what] = weights[name].shape[axis], own[name].shape[axis]
+    if found.get("dim", (0, 0))[0] != found.get("dim", (0, 0))[1]:
+        found.pop("numbers in the hidden layer of the MLP", None)  # it follows from the other
+    words = [
+        f"the weights have {theirs} {what} and the model {ours}"
+        for what, (theirs, ours) in found.items()
+        if theirs != ours
+    ]
+    biases = [any(name.endswith("attn.qkv.bias") for name in names) for names in (weights, own)]
+    if biases[0] != biases[1]:
+        words.append(f"qkv_bias is {biases[0]} for the weights and {biases[1]} for the model")
+    return words
 
 
 # How the libraries stretch positions to another grid; "timm" is also what our own files are taken for.
@@ -253,11 +329,48 @@ def _google_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".npz":
-        return _read_npz(path)
-    if path.suffix in (".pt", ".pth", ".bin"):
+    """Read a file of weights of any kind; its first bytes say of which, and where they do not, its name does."""
+    _must_exist(path)
+    start = _first_bytes(path, 9)
+    if start.startswith(b"PK") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as file:
+            arrays = any(name.endswith(".npy") for name in file.namelist())
+        return _read_npz(path) if arrays else _read_torch(path)
+    if start.startswith(b"\x80"):
         return _read_torch(path)
-    return _read_safetensors(path)[0]
+    if start[8:] == b"{":
+        return _read_safetensors(path)[0]
+    kinds = {
+        ".npz": ".npz file",
+        ".pt": "file of torch.save",
+        ".pth": "file of torch.save",
+        ".bin": "file of torch.save",
+    }
+    kind = kinds.get(path.suffix, ".safetensors file" if path.suffix == ".safetensors" else "file of weights")
+    raise _not_whole(path, kind)
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(count)
+
+
+def _not_whole(path: Path, kind: str) -> ValueError:
+    """Make the error for a file that is damaged or something else, with its size and, if it is text, its beginning."""
+    start = _first_bytes(path, 24).decode("ascii", errors="replace")
+    begins = f"; it begins with {start!r}" if start.isprintable() and start.isascii() and len(start) > 8 else ""
+    return ValueError(f"{path} ({path.stat().st_size} bytes) is not a whole {kind}{begins}; copy it again")
+
+
+def _unpacked(content: dict) -> dict[str, Tensor]:
+    """Take the state dict out of what a training program saved, and off its names what a wrapper put before them."""
+    for name in ("model", "state_dict", "model_state_dict", "net", "module"):
+        if isinstance(content.get(name), dict):
+            content = content[name]
+    for prefix in ("module.", "_orig_mod.", "model."):
+        if content and all(isinstance(key, str) and key.startswith(prefix) for key in content):
+            content = {key.removeprefix(prefix): value for key, value in content.items()}
+    return dict(content)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -266,46 +379,43 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         return load_file(path), metadata
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole .safetensors file: {error}; copy or train it again"
-        ) from None
+    except SafetensorError:
+        raise _not_whole(path, ".safetensors file") from None
 
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
-    """Read what torch.save wrote, if it is tensors and nothing that would run; unpack "model" and "state_dict"."""
-    _must_exist(path)
+    """Read what torch.save wrote, if it is tensors and nothing that would run."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds more than tensors, and reading that could run any code in it "
-            f"({str(error).splitlines()[0]}); save the model's state_dict() and load that"
-        ) from None
-    except (RuntimeError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole file of torch.save: {error}; copy it again"
-        ) from None
-    for name in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(name), dict):
-            content = content[name]
+    except Exception as error:  # a damaged file can raise almost anything
+        named = re.search(r"GLOBAL (\S+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and (named or "code" in str(error)):
+            raise ValueError(
+                f"{path} holds more than tensors{f' ({named[1]})' if named else ''}, and reading that could run any "
+                "code in it; nothing was read: save the model's state_dict() and load that"
+            ) from None
+        raise _not_whole(path, "file of torch.save") from None
+    content = _unpacked(content) if isinstance(content, dict) else content
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise ValueError(f"{path} holds no state dict; save the model's state_dict() and load that")
     return content
 
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
-    _must_exist(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         return {name: torch.from_numpy(array) for name, array in arrays.items() if array.ndim}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole .npz file of numbers: {error}; copy it again"
-        ) from None
+        if "Object arrays" in str(error):
+            raise ValueError(
+                f"{path} holds Python objects, and reading those could run any code in it; nothing was read: save "
+                "arrays of numbers"
+            ) from None
+        raise _not_whole(path, ".npz file of numbers") from None
 
 
 def _must_exist(path: Path) -> None:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}; check the path, or train the model first")
+        folder = ", which is a folder" if path.is_dir() else ""
+        raise FileNotFoundError(f"there is no file {path}{folder}; check the path, or train the model first")

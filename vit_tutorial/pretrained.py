@@ -3,9 +3,14 @@
 The network is needed the first time only: torchvision and timm keep what they fetched.
 """
 
+import contextlib
 import importlib.util
+import io
+import urllib.error
+import urllib.request
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from vit_tutorial.checkpoints import ModelCard, load_weights
@@ -66,24 +71,27 @@ def from_pretrained(
         raise ValueError(f"there are no published weights for {name!r}; choose one of {', '.join(PUBLISHED)}")
     if published.library == "timm" and importlib.util.find_spec("timm") is None:
         raise ImportError(f"the weights of {name} come through timm, which is not installed: pip install timm")
-    model = cls.from_name(name, image_size or published.image_size, num_classes or 1000, **options)
     if not fetch:
-        raise FetchError(f"Nothing was fetched, because fetch is False. {_what(name, published, model)}")
+        raise FetchError(f"Nothing was fetched, because fetch is False: {_what(name, published)}")
     try:
         weights, card = _FETCH[published.library](published)
     except Exception as error:  # each library, and each library below it, has its own errors for a network that is away
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FetchError(f"Nothing could be fetched ({reason}). {_what(name, published, model)}") from error
+        away = isinstance(error, ConnectionError | urllib.error.URLError)
+        reason = "no network" if away else str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FetchError(f"Nothing could be fetched ({reason}): {_what(name, published)}") from error
+    model = cls.from_name(name, image_size or published.image_size, num_classes or 1000, **options)
     load_weights(model, weights, skip_head=num_classes not in (None, 1000))
     model.card = card if num_classes in (None, 1000) else ModelCard(mean=card.mean, std=card.std, record=card.record)
     return model.eval()
 
 
-def _what(name: str, published: Published, model: ViT) -> str:
+def _what(name: str, published: Published) -> str:
+    with torch.device("meta"):  # shapes without numbers
+        model = ViT.from_name(name, published.image_size)
     size = sum(weight.numel() for weight in model.parameters())
     return (
-        f"{name} would have come from {published.library}: its {published.model} with weights {published.tag}, "
-        f"{size:,} numbers, about {4 * size / 1e6:.0f} MB. A model that needs no network: "
+        f"{name} would have come from {published.library}, as its {published.model} with weights {published.tag}, "
+        f"{size:,} numbers, about {4 * size / 1e6:.0f} MB; a model that needs no network is "
         "load_model(DATA_FOLDER / 'vit_fashion_mnist.safetensors')"
     )
 
@@ -95,18 +103,30 @@ def _from_torchvision(published: Published) -> tuple[dict[str, Tensor], ModelCar
     shown = entry.transforms()
     record = f"torchvision {published.model} {published.tag}"
     card = ModelCard(tuple(entry.meta["categories"]), tuple(shown.mean), tuple(shown.std), record)
-    return entry.get_state_dict(progress=True, check_hash=True), card
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints "Downloading" even where nothing comes
+        return entry.get_state_dict(progress=True, check_hash=True), card
 
 
 def _from_timm(published: Published) -> tuple[dict[str, Tensor], ModelCard]:
     import timm
     from timm.data import ImageNetInfo
 
+    _must_be_near(f"timm/{published.model}.{published.tag}")
     theirs = timm.create_model(f"{published.model}.{published.tag}", pretrained=True)
     shown, known = theirs.pretrained_cfg, ImageNetInfo()
     names = tuple(known.index_to_description(i) for i in range(theirs.num_classes))
     card = ModelCard(names, tuple(shown["mean"]), tuple(shown["std"]), f"timm {published.model}.{published.tag}")
     return theirs.state_dict(), card
+
+
+def _must_be_near(repository: str) -> None:
+    """Raise URLError unless the weights were fetched before or the network answers: timm asks for a minute."""
+    import huggingface_hub
+
+    if isinstance(huggingface_hub.try_to_load_from_cache(repository, "model.safetensors"), str):
+        return
+    with contextlib.suppress(urllib.error.HTTPError):  # an answer, if not a kind one
+        urllib.request.urlopen(huggingface_hub.constants.ENDPOINT, timeout=10).close()
 
 
 _FETCH = {"torchvision": _from_torchvision, "timm": _from_timm}
