@@ -608,6 +608,16 @@ def test_an_untouched_class_is_not_written_yet(stub, adapt):
     assert str(exercise(stub)) == "… scale: not written yet (its forward is empty). Replace the three dots."
 
 
+def test_a_class_without_its_return_is_not_taken_for_a_stub():
+    class ReturnForgotten(Scale):
+        def forward(self, x):
+            super().forward(x)
+
+    said = str(scale(ReturnForgotten))
+    assert said.startswith("✗ scale: it returned None")
+    assert said.endswith("Is a `return` missing?")
+
+
 @pytest.mark.parametrize("answer", [Scale(2.0), doubled, 3])
 def test_an_object_in_place_of_the_class(answer):
     assert "pass the class itself, without brackets" in str(scale(answer))

@@ -308,7 +308,9 @@ def _is_stub_class(answer: type) -> bool:
 
 
 def _has_dots(answer: Callable) -> bool:
-    """Say whether the three dots still stand in a function's text; if its text is not to be had, it may be so."""
+    """Say whether the three dots still stand in the text of a function or a class's forward; without a text, yes."""
+    if isinstance(answer, type):
+        answer = answer.forward if issubclass(answer, nn.Module) else answer.__call__
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
     except (OSError, TypeError, SyntaxError):
