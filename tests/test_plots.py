@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from vit_tutorial import plots
+from vit_tutorial.training import History
 
 IMAGE = torch.arange(3 * 8 * 8, dtype=torch.uint8).reshape(3, 8, 8)
 
@@ -129,3 +130,83 @@ def test_a_spread_of_nothing_is_refused(values, words):
     _, axes = plots.new_figure()
     with pytest.raises(ValueError, match=words):
         plots.draw_spread(axes[0, 0], values)
+
+
+# ------------------------------------------------------------------------------------------ the curves of a training
+
+
+def history_of(epochs, planned=5, validation=True):
+    values = [0.5 + epoch / 10 for epoch in range(epochs)]
+    held_out = values if validation else []
+    return History(values, values, held_out, held_out, values, config={"epochs": planned})
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """Record what is displayed, as (what, where it was displayed): a number for a new place, or the old one's."""
+    calls = []
+
+    class Place:
+        def __init__(self, number):
+            self.number = number
+
+        def update(self, picture):
+            calls.append((picture, self.number))
+
+    def display(picture, display_id=False):
+        assert display_id is True
+        place = Place(len(calls))
+        calls.append((picture, place.number))
+        return place
+
+    monkeypatch.setattr("IPython.display.display", display)
+    return calls
+
+
+def test_the_curves_of_a_training_hold_what_it_wrote_down(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "show", lambda figure, alt: drawn.append((figure, alt)))
+    history = history_of(3)
+    history.validation_loss = [3.0, 2.0, 1.0]
+    plots.draw_history(history)
+    ((figure, alt),) = drawn
+    loss, accuracy, rate = figure.axes
+    assert [list(line.get_ydata()) for line in loss.lines] == [history.train_loss, [3.0, 2.0, 1.0]]
+    assert [list(line.get_ydata()) for line in accuracy.lines] == [history.train_accuracy, history.validation_accuracy]
+    assert list(rate.lines[0].get_ydata()) == history.learning_rate
+    assert all(list(ax.lines[0].get_xdata()) == [1, 2, 3] and ax.get_xlim() == (0.5, 5.5) for ax in figure.axes)
+    assert alt.startswith("Curves over 3 of 5 epochs")
+
+
+def test_the_curves_of_a_training_without_a_split_name_no_validation():
+    assert "validation" not in repr(plots.draw_history(history_of(1, validation=False)))
+
+
+def test_there_are_no_curves_before_the_first_epoch():
+    with pytest.raises(ValueError, match="0 epochs"):
+        plots.draw_history(history_of(0))
+
+
+def test_live_curves_are_drawn_in_one_place_where_somebody_watches(shown, monkeypatch):
+    monkeypatch.setattr(plots, "somebody_is_watching", lambda: True)
+    live = plots.LiveCurves()
+    for epochs in (1, 2, 3):
+        live(history_of(epochs))
+    assert [place for _, place in shown] == [0, 0, 0]
+    assert [repr(picture).split(" of ")[0] for picture, _ in shown] == [
+        f"[figure: Curves over {epochs}" for epochs in (1, 2, 3)
+    ]
+    assert live.finish(history_of(3)) is None
+
+
+def test_live_curves_are_drawn_once_at_the_end_where_nobody_watches(shown, monkeypatch):
+    monkeypatch.setattr(plots, "somebody_is_watching", lambda: False)
+    live = plots.LiveCurves()
+    live(history_of(1))
+    assert shown == []
+    assert repr(live.finish(history_of(2))).startswith("[figure: Curves over 2 of 5 epochs")
+
+
+def test_a_training_that_was_finished_before_is_drawn_also_where_somebody_watches(shown, monkeypatch):
+    monkeypatch.setattr(plots, "somebody_is_watching", lambda: True)
+    assert repr(plots.LiveCurves().finish(history_of(5))).startswith("[figure: Curves over 5 of 5 epochs")

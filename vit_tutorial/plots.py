@@ -7,12 +7,18 @@ import base64
 import html
 import io
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
+
+from vit_tutorial.machine import somebody_is_watching
+
+if TYPE_CHECKING:
+    from vit_tutorial.training import History
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00", GREY)
@@ -161,3 +167,58 @@ def draw_spread(
     ax.grid(axis="x", alpha=0.3)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
+
+
+def draw_history(history: "History") -> Picture:
+    """Draw loss, accuracy and learning rate of a training over its epochs, the finished ones of all that are planned.
+
+    Raises ValueError if no epoch is finished.
+    """
+    if not history.epochs:
+        raise ValueError("the history has 0 epochs, so there is no curve; draw it after the first")
+    figure, axes = new_figure(1, 3, size=(11, 3), width_ratios=[3, 3, 2])
+    x = range(1, history.epochs + 1)
+    losses, accuracies = {"training": history.train_loss}, {"training (as augmented)": history.train_accuracy}
+    if history.validation_loss:
+        losses["validation"], accuracies["validation"] = history.validation_loss, history.validation_accuracy
+    rates = {"learning rate": history.learning_rate}
+    for ax, lines in zip(axes[0], (losses, accuracies, rates), strict=True):
+        draw_lines(ax, x, lines, "epoch", "", marker="o", markersize=3)
+        ax.set_xlim(0.5, history.config["epochs"] + 0.5)  # the picture stays as it is while the curves grow
+        ax.xaxis.get_major_locator().set_params(integer=True)
+    for ax, title in zip(axes[0], ("loss", "accuracy", "learning rate"), strict=True):
+        ax.set_title(title, fontsize=10)
+    axes[0, 1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes[0, 2].get_legend().remove()
+    axes[0, 2].ticklabel_format(axis="y", scilimits=(-2, 2))
+    names = " and ".join(losses)
+    return show(
+        figure,
+        alt=f"Curves over {history.epochs} of {history.config['epochs']} epochs: left the loss, in the middle the "
+        f"accuracy, of {names}; right the learning rate at the end of each epoch.",
+    )
+
+
+class LiveCurves:
+    """The curves of a training, drawn anew in the same place after each epoch: pass it to `fit` as `on_epoch`.
+
+    Where nobody is watching, nothing is drawn on the way; `finish` gives the last picture.
+    """
+
+    def __init__(self):
+        self.place = None
+
+    def __call__(self, history: "History") -> None:
+        """Draw the curves up to now, in the place of those before."""
+        if not somebody_is_watching():
+            return
+        if self.place is None:
+            from IPython.display import display
+
+            self.place = display(draw_history(history), display_id=True)
+        else:
+            self.place.update(draw_history(history))
+
+    def finish(self, history: "History") -> Picture | None:
+        """Give the picture of the whole training, unless it is there already."""
+        return draw_history(history) if self.place is None else None

@@ -1,4 +1,4 @@
-"""Answers to the exercise of lesson 11."""
+"""Answers to the exercises of lesson 11."""
 
 import math
 
@@ -38,6 +38,122 @@ from_zero = _warm_up_then(lambda progress: math.cos(math.pi / 2 * progress) ** 2
 square_down = _warm_up_then(lambda progress: (1 - progress) ** 2)
 
 
+# ------------------------------------------------------------------------------------------ the label of CutMix
+
+
+def by_a_mask(box, size):
+    top, left, bottom, right = box
+    own = torch.ones(size)
+    own[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = 0
+    return own.mean()
+
+
+def by_counting(box, size):
+    rows = [row for row in range(size[0]) if box[0] <= row < box[2]]
+    columns = [column for column in range(size[1]) if box[1] <= column < box[3]]
+    return (size[0] * size[1] - len(rows) * len(columns)) / (size[0] * size[1])
+
+
+def partners_share(box, size):
+    return 1 - by_counting(box, size)
+
+
+def not_cut(box, size):
+    top, left, bottom, right = box
+    return 1 - (bottom - top) * (right - left) / (size[0] * size[1])
+
+
+def cut_at_zero(box, size):
+    top, left, bottom, right = (max(edge, 0) for edge in box)
+    return 1 - (bottom - top) * (right - left) / math.prod(size)
+
+
+def cut_at_the_end(box, size):
+    height, width = size
+    return 1 - (min(box[2], height) - box[0]) * (min(box[3], width) - box[1]) / (height * width)
+
+
+def edges_included(box, size):
+    top, left = max(box[0], 0), max(box[1], 0)
+    bottom, right = min(box[2], size[0]), min(box[3], size[1])
+    return 1 - (bottom - top + 1) * (right - left + 1) / math.prod(size)
+
+
+def mean_of_sides(box, size):
+    tall = min(box[2], size[0]) - max(box[0], 0)
+    wide = min(box[3], size[1]) - max(box[1], 0)
+    return 1 - (tall / size[0] + wide / size[1]) / 2
+
+
+def corner_and_size(box, size):
+    return 1 - box[2] * box[3] / math.prod(size)
+
+
+def pixels_of_the_box(box, size):
+    return round(partners_share(box, size) * math.prod(size))
+
+
+def rounded_share(box, size):
+    return round(by_counting(box, size), 1)
+
+
+# ------------------------------------------------------------------------------------------ the moving average
+
+
+def by_lerp(kept, new, decay, step):
+    return torch.lerp(kept, new, 1 - min(decay, (step + 1) / (step + 10)))
+
+
+def with_own_decay(choose, first=0):
+    def average(kept, new, decay, step):
+        share = choose(decay, (1 + step + first) / (10 + step + first))
+        return kept + (new - kept) * (1 - share)
+
+    return average
+
+
+def plain_decay(kept, new, decay, step):
+    return new + decay * (kept - new)
+
+
+def swapped_average(kept, new, decay, step):
+    return by_lerp(new, kept, decay, step)
+
+
+def swapped_plain(kept, new, decay, step):
+    return kept + decay * (new - kept)
+
+
+def grows(kept, new, decay, step):
+    return new + kept * min(decay, (1 + step) / (10 + step))
+
+
+def plain_mean(kept, new, decay, step):
+    return (kept + new) / 2
+
+
+# ------------------------------------------------------------------------------------------ the clinic
+
+FOUND = ["schedule", "zero_grad", "well", "leak", "eval", "frozen"]
+
+
+def all_found(patients):
+    return dict(zip(patients, FOUND, strict=True))
+
+
+def saying(**words):
+    """Return an answer that is right but for some patients."""
+    return lambda patients: all_found(patients) | words
+
+
+def one_forgotten(patients):
+    return {letter: word for letter, word in all_found(patients).items() if letter != "E"}
+
+
+def as_a_list(patients):
+    return FOUND
+
+
 ANSWERS = {
     "learning_rate": Answers(
         right=[by_squares],
@@ -49,5 +165,45 @@ ANSWERS = {
             (from_zero, "the first step has rate 0"),
         ],
         unknown=[square_down],
-    )
+    ),
+    "cutmix_share": Answers(
+        right=[by_a_mask, by_counting],
+        wrong=[
+            (partners_share, "that is the partner's share"),
+            (not_cut, "the box may stick out of the image"),
+            (cut_at_zero, "your box is cut at 0, but not at the lower"),
+            (cut_at_the_end, "your box is cut at the lower and the right edge"),
+            (edges_included, "bottom and right are not included"),
+            (mean_of_sides, "you averaged the shares of the sides."),
+            (corner_and_size, "you took the last two numbers for the height"),
+            (pixels_of_the_box, "that is the number of pixels in the box."),
+        ],
+        unknown=[rounded_share],
+    ),
+    "moving_average": Answers(
+        right=[by_lerp, with_own_decay(min)],
+        wrong=[
+            (plain_decay, "in the first steps the decay is smaller"),
+            (swapped_average, "kept and new are swapped: your average jumps"),
+            (swapped_plain, "two things: kept and new are swapped"),
+            (with_own_decay(max), "you took the larger one"),
+            (with_own_decay(lambda decay, early: early), "you always took (1 + step) / (10 + step)."),
+            (with_own_decay(min, first=1), "steps are counted from 0 here"),
+            (grows, "the two shares must add up to 1"),
+        ],
+        unknown=[plain_mean],
+    ),
+    "training_clinic": Answers(
+        right=[all_found, saying()],
+        wrong=[
+            (saying(A="well"), "look at patient A's rates."),
+            (saying(B="schedule"), "look at the second gradient of patient B."),
+            (saying(C="frozen"), "look at patient C's line again"),
+            (saying(D="well"), "look at which images patient D learns from."),
+            (saying(E="leak"), "ask patient E twice for the same loss."),
+            (saying(F="eval"), "look at how much of patient F moves"),
+            (as_a_list, "Return a dict"),
+            (one_forgotten, "a diagnosis is missing, or is not one of the words"),
+        ],
+    ),
 }
