@@ -65,8 +65,8 @@ ModelMap(trained, data.test_images[0], box="attn")
 #
 # 1: under five: Patches, Linear projection, Class token, Pick and Head.
 #
-# 2: from attention, block after block. What the class token takes from the patches is added to its row. The MLP works on
-# that, and adds more.
+# 2: from attention first: what the class token takes from the patches is added to its row, block after block. The MLP works
+# on that and adds its part, which in the last block is larger than attention's.
 #
 # 4: Picture, Patches, both plus signs, Pick and Softmax.
 #
@@ -178,7 +178,8 @@ torch.manual_seed(4)
 with torch.no_grad():
     for weight in tiny.parameters():
         if weight.ndim > 1:
-            weight.normal_(std=0.25)  # ten times the usual, so that two decimals show something
+            # larger than usual for the class token, the positions and the head: so two decimals show something
+            weight.normal_(std=0.25)
     tiny.patch_embed.proj.bias += first_patch - tiny.patch_embed(image)[0, 0]
     tiny.position.pos_embed[0, 1] = its_position  # place 0 belongs to the class token
 
@@ -419,7 +420,7 @@ for chance, place in zip(*probabilities.topk(3), strict=True):
 
 
 # %%
-class MyAttention(nn.Module):
+class PlainAttention(nn.Module):
     def __init__(self, dim, num_heads, qkv_bias=True):
         super().__init__()
         self.h = num_heads
@@ -441,7 +442,7 @@ class MyAttention(nn.Module):
 # %%
 torch.manual_seed(0)
 config = ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=10, dim=64, depth=2, num_heads=4)
-mine = ViT(config, attention=MyAttention)
+mine = ViT(config, attention=PlainAttention)
 rows = shape_ledger(mine, torch.zeros(1, 1, 28, 28), fold=True)
 columns = f"{'name':<24} {'class':<20} {'in':<16} -> {'out':<16} {'parameters':>15}"
 print(columns)
@@ -545,9 +546,10 @@ print(f"{resnet:,} of {count_parameters(hybrid):,} parameters are the ResNet's")
 # 14·14 places with 1,024 numbers each, against 14·14 patches with 768 numbers each. From `patch_embed` on, the shapes are
 # those of ViT-B/16. So the blocks cannot tell the difference, and it is one word in the config: `stem="hybrid"`.
 #
-# Does it learn as well? A small hybrid, whose ResNet is its first layer alone (a convolution with norm, ReLU and pooling),
-# was trained on Fashion-MNIST beside the pure model, with different numbers of blocks. That takes too long for a lesson,
-# so it was done once and recorded; the record holds the command that does it again.
+# Does it learn as well? A small hybrid, whose ResNet is its first layer alone, was trained on Fashion-MNIST beside the pure
+# model, with different numbers of blocks. (That layer is a convolution with norm, ReLU and pooling. Pooling here keeps the
+# largest of neighbouring places, 3 by 3, in each channel.) Such training takes too long for a lesson, so it was done once
+# and recorded; the record holds the command that does it again.
 #
 # As in lesson 2, each model was trained at more than one learning rate, and takes the one that was best for *it* on the
 # validation pictures. Then the test pictures judge.
@@ -608,8 +610,9 @@ print(f"{len(larger)} of {len(chosen)} models took the larger learning rate of t
 #
 # Difficulty 2 of 5, about 10 minutes. Return three numbers of parameters: those in front of the blocks (patch embedding,
 # class token, positions), those of all blocks together, and those behind (the last norm and the head). You get D, the
-# depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes. In the message of the check
-# the input is these five numbers, in this order.
+# depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes. The MLP widens to 4·D here, as
+# in the paper, and every linear layer has biases. In the message of the check the input is these five numbers, in this
+# order.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -649,8 +652,8 @@ check.vit_parameters(my_vit_parameters)
 # ## Exercise: write `forward`
 #
 # Difficulty 3 of 5, about 10 minutes. You get a model with all its parts, and images [B, C, H, W]. Give the logits
-# [B, num_classes], without calling `model(images)`. The parts are `model.patch_embed`, `model.class_token`,
-# `model.position`, `model.blocks` (a list of blocks), `model.norm` and `model.head`.
+# [B, num_classes], without calling `model(images)`: the model you get refuses that. The parts are `model.patch_embed`,
+# `model.class_token`, `model.position`, `model.blocks` (a list of blocks), `model.norm` and `model.head`.
 #
 # Each part is called like a function. `model.class_token(x)` already puts the token in front: [B, N, D] to [B, N+1, D].
 # `model.position(x)` already adds E_pos. A block already holds its two plus signs.
@@ -709,6 +712,9 @@ check.vit_forward(my_forward)
 # | `….mlp.0.…`, `….mlp.3.…` | `….mlp.fc1.…`, `….mlp.fc2.…` |
 # | `encoder.ln.…` | `norm.…` |
 # | `heads.head.…` | `head.…` |
+#
+# The 7 stands for the number of any block. In the check's message stand how many of timm's names are missing, how many of
+# yours timm does not know, and the first of each. If all names are right, it says which one holds a wrong tensor.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -771,8 +777,9 @@ check.timm_names(my_timm_names)
 # Difficulty 4 of 5, about 25 minutes. One class, `MyViT(image_size, patch_size, in_channels, num_classes, dim, depth,
 # num_heads)`, from images [B, C, H, W] to logits [B, num_classes]. Take the course's `PatchEmbedding(image_size, patch_size,
 # in_channels, dim)` and `EncoderBlock(dim, num_heads)`. Or take your own classes from lessons 1 to 6: copy them into this
-# cell. Inside they need the course's names: `proj` in the patch embedding; `norm1`, `attn`, `norm2` and `mlp` in the block,
-# with `qkv` and `proj` in `attn`, `fc1` and `fc2` in `mlp`.
+# cell. Inside they need the course's names: `proj`, an `nn.Conv2d`, in the patch embedding (a linear layer is as right, but
+# its weights have another shape); `norm1`, `attn`, `norm2` and `mlp` in the block, with `qkv` and `proj` in `attn`, `fc1`
+# and `fc2` in `mlp`.
 #
 # The check loads the course's weights into it by name, and compares the logits. So call the parts `patch_embed`,
 # `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D]), `blocks`, `norm` (with eps=1e-6) and `head`.

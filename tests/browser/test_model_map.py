@@ -122,6 +122,23 @@ def test_the_sentence_for_screen_readers_takes_no_room_and_its_numbers_are_seen_
     assert lab.page.get_by_text(said("softmax").box.says, exact=True).is_visible()
 
 
+def test_the_explorer_keeps_its_height_from_block_to_block(explorer):
+    larger = "with torch.no_grad():\n    model.blocks[2].mlp.fc2.weight.mul_(100)"  # its caption has more digits
+    start = f"{larger}\nlab = ModelMap(model, picture, box='residual2')"
+    lab = explorer(LAB.replace("lab = ModelMap(model, picture)", start))
+    caption = lab.page.locator(".vit-panels .vit-note")
+    lab.page.locator(PICTURE).focus()
+    heights, lengths = [], []
+    for block in (1, 2, 3):
+        if block > 1:
+            press(lab, "ArrowDown")
+        heights.append(lab.page.locator(".vit-lab").bounding_box()["height"])
+        lengths.append(len(caption.inner_text()))
+        assert caption.bounding_box()["width"] <= lab.page.locator(SHOWN).bounding_box()["width"]
+    assert heights == heights[:1] * 3
+    assert lengths[2] > lengths[0]
+
+
 def test_a_change_from_code_is_drawn(explorer):
     lab = explorer(LAB)
     reacts(lab, lambda: kernel_says(lab, "[setattr(lab, 'box', 'attn'), setattr(lab, 'block', 3)]"))

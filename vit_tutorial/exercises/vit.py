@@ -1,6 +1,7 @@
 """Lesson 7: count a ViT, put its parts together, rename foreign weights, build the whole, and find six faults."""
 
 import math
+import re
 import zlib
 from collections.abc import Callable
 
@@ -71,6 +72,14 @@ _COUNTS = (
             lambda D, L, P, side, K: L * (12 * D * D + 11 * D),
             "your second number gives each norm D numbers. It has 2·D: D to stretch by, and D to shift by.",
         ),
+        (
+            lambda D, L, P, side, K: L * (8 * D * D + 11 * D),
+            "your second number has an MLP that widens to 2·D, as in the model of the map. Here it widens to 4·D.",
+        ),
+        (
+            lambda D, L, P, side, K: L * (12 * D * D + 4 * D),
+            "your second number leaves out the biases of the linear layers: 9·D in each block.",
+        ),
     ),
     (
         (lambda D, L, P, side, K: 2 * D + K * D + K, ""),
@@ -139,20 +148,39 @@ def _encode(model, images):
     return model.norm(model.blocks(_embed(model, images)))
 
 
+def _classified(model, images):
+    return model.head(_encode(model, images)[:, 0])
+
+
 def _no_position(model, images):
     return model.head(model.norm(model.blocks(model.class_token(model.patch_embed(images))))[:, 0])
 
 
 NO_TENSOR = "no tensor, but a part of the model: TypeError"
 POSITIONS_TOO_EARLY = "too few tokens for the positions: ValueError"
+OWN_FORWARD = "the model's own forward"
+
+
+class _OwnForward(Exception):
+    """The answer called the whole model."""
+
+
+def _refuse(*args, **options) -> None:
+    raise _OwnForward
 
 
 def _in_words(forward: Callable) -> Callable:
-    """Turn an answer into one that says in words what two frequent errors are; others are raised as they are."""
+    """Turn an answer into one that says in words what frequent errors are; others are raised as they are.
+
+    The model that the answer gets refuses to be called as a whole.
+    """
 
     def run(model: ViT, images: Tensor) -> Tensor | str:
+        model.forward = model.forward_intermediates = _refuse
         try:
             return forward(model, images)
+        except _OwnForward:
+            return OWN_FORWARD
         except TypeError as error:
             if "ClassToken" in str(error) or "PositionEmbedding" in str(error):
                 return NO_TENSOR
@@ -194,10 +222,15 @@ vit_forward = Exercise(
     lesson=LESSON,
     difficulty=3,
     minutes=10,
-    solution=lambda model, images: model(images),
+    solution=_classified,
     adapt=_in_words,
     inputs=[_input(0, depth=1), _input(1), _input(2, in_channels=1, image_size=12), _input(3, depth=3, num_heads=4)],
     mistakes=[
+        Mistake(
+            lambda model, images: OWN_FORWARD,
+            "you called the whole model, and its forward is what you are to write. Call its parts, the first one with "
+            "x = model.patch_embed(images).",
+        ),
         Mistake(
             lambda model, images: model.head(model.blocks(_embed(model, images))[:, 0]),
             "the last norm is missing. In a pre-norm model it comes after all blocks, before the head (equation 4).",
@@ -213,7 +246,8 @@ vit_forward = Exercise(
         ),
         Mistake(
             lambda model, images: POSITIONS_TOO_EARLY,
-            "the positions came before the class token. They are for N+1 tokens: first x = model.class_token(x).",
+            "the positions came before the class token, or the class token is missing. They are for N+1 tokens: first "
+            "x = model.class_token(x).",
         ),
         Mistake(
             lambda model, images: NO_TENSOR,
@@ -244,6 +278,10 @@ vit_forward = Exercise(
             "you read the last token. The class token is the first: [:, 0].",
         ),
         Mistake(
+            lambda model, images: model.head(_encode(model, images)[:, 1]),
+            "you read token 1, which is the first patch. The class token is token 0: [:, 0].",
+        ),
+        Mistake(
             lambda model, images: model.head(_encode(model, images)[0]),
             "you took the first image of the batch. The class token is the first along axis 1: [:, 0].",
         ),
@@ -272,11 +310,11 @@ vit_forward = Exercise(
             "the head is missing: you returned the class token. The head turns its D numbers into one per class.",
         ),
         Mistake(
-            lambda model, images: model(images).softmax(-1),
+            lambda model, images: _classified(model, images).softmax(-1),
             "you applied softmax. The model returns logits; cross-entropy takes those, and does its own softmax.",
         ),
         Mistake(
-            lambda model, images: model(images).argmax(-1),
+            lambda model, images: _classified(model, images).argmax(-1),
             "you returned the number of the best class. The model returns logits, one number for every class.",
         ),
     ],
@@ -344,21 +382,37 @@ def _by_replacing(block: tuple[str, str] = ("encoder.layers.encoder_layer_", "bl
 
 
 def _named(rename: Callable) -> Callable:
-    """Turn a renaming into a function that lists the new names, each with its shape and its first number."""
+    """Turn a renaming into a function that says which of the new names are wrong, or which holds a wrong tensor."""
 
-    def run(weights: dict[str, Tensor]) -> list[str] | str:
+    def run(weights: dict[str, Tensor]) -> tuple[str, str] | str:
+        given, right = dict(weights), _renamed()(weights)
         renamed = rename(weights)
         if renamed is None or renamed is ...:
             return renamed
         if not isinstance(renamed, dict):
             return NO_DICT
-        return [f"{name} {list(weight.shape)} {weight.flatten()[0]:g}" for name, weight in sorted(renamed.items())]
+        missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
+        if missing or unknown:
+            return _first_of(missing, "missing"), _first_of(unknown, "unknown")
+        for name, weight in right.items():
+            if not _equal(renamed[name], weight):
+                held = (theirs for theirs, each in given.items() if _equal(renamed[name], each))
+                return f"{name} holds {next(held, 'none of the tensors given')}"
+        return f"all {len(right)} names are timm's, and each holds its tensor"
 
     return run
 
 
+def _first_of(names: list, what: str) -> str:
+    return f"{len(names)} {what}{f', first {names[0]}' if names else ''}"
+
+
+def _equal(value: object, weight: Tensor) -> bool:
+    return isinstance(value, Tensor) and torch.equal(value, weight)
+
+
 def _torchvision_weights(depth: int, dim: int) -> tuple[dict[str, Tensor]]:
-    """A state dict with torchvision's names; the first number of each tensor tells it from all others."""
+    """A state dict with torchvision's names; the numbers of each tensor tell it from all others."""
     shapes = {"class_token": (1, 1, dim), "conv_proj.weight": (dim, 3, 2, 2), "conv_proj.bias": (dim,)}
     shapes["encoder.pos_embedding"] = (1, 5, dim)
     for i in range(depth):
@@ -404,6 +458,27 @@ timm_names = Exercise(
             "the blocks have another name: encoder_layer_0 becomes blocks.0.",
         ),
         Mistake(
+            _renamed(block=lambda number: "blocks.7" if number == "7" else f"encoder.layers.encoder_layer_{number}"),
+            "only block 7 was renamed. It stands in the table for every block: keep the number that is there.",
+        ),
+        Mistake(
+            _renamed(block=lambda number: f"blocks_{number}"),
+            "between blocks and its number stands a dot: encoder_layer_0 becomes blocks.0, not blocks_0.",
+        ),
+        *(
+            Mistake(
+                _renamed(qkv=qkv, inside={"self_attention.out_proj": proj}),
+                "inside attention a name of torchvision's is left: in_proj_weight becomes qkv.weight, and out_proj "
+                "becomes proj.",
+            )
+            for name in ("attn", "self_attention")
+            for qkv, proj in (
+                (f"{name}.in_proj_{{}}", f"{name}.out_proj"),
+                (f"{name}.in_proj_{{}}", "attn.proj"),
+                ("attn.qkv.{}", f"{name}.out_proj"),
+            )
+        ),
+        Mistake(
             _renamed(qkv="attn.qkv_{}"),
             "in_proj_weight becomes attn.qkv.weight, with a dot: in torchvision it is a parameter, in timm a layer's.",
         ),
@@ -422,6 +497,14 @@ timm_names = Exercise(
         Mistake(
             _renamed(outside={"heads.head": "heads"}),
             "heads.head becomes head, not heads.",
+        ),
+        Mistake(
+            _renamed(outside={"heads.head": "heads.head"}),
+            "the head keeps its name: heads.head becomes head.",
+        ),
+        Mistake(
+            _renamed(outside={"encoder.ln": "encoder.ln"}),
+            "the last norm keeps its name: encoder.ln becomes norm.",
         ),
         Mistake(
             _renamed(outside={"class_token": "class_token", "encoder.pos_embedding": "pos_embedding"}),
@@ -446,6 +529,9 @@ NO_MODULE = "a class that is no nn.Module"
 NO_BLOCKS = "a model whose blocks hold no parameters that it knows of"
 PLAIN_TENSOR = "a class token or positions that are no parameter"
 TOO_FEW_POSITIONS = "positions for N tokens"
+NO_LEADING_AXIS = "a class token or positions without the leading axis"
+LINEAR_PATCHES = "a patch embedding whose proj is a linear layer"
+OTHER_AXIS = "class token and patches joined along another axis than 1"
 
 
 def _fill(module: nn.Module) -> None:
@@ -484,11 +570,20 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
             return f"other names in the state dict: {', '.join(named)}"
         for name, shape in own.items():
             if shape != weights[name].shape:
+                if name.endswith(("cls_token", "pos_embed")) and len(shape) < 3:
+                    return NO_LEADING_AXIS
                 if name.endswith("pos_embed") and shape[1] == (side // patch_size) ** 2:
                     return TOO_FEW_POSITIONS
+                if name == "patch_embed.proj.weight" and len(shape) == 2:
+                    return LINEAR_PATCHES
                 return f"{name} is {list(shape)} and should be {list(weights[name].shape)}"
         model.load_state_dict(weights)
-        return model.eval()(images)
+        try:
+            return model.eval()(images)
+        except RuntimeError as error:
+            if re.search("must match except in dimension [02]", str(error)):
+                return OTHER_AXIS
+            raise
 
     return run
 
@@ -549,8 +644,25 @@ def _class_token_once(model, images):
     return model.head(model.norm(model.blocks(x))[:, 0])
 
 
+def _on_another_axis(model, images):
+    x = model.patch_embed(images)
+    return torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=0)
+
+
 def _without_positions(model, images):
     return model.head(model.norm(model.blocks(model.embed(images) - model.pos_embed))[:, 0])
+
+
+def _blocks_added(model, images):
+    x = model.embed(images)
+    return model.head(model.norm(x + model.blocks(x))[:, 0])
+
+
+def _each_block_added(model, images):
+    x = model.embed(images)
+    for block in model.blocks:
+        x = x + block(x)
+    return model.head(model.norm(x)[:, 0])
 
 
 def _positions_on_patches(model, images):
@@ -576,6 +688,17 @@ class _Plain(_Whole):
 
 class _TooFewPositions(_Whole):
     positions = 0
+
+
+class _WithoutLeadingAxis(_Whole):
+    def learned(self, numbers):
+        return nn.Parameter(numbers[0])
+
+
+class _LinearPatches(_Whole):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads)
+        self.patch_embed.proj = nn.Linear(in_channels * patch_size**2, dim)
 
 
 class _UsualEps(_Whole):
@@ -627,6 +750,19 @@ vit_from_parts = Exercise(
             "the class token is there once, and the batch has B images: self.cls_token.expand(len(x), -1, -1).",
         ),
         Mistake(
+            _whole(_on_another_axis),
+            "the class token and the patches are joined along the wrong axis. The tokens lie along axis 1: "
+            "torch.cat([…, x], dim=1).",
+        ),
+        *(
+            Mistake(
+                _whole(way),
+                "the tokens were added to what the blocks make of them. A block already holds its two plus signs: "
+                "x = block(x).",
+            )
+            for way in (_blocks_added, _each_block_added)
+        ),
+        Mistake(
             _whole(_class_token_last),
             "the class token stands behind the patches, and the head reads patch 0. Put the class token in front.",
         ),
@@ -667,6 +803,15 @@ vit_from_parts = Exercise(
         Mistake(
             _TooFewPositions,
             "there are positions for N tokens. With the class token the sequence has N + 1.",
+        ),
+        Mistake(
+            _WithoutLeadingAxis,
+            "the class token or the positions lack the leading axis. They are [1, 1, D] and [1, N+1, D].",
+        ),
+        Mistake(
+            _LinearPatches,
+            "`proj` in your patch embedding is a linear layer. That is as right, but the course's weights are a "
+            "convolution's: nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size).",
         ),
         Mistake(
             _UsualEps, "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."

@@ -34,7 +34,8 @@ function render({ model, el }) {
   const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
   const does = make("p");
   const shown = sheet(SHOWN.width, SHOWN.height, { role: "img" });
-  const legend = make("p", { className: "vit-note vit-wide" });
+  const legend = make("p", { className: "vit-note" });
+  legend.style.maxWidth = `${SHOWN.width}px`; // a longer caption takes another line and moves nothing beside it
   const numbers = numberTable([
     ["given", "in"],
     ["made", "out"],

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from exercises.answers import Answers
-from vit_tutorial import ClassToken, EncoderBlock, PatchEmbedding, PositionEmbedding, ViT, ViTConfig
+from vit_tutorial import ClassToken, EncoderBlock, PatchEmbedding, PositionEmbedding, ViT, ViTConfig, patchify
 
 # ------------------------------------------------------------------------------------------ count a ViT
 
@@ -208,7 +208,33 @@ def another_type_error(model, images):
 
 
 def one_too_much(model, images):
-    return model(images) + 1
+    return line_by_line(model, images) + 1
+
+
+def the_whole_model(model, images):
+    return model(images)
+
+
+def its_forward(model, images):
+    return model.forward(images)
+
+
+def its_stages(model, images):
+    return model.forward_intermediates(images)["logits"]
+
+
+def token_one(model, images):
+    x = embed(model, images)
+    for block in model.blocks:
+        x = block(x)
+    return model.head(model.norm(x[:, 1]))
+
+
+def no_class_token(model, images):
+    x = model.position(model.patch_embed(images))
+    for block in model.blocks:
+        x = block(x)
+    return model.head(model.norm(x)[:, 0])
 
 
 def forgets_the_class_token(model, images):
@@ -299,6 +325,26 @@ def swapped_norms(weights):
     return {re.sub(r"norm[12]", lambda m: swap[m[0]], k): v for k, v in renaming()(weights).items()}
 
 
+def block_7_alone(weights):
+    renamed = {}
+    for name, value in weights.items():
+        name = name.replace("encoder.layers.encoder_layer_7.", "blocks.7.")
+        name = name.replace("class_token", "cls_token").replace("encoder.pos_embedding", "pos_embed")
+        name = name.replace("conv_proj", "patch_embed.proj").replace("encoder.ln.", "norm.")
+        name = name.replace("heads.head", "head").replace("ln_1", "norm1").replace("ln_2", "norm2")
+        name = name.replace("self_attention.in_proj_", "attn.qkv.").replace("self_attention.out_proj", "attn.proj")
+        renamed[name.replace("mlp.0", "mlp.fc1").replace("mlp.3", "mlp.fc2")] = value
+    return renamed
+
+
+def other_tensors(weights):
+    return {name: value + 1 for name, value in renaming()(weights).items()}
+
+
+def no_tensors(weights):
+    return dict.fromkeys(renaming()(weights))
+
+
 def head_thrown_away(weights):
     return {key: value for key, value in renaming()(weights).items() if not key.startswith("head")}
 
@@ -381,6 +427,63 @@ class PositionsTooEarly(MyViT):
 class ClassTokenOnce(MyViT):
     def tokens(self, x):
         return torch.cat((self.cls_token, self.patch_embed(x)), 1)
+
+
+class JoinedAlongTheBatch(MyViT):
+    def tokens(self, x):
+        x = self.patch_embed(x)
+        return torch.cat((self.cls_token.repeat(x.shape[0], 1, 1), x))
+
+
+class JoinedAlongTheNumbers(MyViT):
+    def tokens(self, x):
+        return torch.cat((self.cls_token.expand(len(x), -1, -1), self.patch_embed(x)), dim=-1)
+
+
+class AddedToTheBlocks(MyViT):
+    def forward(self, x):
+        x = self.tokens(x) + self.pos_embed
+        x = x + self.encode(x)
+        return self.head(self.norm(x)[:, 0])
+
+
+class AddedToEachBlock(MyViT):
+    def encode(self, x):
+        for block in self.blocks:
+            x = block(x) + x
+        return x
+
+
+class PositionsInTwoAxes(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, *more):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, *more)
+        self.pos_embed = nn.Parameter(torch.zeros((image_size // patch_size) ** 2 + 1, dim))
+
+
+class ClassTokenInOneAxis(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, *more):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, *more)
+        self.cls_token = nn.Parameter(torch.zeros(dim))
+
+    def tokens(self, x):
+        x = self.patch_embed(x)
+        return torch.cat((self.cls_token.expand(len(x), 1, -1), x), 1)
+
+
+class LinearPatchEmbedding(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels, dim):
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.Linear(in_channels * patch_size * patch_size, dim)
+
+    def forward(self, images):
+        return self.proj(patchify(images, self.patch_size))
+
+
+class LinearPatches(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, *more):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, *more)
+        self.patch_embed = LinearPatchEmbedding(image_size, patch_size, in_channels, dim)
 
 
 class ClassTokenLast(MyViT):
@@ -504,6 +607,8 @@ ANSWERS = {
             (wrong_count(1, "12*L*D**2"), "your second number has the matrices alone."),
             (wrong_count(1, "L*D*(12*D + 9)"), "your second number leaves out the two norms"),
             (wrong_count(1, "L*D*(12*D + 11)"), "your second number gives each norm D numbers."),
+            (wrong_count(1, "L*(8*D*D + 11*D)"), "your second number has an MLP that widens to 2·D"),
+            (wrong_count(1, "L*(12*D*D + 4*D)"), "your second number leaves out the biases of the linear layers"),
             (wrong_count(2, "D + (D + 1)*K"), "your third number gives the last norm D numbers."),
             (one_sum, "you returned one sum."),
             (wrong_count(2, "(D + 1)*K"), "your third number leaves out the last norm"),
@@ -516,12 +621,16 @@ ANSWERS = {
     "vit_forward": Answers(
         right=[line_by_line, class_token_before_norm, from_parameters_and_single_images, by_classify],
         wrong=[
+            (the_whole_model, "you called the whole model"),
+            (its_forward, "you called the whole model"),
+            (its_stages, "you called the whole model"),
             (no_last_norm, "the last norm is missing."),
             (norm_before_blocks, "the last norm comes before the blocks."),
             (no_positions, "the positions were never added."),
             (positions_added_again, "x was added once too often"),
-            (positions_before_class_token, "the positions came before the class token."),
-            (forgets_the_class_token, "the positions came before the class token."),
+            (positions_before_class_token, "the positions came before the class token, or the class token is missing."),
+            (forgets_the_class_token, "the positions came before the class token, or the class token is missing."),
+            (no_class_token, "the positions came before the class token, or the class token is missing."),
             (class_token_as_a_tensor, "a part is no tensor."),
             (positions_as_a_tensor, "a part is no tensor."),
             (block_added_again, "x was added to each block's result."),
@@ -530,6 +639,7 @@ ANSWERS = {
             (mean_of_all, "you averaged all tokens."),
             (mean_of_patches, "you averaged the patches."),
             (last_token, "you read the last token."),
+            (token_one, "you read token 1"),
             (first_image, "you took the first image of the batch."),
             (token_axis_kept, "the token axis is still there"),
             (every_token, "you classified every token."),
@@ -559,10 +669,23 @@ ANSWERS = {
                 renaming(cls_token="class_token", pos_embed="pos_embedding"),
                 "the class token and the positions have other names",
             ),
+            (block_7_alone, "only block 7 was renamed."),
+            (renaming(**{r"blocks.\1.": r"blocks_\1."}), "between blocks and its number stands a dot"),
+            (renaming(**{r"norm.": r"encoder.ln."}), "the last norm keeps its name"),
+            (renaming(head="heads.head"), "the head keeps its name"),
+            (renaming(**{"attn.qkv.": "attn.in_proj_"}), "inside attention a name of torchvision's is left"),
+            (
+                renaming(**{"attn.qkv.": "attn.in_proj_", "attn.proj": "attn.out_proj"}),
+                "inside attention a name of torchvision's is left",
+            ),
+            (
+                renaming(**{"attn.proj": "self_attention.out_proj"}),
+                "inside attention a name of torchvision's is left",
+            ),
             (prefix_kept, "the prefix `encoder.` is still there"),
             (inner_names_kept, "inside the blocks the norms and the MLP keep"),
         ],
-        unknown=[head_thrown_away],
+        unknown=[head_thrown_away, other_tensors, no_tensors],
     ),
     "vit_from_parts": Answers(
         right=[MyViT, WithTheCoursesParts, Derived],
@@ -572,6 +695,13 @@ ANSWERS = {
             (NoPositions, "the positions are never added"),
             (PositionsTooEarly, "the positions are added before the class token is there"),
             (ClassTokenOnce, "the class token is there once"),
+            (JoinedAlongTheBatch, "the class token and the patches are joined along the wrong axis."),
+            (JoinedAlongTheNumbers, "the class token and the patches are joined along the wrong axis."),
+            (AddedToTheBlocks, "the tokens were added to what the blocks make of them."),
+            (AddedToEachBlock, "the tokens were added to what the blocks make of them."),
+            (PositionsInTwoAxes, "the class token or the positions lack the leading axis."),
+            (ClassTokenInOneAxis, "the class token or the positions lack the leading axis."),
+            (LinearPatches, "`proj` in your patch embedding is a linear layer."),
             (ClassTokenLast, "the class token stands behind the patches, and the head reads patch 0."),
             (ClassTokenLastAndRead, "the class token stands behind the patches, so every token"),
             (LastPatch, "the head reads the last patch."),
