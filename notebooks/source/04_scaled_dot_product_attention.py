@@ -147,10 +147,10 @@ plots.show(figure, alt="Three tables: scores of three queries with three keys, w
 #
 # These are the same three tokens, as arrows and points in the plane. Drag a tip with the mouse. Or click the picture,
 # choose a vector with `q`, `k`, `v` and `0`, `1`, `2`, and move it with the arrow keys. `s` switches the scaling, `b`
-# the vectors to begin with, `+` and `-` the temperature: all scores are divided by it. Page Down chooses the next
-# query, whose row is shown in bold. "As if spread evenly over n keys" is e^H, with the **entropy** H = −Σ w·ln w of a
-# row of weights w: 3 if all three are equal, 1 if one key takes all. (Leave the mask for later.) Say what you expect
-# before you look.
+# the vectors to begin with, `+` and `-` the temperature: all scores are divided by it. Page Down chooses the next query
+# to follow, whose row is shown in bold; the arrow keys keep moving the vector you chose. "As if spread evenly over n
+# keys" is e^H, with the **entropy** H = −Σ w·ln w of a row of weights w: 3 if all three are equal, 1 if one key takes
+# all. (Leave the mask for later.) Say what you expect before you look.
 #
 # 1. Make query 0 longer, without turning it. Do its weights become more even, or less?
 # 2. Query 0 is at a right angle to key 1, so their score is 0. Turn it further away. What becomes of the score? Can you
@@ -351,7 +351,7 @@ for name, mask in {"no mask": None, "causal": causal_mask(5)}.items():
 # sliders, or click one of the small maps. Keys work once you have clicked the picture: the arrows pick a patch, `c` the
 # class token, Page Up and Page Down another layer, `+` and `-` change the temperature. Point at a map to read off the
 # score and the weight of one patch. Each layer has several *heads*, each with its own W_Q, W_K and W_V; lesson 5 is
-# about them.
+# about them. (Layers, heads, patches, rows and columns are all counted from 0.)
 #
 # 1. Layer 2, class token. Does head 0 look at the trousers, or at the background? And head 2?
 # 2. Layer 5, head 0, class token. Point at patch 18, in row 2 and column 4. Its score is negative. Is its weight 0?
@@ -973,8 +973,8 @@ for phrase in phrases:
     z = torch.tensor([meaning[word] for word in phrase.split()], dtype=torch.float64)  # [N, 3]
     out, weights = scaled_dot_product_attention(z, z, z)  # Q = K = V = Z: no matrices, to keep it by hand
     arrives[phrase] = out[1]  # 'spring' is word 1
-    looks = dict(zip(phrase.split(), [round(x, 2) for x in weights[1].tolist()], strict=True))
-    print(f"{phrase:<28} spring looks at", looks)
+    looks = zip(phrase.split(), weights[1].tolist(), strict=True)
+    print(f"{phrase:<28} spring looks at", ", ".join(f"{word} {weight:.2f}" for word, weight in looks))
 
 # %%
 figure, axes = plots.new_figure(size=(6, 4.2))
@@ -1008,8 +1008,19 @@ print("one vector before, different ones after:", len(set(nearest.values())))
 
 # %%
 # A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
-for name in ("q", "k", "v", "z", "B", "N", "M", "D", "d", "d_v", "scores", "weights", "mask", "causal", "padding"):
-    globals().pop(name, None)
+used = """
+A B D E K Kc M N PEOPLE Q Qc S V W W_k W_q W_v Z a accuracies added additive after allowed alone arrives attention b
+barred begin blind block books box bright cards causal class_token colour columns counts crossing d d_v dims divisor drawn
+embedding end even exponentials few fine found fused gigabyte goal hand he head hidden his hits i ids is_not is_parallel
+is_tied is_woman itself j k key label larger largest layers learned level lines looks lost mask masked meaning means mixed
+mlp must name names nearest nothing number off on options others ours out output padding pair patches phrase phrases
+picture pictures place plain q recipe record rest right root row rows runs said same scaled score scores sentences share
+sharp shown side size small smaller sooner squared squares start study style table tables text texts theirs tied times
+title tokens trained turned unembedding unit untrained upper_right v value values vector vocabulary w weight weights which
+who whole without word words worse x y z
+"""
+for gone in used.split():
+    globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
 
 # %% [markdown]
 # ## Exercise: one output with a pencil
@@ -1144,7 +1155,7 @@ check.attention_mask(my_mask)
 #
 # Difficulty 2 of 5, about 6 minutes. For a block with N tokens of D numbers and an MLP of 4·D, return three numbers:
 # the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of tokens
-# at which both are equal. Try it without looking up.
+# at which both are equal. Try it without looking up. When the check fails, it shows its inputs in the order N, D.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1184,7 +1195,8 @@ check.attention_cost(my_attention_cost)
 # Difficulty 3 of 5, about 12 minutes. A class with one head: three layers `nn.Linear(dim, dim)` called `query`, `key`
 # and `value`, and equation 1. The check builds `MySelfAttention(dim, 1)`, as `ViT` does: the width, and how many heads
 # there are. Here that is one, so you need not use it. Then x goes in, [B, N, dim], and out comes [B, N, dim]. No other
-# layers. Write the formula yourself, or use your `my_attention`.
+# layers. Try to write the formula yourself, or use your `my_attention`. (A ready-made function passes too, and teaches
+# less.)
 #
 # <details><summary>Hint 1</summary>
 #

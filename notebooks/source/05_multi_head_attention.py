@@ -252,7 +252,8 @@ print("cutting again gives the heads back:", torch.equal(rearrange(merged, "b n 
 # $$\text{MSA}(z) = [\,\text{SA}_1(z);\; \dots;\; \text{SA}_h(z)\,]\;U_{msa} \qquad U_{msa} \in \mathbb{R}^{h \cdot d \times D}
 # \qquad \text{(appendix A, equation 8)}$$
 #
-# This is all there is in the course's class: two linear layers, a cut, attention, a merge. Give it our numbers.
+# (The paper counts heads from 1, the code from 0.) This is all there is in the course's class: two linear layers, a cut,
+# attention, a merge. Give it our numbers.
 
 # %%
 attention = MultiHeadAttention(D, h, qkv_bias=False).double()
@@ -318,8 +319,9 @@ print(f"fused and explicit differ by less than 0.000000000001: {(fused - explici
 #
 # Say what you expect before you look. Click the picture, then use the keys; or use the mouse.
 #
-# 1. The boot, layer 0. Let a dark patch look, then a patch of the boot. In which head do both look at their own kind? In
-#    which head do the dark patches look at the boot?
+# 1. The boot, layer 0. Let patch 7 look (row 1, column 0, counted from 0): it is dark. Then let patch 33 look (row 4,
+#    column 5): it is on the boot. In which head do both look most at a patch of their own kind? In which head does each
+#    look most at the other kind?
 # 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
 # 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
 # 4. Now the sandal. Here single heads do matter. Can you find one without which the answer is another?
@@ -335,8 +337,10 @@ HeadsGallery(model, pictures, labels=data.test_labels[shown])
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# 1. In head 3 both do: dark patches give 70% of their weight to dark ones, and boot patches 68% of theirs to the boot. Heads 0
-#    and 2 also send dark to dark, but not boot to boot. In head 1 the dark patches give 68% to the boot.
+# 1. In head 3 both do: patch 7 looks most at patch 44, which is dark, and patch 33 most at patch 26, on the boot. In head 1
+#    each looks most at the other kind: patch 7 at patch 31, on the boot, and patch 33 at patch 16, which is dark. In heads
+#    0 and 2 both look most at dark patches. Other patches may do otherwise. The next cell adds up *all* that a patch gives
+#    to its own kind, and takes the mean over all patches.
 # 2. Not much. The one that costs most is layer 0 head 1: the boot falls from 91% to 78%.
 # 3. Without the last layer's heads the answer is still a boot. Without those of layer 0 it is a bag.
 # 4. There are four: layer 0 head 1, layer 1 head 0, layer 3 head 1 and layer 4 head 2. Without any of them the sandal is a
@@ -347,10 +351,24 @@ HeadsGallery(model, pictures, labels=data.test_labels[shown])
 #
 # </details>
 
+# %%
+on_boot = image.float().unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(4, 5)).flatten() > 10  # [49]: the patches of the boot
+looks = maps[0][0, :, 1:, 1:]  # [h, 49, 49]: layer 0, what patches give to patches
+own = torch.where(on_boot[:, None] == on_boot, looks, 0).sum(dim=-1)  # [h, 49]: what each gives to its own kind
+dark, boot = own[:, ~on_boot].mean(dim=1), own[:, on_boot].mean(dim=1)
+shares = {"dark patch 7": own[:, 7], "boot patch 33": own[:, 33], "mean of all dark": dark, "mean of all boot": boot}
+print("weight given to the own kind by:  " + "  ".join(f"head {i}" for i in range(len(own))))
+for name, row in shares.items():
+    print(f"{name:<31}" + "".join(f"{share:>8.0%}" for share in row.tolist()))
+
 # %% [markdown]
+# So on average over all patches it is the same head, less clearly: in head 3 dark patches give 70% to dark ones, and boot
+# patches 68% to the boot. Heads 0 and 2 also send dark to dark, but less than half of boot to boot. In head 1 the dark
+# patches give 29% to dark ones, and nearly all the rest to the boot.
+#
 # ## Claims, tested
 #
-# Four sentences that one hears. The last two, A5 and A6, continue the list of lesson 4.
+# Four sentences that one hears. The last two, A5 and A6, fill the gap in lesson 4's list.
 #
 # ### "Every head is needed"
 #
@@ -404,7 +422,7 @@ plots.draw_matrix(axes[0, 0], lost, "points of accuracy lost without it", decima
 plots.draw_matrix(axes[0, 1], grown, "growth of the loss without it", vmin=-0.1, vmax=0.1, **options)
 plots.show(
     figure,
-    alt="Two tables of 6 layers by 4 heads. By the loss, on the right, the heads of layers 0 and 1 cost most. By the accuracy, on the left, two heads of layer 0 cost about three points, and most others about one point or less.",
+    alt="Two tables of 6 layers by 4 heads. By the loss, on the right, the heads of layers 0 and 1 cost most. By the accuracy, on the left, head 2 of layer 0 and head 2 of layer 1 cost about three points, and most others about one point or less.",
     caption="Red: worse without this head. Blue: better without it. One picture of 500 is 0.2 points; differences below about 1 point are noise.",
 )
 
@@ -449,6 +467,9 @@ words = {True: "TRUE", False: "FALSE"}
 print(
     f"verdict: {words[single > 5]} one at a time, {words[eight > 5]} together: eight at random cost {eight:.0f} points"
 )
+least = costs["the 8 least important"][1]
+print("is it here as in that paper? One at a time:", "yes" if single <= 5 else "no", end="; a third of them together: ")
+print("yes, the" if least <= 5 else "no, even the", f"8 least important cost {least:.1f} points")
 
 # %% [markdown]
 # Heads stand in for each other: that each alone can go does not mean that all can. Among the eight most important are all
@@ -501,8 +522,9 @@ print("training draws them further apart than unrelated maps:", more["trained"] 
 #
 # $$[\,A_1 z W_{V,1};\; \dots;\; A_h z W_{V,h}\,]\;W_O \;=\; \sum_{i=1}^{h} A_i\, z\, W_{V,i}\, W_{O,i}$$
 #
-# (Without biases; the code adds them as one constant row.) So W_V,i · W_O,i is *one* matrix from D numbers to D numbers. Its
-# *rank*, the number of independent rows, is d at most: all that it says has gone through d numbers. Check both:
+# (Heads from 1, as in the paper. Without biases; the code adds them as one constant row.) So W_V,i · W_O,i is *one* matrix
+# from D numbers to D numbers. Its *rank*, the number of independent rows, is d at most: all that it says has gone through d
+# numbers. Check both:
 
 # %%
 x = torch.randn(2, 50, 64, dtype=torch.float64)
@@ -598,15 +620,24 @@ print("verdict on several heads:", "TRUE in this small model: several are better
 # answer is an error, and not an old number.
 
 # %%
-used = ["A", "B", "D", "N", "W_k", "W_o", "W_q", "W_v", "Z", "d", "h", "half", "head", "heads", "i", "k", "output"]
-for name in [*used, "q", "row", "v", "weights", "x", "z"]:
-    globals().pop(name, None)  # no error if it is gone already, so that this cell may run twice
+used = """
+A B D N W_k W_o W_q W_v Z a accuracies accuracy added after alone alone_later apart asked attention b b_v before best
+block boot by_steps chances changed changed_right cheaper claim colour columns constant costs d dark dim eight equal
+explicit factors first from_torchvision full_accuracy full_maps fused gallery group grown h half head heads i image
+images k later layer least looks loss lost maps maps_of_heads means merged middle more name names near new_k new_q number
+numbered on_boot one one_head options order our_output our_weights ours output own pairs q qkv random_eights rank right
+rounded row rows same saves several shape shares sharp shuffled single sizes study table tables their_output
+their_weights theirs title together tokens total unrelated untrained v values weight weights words wrong x z
+"""
+for gone in used.split():
+    globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
 
 # %% [markdown]
 # ## Exercise: count
 #
 # Difficulty 1 of 5, about 5 minutes. A layer of D = `dim` numbers and `num_heads` heads, with biases. Return three: d (how many
 # numbers a query of one head has), the divisor of its scores as a real number, and the count of the layer's parameters.
+# When the check fails, it shows its inputs in the order dim, num_heads.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -642,8 +673,8 @@ check.head_numbers(my_head_numbers)
 # %% [markdown]
 # ## Exercise: cut into heads
 #
-# Difficulty 2 of 5, about 8 minutes. Cut [B, N, D] into [B, h, N, d] without `einops`, and without scrolling up. `x` is a
-# tensor, and `num_heads` divides D; return one tensor.
+# Difficulty 2 of 5, about 8 minutes. Cut [B, N, D] into [B, h, N, d]. Try it without `einops`, and without scrolling up. `x`
+# is a tensor, and `num_heads` divides D; return one tensor.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -681,8 +712,8 @@ check.split_heads(my_split_heads)
 # %% [markdown]
 # ## Exercise: put the heads together
 #
-# Difficulty 2 of 5, about 6 minutes. The way back: [B, h, N, d] to [B, N, D], again without `einops`. `heads` is a tensor;
-# return one tensor. There are many wrong orders with the right shape; the check knows most of them.
+# Difficulty 2 of 5, about 6 minutes. The way back: [B, h, N, d] to [B, N, D]. Try it without `einops` again. `heads` is a
+# tensor; return one tensor. There are many wrong orders with the right shape; the check knows most of them.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -720,8 +751,8 @@ check.merge_heads(my_merge_heads)
 # ## Exercise: one head's own map
 #
 # Difficulty 3 of 5, about 12 minutes. Here are two matrices as `nn.Linear` keeps them: `qkv_weight` [3·D, D] and
-# `proj_weight` [D, D]. Return the map W_V,i · W_O,i of one head [D, D], to be used as `z @ map`. Heads count from 0, and
-# there are no biases.
+# `proj_weight` [D, D]. Return the map W_V,i · W_O,i of one head [D, D], to be used as `z @ map`. Here heads count from 0 (the
+# paper counts them from 1), and there are no biases.
 #
 # <details><summary>Hint 1</summary>
 #

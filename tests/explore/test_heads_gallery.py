@@ -142,6 +142,11 @@ def test_what_the_lesson_says_about_the_gallery():
     assert share(~is_boot, ~is_boot) == [0.74, 0.29, 0.61, 0.70]
     assert share(is_boot, is_boot) == [0.49, 0.42, 0.41, 0.68]
     assert share(~is_boot, is_boot) == [0.26, 0.68, 0.38, 0.27]
+    assert (is_boot[7], is_boot[33]) == (False, True)
+    assert share([7], ~is_boot) == [0.94, 0.07, 0.87, 0.80]
+    assert share([33], is_boot) == [0.30, 0.14, 0.32, 0.985]
+    assert (maps[:, 7].argmax(-1).tolist(), maps[:, 33].argmax(-1).tolist()) == ([16, 31, 12, 44], [13, 16, 1, 26])
+    assert is_boot[[16, 31, 12, 44, 13, 16, 1, 26]].tolist() == [False, True, *[False] * 5, True]
 
     assert says(boot) == ("Ankle boot", pytest.approx(0.91, abs=0.005))
     assert says(boot, (0, 1)) == ("Ankle boot", pytest.approx(0.78, abs=0.005))

@@ -200,6 +200,8 @@ def _only_where(change: Callable[[Tensor, Tensor], Tensor]) -> Callable:
     return lambda table, mask: table if mask is None else change(table, mask)
 
 
+TWO_THINGS = "you returned two things. Here the outputs alone are wanted."
+
 attention = Exercise(
     name="attention",
     lesson=LESSON,
@@ -231,7 +233,11 @@ attention = Exercise(
             "you scaled after the softmax. Scale the scores before it, or the weights no longer sum to 1.",
         ),
         Mistake(_weights_alone, "you returned the weights. Multiply them by v."),
-        Mistake(scaled_dot_product_attention, "you returned two things. Here the outputs alone are wanted."),
+        Mistake(scaled_dot_product_attention, TWO_THINGS),
+        Mistake(
+            _attention(scale=lambda d: 1 / math.sqrt(2)),
+            "you divide by √2, as in the lesson's example. There d was 2; take q.shape[-1].",
+        ),
         Mistake(
             _attention(axis=1),
             "right without a batch: then dim=1 is the last axis. With a batch in front it is not: use dim=-1.",
@@ -320,11 +326,28 @@ def _added(lengths: Tensor, size: int) -> Tensor:
     return torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
 
 
+def _padded_rows_see_themselves(lengths: Tensor, size: int) -> Tensor:
+    return _mask()(lengths, size) | torch.eye(size).bool()
+
+
+def _padded_rows_see_only_themselves(lengths: Tensor, size: int) -> Tensor:
+    return _mask(real=lambda i, j, length: i < length)(lengths, size) | torch.eye(size).bool()
+
+
+def _cut_off_for_one(lengths: Tensor, size: int) -> Tensor:
+    allowed = torch.ones(size, size).tril().bool()
+    allowed[:, lengths:] = False  # raises TypeError unless there is one length alone
+    return allowed
+
+
 def _is_boolean(run: Callable) -> bool:
     return run(torch.tensor([2]), 3).dtype == torch.bool
 
 
 PADDING_FORGOTTEN = "the padding is forgotten: keys from place `length` on are no words. Forbid these columns too."
+SEES_PADDING = (
+    "padded rows look at padding, namely at themselves. Let them look at the words: nobody reads what they find."
+)
 
 attention_mask = Exercise(
     name="attention_mask",
@@ -356,6 +379,12 @@ attention_mask = Exercise(
             _without_query_axis,
             "the padding needs an axis for the queries: real[:, None, :] is [B, 1, size], the same for every query.",
         ),
+        Mistake(
+            _cut_off_for_one,
+            "the batch axis is missing: each sentence has a length of its own, so the mask is [B, size, size].",
+        ),
+        Mistake(_padded_rows_see_themselves, SEES_PADDING),
+        Mistake(_padded_rows_see_only_themselves, SEES_PADDING),
         Mistake(
             lambda lengths, size: _real(lengths, size)[:, None, :],
             "this is the padding alone, [B, 1, size]. Join it with the causal mask by `&`.",
@@ -422,6 +451,10 @@ _COUNTS = (
             lambda n, dim: 4 * n * n * dim,
             "your first number is twice too large: additions are not counted here.",
         ),
+        (
+            lambda n, dim: 2 * n * dim * dim,
+            "your first number has N and D the wrong way round. Q·Kᵀ is [N, D] times [D, N]: N·D·N.",
+        ),
     ),
     (
         (lambda n, dim: 8 * n * dim * dim, ""),
@@ -456,6 +489,10 @@ _COUNTS = (
             lambda n, dim: 2 * dim,
             "your third number is 2·D. Set 2·N²·D = 8·N·D², and divide both sides by 2·N·D.",
         ),
+        (
+            lambda n, dim: 4 * n,
+            "your third number is 4·N. But N is what is asked for: solve 2·N²·D = 8·N·D² for N.",
+        ),
         (lambda n, dim: dim, "your third number is D. Set 2·N²·D = 8·N·D², and divide both sides by 2·N·D."),
     ),
 )
@@ -466,7 +503,7 @@ attention_cost = Exercise(
     difficulty=2,
     minutes=6,
     solution=solution_of(_COUNTS),
-    inputs=[(3, 2), (10, 4), (50, 64), (197, 768), (1025, 1280)],
+    inputs=[(5, 3), (10, 4), (50, 64), (197, 768), (1025, 1280)],
     mistakes=mistakes_of(_COUNTS),
     done="Below N = 4·D the MLP costs more than the N² part of attention, above it less.",
 )
@@ -612,6 +649,7 @@ self_attention = Exercise(
             _self_attention(lambda q, k, v, x: (q @ k.mT / math.sqrt(q.shape[-1])).softmax(-1)),
             "you returned the weights. Multiply them by the values.",
         ),
+        Mistake(_self_attention(lambda q, k, v, x: scaled_dot_product_attention(q, k, v)), TWO_THINGS),
         Mistake(_Unnamed, "the layers have other names. Make three, and call them query, key and value."),
         Mistake(_Projected, "there is a layer besides query, key and value. The output projection comes in lesson 5."),
         Mistake(_WithoutBias, "your three layers must be nn.Linear(dim, dim), with their biases."),
@@ -659,6 +697,11 @@ mended_attention = Exercise(
         Mistake(
             _self_attention(_attend(scale=lambda q, k: math.sqrt(32))),
             "√32 is right for D = 32 only. Take it from q.shape[-1].",
+        ),
+        Mistake(
+            _self_attention(_attend(scale=lambda q, k: math.sqrt(17))),
+            "√17 is that of the 17 tokens in the short training: the old fault, written as a number. Take the length "
+            "of a query, q.shape[-1].",
         ),
         Mistake(
             _self_attention(_attend(scale=lambda q, k: math.sqrt(q.shape[-1] * k.shape[-2]))),

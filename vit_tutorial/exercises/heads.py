@@ -9,7 +9,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
@@ -326,6 +326,13 @@ head_map = Exercise(
             "this is the sum of the maps of all heads. Cut out the head's own rows of W_V and its own part of W_O.",
         ),
         Mistake(
+            _own_map(
+                down=lambda qkv, d, h, i: qkv[2 * h * d :][(i - 1) * d : i * d],
+                up=lambda proj, d, h, i: proj[:, (i - 1) * d : i * d],
+            ),
+            "you took the head before, and nothing at all for head 0. Heads count from 0: from head·d to (head + 1)·d.",
+        ),
+        Mistake(
             _own_map(finish=lambda down, up: up.T @ down.T),
             "your product is [d, d]: first up, then down. A token has D numbers: first down to d, then up to D.",
         ),
@@ -344,6 +351,8 @@ head_map = Exercise(
 NO_MODULE = "a class that is no nn.Module"
 OTHER_NAMES = "layers with other names or shapes than qkv and proj"
 SEVERAL_THINGS = "several things, not one tensor"
+PART_OF_SEVERAL = "an error: several things are used as one tensor"
+ALONG_THE_BATCH = "an error: q, k and v are taken along the batch"
 
 
 def _fill(module: nn.Module) -> None:
@@ -358,6 +367,7 @@ def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds the layer, gives it known numbers, and runs it in eval.
 
     The function returns what `look(layer, x)` gives instead, if there is a `look`; the layer is in training mode then.
+    Two errors that come on every input are returned as words, so that they can be among the known mistakes.
     """
 
     def run(x: Tensor, num_heads: int, look: Callable | None = None) -> Tensor | str:
@@ -369,7 +379,14 @@ def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
             return OTHER_NAMES
         layer.double()
         _fill(layer)
-        out = look(layer.train(), x) if look else layer.eval()(x)
+        try:
+            out = look(layer.train(), x) if look else layer.eval()(x)
+        except (AttributeError, TypeError, ValueError) as error:
+            if f"not enough values to unpack (expected 3, got {len(x)})" in str(error):
+                return ALONG_THE_BATCH
+            if "'tuple' object" in str(error) or "not tuple" in str(error):
+                return PART_OF_SEVERAL
+            raise
         return SEVERAL_THINGS if isinstance(out, tuple | list) else out
 
     return run
@@ -434,6 +451,17 @@ class _WithWeights(_Steps):
         return super().forward(x, return_weights=True)
 
 
+class _WithoutIndex(_Steps):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(self.merge(scaled_dot_product_attention(*self.cut(self.qkv(x))).transpose(1, 2)))
+
+
+class _AlongTheBatch(_Steps):
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x)
+        return self.proj(scaled_dot_product_attention(q, k, v)[0])
+
+
 class _LayerWithoutModule:
     def __init__(self, dim: int, num_heads: int):
         self.layer = MultiHeadAttention(dim, num_heads)
@@ -470,12 +498,17 @@ multi_head_attention = Exercise(
         _tokens(1, 2, 4, num_heads=1),
         _tokens(1, 3, 4, num_heads=2),
         _tokens(2, 5, 8, num_heads=2),
-        _tokens(3, 4, 6, num_heads=3),
+        _tokens(2, 4, 6, num_heads=3),
     ],
     mistakes=[
         Mistake(
             _layer(weigh=_scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)),
             "the scores are divided by √D. A query of one head has d = D/h numbers: divide by √d.",
+        ),
+        Mistake(
+            _layer(weigh=_scaled(lambda q: q.shape[-2] ** -0.5)),
+            "the scores are divided by √N, the root of how many tokens there are. It is the length of a query that "
+            "counts: divide by √d.",
         ),
         Mistake(_layer(weigh=_scaled(lambda q: 1.0)), "the scores are not divided by √d before the softmax."),
         Mistake(
@@ -547,7 +580,17 @@ multi_head_attention = Exercise(
         ),
         Mistake(
             _WithWeights,
-            "forward returns several things; return the output alone.",
+            "you returned two things. Here the outputs alone are wanted.",
+        ),
+        Mistake(
+            _WithoutIndex,
+            "you use several things as one tensor. scaled_dot_product_attention returns two, outputs and weights: take "
+            "the outputs, [0]. chunk returns three: q, k, v = ….",
+        ),
+        Mistake(
+            _AlongTheBatch,
+            "q, k and v are taken along the first axis, which is the batch. They lie along the last one: "
+            "q, k, v = self.qkv(x).chunk(3, dim=-1), with the dim, and not q, k, v = self.qkv(x).",
         ),
         Mistake(
             _ThreeLayers,

@@ -71,6 +71,10 @@ def multiplied(q, k, v, mask=None):
     return torch.softmax(hidden(q @ k.mT * q.shape[-1] ** 0.5, mask), dim=-1) @ v
 
 
+def divided_by_root_2(q, k, v, mask=None):
+    return torch.softmax(hidden(q @ k.mT / 2**0.5, mask), dim=-1) @ v
+
+
 def over_the_queries(q, k, v, mask=None):
     return torch.softmax(hidden(q @ k.mT / q.shape[-1] ** 0.5, mask), dim=-2) @ v
 
@@ -178,6 +182,16 @@ by_loops = mask_by(lambda i, j, n: j <= i and j < n)
 def axis_forgotten(lengths, size):
     real = torch.arange(size)[None] < lengths[:, None]
     return torch.tril(torch.ones(size, size)).bool() & real
+
+
+def cut_off_without_batch(lengths, size):
+    m = torch.ones(size, size, dtype=torch.bool).tril()
+    m[:, lengths:] = False
+    return m
+
+
+def with_the_diagonal(lengths, size):
+    return by_product(lengths, size) | torch.eye(size, dtype=torch.bool)
 
 
 def padding_alone(lengths, size):
@@ -323,6 +337,12 @@ class WeightsAlone(ByLines):
         return self.scores(x).softmax(-1)
 
 
+class OutputAndWeights(ByLines):
+    def forward(self, x):
+        weights = self.scores(x).softmax(-1)
+        return weights @ self.value(x), weights
+
+
 class ShortNames(nn.Module):
     def __init__(self, dim, num_heads):
         super().__init__()
@@ -350,6 +370,11 @@ class WithProjection(ByFunction):
 class DividedByRootOf32(NotScaled):
     def scores(self, x):
         return super().scores(x) / 32**0.5
+
+
+class DividedByRootOf17(NotScaled):
+    def scores(self, x):
+        return super().scores(x) / math.sqrt(17)
 
 
 class NoModule:
@@ -402,6 +427,7 @@ ANSWERS = {
             (scaled_too_late, "you scaled after the softmax."),
             (weights_alone, "you returned the weights."),
             (with_its_weights, "you returned two things."),
+            (divided_by_root_2, "you divide by √2, as in the lesson's example."),
             (along_axis_one, "right without a batch"),
             (divided_by_keys, "you divide by the square root of the number of keys."),
             (divided_by_values, "you divide by the square root of the length of a value."),
@@ -428,6 +454,9 @@ ANSWERS = {
             (mask_by(lambda i, j, n: j <= i < n), "you forbid padded rows"),
             (mask_by(lambda i, j, n: j <= i or j < n), "you joined the two with `or`."),
             (axis_forgotten, "the padding needs an axis for the queries"),
+            (cut_off_without_batch, "the batch axis is missing"),
+            (with_the_diagonal, "padded rows look at padding"),
+            (mask_by(lambda i, j, n: j <= i < n or i == j), "padded rows look at padding"),
             (padding_alone, "this is the padding alone"),
             (transposed, "rows and columns have changed places."),
             (additive, "this is the additive form"),
@@ -443,6 +472,7 @@ ANSWERS = {
             (wrong_count(0, "N * N"), "your first number is the size of the table."),
             (wrong_count(0, "2 * N * N * D + 4 * N * D * D"), "your first number holds the projections too."),
             (wrong_count(0, "4 * N * N * D"), "your first number is twice too large"),
+            (wrong_count(0, "2 * N * D**2"), "your first number has N and D the wrong way round."),
             (wrong_count(1, "N * D * 4 * D"), "your second number is the first layer of the MLP alone."),
             (wrong_count(1, "2 * D * 4 * D"), "your second number is for one token."),
             (wrong_count(1, "2 * N * D * D"), "your second number is for an MLP that is not wider"),
@@ -450,6 +480,7 @@ ANSWERS = {
             (wrong_count(2, "6 * D"), "your third number compares the N² part with everything else"),
             (wrong_count(2, "8 * D"), "your third number compares one N²·D with the MLP."),
             (wrong_count(2, "2 * D"), "your third number is 2·D."),
+            (wrong_count(2, "4 * N"), "your third number is 4·N."),
             (wrong_count(2, "D"), "your third number is D."),
             (counting("N * N", "8 * D * D", "D"), "your first number is the size of the table. Each"),
         ],
@@ -469,6 +500,7 @@ ANSWERS = {
             (BareTokens, "the tokens were compared as they are."),
             (WithResidual, "the tokens are added at the end."),
             (WeightsAlone, "you returned the weights."),
+            (OutputAndWeights, "you returned two things."),
             (ShortNames, "the layers have other names."),
             (WithProjection, "there is a layer besides query, key and value."),
             (NoBias, "your three layers must be nn.Linear(dim, dim)"),
@@ -484,6 +516,7 @@ ANSWERS = {
             (NotScaled, "you took the division away."),
             (DividedByD, "you divide by d."),
             (DividedByRootOf32, "√32 is right for D = 32 only."),
+            (DividedByRootOf17, "√17 is that of the 17 tokens"),
             (DividedByBoth, "you divide by both roots."),
             (OverTheQueries, "the scale is mended, but now"),
             (ScaledTooLate, "you divide by the right number in the wrong place"),

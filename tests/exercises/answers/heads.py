@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from exercises.answers import Answers
-from vit_tutorial import MultiHeadAttention
+from vit_tutorial import MultiHeadAttention, scaled_dot_product_attention
 
 # ------------------------------------------------------------------------------------------ split
 
@@ -252,6 +252,13 @@ def up_before_down(*given):
     return up @ down
 
 
+def counted_from_one(qkv_weight, proj_weight, num_heads, head):
+    D = len(proj_weight)
+    d = D // num_heads
+    own = slice((head - 1) * d, head * d)
+    return qkv_weight[2 * D :][own].T @ proj_weight[:, own].T
+
+
 def only_down(*given):
     return cut(*given)[0]
 
@@ -294,6 +301,11 @@ class ByLoop(MyAttention):
 class RootOfD(MyAttention):
     def scores(self, q, k):
         return q @ k.mT / self.proj.in_features**0.5
+
+
+class RootOfN(MyAttention):
+    def scores(self, q, k):
+        return q @ k.mT / k.mT.shape[-1] ** 0.5
 
 
 class NoDivisor(MyAttention):
@@ -359,6 +371,30 @@ class OutputAndWeights(MyAttention):
         q, k, v = self.split(self.qkv(x))
         weights = self.weights(self.scores(q, k))
         return self.proj(self.join(weights @ v)), weights
+
+
+class IndexForgotten(MyAttention):
+    def forward(self, x):
+        heads = scaled_dot_product_attention(*self.split(self.qkv(x)))
+        B, h, N, d = heads.shape
+        return self.proj(heads.transpose(1, 2).reshape(B, N, h * d))
+
+
+class IndexForgottenInProj(MyAttention):
+    def forward(self, x):
+        return self.proj(scaled_dot_product_attention(*self.split(self.qkv(x))))
+
+
+class ChunkAlongTheBatch(MyAttention):
+    def forward(self, x):
+        q, k, v = (by_loop(part, self.h) for part in self.qkv(x).chunk(3))
+        return self.proj(by_cat(F.scaled_dot_product_attention(q, k, v)))
+
+
+class UnpackedAlongTheBatch(MyAttention):
+    def forward(self, x):
+        q, k, v = self.qkv(x)
+        return self.proj(by_cat(F.scaled_dot_product_attention(by_loop(q, self.h), k, v)))
 
 
 class EveryHth(MyAttention):
@@ -546,6 +582,7 @@ ANSWERS = {
             (as_stored, "your product is [d, d]: both parts still lie"),
             (columns_of_values, "you took columns of the stored W_V."),
             (as_if_not_transposed, "you took both matrices as if"),
+            (counted_from_one, "you took the head before"),
         ],
         unknown=[only_down],
     ),
@@ -553,6 +590,7 @@ ANSWERS = {
         right=[MyAttention, ByLoop],
         wrong=[
             (RootOfD, "the scores are divided by √D."),
+            (RootOfN, "the scores are divided by √N"),
             (NoDivisor, "the scores are not divided by √d"),
             (NoRoot, "the scores are divided by d."),
             (OverQueries, "the softmax runs over the queries."),
@@ -563,7 +601,11 @@ ANSWERS = {
             (HeadsLookAtHeads, "attention ran over the heads of one token"),
             (OneHead, "the tokens were not cut into heads"),
             (EveryThird, "you took every third number of qkv"),
-            (OutputAndWeights, "forward returns several things"),
+            (OutputAndWeights, "you returned two things."),
+            (IndexForgotten, "you use several things as one tensor."),
+            (IndexForgottenInProj, "you use several things as one tensor."),
+            (ChunkAlongTheBatch, "q, k and v are taken along the first axis"),
+            (UnpackedAlongTheBatch, "q, k and v are taken along the first axis"),
             (EveryHth, "a head takes every h-th number."),
             (HeadsBeforeThree, "you cut qkv into heads first"),
             (KeysFirst, "queries and keys are swapped"),
