@@ -29,11 +29,18 @@ def test_the_figure_of_the_shipped_model_is_the_recorded_one():
     assert f"{record('vit_fashion_mnist')['test']['accuracy']:.1%} on its 10,000 test images" in README
 
 
+def test_the_figures_of_a_training_step_are_the_recorded_ones():
+    step, augmentation = (record("benchmark_step")[f"{what}_seconds"] for what in ("step", "augmentation"))
+    text = " ".join(README.split())
+    assert f"takes {step['engine'] / step['timm in a plain loop']:.2f} of the time that timm's model takes" in text
+    assert f"at once is {augmentation['one by one'] / augmentation['at once']:.1f} times as fast" in text
+
+
 def test_the_speed_table_is_the_recorded_one():
     rows = record("benchmark_speed")["rows"]
-    assert len(rows) == 6
+    assert len(rows) == 8
     for row in rows:
-        ratios = f"{row['ours/torchvision']:.2f} | {row['ours/timm']:.2f}"
+        ratios = " | ".join(f"{row[f'ours/{library}']:.2f}" for library in ("torchvision", "timm", "vit-pytorch"))
         assert f"| {row['config']}, batch {row['batch']} | {row['work']} | {ratios} |" in README
 
 
