@@ -190,3 +190,42 @@ def test_help_names_every_option():
         "--no-flip",
     ):
         assert words in shown
+
+
+def weights_of(path):
+    return load_model(path).state_dict()
+
+
+def test_weights_are_kept_along_the_way(data, tmp_path):
+    command(tmp_path, "--keep", "1", "2", "--average", "0.9")
+    assert sorted(path.name for path in (tmp_path / "epochs").iterdir()) == [
+        "epoch_001.safetensors",
+        "epoch_002.safetensors",
+    ]
+    first, last = (weights_of(tmp_path / "epochs" / f"epoch_00{n}.safetensors") for n in (1, 2))
+    end = weights_of(tmp_path / "model.safetensors")
+    assert all(torch.equal(last[name], end[name].half().float()) for name in end)  # the average, as at the end
+    assert not torch.equal(first["head.weight"], last["head.weight"])
+    card = load_model(tmp_path / "epochs" / "epoch_001.safetensors").card
+    assert (card.class_names, card.mean, card.std) == (data.class_names, data.mean, data.std)
+
+
+def test_a_run_killed_before_it_kept_its_weights_keeps_them_when_it_goes_on(data, tmp_path, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def killed(*_, **__):
+        raise Killed
+
+    elsewhere = tmp_path / "elsewhere"
+    with monkeypatch.context() as power_cut:
+        power_cut.setattr(train, "save_model", killed)
+        with pytest.raises(Killed):
+            command(tmp_path, "--keep", "1", "--keep-in", str(elsewhere))
+    assert not elsewhere.exists()
+    command(tmp_path, "--keep", "1", "--keep-in", str(elsewhere))
+    command(tmp_path / "whole", "--keep", "1")
+    kept, whole = (folder / "epoch_001.safetensors" for folder in (elsewhere, tmp_path / "whole" / "epochs"))
+    kept, whole = weights_of(kept), weights_of(whole)
+    assert all(torch.equal(kept[name], whole[name]) for name in whole)
+    assert [path.name for path in elsewhere.iterdir()] == ["epoch_001.safetensors"]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vit_tutorial.training import History
 
 CHECKPOINT_NAME = "checkpoint.bin"
+WAY_OUT = "use another folder, or delete this one to train from the start"
 
 
 class TrainingError(RuntimeError):
@@ -92,7 +93,7 @@ class Run:
         """
         if self.file is None:
             return Progress()
-        file, way_out = self.file, "use another folder, or delete this one to train from the start"
+        file = self.file
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -103,21 +104,16 @@ class Run:
         whole = world.from_first(file.read_bytes() if world.leads and file.exists() else None)
         if whole is None:
             return Progress()
-        digest, content = whole[:32], whole[32:]
-        if hashlib.sha256(content).digest() != digest:
-            raise TrainingError(f"{file} ({len(whole):,} bytes) is truncated or damaged; {way_out}")
-        length = int.from_bytes(content[:8], "little")
-        words = json.loads(content[8 : 8 + length])["__metadata__"]
-        saved = type(self.history)(**json.loads(words["history"]))
+        tensors, words, progress = _unpack(file, whole)
+        saved = type(self.history)(**words)
         for what in ("config", "model", "data"):
             then, now = getattr(saved, what), json.loads(json.dumps(getattr(self.history, what)))
             changed = [f"{k} was {then.get(k)} and is {now.get(k)}" for k in now if then.get(k) != now.get(k)]
             if changed:
-                raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {way_out}")
-        tensors = safetensors.torch.load(content)
+                raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {WAY_OUT}")
         self._put_back(tensors)
         vars(self.history).update(vars(saved))
-        at = Progress(**json.loads(words["progress"]) | {"chances": tensors.get("chances")})
+        at = Progress(**progress | {"chances": tensors.get("chances")})
         self.place = _place(saved, at)
         return at
 
@@ -146,6 +142,30 @@ class Run:
         if self.average is not None:
             self.average.model.load_state_dict(_taken(tensors, "average."))
             self.average.steps = int(tensors["average_steps"])
+
+
+def weights_after_an_epoch(folder: Path) -> tuple[int, dict[str, Tensor]] | None:
+    """Read what the run in `folder` would give if it ended now: the epochs that are done, and the weights.
+
+    The weights are the moving average where the run has one. None without a checkpoint, or with one from within an
+    epoch. Raises TrainingError if the checkpoint is damaged.
+    """
+    file = folder / CHECKPOINT_NAME
+    if not file.exists():
+        return None
+    tensors, history, progress = _unpack(file, file.read_bytes())
+    weights = _taken(tensors, "average.") or _taken(tensors, "model.")
+    return None if progress["step"] else (len(history["train_loss"]), weights)
+
+
+def _unpack(file: Path, whole: bytes) -> tuple[dict[str, Tensor], dict, dict]:
+    """Take a checkpoint apart: tensors, history, progress."""
+    digest, content = whole[:32], whole[32:]
+    if hashlib.sha256(content).digest() != digest:
+        raise TrainingError(f"{file} ({len(whole):,} bytes) is truncated or damaged; {WAY_OUT}")
+    length = int.from_bytes(content[:8], "little")
+    words = json.loads(content[8 : 8 + length])["__metadata__"]
+    return safetensors.torch.load(content), json.loads(words["history"]), json.loads(words["progress"])
 
 
 def _place(history: "History", at: Progress) -> str:

@@ -9,6 +9,7 @@ The same command again goes on where the last one was stopped. torchrun starts s
 """
 
 import argparse
+import copy
 import inspect
 import re
 import shlex
@@ -26,7 +27,7 @@ from vit_tutorial.devices import choose_device, matrix_rate
 from vit_tutorial.distributed import joined
 from vit_tutorial.files import write_json
 from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.resuming import TrainingError
+from vit_tutorial.resuming import TrainingError, weights_after_an_epoch
 from vit_tutorial.training import Evaluation, History, TrainingConfig, evaluate, fit
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -127,11 +128,30 @@ def run(options: argparse.Namespace, command: str) -> None:
         model = build_model(data, shape, config.seed)
         if world.leads:
             print(data)
+            keep(options, model)  # the run may have been killed just before it did
+
+        def after_epoch(history: History) -> None:
+            keep(options, model)
+            if not options.quiet:
+                print_epoch(history)
+
         started = time.perf_counter()
-        history = fit(model, data, config, checkpoint=options.out, on_epoch=None if options.quiet else print_epoch)
+        history = fit(model, data, config, checkpoint=options.out, on_epoch=after_epoch)
         seconds = time.perf_counter() - started
     if world.leads:
         finish(options, command, model, data, history, seconds, device)
+
+
+def keep(options: argparse.Namespace, model: ViT) -> None:
+    """Write the weights of the last checkpoint down for good, in half the bytes, if --keep names its epoch."""
+    if not options.keep or (found := weights_after_an_epoch(options.out)) is None or found[0] not in options.keep:
+        return
+    epoch, weights = found
+    path = (options.keep_in or options.out / "epochs") / f"epoch_{epoch:03}.safetensors"
+    if not path.exists():
+        twin = copy.deepcopy(model)
+        twin.load_state_dict(weights)
+        save_model(twin, path, dtype=torch.float16)
 
 
 def finish(
@@ -232,6 +252,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--records", type=Path, default=DATA_FOLDER / "results", metavar="FOLDER", help="(default: data/results)"
     )
     parser.add_argument("--float16", type=Path, metavar="FILE", help="also write the weights in half the bytes")
+    parser.add_argument(
+        "--keep", type=int, nargs="+", default=(), metavar="EPOCH", help="also keep the weights after these epochs"
+    )
+    parser.add_argument("--keep-in", type=Path, metavar="FOLDER", help="where to (default: epochs, in that of --out)")
     parser.add_argument("--quiet", action="store_true", help="no line per epoch")
     add_fields(parser.add_argument_group("model"), ViTConfig, asdict(ViTConfig()) | preset.model, without=FROM_DATA)
     add_fields(parser.add_argument_group("training"), TrainingConfig, asdict(preset.training))
