@@ -1,6 +1,6 @@
 """Studies: what the lessons claim about training, tried out with several seeds, and written down.
 
-    python -m vit_tutorial.studies                      all of them; three hours on one core
+    python -m vit_tutorial.studies                      all of them; four hours on one core
     python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
 
     patch_size   P in 28, 14, 7, 4: what accuracy does a smaller patch buy, and at what cost?
@@ -11,6 +11,7 @@
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
     scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
+    ingredients  the recipe of the preset for a CPU, with one thing changed at a time
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on
 where the last one was stopped. A study that is whole becomes data/results/study_NAME.json.
@@ -83,8 +84,8 @@ def recipe(
     """Make a recipe from the small model of all studies and `changes`, fields of ViTConfig or of TrainingConfig."""
     of_training = {f.name for f in fields(TrainingConfig)}
     model = {"patch_size": 7, "dim": 32, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0, "pool": "cls"}
-    training = asdict(TrainingConfig(**{"epochs": 10, **{k: v for k, v in changes.items() if k in of_training}}))
-    training |= {"device": "cpu", "precision": "float32"}
+    settings = {"epochs": 10, "precision": "float32"} | {k: v for k, v in changes.items() if k in of_training}
+    training = asdict(TrainingConfig(**settings)) | {"device": "cpu"}
     del training["seed"]
     model |= {k: v for k, v in changes.items() if k not in of_training}
     return Recipe(model, training, task, training_images, positions, divide_by)
@@ -175,6 +176,31 @@ EXPERIMENTS = {
                 ("hybrid", {"stem": "hybrid", "stem_layers": ()}, (1, 2, 4)),
             )
             for depth in depths
+        },
+        seeds=(0, 1, 2),
+    ),
+    "ingredients": Experiment(
+        claim="a list of tricks (bf16, batch size, augmentation) decides how well a model learns from scratch",
+        variants={
+            name: recipe(**{"dim": 64, "depth": 4, "num_heads": 4, "epochs": 36} | change)
+            for name, change in {
+                "the preset": {},
+                "no augmentation": {"max_shift": 0},
+                "erase a quarter": {"erase": 0.25},
+                "CutMix on half": {"cutmix": 0.5, "plain_epochs": 4},
+                "no label smoothing": {"label_smoothing": 0.0},
+                "no weight decay": {"weight_decay": 0.0},
+                "no warm-up": {"warmup_epochs": 0.0},
+                "Muon": {"optimizer": "muon"},
+                "moving average": {"average": 0.998},
+                "bfloat16": {"precision": "bfloat16"},
+                "batches of 512": {"batch_size": 512},
+                "mean pooling": {"pool": "mean"},
+                "half the epochs": {"epochs": 18},
+                "twice the epochs": {"epochs": 72},
+                "patches of 14": {"patch_size": 14},
+                "patches of 4": {"patch_size": 4},
+            }.items()
         },
         seeds=(0, 1, 2),
     ),
