@@ -72,6 +72,16 @@ def test_the_record_says_how_much_of_the_device_was_used(data, tmp_path, monkeyp
     assert f"{record['mfu']:.0%} of the 0.002 TFLOP/s that matrix products reach here (MFU)" in capsys.readouterr().out
 
 
+def test_the_record_also_scores_the_part_that_comes_with_the_course(data, tmp_path, monkeypatch):
+    part = replace(data, test_images=data.train_images[20:30], test_labels=data.train_labels[20:30])
+    monkeypatch.setattr(train, "EMBEDDED", {data.name: "part"})
+    monkeypatch.setattr(train, "load", lambda name, root=None: part if name == "part" else data)
+    command(tmp_path, "--record", "tiny")
+    test = evaluate(load_model(tmp_path / "model.safetensors"), part.test_images, part.test_labels)
+    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
+    assert record["embedded_test"] == {"images": 10, "accuracy": round(test.accuracy, 5)}
+
+
 def test_weights_in_half_the_bytes(data, tmp_path):
     command(tmp_path, "--float16", str(tmp_path / "small.safetensors"), "--record", "tiny")
     whole, small = (load_model(tmp_path / name) for name in ("model.safetensors", "small.safetensors"))

@@ -130,7 +130,7 @@ attention_by_hand = Exercise(
     secret=True,
     inputs=[HAND],
     mistakes=[Mistake(answer, sentence) for answer, sentence in _BY_HAND],
-    done="Scores 0, 2, 4; scaled 0, 1, 2; weights 0.09, 0.24, 0.67; and the mixture.",
+    done="Scores, scaled scores, weights, and the mixture: with these four steps you can compute any attention.",
 )
 
 
@@ -716,5 +716,5 @@ mended_attention = Exercise(
             "you divide by the right number in the wrong place: the scores are to be scaled before the softmax.",
         ),
     ],
-    done="Scaled by the length of a query. How many tokens there are no longer matters.",
+    done="However many tokens there are, the scores now keep their spread.",
 )
