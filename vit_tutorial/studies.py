@@ -189,7 +189,6 @@ EXPERIMENTS = {
                 "erase a quarter": {"erase": 0.25},
                 "CutMix on half": {"cutmix": 0.5, "plain_epochs": 4},
                 "no label smoothing": {"label_smoothing": 0.0},
-                "no weight decay": {"weight_decay": 0.0},
                 "no warm-up": {"warmup_epochs": 0.0},
                 "Muon": {"optimizer": "muon"},
                 "moving average": {"average": 0.998},
@@ -197,9 +196,7 @@ EXPERIMENTS = {
                 "batches of 512": {"batch_size": 512},
                 "mean pooling": {"pool": "mean"},
                 "half the epochs": {"epochs": 18},
-                "twice the epochs": {"epochs": 72},
                 "patches of 14": {"patch_size": 14},
-                "patches of 4": {"patch_size": 4},
             }.items()
         },
         seeds=(0, 1, 2),
