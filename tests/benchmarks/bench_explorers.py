@@ -24,6 +24,7 @@ LIMIT_MS = 16
 KEYS = 120
 PREPARE = """
 import numpy as np
+import torch
 from vit_tutorial import load_model
 from vit_tutorial.datasets import DATA_FOLDER
 random = np.random.default_rng(0)
@@ -36,6 +37,9 @@ def maps(layers, heads, tokens):
     return weights / weights.sum(-1, keepdims=True)
 def with_scores(image, maps, grid, **choices):
     return AttentionLab(image, maps, grid, scores=np.log(maps), **choices)
+def timeline():
+    images = torch.from_numpy(np.stack([picture(1, 28) for _ in range(5)]))
+    return TrainingTimeline({epoch: trained() for epoch in (0, 1, 2, 5, 12, 24)}, images, "abcde", [0.5] * 24)
 """
 CASES = {
     "patch lab, 224x224 colour, 196 patches": "PatchLab(picture(3, 224), 16)",
@@ -53,6 +57,7 @@ CASES = {
     "attention lab with scores, 6 layers, 50 tokens": "with_scores(picture(1, 28), maps(6, 4, 50), 7)",
     "attention lab, 12 x 12, 197 tokens, warmer": "with_scores(picture(3, 224), maps(12, 12, 197), 14, temperature=2)",
     "attention in the plane": "AttentionPlane()",
+    "training timeline, 6 moments, 50 tokens": "timeline()",
 }
 MOVES = ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp")
 OTHER_KEYS = {"heads gallery, switching heads of layer 0": tuple("01230123")}  # each runs the whole model

@@ -8,6 +8,7 @@ from vit_tutorial.explore.patch_lab import PatchLab, PatchLabState, patch_lab_st
 from vit_tutorial.explore.position_lab import PositionLab, PositionLabState, position_lab_state
 from vit_tutorial.explore.signal_lab import SignalLab, SignalLabState, SignalSetting, signal_lab_state
 from vit_tutorial.explore.token_table import TokenTable, TokenTableState, token_table_state
+from vit_tutorial.explore.training_timeline import TrainingTimeline, TrainingTimelineState, training_timeline_state
 
 __all__ = [
     "AttentionLab",
@@ -27,6 +28,8 @@ __all__ = [
     "SignalSetting",
     "TokenTable",
     "TokenTableState",
+    "TrainingTimeline",
+    "TrainingTimelineState",
     "attention_lab_state",
     "attention_plane_state",
     "heads_gallery_state",
@@ -35,4 +38,5 @@ __all__ = [
     "position_lab_state",
     "signal_lab_state",
     "token_table_state",
+    "training_timeline_state",
 ]

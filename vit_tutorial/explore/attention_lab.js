@@ -18,11 +18,7 @@ function render({ model, el }) {
   const signs = bytesOf(model.get("_signs"));
   const picture = { pixels, channels, height, width };
   const original = plane(width, height, pixelOf(picture));
-  const writePixel = pixelOf(picture);
-  const grey = plane(width, height, (i, into, at) => {
-    writePixel(i, into, at);
-    into.fill(0.3 * into[at] + 0.59 * into[at + 1] + 0.11 * into[at + 2], at, at + 3);
-  });
+  const grey = greyPlane(picture);
   const [wide, high] = fitted(picture, hasScores ? 214 : 336);
   const [cellWidth, cellHeight] = [wide / columns, high / rows];
   const smooth = wide / width < 3;

@@ -150,6 +150,15 @@ function pixelOf(picture) {
   };
 }
 
+/** A canvas that holds a picture without its colours. */
+function greyPlane(picture) {
+  const write = pixelOf(picture);
+  return plane(picture.width, picture.height, (i, into, at) => {
+    write(i, into, at);
+    into.fill((into[at] + into[at + 1] + into[at + 2]) / 3, at, at + 3);
+  });
+}
+
 /** Width and height of a picture whose longer side is `side` CSS pixels. */
 function fitted(picture, side) {
   const scale = side / Math.max(picture.width, picture.height);

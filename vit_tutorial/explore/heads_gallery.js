@@ -162,13 +162,7 @@ function render({ model, el }) {
   const blocks = blocksOf(new Float32Array(bytesOf(model.get("_weights")).buffer), sizes, classNames.length, tokens);
   const pictures = names.map((_, i) => ({ pixels: allPixels.subarray(i * channels * height * width), channels, height, width }));
   const originals = pictures.map((picture) => plane(width, height, pixelOf(picture)));
-  const greys = pictures.map((picture) => {
-    const write = pixelOf(picture);
-    return plane(width, height, (i, into, at) => {
-      write(i, into, at);
-      into.fill((into[at] + into[at + 1] + into[at + 2]) / 3, at, at + 3);
-    });
-  });
+  const greys = pictures.map(greyPlane);
   const [wide, high] = fitted({ width, height }, PICTURE_SIDE);
 
   const root = frame(

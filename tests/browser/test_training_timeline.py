@@ -1,0 +1,241 @@
+"""The training timeline in a real JupyterLab: sliding through training by key and by mouse, and what it shows then."""
+
+import numpy as np
+import pytest
+from explorers import (
+    PICTURE,
+    assert_kernel_says,
+    check_named_and_readable,
+    kernel_says,
+    pixels,
+    reacts,
+    values,
+    wait_for_words,
+    words,
+)
+
+from vit_tutorial.explore import training_timeline_state
+from vit_tutorial.explore.common import decimals, diverging, percent, viridis
+from vit_tutorial.explore.training_timeline import training_timeline_data
+
+MOMENTS = """import copy, torch
+from vit_tutorial import ModelCard, ViT, ViTConfig, load_model
+from vit_tutorial.datasets import DATA_FOLDER, load
+def moments(start, end, shares):
+    found = {}
+    for epoch, share in shares.items():
+        found[epoch] = copy.deepcopy(end)
+        with torch.no_grad():
+            for parameter, before in zip(found[epoch].parameters(), start.parameters()):
+                parameter.lerp_(before, 1 - share)
+    return found
+def random_model(config, seed):
+    torch.manual_seed(seed)
+    model = ViT(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2 * seed)
+    return model"""
+GREY = f"""{MOMENTS}
+trained = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+models = moments(random_model(trained.config, 0), trained, {{0: 0.0, 1: 0.5, 2: 0.6, 5: 0.8, 12: 0.9, 24: 1.0}})
+given = models, load("fashion_mnist").test_images[:3], ("boot", "pullover", "trouser")
+accuracy = [round(0.9 - 0.5 / (epoch + 1), 4) for epoch in range(1, 25)]"""
+COLOUR = f"""{MOMENTS}
+config = ViTConfig(image_size=(8, 12), patch_size=2, num_classes=12, dim=16, depth=3, num_heads=2, pool="mean")
+trained = random_model(config, 2)
+trained.card = ModelCard(tuple(f"thing {{i}}" for i in range(12)), (0.5,) * 3, (0.3,) * 3)
+models = moments(random_model(config, 0), trained, {{0: 0.0, 3: 0.4, 10: 1.0}})
+given = models, torch.randint(256, (2, 3, 8, 12), dtype=torch.uint8), ("noise", "more noise")
+accuracy = []"""
+LAB = """from vit_tutorial.explore import TrainingTimeline
+{}
+lab = TrainingTimeline(*given, accuracy)"""
+ATTENTION = "canvas[aria-label^='Attention. ']"
+ALIKE = "canvas[aria-label^='Similarity. ']"
+MAPS = [PICTURE, ATTENTION, ALIKE]
+
+
+@pytest.fixture(scope="module")
+def grey():
+    known = values(GREY)
+    return training_timeline_data(*known["given"], known["accuracy"])
+
+
+@pytest.fixture(scope="module")
+def colour():
+    return training_timeline_data(*values(COLOUR)["given"])
+
+
+def press(lab, key, canvases=(PICTURE,)):
+    return reacts(lab, lambda: lab.page.keyboard.press(key), canvases)
+
+
+def bars(lab):
+    """Name, percentage and width of each bar."""
+    lines = lab.page.locator(".vit-chances tr").evaluate_all(
+        "all => all.map(line => [line.cells[0].textContent, line.cells[1].textContent,"
+        " parseFloat(line.querySelector('.vit-bar').style.width)])"
+    )
+    return [tuple(line) for line in lines]
+
+
+def middle(lab, canvas, row, column, grid):
+    """Where on the page the middle of a patch lies."""
+    box = lab.page.locator(canvas).bounding_box()
+    return box["x"] + (column + 0.5) * box["width"] / grid[1], box["y"] + (row + 0.5) * box["height"] / grid[0]
+
+
+def dot(lab, epoch, last=24):
+    """Where on the page an epoch stands on the axis of the curve."""
+    box = lab.page.locator(PICTURE).bounding_box()
+    scale = box["width"] / 912
+    return box["x"] + scale * (46 + epoch / last * 850), box["y"] + box["height"] / 2
+
+
+def colour_at(lab, canvas, row, column, grid):
+    """The colour that is drawn a little off the upper left corner of a patch."""
+    return lab.page.locator(canvas).evaluate(
+        """(canvas, [x, y]) => Array.from(canvas.getContext("2d").getImageData(
+            Math.round(x * canvas.width), Math.round(y * canvas.height), 1, 1).data).slice(0, 3)""",
+        [(column + 0.15) / grid[1], (row + 0.15) / grid[0]],
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_sliding_through_training_by_keys(explorer, grey, theme):
+    lab = explorer(LAB.format(GREY), theme)
+
+    def expected(*choices):
+        return training_timeline_state(grey, *choices).words
+
+    assert words(lab) == expected(0)
+    lab.page.locator(PICTURE).focus()
+    for epoch in (1, 2, 5, 12, 24):
+        assert press(lab, "ArrowRight", MAPS) == expected(epoch)
+    lab.page.keyboard.press("ArrowRight")
+    assert press(lab, "ArrowLeft", MAPS) == expected(12)
+    assert press(lab, "Home", MAPS) == expected(0)
+    assert press(lab, "End", MAPS) == expected(24)
+    lab.page.keyboard.press("ArrowUp")
+    assert press(lab, "ArrowDown", [ATTENTION]) == expected(24, "pullover")
+    assert press(lab, "ArrowDown", [ATTENTION]) == expected(24, "trouser")
+    lab.page.keyboard.press("ArrowDown")
+    assert press(lab, "ArrowUp", [ATTENTION]) == expected(24, "pullover")
+    assert press(lab, "PageUp", [ATTENTION]) == expected(24, "pullover", 4)
+    assert press(lab, "Shift+ArrowRight", [ATTENTION]) == expected(24, "pullover", 4, 25)  # the patch in the middle
+    for key, patch in {"Right": 25, "Down": 32, "Left": 31, "Up": 24}.items():
+        assert press(lab, f"Shift+Arrow{key}", [ATTENTION, ALIKE]) == expected(24, "pullover", 4, patch + 1)
+    assert press(lab, "PageDown", [ATTENTION]) == expected(24, "pullover", 5, 25)
+    assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5)
+    assert_kernel_says(lab, "lab.epoch, lab.picture, lab.layer, lab.token", "24 pullover 5 None")
+    assert_kernel_says(lab, "lab.words()", words(lab))
+    assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5, 25)
+    check_named_and_readable(lab, theme)
+
+
+def test_every_part_works_by_mouse(explorer, grey):
+    lab = explorer(LAB.format(GREY))
+    page = lab.page
+
+    def expected(*choices):
+        return training_timeline_state(grey, *choices).words
+
+    assert reacts(lab, lambda: page.mouse.click(*dot(lab, 5)), MAPS) == expected(5)
+    page.mouse.move(*dot(lab, 5))
+    page.mouse.down()
+    assert reacts(lab, lambda: page.mouse.move(*dot(lab, 17)), MAPS) == expected(12)  # the nearest that was kept
+    page.mouse.up()
+    assert reacts(lab, page.get_by_role("button", name="pullover").click, [ATTENTION]) == expected(12, "pullover")
+    assert page.get_by_role("button", name="pullover").get_attribute("aria-pressed") == "true"
+    assert page.get_by_role("button", name="boot").get_attribute("aria-pressed") == "false"
+
+    hover, click = page.mouse.move, page.mouse.click
+    at = middle(lab, ATTENTION, 1, 5, (7, 7))
+    assert reacts(lab, lambda: hover(*at), [ATTENTION, ALIKE]) == expected(12, "pullover", 5, 13)
+    assert_kernel_says(lab, "lab.token", "None")  # a look in passing
+    assert reacts(lab, lambda: hover(*dot(lab, 12)), [ATTENTION, ALIKE]) == expected(12, "pullover")
+    at = middle(lab, ALIKE, 6, 0, (7, 7))
+    page.evaluate("() => document.activeElement.blur()")
+    assert reacts(lab, lambda: click(*at), [ATTENTION, ALIKE]) == expected(12, "pullover", 5, 43)
+    assert_kernel_says(lab, "lab.token", "43")
+    hover(*dot(lab, 12))
+    assert words(lab) == expected(12, "pullover", 5, 43)
+    assert press(lab, "ArrowLeft", MAPS) == expected(5, "pullover", 5, 43)  # the keys work after a click on a patch
+
+    page.get_by_role("slider", name="Moment of the training").focus()
+    assert press(lab, "ArrowLeft", MAPS) == expected(2, "pullover", 5, 43)
+    assert page.get_by_role("slider", name="Moment of the training").get_attribute("aria-valuetext") == "after 2 epochs"
+    page.get_by_role("slider", name="Layer").focus()
+    assert press(lab, "Home", [ATTENTION]) == expected(2, "pullover", 0, 43)
+    button = page.get_by_role("button", name="The class token (c)")
+    assert reacts(lab, button.click, [ATTENTION, ALIKE]) == expected(2, "pullover", 0)
+    assert button.get_attribute("aria-pressed") == "true"
+    kernel_says(lab, "[setattr(lab, *new) for new in dict(epoch=24, picture='boot', layer=3, token=7).items()]")
+    wait_for_words(lab, expected(24, "boot", 3, 7))
+
+
+def test_the_bars_and_maps_are_those_of_the_models(explorer, grey):
+    lab = explorer(LAB.format(GREY))
+    lab.page.locator(PICTURE).focus()
+    lab.page.keyboard.press("ArrowDown")
+    lab.page.keyboard.press("Shift+ArrowDown")
+    model = grey.pictures[1].astype(float).mean(axis=0)
+    for epoch in grey.epochs:
+        state = training_timeline_state(grey, epoch, "pullover", None, 25)
+        wait_for_words(lab, state.words)
+        names, shown, widths = zip(*bars(lab), strict=True)
+        assert names == grey.class_names
+        assert shown == tuple(percent(chance) for chance in state.chances)
+        np.testing.assert_allclose(np.array(widths) / 150, state.chances, atol=1e-4)
+        best = lab.page.locator(".vit-chances .vit-best th").all_inner_texts()
+        assert best == [grey.class_names[state.chances.argmax()]]
+        notes = lab.page.locator(".vit-panel .vit-note").all_inner_texts()
+        assert f"{percent(state.attention.max())}. Spread evenly, each would get 2.0%." in notes[0]
+        assert f"Mean: neighbours {decimals(state.near[0])}, all others {decimals(state.near[1])}." in notes[1]
+        for row, column in [(0, 0), (2, 3), (3, 4), (6, 6)]:
+            level = round(127.5 * (state.alike[row, column] / state.alike_top + 1))
+            seen = colour_at(lab, ALIKE, row, column, (7, 7))
+            np.testing.assert_allclose(seen, diverging()[np.clip(level, 0, 255)], atol=3)
+            level = round(255 * state.attention[row, column] / state.attention_top)
+            place = (4 * row, 4 * column)  # a pixel of the patch; the drawing is 10 times as large
+            over = 0.7 * viridis()[level].astype(float) + 0.3 * model[place]
+            np.testing.assert_allclose(colour_at(lab, ATTENTION, row, column, (7, 7)), over, atol=4)
+        if epoch < 24:
+            lab.page.keyboard.press("ArrowRight")
+
+
+def test_colours_no_class_token_and_no_accuracy(explorer, colour):
+    lab = explorer(LAB.format(COLOUR))
+
+    def expected(*choices):
+        return training_timeline_state(colour, *choices).words
+
+    assert words(lab) == expected(0)
+    assert reacts(lab, lambda: lab.page.mouse.click(*dot(lab, 3, 10)), MAPS) == expected(3)
+    assert lab.page.get_by_text("The moments at which the model was kept").is_visible()
+    at = middle(lab, ATTENTION, 3, 5, (4, 6))
+    assert reacts(lab, lambda: lab.page.mouse.click(*at), [ATTENTION, ALIKE]) == expected(3, "noise", 2, 23)
+    assert press(lab, "ArrowDown", [ATTENTION]) == expected(3, "more noise", 2, 23)
+    assert press(lab, "ArrowRight", MAPS) == expected(10, "more noise", 2, 23)
+    shown = bars(lab)
+    assert len(shown) == 10  # of 12
+    chances = training_timeline_state(colour, 10, "more noise").chances
+    assert all(text == percent(chances[int(name.split()[1])]) for name, text, _ in shown)
+    assert press(lab, "c", [ATTENTION]) == expected(10, "more noise")
+    assert "all patches together look most at" in words(lab)
+
+
+def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer, grey):
+    lab = explorer(LAB.format(GREY))
+    page = lab.page
+    page.locator(PICTURE).focus()
+    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
+    before = pixels(lab)
+    for key in ["ArrowRight"] * 5 + ["ArrowLeft"] * 2 + ["ArrowDown"] * 2 + ["ArrowUp"] + ["PageUp"] * 3:
+        page.keyboard.press(key)
+    page.keyboard.type("bxdm")
+    assert words(lab) == training_timeline_state(grey, 5, "pullover", 2).words
+    assert pixels(lab) != before
+    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
