@@ -9,10 +9,10 @@ PYTHON   ?=
 PORT     ?= 8888
 LAB_ARGS ?=
 NAMES    ?=
-# One recorded experiment: what it trains, where it keeps its checkpoints, and the name of its record in data/results.
-RESULTS  ?= --data fashion_mnist_full --out runs/vit_fashion_mnist --record vit_fashion_mnist --patch-size 4 --dim 64 \
-            --depth 6 --num-heads 4 --mlp-ratio 2 --epochs 12 --batch-size 128 --learning-rate 0.002 --warmup-epochs 1 \
-            --validation-fraction 0.05 --float16 data/vit_fashion_mnist.safetensors
+# The recorded training: what it trains, where it keeps its checkpoints, and the name of its record in data/results.
+FASHION  := --data fashion_mnist_full --out runs/vit_fashion_mnist --record vit_fashion_mnist --float16 \
+            data/vit_fashion_mnist.safetensors --patch-size 4 --dim 64 --depth 6 --num-heads 4 --mlp-ratio 2 --epochs 12 \
+            --batch-size 128 --learning-rate 0.002 --warmup-epochs 1 --validation-fraction 0.05
 export PYTHON
 
 VENV_PYTHON := .venv/bin/python
@@ -59,7 +59,7 @@ test:
 
 results:
 	$(call setup_env,course)
-	$(VENV_PYTHON) -m vit_tutorial.train $(RESULTS)
+	$(VENV_PYTHON) -m vit_tutorial.train $(FASHION)
 	$(VENV_PYTHON) -m vit_tutorial.studies
 
 notebooks:

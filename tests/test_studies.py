@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.optimizers import make_optimizers
 from vit_tutorial.studies import EXPERIMENTS, Experiment, StudyError, load_study, recipe
+from vit_tutorial.train import PRESETS
 
 TINY = partial(recipe, training_images=200, epochs=1, warmup_epochs=0, patch_size=14, dim=8, depth=1, num_heads=1)
 SMALL = Experiment(
@@ -285,7 +286,7 @@ def test_the_figures_of_a_stored_study_agree_with_each_other(stored):
     for run in study.runs:
         own = study.variants[run["variant"]]
         curve = run["curve"]
-        epochs = study.settings["training"]["epochs"]
+        epochs = study.training(run["variant"])["epochs"]
         assert len(curve["train_loss"]) == len(curve["validation_accuracy"]) == epochs
         assert curve["validation_accuracy"][-1] == pytest.approx(run["validation_accuracy"], abs=1e-4)
         assert run["parameters"] == own["parameters"]
@@ -307,6 +308,14 @@ def test_the_sizes_in_a_stored_study_are_those_of_the_models(stored):
             assert own["tokens"] == model.forward_intermediates(torch.zeros(1, 1, 28, 28))["norm"].shape[1]
 
 
+def test_each_variant_has_the_time_of_its_own_epochs():
+    study = load_study("ingredients")
+    times = study.seconds_per_image()
+    for name, epochs in (("the preset", 36), ("half the epochs", 18)):
+        fastest = min(run["processor_seconds"] for run in study.runs if run["variant"] == name)
+        assert times[name] == pytest.approx(fastest / epochs / 9000)
+
+
 def test_the_number_of_heads_and_the_divisor_change_no_size():
     for name in ("heads", "scale"):
         sizes = {(row["parameters"], row["flops"], row["tokens"]) for row in load_study(name).variants.values()}
@@ -326,6 +335,17 @@ def test_every_hybrid_stands_beside_a_pure_model_of_as_many_blocks_and_tokens():
         assert hybrid["flops"] > pure["flops"]
     largest = max(row["flops"] for name, row in variants.items() if name.startswith("pure"))
     assert largest > max(variants[name]["flops"] for name in hybrids)  # so equal costs can be compared too
+
+
+def test_each_ingredient_is_one_change_of_the_preset():
+    variants = {name: one.model | one.training for name, one in EXPERIMENTS["ingredients"].variants.items()}
+    base, preset = variants.pop("the preset"), PRESETS["cpu"]
+    expected = preset.model | asdict(preset.training) | {"precision": "float32", "device": "cpu"}
+    del expected["seed"]
+    assert {key: base[key] for key in expected} == expected
+    for name, settings in variants.items():
+        changed = {key for key in settings if settings[key] != base[key]}
+        assert len(changed - {"plain_epochs"}) == 1, name  # epochs without mixing are part of mixing
 
 
 def test_a_stored_study_is_described(stored):

@@ -524,8 +524,14 @@ class Study:
 
     def seconds_per_image(self) -> dict[str, float]:
         """Give the processor seconds of training for one image, by variant: the fastest of its runs."""
-        images = self.settings["training"]["epochs"] * self.data["training"]
-        return {name: min(seconds) / images for name, seconds in self.values("processor_seconds").items()}
+        return {
+            name: min(seconds) / (self.training(name)["epochs"] * self.data["training"])
+            for name, seconds in self.values("processor_seconds").items()
+        }
+
+    def training(self, variant: str) -> dict:
+        """Give the training settings of a variant: those that all share, and its own."""
+        return self.settings["training"] | self.variants[variant]["settings"].get("training", {})
 
 
 def load_study(name: str, records: str | os.PathLike = RECORDS) -> Study:

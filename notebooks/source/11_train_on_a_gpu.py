@@ -18,9 +18,12 @@
 # 4. Look at the result honestly: one test, the confusion matrix, the ten worst mistakes, and where the model looks.
 # 5. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 50 minutes, of which the machine trains two, and 40 for the exercises. **You need**: lessons 1 to 7.
+# **Time**: 50 minutes, of which the machine trains two with the preset for a CPU, and 40 for the exercises. **You need**:
+# lessons 1 to 7.
 
 # %%
+import copy
+import json
 import math
 import time
 from pathlib import Path
@@ -37,7 +40,7 @@ from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.devices import choose_device, matrix_rate
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.training import TrainingPatient
-from vit_tutorial.explore import AttentionLab
+from vit_tutorial.explore import AttentionLab, TrainingTimeline
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.optimizers import MovingAverage
@@ -53,16 +56,16 @@ from vit_tutorial.training import History, evaluate, fit, learning_rate_at, pred
 #
 # $$\text{loss} = -\log p_\text{right} \qquad \text{(cross-entropy)}$$
 #
-# Here −log 0.67 = 0.41. Had the model been certain, p = 1, the loss would be 0. Had it said 0.09, the loss would be
-# 2.41. A model that knows nothing about 10 classes gives each 0.1, so its loss is log 10 = 2.30. Remember that number.
+# Here log is the natural logarithm, ln on a calculator. With one digit more, −log 0.665 = 0.41. Had the model been certain,
+# p = 1, the loss would be 0. Had it said 0.09, the loss would be 2.41. A model that knows nothing about 10 classes gives each
+# 0.1, so its loss is log 10 = 2.30. Remember that number.
 
 # %%
 logits = torch.tensor([[2.0, 1.0, 0.0]], requires_grad=True)  # [B=1, classes=3]
 right = torch.tensor([0])  # shirt
 loss = F.cross_entropy(logits, right)
-print(
-    f"by hand {-math.log(0.665):.2f}, PyTorch {loss.item():.2f}; knowing nothing about 10 classes: {math.log(10):.2f}"
-)
+by_hand = -math.log(math.exp(2) / (math.exp(2) + math.exp(1) + math.exp(0)))
+print(f"by hand {by_hand:.2f}, PyTorch {loss.item():.2f}; knowing nothing about 10 classes: {math.log(10):.2f}")
 
 # %% [markdown]
 # Training is this: compute the gradient of the loss, and move every number a little *against* it. For logits the
@@ -104,7 +107,8 @@ for name, preset in PRESETS.items():
 
 # %% [markdown]
 # Now the machine chooses. A card with 16 GB or more gets the large preset, any other GPU the small one. **To choose
-# yourself, replace the last line of the choice**, for instance by `name = "cpu"`: it also runs on a GPU, in seconds.
+# yourself, replace the line that begins with `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in
+# seconds, and needs no network.
 
 # %%
 card = torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0  # GB
@@ -115,17 +119,15 @@ data = load(preset.data)
 print("preset:", name)
 
 # %% [markdown]
-# **Why a GPU?** Ask this machine how fast it multiplies large matrices, and divide. The answer is a floor: no training is
+# **Why a GPU?** Ask how fast this machine multiplies large matrices, and divide. The answer is a floor: no training is
 # faster than its matrix products.
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: it depends on the machine.
-rate = matrix_rate(device)
-print(f"this machine multiplies at {rate / 1e12:.2f} TFLOP/s; at this rate the large preset takes")
-print(f"{work * 1e15 / rate / 3600:.1f} hours or more")
-
-# %% [markdown]
-# Here are the first pictures of the data set. Part of them must be put aside before anything is learned.
+for where in dict.fromkeys([device, torch.device("cpu")]):
+    rate = matrix_rate(where)
+    hours, minutes = divmod(work * 1e15 / rate / 60, 60)
+    print(f"{where}: {rate / 1e12:.2f} TFLOP/s; the large preset takes {hours:.0f} h {minutes:.0f} min or more")
 
 # %% [markdown]
 # **A validation split.** Part of the training images is held out, the same share of every class. Every choice (how many
@@ -133,11 +135,13 @@ print(f"{work * 1e15 / rate / 3600:.1f} hours or more")
 # you pick the best epoch by its test accuracy, that accuracy is no longer a measurement of anything.
 
 # %%
-data = load(preset.data)
 train, validation = split_validation(data.train_labels, recipe.validation_fraction, recipe.seed)
 print(f"{len(train):,} to train on, {len(validation):,} to look at meanwhile")
 print(f"{len(data.test_labels):,} test images, kept for the end")
 print("no image is in both:", not set(train.tolist()) & set(validation.tolist()))
+
+# %% [markdown]
+# These are the first pictures of the data set.
 
 # %%
 figure, axes = plots.new_figure(2, 8, size=(10, 2.9))
@@ -238,14 +242,14 @@ for line, (kind, images) in zip(axes, rows.items(), strict=True):
         plots.draw_image(ax, image, title)
 plots.show(
     figure,
-    alt="Four photographs in five rows: as they are; some mirrored; each moved, with its mirror image at the edge; each sheared, rotated or moved and changed in colour; each with a grey box.",
+    alt="Four photographs in five rows: as they are; some mirrored; each moved, with its mirror image at the edge; three sheared, rotated or moved, some also changed in colour, the coffee as it was; each with a grey box.",
     caption="The label stays what it was. Each image has its own dice.",
 )
 
 # %% [markdown]
-# The changes of shape and colour are those of TrivialAugment (Müller and Hutter 2021): one of each kind an image, chosen at
-# random, with a random strength. One of the choices is to change nothing, as with the coffee. `distort=0.5` allows half of
-# the range.
+# The changes of shape and colour, and their ranges, are those of TrivialAugment (Müller and Hutter 2021). It makes one change
+# an image, chosen at random, with a random strength. Here each image gets one of shape and one of colour. One of the choices
+# is to change nothing, as with the coffee. `distort=0.5` allows half of the range.
 #
 # **Two pictures in one.** Here the label changes too. **CutMix** (Yun et al. 2019) pastes a box of another picture of the
 # batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al. 2018) lays
@@ -288,8 +292,8 @@ print(f"whole: about {whole:.0%}; the mean share of the own label: about {chance
 print(f"without CutMix and mixup: the last {big.plain_epochs} of {big.epochs} epochs")
 
 # %% [markdown]
-# The test pictures will all be whole. So the last epochs, `plain_epochs`, show whole pictures only: the model ends on what
-# it will be asked. This also makes the training accuracy readable again. The preset for a CPU uses nothing but a move by
+# The test pictures are never mixed. So the last epochs, `plain_epochs`, leave out CutMix and mixup; the other changes go on.
+# This also makes the training accuracy readable again. The preset for a CPU uses nothing but a move by
 # one pixel: pictures that are changed a lot take longer to learn, and it has two minutes.
 #
 # ### 3 · bf16: fewer digits, more speed
@@ -310,14 +314,15 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
 
 # %% [markdown]
 # float16 makes the large number infinite and the small gradient 0. bfloat16 keeps both, roughly, and loses the digits of
-# the first two. For *products* that is fine: errors of a hundred terms cancel. So the line is
+# the first two. For *products* that is fine: they are added up in float32, and the rounding errors of many terms partly
+# cancel. So the line is
 # `with autocast(device, self.config.precision)`: matrix products in bf16, while the weights stay float32. Why they must is
 # tested below. `precision="auto"` uses bf16 where a GPU has it.
 #
 # ### 4 · Label smoothing
 #
-# A target of exactly 1 asks for infinite logits. So the target becomes 0.9 for the right class,
-# and the remaining 0.1 is spread over all K classes:
+# A target of exactly 1 asks for infinite logits. So a share ε = 0.1 of it is spread over all K classes, the right one
+# included. With ten classes the right one keeps 0.9 + 0.01 = 0.91:
 #
 # $$\text{loss} = -(1-\epsilon)\log p_\text{right} - \frac{\epsilon}{K} \sum_k \log p_k$$
 
@@ -331,9 +336,9 @@ print("same as PyTorch's own:", torch.allclose(by_hand, F.cross_entropy(logits, 
 # %% [markdown]
 # ### 5 · The step: AdamW, and Muon
 #
-# Plain steps use the same step size for every weight. AdamW (Loshchilov and Hutter 2019) keeps a running mean m of each
-# weight's gradient, and v of its square, and steps by m/√v. Weights with small gradients move as fast as those with large
-# ones:
+# Plain steps use the same step size for every weight. Adam (Kingma and Ba 2015) keeps a running mean m of each weight's
+# gradient, and v of its square. Both start at 0, and are corrected for that. The step is learning rate · m/√v. So weights with
+# small gradients move as fast as those with large ones:
 
 # %%
 weights = nn.Parameter(torch.zeros(2))
@@ -342,8 +347,8 @@ torch.optim.AdamW([weights], lr=0.003).step()
 print("the first step of AdamW:", [round(number, 4) for number in weights.tolist()])
 
 # %% [markdown]
-# It also pulls matrices towards 0 a little at each step; this *weight decay* keeps them small. Biases, norms, the class
-# token and the positions are left alone.
+# AdamW (Loshchilov and Hutter 2019) also pulls weights towards 0 a little at each step. This *weight decay* keeps them small.
+# The course asks for it for matrices only: biases, norms, the class token and the positions are left alone.
 #
 # **Muon** (Jordan et al. 2024) looks at a matrix as a whole. A gradient usually has a few strong directions, and many weak
 # ones that hardly count. Muon makes all directions of the step about equally strong, by a few matrix products. How strong a
@@ -389,7 +394,8 @@ plots.show(figure, alt="Three curves: each rises in a straight line, then falls 
 #
 # $$\text{average} \leftarrow d \cdot \text{average} + (1 - d) \cdot \text{weights}$$
 #
-# The copy is never trained. It comes out at the end. Here a single "weight" trembles around 1:
+# The copy is never trained. It comes out at the end. (The preset for a CPU has none.) Here a single "weight" trembles around
+# 1. Its average starts at a bad place and remembers it for long. An exercise below mends that.
 
 # %%
 path = 1 + torch.randn(300, generator=torch.Generator().manual_seed(0))
@@ -400,7 +406,10 @@ for new in path:
 figure, axes = plots.new_figure(size=(8, 2.6))
 lines = {"after each step": path.tolist(), "moving average, d = 0.97": averages}
 plots.draw_lines(axes[0, 0], range(300), lines, "step", "weight")
-plots.show(figure, alt="A weight jumps around 1 from step to step; its moving average stays close to 1.")
+plots.show(
+    figure,
+    alt="A weight jumps around 1 from step to step; its moving average starts below 0, needs about 50 steps, and then stays close to 1.",
+)
 
 # %% [markdown]
 # ### 8 · One program instead of hundreds
@@ -422,7 +431,7 @@ print(code_of(training._Learner.step))
 # ## Before you train: how long will it take?
 #
 # `predict_seconds` takes a few steps with a copy of the model and multiplies. Nothing is learned by that. Do this before
-# every long run. It is also the cheapest way to compare two settings.
+# every long run. It is also the cheapest way to compare the speed of two settings.
 
 # %%
 model = preset.build(data)
@@ -435,8 +444,13 @@ predicted = predict_seconds(model, data, recipe)
 print(f"training will take about {predicted:.0f} s on this machine")
 
 # %% [markdown]
-# Too long? Choose another preset above, or take fewer epochs: `from dataclasses import replace`, then
-# `recipe = replace(recipe, epochs=10)`.
+# Too long? Choose another preset above. Or take fewer epochs: put these lines at the top of the cell above, and run it again.
+# A changed recipe needs a folder of its own in the next cell.
+#
+# ```python
+# from dataclasses import replace
+# recipe = replace(recipe, epochs=10, warmup_epochs=1, plain_epochs=min(1, recipe.plain_epochs))
+# ```
 #
 # ## Train
 #
@@ -449,16 +463,33 @@ print(f"training will take about {predicted:.0f} s on this machine")
 #
 # **No time to train?** Write `TRAIN = False`. Then the lesson goes on with the weights that come with the course. Somebody
 # else has trained them: a larger model, on the whole of Fashion-MNIST.
+#
+# `fit` calls `on_epoch` after each epoch. Ours draws the curves, and keeps a copy of the model now and then. You will look at
+# these copies below.
 
 # %%
 TRAIN, live = True, plots.LiveCurves()
+kept = {0: preset.build(data)}  # after 0 epochs: untrained
+
+
+def after_epoch(history):
+    live(history)
+    if history.epochs in (1, 2, 4, 8, 16):
+        kept[history.epochs] = copy.deepcopy(model).cpu()
+
+
+# %%
 if TRAIN:
-    history = fit(model, data, recipe, checkpoint=Path("runs/lesson11"), on_epoch=live)
+    model = preset.build(data)  # untrained; if the folder holds a stopped run, fit goes on from there
+    history = fit(model, data, recipe, checkpoint=Path("runs/lesson11"), on_epoch=after_epoch)
     print("you have trained", history.epochs, "epochs")
 else:
     data, model = load("fashion_mnist"), load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
     history = History.from_json(DATA_FOLDER / "results" / "vit_fashion_mnist.json")
+    kept = {0: ViT(model.config)}
+    kept[0].card = model.card
     print("these are the shipped weights, not yours; their curves are those of the record")
+kept[history.epochs] = copy.deepcopy(model).cpu()
 live.finish(history)
 
 # %% tags=["nbval-ignore-output"]
@@ -480,8 +511,10 @@ if TRAIN:
 #
 # **The curves.** The loss on the training images falls. What counts is the validation curve: images the model has not
 # learned from. Both losses include label smoothing, so even a perfect model would not reach 0. The training images are
-# changed each time they are shown, so they are harder than the validation images. This is why the training accuracy can lie
-# below the validation accuracy.
+# changed each time they are shown, so they are harder than the validation images. And the training accuracy is a mean over the
+# epoch, while the model was still improving. So it can lie below the validation accuracy. If it later passes it, and the
+# validation curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*. With the preset
+# for a CPU you see it in the second half.
 
 # %%
 third = history.epochs // 3
@@ -490,11 +523,33 @@ gains = accuracy[third - 1] - accuracy[0], accuracy[-1] - accuracy[-third]
 print("most is gained in the first third, little in the last:", gains[0] > 3 * gains[1])
 
 # %% [markdown]
+# **Slide through the training.** Here are the copies you kept, and four pictures that none of them has learned from. Drag the
+# slider, or press ← and →. ↑ and ↓ choose another picture, a click on a map a patch.
+#
+# 1. Go to 0 epochs, and look at the bars. No class gets much more than its share of 10%. Then press → again and again. After
+#    how many epochs is the answer right, and does it stay so? Try the other pictures too.
+# 2. Stay in the last layer, and look at the map on the left. How much does the brightest patch get, untrained and trained? How
+#    much would each get if attention was spread evenly?
+# 3. Click a patch in the middle, and look at the map on the right: how alike are the positions? Do neighbours become more alike
+#    than the others?
+
+# %% tags=["nbval-ignore-output"]
+# Not compared in the tests: training differs in the last digits between machines.
+few = [int(validation[data.train_labels[validation] == label][0]) for label in range(4)]  # a picture of each class
+last = history.epochs
+TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.validation_accuracy, epoch=last)
+
+# %% [markdown]
 # **The test.** Once, and last.
 
 # %%
 test = evaluate(model, data.test_images, data.test_labels)
 print("right on more than 85% of the test images:", test.accuracy > 0.85)
+if TRAIN and name == "cpu":
+    record = json.loads((DATA_FOLDER / "results" / "benchmark_training.json").read_text())
+    recorded = [row["test"] for row in record["seeds"]]
+    print(f"the course's record of this preset: {min(recorded):.1%} to {max(recorded):.1%} with {len(recorded)} seeds")
+    print("yours is within a point of them:", min(recorded) - 0.01 < test.accuracy < max(recorded) + 0.01)
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: training differs in the last digits between machines.
@@ -560,7 +615,7 @@ for i, picture in enumerate(worst):
 plots.show(
     figure,
     alt="Top: the four test pictures with the largest losses, with what they were taken for. Bottom: the same pictures, bright where the last layer looks.",
-    caption="Bright: looked at. This shows where the model takes its information from, not why it errs.",
+    caption="Bright: looked at. In the last layer each token already holds something of the others, so this does not show which pixels decided.",
 )
 
 # %% [markdown]
@@ -570,7 +625,7 @@ plots.show(
 # could. The names of the classes and the mean and std of the input travel along.
 
 # %%
-path = save_model(model, Path("runs/lesson11/my_vit.safetensors"))
+path = save_model(model, Path("runs/my_vit.safetensors"))
 again = load_model(path)
 picture = again.card.normalize(data.test_images[:4])
 with torch.no_grad():
@@ -607,8 +662,8 @@ print("verdict:", "TRUE" if loss.item() < 0.05 else "FALSE")
 
 # %%
 seen = (small(few).argmax(dim=1) == few_labels).float().mean().item()
-unseen = evaluate(small, data.test_images, data.test_labels).accuracy
-print(f"right on what it learned from: {seen:.0%}; on the test images less than 70%: {unseen < 0.7}")
+unseen = evaluate(small, data.train_images[1000:2000], data.train_labels[1000:2000]).accuracy
+print(f"right on what it learned from: {seen:.0%}; on a thousand other pictures less than 70%: {unseen < 0.7}")
 print("verdict:", "FALSE: only images it has not learned from can tell" if seen - unseen > 0.1 else "TRUE here")
 
 # %% [markdown]
@@ -650,6 +705,8 @@ verdict = "TRUE IF the weights are kept in them too" if still[1] > 0.5 else "FAL
 print("verdict:", verdict if agree > 0.98 else "TRUE")
 
 # %% [markdown]
+# This asks the way forward only. What a whole training in bf16 comes to stands in the record of ingredients, below.
+#
 # ### "A ViT cannot be trained without warm-up"
 #
 # Lesson 6 has a record of it: models of 12 blocks, each with three seeds. The course's block is pre-norm. We look at both.
@@ -661,12 +718,18 @@ for norm in ("pre", "post"):
     without, with_it = (means[f"{norm}-norm, 12 blocks, {how} warm-up"] for how in ("no", "with"))
     print(f"{norm}-norm: {without:.1%} without warm-up, {with_it:.1%} with it")
 without = means["pre-norm, 12 blocks, no warm-up"]
-print("verdict:", "FALSE for pre-norm at this size; it helps all the same" if without > 0.5 else "TRUE")
+with_it = means["pre-norm, 12 blocks, with warm-up"]
+print(
+    "verdict:",
+    "FALSE for pre-norm at this size" if without > 0.5 else "TRUE",
+    "- does it help all the same?",
+    with_it > without,
+)
 
 # %% [markdown]
 # ### "The average of the weights is better than the weights"
 #
-# A small model, 150 steps at a full learning rate that never falls. In the last 60 steps we look six times: at the weights,
+# A small model, 150 steps at a high learning rate, 0.01, that never falls. In the last 60 steps we look six times: at the weights,
 # and at their average. Three seeds.
 
 
@@ -696,27 +759,92 @@ print("verdict:", "TRUE while the learning rate is high" if min(gains) > 0 else 
 
 # %% [markdown]
 # When the learning rate falls to 0, the weights come to rest by themselves, and the average has less to gain. Is it worth
-# having then? That is a question for your own run: train twice, with `average=0` and with `average=0.998`.
+# having then? The record of ingredients, below, has tried it.
 #
 # ### "More pictures beat more epochs"
 #
-# The shipped model has learned from nearly all of Fashion-MNIST, the preset for a CPU from a part. The records say from how
-# many pictures, and how often. Compare what both make of the same 2,000 test pictures.
+# The same small model takes the same 150 steps. It sees 300 pictures again and again, or 9,000 about once. Only the number of
+# different pictures differs. Three seeds.
+
 
 # %%
-record = History.from_json(DATA_FOLDER / "results" / "vit_fashion_mnist.json")
-theirs = evaluate(shipped, clothes.test_images, clothes.test_labels).accuracy
-steps = {"shipped": (record.data["training"], record.epochs), "yours": (history.data["training"], history.epochs)}
-for whose, (images, epochs) in steps.items():
-    print(f"{whose:<8} {images:>6,} pictures, {epochs:>3} epochs: {images * epochs:>9,} shown in all")
-if TRAIN and data.name == "fashion_mnist":
-    ahead = theirs - test.accuracy
-    print("the shipped model is ahead by more than a point:", ahead > 0.01)
-    print("verdict:", "TRUE here, though other things differ too" if ahead > 0.01 else "FALSE here")
+def learn_from(count, seed, steps=150):
+    torch.manual_seed(seed)
+    small = ViT(ViTConfig(28, 7, 1, 10, 32, 2, 2))
+    small.card = shipped.card
+    x, y = small.card.normalize(clothes.train_images), clothes.train_labels
+    optimizer = torch.optim.AdamW(small.parameters(), lr=0.003)
+    for _ in range(steps):
+        rows = torch.randint(count, (64,))
+        optimizer.zero_grad()
+        F.cross_entropy(small(x[rows]), y[rows]).backward()
+        optimizer.step()
+    return evaluate(small, clothes.train_images[9000:], y[9000:]).accuracy
+
+
+ahead = [learn_from(9000, seed) - learn_from(300, seed) for seed in range(3)]
+print(f"each picture is shown about {150 * 64 / 300:.0f} times, or {150 * 64 / 9000:.0f}")
+print("more pictures are ahead for every seed:", min(ahead) > 0)
+print("by more than two points of accuracy, in the mean:", sum(ahead) / 3 > 0.02)
+print("verdict:", "TRUE here" if min(ahead) > 0 else "FALSE here")
 
 # %% [markdown]
-# Fair it is not. The shipped model has more blocks and smaller patches, and it was shown more pictures in all. One
-# change at a time would be an *ablation*: the only way to know what a single ingredient is worth.
+# ### "A list of tricks decides: bf16, the batch size, augmentation"
+#
+# Change one thing at a time, and nothing else: that is an *ablation*. It is the only way to know what an ingredient is worth.
+# The course keeps a record of one. Its base is the preset for a CPU, with its 36 epochs of 9,000 pictures. Twelve other
+# recipes differ from it in one thing each. All have three seeds. A seed decides which pictures are held out, their order and
+# the first weights, so we compare seed by seed.
+
+# %%
+study = load_study("ingredients")
+accuracies = study.accuracies()
+base = accuracies.pop("the preset")
+gains = {name: [value - own for value, own in zip(values, base, strict=True)] for name, values in accuracies.items()}
+gains = dict(sorted(gains.items(), key=lambda item: sum(item[1])))
+print(f"the preset itself: {sum(base) / 3:.1%} on {study.data['test']:,} test pictures; made by: {study.command}")
+figure, axes = plots.new_figure(size=(9, 5))
+plots.draw_spread(axes[0, 0], gains, xlabel="test accuracy minus that of the preset, one point a seed")
+axes[0, 0].axvline(0, color="grey", linewidth=0.8)
+plots.show(figure, alt="For each of twelve changes, three points: test accuracy minus that of the preset.")
+
+# %% [markdown]
+# Two runs that differ in their seed alone differ too. So a change counts only if all three seeds agree, and if it moves the
+# mean by more than one point.
+
+# %%
+means = {name: sum(values) / 3 for name, values in gains.items()}
+counts = {name for name, values in gains.items() if abs(means[name]) > 0.01 and (min(values) > 0 or max(values) < 0)}
+for name, mean in means.items():
+    print(f"{name:<20}{100 * mean:+5.1f} points{'' if name in counts else '   too little to say'}")
+print(f"between two seeds of the preset lie up to {100 * (max(base) - min(base)):.1f} points")
+
+# %%
+tricks = {"bf16": ["bfloat16"], "batch size": ["batches of 512"], "augmentation": ["no augmentation", "CutMix on half"]}
+for trick, names in tricks.items():
+    print(f"{trick:<13}", "decides here" if counts.intersection(names) else "does not decide here")
+print(
+    "verdict:", "TRUE here" if all(map(counts.intersection, tricks.values())) else "FALSE as a list: ask each by itself"
+)
+
+# %% [markdown]
+# Read the list from both ends. At one end stands augmentation, which here is a move by one pixel. What happens without it, the
+# training loss tells. With label smoothing it cannot fall to 0: the lowest comes from saying 0.91 and nine times 0.01.
+
+# %%
+for variant in ("the preset", "no augmentation"):
+    ends = [run["curve"]["train_loss"][-1] for run in study.runs if run["variant"] == variant]
+    print(f"{variant:<16} training loss at the end:", ", ".join(f"{loss:.2f}" for loss in ends))
+print(f"lowest possible: {-(0.91 * math.log(0.91) + 9 * 0.01 * math.log(0.01)):.2f}")
+
+# %% [markdown]
+# Without augmentation the model has learned its 9,000 pictures by heart. At the other end of the list nothing stands out. bf16
+# costs nothing that three seeds could show, so on a GPU it is speed for free. Patches of 14 leave four tokens instead of
+# sixteen, and three seeds do not miss the rest. Even batches of 512, with a quarter of the steps at the same learning rate,
+# cannot be told from the preset's.
+#
+# All this holds for small grey pictures and 36 epochs. Colour photographs and 150 epochs may give another list. For a training
+# of your own, ask again: one change at a time, several seeds.
 
 # %% [markdown]
 # ## Exercise: write the learning rate
@@ -850,21 +978,20 @@ check.moving_average(my_average)
 # Six trainings lie in beds A to F: the same small model, 2,000 pictures of clothes, three epochs. Five have one fault each;
 # one is well. All run without an error. Do they learn? Guessing would be right for 10 of 100.
 
-# %%
-learned = {}
+# %% tags=["nbval-ignore-output"]
+# Not compared in the tests: training differs in the last digits between machines.
 for letter in "ABCDEF":
     torch.manual_seed(0)
-    learned[letter] = max(TrainingPatient(letter, clothes).run()) > 0.15
-print("at least five of the six are better than guessing:", sum(learned.values()) >= 5)
+    print(f"{letter}: best validation accuracy {max(TrainingPatient(letter, clothes).run()):.0%}")
 
 # %% [markdown]
-# Nearly all of them, or all. That is what makes such faults dangerous: the training works, only worse than it should, or the accuracy that
+# They learn. That is what makes such faults dangerous: the training works, only worse than it should, or the accuracy that
 # it reports is not true. So ask each what *should* be so:
 #
 # | instrument | how | a training that is well |
 # |---|---|---|
 # | rates | how many different learning rates are there in the first epoch, which is warm-up? | one for each of its steps |
-# | second | the same batch twice, with the same dropout: how long is the second gradient, over the first? | 1 |
+# | second | the same batch twice, with the same dropout and no step between: how long is the second gradient, over the first? | 1 |
 # | moved | what share of the weight tensors does one step move? | all |
 # | same again | the validation loss twice, nothing in between: is it the same? | yes |
 # | shared | how many of the validation images does it learn from? | none |
@@ -953,7 +1080,8 @@ check.training_clinic(my_findings)
 #
 # **Several GPUs.** `torchrun` starts one process for each. Every process holds the whole model, takes its part of each
 # batch, and finds its gradients. Then all processes average their gradients and take the same step. So they end with the
-# weights that one process would have found with the whole batch, apart from rounding. Two processes on a CPU work as well:
+# weights that one process would have found with the whole batch, apart from rounding, and from dropout and drop path: each
+# process throws its own dice for these. Two processes on a CPU work as well:
 #
 # ```
 # torchrun --nproc-per-node 4 -m vit_tutorial.train --preset cifar10-gpu --out runs/four_gpus
