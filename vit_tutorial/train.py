@@ -132,7 +132,8 @@ def run(options: argparse.Namespace, command: str) -> None:
             keep(options, model)  # the run may have been killed just before it did
 
         def after_epoch(history: History) -> None:
-            keep(options, model)
+            if history.epochs in options.keep:  # or the checkpoint need not be read
+                keep(options, model)
             if not options.quiet:
                 print_epoch(history)
 

@@ -1,8 +1,5 @@
 """Attention in the plane without a browser: its numbers, its words, and what it refuses."""
 
-import base64
-import html
-import io
 import itertools
 import math
 import re
@@ -13,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.text import Annotation, Text
-from PIL import Image
 from references import attention_by_loops
 from torch.nn import functional as F
 from traitlets import TraitError
 
+from explore.examples import check_still_picture
 from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.explore import AttentionPlane, attention_plane_state
 from vit_tutorial.explore.attention_plane import MASKS, PRESETS, allowed, attention_plane_figure, ends_of, reach_of
@@ -149,14 +146,7 @@ def test_axes_hold_what_is_shown():
 @pytest.mark.parametrize(("preset", "mask"), list(zip(PRESETS, [*MASKS, "none"], strict=True)))
 def test_a_still_picture_with_alt_text_stands_behind_the_widget(preset, mask):
     plane = AttentionPlane(preset=preset, mask=mask)
-    data, _ = plane._repr_mimebundle_()
-    assert data["text/plain"] == repr(plane)
-    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"]).groups()
-    assert html.unescape(alt) == plane.words()
-    image = Image.open(io.BytesIO(base64.b64decode(source)))
-    assert 900 <= image.width <= 1000
-    assert np.asarray(image.convert("L")).std() > 20
-    assert len(source) < 300_000
+    check_still_picture(plane)
 
 
 @pytest.mark.parametrize(("preset", "mask"), list(itertools.product(PRESETS, MASKS)))

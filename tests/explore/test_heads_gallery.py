@@ -1,19 +1,14 @@
 """The heads gallery without a browser: its numbers, its words, and what it refuses."""
 
-import base64
 import copy
-import html
-import io
-import re
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from references import exactly, randomize
 from torch import nn
 
-from explore.examples import picture
+from explore.examples import check_still_picture, picture
 from vit_tutorial import (
     EncoderBlock,
     ModelCard,
@@ -233,14 +228,7 @@ def test_the_widget_says_what_its_state_says():
 )
 def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, query, off):
     lab = HeadsGallery(model(**options), pictures(), query=query, off=off)
-    data, _ = lab._repr_mimebundle_()
-    assert data["text/plain"] == repr(lab)
-    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"]).groups()
-    assert html.unescape(alt) == lab.words()
-    image = Image.open(io.BytesIO(base64.b64decode(source)))
-    assert 900 <= image.width <= 1000
-    assert np.asarray(image.convert("L")).std() > 20
-    assert len(source) < 300_000
+    check_still_picture(lab)
 
 
 # What is refused

@@ -1,18 +1,14 @@
 """The model map without a browser: its boxes, their code and shapes, its words, and what it refuses."""
 
-import base64
-import html
-import io
 import itertools
 import re
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import nn
 
-from explore.examples import picture
+from explore.examples import check_still_picture, picture
 from vit_tutorial import EncoderBlock, ModelCard, MultiHeadAttention, ViT, ViTConfig, count_parameters
 from vit_tutorial.explore import ModelMap, model_map_state
 from vit_tutorial.explore.model_map import MOST_COLUMNS, bar_of, code_of, layout, map_boxes, run, spread
@@ -367,14 +363,7 @@ def test_what_travels_to_the_browser():
 @pytest.mark.parametrize("box", ["image", "patches", "attn", "pool", "softmax"])
 def test_a_still_picture_with_alt_text_stands_behind_the_widget(box):
     lab = ModelMap(small(), picture(), box=box)
-    data, _ = lab._repr_mimebundle_()
-    assert data["text/plain"] == repr(lab)
-    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"]).groups()
-    assert html.unescape(alt) == lab.words()
-    image = Image.open(io.BytesIO(base64.b64decode(source)))
-    assert 900 <= image.width <= 1000
-    assert np.asarray(image.convert("L")).std() > 20
-    assert len(source) < 300_000
+    check_still_picture(lab)
 
 
 @pytest.mark.parametrize(

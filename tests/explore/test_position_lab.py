@@ -1,18 +1,14 @@
 """The position lab without a browser: its numbers, its words, and what it refuses."""
 
-import base64
-import html
-import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
-from explore.examples import picture
+from explore.examples import check_still_picture, picture
 from vit_tutorial import ViT, ViTConfig, attention_maps, interpolate_positions, sincos_1d, sincos_2d
 from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.explore import PositionLab, position_lab_state
@@ -232,10 +228,4 @@ def test_position_lab_says_what_is_wrong(call, sentence):
 @pytest.mark.parametrize(("show", "order"), [(SHOWS[0], 0), (SHOWS[1], 3)])
 def test_a_still_picture_stands_where_no_widget_runs(show, order):
     lab = PositionLab(model(), PICTURES, show=show, order=order)
-    html_text = lab._repr_mimebundle_()[0]["text/html"]
-    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', html_text).groups()
-    assert html.unescape(alt) == lab.words()
-    drawn = Image.open(io.BytesIO(base64.b64decode(source)))
-    assert 900 <= drawn.width <= 1000
-    assert np.asarray(drawn.convert("L")).std() > 20
-    assert len(source) < 300_000
+    check_still_picture(lab)

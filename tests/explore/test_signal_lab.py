@@ -1,16 +1,13 @@
 """The signal lab without a browser: its numbers, its words, and what it refuses."""
 
-import base64
-import html
-import io
 import re
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
+from explore.examples import check_still_picture
 from vit_tutorial import Encoder, EncoderBlock
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
 from vit_tutorial.explore.signal_lab import (
@@ -205,14 +202,7 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(hold):
     if hold:
         lab.hold()
         lab.norm = "none"
-    data, _ = lab._repr_mimebundle_()
-    assert data["text/plain"] == repr(lab)
-    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"]).groups()
-    assert html.unescape(alt) == lab.words()
-    image = Image.open(io.BytesIO(base64.b64decode(source)))
-    assert 900 <= image.width <= 1000
-    assert np.asarray(image.convert("L")).std() > 20
-    assert len(source) < 300_000
+    check_still_picture(lab)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,14 @@
 """The training timeline without a browser: its numbers, its words, and what it refuses."""
 
-import base64
 import copy
-import html
-import io
-import re
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from references import exactly, randomize
 from torch.nn import functional as F
 
-from explore.examples import picture
+from explore.examples import check_still_picture, picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, attention_maps
 from vit_tutorial.explore import TrainingTimeline, training_timeline_state
 from vit_tutorial.explore.common import decimals, percent
@@ -208,14 +203,7 @@ def test_of_many_classes_the_most_probable_ones_at_any_moment_are_shown():
 @pytest.mark.parametrize(("accuracy", "token"), [(ACCURACY, None), ((), 3)])
 def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, accuracy, token):
     lab = timeline(moments(**options), fitting(options), accuracy=accuracy, token=token)
-    data, _ = lab._repr_mimebundle_()
-    assert data["text/plain"] == repr(lab)
-    alt, source = re.search(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)">', data["text/html"]).groups()
-    assert html.unescape(alt) == lab.words()
-    image = Image.open(io.BytesIO(base64.b64decode(source)))
-    assert 900 <= image.width <= 1000
-    assert np.asarray(image.convert("L")).std() > 20
-    assert len(source) < 300_000
+    check_still_picture(lab)
 
 
 def test_the_still_picture_shows_the_numbers_of_its_moment(data):

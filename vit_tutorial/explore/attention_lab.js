@@ -91,7 +91,7 @@ function render({ model, el }) {
   const scoreSheet = sheet(wide, high, { role: "img" });
   const scaleOf = (colours) => {
     const scale = sheet(wide, 10, { "aria-hidden": "true" });
-    pen(scale, true).drawImage(plane(256, 1, (i, into, at) => into.set(colours.subarray(3 * i, 3 * i + 3), at)), 0, 0, wide, 10);
+    pen(scale, true).drawImage(paletteStrip(colours), 0, 0, wide, 10);
     return scale;
   };
   const legend = (colours, ...texts) => {

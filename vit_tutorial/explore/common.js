@@ -150,6 +150,11 @@ function pixelOf(picture) {
   };
 }
 
+/** A canvas that holds the 256 colours of a palette side by side. */
+function paletteStrip(palette) {
+  return plane(256, 1, (i, into, at) => into.set(palette.subarray(3 * i, 3 * i + 3), at));
+}
+
 /** A canvas that holds a picture without its colours. */
 function greyPlane(picture) {
   const write = pixelOf(picture);

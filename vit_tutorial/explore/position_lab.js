@@ -144,7 +144,7 @@ function render({ model, el }) {
   const chosen = make("th", { scope: "col" });
   const near = make("table", { className: "vit-near" }, make("thead", {}, make("tr", {}, chosen, ...heads)), make("tbody", {}, ...lines.map(({ line }) => line)));
   const scale = sheet(120, 10, { "aria-hidden": "true" });
-  pen(scale, true).drawImage(plane(256, 1, (i, into, at) => into.set(colours.subarray(3 * i, 3 * i + 3), at)), 0, 0, 120, 10);
+  pen(scale, true).drawImage(paletteStrip(colours), 0, 0, 120, 10);
   const help = "Point at a position in any map, or click and use the arrow keys; Page Up and Page Down change the image size, s shuffles.";
   root.append(
     mapSheet,

@@ -158,7 +158,7 @@ function render({ model, el }) {
   const tableSheet = sheet(TABLE.margin + TABLE.wide + TABLE.gap + TABLE.similarity + 4, TABLE.high + 22, { tabIndex: 0, role: "application", className: "vit-touch" });
   const pictureSheet = sheet(wide, high, { role: "img", className: "vit-pointing" });
   const mapSheet = sheet(wide, high + 22, { role: "img", className: "vit-pointing" });
-  const bar = plane(256, 1, (i, into, at) => into.set(colours.subarray(3 * i, 3 * i + 3), at));
+  const bar = paletteStrip(colours);
   const legend = (across, least, most) => {
     const canvas = sheet(across, 10, { "aria-hidden": "true" });
     pen(canvas, true).drawImage(bar, 0, 0, across, 10);

@@ -211,7 +211,7 @@ function render({ model, el }) {
   /** A strip of colours between the numbers at its ends. */
   const scale = (from, to, palette) => {
     const strip = sheet(110, 10, { "aria-hidden": "true" });
-    pen(strip, true).drawImage(plane(256, 1, (i, into, at) => into.set(palette.subarray(3 * i, 3 * i + 3), at)), 0, 0, 110, 10);
+    pen(strip, true).drawImage(paletteStrip(palette), 0, 0, 110, 10);
     return make("div", { className: "vit-key" }, from, strip, to);
   };
   const mostSeen = make("span");
