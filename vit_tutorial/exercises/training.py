@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.exercises.diagnosing import clinic
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.training import TrainingConfig, evaluate, learning_rate_at, split_validation
 from vit_tutorial.vit import ViT, ViTConfig
@@ -288,27 +289,6 @@ class TrainingPatient:
         return accuracies
 
 
-_NO_DICT = "no dict"
-
-
-def _first_wrong(diagnose: Callable) -> Callable:
-    """Turn an answer into a function that tells the first patient whose diagnosis is wrong, and that diagnosis."""
-
-    def run(patients: str) -> str | None:
-        said = diagnose(patients)
-        if said is None or said is ...:
-            return said
-        if not isinstance(said, dict):
-            return _NO_DICT
-        for letter in patients:
-            word = said.get(letter, "nothing")
-            if word != FAULTS[letter]:
-                return f"{letter}: {word if word in FAULTS.values() else 'no word of the list'}"
-        return "all six as they are"
-
-    return run
-
-
 _SIGNS = {
     "A": "look at patient A's rates. How many different ones should an epoch of warm-up have?",
     "B": "look at the second gradient of patient B. Where does the first half of it come from?",
@@ -318,32 +298,10 @@ _SIGNS = {
     "F": "look at how much of patient F moves in a step. Who decides which weights move?",
 }
 
-training_clinic = Exercise(
-    name="training_clinic",
-    lesson=LESSON,
-    difficulty=3,
-    minutes=15,
-    solution=lambda patients: dict(FAULTS),
-    adapt=_first_wrong,
-    inputs=[("".join(FAULTS),)],
-    secret=True,
-    mistakes=[
-        Mistake(lambda patients: list(FAULTS.values()), 'Return a dict: {"A": "…", "B": "…", …}.'),
-        *(
-            Mistake(lambda patients, letter=letter, word=word: FAULTS | {letter: word}, sentence)
-            for letter, sentence in _SIGNS.items()
-            for word in FAULTS.values()
-            if word != FAULTS[letter]
-        ),
-        *(
-            Mistake(
-                lambda patients, letter=letter: FAULTS | {letter: "?"},
-                "a diagnosis is missing, or is not one of the words: "
-                + ", ".join(map(repr, sorted(FAULTS.values())))
-                + ".",
-            )
-            for letter in FAULTS
-        ),
-    ],
+training_clinic = clinic(
+    "training_clinic",
+    LESSON,
+    FAULTS,
+    _SIGNS,
     done="Five faults, and every one of these trainings ran without an error and learned something.",
 )

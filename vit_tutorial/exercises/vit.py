@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
+from vit_tutorial.exercises import diagnosing
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.patches import PatchEmbedding
@@ -875,24 +876,6 @@ def patient(letter: str) -> ViT:
     return model.eval()
 
 
-def _first_wrong(diagnose: Callable) -> Callable:
-    """Turn an answer into a function that tells the first patient whose diagnosis is wrong, and that diagnosis."""
-
-    def run(patients: str) -> str:
-        said = diagnose(patients)
-        if said is None or said is ...:
-            return said
-        if not isinstance(said, dict):
-            return NO_DICT
-        for letter in patients:
-            word = said.get(letter, "nothing")
-            if word != FAULTS[letter]:
-                return f"{letter}: {word if word in FAULTS.values() else 'no word of the list'}"
-        return "all seven as they are"
-
-    return run
-
-
 _SIGNS = {
     "A": "look at patient A's size before the head. What brings a token to size 1?",
     "B": "look at patient B's line again, instrument by instrument. Each of them says what it should.",
@@ -904,36 +887,6 @@ _SIGNS = {
 }
 
 
-def _says(letter: str, word: str) -> Callable:
-    return lambda patients: FAULTS | {letter: word}
-
-
-clinic = Exercise(
-    name="clinic",
-    lesson=LESSON,
-    difficulty=3,
-    minutes=15,
-    solution=lambda patients: dict(FAULTS),
-    adapt=_first_wrong,
-    inputs=[("".join(FAULTS),)],
-    secret=True,
-    mistakes=[
-        Mistake(lambda patients: list(FAULTS.values()), 'Return a dict: {"A": "…", "B": "…", …}.'),
-        *(
-            Mistake(_says(letter, word), sentence)
-            for letter, sentence in _SIGNS.items()
-            for word in FAULTS.values()
-            if word != FAULTS[letter]
-        ),
-        *(
-            Mistake(
-                _says(letter, "?"),
-                "a diagnosis is missing, or is not one of the words: "
-                + ", ".join(map(repr, sorted(FAULTS.values())))
-                + ".",
-            )
-            for letter in FAULTS
-        ),
-    ],
-    done="Six faults, and none of them was visible in the shape of what comes out.",
+clinic = diagnosing.clinic(
+    "clinic", LESSON, FAULTS, _SIGNS, done="Six faults, and none of them was visible in the shape of what comes out."
 )
