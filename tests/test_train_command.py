@@ -82,6 +82,19 @@ def test_the_record_also_scores_the_part_that_comes_with_the_course(data, tmp_pa
     assert record["embedded_test"] == {"images": 10, "accuracy": round(test.accuracy, 5)}
 
 
+def test_a_model_that_learned_from_mirror_images_is_also_asked_about_them(data, tmp_path, monkeypatch, capsys):
+    data = replace(data, test_images=data.train_images, test_labels=data.train_labels)
+    monkeypatch.setattr(train, "load", lambda name, root=None: data)
+    command(tmp_path, "--record", "tiny", "--flip")
+    model = load_model(tmp_path / "model.safetensors")
+    plain, both = (evaluate(model, data.test_images, data.test_labels, mirrored=m).accuracy for m in (False, True))
+    assert plain != both
+    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
+    assert record["test"]["accuracy"] == round(plain, 5)
+    assert record["mirrored_test"] == {"images": 64, "accuracy": round(both, 5)}
+    assert f"averaged with the mirror image of each {both:.2%}" in capsys.readouterr().out
+
+
 def test_weights_in_half_the_bytes(data, tmp_path):
     command(tmp_path, "--float16", str(tmp_path / "small.safetensors"), "--record", "tiny")
     whole, small = (load_model(tmp_path / name) for name in ("model.safetensors", "small.safetensors"))

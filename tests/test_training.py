@@ -425,6 +425,17 @@ def test_evaluate_agrees_with_counting_one_image_at_a_time(data):
     assert set(result.worst_mistakes(1000).tolist()) == set(wrong)
 
 
+def test_a_mirrored_prediction_is_the_mean_of_both_views(data):
+    model = make_model()
+    model.card = ModelCard(CLASSES, data.mean, data.std)
+    plain, flipped = predict(model, data.test_images), predict(model, data.test_images.flip(-1))
+    both = predict(model, data.test_images, mirrored=True, batch_size=7)
+    assert not torch.allclose(plain, flipped, atol=1e-3)
+    torch.testing.assert_close(both, (plain + flipped) / 2)
+    result = evaluate(model, data.test_images, data.test_labels, mirrored=True)
+    assert torch.equal(result.predictions, both.argmax(dim=1))
+
+
 def test_predict_says_what_it_needs(data):
     model = make_model()
     with pytest.raises(ValueError, match=r"no card, so the mean and std .* train it with fit"):

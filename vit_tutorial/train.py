@@ -182,9 +182,14 @@ def finish(
         print(f"validation accuracy {history.validation_accuracy[-1]:.2%}")
     test = evaluate(model, data.test_images, data.test_labels)
     print(f"test accuracy {test.accuracy:.2%}")
+    if options.flip:  # the model has learned from mirror images, so it can be asked about them too
+        mirrored = evaluate(model, data.test_images, data.test_labels, mirrored=True).accuracy
+        print(f"averaged with the mirror image of each {mirrored:.2%}")
     if options.record:
         path = options.records / f"{options.record}.json"
         record = make_record(options.record, command, history, test, data) | speed
+        if options.flip:
+            record["mirrored_test"] = {"images": len(data.test_labels), "accuracy": round(mirrored, 5)}
         if data.name in EMBEDDED:
             part = load(EMBEDDED[data.name])
             accuracy = evaluate(model, part.test_images, part.test_labels).accuracy

@@ -385,11 +385,17 @@ class Evaluation:
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, images: UInt8[Tensor, "N C H W"], *, batch_size: int = 500, precision: str = "float32"
+    model: nn.Module,
+    images: UInt8[Tensor, "N C H W"],
+    *,
+    batch_size: int = 500,
+    precision: str = "float32",
+    mirrored: bool = False,
 ) -> Float[Tensor, "N K"]:
     """Compute the logits of uint8 images, a batch at a time, normalised as `model.card` says, in eval mode.
 
-    Shapes: [N, C, H, W] -> [N, K], float32 on the CPU.
+    With `mirrored` the model is asked twice, once about the mirror image (left and right changed), and the logits are
+    averaged: the smallest test-time augmentation. Shapes: [N, C, H, W] -> [N, K], float32 on the CPU.
     Raises ValueError if the model has no card, or the images are not uint8.
     """
     if getattr(model, "card", None) is None or not model.card.mean:
@@ -404,8 +410,10 @@ def predict(
     model.eval()
     logits = []
     for batch in images.split(batch_size):
+        x = model.card.normalize(batch.to(device))
         with autocast(device, precision):
-            logits.append(model(model.card.normalize(batch.to(device))).float().cpu())
+            answers = [model(view).float() for view in ([x, x.flip(-1)] if mirrored else [x])]
+        logits.append((sum(answers) / len(answers)).cpu())
     model.train(was_training)
     return torch.cat(logits)
 
@@ -418,9 +426,11 @@ def evaluate(
     batch_size: int = 500,
     label_smoothing: float = 0.0,
     precision: str = "float32",
+    mirrored: bool = False,
 ) -> Evaluation:
     """Let the model classify images and compare with their labels; see `predict` for what it raises."""
-    logits, labels = predict(model, images, batch_size=batch_size, precision=precision), labels.cpu()
+    logits = predict(model, images, batch_size=batch_size, precision=precision, mirrored=mirrored)
+    labels = labels.cpu()
     losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
     confidences, predictions = logits.softmax(dim=1).max(dim=1)
     classes = logits.shape[1]
