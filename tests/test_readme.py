@@ -25,8 +25,14 @@ def test_the_training_figures_are_the_recorded_ones():
     assert max(memory) < 1.5
 
 
-def test_the_figure_of_the_shipped_model_is_the_recorded_one():
-    assert f"{record('vit_fashion_mnist')['test']['accuracy']:.1%} on its 10,000 test images" in README
+def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
+    text = " ".join(README.split())
+    clothes, photographs = record("vit_fashion_mnist"), record("vit_cifar10")
+    assert f"whole of Fashion-MNIST: {clothes['test']['accuracy']:.1%} on its 10,000 test images." in text
+    parameters, epochs = photographs["model"]["parameters"], photographs["config"]["epochs"]
+    assert f"{parameters:,} parameters, trained on the whole of CIFAR-10 without a GPU, from random weights" in text
+    assert f"{photographs['test']['accuracy']:.1%} on its 10,000 test images, after {epochs} epochs." in text
+    assert photographs["environment"]["device"] == "cpu"
 
 
 def test_the_figures_of_a_training_step_are_the_recorded_ones():

@@ -1,5 +1,6 @@
 """The weights in data/ are what their records say."""
 
+import dataclasses
 import json
 import subprocess
 
@@ -7,9 +8,12 @@ import pytest
 
 from vit_tutorial import ViTConfig, count_parameters, load_model
 from vit_tutorial.datasets import DATA_FOLDER, DataError, load
-from vit_tutorial.training import evaluate
+from vit_tutorial.training import evaluate, split_validation
 
 WEIGHTS = sorted(DATA_FOLDER.glob("*.safetensors"))
+LARGEST = {"vit_fashion_mnist": 1e6, "vit_cifar10": 12e6}  # bytes of each file
+RECORDS = sorted((DATA_FOLDER / "results").glob("vit_*.json"))  # also of trainings whose weights are not shipped
+KEPT = sorted((DATA_FOLDER / "vit_cifar10_epochs").glob("*.safetensors"))  # along the training of vit_cifar10
 
 
 @pytest.fixture(params=WEIGHTS, ids=lambda path: path.stem)
@@ -22,21 +26,25 @@ def record_of(model):
     return json.loads((DATA_FOLDER / "results" / model.card.record).read_text(encoding="utf-8"))
 
 
-def test_something_is_shipped():
-    assert "vit_fashion_mnist.safetensors" in [path.name for path in WEIGHTS]
+def test_what_is_shipped():
+    assert {path.stem for path in WEIGHTS} == set(LARGEST)
 
 
 def test_weights_are_small_and_of_the_recorded_model(shipped):
     path, model, record = shipped
-    assert path.stat().st_size < 1e6
+    assert path.stat().st_size < LARGEST[path.stem]
     recorded = dict(record["model"])
     assert recorded.pop("parameters") == count_parameters(model)
     assert ViTConfig(**recorded) == model.config
     assert list(model.card.class_names) == record["class_names"]
 
 
-def test_the_record_is_whole(shipped):
-    _, _, record = shipped
+@pytest.fixture(params=RECORDS, ids=lambda path: path.stem)
+def record(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+def test_the_record_is_whole(record):
     assert {"command", "config", "environment", "total_seconds", "images_per_second", "mfu"} <= record.keys()
     epochs = record["config"]["epochs"]
     for curve in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
@@ -47,8 +55,7 @@ def test_the_record_is_whole(shipped):
     assert right / 10_000 == record["test"]["accuracy"]
 
 
-def test_make_results_makes_them_again(shipped):
-    _, _, record = shipped
+def test_make_results_makes_them_again(record):
     root = DATA_FOLDER.parent
     commands = subprocess.run(["make", "-n", "results"], cwd=root, capture_output=True, text=True, check=True).stdout
     assert record["command"].removeprefix("python ") in " ".join(commands.replace("\\\n", " ").split())
@@ -65,8 +72,33 @@ def test_weights_classify_the_embedded_pictures_as_well_as_recorded():
 def test_weights_classify_the_whole_test_set_as_well_as_recorded(shipped):
     _, model, record = shipped
     data = on_disk(record["data"]["name"])
-    accuracy = evaluate(model, data.test_images, data.test_labels).accuracy
-    assert accuracy == pytest.approx(record["test"]["accuracy"], abs=0.001)
+    for name in {"test", "mirrored_test"} & record.keys():
+        mirrored = name == "mirrored_test"
+        accuracy = evaluate(model, data.test_images, data.test_labels, mirrored=mirrored).accuracy
+        assert accuracy == pytest.approx(record[name]["accuracy"], abs=0.001)
+
+
+def test_the_kept_epochs_are_small_and_moments_of_one_training():
+    last = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
+    record = record_of(last)
+    assert [int(path.stem.removeprefix("epoch_")) for path in KEPT] == [1, 2, 5, 12]
+    assert record["config"]["epochs"] > 12
+    assert sum(path.stat().st_size for path in KEPT) < 8e6
+    for model in map(load_model, KEPT):
+        assert model.config == last.config
+        assert dataclasses.replace(model.card, record=last.card.record) == last.card
+
+
+def test_the_kept_epochs_are_as_good_as_recorded():
+    last = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
+    record, data = record_of(last), on_disk("cifar10")
+    _, validation = split_validation(
+        data.train_labels, record["config"]["validation_fraction"], record["config"]["seed"]
+    )
+    images, labels = data.train_images[validation], data.train_labels[validation]
+    for epoch, model in [*zip((1, 2, 5, 12), map(load_model, KEPT), strict=True), (record["config"]["epochs"], last)]:
+        accuracy = evaluate(model, images, labels).accuracy
+        assert accuracy == pytest.approx(record["validation_accuracy"][epoch - 1], abs=0.001)
 
 
 def on_disk(name):
