@@ -30,7 +30,7 @@ def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
     clothes, photographs = record("vit_fashion_mnist"), record("vit_cifar10")
     assert f"whole of Fashion-MNIST: {clothes['test']['accuracy']:.1%} on its 10,000 test images." in text
     parameters, epochs = photographs["model"]["parameters"], photographs["config"]["epochs"]
-    assert f"{parameters:,} parameters, trained on the whole of CIFAR-10 without a GPU, from random weights" in text
+    assert f"{parameters:,} parameters, trained on CIFAR-10 from random weights, without a GPU" in text
     assert f"{photographs['test']['accuracy']:.1%} on its 10,000 test images, after {epochs} epochs." in text
     assert photographs["environment"]["device"] == "cpu"
 

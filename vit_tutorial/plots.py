@@ -186,11 +186,11 @@ def draw_history(history: "History") -> Picture:
         draw_lines(ax, x, lines, "epoch", "", marker="o", markersize=3)
         ax.set_xlim(0.5, history.config["epochs"] + 0.5)  # the picture stays as it is while the curves grow
         ax.xaxis.get_major_locator().set_params(integer=True)
-    for ax, title in zip(axes[0], ("loss", "accuracy", "learning rate"), strict=True):
+    for ax, title in zip(axes[0], ("loss", "accuracy", "learning rate, end of epoch"), strict=True):
         ax.set_title(title, fontsize=10)
     axes[0, 1].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0, 2].get_legend().remove()
-    axes[0, 2].ticklabel_format(axis="y", scilimits=(-2, 2))
+    axes[0, 2].yaxis.set_major_formatter("{x:g}")
     names = " and ".join(losses)
     return show(
         figure,
