@@ -1,6 +1,7 @@
-"""What all unit tests share: the same random numbers each time, and one thread for each of several workers."""
+"""What all tests share: the same random numbers, a stop button, and one thread for each of several workers."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -12,6 +13,10 @@ settings.load_profile("course")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+
+# A shell starts its background jobs deaf to the stop button, and whatever they start; some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
