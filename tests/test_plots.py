@@ -82,6 +82,16 @@ def test_a_matrix_has_its_numbers_unless_told_otherwise():
     assert not axes[0, 0].texts
 
 
+def test_a_confusion_matrix_has_what_it_is_in_rows_and_what_was_said_in_columns():
+    _, axes = plots.new_figure()
+    plots.draw_confusion(axes[0, 0], torch.tensor([[9, 1], [4, 6]]), ["cat", "dog"])
+    at = {text.get_position(): text.get_text() for text in axes[0, 0].texts}
+    assert at == {(0, 0): "9", (1, 0): "1", (0, 1): "4", (1, 1): "6"}
+    for labels in (axes[0, 0].get_xticklabels(), axes[0, 0].get_yticklabels()):
+        assert [label.get_text() for label in labels] == ["cat", "dog"]
+    assert {label.get_rotation() for label in axes[0, 0].get_xticklabels()} == {60}
+
+
 def test_attention_is_bright_where_the_weights_are():
     weights = torch.zeros(2, 2)
     weights[0, 1] = 1

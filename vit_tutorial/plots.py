@@ -112,6 +112,12 @@ def draw_matrix(
             ax.text(column, row, f"{value:.{decimals}f}", ha="center", va="center", color=colour, fontsize=9)
 
 
+def draw_confusion(ax: Axes, confusion: Tensor | np.ndarray, class_names: Sequence[str]) -> None:
+    """Draw how many images of each class (row) were taken for each class (column): counts [K, K]."""
+    draw_matrix(ax, confusion, "it is (row), the model says (column)", class_names, decimals=0, cmap="Blues")
+    ax.set_xticks(range(len(class_names)), class_names, rotation=60, ha="right")
+
+
 def draw_attention(ax: Axes, image: Tensor | np.ndarray, weights: Tensor | np.ndarray, title: str = "") -> None:
     """Draw one image [C, H, W], dimmed where the attention `weights` [rows, columns] of its patches are small."""
     draw_image(ax, image, title)

@@ -566,10 +566,7 @@ print(f"test accuracy {test.accuracy:.1%} on {len(data.test_labels):,} images it
 
 # %%
 figure, axes = plots.new_figure(size=(7, 6))
-plots.draw_matrix(
-    axes[0, 0], test.confusion, "it is (row), the model says (column)", data.class_names, decimals=0, cmap="Blues"
-)
-axes[0, 0].set_xticks(range(10), data.class_names, rotation=60, ha="right")
+plots.draw_confusion(axes[0, 0], test.confusion, data.class_names)
 plots.show(
     figure,
     alt="A 10 by 10 table with large counts on the diagonal; the largest counts off it are between similar classes.",
@@ -676,12 +673,9 @@ gap = longer.train_accuracy[-1] - longer.validation_accuracy[-1]
 print(
     f"the training accuracy passes that of validation in epoch {ahead.index(True) + 1}, and ends {100 * gap:.0f} points above it"
 )
-lowest = min(longer.validation_loss)
-print(
-    f"the validation loss is lowest after epoch {longer.validation_loss.index(lowest) + 1}: {lowest:.3f}, at the end ",
-    end="",
-)
-print(f"{longer.validation_loss[-1]:.3f}")
+losses = longer.validation_loss
+best = losses.index(min(losses))
+print(f"the validation loss is lowest after epoch {best + 1}: {losses[best]:.3f}, at the end {losses[-1]:.3f}")
 
 # %% [markdown]
 # In part it did. Stronger augmentation, as in the presets for a GPU, may leave less to learn by heart, so that more epochs pay.
@@ -699,10 +693,7 @@ print(" \\\n    --".join(cifar10["command"].split(" --")))
 # %%
 confusion = torch.tensor(cifar10["test"]["confusion"])
 figure, axes = plots.new_figure(size=(7, 6))
-plots.draw_matrix(
-    axes[0, 0], confusion, "it is (row), the model says (column)", trained.card.class_names, decimals=0, cmap="Blues"
-)
-axes[0, 0].set_xticks(range(10), trained.card.class_names, rotation=60, ha="right")
+plots.draw_confusion(axes[0, 0], confusion, trained.card.class_names)
 plots.show(
     figure, alt="A 10 by 10 table with large counts on the diagonal; off it, the largest stand between cat and dog."
 )
@@ -941,9 +932,9 @@ print("verdict:", "FALSE" if cifar10["test"]["accuracy"] > 0.4 else "TRUE")
 # | the same | ViT, patch 4 | 200 | 80% |
 # | the same | ViT, patch 4 | 500 | 88% |
 # | omihub777, `ViT-CIFAR` on GitHub | ViT, 7 blocks, D = 384, 6.3 M parameters | 200 | 91.0% |
-# | Hassani et al. 2021, their code | ViT-Lite-7/4, 3.7 M parameters | 200 | 91.4% |
-# | the same | CVT-7/4, which pools by attention | 200 | 92.4% |
-# | kentaroy47 | ResNet-18, made of convolutions, with RandAugment | not stated | 95% |
+# | Hassani et al. 2021, their code | ViT-Lite-7/4: 7 blocks, patch 4, 3.7 M parameters | 200 | 91.4% |
+# | the same | CVT-7/4: the same size, pools by attention | 200 | 92.4% |
+# | kentaroy47 | ResNet-18, made of convolutions, with strong augmentation (RandAugment) | not stated | 95% |
 # | Dosovitskiy et al. 2021, table 5 | ViT-B/16, 86 M parameters, pre-trained on ImageNet-21k | | 98.95% |
 #
 # The better ones of those that are not pre-trained learned for longer than our small model, had more parameters, or saw stronger

@@ -3,10 +3,9 @@
 import contextlib
 import os
 
-import nbformat
 import pytest
 from explorers import PICTURE
-from lab import LabPage, chromium, lab_server, why_no_browser
+from lab import LabPage, chromium, lab_server, why_no_browser, write_notebook
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +55,7 @@ def explorer(open_notebook, servers):
     opened = []
 
     def show(code, theme="light"):
-        notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-        notebook.cells = [nbformat.v4.new_code_cell(code), nbformat.v4.new_code_cell("lab")]
-        nbformat.write(notebook, servers(theme).root / "explorer.ipynb")
+        write_notebook(servers(theme).root / "explorer.ipynb", code, "lab")
         lab = open_notebook("explorer.ipynb", theme)
         lab.run_all(120)
         lab.page.locator(PICTURE).wait_for(state="visible", timeout=20_000)

@@ -22,6 +22,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import nbformat
+
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = (
     "--no-sandbox",
@@ -75,6 +77,13 @@ def copy_notebook(notebook: Path, root: Path) -> str:
     if data.is_dir() and not (root / "data").exists():
         shutil.copytree(data, root / "data", ignore=shutil.ignore_patterns("downloads"))
     return f"{folder.name}/{notebook.name}"
+
+
+def write_notebook(path: Path, *codes: str) -> None:
+    """Write a notebook of code cells that have not run."""
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    notebook.cells = [nbformat.v4.new_code_cell(code) for code in codes]
+    nbformat.write(notebook, path)
 
 
 def free_port() -> int:
@@ -248,10 +257,14 @@ class LabPage:
             [command, only_if],
         )
 
+    def start_all(self) -> None:
+        """Begin to run every cell, and do not wait."""
+        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+
     def run_all(self, seconds: float = 300) -> None:
         """Forget all outputs, run every cell, and wait until all have run or one has failed."""
         self.execute("notebook:clear-all-cell-outputs")
-        self.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")
+        self.start_all()
         self.page.wait_for_function(
             """() => {
                 const panel = window.jupyterapp.shell.currentWidget;

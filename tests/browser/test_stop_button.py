@@ -1,6 +1,6 @@
 """What lesson 11 promises, in a real JupyterLab: the stop button ends a training, and the same cell goes on with it."""
 
-import nbformat
+from lab import write_notebook
 
 PREPARE = """from dataclasses import replace
 from pathlib import Path
@@ -25,11 +25,9 @@ print("same weights as a run never stopped:", same)"""
 
 
 def test_the_stop_button_ends_a_training_and_the_same_cell_goes_on(open_notebook, servers):
-    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
-    notebook.cells = [nbformat.v4.new_code_cell(code) for code in (PREPARE, TRAIN, COMPARE)]
-    nbformat.write(notebook, servers("light").root / "stop.ipynb")
+    write_notebook(servers("light").root / "stop.ipynb", PREPARE, TRAIN, COMPARE)
     lab = open_notebook("stop.ipynb")
-    lab.page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells') }")  # not awaited
+    lab.start_all()
     lab.page.locator("img[alt^='Curves over ']").wait_for(timeout=120_000)
     lab.page.locator("[data-command='notebook:interrupt-kernel']").first.click()
     lab.page.get_by_text("KeyboardInterrupt").first.wait_for(timeout=30_000)
