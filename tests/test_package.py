@@ -40,8 +40,8 @@ def test_the_model_imports_little_and_only_what_was_read_before(module):
     ("module", "more"),
     [
         ("introspection", set()),
-        ("checkpoints", {"vit_tutorial.files", "safetensors", "numpy"}),
-        ("pretrained", {"vit_tutorial.checkpoints", "torchvision", "timm", "huggingface_hub"}),
+        ("weights", {"vit_tutorial.support.files", "safetensors", "numpy"}),
+        ("pretrained", {"vit_tutorial.weights", "torchvision", "timm", "huggingface_hub"}),
     ],
 )
 def test_what_stands_around_the_model_imports_the_model_and_little_more(module, more):

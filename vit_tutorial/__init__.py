@@ -13,7 +13,6 @@ if importlib.util.find_spec("torch") is None:
     )
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
-from vit_tutorial.checkpoints import ModelCard, load_model, load_weights, save_model
 from vit_tutorial.encoder import MLP, DropPath, Encoder, EncoderBlock
 from vit_tutorial.hybrid import HybridEmbedding
 from vit_tutorial.introspection import (
@@ -29,6 +28,7 @@ from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sin
 from vit_tutorial.pretrained import FetchError
 from vit_tutorial.tokens import ClassToken
 from vit_tutorial.vit import ViT, ViTConfig
+from vit_tutorial.weights import ModelCard, load_model, load_weights, save_model
 
 __all__ = [
     "MLP",

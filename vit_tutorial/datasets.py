@@ -28,9 +28,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from vit_tutorial.machine import somebody_is_watching
+from vit_tutorial.support.paths import DATA_FOLDER
+from vit_tutorial.support.terminal import somebody_is_watching
 
-DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
 DOWNLOAD_PATIENCE = 60  # seconds without a single byte after which a download counts as failed
 

@@ -103,14 +103,3 @@ def _disk() -> Finding:
             "disk", False, f"{free:.1f} GB free; make room for 1 GB, or lesson 11 cannot save what it trains"
         )
     return Finding("disk", True, f"{free:.0f} GB free")
-
-
-def somebody_is_watching() -> bool:
-    """Say whether a progress bar has a reader: a terminal, or a notebook open in a front end.
-
-    A kernel that only executes a notebook to store or check its outputs has none. Jupyter's server and VS Code tell
-    their kernels about themselves in the environment; a kernel started for execution alone is told nothing.
-    """
-    if "ipykernel" in sys.modules:
-        return any(name in os.environ for name in ("JPY_SESSION_NAME", "VSCODE_PID", "COLAB_RELEASE_TAG"))
-    return sys.stderr is not None and sys.stderr.isatty()

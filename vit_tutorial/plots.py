@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from torch import Tensor
 
-from vit_tutorial.machine import somebody_is_watching
+from vit_tutorial.support.terminal import somebody_is_watching
 
 if TYPE_CHECKING:
     from vit_tutorial.training import History

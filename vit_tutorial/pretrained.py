@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vit_tutorial.checkpoints import ModelCard, load_weights
 from vit_tutorial.vit import ViT
+from vit_tutorial.weights import ModelCard, load_weights
 
 
 class FetchError(ConnectionError):

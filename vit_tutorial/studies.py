@@ -44,10 +44,10 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.datasets import DATA_FOLDER, Dataset, load
-from vit_tutorial.files import write_json
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.patches import _pair, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, sincos_1d
+from vit_tutorial.support.files import write_json
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 from vit_tutorial.vit import ViT, ViTConfig
 

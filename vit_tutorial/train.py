@@ -21,15 +21,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from vit_tutorial.checkpoints import ModelCard, save_model
 from vit_tutorial.datasets import DATA_FOLDER, READERS, DataError, Dataset, load
-from vit_tutorial.devices import choose_device, matrix_rate
-from vit_tutorial.distributed import joined
-from vit_tutorial.files import write_json
 from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.resuming import TrainingError, weights_after_an_epoch
+from vit_tutorial.support.files import write_json
 from vit_tutorial.training import Evaluation, History, TrainingConfig, evaluate, fit
+from vit_tutorial.training.checkpoint import TrainingError, weights_after_an_epoch
+from vit_tutorial.training.devices import choose_device, matrix_rate
+from vit_tutorial.training.distributed import joined
 from vit_tutorial.vit import ViT, ViTConfig
+from vit_tutorial.weights import ModelCard, save_model
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ class ViT(nn.Module):
     ):
         super().__init__()
         self.config = config
-        self.card = None  # what a saved model says of itself: see checkpoints.ModelCard
+        self.card = None  # what a saved model says of itself: see weights.ModelCard
         dim = config.dim
         if config.stem == "hybrid" and patch_embed is PatchEmbedding:
             patch_embed = partial(HybridEmbedding, layers=config.stem_layers)

@@ -36,15 +36,15 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from vit_tutorial import ViT, ViTConfig, attention_maps, count_parameters, load_model, plots, save_model, training
-from vit_tutorial.augmentation import augment, draw, erase, mix, partners
+from vit_tutorial.training.augmentation import augment, draw, erase, mix, partners
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.devices import choose_device, matrix_rate
+from vit_tutorial.training.devices import choose_device, matrix_rate
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.training import TrainingPatient
 from vit_tutorial.explore import AttentionLab, TrainingTimeline
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.optimizers import MovingAverage
+from vit_tutorial.training.optimizers import MovingAverage
 from vit_tutorial.studies import load_study
 from vit_tutorial.train import PRESETS, measure_utilisation
 from vit_tutorial.training import History, evaluate, fit, learning_rate_at, predict, predict_seconds, split_validation
@@ -153,7 +153,7 @@ plots.show(figure, alt="Sixteen pictures of the training set with the names of t
 # %% [markdown]
 # ## In code: the recipe, one ingredient at a time
 #
-# `vit_tutorial/training.py` holds one loop, `fit`, which you can read in one sitting. It goes through the training images
+# `vit_tutorial/training/loop.py` holds one loop, `fit`, which you can read in one sitting. It goes through the training images
 # again and again. One time through all of them is an **epoch**; the images of one step are a **batch**. We follow a batch
 # from the pictures to the weights.
 #
@@ -1302,5 +1302,5 @@ check.training_clinic(my_findings)
 #
 # **Read on**: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 · Steiner et al. 2022, *How to train your ViT?* ·
 # Loshchilov and Hutter 2019, *Decoupled Weight Decay Regularization* · Yun et al. 2019, *CutMix* · Zhang et al. 2018,
-# *mixup* · Goyal et al. 2017, *Accurate, Large Minibatch SGD* · the code of this lesson: `vit_tutorial/training.py`,
-# `augmentation.py`, `optimizers.py`, `resuming.py`, `distributed.py` and `train.py`.
+# *mixup* · Goyal et al. 2017, *Accurate, Large Minibatch SGD* · the code of this lesson: `vit_tutorial/training/`,
+# and `vit_tutorial/train.py`.

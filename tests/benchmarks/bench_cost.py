@@ -30,9 +30,9 @@ from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
 from vit_tutorial.datasets import DATA_FOLDER
-from vit_tutorial.devices import describe_environment
 from vit_tutorial.encoder import MLP
-from vit_tutorial.files import write_json
+from vit_tutorial.support.files import write_json
+from vit_tutorial.training.devices import describe_environment
 
 WIDTHS = {64: 4, 192: 3}  # D: heads
 TOKENS = (64, 128, 256, 512, 1024, 2048, 4096)

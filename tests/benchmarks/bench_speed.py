@@ -24,8 +24,8 @@ from torchvision.models import VisionTransformer
 
 from vit_tutorial import ViT, ViTConfig, load_weights
 from vit_tutorial.datasets import DATA_FOLDER
-from vit_tutorial.devices import describe_environment
-from vit_tutorial.files import write_json
+from vit_tutorial.support.files import write_json
+from vit_tutorial.training.devices import describe_environment
 
 CONFIGS = {  # name: (config, images per batch, calls timed together, rounds); torchvision's model takes 3 channels only
     "cpu preset, 28x28": (

@@ -20,12 +20,12 @@ import torch
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from vit_tutorial.augmentation import augment, draw, erase
 from vit_tutorial.datasets import DATA_FOLDER, Dataset
-from vit_tutorial.devices import autocast, choose_device, describe_environment, wait_for
-from vit_tutorial.files import write_json
+from vit_tutorial.support.files import write_json
 from vit_tutorial.train import PRESETS
-from vit_tutorial.training import _changes, _Learner
+from vit_tutorial.training.augmentation import augment, draw, erase
+from vit_tutorial.training.devices import autocast, choose_device, describe_environment, wait_for
+from vit_tutorial.training.loop import _changes, _Learner
 
 EVERYTHING = {"flip": True, "max_shift": 4, "distort": 0.5, "erase": 0.25}
 

@@ -10,7 +10,7 @@ import pytest
 
 from vit_tutorial.exercises import check, progress
 from vit_tutorial.exercises.progress import FORMAT, Progress, Row, keep, my_progress, passed_so_far
-from vit_tutorial.files import write_json
+from vit_tutorial.support.files import write_json
 
 NAMES = list(check.__all__)
 
@@ -147,7 +147,7 @@ def test_a_disk_that_is_full(path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vit_tutorial.files.os.replace", fail)
+    monkeypatch.setattr("vit_tutorial.support.files.os.replace", fail)
     verdict = check.count_tokens(right_count)
     assert verdict.passed
     assert "cannot be written, No space left on device" in str(verdict)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ViT, ViTConfig, attention_maps, interpolate_positions, sincos_1d, sincos_2d
-from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.explore import PositionLab, position_lab_state
 from vit_tutorial.explore.position_lab import (
     COLOURS,
@@ -25,6 +24,7 @@ from vit_tutorial.explore.position_lab import (
     stretched,
     what_the_model_sees,
 )
+from vit_tutorial.weights import ModelCard
 
 CONFIG = ViTConfig(image_size=12, patch_size=4, in_channels=1, num_classes=3, dim=16, depth=2, num_heads=2)
 CARD = ModelCard(class_names=("bag", "boot", "coat"), mean=(0.3,), std=(0.4,))

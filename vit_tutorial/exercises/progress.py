@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vit_tutorial.files import write_json
+from vit_tutorial.support.files import write_json
 
 FORMAT = "vit_tutorial progress 1"
 VARIABLE = "VIT_TUTORIAL_PROGRESS"

@@ -8,12 +8,12 @@ from jaxtyping import Int64
 from torch import Tensor
 from torch.nn import functional as F
 
-from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.exercises.diagnosing import clinic
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.training import TrainingConfig, evaluate, learning_rate_at, split_validation
 from vit_tutorial.vit import ViT, ViTConfig
+from vit_tutorial.weights import ModelCard
 
 LESSON = "11_train_on_a_gpu"
 __all__ = ["cutmix_share", "learning_rate", "moving_average", "training_clinic"]

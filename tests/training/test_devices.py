@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from vit_tutorial import devices
-from vit_tutorial.devices import autocast, choose_device, describe_environment, matrix_rate, uses_bfloat16
+from vit_tutorial.training import devices
+from vit_tutorial.training.devices import autocast, choose_device, describe_environment, matrix_rate, uses_bfloat16
 
 CPU = torch.device("cpu")
 

@@ -8,28 +8,31 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from vit_tutorial import ViT, ViTConfig, resuming, training
-from vit_tutorial.checkpoints import ModelCard, load_model, save_model
+from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.datasets import Dataset, channel_statistics
-from vit_tutorial.optimizers import MovingAverage
-from vit_tutorial.resuming import CHECKPOINT_NAME
 from vit_tutorial.training import (
     History,
     TrainingConfig,
     TrainingError,
+    checkpoint,
     evaluate,
     fit,
     learning_rate_at,
+    loop,
     predict,
     predict_seconds,
     split_validation,
 )
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
+from vit_tutorial.training.optimizers import MovingAverage
+from vit_tutorial.weights import ModelCard, load_model, save_model
 
 CLASSES = ("bright top", "bright bottom", "bright left", "bright right")
 CONFIG = TrainingConfig(
@@ -227,10 +230,10 @@ def test_mixed_pictures_have_mixed_targets(data):
     model, seen, drawn = make_model(dropout=0.0, drop_path=0.0), [], []
     model.register_forward_hook(lambda module, args, logits: seen.append(logits.detach()))
     with pytest.MonkeyPatch.context() as patch:
-        original = training.draw
-        patch.setattr(training, "draw", lambda *a, **k: drawn.append(original(*a, **k)) or drawn[-1])
+        original = loop.draw
+        patch.setattr(loop, "draw", lambda *a, **k: drawn.append(original(*a, **k)) or drawn[-1])
         history = fit(model, data, config)
-    order = torch.randperm(64, generator=torch.Generator().manual_seed(training._seed(0, 0)))
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(loop._seed(0, 0)))
     losses = []
     for logits, chance, batch in zip(seen, drawn, order.split(16), strict=True):
         for i in range(16):
@@ -245,8 +248,8 @@ def test_mixed_pictures_have_mixed_targets(data):
 def test_pictures_are_not_mixed_in_the_last_epochs(data):
     config = replace(CONFIG, epochs=4, plain_epochs=2, cutmix=0.5, mixup=0.2, erase=0.3, distort=0.4)
     with pytest.MonkeyPatch.context() as patch:
-        kinds, original = [], training.draw
-        patch.setattr(training, "draw", lambda *a, **k: kinds.append(k) or original(*a, **k))
+        kinds, original = [], loop.draw
+        patch.setattr(loop, "draw", lambda *a, **k: kinds.append(k) or original(*a, **k))
         fit(make_model(), data, config)
     assert [(k["cutmix"], k["mixup"]) for k in kinds] == [(0.5, 0.2)] * 6 + [(0.0, 0.0)] * 6
     assert {(k["flip"], k["max_shift"], k["erase"], k["distort"]) for k in kinds} == {(True, 1, 0.3, 0.4)}
@@ -593,7 +596,7 @@ def test_a_run_stopped_between_the_last_step_of_an_epoch_and_its_end_goes_on(dat
 def test_within_an_epoch_a_checkpoint_is_written_as_often_as_asked(data, tmp_path, monkeypatch):
     def count(seconds):
         written = []
-        monkeypatch.setattr(resuming, "write_file", lambda path, content: written.append(path))
+        monkeypatch.setattr(checkpoint, "write_file", lambda path, content: written.append(path))
         fit(make_model(), data, CONFIG, checkpoint=tmp_path / "x", checkpoint_seconds=seconds)
         return len(written)
 
@@ -612,7 +615,7 @@ def test_a_finished_run_is_not_trained_again(data, tmp_path, monkeypatch):
     finished = weights(model)
     with step_hook(lambda optimizer: pytest.fail("a finished run took a step")):
         again = make_model(seed=9)
-        monkeypatch.setattr(training, "describe_environment", lambda device: pytest.fail("it ran somewhere else"))
+        monkeypatch.setattr(loop, "describe_environment", lambda device: pytest.fail("it ran somewhere else"))
         history = fit(again, data, CONFIG, checkpoint=tmp_path)
     assert history.epochs == 3
     assert same(weights(again), finished)
@@ -625,8 +628,8 @@ import torch, torch._dynamo  # the second is what an optimizer imports; once her
 
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
-from test_training import ALL_AT_ONCE, make_data, make_model, weights
-from vit_tutorial import resuming, training
+from training.test_loop import ALL_AT_ONCE, make_data, make_model, weights
+from vit_tutorial.training import checkpoint, fit
 
 
 def die(*_):
@@ -643,12 +646,12 @@ def child(folder, moment):
                 die()
         model.register_forward_pre_hook(count)
     elif moment == "half a checkpoint written":
-        write = resuming.write_file
+        write = checkpoint.write_file
         def half(path, content):
             with open(str(path) + ".tmp", "wb") as out:
                 out.write(content[: len(content) // 2])
             die()
-        resuming.write_file = half
+        checkpoint.write_file = half
     elif moment == "before the checkpoint takes its place":
         os.replace = die
     elif moment == "after the checkpoint took its place":
@@ -660,7 +663,7 @@ def child(folder, moment):
             if counts["files"] == 2:
                 die()
         os.replace = second
-    training.fit(model, make_data(), ALL_AT_ONCE, checkpoint=folder, checkpoint_seconds=0)
+    fit(model, make_data(), ALL_AT_ONCE, checkpoint=folder, checkpoint_seconds=0)
     torch.save(weights(model), os.path.join(folder, "weights.pt"))
 
 
@@ -703,7 +706,7 @@ print(json.dumps({key: sorted(value) if isinstance(value, set) else value for ke
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are Unix")
 def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
-    command = [sys.executable, "-c", KILLED, os.path.dirname(__file__), str(tmp_path)]
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     statuses = json.loads(done.stdout)
@@ -813,8 +816,8 @@ def test_a_terminal_gets_a_bar_with_the_figures_unless_unwanted(data, monkeypatc
 def test_an_executed_notebook_holds_no_trace_of_the_bar():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     lines = [
-        f"import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})",
-        "from test_training import *",
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})",
+        "from training.test_loop import *",
         "history = fit(make_model(), make_data(), CONFIG)",
         "print(history.epochs)",
     ]

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from vit_tutorial.files import write_file, write_json
+from vit_tutorial.support.files import write_file, write_json
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

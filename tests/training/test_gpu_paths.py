@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_training import make_data
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter
 
-from vit_tutorial import ViT, ViTConfig, augmentation, training
-from vit_tutorial.augmentation import COLOUR_OPERATIONS, SHAPE_OPERATIONS, draw
-from vit_tutorial.training import TrainingConfig
+from training.test_loop import make_data
+from vit_tutorial import ViT, ViTConfig
+from vit_tutorial.training import TrainingConfig, augmentation, loop
+from vit_tutorial.training.augmentation import COLOUR_OPERATIONS, SHAPE_OPERATIONS, draw
 
 pytestmark = [
     pytest.mark.skipif(torch.__version__ < "2.15", reason="older versions of PyTorch ask for a real driver"),
@@ -53,7 +53,7 @@ def gpu(monkeypatch):
         backward.parameters = list(module.parameters())
         return module
 
-    monkeypatch.setattr(training, "choose_device", lambda name: GPU)
+    monkeypatch.setattr(loop, "choose_device", lambda name: GPU)
     monkeypatch.setattr(torch.nn.Module, "to", move)
     monkeypatch.setattr(torch.Tensor, "backward", backward)
     with PretendedGPU():
@@ -63,7 +63,7 @@ def gpu(monkeypatch):
 def one_step(optimizer="adamw"):
     data = replace(make_data(), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
     config = TrainingConfig(**CHANGES, optimizer=optimizer, average=0.9, precision="float32")
-    learner = training._Learner(ViT(ViTConfig(8, 4, 3, 2, 8, 2, 2)), data, config)
+    learner = loop._Learner(ViT(ViTConfig(8, 4, 3, 2, 8, 2, 2)), data, config)
     images, labels = data.train_images[:64].expand(-1, 3, -1, -1).to(GPU), data.train_labels[:64].to(GPU)
     chance = draw(64, (8, 8), **CHANGES, generator=torch.Generator().manual_seed(0))
     assert set(chance.shape.tolist()) == set(range(len(SHAPE_OPERATIONS)))
@@ -87,6 +87,6 @@ def test_a_tensor_left_on_the_processor_is_found(gpu, monkeypatch, forgotten):
     if forgotten == "_on":
         monkeypatch.setattr(augmentation, "_on", lambda images, values: values)
     else:
-        monkeypatch.setattr(training, "partners", lambda labels: torch.zeros(len(labels), dtype=torch.long))
+        monkeypatch.setattr(loop, "partners", lambda labels: torch.zeros(len(labels), dtype=torch.long))
     with pytest.raises(RuntimeError, match="same device"):
         one_step()

@@ -101,7 +101,7 @@ def _processor() -> str:
 
 def _git_revision() -> str | None:
     """The commit of the clone this file lies in, with "+" if files were changed since; None outside a clone."""
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-from test_training import make_data
+from training.test_loop import make_data
 
 from vit_tutorial import ViTConfig, load_model, train
 from vit_tutorial.datasets import DataError

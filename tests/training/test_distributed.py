@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_training import ALL_AT_ONCE, CONFIG, fit, make_data, make_model, weights
 
-from vit_tutorial.distributed import World, current_world
+from training.test_loop import ALL_AT_ONCE, CONFIG, fit, make_data, make_model, weights
+from vit_tutorial.training.distributed import World, current_world
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
 CONFIGS = {"plain": replace(CONFIG, batch_size=18), "all at once": replace(ALL_AT_ONCE, batch_size=17)}
@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
-from test_distributed import CONFIGS, double_model
-from test_training import fit, make_data, weights
-from vit_tutorial.distributed import joined
+from training.test_distributed import CONFIGS, double_model
+from training.test_loop import fit, make_data, weights
+from vit_tutorial.training.distributed import joined
 
 out = Path(sys.argv[2])
 with joined(torch.device("cpu")) as world:
@@ -54,7 +54,7 @@ def torchrun(processes, *arguments, **environment):
         f"--nproc-per-node={processes}",
         *arguments,
     ]
-    paths = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths} | environment
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -67,7 +67,7 @@ def together(tmp_path_factory):
     out = tmp_path_factory.mktemp("together")
     script = out / "together.py"
     script.write_text(TOGETHER)
-    torchrun(3, str(script), str(Path(__file__).parent), str(out))
+    torchrun(3, str(script), str(Path(__file__).parents[1]), str(out))
     return {name: [torch.load(out / f"{name} {rank}.pt") for rank in range(3)] for name in CONFIGS}
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
-from vit_tutorial.augmentation import (
+from vit_tutorial.training.augmentation import (
     COLOUR_OPERATIONS,
     SHAPE_OPERATIONS,
     Chance,

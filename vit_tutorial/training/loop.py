@@ -21,124 +21,27 @@ import statistics
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from vit_tutorial.augmentation import Chance, augment, draw, erase, mix, partners
-from vit_tutorial.checkpoints import ModelCard
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.devices import autocast, choose_device, describe_environment, wait_for
-from vit_tutorial.distributed import current_world
-from vit_tutorial.files import write_json
-from vit_tutorial.machine import somebody_is_watching
-from vit_tutorial.optimizers import MovingAverage, make_optimizers
-from vit_tutorial.resuming import Progress, Run, TrainingError
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Everything that decides how a model is trained; the defaults suit small pictures on a CPU."""
-
-    epochs: int = 36  # passes over the training images
-    batch_size: int = 128  # images per step
-    learning_rate: float = 3e-3  # after warm-up
-    weight_decay: float = 0.05  # pull of the matrices towards 0, times the learning rate, per step
-    warmup_epochs: float = 1.0  # epochs over which the learning rate grows from 0
-    label_smoothing: float = 0.1  # share of the target spread over all classes
-    clip_norm: float | None = 1.0  # longest gradient, all weights taken as one vector; None: any length
-    flip: bool = False  # mirror half of the training images, anew each epoch
-    max_shift: int = 1  # pixels by which a training image may move in each direction; 0: none
-    distort: float = 0.0  # strength of one change of shape and one of colour an image, 0 to 1; 0: none
-    erase: float = 0.0  # share of the training images that lose a box
-    cutmix: float = 0.0  # share of the training images that get a box of another one, label included
-    mixup: float = 0.0  # share of the training images that are blended with another one, label included
-    plain_epochs: int = 0  # epochs at the end without cutmix and mixup
-    optimizer: str = "adamw"  # "adamw", or "muon" for the matrices of the blocks and AdamW for the rest
-    average: float = 0.0  # decay of a moving average of the weights, which is what comes out at the end; 0: none
-    validation_fraction: float = 0.1  # share of the training images held out to watch progress; 0: none
-    seed: int = 0  # of the split, the order of the images, augmentation and dropout
-    precision: str = "auto"  # "float32", "bfloat16" (autocast), or "auto": bfloat16 on a GPU that has it
-    device: str = "auto"  # "cpu", "cuda", "mps", or "auto": cuda if there is one, else cpu
-    compile: bool = False  # let torch.compile make one faster program of the model; takes a minute or so first
-
-    def __post_init__(self):
-        for name, low, high in (
-            ("epochs", 1, math.inf),
-            ("batch_size", 1, math.inf),
-            ("learning_rate", 0, math.inf),
-            ("weight_decay", 0, math.inf),
-            ("warmup_epochs", 0, self.epochs),
-            ("label_smoothing", 0, 0.99),
-            ("max_shift", 0, math.inf),
-            ("distort", 0, 1),
-            ("erase", 0, 1),
-            ("cutmix", 0, 1),
-            ("mixup", 0, 1 - self.cutmix if 0 <= self.cutmix <= 1 else 1),
-            ("plain_epochs", 0, self.epochs),
-            ("average", 0, 0.99999),
-            ("validation_fraction", 0, 0.9),
-            ("seed", 0, math.inf),
-        ):
-            if not low <= getattr(self, name) <= high:
-                allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be {allowed}")
-        if self.clip_norm is not None and not self.clip_norm > 0:
-            raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
-        for name, allowed in {
-            "optimizer": ("adamw", "muon"),
-            "precision": ("auto", "float32", "bfloat16"),
-            "device": ("auto", "cpu", "cuda", "mps"),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(repr, allowed))}"
-                )
-
-
-@dataclass
-class History:
-    """What a training run wrote down: one number an epoch, and where and how it ran."""
-
-    train_loss: list[float] = field(default_factory=list)  # mean over the epoch, with label smoothing, as minimised
-    train_accuracy: list[float] = field(default_factory=list)  # 0..1, on the augmented images as they went by
-    validation_loss: list[float] = field(default_factory=list)  # the same loss after the epoch; empty without a split
-    validation_accuracy: list[float] = field(default_factory=list)  # 0..1
-    learning_rate: list[float] = field(default_factory=list)  # of the epoch's last step
-    seconds: list[float] = field(default_factory=list)  # of the epoch, with validation
-    training_seconds: list[float] = field(default_factory=list)  # of the epoch, without validation
-    config: dict = field(default_factory=dict)  # the TrainingConfig
-    model: dict = field(default_factory=dict)  # the ViTConfig
-    data: dict = field(default_factory=dict)  # name, number of training and of validation images, checksum
-    environment: dict = field(default_factory=dict)  # hardware, versions, git revision
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs are written down."""
-        return len(self.train_loss)
-
-    @property
-    def images_per_second(self) -> float:
-        """Training images per second of training, by all processes together; the time for validation is left out."""
-        return self.epochs * self.data["training"] / sum(self.training_seconds) if self.training_seconds else 0.0
-
-    def to_json(self, path: str | os.PathLike) -> Path:
-        """Write everything to a JSON file, all or nothing, and return its path."""
-        write_json(path, asdict(self) | {"images_per_second": round(self.images_per_second, 1)})
-        return Path(path)
-
-    @classmethod
-    def from_json(cls, path: str | os.PathLike) -> "History":
-        """Read what `to_json` wrote."""
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
-
+from vit_tutorial.support.terminal import somebody_is_watching
+from vit_tutorial.training.augmentation import Chance, augment, draw, erase, mix, partners
+from vit_tutorial.training.checkpoint import Progress, Run, TrainingError
+from vit_tutorial.training.config import TrainingConfig
+from vit_tutorial.training.devices import autocast, choose_device, describe_environment, wait_for
+from vit_tutorial.training.distributed import current_world
+from vit_tutorial.training.evaluation import evaluate
+from vit_tutorial.training.history import History
+from vit_tutorial.training.optimizers import MovingAverage, make_optimizers
+from vit_tutorial.weights import ModelCard
 
 # --- The loop --------------------------------------------------------------------------------------------------------
 
@@ -360,89 +263,6 @@ def learning_rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) ->
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
     return config.learning_rate * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
-
-
-# --- Looking at the result -------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """How well a model does on N images of K classes, in all and image by image."""
-
-    accuracy: float  # 0..1
-    loss: float  # mean cross-entropy
-    losses: Float[Tensor, " N"]  # cross-entropy of each image
-    labels: Int64[Tensor, " N"]
-    predictions: Int64[Tensor, " N"]  # the class the model thinks most likely
-    confidences: Float[Tensor, " N"]  # the probability it gives to that class, 0..1
-    confusion: Int64[Tensor, "K K"]  # how many images of class (row) were taken for class (column)
-
-    def worst_mistakes(self, count: int = 10) -> Int64[Tensor, " count"]:
-        """Give the places of the wrongly classified images with the largest losses, the worst first."""
-        order = self.losses.argsort(descending=True)
-        return order[(self.predictions != self.labels)[order]][:count]
-
-
-@torch.no_grad()
-def predict(
-    model: nn.Module,
-    images: UInt8[Tensor, "N C H W"],
-    *,
-    batch_size: int = 500,
-    precision: str = "float32",
-    mirrored: bool = False,
-) -> Float[Tensor, "N K"]:
-    """Compute the logits of uint8 images, a batch at a time, normalised as `model.card` says, in eval mode.
-
-    With `mirrored` the model is asked twice, once about the mirror image (left and right changed), and the logits are
-    averaged: the smallest test-time augmentation. Shapes: [N, C, H, W] -> [N, K], float32 on the CPU.
-    Raises ValueError if the model has no card, or the images are not uint8.
-    """
-    if getattr(model, "card", None) is None or not model.card.mean:
-        raise ValueError(
-            "the model has no card, so the mean and std of its input are not known; train it with fit, load it with "
-            "load_model, or set model.card = ModelCard(class_names, mean, std)"
-        )
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images are {images.dtype}; pass pixels as they are, uint8 from 0 to 255")
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    logits = []
-    for batch in images.split(batch_size):
-        x = model.card.normalize(batch.to(device))
-        with autocast(device, precision):
-            answers = [model(view).float() for view in ([x, x.flip(-1)] if mirrored else [x])]
-        logits.append((sum(answers) / len(answers)).cpu())
-    model.train(was_training)
-    return torch.cat(logits)
-
-
-def evaluate(
-    model: nn.Module,
-    images: UInt8[Tensor, "N C H W"],
-    labels: Int64[Tensor, " N"],
-    *,
-    batch_size: int = 500,
-    label_smoothing: float = 0.0,
-    precision: str = "float32",
-    mirrored: bool = False,
-) -> Evaluation:
-    """Let the model classify images and compare with their labels; see `predict` for what it raises."""
-    logits = predict(model, images, batch_size=batch_size, precision=precision, mirrored=mirrored)
-    labels = labels.cpu()
-    losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
-    confidences, predictions = logits.softmax(dim=1).max(dim=1)
-    classes = logits.shape[1]
-    return Evaluation(
-        accuracy=(predictions == labels).double().mean().item(),
-        loss=losses.double().mean().item(),
-        losses=losses,
-        labels=labels,
-        predictions=predictions,
-        confidences=confidences,
-        confusion=torch.bincount(labels * classes + predictions, minlength=classes**2).view(classes, classes),
-    )
 
 
 # --- Small helpers ---------------------------------------------------------------------------------------------------

@@ -9,18 +9,15 @@ import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from vit_tutorial.distributed import World
-from vit_tutorial.files import write_file
-from vit_tutorial.optimizers import MovingAverage
-
-if TYPE_CHECKING:
-    from vit_tutorial.training import History
+from vit_tutorial.support.files import write_file
+from vit_tutorial.training.distributed import World
+from vit_tutorial.training.history import History
+from vit_tutorial.training.optimizers import MovingAverage
 
 CHECKPOINT_NAME = "checkpoint.bin"
 WAY_OUT = "use another folder, or delete this one to train from the start"
@@ -51,7 +48,7 @@ class Run:
         model: nn.Module,
         optimizers: list[torch.optim.Optimizer],
         average: MovingAverage | None,
-        history: "History",
+        history: History,
     ):
         self.file = None if folder is None else folder / CHECKPOINT_NAME
         self.model, self.optimizers, self.average, self.history = model, optimizers, average, history
@@ -168,7 +165,7 @@ def _unpack(file: Path, whole: bytes) -> tuple[dict[str, Tensor], dict, dict]:
     return safetensors.torch.load(content), json.loads(words["history"]), json.loads(words["progress"])
 
 
-def _place(history: "History", at: Progress) -> str:
+def _place(history: History, at: Progress) -> str:
     """Name a moment of a run: "the end of epoch 3" or "epoch 4, step 20"."""
     return f"epoch {history.epochs + 1}, step {at.step}" if at.step else f"the end of epoch {history.epochs}"
 

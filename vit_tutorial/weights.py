@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from vit_tutorial.files import write_file
 from vit_tutorial.positions import interpolate_positions
+from vit_tutorial.support.files import write_file
 from vit_tutorial.vit import ViT, ViTConfig
 
 

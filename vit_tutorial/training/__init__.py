@@ -1,0 +1,31 @@
+"""Training: a loop, its settings, what it wrote down, and a look at the result.
+
+loop          fit: show the model pictures, measure how wrong it is, move every weight a little
+config        TrainingConfig: every setting of a run
+history       History: what a run wrote down
+evaluation    predict and evaluate: what a model says, and how often it is right
+checkpoint    what a run resumes from
+augmentation  each time a picture is met it is a slightly different one
+optimizers    AdamW, Muon, and a moving average of the weights
+distributed   several processes that train one model
+devices       where it runs, in which number format, and how fast
+"""
+
+from vit_tutorial.training.checkpoint import TrainingError
+from vit_tutorial.training.config import TrainingConfig
+from vit_tutorial.training.evaluation import Evaluation, evaluate, predict
+from vit_tutorial.training.history import History
+from vit_tutorial.training.loop import fit, learning_rate_at, predict_seconds, split_validation
+
+__all__ = [
+    "Evaluation",
+    "History",
+    "TrainingConfig",
+    "TrainingError",
+    "evaluate",
+    "fit",
+    "learning_rate_at",
+    "predict",
+    "predict_seconds",
+    "split_validation",
+]

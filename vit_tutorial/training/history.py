@@ -1,0 +1,46 @@
+"""What a training wrote down: one number an epoch, and where and how it ran."""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from vit_tutorial.support.files import write_json
+
+
+@dataclass
+class History:
+    """What a training run wrote down: one number an epoch, and where and how it ran."""
+
+    train_loss: list[float] = field(default_factory=list)  # mean over the epoch, with label smoothing, as minimised
+    train_accuracy: list[float] = field(default_factory=list)  # 0..1, on the augmented images as they went by
+    validation_loss: list[float] = field(default_factory=list)  # the same loss after the epoch; empty without a split
+    validation_accuracy: list[float] = field(default_factory=list)  # 0..1
+    learning_rate: list[float] = field(default_factory=list)  # of the epoch's last step
+    seconds: list[float] = field(default_factory=list)  # of the epoch, with validation
+    training_seconds: list[float] = field(default_factory=list)  # of the epoch, without validation
+    config: dict = field(default_factory=dict)  # the TrainingConfig
+    model: dict = field(default_factory=dict)  # the ViTConfig
+    data: dict = field(default_factory=dict)  # name, number of training and of validation images, checksum
+    environment: dict = field(default_factory=dict)  # hardware, versions, git revision
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are written down."""
+        return len(self.train_loss)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training images per second of training, by all processes together; the time for validation is left out."""
+        return self.epochs * self.data["training"] / sum(self.training_seconds) if self.training_seconds else 0.0
+
+    def to_json(self, path: str | os.PathLike) -> Path:
+        """Write everything to a JSON file, all or nothing, and return its path."""
+        write_json(path, asdict(self) | {"images_per_second": round(self.images_per_second, 1)})
+        return Path(path)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike) -> "History":
+        """Read what `to_json` wrote."""
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
