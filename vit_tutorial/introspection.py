@@ -7,17 +7,18 @@ in Transformers".
 import contextlib
 import math
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.hybrid import ResNet, StandardizedConv2d
-from vit_tutorial.patches import _pair
+from vit_tutorial.patches import _pair, patchify
 from vit_tutorial.vit import ViT, ViTConfig
 
 Shape = tuple[int, ...] | list[tuple[int, ...]] | None
@@ -192,6 +193,256 @@ def attention_distance(
 def _check_maps(maps: list[Tensor]) -> None:
     if not maps:
         raise ValueError("there are 0 attention maps; pass the list that attention_maps(model, images) gives")
+
+
+# ------------------------------------------------------------------------------------ when it knows, and from where
+
+Fill = Literal["mean", "black", "noise"] | Tensor
+Ablation = Literal["zero", "mean"] | Tensor
+
+
+@torch.no_grad()
+def logit_lens(model: ViT, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "layers B M K"]:
+    """Read every token after every block as if it were the answer: through the model's own last norm and head.
+
+    Shapes: images [B, C, H, W] -> logits [L+1, B, M, K]; entry k is after k blocks, entry 0 before the first. With a
+    class token, entry L of token 0 is the model's own answer; with mean pooling and one linear head, the mean over all
+    tokens of entry L is.
+    Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; for ViTs Vilas et al. 2023, "Analyzing Vision
+    Transformers for Image Classification in Class Embedding Space".
+    """
+    with in_eval_mode(model):
+        return torch.stack([model.head(model.pre_logits(model.norm(x))) for x in token_stages(model, images)])
+
+
+@torch.no_grad()
+def token_stages(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B M D"]]:
+    """Give the tokens before the first block and after each one, without the last norm.
+
+    Shapes: images [B, C, H, W] -> L+1 tensors [B, M, D]; entry k is after k blocks.
+    Source: figure 1 of the paper.
+    """
+    with in_eval_mode(model):
+        stages = model.forward_intermediates(images)
+    return [stages["position"], *(stages[f"blocks.{i}"] for i in range(len(model.blocks)))]
+
+
+def patch_norms(model: ViT, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "layers B M"]:
+    """Measure the length of every token after every block: unusually long patches are what registers are for.
+
+    Shapes: images [B, C, H, W] -> L2 norms [L+1, B, M]; entry k is after k blocks.
+    Source: Darcet et al. 2024, "Vision Transformers Need Registers", section 2.1.
+    """
+    return torch.stack([x.norm(dim=-1) for x in token_stages(model, images)])
+
+
+@torch.no_grad()
+def patch_tokens(
+    model: ViT,
+    images: Float[Tensor, "B C H W"],
+    block: int,
+    tokens: Sequence[int] | slice,
+    put_in: Ablation,
+) -> Float[Tensor, "B K"]:
+    """Run the model with some tokens exchanged after so many blocks, and give the logits.
+
+    `block` counts the blocks that are done, 0 to L. `tokens` are places in the sequence; with a class token,
+    `slice(0, 1)` is that token and `slice(1, None)` are the patches. `put_in` is "zero", "mean" (of these very images,
+    token by token), or other images [B, C, H, W] or [1, C, H, W]: then their tokens of the same places and block.
+    Shapes: images [B, C, H, W] -> logits [B, K].
+    Raises ValueError if there is no such block, or the images do not go together.
+    Source: Zhang and Nanda 2024, "Towards Best Practices of Activation Patching in Language Models".
+    """
+    depth = len(model.blocks)
+    if not 0 <= block <= depth:
+        raise ValueError(f"block is {block}; it counts the blocks that are done, from 0 to {depth}")
+    x = token_stages(model, images)[block].clone()
+    x[:, tokens] = _instead(x, put_in, lambda others: token_stages(model, others)[block])[:, tokens]
+    with in_eval_mode(model):
+        for layer in list(model.blocks)[block:]:
+            x = layer(x)
+        return model.classify(model.norm(x))
+
+
+@torch.no_grad()
+def patch_heads(
+    model: ViT, images: Float[Tensor, "B C H W"], heads: Sequence[tuple[int, int]], put_in: Ablation
+) -> Float[Tensor, "B K"]:
+    """Run the model with the outputs of some heads exchanged, and give the logits.
+
+    `heads` are pairs (block, head), both counted from 0. `put_in` is "zero", "mean" (of these very images, token by
+    token), or other images [B, C, H, W] or [1, C, H, W], whose heads are put in: see `patch_tokens`. What is exchanged
+    is a head's weighted sum of values, before the output projection mixes the heads.
+    Shapes: images [B, C, H, W] -> logits [B, K].
+    Raises ValueError if there is no such head, TypeError if a block has no `attn` with a projection to watch.
+    Source: Michel et al. 2019, "Are Sixteen Heads Really Better than One?", (zero); Zhang and Nanda 2024 (the rest).
+    """
+    with _watching(model) as attentions, contextlib.ExitStack() as hooks:
+        wanted: dict[int, list[int]] = {}
+        for block, head in heads:
+            if not 0 <= block < len(attentions) or not 0 <= head < attentions[block].num_heads:
+                raise ValueError(f"there is no head {head} in block {block}; both are counted from 0")
+            wanted.setdefault(block, []).append(head)
+        donors: dict[int, Tensor] = {}
+        if isinstance(put_in, Tensor):
+            with contextlib.ExitStack() as listening:
+                for block in wanted:
+                    listening.callback(
+                        attentions[block].proj.register_forward_pre_hook(partial(_keep, donors, block)).remove
+                    )
+                model(_as_many(put_in, images))
+
+        def exchange(block: int, proj: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+            number = attentions[block].num_heads
+            x = rearrange(args[0], "b n (h d) -> h b n d", h=number).clone()
+            others = donors[block] if block in donors else _instead(args[0], put_in, None)
+            others = rearrange(others, "b n (h d) -> h b n d", h=number)
+            x[wanted[block]] = others[wanted[block]].expand_as(x[wanted[block]])
+            return (rearrange(x, "h b n d -> b n (h d)"),)
+
+        for block in wanted:
+            hooks.callback(attentions[block].proj.register_forward_pre_hook(partial(exchange, block)).remove)
+        return model(images)
+
+
+def _keep(store: dict[int, Tensor], block: int, proj: nn.Module, args: tuple[Tensor]) -> None:
+    store[block] = args[0]
+
+
+def _instead(x: Tensor, put_in: Ablation, of_others: Callable[[Tensor], Tensor] | None) -> Tensor:
+    """Give what stands in for activations [B, M, D]: zeros, their mean over the images, or those of other images."""
+    if isinstance(put_in, Tensor):
+        return of_others(_as_many(put_in, x))
+    if put_in not in ("zero", "mean"):
+        raise ValueError(f"put_in is {put_in!r}; it must be 'zero', 'mean' or images")
+    return torch.zeros_like(x) if put_in == "zero" else x.mean(dim=0, keepdim=True).expand_as(x)
+
+
+def _as_many(others: Tensor, images: Tensor) -> Tensor:
+    """Let one image stand for all; otherwise there must be one for each."""
+    if len(others) not in (1, len(images)):
+        raise ValueError(f"put_in holds {len(others)} images for {len(images)}; give one, or one for each")
+    return others.expand(len(images), *others.shape[1:])
+
+
+# ------------------------------------------------------------------------------------------------- what decided
+
+
+@torch.no_grad()
+def occlusion(
+    model: ViT,
+    images: Float[Tensor, "B C H W"],
+    classes: Int64[Tensor, " B"] | None = None,
+    fill: Fill = "mean",
+) -> Float[Tensor, "B N"]:
+    """Cover one patch after another, and measure how much probability the class loses: what the model needs to see.
+
+    Shapes: images [B, C, H, W], as the model takes them -> [B, N], patches in reading order; a positive number says
+    that the patch spoke for the class. `classes` are those that the model itself names, unless given. `fill` is what
+    covers: see `covered`. The model runs N times.
+    Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
+    """
+    classes, before = _decided(model, images, classes)
+    patches = math.prod(model.grid_size)
+    lost = []
+    for patch in range(patches):
+        hidden = torch.zeros(len(images), patches, dtype=torch.bool, device=images.device)
+        hidden[:, patch] = True
+        lost.append(before - _probability(model, covered(model, images, hidden, fill), classes))
+    return torch.stack(lost, dim=1)
+
+
+def covered(
+    model: ViT, images: Float[Tensor, "B C H W"], hidden: Bool[Tensor, "B N"], fill: Fill = "mean"
+) -> Float[Tensor, "B C H W"]:
+    """Cover the hidden patches of each image.
+
+    Shapes: images [B, C, H, W], as the model takes them, hidden [B, N] -> [B, C, H, W]. `fill` is "mean" (0, the mean
+    of the pictures that the model learned from), "black", "noise" (normal, with their mean and spread, the same at each
+    call), or other images [B, C, H, W] or [1, C, H, W] to take the patches from.
+    Raises ValueError for another fill, or for "black" if the model has no card.
+    """
+    pixels = _fill(model, images, fill)
+    rows, columns = model.grid_size
+    side = model.config.patch_size
+    mask = rearrange(hidden, "b (r c) -> b 1 r c", r=rows, c=columns)
+    mask = mask.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)  # [B, 1, H, W]
+    return torch.where(mask, pixels, images)
+
+
+def _fill(model: ViT, images: Tensor, fill: Fill) -> Tensor:
+    if isinstance(fill, Tensor):
+        return fill.expand_as(images)
+    if fill == "mean":
+        return torch.zeros_like(images)
+    if fill == "noise":
+        noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+        return noise.to(images)
+    if fill != "black":
+        raise ValueError(f"fill is {fill!r}; it must be 'mean', 'black', 'noise' or images")
+    if model.card is None or not model.card.mean:
+        raise ValueError("the model has no card, so nobody knows which number is black; set model.card, or fill='mean'")
+    return model.card.normalize(torch.zeros(images.shape, dtype=torch.uint8, device=images.device))
+
+
+def gradient_times_input(
+    model: ViT, images: Float[Tensor, "B C H W"], classes: Int64[Tensor, " B"] | None = None
+) -> Float[Tensor, "B N"]:
+    """Multiply each pixel by how much the logit of the class grows with it, and add up over each patch.
+
+    Shapes: images [B, C, H, W], as the model takes them -> [B, N], patches in reading order. `classes` are those that
+    the model itself names, unless given. A pixel at the mean adds nothing: its number is 0.
+    Source: Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through Propagating Activation
+    Differences".
+    """
+    classes, _ = _decided(model, images, classes)
+    with in_eval_mode(model), torch.enable_grad():
+        x = images.detach().clone().requires_grad_()
+        logits = model(x).gather(1, classes[:, None]).sum()  # images do not mix, so each gets its own gradient
+        (gradient,) = torch.autograd.grad(logits, x)
+    return patchify(gradient * images, model.config.patch_size).sum(dim=-1)
+
+
+@torch.no_grad()
+def deletion_curve(
+    model: ViT,
+    images: Float[Tensor, "B C H W"],
+    ranking: Float[Tensor, "B N"],
+    counts: Sequence[int],
+    fill: Fill = "mean",
+    classes: Int64[Tensor, " B"] | None = None,
+) -> Float[Tensor, "B counts"]:
+    """Cover the patches that a method ranks highest, and follow the probability of the class.
+
+    Shapes: images [B, C, H, W], ranking [B, N], larger is more important -> [B, len(counts)], 0 to 1. A method that
+    knows what decided makes the curve fall fast. `classes` are those that the model itself names, unless given. Of
+    patches that rank alike, the earlier one is covered first.
+    Raises ValueError if a count is not between 0 and N.
+    Source: Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models" (deletion); Samek
+    et al. 2017, "Evaluating the Visualization of What a Deep Neural Network Has Learned".
+    """
+    patches = math.prod(model.grid_size)
+    if any(not 0 <= count <= patches for count in counts):
+        raise ValueError(f"counts are {list(counts)}; there are {patches} patches to cover")
+    classes, _ = _decided(model, images, classes)
+    order = ranking.argsort(dim=1, descending=True, stable=True)
+    place = order.argsort(dim=1)  # [B, N]: 0 for the patch that is covered first
+    return torch.stack(
+        [_probability(model, covered(model, images, place < count, fill), classes) for count in counts], dim=1
+    )
+
+
+def _decided(model: ViT, images: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give the classes that are asked about, by default those that the model names, and their probabilities."""
+    with torch.no_grad(), in_eval_mode(model):
+        probabilities = model(images).softmax(dim=1)
+    classes = probabilities.argmax(dim=1) if classes is None else classes
+    return classes, probabilities.gather(1, classes[:, None])[:, 0]
+
+
+def _probability(model: ViT, images: Tensor, classes: Tensor) -> Tensor:
+    with in_eval_mode(model):
+        return model(images).softmax(dim=1).gather(1, classes[:, None])[:, 0]
 
 
 # ---------------------------------------------------------------------------------------------- the shape ledger
