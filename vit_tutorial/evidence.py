@@ -123,7 +123,9 @@ class Findings:
 
     def __str__(self) -> str:
         width = max(map(len, self.parts))
-        lines = [f"{name:<{width}}  {part.verdict:<{len(NOT_SHOWN)}}  {part.numbers}" for name, part in self.parts.items()]
+        lines = [
+            f"{name:<{width}}  {part.verdict:<{len(NOT_SHOWN)}}  {part.numbers}" for name, part in self.parts.items()
+        ]
         return "\n".join([*lines, _last_line(self.verdict, self.claim, self.conditions)])
 
     __repr__ = __str__

@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
+from vit_tutorial.studies import inside
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
 
@@ -164,5 +165,26 @@ EXPERIMENTS = {
             }.items()
         },
         seeds=(0, 1, 2),
+    ),
+    "faithfulness": Experiment(
+        claim="attention maps show what the model looks at",
+        variants={
+            f"{source}, {fill}, {method}": {"source": source, "fill": fill, "method": method}
+            for source in inside.WEIGHTS
+            for fill in inside.FILLS
+            for method in inside.METHODS
+        },
+        seeds=tuple(range(inside.GROUPS)),
+        job=inside.faithfulness,
+    ),
+    "patching": Experiment(
+        claim="the knowledge moves from the patches to the class token",
+        variants={
+            f"{what}, {put_in}": {"source": "fashion_mnist", "what": what, "put_in": put_in}
+            for what in ("class token", "patches", "heads")
+            for put_in in ("zero", "mean", "another picture")
+        },
+        seeds=tuple(range(inside.GROUPS)),
+        job=inside.patching,
     ),
 }
