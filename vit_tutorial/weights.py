@@ -12,6 +12,7 @@ import re
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from vit_tutorial.positions import interpolate_positions
 from vit_tutorial.support.files import write_file
 from vit_tutorial.vit import ViT, ViTConfig
 
+if TYPE_CHECKING:
+    from vit_tutorial.datasets import Dataset
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -32,6 +36,11 @@ class ModelCard:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
+
+    @classmethod
+    def of(cls, data: "Dataset", record: str = "") -> "ModelCard":
+        """Make the card of a model that is trained on this data set."""
+        return cls(tuple(data.class_names), tuple(data.mean), tuple(data.std), record)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pixels [B, C, H, W] of 0 to 255 into what the model was trained on: (pixels / 255 - mean) / std."""

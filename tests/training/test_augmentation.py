@@ -11,7 +11,7 @@ from torchvision.transforms.v2 import functional as reference
 from vit_tutorial.training.augmentation import (
     COLOUR_OPERATIONS,
     SHAPE_OPERATIONS,
-    Chance,
+    Draws,
     augment,
     change_colour,
     change_shape,
@@ -257,7 +257,7 @@ def test_partners_are_neighbours_and_the_last_of_an_odd_number_is_alone():
     torch.testing.assert_close(mix(x, draw(1, (8, 8), mixup=1.0)), x)
 
 
-# --- Chance ----------------------------------------------------------------------------------------------------------
+# --- Draws ----------------------------------------------------------------------------------------------------------
 
 EVERYTHING = {"flip": True, "max_shift": 2, "distort": 0.5, "erase": 0.5, "cutmix": 0.4, "mixup": 0.4}
 
@@ -277,7 +277,7 @@ def test_a_part_of_a_batch_is_changed_as_in_the_whole():
         return mix(erase(augment(images, chance).float() / 255, chance.erased), chance)
 
     whole = change(images, chance)
-    parts = [change(images[rows], chance.part(rows)) for rows in (slice(0, 4), slice(4, 10))]
+    parts = [change(images[rows], chance.shard(rows)) for rows in (slice(0, 4), slice(4, 10))]
     assert torch.equal(torch.cat(parts), whole)
 
 
@@ -288,7 +288,7 @@ def test_nothing_asked_for_draws_and_changes_nothing():
     assert torch.equal(generator.get_state(), before)
     assert all(values is None for values in vars(chance).values())
     assert torch.equal(augment(IMAGES, chance), IMAGES)
-    assert torch.equal(augment(IMAGES, Chance()), IMAGES)
+    assert torch.equal(augment(IMAGES, Draws()), IMAGES)
 
 
 def test_the_input_is_left_as_it_was():

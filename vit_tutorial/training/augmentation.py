@@ -29,7 +29,7 @@ ERASED_RATIO = (0.3, 3.3)  # height over width of the box
 
 
 @dataclass(frozen=True, eq=False)
-class Chance:
+class Draws:
     """What is to happen to each of B images; a field is None where nothing of its kind happens. All on the CPU.
 
     A box is (top, left, bottom, right) in pixels, the last two not included; it is empty where an image has none.
@@ -46,9 +46,9 @@ class Chance:
     kept: Float[Tensor, " B"] | None = None  # share of its own brightness that an image keeps (mixup), 0..1
     own_share: Float[Tensor, " B"] | None = None  # share of the image's own label in its target, 0..1
 
-    def part(self, rows: slice) -> "Chance":
+    def shard(self, rows: slice) -> "Draws":
         """Give the chance of some of the images."""
-        return Chance(*(None if values is None else values[rows] for values in vars(self).values()))
+        return Draws(*(None if values is None else values[rows] for values in vars(self).values()))
 
 
 def draw(
@@ -62,7 +62,7 @@ def draw(
     cutmix: float = 0.0,
     mixup: float = 0.0,
     generator: torch.Generator | None = None,
-) -> Chance:
+) -> Draws:
     """Draw what is to happen to `count` images of `size` (H, W) pixels.
 
     `flip` mirrors half of them. `max_shift` moves each by up to so many pixels. `distort` (0 to 1) gives each one
@@ -107,13 +107,13 @@ def draw(
         boxes = torch.stack(ends, dim=1).long()
         drawn["pasted"], drawn["kept"] = boxes, torch.where(blends, share, 1.0)
         drawn["own_share"] = drawn["kept"] * (1 - _area(boxes) / (height * width))
-    return Chance(**drawn)
+    return Draws(**drawn)
 
 
 # --- On pixels, 0 to 255 ---------------------------------------------------------------------------------------------
 
 
-def augment(images: UInt8[Tensor, "B C H W"], chance: Chance) -> UInt8[Tensor, "B C H W"]:
+def augment(images: UInt8[Tensor, "B C H W"], chance: Draws) -> UInt8[Tensor, "B C H W"]:
     """Mirror and move the images, then change their shape and colour, as `chance` says.
 
     Shapes: [B, C, H, W] -> [B, C, H, W]; without changes of shape and colour any dtype will do.
@@ -270,7 +270,7 @@ def erase(x: Float[Tensor, "B C H W"], boxes: Int[Tensor, "B 4"]) -> Float[Tenso
     return x.masked_fill(_inside(x, boxes), 0.0)
 
 
-def mix(x: Float[Tensor, "B C H W"], chance: Chance) -> Float[Tensor, "B C H W"]:
+def mix(x: Float[Tensor, "B C H W"], chance: Draws) -> Float[Tensor, "B C H W"]:
     """Paste a box of its partner into each image (CutMix), or blend both (mixup); see `partners`.
 
     The label is mixed in the same way: `chance.own_share` of the image's own, and the rest of its partner's.

@@ -1,0 +1,40 @@
+"""Settings: what makes no sense is refused in a sentence."""
+
+import math
+
+import pytest
+
+from vit_tutorial.training import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", -1),
+        ("learning_rate", math.nan),
+        ("warmup_epochs", 1000),
+        ("label_smoothing", 1),
+        ("max_shift", -1),
+        ("validation_fraction", 1),
+        ("seed", -1),
+        ("distort", 1.5),
+        ("erase", -0.1),
+        ("cutmix", 2),
+        ("plain_epochs", -1),
+        ("average", 1),
+        ("optimizer", "sgd"),
+        ("clip_norm", 0),
+        ("precision", "float16"),
+        ("device", "gpu"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
+    with pytest.raises(ValueError, match=rf"{field} is .*{value}.*; it must be"):
+        TrainingConfig(**{field: value})
+
+
+def test_the_sentence_names_the_words_that_are_known():
+    with pytest.raises(ValueError, match=r"^optimizer is 'sgd'; it must be one of 'adamw', 'muon'$"):
+        TrainingConfig(optimizer="sgd")
