@@ -1,5 +1,6 @@
 """The command line from end to end, on a data set small enough to train in a second."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -15,6 +16,7 @@ from vit_tutorial.datasets import DataError
 from vit_tutorial.recipes import RECIPES, RECORDED
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import History, TrainingConfig, evaluate, record
+from vit_tutorial.training.distributed import current_world
 
 SMALL = "--patch-size=4 --dim=8 --depth=2 --num-heads=2 --epochs=2 --batch-size=16 --learning-rate=0.002 --device=cpu"
 
@@ -82,15 +84,23 @@ def test_weights_in_half_the_bytes(data, tmp_path):
     assert abs(sizes[0] - sizes[1] - saved) < 64  # the file's header is padded
 
 
-def test_nothing_is_known_of_the_test_images_until_training_is_over(data, tmp_path, monkeypatch):
+def test_nothing_is_known_of_the_test_images_until_the_processes_have_trained(data, tmp_path, monkeypatch):
     order = []
     for module, name in ((train, "fit"), (record, "evaluate")):
         original = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *a, name=name, original=original, **k: (order.append(name), original(*a, **k))[1]
         )
+
+    @contextlib.contextmanager
+    def joined(device):
+        order.append(f"join on {device}")
+        yield current_world()
+        order.append("leave")
+
+    monkeypatch.setattr(train, "joined", joined)
     command(tmp_path, "--quiet")
-    assert order == ["fit", "evaluate"]
+    assert order == ["join on cpu", "fit", "leave", "evaluate"]
 
 
 def test_the_same_command_goes_on_where_it_was_stopped(data, tmp_path, capsys, monkeypatch):

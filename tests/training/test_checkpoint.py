@@ -120,7 +120,7 @@ def test_a_finished_run_is_not_trained_again(data, tmp_path, monkeypatch):
 KILLED = """
 # Runs fit again and again in child processes; all but the last are killed, by themselves or from outside.
 import json, os, random, signal, sys, time, traceback
-import torch, torch._dynamo  # the second is what an optimizer imports; once here, and not in every child
+import torch, torch._dynamo, torchvision.transforms.v2  # what optimizers and augmentation import: here, and once
 
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])

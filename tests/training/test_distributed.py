@@ -38,14 +38,13 @@ with joined(torch.device("cpu")) as world:
         history = fit(model, make_data(), config, on_epoch=lambda history: calls.append(history.epochs), **options)
         content = {"weights": weights(model), "calls": calls, "history": vars(history)}
         torch.save(content, out / f"{name} {world.rank}.pt")
-
-datasets.load = lambda name, root=None: make_data()
-for time in ("first", "second"):
-    sys.argv[1:] = [*COMMAND, "--out", str(out / "command")]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        runpy.run_module("vit_tutorial.train", run_name="__main__", alter_sys=True)
-    (out / f"{time} {world.rank}.txt").write_text(printed.getvalue())
+    datasets.load = lambda name, root=None: make_data()
+    for time in ("first", "second"):
+        sys.argv[1:] = [*COMMAND, "--out", str(out / "command")]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            runpy.run_module("vit_tutorial.train", run_name="__main__", alter_sys=True)
+        (out / f"{time} {world.rank}.txt").write_text(printed.getvalue())
 """
 COMMAND = ["--device=cpu", "--epochs=2", "--batch-size=16", "--dim=16", "--depth=1", "--num-heads=2", "--patch-size=4"]
 
@@ -61,7 +60,7 @@ def double_model():
 def folder(tmp_path_factory):
     """What three processes wrote; 48 training images in batches of 18 or 17 leave one process with little or nothing.
 
-    They train together twice by `fit`, and twice by the command line: one start of them all serves every test.
+    They train together twice by `fit`, and twice by the command line: one start of all three serves every test.
     """
     out = tmp_path_factory.mktemp("together")
     script = out / "together.py"
@@ -70,7 +69,7 @@ def folder(tmp_path_factory):
     command += [str(script), str(Path(__file__).parents[1]), str(out)]
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return out
 
