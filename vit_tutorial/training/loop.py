@@ -93,13 +93,13 @@ def fit(
                 learner.forward_backward(images[rows], labels[rows], draws.shard(shard), count)
                 rate = learning_rate_at(epoch * steps + step, steps, config)
                 at.step, at.seen = step + 1, at.seen + len(rows)
-                reads = at.step % learner.read_every == 0 or at.step == steps
-                if reads:  # before the step, so that weights stay finite
+                now_read = at.step % learner.read_every == 0 or at.step == steps
+                if now_read:  # before the step, so that the weights stay finite
                     place = f"epoch {epoch + 1}, step {at.step}, at learning rate {rate:.2g}"
                     learner.check_finite(place, saved)
                     learner.move_sums(at)
                 learner.step(rate)
-                if reads:
+                if now_read:
                     bar.show(epoch, at)
                     if world.is_main and saved.is_due(checkpoint_seconds):
                         at.generator_state, at.seconds = generator.get_state(), time.perf_counter() - started
@@ -130,7 +130,7 @@ class Learner:
 
     def __init__(self, model: nn.Module, data: Dataset, config: TrainingConfig):
         self.device, self.world, self.config = choose_device(config.device), current_world(), config
-        self.read_every = 1 if self.device.type == "cpu" else 20  # steps; to read a number, one must wait for the GPU
+        self.read_every = 1 if self.device.type == "cpu" else 20  # steps; to read a loss is to wait for the GPU
         self.model = model.to(self.device)
         self.card = model.card = ModelCard.of(data)
         self.optimizers = make_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
