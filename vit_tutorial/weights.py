@@ -12,7 +12,7 @@ import re
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,6 @@ from torch import Tensor
 from vit_tutorial.positions import interpolate_positions
 from vit_tutorial.support.files import write_file
 from vit_tutorial.vit import ViT, ViTConfig
-
-if TYPE_CHECKING:
-    from vit_tutorial.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -38,8 +35,8 @@ class ModelCard:
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
 
     @classmethod
-    def of(cls, data: "Dataset", record: str = "") -> "ModelCard":
-        """Make the card of a model that is trained on this data set."""
+    def of(cls, data: Any, record: str = "") -> "ModelCard":
+        """Make the card of a model that is trained on this data set, a datasets.Dataset or the like."""
         return cls(tuple(data.class_names), tuple(data.mean), tuple(data.std), record)
 
     def normalize(self, images: Tensor) -> Tensor:
