@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import scaled_dot_product_attention
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
-from vit_tutorial.exercises.encoder import NO_MODULE, _fill, _uneven
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.exercises.lesson_06_encoder_block import NO_MODULE, _fill, _uneven
 
 LESSON = "04_scaled_dot_product_attention"
 __all__ = [
