@@ -2,15 +2,16 @@
 
 import math
 import re
-import zlib
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
-from vit_tutorial.exercises import diagnosing
+from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, scattered
+from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.patches import PatchEmbedding
@@ -526,7 +527,6 @@ timm_names = Exercise(
 
 # ------------------------------------------------------------------------------------------ the whole, from parts
 
-NO_MODULE = "a class that is no nn.Module"
 NO_BLOCKS = "a model whose blocks hold no parameters that it knows of"
 PLAIN_TENSOR = "a class token or positions that are no parameter"
 TOO_FEW_POSITIONS = "positions for N tokens"
@@ -535,14 +535,12 @@ LINEAR_PATCHES = "a patch embedding whose proj is a linear layer"
 OTHER_AXIS = "class token and patches joined along another axis than 1"
 
 
-def _fill(module: nn.Module) -> None:
-    """Give every parameter numbers that depend on its name in timm and its shape alone."""
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-            numbers = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-            centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
-            value.copy_(centre + 0.3 * numbers)
+@cache
+def _our_weights(config: ViTConfig) -> dict[str, Tensor]:
+    with torch.device("cpu"):  # kept from one check to the next, whatever the default device is then
+        ours = ViT(config).double().state_dict()
+    fill(ours.items(), spread=0.3)
+    return ours
 
 
 def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
@@ -553,10 +551,7 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
         model = make(side, patch_size, channels, num_classes, dim, depth, num_heads)
         if not isinstance(model, nn.Module):
             return NO_MODULE
-        config = ViTConfig(side, patch_size, channels, num_classes, dim, depth, num_heads)
-        ours = ViT(config).double()
-        _fill(ours)
-        weights = ours.state_dict()
+        weights = dict(_our_weights(ViTConfig(side, patch_size, channels, num_classes, dim, depth, num_heads)))
         own = {name: value.shape for name, value in model.double().state_dict().items()}
         for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
             if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
@@ -706,17 +701,8 @@ class _UsualEps(_Whole):
     eps = 1e-5
 
 
-class _NoModule:
-    def __init__(self, *sizes):
-        self.model = _Whole(*sizes)
-
-    def __call__(self, images):
-        return self.model(images)
-
-
 def _images(*shape: int, size: float = 1.0) -> Tensor:
-    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-    return ((numbers * 7919 % 23) - 11).reshape(shape) / 11 * size
+    return scattered(*shape) / 11 * size
 
 
 vit_from_parts = Exercise(
@@ -817,7 +803,7 @@ vit_from_parts = Exercise(
         Mistake(
             _UsualEps, "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."
         ),
-        Mistake(_NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
+        Mistake(NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
     ],
     done="With the course's numbers it gives the course's logits: it is the same model. Now train it.",
 )
@@ -887,6 +873,6 @@ _SIGNS = {
 }
 
 
-clinic = diagnosing.clinic(
+clinic = make_clinic(
     "clinic", LESSON, FAULTS, _SIGNS, done="Six faults, and none of them was visible in the shape of what comes out."
 )
