@@ -64,6 +64,12 @@ def test_every_exercise_of_every_lesson_file_is_in_check_under_its_own_name():
     assert dir(check) == sorted(check.__all__)  # what the Tab key offers
 
 
+def test_every_lesson_file_is_named_after_the_notebook_of_its_exercises():
+    for module in lesson_modules():
+        name = module.__name__.rpartition(".")[2]
+        assert {f"lesson_{getattr(module, exercise).lesson}" for exercise in module.__all__} == {name}
+
+
 def test_every_exercise_has_a_table_of_answers_in_the_file_of_its_lesson():
     found = {(module, name) for module, table in gather() for name in table}
     wanted = {(m.__name__.rpartition(".")[2], name) for m in lesson_modules() for name in m.__all__}

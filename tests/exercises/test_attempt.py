@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from exercises.toys import in_time, loops, prints, toy
+from exercises.toys import doubled, in_time, loops, prints, toy
 from vit_tutorial.exercises.engine import Mistake
 
 
@@ -60,7 +60,7 @@ def test_a_buffer_that_is_used_again_does_not_fool_the_check():
     assert exercise(answer).diagnosis == "you did nothing."
 
 
-# -------------------------------------------------------------------------------------------------------- surroundings
+# --------------------------------------------------------------------------------------------------------- surroundings
 
 
 @pytest.mark.usefixtures("impatient")
@@ -91,6 +91,14 @@ def test_default_dtype_and_grad_mode_stay_those_of_the_lesson():
         assert not torch.is_grad_enabled()
 
 
+def test_a_check_does_not_ask_for_devices_that_are_not_in_use(monkeypatch):
+    def fail(*_):
+        raise AssertionError("the stack was formatted, as torch.manual_seed does for each kind of device")
+
+    monkeypatch.setattr("traceback.format_stack", fail)
+    assert toy()(doubled).passed
+
+
 def test_random_answers_are_tried_with_the_same_numbers():
     exercise = toy(solution=lambda x: x + torch.rand(()))
     assert exercise(lambda x: torch.rand(()) + x).passed
@@ -99,7 +107,7 @@ def test_random_answers_are_tried_with_the_same_numbers():
     assert str(toy()(torch.rand_like)) == first
 
 
-# -------------------------------------------------------------------------------------------------------------- output
+# --------------------------------------------------------------------------------------------------------------- output
 
 
 def test_what_an_answer_prints_is_seen(capsys):

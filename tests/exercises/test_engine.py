@@ -1,10 +1,12 @@
 """The engine tells what is wrong and names the mistake: in functions, in classes, in properties and in exceptions."""
 
+import time
+
 import pytest
 import torch
 from torch import nn
 
-from exercises.toys import NoFactor, Scale, Shift, doubled, scale, three_dots, toy
+from exercises.toys import NoFactor, Scale, Shift, doubled, loops, scale, three_dots, toy
 from vit_tutorial.exercises import engine
 from vit_tutorial.exercises.engine import Mistake, Property
 
@@ -171,3 +173,52 @@ def test_a_solutions_own_cell_is_no_progress(monkeypatch, tags, kept):
     assert toy()(doubled).passed
     assert not toy()(three_dots).passed
     assert seen == kept
+
+
+# ----------------------------------------------------------------------------------------- what went wrong, in words
+
+
+def generates(x):
+    yield 2 * x
+
+
+def changes_its_input(x):
+    return x.mul_(2)
+
+
+def returns_nothing(x):
+    y = 2 * x  # noqa: F841
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("answer", "diagnosis"),
+    [
+        (3, "pass the function itself, without brackets."),
+        (three_dots, "not written yet (it returned None). Replace the three dots."),
+        (returns_nothing, "it returned None with a tensor of shape [2]: 0, 1. Is a `return` missing?"),
+        (changes_its_input, "it changed its input in place. Work on a copy, or on new tensors."),
+        (generates, "your function is a generator: use `return` in place of `yield`."),
+        (loops, "your code was stopped after 0.3 s: is there a loop that never ends?"),
+        (lambda x: x, "you did nothing."),
+        (lambda x: 5 * x, ""),  # shown in numbers
+        (lambda x: x.no_such_thing, ""),  # shown in Python's own words
+        (doubled, ""),
+    ],
+)
+def test_the_diagnosis_is_there_whenever_words_say_what_went_wrong(answer, diagnosis):
+    assert toy()(answer).diagnosis == diagnosis
+
+
+def test_the_search_for_a_mistake_ends_in_time_and_is_not_the_learners(monkeypatch):
+    def slow(x):
+        time.sleep(0.05)
+        return 7 * x
+
+    monkeypatch.setattr(engine, "SEARCH_SECONDS", 0.2)
+    tried = []
+    slow_ones = [Mistake(lambda x: tried.append(x) or slow(x), "you took your time.") for _ in range(200)]
+    verdict = toy(mistakes=slow_ones)(lambda x: 5 * x)
+    assert not verdict.passed
+    assert 0 < len(tried) < 20
+    assert "wrong on 3 of 3 inputs" in str(verdict)

@@ -3,7 +3,7 @@
 import pytest
 
 from exercises.toys import doubled, loops, three_dots, toy
-from vit_tutorial.exercises.verdict import Verdict
+from vit_tutorial.exercises.verdict import COLOURS, SIGNS, Verdict
 
 
 def test_a_verdict_prints_itself_in_words():
@@ -32,3 +32,39 @@ def test_html_shows_signs_of_code_as_they_are():
     shown = Verdict("wrong", "a: x < 1 & y", ["input    <b>bold</b>"])._repr_html_()
     assert "x &lt; 1 &amp; y" in shown
     assert "&lt;b&gt;bold&lt;/b&gt;" in shown
+
+
+PARTS = {"kind": "wrong", "title": "a: wrong", "lines": ["got 1", "in line 2"], "words": ["Looks like b."]}
+
+
+def test_the_text_is_made_of_the_parts():
+    assert Verdict(**PARTS).message == "✗ a: wrong\n  got 1\n  in line 2\n  Looks like b."
+    assert str(Verdict("right", "a: right.", note="(Not kept.)")) == "✓ a: right.\n(Not kept.)"
+
+
+def test_the_html_is_made_of_the_same_parts():
+    shown = Verdict(**PARTS, note="(Not kept.)")._repr_html_()
+    assert "✗ a: wrong</div>" in shown
+    assert ">  got 1\n  in line 2</pre>" in shown
+    assert shown.endswith("</pre><div>Looks like b.</div><div>(Not kept.)</div></div>")
+
+
+def test_lines_and_words_are_told_apart_by_their_part_and_not_by_their_text():
+    shown = Verdict(
+        "wrong", "a: first\n  second", lines=["This is a line."], words=["  These are words."]
+    )._repr_html_()
+    assert "✗ a: first<br>  second</div>" in shown
+    assert ">  This is a line.</pre>" in shown
+    assert "<div>  These are words.</div>" in shown
+
+
+@pytest.mark.parametrize("kind", ["right", "wrong", "unwritten"])
+def test_the_kind_decides_on_sign_colour_and_passing(kind):
+    verdict = Verdict(kind, "… ✓ ✗")
+    assert verdict.message[0] == SIGNS[kind]
+    assert f"solid {COLOURS[kind]};" in verdict._repr_html_()
+    assert verdict.passed is (kind == "right")
+
+
+def test_each_kind_has_a_sign_and_a_colour_of_its_own():
+    assert len(set(SIGNS.values())) == len(set(COLOURS.values())) == 3

@@ -1,7 +1,7 @@
 """All exercises by name: `check.patchify(my_patchify)` says whether an answer is right, or what went wrong.
 
-A new exercise is an `Exercise` in the file of its lesson, named in that file's `__all__`; then it is found here. A new
-lesson file is one more line below. The name of an exercise is that of its variable, and no two lessons share one.
+An exercise is an `Exercise` in the file of its lesson, which is named after the notebook; its name stands in the file's
+`__all__`, and is that of its variable. A new lesson's file is one more line below. No two lessons share a name.
 """
 
 from vit_tutorial.exercises.lesson_00_start_here import *  # noqa: F403

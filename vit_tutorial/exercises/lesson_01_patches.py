@@ -10,9 +10,8 @@ from vit_tutorial import patches
 from vit_tutorial.exercises.builders import fitted, numbered
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
-__all__ = ["overlapping_patches", "patch_embedding", "patchify", "sequence_shape", "unpatchify"]
-
 LESSON = "01_patches"
+__all__ = ["overlapping_patches", "patch_embedding", "patchify", "sequence_shape", "unpatchify"]
 
 
 def _small_integers(*shape: int) -> Tensor:

@@ -11,6 +11,7 @@ from vit_tutorial import positions
 from vit_tutorial.exercises.builders import held_by, number_of_patches
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
+LESSON = "03_position_embeddings"
 __all__ = [
     "interpolate_positions",
     "is_equivariant",
@@ -19,8 +20,6 @@ __all__ = [
     "sincos_1d",
     "sincos_2d",
 ]
-
-LESSON = "03_position_embeddings"
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:

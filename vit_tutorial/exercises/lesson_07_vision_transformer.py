@@ -547,32 +547,19 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds the model, loads the course's weights into it, and runs it in eval."""
 
     def run(images: Tensor, patch_size: int, num_classes: int, dim: int, depth: int, num_heads: int) -> Tensor | str:
-        channels, side = images.shape[1], images.shape[-1]
-        model = make(side, patch_size, channels, num_classes, dim, depth, num_heads)
+        side = images.shape[-1]
+        sizes = (side, patch_size, images.shape[1], num_classes, dim, depth, num_heads)
+        model = make(*sizes)
         if not isinstance(model, nn.Module):
             return NO_MODULE
-        weights = dict(_our_weights(ViTConfig(side, patch_size, channels, num_classes, dim, depth, num_heads)))
         own = {name: value.shape for name, value in model.double().state_dict().items()}
+        weights = dict(_our_weights(ViTConfig(*sizes)))
         for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
             if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
                 weights[f"{module}.{name}"] = weights.pop(name)
-        missing, unknown = weights.keys() - own.keys(), own.keys() - weights.keys()
-        if missing and all(name.startswith("blocks.") for name in missing) and not unknown:
-            return NO_BLOCKS
-        if missing and missing <= {"cls_token", "pos_embed"} and not unknown:
-            return PLAIN_TENSOR
-        if missing or unknown:
-            named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
-            return f"other names in the state dict: {', '.join(named)}"
-        for name, shape in own.items():
-            if shape != weights[name].shape:
-                if name.endswith(("cls_token", "pos_embed")) and len(shape) < 3:
-                    return NO_LEADING_AXIS
-                if name.endswith("pos_embed") and shape[1] == (side // patch_size) ** 2:
-                    return TOO_FEW_POSITIONS
-                if name == "patch_embed.proj.weight" and len(shape) == 2:
-                    return LINEAR_PATCHES
-                return f"{name} is {list(shape)} and should be {list(weights[name].shape)}"
+        shapes = {name: value.shape for name, value in weights.items()}
+        if misfit := _other_names(own, shapes) or _other_shapes(own, shapes, (side // patch_size) ** 2):
+            return misfit
         model.load_state_dict(weights)
         try:
             return model.eval()(images)
@@ -582,6 +569,33 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
             raise
 
     return run
+
+
+def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> str:
+    """Say in words which names of a state dict are missing or unknown, or nothing."""
+    missing, unknown = wanted.keys() - own.keys(), own.keys() - wanted.keys()
+    if missing and not unknown:
+        if all(name.startswith("blocks.") for name in missing):
+            return NO_BLOCKS
+        if missing <= {"cls_token", "pos_embed"}:
+            return PLAIN_TENSOR
+    named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+    return f"other names in the state dict: {', '.join(named)}" if named else ""
+
+
+def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num_patches: int) -> str:
+    """Say in words which shape of a state dict with the wanted names is not the wanted one, or nothing."""
+    for name, shape in own.items():
+        if shape == wanted[name]:
+            continue
+        if name.endswith(("cls_token", "pos_embed")) and len(shape) < 3:
+            return NO_LEADING_AXIS
+        if name.endswith("pos_embed") and shape[1] == num_patches:
+            return TOO_FEW_POSITIONS
+        if name == "patch_embed.proj.weight" and len(shape) == 2:
+            return LINEAR_PATCHES
+        return f"{name} is {list(shape)} and should be {list(wanted[name])}"
+    return ""
 
 
 class _Whole(nn.Module):
