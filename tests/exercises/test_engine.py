@@ -8,6 +8,7 @@ from torch import nn
 
 from exercises.toys import NoFactor, Scale, Shift, doubled, loops, scale, three_dots, toy
 from vit_tutorial.exercises import engine
+from vit_tutorial.exercises.attempt import ChangedInput
 from vit_tutorial.exercises.engine import Mistake, Property
 
 
@@ -208,6 +209,13 @@ def returns_nothing(x):
 )
 def test_the_diagnosis_is_there_whenever_words_say_what_went_wrong(answer, diagnosis):
     assert toy()(answer).diagnosis == diagnosis
+
+
+def test_no_answer_is_judged_by_a_solution_that_fails():
+    with pytest.raises(ZeroDivisionError):
+        toy(solution=lambda x: x / (1 // 0))(doubled)
+    with pytest.raises(ChangedInput):
+        toy(solution=changes_its_input)(doubled)
 
 
 def test_the_search_for_a_mistake_ends_in_time_and_is_not_the_learners(monkeypatch):

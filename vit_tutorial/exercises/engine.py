@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from vit_tutorial.exercises import store
 from vit_tutorial.exercises.attempt import Attempt, ChangedInput, ShortOutput, attempt
@@ -82,7 +83,7 @@ class Exercise:
             return self._unwritten("its forward is empty")
         until = time.monotonic() + SECONDS
         attempts = self._try(answer, until)
-        expected = self._expected()
+        expected = [self._expected(args) for args, _ in zip(self.inputs, attempts, strict=False)]
         wrong = [
             i for i, tried in enumerate(attempts) if tried.fault is not None or not same(tried.output, expected[i])
         ]
@@ -93,9 +94,12 @@ class Exercise:
     def _adapted(self, answer: Callable) -> Callable:
         return answer if self.adapt is None else lambda *args: self.adapt(answer)(*args)
 
-    def _expected(self) -> list:
-        solution = self._adapted(self.solution)
-        return [attempt(solution, args).output for args in self.inputs]
+    def _expected(self, args: tuple) -> Any:
+        """Return what the solution gives; if it fails, the exercise is wrong, and no answer to it can be judged."""
+        tried = attempt(self._adapted(self.solution), args)
+        if tried.fault is not None:
+            raise tried.fault
+        return tried.output
 
     def _try(self, answer: Callable, until: float) -> list[Attempt]:
         """Return what the answer gives for each input, up to the first where going on makes no sense."""
