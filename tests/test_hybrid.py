@@ -164,6 +164,17 @@ def test_the_learners_own_stem_goes_before_the_hybrid():
             super().__init__(*sizes, layers=(1,))
 
     assert isinstance(ViT(ViTConfig(**SMALL, patch_size=4), patch_embed=Mine).patch_embed, Mine)
+    with pytest.raises(TypeError, match=exactly("Mine cannot take layers=(2,)")):
+        ViT(ViTConfig(**SMALL, patch_size=4, stem_layers=(2,)), patch_embed=Mine)
+
+
+def test_the_learners_own_stem_gets_the_layers_that_it_takes():
+    class Mine(HybridEmbedding):
+        def __init__(self, image_size, patch_size, in_channels, dim, layers=()):
+            super().__init__(image_size, patch_size, in_channels, dim, layers)
+
+    model = ViT(ViTConfig(**SMALL, patch_size=8, stem_layers=(2, 1)), patch_embed=Mine)
+    assert [len(stage.blocks) for stage in model.patch_embed.backbone.stages] == [2, 1]
 
 
 @pytest.mark.parametrize(

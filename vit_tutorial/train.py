@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Literal, get_origin
 
 import torch
 from tqdm import tqdm
@@ -287,8 +288,8 @@ def add_fields(group: argparse._ArgumentGroup, config: type, defaults: dict, wit
         if f.type is bool:
             kind = {"action": argparse.BooleanOptionalAction}
         else:
-            optional, basic = type(None) in getattr(f.type, "__args__", ()), f.type
-            basic = f.type.__args__[0] if optional else f.type
+            optional = type(None) in getattr(f.type, "__args__", ())
+            basic = f.type.__args__[0] if optional else str if get_origin(f.type) is Literal else f.type
             kind = {"type": or_none(basic) if optional else basic, "metavar": basic.__name__.upper()}
         group.add_argument(f"--{f.name.replace('_', '-')}", default=default, help=help_text, **kind)
 
