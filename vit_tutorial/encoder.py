@@ -90,7 +90,7 @@ class EncoderBlock(nn.Module):
         self,
         dim: int,
         num_heads: int,
-        mlp_ratio: float = 4.0,
+        mlp_ratio: float | int = 4.0,
         norm: str = "pre",
         qkv_bias: bool = True,
         gelu: str = "exact",

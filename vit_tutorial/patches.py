@@ -17,7 +17,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 
-def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tensor, "B N P*P*C"]:
+def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tensor, "B N {patch_size}*{patch_size}*C"]:
     """Cut images into patches in reading order, and flatten each patch to a row of pixels, channels last.
 
     Shapes: [B, C, H, W] -> [B, N, P*P*C] with N = (H/P) * (W/P). Any dtype; values are moved, never changed.
@@ -30,8 +30,8 @@ def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tenso
 
 
 def unpatchify(
-    patches: Shaped[Tensor, "B N P*P*C"], image_size: int | tuple[int, int], channels: int = 3
-) -> Shaped[Tensor, "B C H W"]:
+    patches: Shaped[Tensor, "B N PPC"], image_size: int | tuple[int, int], channels: int = 3
+) -> Shaped[Tensor, "B {channels} H W"]:
     """Put patches back together: the exact inverse of `patchify`.
 
     Shapes: [B, N, P*P*C] -> [B, C, H, W]. `image_size` is H = W, or (H, W), in pixels.

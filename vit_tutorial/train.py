@@ -17,6 +17,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from types import UnionType
 from typing import Literal, get_origin
 
 import torch
@@ -289,7 +290,8 @@ def add_fields(group: argparse._ArgumentGroup, config: type, defaults: dict, wit
             kind = {"action": argparse.BooleanOptionalAction}
         else:
             optional = type(None) in getattr(f.type, "__args__", ())
-            basic = f.type.__args__[0] if optional else str if get_origin(f.type) is Literal else f.type
+            basic = str if get_origin(f.type) is Literal else f.type
+            basic = basic.__args__[0] if isinstance(basic, UnionType) else basic
             kind = {"type": or_none(basic) if optional else basic, "metavar": basic.__name__.upper()}
         group.add_argument(f"--{f.name.replace('_', '-')}", default=default, help=help_text, **kind)
 

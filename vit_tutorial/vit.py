@@ -38,7 +38,7 @@ class ViTConfig:
     dim: int = 768  # D, numbers per token
     depth: int = 12  # blocks
     num_heads: int = 12  # h, must divide dim
-    mlp_ratio: float = 4.0  # hidden numbers of the MLP per number of the token
+    mlp_ratio: float | int = 4.0  # hidden numbers of the MLP per number of the token
     qkv_bias: bool = True
     pool: Literal["cls", "mean"] = "cls"  # the head reads the class token, or (without such a token) the mean patch
     position: Literal["learned", "sincos", "none"] = "learned"  # "sincos" is fixed and 2-D

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import shapes
 import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
@@ -319,6 +320,7 @@ class NoTestImages:
         return getattr(self.data, name)
 
 
+@shapes.not_while_checking
 def test_fit_never_looks_at_test_images(data, tmp_path):
     history = fit(make_model(), NoTestImages(data), CONFIG, checkpoint=tmp_path)
     assert history.epochs == 3
@@ -704,6 +706,7 @@ print(json.dumps({key: sorted(value) if isinstance(value, set) else value for ke
 """
 
 
+@shapes.not_while_checking
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are Unix")
 def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)]
@@ -813,6 +816,7 @@ def test_a_terminal_gets_a_bar_with_the_figures_unless_unwanted(data, monkeypatc
             assert (word in screen.getvalue()) == wanted
 
 
+@shapes.not_while_checking
 def test_an_executed_notebook_holds_no_trace_of_the_bar():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     lines = [
