@@ -68,11 +68,10 @@ def test_timms_weights_give_timms_logits_and_go_back(name):
     ours = ours_for(theirs.state_dict(), name, depth=DEPTH)
     picture = images(224)
     with torch.no_grad():
-        expected = theirs(picture)
-        assert_same(ours(picture), expected)
-        back = timms(name, depth=DEPTH)
-        back.load_state_dict(ours.state_dict(), strict=True)
-        assert_same(back(picture), expected)
+        assert_same(ours(picture), theirs(picture))
+    back = timms(name, depth=DEPTH)
+    back.load_state_dict(ours.state_dict(), strict=True)
+    assert all(map(torch.equal, back.state_dict().values(), theirs.state_dict().values()))  # so it computes the same
 
 
 @pytest.mark.parametrize("name", ["ViT-B/16", "R26+ViT-S/32"])
