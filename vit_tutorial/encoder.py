@@ -56,7 +56,7 @@ class MLP(nn.Module):
 class DropPath(nn.Module):
     """Drop a whole residual branch for a random part of the batch while training; do nothing in eval.
 
-    Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by its chance to stay, so that the mean is kept.
+    Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by the probability to stay, so that the mean is kept.
     Raises ValueError if the rate is not at least 0 and below 1.
     Source: Huang et al. 2016, section 3, one choice per image.
     """
