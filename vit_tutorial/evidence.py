@@ -18,6 +18,7 @@ it, FALSE if the whole interval contradicts it, and NOT SHOWN otherwise. Limits 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist, fmean, stdev
 
 TRUE, FALSE, NOT_SHOWN = "TRUE", "FALSE", "NOT SHOWN"
@@ -123,7 +124,9 @@ class Findings:
 
     def __str__(self) -> str:
         width = max(map(len, self.parts))
-        lines = [f"{name:<{width}}  {part.verdict:<{len(NOT_SHOWN)}}  {part.numbers}" for name, part in self.parts.items()]
+        lines = [
+            f"{name:<{width}}  {part.verdict:<{len(NOT_SHOWN)}}  {part.numbers}" for name, part in self.parts.items()
+        ]
         return "\n".join([*lines, _last_line(self.verdict, self.claim, self.conditions)])
 
     __repr__ = __str__
@@ -392,6 +395,7 @@ def t_probability(t: float, degrees: int) -> float:
     return _t_probability(math.atan2(abs(t), math.sqrt(degrees)), degrees)
 
 
+@cache
 def t_quantile(probability: float, degrees: int) -> float:
     """Give the t for which Student's t lies between -t and t with this probability."""
     angle = _solve(lambda angle: _t_probability(angle, degrees), probability, 0, math.pi / 2)
