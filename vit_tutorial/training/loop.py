@@ -33,7 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.terminal import somebody_is_watching
-from vit_tutorial.training.augmentation import Chance, augment, draw, erase, mix, partners
+from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Progress, Run, TrainingError
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, wait_for
@@ -94,7 +94,7 @@ def fit(
                 own = world.part(len(batch))  # the images of this process
                 rows = batch[own].to(device, non_blocking=True)
                 torch.manual_seed(_seed(config.seed, epoch, i + 1, world.rank))  # for dropout and drop path
-                learner.find_gradients(images[rows], labels[rows], chance.part(own), len(batch))
+                learner.find_gradients(images[rows], labels[rows], chance.shard(own), len(batch))
                 rate = learning_rate_at(epoch * steps + i, steps, config)
                 at.step, at.seen = i + 1, at.seen + len(rows)
                 looking = at.step % learner.looks_every == 0 or at.step == steps
@@ -139,7 +139,7 @@ class _Learner:
         self.forward = torch.compile(self.forward) if config.compile else self.forward
         self.sums = torch.zeros(2, device=self.device)  # losses and right answers that nobody has looked at
 
-    def find_gradients(self, images: Tensor, labels: Tensor, chance: Chance, count: int) -> None:
+    def find_gradients(self, images: Tensor, labels: Tensor, chance: Draws, count: int) -> None:
         """Find the gradient of the mean loss of `count` images, of which these are the part of this process."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
@@ -156,7 +156,7 @@ class _Learner:
         self.loss, right = loss.detach(), (logits.argmax(dim=1) == labels).sum()
         self.sums += torch.stack([self.loss * len(labels), right])
 
-    def _loss(self, logits: Tensor, labels: Tensor, chance: Chance) -> Tensor:
+    def _loss(self, logits: Tensor, labels: Tensor, chance: Draws) -> Tensor:
         smoothing = self.config.label_smoothing
         if len(labels) == 0:  # there are more processes than pairs of images
             return logits.sum()
