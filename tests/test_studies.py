@@ -16,8 +16,8 @@ from torch.nn import functional as F
 from vit_tutorial import patchify, sincos_1d, studies
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.recipes import PRESETS
 from vit_tutorial.studies import EXPERIMENTS, Experiment, StudyError, load_study, recipe
-from vit_tutorial.train import PRESETS
 from vit_tutorial.training.optimizers import make_optimizers
 
 TINY = partial(recipe, training_images=200, epochs=1, warmup_epochs=0, patch_size=14, dim=8, depth=1, num_heads=1)

@@ -12,6 +12,7 @@ import re
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,11 @@ class ModelCard:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
+
+    @classmethod
+    def of(cls, data: Any, record: str = "") -> "ModelCard":
+        """Make the card of a model that is trained on this data set, a datasets.Dataset or the like."""
+        return cls(tuple(data.class_names), tuple(data.mean), tuple(data.std), record)
 
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pixels [B, C, H, W] of 0 to 255 into what the model was trained on: (pixels / 255 - mean) / std."""

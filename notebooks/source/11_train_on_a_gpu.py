@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from vit_tutorial import ViT, ViTConfig, attention_maps, count_parameters, load_model, plots, save_model, training
+from vit_tutorial import ViT, ViTConfig, attention_maps, count_parameters, load_model, plots, save_model
 from vit_tutorial.training.augmentation import augment, draw, erase, mix, partners
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.training.devices import choose_device, matrix_rate
@@ -46,8 +46,10 @@ from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.training.optimizers import MovingAverage
 from vit_tutorial.studies import load_study
-from vit_tutorial.train import PRESETS, measure_utilisation
+from vit_tutorial.recipes import PRESETS
 from vit_tutorial.training import History, evaluate, fit, learning_rate_at, predict, predict_seconds, split_validation
+from vit_tutorial.training.loop import Learner
+from vit_tutorial.training.record import measure_utilisation
 
 # %% [markdown]
 # ## By hand: one loss, one step
@@ -86,9 +88,9 @@ print(f"loss: {loss.item():.2f} -> {F.cross_entropy(stepped, right).item():.2f}"
 # %% [markdown]
 # ## Choose what to train
 #
-# A **preset** is a data set, a model and a recipe that go well together. The course has three. The first needs no GPU and
-# no network: its pictures came with the course. The other two train on CIFAR-10, 60,000 colour photographs of 32×32
-# pixels, which are downloaded once (170 MB).
+# A **preset** is a recipe to start from: a data set, a model, and settings of the training that go well together. The
+# course has three. The first needs no GPU and no network: its pictures came with the course. The other two train on
+# CIFAR-10, 60,000 colour photographs of 32×32 pixels, which are downloaded once (170 MB).
 #
 # How large is the work? A model's operations for one image can be counted (lesson 4). The way back, which finds the
 # gradients, costs twice the way forward. So a training takes 3 · operations · images · epochs. One PFLOP is 10¹⁵ of them.
@@ -115,7 +117,7 @@ for name, preset in PRESETS.items():
 card = torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0  # GB
 name = "cifar10-gpu" if card >= 15 else "cifar10-small-gpu" if card else "cpu"
 preset = PRESETS[name]
-recipe, device = preset.training, choose_device(preset.training.device)
+config, device = preset.training, choose_device(preset.training.device)
 data = load(preset.data)
 print("preset:", name)
 
@@ -136,7 +138,7 @@ for where in dict.fromkeys([device, torch.device("cpu")]):
 # you pick the best epoch by its test accuracy, that accuracy is no longer a measurement of anything.
 
 # %%
-train, validation = split_validation(data.train_labels, recipe.validation_fraction, recipe.seed)
+train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
 print(f"{len(train):,} to train on, {len(validation):,} to look at meanwhile")
 print(f"{len(data.test_labels):,} test images, kept for the end")
 print("no image is in both:", not set(train.tolist()) & set(validation.tolist()))
@@ -221,11 +223,11 @@ labels = ["cat", "coffee", "woman", "rocket"]
 
 
 def changed(seed=4, **options):
-    chance = draw(4, (64, 64), **options, generator=torch.Generator().manual_seed(seed))
-    x = augment(photos, chance) / 255 - 0.5  # around 0, as after normalising: an erased box becomes grey
-    x = x if chance.erased is None else erase(x, chance.erased)
-    x = x if chance.kept is None else mix(x, chance)
-    return (x + 0.5).clamp(0, 1), chance
+    draws = draw(4, (64, 64), **options, generator=torch.Generator().manual_seed(seed))
+    x = augment(photos, draws) / 255 - 0.5  # around 0, as after normalising: an erased box becomes grey
+    x = x if draws.erased is None else erase(x, draws.erased)
+    x = x if draws.kept is None else mix(x, draws)
+    return (x + 0.5).clamp(0, 1), draws
 
 
 kinds = {
@@ -259,9 +261,9 @@ plots.show(
 # %%
 figure, axes = plots.new_figure(2, 4, size=(9.5, 5))
 for line, options in zip(axes, ({"cutmix": 1.0, "seed": 19}, {"mixup": 1.0, "seed": 143}), strict=True):
-    images, chance = changed(**options)
+    images, draws = changed(**options)
     for i, ax in enumerate(line):
-        own, other = chance.own_share[i].item(), labels[i ^ 1]  # partners: 0 and 1, 2 and 3
+        own, other = draws.own_share[i].item(), labels[i ^ 1]  # partners: 0 and 1, 2 and 3
         plots.draw_image(ax, images[i], f"{own:.0%} {labels[i]}\n{1 - own:.0%} {other}")
 plots.show(
     figure,
@@ -276,7 +278,7 @@ plots.show(
 # %%
 torch.manual_seed(0)
 logits, classes = torch.randn(4, 10), torch.tensor([3, 5, 0, 7])
-share, theirs = chance.own_share, partners(classes)  # 3 5 0 7 -> 5 3 7 0
+share, theirs = draws.own_share, partners(classes)  # 3 5 0 7 -> 5 3 7 0
 losses = [F.cross_entropy(logits, target, reduction="none") for target in (classes, theirs)]
 ours = (share * losses[0] + (1 - share) * losses[1]).mean()
 target = share[:, None] * F.one_hot(classes, 10) + (1 - share)[:, None] * F.one_hot(theirs, 10)  # [4, 10]
@@ -287,9 +289,9 @@ print("same as PyTorch's with a row of shares:", torch.allclose(ours, F.cross_en
 
 # %%
 big = PRESETS["cifar10-gpu"].training
-chance = draw(10_000, (32, 32), cutmix=big.cutmix, mixup=big.mixup, generator=torch.Generator().manual_seed(0))
-whole = (chance.own_share == 1).float().mean()
-print(f"whole: about {whole:.0%}; the mean share of the own label: about {chance.own_share.mean():.0%}")
+draws = draw(10_000, (32, 32), cutmix=big.cutmix, mixup=big.mixup, generator=torch.Generator().manual_seed(0))
+whole = (draws.own_share == 1).float().mean()
+print(f"whole: about {whole:.0%}; the mean share of the own label: about {draws.own_share.mean():.0%}")
 print(f"without CutMix and mixup: the last {big.plain_epochs} of {big.epochs} epochs")
 
 # %% [markdown]
@@ -424,9 +426,9 @@ plots.show(
 # several GPUs. With one, the factor before `.backward()` is 1.)
 
 # %%
-print(code_of(training._Learner.find_gradients))
+print(code_of(Learner.forward_backward))
 print("\n# and then")
-print(code_of(training._Learner.step))
+print(code_of(Learner.step))
 
 # %% [markdown]
 # ## Before you train: how long will it take?
@@ -441,16 +443,16 @@ print(f"{data.name}: pictures {list(data.train_images.shape[1:])}, {model.grid_s
 print(f"{model.config.depth} blocks, D = {model.config.dim}, {count_parameters(model):,} parameters")
 print(f"untrained, it is close to guessing: {untrained.accuracy < 0.25}")
 print(f"and its loss is close to log 10: {abs(untrained.loss - math.log(10)) < 0.5}")
-predicted = predict_seconds(model, data, recipe)
+predicted = predict_seconds(model, data, config)
 print(f"training will take about {predicted:.0f} s on this machine")
 
 # %% [markdown]
 # Too long? Choose another preset above. Or take fewer epochs: put these lines at the top of the cell above, and run it again.
-# A changed recipe needs a folder of its own in the next cell.
+# Other settings need a folder of their own in the next cell.
 #
 # ```python
 # from dataclasses import replace
-# recipe = replace(recipe, epochs=10, warmup_epochs=1, plain_epochs=min(1, recipe.plain_epochs))
+# config = replace(config, epochs=10, warmup_epochs=1, plain_epochs=min(1, config.plain_epochs))
 # ```
 #
 # ## Train
@@ -483,7 +485,7 @@ def after_epoch(history):
 # %%
 if TRAIN:
     model = preset.build(data)  # untrained; if the folder holds a stopped run, fit goes on from there
-    history = fit(model, data, recipe, checkpoint=Path("runs/lesson11"), on_epoch=after_epoch)
+    history = fit(model, data, config, checkpoint=Path("runs/lesson11"), on_epoch=after_epoch)
     print("you have trained", history.epochs, "epochs")
 else:
     file = "vit_cifar10" if data.name == "cifar10" else "vit_fashion_mnist"
@@ -681,8 +683,9 @@ print(f"the validation loss is lowest after epoch {best + 1}: {losses[best]:.3f}
 # In part it did. Stronger augmentation, as in the presets for a GPU, may leave less to learn by heart, so that more epochs pay.
 # That was not tried here.
 #
-# The recipe stands in the record, as one command. It fetches the photographs if they are missing (170 MB), and **writes over the
-# weights and the record that came with the course**. To try it out, change `--out`, `--record`, `--float16` and `--keep-in`.
+# The recipe stands in the record, as one command; `--recipe vit_cifar10` means the same. It fetches the photographs if they are
+# missing (170 MB), and **writes over the weights and the record that came with the course**. To try it out, change `--out`,
+# `--record`, `--float16` and `--keep-in`.
 
 # %%
 print(" \\\n    --".join(cifar10["command"].split(" --")))
@@ -742,8 +745,8 @@ for what, (start, first, last) in {"neighbours alike": similar, "accuracy": accu
         f"{what:<17}{start:.2f} -> {first:.2f} -> {last:.2f}: the first epoch makes {(first - start) / (last - start):.0%} of the rise"
     )
 with torch.no_grad():
-    chances = trained(trained.card.normalize(four)).softmax(dim=1)  # [4, 10]
-for which, row in zip(photo_names, chances, strict=True):
+    probability = trained(trained.card.normalize(four)).softmax(dim=1)  # [4, 10]
+for which, row in zip(photo_names, probability, strict=True):
     print(f"{which:<10}is called {trained.card.class_names[row.argmax()]:<11}with {row.max():.0%}")
 
 # %% [markdown]
@@ -1244,7 +1247,7 @@ check.training_clinic(my_findings)
 #
 # ```
 # python -m vit_tutorial.train --data fashion_mnist --out runs/first
-# python -m vit_tutorial.train --preset cifar10-gpu --out runs/cifar10
+# python -m vit_tutorial.train --recipe cifar10-gpu --out runs/cifar10
 # python -m vit_tutorial.train --help
 # ```
 #
@@ -1254,7 +1257,7 @@ check.training_clinic(my_findings)
 # process throws its own dice for these. Two processes on a CPU work as well:
 #
 # ```
-# torchrun --nproc-per-node 4 -m vit_tutorial.train --preset cifar10-gpu --out runs/four_gpus
+# torchrun --nproc-per-node 4 -m vit_tutorial.train --recipe cifar10-gpu --out runs/four_gpus
 # torchrun --nproc-per-node 2 -m vit_tutorial.train --device cpu --out runs/two_processes
 # ```
 #
@@ -1262,7 +1265,7 @@ check.training_clinic(my_findings)
 #
 # ```
 # torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint first-machine:29500 \
-#     -m vit_tutorial.train --preset cifar10-gpu --out runs/sixteen_gpus
+#     -m vit_tutorial.train --recipe cifar10-gpu --out runs/sixteen_gpus
 # ```
 #
 # With more processes each has fewer images per step. If you enlarge the batch in return, raise the learning rate with care,

@@ -22,10 +22,10 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.train import PRESETS, build_model
-from vit_tutorial.training import loop
+from vit_tutorial.recipes import PRESETS, build_model
 from vit_tutorial.training.augmentation import augment, draw, erase, mix, shape_matrices
 from vit_tutorial.training.devices import autocast
+from vit_tutorial.training.loop import Learner, augmentation_options
 
 # These allocate, or look at memory in another way; nothing is computed.
 NO_WORK = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view", "_reshape_alias"}
@@ -70,8 +70,8 @@ def stages(preset_name: str, count: int, precision: str) -> dict[str, Callable[[
     config = replace(preset.training, precision=precision, device="cpu", batch_size=count)
     model = build_model(data, shape, 0)
     model.train()
-    learner = loop._Learner(model, data, config)
-    options = loop._changes(config, 0)
+    learner = Learner(model, data, config)
+    options = augmentation_options(config, 0)
     generator = torch.Generator().manual_seed(0)
     images, labels = data.train_images, data.train_labels
     state = {"draws": draw(count, images.shape[-2:], **options, generator=generator)}

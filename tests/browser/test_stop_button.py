@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from vit_tutorial import plots
 from vit_tutorial.datasets import load
-from vit_tutorial.train import PRESETS
+from vit_tutorial.recipes import PRESETS
 from vit_tutorial.training import fit
 preset, data, live = PRESETS["cpu"], load("fashion_mnist"), plots.LiveCurves()
 data = replace(data, train_images=data.train_images[:600], train_labels=data.train_labels[:600])

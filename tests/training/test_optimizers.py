@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.test_loop import make_model, weights
+from training.examples import make_model, weights
 from vit_tutorial.training.optimizers import ITERATION, MovingAverage, Muon, make_optimizers, orthogonalize
 
 MATRICES = {f"blocks.{i}.{layer}.weight" for i in range(2) for layer in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from vit_tutorial.datasets import Dataset, channel_statistics, load
-from vit_tutorial.train import PRESETS, Preset
+from vit_tutorial.recipes import PRESETS, Recipe
 from vit_tutorial.training import TrainingConfig
 from vit_tutorial.training.augmentation import draw
 from vit_tutorial.training.devices import choose_device
-from vit_tutorial.training.loop import _changes, _Learner
+from vit_tutorial.training.loop import Learner, augmentation_options
 
 PRESET = "cifar10-gpu"
 TINY = {"patch_size": 8, "dim": 24, "depth": 2, "num_heads": 2}  # the model of a rehearsal; the rest as in the preset
@@ -25,7 +25,7 @@ def device_of(settings: dict) -> torch.device:
     return choose_device(settings["device"])
 
 
-def preset_of(settings: dict) -> Preset:
+def preset_of(settings: dict) -> Recipe:
     """Give the large preset, or a tiny one that differs in size alone."""
     preset = PRESETS[PRESET]
     if not settings["rehearse"]:
@@ -51,21 +51,21 @@ def data_of(settings: dict) -> Dataset:
 
 def step_of(
     model: nn.Module, data: Dataset, config: TrainingConfig, forward: Callable | None = None
-) -> tuple[Callable[[], None], _Learner]:
+) -> tuple[Callable[[], None], Learner]:
     """Give a function that takes one training step with the first images of `data`, and what holds its state.
 
     `forward` stands in for the model where a compiled one is there already.
     """
-    learner = _Learner(model.train(), data, replace(config, compile=False))
+    learner = Learner(model.train(), data, replace(config, compile=False))
     if forward is not None:
         learner.forward = forward
     count = min(config.batch_size, len(data.train_labels))
     images, labels = (part[:count].to(learner.device) for part in (data.train_images, data.train_labels))
-    generator, options = torch.Generator().manual_seed(0), _changes(config, 0)
+    generator, options = torch.Generator().manual_seed(0), augmentation_options(config, 0)
 
     def step() -> None:
         draws = draw(count, images.shape[-2:], **options, generator=generator)
-        learner.find_gradients(images, labels, draws, count)
+        learner.forward_backward(images, labels, draws, count)
         learner.step(1e-3)
 
     return step, learner

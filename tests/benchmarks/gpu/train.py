@@ -15,7 +15,7 @@ from gpu.journal import Journal, OutOfTime
 from gpu.weights import write_pieces
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.train import Preset, build_model
+from vit_tutorial.recipes import Recipe, build_model
 from vit_tutorial.training import History, TrainingConfig, evaluate, fit, predict_seconds
 from vit_tutorial.training.devices import describe_environment
 
@@ -44,7 +44,7 @@ def run(settings: dict, journal: Journal) -> None:
         journal.write(mean_test=statistics.mean(tests), spread_test=statistics.stdev(tests) if len(tests) > 1 else 0.0)
 
 
-def plan_for(preset: Preset, data: Dataset, config: TrainingConfig, settings: dict, left: float) -> dict:
+def plan_for(preset: Recipe, data: Dataset, config: TrainingConfig, settings: dict, left: float) -> dict:
     """Choose the number of epochs, and whether to compile, from what the step `speed` has measured or, else, now."""
     images = len(data.train_labels) * (1 - config.validation_fraction)
     looks = 1 + config.validation_fraction / (1 - config.validation_fraction) / 3  # forward is a third of a step

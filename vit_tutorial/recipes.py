@@ -1,0 +1,202 @@
+"""Recipes: a data set, a model and the settings of a training that go well together, by name.
+
+    python -m vit_tutorial.recipes                       every recipe: its command, how long it takes, what comes out
+    python -m vit_tutorial.train --recipe vit_cifar10    run one
+
+PRESETS are to start from. RECORDED are the trainings of which data/results holds a record: each also says where its
+weights go, so that its name alone is the whole command. RECIPES has both.
+"""
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vit_tutorial.datasets import Dataset
+from vit_tutorial.support.paths import DATA_FOLDER, RESULTS, RUNS
+from vit_tutorial.training.config import TrainingConfig
+from vit_tutorial.vit import ViT, ViTConfig
+from vit_tutorial.weights import ModelCard
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to train, on what and how; a recorded training also says where everything goes."""
+
+    name: str
+    what: str  # what it is for, in one sentence
+    data: str  # a name that datasets.load knows
+    model: dict  # the fields of ViTConfig that the data set does not decide
+    training: TrainingConfig
+    out: Path | None = None  # folder of checkpoint, weights and history; None: the person who trains names one
+    weights: Path | None = None  # file that gets the weights in half the bytes
+    keep: tuple[int, ...] = ()  # epochs after which the weights are kept, also in half the bytes
+    keep_in: Path | None = None  # folder of these
+    result: str = ""  # name of the record in data/results that tells how long it took, on what, and what came out
+
+    @property
+    def recorded(self) -> bool:
+        """Whether running this recipe writes its own record."""
+        return self.result == self.name
+
+    @property
+    def command(self) -> str:
+        """The command that trains it."""
+        out = "" if self.out else f" --out runs/{self.name}"
+        return f"python -m vit_tutorial.train --recipe {self.name}{out}"
+
+    def build(self, data: Dataset) -> ViT:
+        """Make the untrained model for this data set, always the same one for one seed."""
+        return build_model(data, self.model, self.training.seed)
+
+    def __str__(self) -> str:
+        """Describe it: what for, the command, and what the record says of time and result."""
+        return f"{self.name}: {self.what}\n    {self.command}\n    {self._past()}"
+
+    def _past(self) -> str:
+        if not self.result:
+            return f"{self.training.epochs} epochs of {self.data}; there is no record, because it needs a GPU"
+        record = json.loads((RESULTS / f"{self.result}.json").read_text(encoding="utf-8"))
+        runs = record.get("seeds") or [{"seconds": record["total_seconds"], "test": record["test"]["accuracy"]}]
+        seconds, test = (statistics.mean(run[key] for run in runs) for key in ("seconds", "test"))
+        time = f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
+        seeds = f" (mean of {len(runs)} seeds)" if len(runs) > 1 else ""
+        where = f"{record['environment']['hardware']}, {record['environment']['threads']} at work"
+        return f"{self.training.epochs} epochs of {self.data} in {time} on {where}; test accuracy {test:.1%}{seeds}"
+
+
+def build_model(data: Dataset, shape: dict, seed: int) -> ViT:
+    """Make an untrained ViT whose input and output fit the data; `shape` holds the other fields of ViTConfig."""
+    config = ViTConfig(image_size=data.image_size, in_channels=data.in_channels, num_classes=data.num_classes, **shape)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = ViT(config)
+    model.card = ModelCard.of(data)
+    return model
+
+
+PRESETS = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="cpu",
+            what="the course's own training, for any machine",
+            data="fashion_mnist",
+            model={"patch_size": 7, "dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0},
+            training=TrainingConfig(),
+            result="benchmark_training",
+        ),
+        Recipe(
+            name="cifar10-small-gpu",
+            what="photographs, on any GPU",
+            data="cifar10",
+            model={"patch_size": 4, "dim": 192, "depth": 6, "num_heads": 3, "pool": "mean", "drop_path": 0.05},
+            training=TrainingConfig(
+                epochs=60,
+                batch_size=512,
+                learning_rate=2e-3,
+                warmup_epochs=4,
+                flip=True,
+                max_shift=4,
+                distort=0.3,
+                erase=0.25,
+                cutmix=0.3,
+                mixup=0.2,
+                plain_epochs=10,
+                average=0.998,
+            ),
+        ),
+        Recipe(
+            name="cifar10-gpu",
+            what="photographs, on a GPU with 16 GB or more",
+            data="cifar10",
+            model={"patch_size": 4, "dim": 384, "depth": 7, "num_heads": 6, "pool": "mean", "drop_path": 0.1},
+            training=TrainingConfig(
+                epochs=150,
+                batch_size=1024,
+                learning_rate=2e-3,
+                warmup_epochs=5,
+                flip=True,
+                max_shift=4,
+                distort=0.5,
+                erase=0.25,
+                cutmix=0.5,
+                mixup=0.3,
+                plain_epochs=15,
+                optimizer="muon",
+                average=0.999,
+            ),
+        ),
+    )
+}
+
+PHOTOS_MODEL = {"dim": 128, "depth": 6, "num_heads": 4, "mlp_ratio": 2.0, "pool": "mean"}
+PHOTOS_TRAINING = TrainingConfig(
+    epochs=24,
+    batch_size=128,
+    learning_rate=5e-3,
+    warmup_epochs=1,
+    optimizer="muon",
+    average=0.998,
+    flip=True,
+    max_shift=4,
+    validation_fraction=0.04,
+    device="cpu",
+)
+RECORDED = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="vit_fashion_mnist",
+            what="the model of clothes that comes with the course, trained on the whole of Fashion-MNIST",
+            data="fashion_mnist_full",
+            model={"patch_size": 4, "dim": 64, "depth": 6, "num_heads": 4, "mlp_ratio": 2.0},
+            training=TrainingConfig(
+                epochs=12, batch_size=128, learning_rate=2e-3, warmup_epochs=1, validation_fraction=0.05
+            ),
+            out=RUNS / "vit_fashion_mnist",
+            weights=DATA_FOLDER / "vit_fashion_mnist.safetensors",
+            result="vit_fashion_mnist",
+        ),
+        Recipe(
+            name="vit_cifar10",
+            what="the model of photographs that comes with the course, and copies of it along the way",
+            data="cifar10",
+            model={"patch_size": 4, **PHOTOS_MODEL},
+            training=PHOTOS_TRAINING,
+            out=RUNS / "vit_cifar10",
+            weights=DATA_FOLDER / "vit_cifar10.safetensors",
+            keep=(1, 2, 5, 12),
+            keep_in=DATA_FOLDER / "vit_cifar10_epochs",
+            result="vit_cifar10",
+        ),
+        Recipe(
+            name="vit_cifar10_patch_8",
+            what="the same with patches of 8, for comparison; of its weights nothing is kept in data",
+            data="cifar10",
+            model={"patch_size": 8, **PHOTOS_MODEL},
+            training=PHOTOS_TRAINING,
+            out=RUNS / "vit_cifar10_patch_8",
+            result="vit_cifar10_patch_8",
+        ),
+    )
+}
+
+RECIPES = PRESETS | RECORDED
+
+
+def main(recorded: bool = False) -> None:
+    """List all recipes, each with its command, and with the time and the result of which there is a record.
+
+    Args:
+        recorded: print only the names of the recorded trainings, one a line
+    """
+    print(*(RECORDED if recorded else RECIPES.values()), sep="\n")
+
+
+if __name__ == "__main__":
+    import tyro
+
+    tyro.cli(main)
