@@ -10,7 +10,7 @@ from gpu.common import device_of
 from gpu.journal import Journal
 from torch import Tensor
 
-from vit_tutorial.training.devices import matrix_rate, uses_bfloat16, wait_for
+from vit_tutorial.training.devices import matrix_rate, number_format, wait_for
 
 PACKAGES = ("torch", "torchvision", "triton", "numpy", "einops", "jaxtyping", "safetensors")
 
@@ -29,8 +29,7 @@ def run(settings: dict, journal: Journal) -> None:
             capability=list(torch.cuda.get_device_capability(device)),
             driver=driver(),
         )
-    precision = "bfloat16" if uses_bfloat16(device, "auto") else "float32"
-    journal.write(matrix_rate=matrix_rate(device), format=precision)
+    journal.write(matrix_rate=matrix_rate(device), format=str(number_format(device, "auto")).removeprefix("torch."))
     journal.write(copy_rate=copy_rate(device))
     if device.type == "cuda":
         journal.write(copies_behind_work=copies_behind_work(device))

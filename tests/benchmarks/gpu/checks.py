@@ -187,7 +187,7 @@ def config_for(device: torch.device, **options) -> TrainingConfig:
 def steps_are_finite(device: torch.device) -> Numbers:
     """Twelve training steps stay finite in every format, and the loss falls."""
     numbers, data = {}, pictures()
-    for precision in ("float32", "bfloat16"):
+    for precision in ("bfloat16", "float16", "float32"):
         for optimizer in ("adamw", "muon"):
             plain = dict.fromkeys(("distort", "erase", "cutmix", "mixup"), 0.0) | {"max_shift": 0, "flip": False}
             config = config_for(device, precision=precision, optimizer=optimizer, **plain)
