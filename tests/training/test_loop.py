@@ -103,7 +103,7 @@ def test_one_batch_is_learned_by_heart():
 
 
 def test_training_learns_what_holds_for_held_out_images():
-    config = replace(CONFIG, epochs=60, learning_rate=0.01, flip=False)  # mirrored, left would be right
+    config = replace(CONFIG, epochs=60, batch_size=32, learning_rate=0.01, flip=False)  # mirrored, left would be right
     history = fit(make_model(dropout=0.0, drop_path=0.0), make_data(per_class=32), config)
     assert history.validation_accuracy[0] < 0.6
     assert history.validation_accuracy[-1] > 0.9
@@ -210,7 +210,7 @@ def test_the_average_of_the_weights_is_validated_and_comes_out(data):
 
 
 def test_muon_learns_too():
-    config = replace(CONFIG, epochs=40, learning_rate=0.01, flip=False, optimizer="muon")
+    config = replace(CONFIG, epochs=40, batch_size=32, learning_rate=0.01, flip=False, optimizer="muon")
     history = fit(make_model(dropout=0.0, drop_path=0.0), make_data(per_class=32), config)
     assert history.validation_accuracy[-1] > 0.9
 
