@@ -163,6 +163,14 @@ def test_without_nbclient_the_lesson_runs_as_a_script(kit, tmp_path, capsys):
     assert "still here" in capsys.readouterr().out
 
 
+def test_it_needs_neither_jupyter_nor_pytest_nor_what_only_the_command_line_needs():
+    names = ("tyro", "ipywidgets", "anywidget", "IPython", "nbclient", "nbformat", "traitlets", "pytest", "timm")
+    block = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); sys.modules.update(dict.fromkeys({names}))"
+    parts = ("card", "checks", "speed", "train", "ablation", "lesson")
+    code = f"{block}; import gpu_proof, " + ", ".join(f"gpu.{part}" for part in parts)
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=120)
+
+
 # --- When it goes wrong ----------------------------------------------------------------------------------------------
 
 
@@ -291,7 +299,7 @@ class Images:
     ("left", "found", "epochs", "compiled"),
     [
         (550, speeds(30_000, 60_000), 150, True),  # all three fit
-        (300, speeds(30_000, 60_000), None, True),
+        (250, speeds(30_000, 60_000), None, True),
         (100, speeds(30_000, 31_000), None, False),  # to compile would take all the time there is
         (20, speeds(30_000, 60_000), 1, None),
     ],
@@ -304,7 +312,7 @@ def test_the_epochs_let_all_seeds_fit_the_time_that_is_left(kit, left, found, ep
     if epochs is None:
         assert 1 < plan["epochs"] < 150
         an_epoch, first = plan["ways"][str(plan["compile"])]
-        assert 2 * first + 3 * plan["epochs"] * an_epoch < left <= plan["seconds"] + 3 * 1.2 * an_epoch
+        assert first + 3 * plan["epochs"] * an_epoch < left <= plan["seconds"] + 3 * 1.2 * an_epoch
     else:
         assert plan["epochs"] == epochs
     assert plan["seconds"] <= left or plan["epochs"] == 1

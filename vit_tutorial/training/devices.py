@@ -37,7 +37,9 @@ def choose_device(name: str = "auto") -> torch.device:
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
     """Compute matrix products in 16 bits inside this context, if `precision` says so; weights stay float32."""
     dtype = number_format(device, precision)
-    return torch.autocast(device.type, dtype, enabled=dtype is not torch.float32)
+    if dtype is torch.float32:
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, dtype)
 
 
 def number_format(device: torch.device, precision: str) -> torch.dtype:

@@ -364,6 +364,6 @@ CHECKS = (
     augmentation_equals_the_cpus,
     optimizers_equal_the_cpus,
     a_stopped_run_ends_alike,
-    one_process_of_many,
     compiled_equals_eager,
+    one_process_of_many,
 )

@@ -21,7 +21,6 @@ from vit_tutorial.training.devices import describe_environment
 
 SPARE = 1.08  # of the predicted time: a plan that is a little too long trains one seed less
 END = 6.0  # seconds for reading the test images and writing the weights
-COMPILING = 60.0  # seconds, where nobody has measured them
 
 
 def run(settings: dict, journal: Journal) -> None:
@@ -59,10 +58,9 @@ def plan_for(preset: Recipe, data: Dataset, config: TrainingConfig, settings: di
     seeds, plans = len(settings["seeds"]), []
     for compiled, (an_epoch, compiling) in ways.items():
         an_epoch = SPARE * (an_epoch + 0.05)
-        beginning = 2 * compiling  # for the last batch of an epoch, which is smaller, once more
-        fitting = int((left - beginning - seeds * END) / (seeds * an_epoch))
+        fitting = int((left - compiling - seeds * END) / (seeds * an_epoch))
         epochs = max(1, min(config.epochs, fitting))
-        needed = beginning + seeds * (epochs * an_epoch + END)
+        needed = compiling + seeds * (epochs * an_epoch + END)
         plans.append({"epochs": epochs, "compile": compiled, "seconds": needed, "seconds_a_seed": needed / seeds})
     return max(plans, key=lambda plan: (plan["epochs"], -plan["seconds"])) | {
         "ways": {str(k): v for k, v in ways.items()}
