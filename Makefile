@@ -9,15 +9,6 @@ PYTHON   ?=
 PORT     ?= 8888
 LAB_ARGS ?=
 NAMES    ?=
-# The recorded trainings: what each trains, where it keeps its checkpoints, and the name of its record in data/results.
-FASHION  := --data fashion_mnist_full --out runs/vit_fashion_mnist --record vit_fashion_mnist --float16 \
-            data/vit_fashion_mnist.safetensors --patch-size 4 --dim 64 --depth 6 --num-heads 4 --mlp-ratio 2 --epochs 12 \
-            --batch-size 128 --learning-rate 0.002 --warmup-epochs 1 --validation-fraction 0.05
-PHOTOS   := --dim 128 --depth 6 --num-heads 4 --mlp-ratio 2 --pool mean --epochs 24 --batch-size 128 --learning-rate 0.005 \
-            --warmup-epochs 1 --optimizer muon --average 0.998 --flip --max-shift 4 --validation-fraction 0.04 --device cpu
-CIFAR10  := --data cifar10 --out runs/vit_cifar10 --record vit_cifar10 --float16 data/vit_cifar10.safetensors \
-            --keep 1 2 5 12 --keep-in data/vit_cifar10_epochs --patch-size 4 $(PHOTOS)
-PATCH_8  := --data cifar10 --out runs/vit_cifar10_patch_8 --record vit_cifar10_patch_8 --patch-size 8 $(PHOTOS)
 export PYTHON
 
 VENV_PYTHON := .venv/bin/python
@@ -64,9 +55,9 @@ test:
 
 results:
 	$(call setup_env,course)
-	$(VENV_PYTHON) -m vit_tutorial.train $(FASHION)
-	$(VENV_PYTHON) -m vit_tutorial.train $(CIFAR10)
-	$(VENV_PYTHON) -m vit_tutorial.train $(PATCH_8)
+	@set -e; for recipe in $$($(VENV_PYTHON) -m vit_tutorial.recipes --recorded); do \
+		$(VENV_PYTHON) -m vit_tutorial.train --recipe $$recipe; \
+	done
 	$(VENV_PYTHON) -m vit_tutorial.studies
 
 notebooks:
