@@ -176,8 +176,9 @@ def test_it_needs_neither_jupyter_nor_pytest_nor_what_only_the_command_line_need
 
 def test_a_step_that_fails_is_written_down_the_next_one_goes_on_and_earlier_results_stay(tmp_path, kit):
     earlier = {"ended": "done", "variants": []}
-    kit.parts["journal"].Journal(tmp_path / "proof.json", 0.0, {"speed": earlier}).save()
+    kit.parts["journal"].Journal(tmp_path / "earlier.json", 0.0, {"speed": earlier}).save()
     options = ["--device", "cpu", "--data-root", str(tmp_path / "nothing"), "--revision", "abc", "--minutes", "2"]
+    options += ["--earlier", str(tmp_path / "earlier.json")]
     process = start(tmp_path, *options, "--steps", "train", "card")
     printed, _ = process.communicate(timeout=150)
     proof = proof_in(tmp_path)

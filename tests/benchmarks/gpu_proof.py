@@ -27,10 +27,11 @@ On a machine that is lent for 15 minutes, without a network:
    calls only copy their files into a folder outside the checkout, and take seconds. The third one unpacks (half a
    minute) and starts this command with --minutes 9, in the same call: a call that ends at 590 s then still has time.
 3. Use the time in this order: one call with all steps; then, with what is left, one with what fell out, named in
-   --steps, with --minutes 1 less than that; the lesson needs about as long as one seed. Results of steps that are not
-   named again stay in FOLDER/proof.json.
-4. The lesson also needs the wheels of anywidget and ipywidgets, and runs as a plain script then; with those of nbclient
-   and ipykernel too it runs as a notebook, with its figures. They and what they need must be on PYTHONPATH.
+   --steps, with --minutes one less than are left. The lesson needs about as long as one seed. Where the first call's
+   FOLDER is gone, --earlier names its proof.json: a training is planned from the speeds in there.
+4. The lesson also needs matplotlib, scikit-image and the wheels of anywidget and ipywidgets, and runs as a plain script
+   then; with those of nbclient and ipykernel too it runs as a notebook, with its figures. They and what they need must
+   be on PYTHONPATH.
 """
 
 import argparse
@@ -62,7 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
         return run_step(options.step, json.loads(options.settings.read_text(encoding="utf-8")))
     ends = time.time() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
-    proof = read(options.out / "proof.json") | {"revision": options.revision, "rehearsed": options.rehearse}
+    earlier = read(options.earlier) if options.earlier else {}
+    proof = earlier | read(options.out / "proof.json") | {"revision": options.revision, "rehearsed": options.rehearse}
     signal.signal(signal.SIGTERM, stop)
     try:
         with tempfile.TemporaryDirectory() as workshop:
@@ -85,6 +87,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="cuda or cpu (default: cuda if there is one)")
     parser.add_argument("--rehearse", action="store_true", help="a tiny model and made-up pictures, on the CPU")
     parser.add_argument("--revision", default="", help="the commit, where the checkout has travelled without it")
+    parser.add_argument("--earlier", type=Path, metavar="FILE", help="a proof.json whose results to go on from")
     parser.add_argument("--join", type=Path, metavar="FOLDER", help="make one file of the pieces of weights in there")
     parser.add_argument("--seed", type=int, default=0, help="the seed whose pieces --join takes (default: 0)")
     parser.add_argument("--notebook", metavar="FILE", help="another one than lesson 11, for the step lesson")
