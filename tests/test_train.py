@@ -189,7 +189,7 @@ def test_every_field_has_an_option_and_the_recipes_values():
     options = train.parse(given.split())
     assert (options.data, options.out, options.record, options.keep) == ("cifar10", Path("x"), None, ())
     model, training = options.model, options.training
-    assert (model.depth, model.pool, training.batch_size) == (7, "mean", 1024)
+    assert (model.depth, model.pool, training.batch_size) == (7, "mean", 1000)
     assert (training.flip, training.clip_norm, model.dim) == (False, None, 192)
     assert (model.stem_layers, model.position, model.representation_size) == ((2, 2, 2), "none", None)
     assert train.parse(["--preset=cifar10-gpu", *given.split()[2:]]) == options
@@ -255,7 +255,7 @@ def test_help_names_every_option_with_its_comment(capsys, monkeypatch):
     for one in (
         f"--recipe {{{','.join(RECIPES)}}}",
         "--label-smoothing FLOAT share of the target spread over all classes (default: 0.1)",
-        "--batch-size INT images per step (default: 1024)",
+        "--batch-size INT images per step (default: 1000)",
         "--num-heads INT h, must divide dim (default: 6)",
         "--flip, --no-flip mirror half",
         "--optimizer {adamw,muon}",

@@ -3,11 +3,13 @@
     python -m vit_tutorial.recipes                       every recipe: its command, how long it takes, what comes out
     python -m vit_tutorial.train --recipe vit_cifar10    run one
 
-PRESETS are to start from. RECORDED are the trainings of which data/results holds a record: each also says where its
-weights go, so that its name alone is the whole command. RECIPES has both.
+PRESETS are to start from, and `forecast_presets` says how long each would take on this machine. RECORDED are the
+trainings of which data/results holds a record: each also says where its weights go, so that its name alone is the whole
+command. RECIPES has both.
 """
 
 import json
+import math
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,11 @@ from pathlib import Path
 import torch
 
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.support.paths import DATA_FOLDER, RESULTS, RUNS
 from vit_tutorial.training.config import TrainingConfig
+from vit_tutorial.training.devices import choose_device, matrix_rate
+from vit_tutorial.training.loop import predict_seconds
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights import ModelCard
 
@@ -115,7 +120,7 @@ PRESETS = {
             model={"patch_size": 4, "dim": 384, "depth": 7, "num_heads": 6, "pool": "mean", "drop_path": 0.1},
             training=TrainingConfig(
                 epochs=150,
-                batch_size=1024,
+                batch_size=1000,  # a divisor of 45,000: torch.compile then needs no second program for the rest
                 learning_rate=2e-3,
                 warmup_epochs=5,
                 flip=True,
@@ -185,6 +190,79 @@ RECORDED = {
 }
 
 RECIPES = PRESETS | RECORDED
+
+# --- How long would it take here? ------------------------------------------------------------------------------------
+
+PICTURES = {
+    "fashion_mnist": (10_000, 1, 28),
+    "cifar10": (50_000, 3, 32),
+}  # of a preset's data: how many, channels, side
+LONGEST = 15 * 60.0  # seconds that somebody will wait in a lesson
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long a recipe would train on this machine."""
+
+    recipe: Recipe
+    seconds: float  # infinite where the card has too little memory
+    measured: bool = True  # if not, it takes longer: so much for the matrix products alone
+
+    def __str__(self) -> str:
+        if math.isinf(self.seconds):
+            return f"{self.recipe.name:<18}does not fit the memory of this card"
+        return f"{self.recipe.name:<18}{'about' if self.measured else 'more than'} {minutes(self.seconds)} here"
+
+
+def minutes(seconds: float) -> str:
+    """Write a time in minutes: with one decimal below ten, else in whole ones."""
+    return f"{seconds / 60:.1f} minutes" if seconds < 600 else f"{seconds / 60:,.0f} minutes"
+
+
+def forecast_presets(presets: dict[str, Recipe] = PRESETS, longest: float = LONGEST) -> list[Forecast]:
+    """Say how long each preset would train on this machine, by some steps with made-up pictures; nothing is downloaded.
+
+    A preset whose matrix products alone would take longer than `longest` seconds is not tried: one step of it could
+    take minutes.
+    """
+    rates: dict[tuple, float] = {}
+    forecasts = []
+    for recipe in presets.values():
+        config = recipe.training
+        data = _made_up(recipe.data)
+        model = recipe.build(data)
+        images = config.epochs * len(data.train_labels) * (1 - config.validation_fraction)
+        asked = choose_device(config.device), config.precision
+        rates[asked] = rates.get(asked) or matrix_rate(*asked)
+        least = 3 * flops_per_image(model.config) * images / rates[asked]
+        if least > longest:
+            forecasts.append(Forecast(recipe, least, measured=False))
+            continue
+        try:
+            forecasts.append(Forecast(recipe, predict_seconds(model, data, config)))
+        except torch.OutOfMemoryError:
+            forecasts.append(Forecast(recipe, math.inf))
+    return forecasts
+
+
+def choose_preset(forecasts: list[Forecast], longest: float = LONGEST) -> Recipe:
+    """Give the recipe with the most work among those that end within `longest` seconds; if none does, the quickest."""
+    fitting = [forecast for forecast in forecasts if forecast.measured and forecast.seconds <= longest]
+    if not fitting:
+        return min(forecasts, key=lambda forecast: forecast.seconds).recipe
+    return max(fitting, key=lambda forecast: forecast.seconds).recipe
+
+
+def _made_up(name: str) -> Dataset:
+    """Make a data set of the same size as the one of this name, which is one picture again and again."""
+    count, channels, side = PICTURES[name]
+    pixels = torch.arange(channels * side * side).view(1, channels, side, side) % 256
+    images, labels = pixels.to(torch.uint8).expand(count, -1, -1, -1), torch.arange(count) % 10
+    mean, std = (0.5,) * channels, (0.25,) * channels
+    return Dataset(name, images, labels, images[:10], labels[:10], tuple("0123456789"), mean, std)
+
+
+# --- The list --------------------------------------------------------------------------------------------------------
 
 
 def main(recorded: bool = False) -> None:

@@ -46,7 +46,7 @@ from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.training.optimizers import MovingAverage
 from vit_tutorial.studies import load_study
-from vit_tutorial.recipes import PRESETS
+from vit_tutorial.recipes import PRESETS, choose_preset, forecast_presets
 from vit_tutorial.training import History, evaluate, fit, learning_rate_at, predict, predict_seconds, split_validation
 from vit_tutorial.training.loop import Learner
 from vit_tutorial.training.record import measure_utilisation
@@ -109,13 +109,20 @@ for name, preset in PRESETS.items():
     )
 
 # %% [markdown]
-# Now the machine chooses. A card with 16 GB or more gets the large preset, any other GPU the small one. **To choose
-# yourself, replace the line that begins with `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in
-# seconds, and needs no network.
+# How long would each take on *your* machine? `forecast_presets` takes a few steps of each with made-up pictures, and
+# multiplies. A preset that is out of the question here is not even tried: what its matrix products alone would take is enough.
+
+# %% tags=["nbval-ignore-output"]
+# Not compared in the tests: it depends on the machine.
+forecasts = forecast_presets()
+print(*forecasts, sep="\n")
+
+# %% [markdown]
+# The machine takes the largest preset that ends within 15 minutes. **To choose yourself, replace the line that begins with
+# `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in seconds, and needs no network.
 
 # %%
-card = torch.cuda.get_device_properties(0).total_memory / 1e9 if torch.cuda.is_available() else 0  # GB
-name = "cifar10-gpu" if card >= 15 else "cifar10-small-gpu" if card else "cpu"
+name = choose_preset(forecasts).name
 preset = PRESETS[name]
 config, device = preset.training, choose_device(preset.training.device)
 data = load(preset.data)
@@ -322,6 +329,11 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
 # `with autocast(device, self.config.precision)`: matrix products in bf16, while the weights stay float32. Why they must is
 # tested below. `precision="auto"` uses bf16 where a GPU has it.
 #
+# An older GPU has float16 alone. Then small gradients need help: one of 10⁻⁸ is 0 in float16. So the loss is multiplied by
+# 65,536 before the way back, and with it all gradients: this one becomes 0.00066, which float16 can hold. Before the step they
+# are divided by the same number, in float32. If one has grown to infinity, that step is left out, and the factor halved
+# (Micikevicius et al. 2018). In the step below this is `scale`; with the other formats it does nothing.
+#
 # ### 4 · Label smoothing
 #
 # A target of exactly 1 asks for infinite logits. So a share ε = 0.1 of it is spread over all K classes, the right one
@@ -444,7 +456,7 @@ print(f"{model.config.depth} blocks, D = {model.config.dim}, {count_parameters(m
 print(f"untrained, it is close to guessing: {untrained.accuracy < 0.25}")
 print(f"and its loss is close to log 10: {abs(untrained.loss - math.log(10)) < 0.5}")
 predicted = predict_seconds(model, data, config)
-print(f"training will take about {predicted:.0f} s on this machine")
+print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 
 # %% [markdown]
 # Too long? Choose another preset above. Or take fewer epochs: put these lines at the top of the cell above, and run it again.
@@ -501,7 +513,8 @@ live.finish(history)
 # Not compared in the tests: speed depends on the machine.
 if TRAIN:
     used = measure_utilisation(history, model.config, device)
-    print(f"predicted {predicted:.0f} s, taken {sum(history.seconds):.0f} s on {history.environment['hardware']}")
+    taken = sum(history.seconds)
+    print(f"predicted {predicted / 60:.1f}, taken {taken / 60:.1f} minutes on {history.environment['hardware']}")
     print(f"{history.images_per_second:,.0f} images/s")
     print(
         f"{used['mfu']:.0%} of the {used['matrix_rate'] / 1e12:.2g} TFLOP/s that large matrix products reach here (MFU)"

@@ -30,7 +30,7 @@ from vit_tutorial.training import TrainingConfig, config
         ("average", 1),
         ("optimizer", "sgd"),
         ("clip_norm", 0),
-        ("precision", "float16"),
+        ("precision", "float8"),
         ("device", "gpu"),
     ],
 )

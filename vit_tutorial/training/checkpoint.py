@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from vit_tutorial.support.files import write_file
 from vit_tutorial.training.distributed import World
 from vit_tutorial.training.history import History
+from vit_tutorial.training.loss_scale import LossScale
 from vit_tutorial.training.optimizers import MovingAverage
 
 CHECKPOINT_NAME = "checkpoint.bin"
@@ -42,7 +43,9 @@ class EpochProgress:
 
 
 class Checkpoint:
-    """All that a run resumes from, and the file that holds it: model, optimizers, moving average, history, progress.
+    """All that a run resumes from, and the file that holds it.
+
+    That is the model, the optimizers, the moving average, the scale of the loss, the history and the progress.
 
     Without a folder nothing is written, and every run starts at its beginning.
     """
@@ -53,10 +56,12 @@ class Checkpoint:
         model: nn.Module,
         optimizers: list[torch.optim.Optimizer],
         average: MovingAverage | None,
+        scale: LossScale,
         history: History,
     ):
         self.file = None if folder is None else folder / CHECKPOINT_NAME
-        self.model, self.optimizers, self.average, self.history = model, optimizers, average, history
+        self.model, self.optimizers, self.average = model, optimizers, average
+        self.scale, self.history = scale, history
         self.written = time.perf_counter()  # or made, before the first time
         self.holds = ""  # the moment of the run that the file holds, in words
 
@@ -129,6 +134,8 @@ class Checkpoint:
         if self.average is not None:
             tensors |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
             tensors["average_steps"] = torch.tensor(self.average.steps)
+        if self.scale.enabled:
+            tensors["loss_scale"] = self.scale.state()
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
@@ -142,6 +149,8 @@ class Checkpoint:
         if self.average is not None:
             self.average.model.load_state_dict(_with_prefix(tensors, "average."))
             self.average.steps = int(tensors["average_steps"])
+        if self.scale.enabled:
+            self.scale.restore(tensors["loss_scale"])
 
 
 def weights_after_an_epoch(folder: Path) -> tuple[int, dict[str, Tensor]] | None:

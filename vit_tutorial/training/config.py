@@ -35,7 +35,7 @@ class TrainingConfig:
     average: float = 0.0  # decay of a moving average of the weights, which is the model at the end; 0: none
     validation_fraction: float = 0.1  # share of the training images held out to watch progress; 0: none
     seed: int = 0  # of the split, the order of the images, augmentation and dropout
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # bfloat16 is autocast; auto: on a GPU that has it
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of matrix products; auto: 16 bits on a GPU
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: cuda if there is one, else cpu
     compile: bool = False  # let torch.compile make one faster program of the model; takes a minute or so first
 

@@ -24,6 +24,7 @@ class History:
     learning_rate: list[float] = field(default_factory=list)  # of the epoch's last step
     seconds: list[float] = field(default_factory=list)  # of the epoch, with validation
     training_seconds: list[float] = field(default_factory=list)  # of the epoch, without validation
+    skipped_steps: int = 0  # that float16 left out, because a gradient was infinite
     config: dict = field(default_factory=dict)  # the TrainingConfig
     model: dict = field(default_factory=dict)  # the ViTConfig
     data: dict = field(default_factory=dict)  # name, number of training and of validation images, checksum

@@ -33,10 +33,11 @@ from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError
 from vit_tutorial.training.config import TrainingConfig
-from vit_tutorial.training.devices import autocast, choose_device, describe_environment, wait_for
+from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
 from vit_tutorial.training.evaluation import evaluate
 from vit_tutorial.training.history import History
+from vit_tutorial.training.loss_scale import LossScale
 from vit_tutorial.training.optimizers import MovingAverage, make_optimizers
 from vit_tutorial.weights import ModelCard
 
@@ -70,7 +71,7 @@ def fit(
 
     history = History.begin(model, data, config, len(train), len(validation))
     folder = None if checkpoint is None else Path(checkpoint)
-    saved = Checkpoint(folder, model, learner.optimizers, learner.average, history)
+    saved = Checkpoint(folder, model, learner.optimizers, learner.average, learner.scale, history)
     at = saved.load(world)  # the run's place in its epoch: the beginning, or where it was stopped
     if history.epochs < config.epochs:
         history.environment = describe_environment(device) | {"processes": world.size}
@@ -109,6 +110,7 @@ def fit(
             history.train_loss.append(loss_sum / seen)
             history.train_accuracy.append(correct / seen)
             history.learning_rate.append(learning_rate_at((epoch + 1) * steps - 1, steps, config))
+            history.skipped_steps = learner.scale.skipped_steps
             if len(validation):
                 loss, accuracy = _validate(learner, data, validation)
                 history.validation_loss.append(loss)
@@ -136,7 +138,9 @@ class Learner:
         self.optimizers = make_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
         self.average = MovingAverage(model, config.average) if config.average else None
         self.forward = DistributedDataParallel(model) if self.world.size > 1 else model
-        self.forward = torch.compile(self.forward) if config.compile else self.forward
+        if config.compile:  # anew for the last, smaller batch: one program for any size would be a slower one
+            self.forward = torch.compile(self.forward, dynamic=False)
+        self.scale = LossScale(enabled=number_format(self.device, config.precision) is torch.float16)
         self.sums = torch.zeros(2, device=self.device)  # losses and right answers since they were last read
 
     def forward_backward(self, images: Tensor, labels: Tensor, draws: Draws, count: int) -> None:
@@ -152,7 +156,8 @@ class Learner:
             logits = self.forward(x)
             loss = self._loss(logits, labels, draws)
         # DistributedDataParallel takes the plain mean over the processes: weight each by its share of the images.
-        (loss * (len(labels) * self.world.size / count)).backward()
+        self.scale.scale(loss * (len(labels) * self.world.size / count)).backward()
+        self.scale.unscale(self.model.parameters())
         self.norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm or math.inf)
         self.loss, right = loss.detach(), (logits.argmax(dim=1) == labels).sum()
         self.sums += torch.stack([self.loss * len(labels), right])
@@ -171,8 +176,11 @@ class Learner:
         return (share * own + (1 - share) * other).mean()
 
     def check_finite(self, place: str, saved: Checkpoint) -> None:
-        """Raise TrainingError if a loss since the last check, or the gradient now, is infinite or not a number."""
-        if not (self.sums.isfinite().all() and self.norm.isfinite()):
+        """Raise TrainingError if a loss since the last check, or the gradient now, is infinite or not a number.
+
+        A gradient may be infinite where a smaller scale will mend that: its step is left out.
+        """
+        if not (self.sums.isfinite().all() and (self.scale.may_overflow or self.norm.isfinite())):
             raise TrainingError(
                 f"the loss is {self.loss.item()} and the length of its gradient {self.norm.item()} in {place}; try a "
                 f"smaller learning_rate, a longer warm-up, clip_norm=1 or precision='float32'{saved.what_is_left()}"
@@ -185,7 +193,9 @@ class Learner:
         self.sums.zero_()
 
     def step(self, rate: float) -> None:
-        """Move all weights against their gradients, and the moving average after them."""
+        """Move all weights against their gradients, and the average after them; or none, if float16 overflowed."""
+        if not self.scale.allows_step(self.norm):
+            return
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
