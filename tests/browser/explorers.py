@@ -7,6 +7,8 @@ import time
 import numpy as np
 
 PICTURE = "canvas[role=application]"
+NOISE = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
+GREY_NOISE = np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
 PICTURES = """
 import numpy as np
 random = np.random.default_rng(0)

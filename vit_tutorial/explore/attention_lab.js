@@ -1,5 +1,25 @@
 // Attention lab: the same numbers as attention_lab_state in attention_lab.py, computed and drawn in the browser.
 
+import {
+  frame,
+  greyPlane,
+  labelled,
+  live,
+  make,
+  mark,
+  numberTable,
+  paletteStrip,
+  panel,
+  pen,
+  plane,
+  pointer,
+  resize,
+  set,
+  sheet,
+  slider,
+} from "./common.js";
+import { bytesOf, decimals, finePercent, fitted, pixelOf, unpackHalf } from "./numbers.js";
+
 const TOP = 5;
 const RING = 0.34; // radius of the mark on a key, in patches
 
@@ -34,7 +54,7 @@ function render({ model, el }) {
   /** One row of `numbers` (the maps or the scores); head -1 is the mean of all heads, each changed by `change` before. */
   function rowOf(numbers, layer, head, query, change = (row) => row) {
     const row = new Float64Array(tokens);
-    for (let one = head < 0 ? 0 : head; one < (head < 0 ? heads : head + 1); one++) {
+    for (let one = Math.max(head, 0); one < (head < 0 ? heads : head + 1); one++) {
       const start = ((layer * heads + one) * tokens + query) * tokens;
       const its = change(numbers.subarray(start, start + tokens));
       for (let i = 0; i < tokens; i++) row[i] += its[i];
@@ -74,7 +94,9 @@ function render({ model, el }) {
     labelled("Head", headSlider, headOut),
     labelled("Colour over the picture", overlaySlider, overlayOut),
   );
-  const heatSlider = slider(Math.round(coldest * 10), Math.round(hottest * 10), (tenths) => set(model, { temperature: tenths / 10 }));
+  const heatSlider = slider(Math.round(coldest * 10), Math.round(hottest * 10), (tenths) =>
+    set(model, { temperature: tenths / 10 }),
+  );
   const heatOut = make("output");
   heatOut.style.minWidth = "2em";
   heatSlider.style.width = "100px";
@@ -117,7 +139,12 @@ function render({ model, el }) {
   ]);
   const spreadNote = note(`This is e to the entropy: ${tokens} if all weights are equal, 1 if one token takes all.`);
   spreadNote.style.maxWidth = "190px";
-  const scorePanel = panel("", scoreSheet, legend(signs, least, make("span", { textContent: "0" }), highest), scoreNote);
+  const scorePanel = panel(
+    "",
+    scoreSheet,
+    legend(signs, least, make("span", { textContent: "0" }), highest),
+    scoreNote,
+  );
   scorePanel.firstChild.append(scoreTitle);
   const top = Array.from({ length: Math.min(TOP, patches) }, () => {
     const bar = make("span", { className: "vit-bar" });
@@ -129,7 +156,13 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture: choose who looks", pictureSheet, note(`Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key (the ring), Escape takes it away.`)),
+      panel(
+        "The picture: choose who looks",
+        pictureSheet,
+        note(
+          `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key (the ring), Escape takes it away.`,
+        ),
+      ),
       ...(hasScores ? [scorePanel] : []),
       panel("Where it looks", heatSheet, legend(colours, make("span", { textContent: "0" }), most)),
       panel("In numbers", numbers.list, spreadNote),
@@ -144,13 +177,20 @@ function render({ model, el }) {
   const margin = 28;
   const smallWide = Math.round((small * columns) / Math.max(rows, columns));
   const smallHigh = Math.round((small * rows) / Math.max(rows, columns));
-  const allSheet = sheet(margin + heads * step + 4, 20 + layers * step, { role: "img", className: "vit-pointing", "aria-label": "The map of every layer and head for this query, small" });
+  const allSheet = sheet(margin + heads * step + 4, 20 + layers * step, {
+    role: "img",
+    className: "vit-pointing",
+    "aria-label": "The map of every layer and head for this query, small",
+  });
   root.append(
     make(
       "div",
       { className: "vit-panels vit-below" },
       panel("All maps of this query: a layer per line, a head per column (click one)", allSheet),
-      panel(prefix ? "Of the patches, it looks most at" : "It looks most at", make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)))),
+      panel(
+        prefix ? "Of the patches, it looks most at" : "It looks most at",
+        make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line))),
+      ),
     ),
   );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
@@ -235,27 +275,49 @@ function render({ model, el }) {
     });
     const context = pen(scoreSheet);
     context.drawImage(map, 0, 0, wide, high);
-    const [largest, smallest] = [row.reduce((one, other) => Math.max(one, other)), row.reduce((one, other) => Math.min(one, other))].map((score) => decimals(score));
+    const [largest, smallest] = [
+      row.reduce((one, other) => Math.max(one, other)),
+      row.reduce((one, other) => Math.min(one, other)),
+    ].map((score) => decimals(score));
     const mean = decimals(row.reduce((sum, score) => sum + score, 0) / tokens);
     least.textContent = decimals(-limit);
     highest.textContent = decimals(limit);
     scoreTitle.textContent = head < 0 ? "Scores, mean of the heads" : "Scores before the softmax";
     scoreNote.textContent = `Of all ${tokens} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${prefix ? ` Class token: ${decimals(row[0])}.` : ""}`;
-    scoreSheet.setAttribute("aria-label", `Scores of the ${patches} patches: red is positive, blue negative, up to ${decimals(limit)}`);
-    return { context, row, text: ` Scores from ${smallest} to ${largest}, mean ${mean}${prefix ? `; ${decimals(row[0])} for the class token` : ""}.` };
+    scoreSheet.setAttribute(
+      "aria-label",
+      `Scores of the ${patches} patches: red is positive, blue negative, up to ${decimals(limit)}`,
+    );
+    return {
+      context,
+      row,
+      text: ` Scores from ${smallest} to ${largest}, mean ${mean}${prefix ? `; ${decimals(row[0])} for the class token` : ""}.`,
+    };
   }
 
   const patchName = (patch) => `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
-  const tokenName = (token) => (token >= prefix ? patchName(token - prefix) : token === 0 ? "the class token" : `token ${token}`);
+  const tokenName = (token) =>
+    token >= prefix ? patchName(token - prefix) : token === 0 ? "the class token" : `token ${token}`;
   const upper = (text) => text[0].toUpperCase() + text.slice(1);
 
   /** A ring around the key that is read out, seen on every background. */
   function ring(context, patch) {
-    for (const [style, line] of [["#000000", 4], ["#ffffff", 2]]) {
+    for (const [style, line] of [
+      ["#000000", 4],
+      ["#ffffff", 2],
+    ]) {
       context.strokeStyle = style;
       context.lineWidth = line;
       context.beginPath();
-      context.ellipse(((patch % columns) + 0.5) * cellWidth, (Math.floor(patch / columns) + 0.5) * cellHeight, RING * cellWidth, RING * cellHeight, 0, 0, 2 * Math.PI);
+      context.ellipse(
+        ((patch % columns) + 0.5) * cellWidth,
+        (Math.floor(patch / columns) + 0.5) * cellHeight,
+        RING * cellWidth,
+        RING * cellHeight,
+        0,
+        0,
+        2 * Math.PI,
+      );
       context.stroke();
     }
   }
@@ -278,7 +340,9 @@ function render({ model, el }) {
       onPatches += row[i];
       largest = Math.max(largest, row[i]);
     }
-    const order = Array.from({ length: patches }, (_, patch) => patch).sort((a, b) => row[prefix + b] - row[prefix + a] || a - b);
+    const order = Array.from({ length: patches }, (_, patch) => patch).sort(
+      (a, b) => row[prefix + b] - row[prefix + a] || a - b,
+    );
     best = prefix + order[0];
 
     layerSlider.value = layer;
@@ -322,7 +386,10 @@ function render({ model, el }) {
       share.textContent = finePercent(row[prefix + order[i]]);
       bar.style.width = `${largest > 0 ? (60 * row[prefix + order[i]]) / largest : 0}px`;
     });
-    const reading = key === null ? "" : `${tokenName(key)}: ${hasScores ? `score ${decimals(before.row[key])}, ` : ""}weight ${finePercent(row[key])}`;
+    const reading =
+      key === null
+        ? ""
+        : `${tokenName(key)}: ${hasScores ? `score ${decimals(before.row[key])}, ` : ""}weight ${finePercent(row[key])}`;
     readOut.textContent = reading ? `${upper(reading)}.` : "No key is marked: point at a patch in a map.";
     const text =
       `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}${temperature === 1 ? "" : `, temperature ${decimals(temperature, 1)}`}: ${tokenName(query)} looks${prefix ? ", of the patches," : ""} most at ${patchName(order[0])}, ` +
@@ -330,10 +397,14 @@ function render({ model, el }) {
       `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} of ${tokens} tokens.${before.text}${reading && ` Marked key, ${reading}.`}`;
     words.textContent = text;
     pictureSheet.setAttribute("aria-label", text);
-    heatSheet.setAttribute("aria-label", `Map of the weights on the ${patches} patches, from 0 to ${finePercent(largest)}`);
+    heatSheet.setAttribute(
+      "aria-label",
+      `Map of the weights on the ${patches} patches, from 0 to ${finePercent(largest)}`,
+    );
   }
 
-  const choose = (changes) => Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
+  const choose = (changes) =>
+    Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
   /** The token whose patch lies under the pointer. */
   const under = (canvas, event) => {
     const [x, y] = pointer(canvas, event);
@@ -344,7 +415,8 @@ function render({ model, el }) {
     pictureSheet.addEventListener(type, (event) => {
       if (type === "pointerdown" || event.buttons & 1) choose({ query: under(pictureSheet, event) });
     });
-    for (const map of [heatSheet, scoreSheet]) map.addEventListener(type, (event) => choose({ key: under(map, event) }));
+    for (const map of [heatSheet, scoreSheet])
+      map.addEventListener(type, (event) => choose({ key: under(map, event) }));
   }
   allSheet.addEventListener("pointerdown", (event) => {
     const [x, y] = pointer(allSheet, event);
@@ -354,7 +426,10 @@ function render({ model, el }) {
   });
   pictureSheet.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const warmer = (by) => () => choose({ temperature: Math.max(coldest, Math.min(hottest, Math.round(model.get("temperature") * 10 + by) / 10)) });
+    const warmer = (by) => () =>
+      choose({
+        temperature: Math.max(coldest, Math.min(hottest, Math.round(model.get("temperature") * 10 + by) / 10)),
+      });
     const moved = event.shiftKey ? "key" : "query";
     const patch = (model.get(moved) ?? -1) - prefix;
     const [row, column] = [Math.floor(patch / columns), patch % columns];
