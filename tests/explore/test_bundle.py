@@ -33,8 +33,8 @@ def test_imports_stand_in_front_and_only_the_default_export_stays(made):
 
 def test_a_module_that_two_import_stands_once(made):
     one = 'import { two } from "./lib/kit.js";\nexport const four = two + two;\n'
-    view = 'import {\n  four,\n} from "./one.js";\nimport { twice } from "./lib/kit.js";\nexport default { four, twice };\n'
-    code = made(view=view, one=one)
+    imports = 'import {\n  four,\n} from "./one.js";\nimport { twice } from "./lib/kit.js";\n'
+    code = made(view=imports + "export default { four, twice };\n", one=one)
     assert code.count("const two = 2;") == 1
     assert code.index("function twice") < code.index("const four") < code.index("export default")
 

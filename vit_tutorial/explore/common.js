@@ -1,6 +1,6 @@
 // What the views of all explorers are drawn with: elements, canvases, keys, and the way to the model.
 
-import { pixelOf } from "./numbers.js";
+import { pixelOf, within } from "./numbers.js";
 
 /** Make an element: make("label", { className: "x", textContent: "y" }, child, ...). */
 export function make(tag, properties = {}, ...children) {
@@ -24,6 +24,19 @@ export function labelled(text, control, ...after) {
     make("label", { for: control.id, textContent: text }),
     make("span", {}, control, ...after),
   );
+}
+
+/** Buttons or choices under a title that names all of them. */
+export function group(title, ...controls) {
+  const heading = make("span", { className: "vit-title", textContent: title });
+  return make("div", { className: "vit-field" }, heading, make("span", {}, ...controls));
+}
+
+/** A button. */
+export function button(text, onClick, properties = {}) {
+  const element = make("button", { type: "button", textContent: text, ...properties });
+  element.addEventListener("click", onClick);
+  return element;
 }
 
 /** A list to choose from; choices are [value, text] pairs. */
@@ -142,6 +155,33 @@ export function plane(width, height, colourAt) {
 /** A canvas that holds the 256 colours of a palette side by side. */
 export function paletteStrip(palette) {
   return plane(256, 1, (i, into, at) => into.set(palette.subarray(3 * i, 3 * i + 3), at));
+}
+
+/** The 256 colours of a palette as a bar with texts below it. */
+export function legend(palette, width, ...texts) {
+  const scale = sheet(width, 10, { "aria-hidden": "true" });
+  pen(scale, true).drawImage(paletteStrip(palette), 0, 0, width, 10);
+  const element = make("div", { className: "vit-scale" }, scale, ...texts);
+  element.style.maxWidth = `${width}px`;
+  return element;
+}
+
+/**
+ * A function that colours a small canvas, always the same one: `shareAt(i)` places pixel i between the ends of the
+ * palette, 0 to 1, and `alphaAt(i)` says how opaque it is.
+ */
+export function painter(columns, rows, palette) {
+  const canvas = make("canvas", { width: columns, height: rows });
+  const image = new ImageData(columns, rows);
+  return (shareAt, alphaAt = () => 1) => {
+    for (let i = 0; i < columns * rows; i++) {
+      const level = 3 * within(Math.round(shareAt(i) * 255), 0, 255);
+      image.data.set(palette.subarray(level, level + 3), 4 * i);
+      image.data[4 * i + 3] = 255 * alphaAt(i);
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  };
 }
 
 /** A canvas that holds a picture without its colours. */
