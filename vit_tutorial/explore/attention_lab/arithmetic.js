@@ -4,11 +4,16 @@ import { decimals, finePercent } from "../numbers.js";
 
 /** The weights that scores give at a temperature. */
 export function softmax(scores, temperature) {
-  const divided = Float64Array.from(scores, (score) => score / temperature);
-  const top = divided.reduce((most, one) => Math.max(most, one));
-  const raised = divided.map((one) => Math.exp(one - top));
-  const sum = raised.reduce((all, one) => all + one, 0);
-  return raised.map((one) => one / sum);
+  const weights = new Float64Array(scores.length);
+  let top = -Infinity;
+  for (const score of scores) top = Math.max(top, score / temperature);
+  let sum = 0;
+  for (let i = 0; i < scores.length; i++) {
+    weights[i] = Math.exp(scores[i] / temperature - top);
+    sum += weights[i];
+  }
+  for (let i = 0; i < weights.length; i++) weights[i] /= sum;
+  return weights;
 }
 
 /** Rows of [layers, heads, tokens, tokens] numbers: `rowOf(numbers, layer, head, query)`; head -1 is the mean of all. */
