@@ -1,39 +1,24 @@
-"""Position lab: which positions are alike, on grids of any size, and what a model without positions can tell."""
+"""The numbers of the position lab: which positions are alike, and what a shuffle changes with and without them."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-import traitlets
 from jaxtyping import Float, Integer
 
-from vit_tutorial.explore.common import (
-    FAINT,
-    Explorer,
-    as_array,
-    as_picture,
-    as_rgb,
-    browser_code,
-    class_names_of,
-    decimals,
-    model_input,
-    percent,
-    still,
-    viridis,
-)
+from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.patch_lab import sequence_order
+from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input
+from vit_tutorial.explore.words import decimals, percent
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.patches import patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
 from vit_tutorial.vit import ViT
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 KINDS = ("learned", "before training", "sin-cos 1-D", "sin-cos 2-D")
 SHOWS = ("cosine similarity", "one of the D numbers")
@@ -96,8 +81,8 @@ def what_the_model_sees(
     blind = copy.deepcopy(seeing)
     blind.position.pos_embed[:, 1:] = blind.position.pos_embed[:, 1:].mean(dim=1, keepdim=True)
     weights = [attention_maps(one, images)[-1].mean(dim=1)[:, 0, 1:] for one in (blind, seeing)]
-    chances = [one(images).softmax(dim=-1) for one in (blind, seeing)]
-    return tuple(torch.stack(both).numpy().astype(np.float32) for both in (weights, chances))
+    probabilities = [one(images).softmax(dim=-1) for one in (blind, seeing)]
+    return tuple(torch.stack(both).numpy().astype(np.float32) for both in (weights, probabilities))
 
 
 @dataclass(frozen=True)
@@ -111,7 +96,7 @@ class PositionLabData:
     pictures: tuple[np.ndarray, ...]  # uint8 [C, H, W] each
     orders: Integer[np.ndarray, "orders N"]
     attention: Float[np.ndarray, "pictures 2 orders N"]  # without positions, with positions
-    chances: Float[np.ndarray, "pictures 2 orders classes"]
+    probabilities: Float[np.ndarray, "pictures 2 orders classes"]
     class_names: tuple[str, ...]
 
     @property
@@ -141,7 +126,7 @@ def position_lab_data(model: ViT, pictures: Mapping[str, Any]) -> PositionLabDat
         pictures=checked,
         orders=orders,
         attention=np.stack([attention for attention, _ in seen]),
-        chances=np.stack([chances for _, chances in seen]),
+        probabilities=np.stack([probabilities for _, probabilities in seen]),
         class_names=tuple(classes),
     )
 
@@ -171,10 +156,25 @@ def neighbourhood(values: Float[np.ndarray, " N"], position: int, grid: int) -> 
     return tuple(float(values[place].mean()) for place in places)
 
 
+def position_lab_limits(data: PositionLabData, choices: dict[str, Any]) -> Iterator[tuple[str, Limit]]:
+    """What the choices may be: the grid from the model's own to twice that, a place on it, a column of the tables."""
+    yield "grid", Between(data.old, 2 * data.old)
+    yield "position", Between(0, choices["grid"] ** 2 - 1)
+    yield "show", OneOf(SHOWS)
+    yield "number", Between(0, data.tables.shape[2] - 1)
+    yield "colours", OneOf(COLOURS)
+    yield "picture", OneOf(data.names)
+    yield "order", Between(0, len(data.orders) - 1)
+
+
 @dataclass(frozen=True)
 class PositionLabState:
     """What the position lab shows: four maps, their ends, and how attention and prediction changed."""
 
+    title: str  # what the maps are of
+    grid: int
+    position: int | None  # that is marked: none where the maps are of one number
+    order: str  # of the patches, as it is called
     maps: Float[np.ndarray, "4 grid grid"]
     ends: tuple[tuple[float, float], ...]  # of the colours of each map
     near: tuple[tuple[float, float, float], ...]  # similarity left and right, above and below, far away
@@ -201,21 +201,11 @@ def position_lab_state(
 
     `grid` is the side of the grid that the tables are stretched to, `position` a place on it, row by row. `number` is
     the column of the tables that is shown if `show` asks for it. `order` 0 is the right one.
-    Raises ValueError if a choice is unknown or out of range.
+    Raises ValueError if a choice is not among those of `position_lab_limits`.
     """
-    for name, choice, choices in (("show", show, SHOWS), ("colours", colours, COLOURS)):
-        if choice not in choices:
-            raise ValueError(f"{name} {choice!r} is unknown; choose from {', '.join(map(repr, choices))}")
-    if grid not in data.stretches:
-        raise ValueError(f"grid {grid} is not among {data.old} to {2 * data.old}")
-    limits = (("position", position, grid * grid), ("number", number, data.tables.shape[2]))
-    for name, value, limit in (*limits, ("order", order, len(data.orders))):
-        if not 0 <= value < limit:
-            raise ValueError(f"{name} {value} is not among 0 to {limit - 1}")
-    picture = data.names[0] if picture is None else picture
-    if picture not in data.names:
-        raise ValueError(f"picture {picture!r} is not among {', '.join(map(repr, data.names))}")
-
+    choices = {"grid": grid, "position": position, "show": show, "number": number, "colours": colours}
+    choices |= {"picture": data.names[0] if picture is None else picture, "order": order}
+    picture = settle(position_lab_limits(data, choices), choices)["picture"]
     tables = [stretched(table, data.stretches[grid]) for table in data.tables]
     alike = np.stack([similarity_to(table, position) for table in tables])
     near = tuple(neighbourhood(values, position, grid) for values in alike)
@@ -230,10 +220,17 @@ def position_lab_state(
 
     which = data.names.index(picture)
     places = data.orders[order].astype(np.int64)
-    attention, chances = data.attention[which].astype(np.float64), data.chances[which].astype(np.float64)
+    attention, probabilities = (array[which].astype(np.float64) for array in (data.attention, data.probabilities))
     home = np.empty((2, len(places)))
     home[:, places] = attention[:, order]
+    similar = show == SHOWS[0]
+    side = grid * data.patch_size
+    what = f"Cosine similarity to position {position}" if similar else f"Number {number} of every position"
     return PositionLabState(
+        title=f"{what}; {side} × {side} pixels: {grid} × {grid} positions",
+        grid=grid,
+        position=position if similar else None,
+        order=order_name(order),
         maps=maps.reshape(-1, grid, grid),
         ends=ends,
         near=near,
@@ -241,12 +238,16 @@ def position_lab_state(
         lying=attention[:, order].reshape(2, data.old, data.old),
         home=home.reshape(2, data.old, data.old),
         attention_change=tuple(float(change) for change in np.abs(home - attention[:, 0]).max(axis=1)),
-        prediction_change=tuple(float(change) for change in np.abs(chances[:, order] - chances[:, 0]).max(axis=1)),
-        says=tuple(tuple(best_class(chances[mode, one], data.class_names) for one in (0, order)) for mode in (0, 1)),
+        prediction_change=tuple(
+            float(change) for change in np.abs(probabilities[:, order] - probabilities[:, 0]).max(axis=1)
+        ),
+        says=tuple(
+            tuple(best_class(probabilities[mode, one], data.class_names) for one in (0, order)) for mode in (0, 1)
+        ),
         words=" ".join(
             (
                 words_of_positions(data, grid, position, show, number, maps, near),
-                words_of_shuffle(order, home - attention[:, 0], chances[:, order] - chances[:, 0]),
+                words_of_shuffle(order, home - attention[:, 0], probabilities[:, order] - probabilities[:, 0]),
             )
         ),
     )
@@ -258,10 +259,10 @@ def rearranged(picture: np.ndarray, patch_size: int, places: Integer[np.ndarray,
     return unpatchify(patches, picture.shape[1:], picture.shape[0])[0].numpy()
 
 
-def best_class(chances: Float[np.ndarray, " classes"], class_names: tuple[str, ...]) -> str:
+def best_class(probabilities: Float[np.ndarray, " classes"], class_names: tuple[str, ...]) -> str:
     """`Sneaker 92.0%`."""
-    best = int(np.argmax(chances))
-    return f"{class_names[best]} {percent(chances[best])}"
+    best = int(np.argmax(probabilities))
+    return f"{class_names[best]} {percent(probabilities[best])}"
 
 
 def order_name(order: int) -> str:
@@ -284,13 +285,13 @@ def words_of_positions(data, grid, position, show, number, maps, near) -> str:
     return f"{text}Number {number} of {place}: {'; '.join(parts)}."
 
 
-def words_of_shuffle(order: int, attention_changes, chance_changes) -> str:
+def words_of_shuffle(order: int, attention_changes, probability_changes) -> str:
     """What the shuffle changed, in a sentence."""
     if order == 0:
         return "The patches are in order: choose a shuffle."
     blind, seeing = (
-        (points(np.abs(weights).max()), points(np.abs(chances).max()))
-        for weights, chances in zip(attention_changes, chance_changes, strict=True)
+        (points(np.abs(weights).max()), points(np.abs(probabilities).max()))
+        for weights, probabilities in zip(attention_changes, probability_changes, strict=True)
     )
     return (
         f"{order_name(order).capitalize()} changes, without positions, weights by at most {blind[0]} and "
@@ -301,126 +302,3 @@ def words_of_shuffle(order: int, attention_changes, chance_changes) -> str:
 def points(share: float) -> str:
     """A difference of two shares in percentage points, with one decimal: 0.0625 -> `6.3`."""
     return percent(share)[:-1]
-
-
-def position_lab_figure(data: PositionLabData, grid: int, position: int, **choices: Any) -> Figure:
-    """Draw what `position_lab_state(data, grid, position, **choices)` says as a still picture."""
-    from matplotlib.patches import Rectangle
-
-    state = position_lab_state(data, grid, position, **choices)
-    figure, axes, say = still(9.4, 6.2)
-    left = 0.15
-    show = choices.get("show", SHOWS[0])
-    if show == SHOWS[0]:
-        what = f"Cosine similarity to position {position}"
-    else:
-        what = f"Number {choices.get('number', 0)} of every position"
-    side = grid * data.patch_size
-    say(left, 0.1, f"{what}; {side} × {side} pixels: {grid} × {grid} positions", fontweight="bold")
-    for i, kind in enumerate(KINDS):
-        x, low, high = left + 2.3 * i, *state.ends[i]
-        say(x, 0.42, kind)
-        map_axes = axes(x, 0.68, 2.15, 2.15)
-        map_axes.imshow(state.maps[i], cmap="viridis", vmin=low, vmax=high, interpolation="nearest")
-        if show == SHOWS[0]:
-            for colour, line in (("black", 3.5), ("white", 1.8)):
-                corner = (position % grid - 0.5, position // grid - 0.5)
-                map_axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour, linewidth=line, clip_on=False))
-        say(x, 2.9, f"dark {decimals(low)}, yellow {decimals(high)}", color=FAINT, fontsize=9)
-        for line, (name, number) in enumerate(zip(NEAR_AND_FAR, state.near[i], strict=True)):
-            say(x, 3.1 + 0.17 * line, name, color=FAINT, fontsize=9)
-            say(x + 2.1, 3.1 + 0.17 * line, decimals(number), fontsize=9, ha="right", fontweight="bold")
-    order = choices.get("order", 0)
-    say(left, 3.75, f"Where the class token looks in the last layer; patches: {order_name(order)}", fontweight="bold")
-    say(left, 4.03, "given to the model")
-    axes(left, 4.5, 1.4, 1.4).imshow(as_rgb(state.given), interpolation="nearest")
-    for mode, name in enumerate(("without positions", "with positions")):
-        start = left + 1.75 + 3.75 * mode
-        say(start, 4.03, name)
-        for column, (maps, what) in enumerate(((state.lying, "as the patches lie"), (state.home, "taken home"))):
-            x = start + 1.6 * column
-            say(x, 4.26, what, color=FAINT, fontsize=9)
-            axes(x, 4.5, 1.4, 1.4).imshow(maps[mode], cmap="viridis", vmin=0, interpolation="nearest")
-        straight, now = state.says[mode]
-        say(start, 5.95, f"in order: {straight}; as given: {now}", fontsize=9)
-    return figure
-
-
-class PositionLab(Explorer):
-    """An explorer: which positions are alike, what stretching does to them, and what shuffled patches change.
-
-    `model` is a ViT with learned positions, a class token and a card (as `load_model` gives it), for square pictures.
-    `pictures` is a dict from names to uint8 pictures [C, H, W] (0 to 255) of the model's size. The traits `grid` (side
-    of the grid, from the model's own to twice that), `position`, `show`, `number`, `colours`, `picture` and `order`
-    (0: not shuffled) follow what the learner does and can be set from code.
-    Raises ValueError if model, pictures and choices do not fit together.
-    """
-
-    _esm = browser_code("position_lab.js")
-    _kinds = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _near_and_far = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _tables = traitlets.Bytes().tag(sync=True)
-    _dim = traitlets.Int().tag(sync=True)
-    _old = traitlets.Int().tag(sync=True)
-    _patch = traitlets.Int().tag(sync=True)
-    _stretches = traitlets.Bytes().tag(sync=True)
-    _names = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _channels = traitlets.Int().tag(sync=True)
-    _pixels = traitlets.Bytes().tag(sync=True)
-    _orders = traitlets.Bytes().tag(sync=True)
-    _attention = traitlets.Bytes().tag(sync=True)
-    _chances = traitlets.Bytes().tag(sync=True)
-    _classes = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _colours = traitlets.Bytes().tag(sync=True)
-    grid = traitlets.Int(7, min=1).tag(sync=True)
-    position = traitlets.Int(0, min=0).tag(sync=True)
-    show = traitlets.Enum(SHOWS, SHOWS[0]).tag(sync=True)
-    number = traitlets.Int(0, min=0).tag(sync=True)
-    colours = traitlets.Enum(COLOURS, COLOURS[0]).tag(sync=True)
-    picture = traitlets.Unicode().tag(sync=True)
-    order = traitlets.Int(0, min=0).tag(sync=True)
-
-    def __init__(self, model: ViT, pictures: Mapping[str, Any], **choices: Any):
-        data = self._data = position_lab_data(model, pictures)
-        grid = choices.setdefault("grid", data.old)
-        choices.setdefault("position", grid // 2 * grid + grid // 2)
-        choices.setdefault("picture", data.names[0])
-        position_lab_state(data, **choices)
-        super().__init__(
-            _kinds=list(KINDS),
-            _near_and_far=list(NEAR_AND_FAR),
-            _tables=data.tables.tobytes(),
-            _dim=data.tables.shape[2],
-            _old=data.old,
-            _patch=data.patch_size,
-            _stretches=b"".join(matrix.tobytes() for matrix in data.stretches.values()),
-            _names=list(data.names),
-            _channels=len(data.pictures[0]),
-            _pixels=b"".join(picture.tobytes() for picture in data.pictures),
-            _orders=data.orders.tobytes(),
-            _attention=data.attention.tobytes(),
-            _chances=data.chances.tobytes(),
-            _classes=list(data.class_names),
-            _colours=viridis().tobytes(),
-            **choices,
-        )
-
-    def _choices(self) -> dict[str, Any]:
-        names = ("grid", "position", "show", "number", "colours", "picture", "order")
-        choices = {name: getattr(self, name) for name in names}
-        return choices | {"position": min(self.position, self.grid**2 - 1)}
-
-    def state(self) -> PositionLabState:
-        """The numbers that the explorer shows now."""
-        return position_lab_state(self._data, **self._choices())
-
-    def words(self) -> str:
-        """What the explorer shows now, in a few sentences; the browser says the same."""
-        return self.state().words
-
-    def figure(self) -> Figure:
-        """What the explorer shows now, as a still picture."""
-        return position_lab_figure(self._data, **self._choices())
-
-    def __repr__(self) -> str:
-        return f"PositionLab(grid={self.grid}x{self.grid}, position={self.position}, order={order_name(self.order)!r})"
