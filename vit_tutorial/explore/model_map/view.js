@@ -1,19 +1,34 @@
-// Model map: everything is computed in model_map.py; here the map is drawn, and the chosen box opened.
+// Model map: everything is computed in numbers.py; here the map is drawn, and the chosen box opened.
 
-import { frame, labelled, live, make, numberTable, panel, pen, plane, pointer, set, sheet, slider } from "./common.js";
-import { bytesOf, decimals, percent, pixelOf } from "./numbers.js";
+import {
+  frame,
+  labelled,
+  live,
+  make,
+  note,
+  numberTable,
+  onKeys,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import { bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import { barsIn, boxUnder, patchPlaces } from "./geometry.js";
 
 const SHOWN = { width: 430, height: 230, names: 120, rows: 26 };
 
 function render({ model, el }) {
-  const boxes = model.get("_boxes");
-  const places = model.get("_places");
-  const arcs = model.get("_arcs");
-  const { wide, high, arc, gap, depth, picture, patch } = model.get("_sizes");
-  const tables = bytesOf(model.get("_tables"));
-  const colours = bytesOf(model.get("_colours"));
-  const [channels, height, width] = picture;
-  const photo = plane(width, height, pixelOf({ pixels: bytesOf(model.get("_pixels")), channels, height, width }));
+  const { boxes, places, arcs, sizes, ...sent } = model.get("_sent");
+  const { wide, high, arc, gap, depth, patch } = sizes;
+  const tables = bytesOf(sent.tables);
+  const diverging = bytesOf(sent.diverging);
+  const [picture] = unpackPictures(sent);
+  const { height, width } = picture;
+  const photo = plane(width, height, pixelOf(picture));
   let start = 0;
   const starts = new Map();
   for (const box of boxes) {
@@ -24,11 +39,12 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Model map",
-    "walk from the picture to the probabilities: where does the shape change, and where not? Which boxes let a token learn about another? " +
-      "The blue bar at the foot of a box is its share of all parameters; a box without a bar has none.",
+    "walk from the picture to the probabilities: where does the shape change, and where not? Which boxes let a token " +
+      "learn about another? The blue bar at the foot of a box is its share of all parameters; a box without a bar has " +
+      "none.",
   );
 
-  const openBlock = () => Math.min(model.get("block"), depth);
+  const openBlock = () => model.get("block");
   const walk = () => boxes.filter((box) => box.block === 0 || box.block === openBlock());
   const chosen = () => walk().find((box) => box.key === model.get("box"));
   const isInside = (box) => box.block > 0 && box.key !== "block";
@@ -41,7 +57,7 @@ function render({ model, el }) {
   const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
   const does = make("p");
   const shown = sheet(SHOWN.width, SHOWN.height, { role: "img" });
-  const legend = make("p", { className: "vit-note" });
+  const legend = note("");
   legend.style.maxWidth = `${SHOWN.width}px`; // a longer caption takes another line and moves nothing beside it
   const numbers = numberTable([
     ["given", "in"],
@@ -65,12 +81,11 @@ function render({ model, el }) {
   });
   root.append(
     map,
-    make("p", {
-      className: "vit-note vit-wide",
-      textContent:
-        "Click a box, or use the left and right arrow keys; up and down open the block before or after; Home and End: the picture and the probabilities. " +
-        "Under each box stands the shape that leaves it.",
-    }),
+    note(
+      "Click a box, or use the left and right arrow keys; up and down open the block before or after; Home and End: the " +
+        "picture and the probabilities. Under each box stands the shape that leaves it.",
+      { className: "vit-note vit-wide" },
+    ),
     make("section", { className: "vit-panel vit-below" }, heading, does),
     make(
       "div",
@@ -187,7 +202,7 @@ function render({ model, el }) {
       const levels = tables.subarray(starts.get(box), starts.get(box) + down * across);
       painted.set(
         box,
-        plane(across, down, (i, into, at) => into.set(colours.subarray(3 * levels[i], 3 * levels[i] + 3), at)),
+        plane(across, down, (i, into, at) => into.set(diverging.subarray(3 * levels[i], 3 * levels[i] + 3), at)),
       );
     }
     return painted.get(box);
@@ -198,22 +213,8 @@ function render({ model, el }) {
     const whole = Math.min(SHOWN.height / height, SHOWN.width / width);
     if (box.kind === "image") context.drawImage(photo, 0, 0, width * whole, height * whole);
     else if (box.kind === "patches") {
-      const [rows, columns] = [height / patch, width / patch];
-      const space = rows > 20 ? 1 : 3;
-      const size = Math.min((SHOWN.height + space) / rows, (SHOWN.width + space) / columns) - space;
-      for (let row = 0; row < rows; row++) {
-        for (let column = 0; column < columns; column++)
-          context.drawImage(
-            photo,
-            column * patch,
-            row * patch,
-            patch,
-            patch,
-            column * (size + space),
-            row * (size + space),
-            size,
-            size,
-          );
+      for (const [from, to, size] of patchPlaces(height, width, patch, SHOWN)) {
+        context.drawImage(photo, ...from, patch, patch, ...to, size, size);
       }
     } else if (box.kind === "table") {
       const [down, across] = box.size;
@@ -229,23 +230,17 @@ function render({ model, el }) {
         if (left) context.fillText("cls", 0, 0);
       }
     } else {
-      const least = Math.min(0, ...box.bars.map(([, value]) => value));
-      const most = Math.max(0, ...box.bars.map(([, value]) => value));
-      const room = SHOWN.width - SHOWN.names - 50;
-      const zero = SHOWN.names + (-least / (most - least || 1)) * room;
-      const step = Math.min(22, SHOWN.height / box.bars.length);
       context.font = `12px ${style.fontFamily}`;
       context.textBaseline = "middle";
-      box.bars.forEach(([name, value], i) => {
-        const y = (i + 0.5) * step;
-        const long = (value / (most - least || 1)) * room;
+      const values = box.bars.map(([, value]) => value);
+      barsIn(values, SHOWN).forEach(({ left, top, long, tall, middle, end }, i) => {
         context.fillStyle = accent;
-        context.fillRect(Math.min(zero, zero + long), y - step * 0.35, Math.max(1, Math.abs(long)), step * 0.7);
+        context.fillRect(left, top, long, tall);
         context.fillStyle = style.color;
         context.textAlign = "right";
-        context.fillText(name, SHOWN.names - 6, y, SHOWN.names - 8);
+        context.fillText(box.bars[i][0], SHOWN.names - 6, middle, SHOWN.names - 8);
         context.textAlign = "left";
-        context.fillText(box.key === "softmax" ? percent(value) : decimals(value), Math.max(zero, zero + long) + 5, y);
+        context.fillText(box.key === "softmax" ? percent(values[i]) : decimals(values[i]), end + 5, middle);
       });
     }
   }
@@ -284,35 +279,27 @@ function render({ model, el }) {
 
   // Pointing and keys
 
-  const choose = (changes) =>
-    Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
   map.addEventListener("pointerdown", (event) => {
-    const [x, y] = pointer(map, event);
-    const hit = walk().find(
-      ({ key }) =>
-        x >= places[key][0] &&
-        x <= places[key][0] + places[key][2] &&
-        y >= places[key][1] &&
-        y <= places[key][1] + places[key][3] + 16,
+    const box = boxUnder(
+      ...pointer(map, event),
+      walk().map(({ key }) => key),
+      places,
     );
-    if (hit) choose({ box: hit.key });
+    if (box) set(model, { box });
   });
-  map.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
+  onKeys(map, () => {
     const way = walk();
     const at = way.indexOf(chosen());
-    const step = (by) => ({ box: way[Math.min(way.length - 1, Math.max(0, at + by))].key });
-    const steps = {
-      ArrowLeft: step(-1),
-      ArrowRight: step(1),
-      ArrowUp: { block: Math.max(1, openBlock() - 1) },
-      ArrowDown: { block: Math.min(depth, openBlock() + 1) },
-      Home: { box: way[0].key },
-      End: { box: way[way.length - 1].key },
+    const go = (place) => set(model, { box: way[within(place, 0, way.length - 1)].key });
+    const open = (block) => set(model, { block: within(block, 1, depth) });
+    return {
+      ArrowLeft: () => go(at - 1),
+      ArrowRight: () => go(at + 1),
+      ArrowUp: () => open(openBlock() - 1),
+      ArrowDown: () => open(openBlock() + 1),
+      Home: () => go(0),
+      End: () => go(way.length - 1),
     };
-    if (!(event.key in steps)) return;
-    event.preventDefault();
-    choose(steps[event.key]);
   });
   return live(model, root, draw);
 }
