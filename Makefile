@@ -51,7 +51,7 @@ lint:
 	$(call setup_env,test)
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
-	$(PROGRAMS)/lint-imports --no-cache
+	.venv/bin/lint-imports --no-cache
 	PATH="$(PROGRAMS):$$PATH" npm run --silent lint
 	PATH="$(PROGRAMS):$$PATH" npm run --silent test
 

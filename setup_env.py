@@ -174,7 +174,11 @@ def check_disk(torch_index):
         raise SetupError(
             f"The course needs about {need:.1f} GB of free disk space for .venv (torch is the largest part), but "
             f"{ROOT} has {free:.1f} GB; make room, or move the course to a larger disk"
-            + (", or, without an NVIDIA GPU, choose a smaller PyTorch (see README.md)." if with_nvidia else ".")
+            + (
+                ", or, without an NVIDIA GPU, take a smaller one ('Another PyTorch' in README.md)."
+                if with_nvidia
+                else "."
+            )
         )
 
 

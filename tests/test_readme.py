@@ -24,7 +24,7 @@ def record(name):
 def test_every_link_leads_to_a_file(page):
     links = re.findall(r"\]\(([^)]+)\)", (COURSE / page).read_text(encoding="utf-8"))
     links = [link for link in links if "://" not in link]
-    assert links
+    assert links or page != "README.md"
     assert [link for link in links if not ((COURSE / page).parent / link.split("#")[0]).exists()] == []
 
 

@@ -59,10 +59,10 @@ case "$*" in
 esac
 """
 
-# The npm inside .venv, likewise.
-STUB_NPM = """#!/bin/sh
-echo "npm $@" >> '{notes}/calls'
-if [ -e '{notes}/npm-says' ]; then cat '{notes}/npm-says' >&2; exit 1; fi
+# The other programs inside .venv, likewise.
+STUB_PROGRAM = """#!/bin/sh
+echo "{name} $@" >> '{notes}/calls'
+if [ -e '{notes}/{name}-says' ]; then cat '{notes}/{name}-says' >&2; exit 1; fi
 """
 
 
@@ -83,7 +83,10 @@ class Machine:
     def add_python(self, name="python3", version="3, 12", missing=(), free_gb=100):
         path = self.bin / name
         facts = {"notes": self.notes, "version": version.replace(",", "")}
-        stubs = {"python": STUB_PYTHON.format(**facts), "npm": STUB_NPM.format(**facts)}
+        stubs = {
+            "python": STUB_PYTHON.format(**facts),
+        }
+        stubs |= {name: STUB_PROGRAM.format(**facts, name=name) for name in ("npm", "lint-imports")}
         path.write_text(
             FAKE_PYTHON.format(
                 real=sys.executable, version=version, path=str(path), missing=missing, free_gb=free_gb, stubs=stubs
@@ -241,7 +244,8 @@ def test_pytorch_for_the_cpu_needs_less_disk_space(machine, free_gb, has_room):
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch brings no libraries of NVIDIA")
 def test_a_small_disk_is_told_of_the_smaller_pytorch(machine):
     machine.add_python(free_gb=3.25)
-    assert machine.refuses("setup").endswith("without an NVIDIA GPU, choose a smaller PyTorch (see README.md).")
+    sentence = machine.refuses("setup")
+    assert sentence.endswith("without an NVIDIA GPU, take a smaller one ('Another PyTorch' in README.md).")
 
 
 def test_setup_env_can_be_read_by_python_3_6():
@@ -447,11 +451,22 @@ def test_an_interrupted_installation_says_so_and_does_not_count(ready):
 
 
 def test_the_tests_are_what_the_readme_says(ready):
-    ready.make("test")
-    runs = [line for line in ready.calls("-m") if "pip" not in line]
-    assert runs[:2] == ["-m ruff check .", "-m ruff format --check ."]
-    assert runs[-1].startswith("-m pytest --nbval")
-    assert runs[-1].endswith(" build")
+    status, said = ready.make("test")
+    assert status == 0, said
+    runs = ready.calls("")
+    runs = runs[runs.index("-m ruff check .") :]
+    assert runs[:5] == [
+        "-m ruff check .",
+        "-m ruff format --check .",
+        "lint-imports --no-cache",
+        "npm run --silent lint",
+        "npm run --silent test",
+    ]
+    everything, shapes, browser, notebooks = runs[5:]
+    assert everything == "-m pytest -n 2 --ignore=tests/browser"
+    assert shapes == "-m pytest -n 2"
+    assert browser == "-m pytest -n 2 tests/browser"
+    assert notebooks == "-m pytest -n 2 --nbval build"
     assert not (ready.course / "build").exists()
     script = (ROOT / ".ci" / "run").read_text().splitlines()
     assert script[-1] == "make test"
