@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import timm
 import torch
-from references import assert_same, exactly, randomize
+from references import assert_same, exactly, randomize, unfilled
 from timm.models.vision_transformer_hybrid import HybridEmbed, _resnetv2
 from torch import nn
 from torch.nn import functional as F
@@ -108,17 +108,18 @@ def test_logits_equal_timm(patch_size, stem_layers, image_size):
 
 
 @pytest.mark.parametrize(
-    ("name", "theirs"),
+    ("name", "theirs_name"),
     [
         ("R26+ViT-S/32", "vit_small_r26_s32_224"),
         ("R50+ViT-B/16", "vit_base_r50_s16_224"),
         ("R50+ViT-L/32", "vit_large_r50_s32_224"),
     ],
 )
-def test_a_named_hybrid_is_timms(name, theirs):
+def test_a_named_hybrid_is_timms(name, theirs_name):
     """The encoder is cut down to one block, since it is that of any ViT; weights go from timm to us."""
-    theirs = randomize(timm.create_model(theirs, depth=1, num_classes=5)).double().eval()
-    ours = load_weights(ViT.from_name(name, num_classes=5, depth=1).double(), theirs.state_dict()).eval()
+    theirs = randomize(unfilled(lambda: timm.create_model(theirs_name, depth=1, num_classes=5))).double()
+    ours = unfilled(lambda: ViT.from_name(name, num_classes=5, depth=1), torch.float64)
+    load_weights(ours, theirs.state_dict())
     assert count_parameters(ours) == count_parameters(theirs)
     images = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     with torch.no_grad():
@@ -164,6 +165,17 @@ def test_the_learners_own_stem_goes_before_the_hybrid():
             super().__init__(*sizes, layers=(1,))
 
     assert isinstance(ViT(ViTConfig(**SMALL, patch_size=4), patch_embed=Mine).patch_embed, Mine)
+    with pytest.raises(TypeError, match=exactly("Mine cannot take layers=(2,)")):
+        ViT(ViTConfig(**SMALL, patch_size=4, stem_layers=(2,)), patch_embed=Mine)
+
+
+def test_the_learners_own_stem_gets_the_layers_that_it_takes():
+    class Mine(HybridEmbedding):
+        def __init__(self, image_size, patch_size, in_channels, dim, layers=()):
+            super().__init__(image_size, patch_size, in_channels, dim, layers)
+
+    model = ViT(ViTConfig(**SMALL, patch_size=8, stem_layers=(2, 1)), patch_embed=Mine)
+    assert [len(stage.blocks) for stage in model.patch_embed.backbone.stages] == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -908,7 +908,7 @@ check.multi_head_attention(MyAttention)
 
 
 # %%
-from vit_tutorial.exercises.heads import PATIENTS
+from vit_tutorial.exercises.lesson_05_multi_head_attention import PATIENTS
 
 layers = {"healthy": MultiHeadAttention, **PATIENTS}
 

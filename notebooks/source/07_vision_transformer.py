@@ -35,7 +35,7 @@ from vit_tutorial import EncoderBlock, FetchError, PatchEmbedding, ViT, ViTConfi
 from vit_tutorial import count_parameters, load_model, load_weights, plots, shape_ledger
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.exercises import check
-from vit_tutorial.exercises.vit import patient
+from vit_tutorial.exercises.lesson_07_vision_transformer import patient
 from vit_tutorial.explore import ModelMap
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.studies import load_study

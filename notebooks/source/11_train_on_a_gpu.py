@@ -40,7 +40,7 @@ from vit_tutorial.training.augmentation import augment, draw, erase, mix, partne
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.training.devices import choose_device, matrix_rate
 from vit_tutorial.exercises import check
-from vit_tutorial.exercises.training import TrainingPatient
+from vit_tutorial.exercises.lesson_11_train_on_a_gpu import TrainingPatient
 from vit_tutorial.explore import AttentionLab, TrainingTimeline
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import shapes
 import torch
 from torch.nn import functional as F
 from torchvision.transforms import v2
@@ -61,6 +62,7 @@ def test_flip_mirrors_the_chosen_images_only():
         assert torch.equal(got, reference.horizontal_flip(image) if mirrored else image)
 
 
+@shapes.not_while_checking
 def test_every_image_gets_its_own_numbers_within_bounds():
     """A picture whose pixels tell their own place says afterwards from where it was taken."""
     place = torch.arange(20 * 20).view(1, 1, 20, 20).expand(400, -1, -1, -1)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import shapes
 import torch
 
 from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, same, step_hook, weights
@@ -200,6 +201,7 @@ print(json.dumps({key: sorted(value) if isinstance(value, set) else value for ke
 """
 
 
+@shapes.not_while_checking
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are Unix")
 def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)]

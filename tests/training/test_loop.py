@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import shapes
 import torch
 from torch import nn
 
@@ -256,6 +257,7 @@ class NoTestImages:
         return getattr(self.data, name)
 
 
+@shapes.not_while_checking
 def test_fit_never_looks_at_test_images(data, tmp_path):
     history = fit(make_model(), NoTestImages(data), CONFIG, checkpoint=tmp_path)
     assert history.epochs == 3
@@ -402,6 +404,7 @@ def test_a_terminal_gets_a_bar_with_the_figures_unless_unwanted(data, monkeypatc
             assert (word in screen.getvalue()) == wanted
 
 
+@shapes.not_while_checking
 def test_an_executed_notebook_holds_no_trace_of_the_bar():
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     lines = [

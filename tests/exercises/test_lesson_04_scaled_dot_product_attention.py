@@ -2,7 +2,7 @@
 
 import pytest
 
-from vit_tutorial.exercises.attention import attention_by_hand
+from vit_tutorial.exercises.lesson_04_scaled_dot_product_attention import attention_by_hand
 
 
 @pytest.mark.parametrize(

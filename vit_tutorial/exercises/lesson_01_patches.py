@@ -5,23 +5,18 @@ from collections.abc import Callable
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vit_tutorial import patches
+from vit_tutorial.exercises.builders import fitted, numbered
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
-__all__ = ["overlapping_patches", "patch_embedding", "patchify", "sequence_shape", "unpatchify"]
-
 LESSON = "01_patches"
-
-
-def _numbered(*shape: int) -> Tensor:
-    return torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
+__all__ = ["overlapping_patches", "patch_embedding", "patchify", "sequence_shape", "unpatchify"]
 
 
 def _small_integers(*shape: int) -> Tensor:
     """Numbers from -4 to 4 that look random: sums of their products are exact in any order."""
-    return (_numbered(*shape) * 7 + 3) % 31 % 9 - 4
+    return (numbered(*shape) * 7 + 3) % 31 % 9 - 4
 
 
 # ------------------------------------------------------------------------------------------------- how many, how long
@@ -127,12 +122,12 @@ patchify = Exercise(
     minutes=10,
     solution=patches.patchify,
     inputs=[
-        (_numbered(1, 1, 4, 4), 2),
-        (_numbered(1, 3, 4, 4), 2),
-        (_numbered(2, 3, 4, 6), 2),
-        (_numbered(2, 1, 6, 3), 3),
-        (_numbered(1, 3, 4, 4), 1),
-        (_numbered(3, 2, 8, 12), 4),
+        (numbered(1, 1, 4, 4), 2),
+        (numbered(1, 3, 4, 4), 2),
+        (numbered(2, 3, 4, 6), 2),
+        (numbered(2, 1, 6, 3), 3),
+        (numbered(1, 3, 4, 4), 1),
+        (numbered(3, 2, 8, 12), 4),
     ],
     mistakes=[
         Mistake(_cut("b c (h p1) (w p2) -> b (w h) (p1 p2 c)"), COLUMN_BY_COLUMN),
@@ -191,7 +186,7 @@ def _grid_axes_together(rows: Tensor, p: int, height: int, width: int) -> Tensor
 
 
 def _cut_up(*shape: int, p: int) -> tuple[Tensor, int, int, int]:
-    return patches.patchify(_numbered(*shape), p), p, *shape[2:]
+    return patches.patchify(numbered(*shape), p), p, *shape[2:]
 
 
 unpatchify = Exercise(
@@ -257,14 +252,7 @@ unpatchify = Exercise(
 # ------------------------------------------------------------------------------------------------------ embed it
 
 
-def _fitted(values: Tensor, shape: torch.Size) -> Tensor:
-    """The numbers cut or padded with zeros to a shape, so that a layer of the wrong size gets some too."""
-    values = values[tuple(slice(size) for size in shape)]
-    missing = [size - have for size, have in zip(shape, values.shape, strict=True)]
-    return F.pad(values, [side for size in reversed(missing) for side in (0, size)])
-
-
-def _with_numbers(embedding: Callable[..., nn.Module]) -> Callable:
+def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds it, gives its one layer these numbers, and embeds the images.
 
     The layer may be a convolution with a kernel [D, C, P, P], a linear layer [D, P·P·C], or a matrix E [P·P·C, D].
@@ -279,7 +267,7 @@ def _with_numbers(embedding: Callable[..., nn.Module]) -> Callable:
                 if parameter.ndim == 2 and parameter.shape == rows.T.shape != rows.shape:
                     values = rows.T
                 if values is not None:
-                    parameter.copy_(_fitted(values, parameter.shape))
+                    parameter.copy_(fitted(values, parameter.shape))
         return module(images)
 
     return embed
@@ -367,7 +355,7 @@ class _LinearOnItsSide(_Linear):
 
 
 def _embedding_input(batch: int, channels: int, side: int, p: int, dim: int) -> tuple[Tensor, int, Tensor, Tensor]:
-    return _numbered(batch, channels, side, side) % 17, p, _small_integers(dim, channels, p, p), _numbered(dim) + 1
+    return numbered(batch, channels, side, side) % 17, p, _small_integers(dim, channels, p, p), numbered(dim) + 1
 
 
 patch_embedding = Exercise(
@@ -376,7 +364,7 @@ patch_embedding = Exercise(
     difficulty=3,
     minutes=12,
     solution=patches.PatchEmbedding,
-    adapt=_with_numbers,
+    adapt=_with_kernel,
     inputs=[
         _embedding_input(1, 1, 4, p=2, dim=3),
         _embedding_input(2, 3, 4, p=2, dim=5),
@@ -456,12 +444,12 @@ overlapping_patches = Exercise(
     minutes=10,
     solution=_overlapping,
     inputs=[
-        (_numbered(1, 1, 3, 3), 2, 1),
-        (_numbered(1, 2, 4, 5), 3, 1),
-        (_numbered(2, 3, 4, 6), 2, 2),
-        (_numbered(1, 3, 7, 9), 3, 2),
-        (_numbered(1, 1, 8, 6), 4, 2),
-        (_numbered(1, 1, 7, 8), 3, 2),
+        (numbered(1, 1, 3, 3), 2, 1),
+        (numbered(1, 2, 4, 5), 3, 1),
+        (numbered(2, 3, 4, 6), 2, 2),
+        (numbered(1, 3, 7, 9), 3, 2),
+        (numbered(1, 1, 8, 6), 4, 2),
+        (numbered(1, 1, 7, 8), 3, 2),
     ],
     mistakes=[
         Mistake(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_tutorial import tokens
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, held_by, number_of_patches, numbered, scattered
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
@@ -23,28 +24,19 @@ NOT_EXPANDED = "there is one class token and there are B images: expand it to [B
 ALONE = "you returned the class tokens alone. The patches must follow them: concatenate both."
 
 
-def _numbered(*shape: int) -> Tensor:
-    return torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
-
-
-def _small_integers(*shape: int) -> Tensor:
-    """Numbers in no order, so that no two ways to mix them up give the same."""
-    return (_numbered(*shape) * 7919 % 23) - 11
+def _scattered(*shape: int) -> Tensor:
+    return scattered(*shape).float()
 
 
 # ------------------------------------------------------------------------------------------ in numbers
 
 
-def _patches(image_size: int, patch_size: int) -> int:
-    return (image_size // patch_size) ** 2
-
-
 # For each of the three numbers, how to work it out: rightly first, then with a mistake and its sentence.
 _COUNTS = (
     (
-        (lambda image, patch, dim: _patches(image, patch) + 1, ""),
+        (lambda image, patch, dim: number_of_patches(image, patch) + 1, ""),
         (
-            lambda image, patch, dim: _patches(image, patch),
+            lambda image, patch, dim: number_of_patches(image, patch),
             "your first number counts the patches alone. The class token makes the sequence one longer: N+1.",
         ),
         (
@@ -63,7 +55,7 @@ _COUNTS = (
             "the class token is the first, and Python counts from 0: the head reads token 0.",
         ),
         (
-            lambda image, patch, dim: _patches(image, patch),
+            lambda image, patch, dim: number_of_patches(image, patch),
             "your second number is the place of the last patch. The class token stands in front: token 0.",
         ),
         (lambda image, patch, dim: -1, "-1 is the last token, a patch. The class token stands in front: token 0."),
@@ -71,12 +63,12 @@ _COUNTS = (
     (
         (lambda image, patch, dim: dim, ""),
         (
-            lambda image, patch, dim: (_patches(image, patch) + 1) * dim,
+            lambda image, patch, dim: (number_of_patches(image, patch) + 1) * dim,
             "your third number counts all tokens. The class token is one vector: D numbers. Patches are computed, not "
             "learned.",
         ),
         (
-            lambda image, patch, dim: _patches(image, patch) * dim,
+            lambda image, patch, dim: number_of_patches(image, patch) * dim,
             "your third number counts the patches, which are computed and not learned. The class token is one vector.",
         ),
         (
@@ -169,7 +161,7 @@ _WAYS = (
 
 
 def _input(batch: int, num_tokens: int, dim: int) -> tuple[Tensor, Tensor]:
-    return _numbered(batch, num_tokens, dim), -1 - _numbered(1, 1, dim)
+    return numbered(batch, num_tokens, dim), -1 - numbered(1, 1, dim)
 
 
 add_class_token = Exercise(
@@ -209,13 +201,6 @@ add_class_token = Exercise(
 # ------------------------------------------------------------------------------------------ as a module
 
 MADE_ANEW = "no class token that lasts from one call to the next"
-NO_MODULE = "a class that is no nn.Module"
-
-
-def _held(module: nn.Module) -> list[Tensor]:
-    """All numbers that a module keeps: parameters, buffers, and tensors that PyTorch knows nothing of."""
-    plain = [value for value in vars(module).values() if isinstance(value, Tensor)]
-    return [*module.parameters(), *module.buffers(), *plain]
 
 
 def _with_vector(make: Callable[..., nn.Module]) -> Callable:
@@ -230,7 +215,7 @@ def _with_vector(make: Callable[..., nn.Module]) -> Callable:
             return NO_MODULE
         if look:
             return look(module, sequence)
-        held = _held(module)
+        held = held_by(module)
         with torch.no_grad():
             for tensor in held:
                 fits = tensor.ndim and tensor.shape[-1] == len(vector)
@@ -263,14 +248,6 @@ class _MadeInForward(nn.Module):
         return _in_front(sequence, torch.zeros(1, 1, sequence.shape[-1]))
 
 
-class _NoModule:
-    def __init__(self, dim: int):
-        self.cls_token = torch.zeros(1, 1, dim)
-
-    def __call__(self, sequence: Tensor) -> Tensor:
-        return _in_front(sequence, self.cls_token)
-
-
 def _learned(module: nn.Module) -> list[Tensor]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
@@ -283,7 +260,7 @@ def _gets_a_gradient(module: nn.Module, sequence: Tensor) -> bool:
     return all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in _learned(module))
 
 
-_LOOK = (_numbered(4, 3, 6), torch.zeros(6))
+_LOOK = (numbered(4, 3, 6), torch.zeros(6))
 
 
 def _property(test: Callable[[nn.Module, Tensor], bool], sentence: str) -> Property:
@@ -297,7 +274,7 @@ class_token = Exercise(
     minutes=10,
     solution=tokens.ClassToken,
     adapt=_with_vector,
-    inputs=[(_numbered(*shape), -1 - _numbered(shape[-1])) for shape in ((1, 2, 2), (2, 2, 3), (3, 4, 2), (2, 1, 5))],
+    inputs=[(numbered(*shape), -1 - numbered(shape[-1])) for shape in ((1, 2, 2), (2, 2, 3), (3, 4, 2), (2, 1, 5))],
     mistakes=[
         *(Mistake(_module(way), sentence) for way, sentence in _WAYS),
         Mistake(
@@ -305,7 +282,7 @@ class_token = Exercise(
             "your class token is made in forward, anew at each call, so there is nothing that training could change. "
             "Make it once, in __init__.",
         ),
-        Mistake(_NoModule, "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module)."),
+        FORGOT_MODULE,
     ],
     properties=[
         _property(
@@ -366,12 +343,12 @@ pool = Exercise(
     minutes=6,
     solution=_pooling(_first, _mean_of_patches),
     inputs=[
-        (_small_integers(1, 3, 2), "cls"),
-        (_small_integers(1, 3, 2), "mean"),
-        (_small_integers(2, 5, 3), "cls"),
-        (_small_integers(2, 5, 3), "mean"),
-        (_small_integers(4, 4, 4), "mean"),
-        (_small_integers(3, 2, 6), "cls"),
+        (_scattered(1, 3, 2), "cls"),
+        (_scattered(1, 3, 2), "mean"),
+        (_scattered(2, 5, 3), "cls"),
+        (_scattered(2, 5, 3), "mean"),
+        (_scattered(4, 4, 4), "mean"),
+        (_scattered(3, 2, 6), "cls"),
     ],
     mistakes=[
         Mistake(
@@ -455,7 +432,7 @@ def _one_hot(sequence: Tensor, query: Tensor) -> Tensor:
 
 
 def _query(*shape: int) -> tuple[Tensor, Tensor]:
-    return _small_integers(*shape) / 8, (_small_integers(shape[-1]) + 5) / 10
+    return _scattered(*shape) / 8, (_scattered(shape[-1]) + 5) / 10
 
 
 attention_pool = Exercise(

@@ -1,7 +1,6 @@
 """Lesson 5: cut tokens into heads, put them together, count, follow one head, write the layer, and find six faults."""
 
 import math
-import zlib
 from collections.abc import Callable
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, numbered, uneven
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
@@ -25,7 +25,7 @@ def _as(pattern: str) -> Callable:
 
 
 def _input(batch: int, num_tokens: int, dim: int, num_heads: int) -> tuple[Tensor, int]:
-    return torch.arange(batch * num_tokens * dim, dtype=torch.float32).reshape(batch, num_tokens, dim), num_heads
+    return numbered(batch, num_tokens, dim), num_heads
 
 
 split_heads = Exercise(
@@ -91,7 +91,7 @@ def _to(pattern: str) -> Callable:
 
 
 def _heads(batch: int, num_heads: int, num_tokens: int, d: int) -> tuple[Tensor]:
-    return (torch.arange(batch * num_heads * num_tokens * d).float().reshape(batch, num_heads, num_tokens, d),)
+    return (numbered(batch, num_heads, num_tokens, d),)
 
 
 merge_heads = Exercise(
@@ -265,14 +265,8 @@ def _own_map(
     return answer
 
 
-def _uneven(*shape: int) -> Tensor:
-    """Numbers from -2.2 to 2.2 in no order, so that no two ways to mix them up give the same."""
-    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-    return ((numbers * 7919 % 23) - 11).reshape(shape) / 5
-
-
 def _matrices(dim: int, num_heads: int, head: int) -> tuple[Tensor, Tensor, int, int]:
-    return _uneven(3 * dim, dim), _uneven(dim, dim).flip(0) + 0.3, num_heads, head
+    return uneven(3 * dim, dim), uneven(dim, dim).flip(0) + 0.3, num_heads, head
 
 
 head_map = Exercise(
@@ -348,22 +342,13 @@ head_map = Exercise(
 
 # ------------------------------------------------------------------------------------------ the layer from scratch
 
-NO_MODULE = "a class that is no nn.Module"
 OTHER_NAMES = "layers with other names or shapes than qkv and proj"
 SEVERAL_THINGS = "several things, not one tensor"
 PART_OF_SEVERAL = "an error: several things are used as one tensor"
 ALONG_THE_BATCH = "an error: q, k and v are taken along the batch"
 
 
-def _fill(module: nn.Module) -> None:
-    """Give every parameter numbers that depend on its name and shape alone."""
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-            parameter.copy_(0.6 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
-
-
-def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
+def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds the layer, gives it known numbers, and runs it in eval.
 
     The function returns what `look(layer, x)` gives instead, if there is a `look`; the layer is in training mode then.
@@ -378,7 +363,7 @@ def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
         if {name: value.shape for name, value in layer.named_parameters()} != wanted:
             return OTHER_NAMES
         layer.double()
-        _fill(layer)
+        fill(layer.named_parameters(), spread=0.6)
         try:
             out = look(layer.train(), x) if look else layer.eval()(x)
         except (AttributeError, TypeError, ValueError) as error:
@@ -462,14 +447,6 @@ class _AlongTheBatch(_Steps):
         return self.proj(scaled_dot_product_attention(q, k, v)[0])
 
 
-class _LayerWithoutModule:
-    def __init__(self, dim: int, num_heads: int):
-        self.layer = MultiHeadAttention(dim, num_heads)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.layer(x)
-
-
 class _ThreeLayers(nn.Module):
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
@@ -480,7 +457,7 @@ class _ThreeLayers(nn.Module):
 
 
 def _tokens(*shape: int, num_heads: int) -> tuple[Tensor, int]:
-    return _uneven(*shape) / 2, num_heads
+    return uneven(*shape) / 2, num_heads
 
 
 def _same_twice(layer: nn.Module, x: Tensor) -> bool:
@@ -493,7 +470,7 @@ multi_head_attention = Exercise(
     difficulty=4,
     minutes=20,
     solution=MultiHeadAttention,
-    adapt=_with_numbers,
+    adapt=_with_known_weights,
     inputs=[
         _tokens(1, 2, 4, num_heads=1),
         _tokens(1, 3, 4, num_heads=2),
@@ -597,10 +574,7 @@ multi_head_attention = Exercise(
             "the layers have other names or shapes. Call them qkv, from D to 3·D, and proj, from D to D, both with "
             "biases: then saved weights find their places.",
         ),
-        Mistake(
-            _LayerWithoutModule,
-            "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module).",
-        ),
+        FORGOT_MODULE,
     ],
     properties=[
         Property(

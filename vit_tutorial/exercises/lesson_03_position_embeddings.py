@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial import positions
+from vit_tutorial.exercises.builders import held_by, number_of_patches
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
+LESSON = "03_position_embeddings"
 __all__ = [
     "interpolate_positions",
     "is_equivariant",
@@ -19,8 +21,6 @@ __all__ = [
     "sincos_2d",
 ]
 
-LESSON = "03_position_embeddings"
-
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
@@ -29,32 +29,28 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
 # ------------------------------------------------------------------------------------------------------ count them
 
 
-def _patches(image_size: int, patch_size: int) -> int:
-    return (image_size // patch_size) ** 2
-
-
 position_parameters = Exercise(
     name="position_parameters",
     lesson=LESSON,
     difficulty=1,
     minutes=3,
-    solution=lambda image_size, patch_size, dim: (_patches(image_size, patch_size) + 1) * dim,
+    solution=lambda image_size, patch_size, dim: (number_of_patches(image_size, patch_size) + 1) * dim,
     inputs=[(4, 2, 3), (28, 4, 64), (28, 7, 48), (224, 16, 768), (384, 16, 1024)],
     mistakes=[
         Mistake(
-            lambda image_size, patch_size, dim: _patches(image_size, patch_size) * dim,
+            lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size) * dim,
             "you left out the class token. It has a row in the table too: N+1 rows.",
         ),
         Mistake(
-            lambda image_size, patch_size, dim: _patches(image_size, patch_size) * dim + 1,
+            lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size) * dim + 1,
             "you added one number for the class token. Its row has D numbers like every other: (N+1)·D.",
         ),
         Mistake(
-            lambda image_size, patch_size, dim: _patches(image_size, patch_size) + 1,
+            lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size) + 1,
             "you counted the rows. Each of them has D numbers.",
         ),
         Mistake(
-            lambda image_size, patch_size, dim: _patches(image_size, patch_size),
+            lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size),
             "you counted the patches. Wanted are the numbers in the table: N+1 rows of D numbers.",
         ),
         Mistake(
@@ -66,11 +62,11 @@ position_parameters = Exercise(
             "you gave each pixel a position. Positions belong to tokens: N = (H/P)².",
         ),
         Mistake(
-            lambda image_size, patch_size, dim: (_patches(image_size, patch_size) + 1) * patch_size**2,
+            lambda image_size, patch_size, dim: (number_of_patches(image_size, patch_size) + 1) * patch_size**2,
             "you took the P·P pixels of a patch for the length of a row. A position is added to a token of D numbers.",
         ),
         Mistake(
-            lambda image_size, patch_size, dim: (_patches(image_size, patch_size) + 1) ** 2,
+            lambda image_size, patch_size, dim: (number_of_patches(image_size, patch_size) + 1) ** 2,
             "you counted a number for each pair of tokens. The table has one row for each token, of D numbers.",
         ),
     ],
@@ -191,7 +187,7 @@ is_equivariant = Exercise(
 # ----------------------------------------------------------------------------------------------------- add the table
 
 
-def _fitted(table: Tensor, shape: torch.Size) -> Tensor:
+def _table_as(table: Tensor, shape: torch.Size) -> Tensor:
     """The table's numbers in another shape; from the beginning again where there is room for more."""
     if shape == table.T.shape != table.shape:
         return table.T
@@ -206,11 +202,10 @@ def _with_table(module_class: Callable[..., nn.Module]) -> Callable:
 
     def add(tokens: Tensor, table: Tensor) -> Tensor:
         module = module_class(*table.shape)
-        plain = (value for value in vars(module).values() if isinstance(value, Tensor))
         with torch.no_grad():
-            for held in (*module.parameters(), *module.buffers(), *plain):
+            for held in held_by(module):
                 if held.is_floating_point():
-                    held.copy_(_fitted(table, held.shape))
+                    held.copy_(_table_as(table, held.shape))
         return module(tokens)
 
     return add

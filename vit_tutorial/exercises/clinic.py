@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
 
-def clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mapping[str, str], done: str) -> Exercise:
+def make_clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mapping[str, str], done: str) -> Exercise:
     """Make the exercise that asks for `{"A": "word", ...}`, given all letters in one string.
 
     `faults` is the right answer, by letter; `signs` has the sentence for whoever is wrong about a letter.

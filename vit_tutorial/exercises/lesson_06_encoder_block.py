@@ -1,6 +1,5 @@
 """Lesson 6: count a block, normalise by hand, write the MLP and the block, and mend one that is ill."""
 
-import zlib
 from collections.abc import Callable
 
 import torch
@@ -9,19 +8,12 @@ from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, uneven
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "06_encoder_block"
 __all__ = ["block_parameters", "encoder_block", "layer_norm", "mended_block", "mlp"]
-
-NO_MODULE = "a class that is no nn.Module"
-
-
-def _uneven(*shape: int) -> Tensor:
-    """Numbers from -2.2 to 2.2 in no order, so that no two ways to mix them up give the same."""
-    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-    return ((numbers * 7919 % 23) - 11).reshape(shape) / 5
 
 
 # ------------------------------------------------------------------------------------------ count a block
@@ -125,7 +117,7 @@ def _over(*axes: int) -> Callable:
 
 def _norm_input(*shape: int, size: float = 1.0, shift: float = 0.0) -> tuple[Tensor, Tensor, Tensor, float]:
     dim = shape[-1]
-    return _uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, _uneven(dim) - 1, 1e-6
+    return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, 1e-6
 
 
 layer_norm = Exercise(
@@ -220,14 +212,7 @@ layer_norm = Exercise(
 # ------------------------------------------------------------------------------------------ the MLP
 
 
-def _fitted(values: Tensor, shape: torch.Size) -> Tensor:
-    """The numbers cut, or filled up with ones, to a shape, so that a layer of the wrong size gets some too."""
-    values = values[tuple(slice(size) for size in shape)]
-    missing = [size - have for size, have in zip(shape, values.shape, strict=True)]
-    return F.pad(values, [side for size in reversed(missing) for side in (0, size)], value=1.0)
-
-
-def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
+def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds it, gives its linear layers these numbers in turn, and runs it.
 
     The function returns what `look(module)` gives instead, if there is a `look`.
@@ -243,9 +228,9 @@ def _with_numbers(make: Callable[..., nn.Module]) -> Callable:
         layers = [part for part in module.modules() if isinstance(part, nn.Linear)]
         with torch.no_grad():
             for layer, weight, bias in zip(layers, (up, down), (up_bias, down_bias), strict=False):
-                layer.weight.copy_(_fitted(weight, layer.weight.shape))
+                layer.weight.copy_(fitted(weight, layer.weight.shape, padding=1.0))
                 if layer.bias is not None:
-                    layer.bias.copy_(_fitted(bias, layer.bias.shape))
+                    layer.bias.copy_(fitted(bias, layer.bias.shape, padding=1.0))
         return module(x)
 
     return run
@@ -310,17 +295,9 @@ class _Swapped(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class _NoModule:
-    def __init__(self, dim: int, hidden_dim: int):
-        self.mlp = MLP(dim, hidden_dim)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.mlp(x)
-
-
 def _mlp_input(batch: int, number: int, dim: int, hidden: int) -> tuple[Tensor, ...]:
-    down = _uneven(hidden, dim).T.contiguous() / 2 + 0.1
-    return _uneven(batch, number, dim), _uneven(hidden, dim) + 0.3, _uneven(hidden) / 3, down, 1 + _uneven(dim)
+    down = uneven(hidden, dim).T.contiguous() / 2 + 0.1
+    return uneven(batch, number, dim), uneven(hidden, dim) + 0.3, uneven(hidden) / 3, down, 1 + uneven(dim)
 
 
 _LOOK_AT_MLP = _mlp_input(1, 2, 3, 5)
@@ -331,7 +308,7 @@ mlp = Exercise(
     difficulty=2,
     minutes=8,
     solution=MLP,
-    adapt=_with_numbers,
+    adapt=_with_matrices,
     inputs=[_mlp_input(1, 1, 2, 3), _mlp_input(1, 3, 2, 11), _mlp_input(2, 3, 4, 6), _mlp_input(3, 2, 5, 20)],
     mistakes=[
         Mistake(
@@ -387,7 +364,7 @@ mlp = Exercise(
             "your second layer is made before the first. Make them in the order in which they are used: from D to "
             "hidden_dim, then back.",
         ),
-        Mistake(_NoModule, "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module)."),
+        FORGOT_MODULE,
     ],
     properties=[
         Property(
@@ -406,16 +383,6 @@ OTHER_NAMES = "parts with other names than norm1, attn, norm2 and mlp"
 OTHER_LAYERS = "layers with other names inside the parts"
 
 
-def _fill(module: nn.Module) -> None:
-    """Give every parameter numbers that depend on its name and shape alone."""
-    with torch.no_grad():
-        for name, parameter in module.named_parameters():
-            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-            numbers = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-            centre = 1.0 if name in ("norm1.weight", "norm2.weight") else 0.0
-            parameter.copy_(centre + 0.4 * numbers)
-
-
 def _built(make: Callable[..., nn.Module], dim: int, num_heads: int) -> nn.Module | str:
     """Build a block and fill it, or say what is wrong with it."""
     block = make(dim, num_heads)
@@ -427,7 +394,7 @@ def _built(make: Callable[..., nn.Module], dim: int, num_heads: int) -> nn.Modul
     if names - {name for name, _ in EncoderBlock(2, 1).named_parameters()}:
         return OTHER_LAYERS
     block.double()
-    _fill(block)
+    fill(block.named_parameters(), spread=0.4)
     return block
 
 
@@ -577,14 +544,6 @@ class _OtherLayers(_Block):
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
 
 
-class _BlockWithoutModule:
-    def __init__(self, dim: int, num_heads: int):
-        self.block = _Block(dim, num_heads)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.block(x)
-
-
 _BLOCK_WAYS = (
     (
         _post,
@@ -634,7 +593,7 @@ _BLOCK_WAYS = (
 
 
 def _tokens(*shape: int, num_heads: int, size: float = 1.0) -> tuple[Tensor, int]:
-    return _uneven(*shape) * size, num_heads
+    return uneven(*shape) * size, num_heads
 
 
 encoder_block = Exercise(
@@ -668,10 +627,7 @@ encoder_block = Exercise(
             "the layers inside your parts have other names than the course's: qkv and proj in attn, fc1 and fc2 in "
             "mlp. With these, saved weights find their places.",
         ),
-        Mistake(
-            _BlockWithoutModule,
-            "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module).",
-        ),
+        FORGOT_MODULE,
     ],
     done="Given the same numbers, it says what the course's EncoderBlock says. Now a ViT can be built of it.",
 )

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from vit_tutorial.attention import scaled_dot_product_attention
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, uneven
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
-from vit_tutorial.exercises.encoder import NO_MODULE, _fill, _uneven
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "04_scaled_dot_product_attention"
@@ -533,7 +533,7 @@ def _with_layers(make: Callable[..., nn.Module]) -> Callable:
         if sizes != {name: tuple(p.shape) for name, p in _SelfAttention(dim, 1).named_parameters()}:
             return OTHER_SIZES
         module.double()
-        _fill(module)
+        fill(module.named_parameters(), spread=0.4)
         return module(x)
 
     return run
@@ -586,14 +586,6 @@ class _Projected(_SelfAttention):
         self.proj = nn.Linear(dim, dim)
 
 
-class _NoModule:
-    def __init__(self, dim: int, num_heads: int = 1):
-        self.layers = _SelfAttention(dim)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.layers(x)
-
-
 _ACROSS_THE_BATCH = "the softmax runs along the batch, so that images share weights. It runs over the keys: dim=-1."
 
 self_attention = Exercise(
@@ -603,7 +595,7 @@ self_attention = Exercise(
     minutes=12,
     solution=_SelfAttention,
     adapt=_with_layers,
-    inputs=[(_uneven(1, 2, 3),), (_uneven(1, 3, 4),), (_uneven(2, 5, 4),), (_uneven(3, 4, 6),)],
+    inputs=[(uneven(1, 2, 3),), (uneven(1, 3, 4),), (uneven(2, 5, 4),), (uneven(3, 4, 6),)],
     mistakes=[
         Mistake(
             _self_attention(_attend(scale=lambda q, k: 1.0)),
@@ -653,7 +645,7 @@ self_attention = Exercise(
         Mistake(_Unnamed, "the layers have other names. Make three, and call them query, key and value."),
         Mistake(_Projected, "there is a layer besides query, key and value. The output projection comes in lesson 5."),
         Mistake(_WithoutBias, "your three layers must be nn.Linear(dim, dim), with their biases."),
-        Mistake(_NoModule, "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module)."),
+        FORGOT_MODULE,
     ],
     done="One head of self-attention, made of three linear layers and three lines. A ViT can be built of it.",
 )
@@ -674,7 +666,7 @@ mended_attention = Exercise(
     minutes=10,
     solution=_SelfAttention,
     adapt=_with_layers,
-    inputs=[(_uneven(1, 2, 3),), (_uneven(1, 3, 2),), (_uneven(2, 6, 4),), (_doubled(_uneven(2, 6, 4)),)],
+    inputs=[(uneven(1, 2, 3),), (uneven(1, 3, 2),), (uneven(2, 6, 4),), (_doubled(uneven(2, 6, 4)),)],
     mistakes=[
         Mistake(
             _self_attention(_attend(scale=lambda q, k: math.sqrt(k.shape[-2]))),

@@ -2,15 +2,16 @@
 
 import math
 import re
-import zlib
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
-from vit_tutorial.exercises import diagnosing
+from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, scattered
+from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.patches import PatchEmbedding
@@ -526,7 +527,6 @@ timm_names = Exercise(
 
 # ------------------------------------------------------------------------------------------ the whole, from parts
 
-NO_MODULE = "a class that is no nn.Module"
 NO_BLOCKS = "a model whose blocks hold no parameters that it knows of"
 PLAIN_TENSOR = "a class token or positions that are no parameter"
 TOO_FEW_POSITIONS = "positions for N tokens"
@@ -535,49 +535,31 @@ LINEAR_PATCHES = "a patch embedding whose proj is a linear layer"
 OTHER_AXIS = "class token and patches joined along another axis than 1"
 
 
-def _fill(module: nn.Module) -> None:
-    """Give every parameter numbers that depend on its name in timm and its shape alone."""
-    with torch.no_grad():
-        for name, value in module.state_dict().items():
-            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-            numbers = torch.randn(value.shape, generator=generator, dtype=torch.float64)
-            centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
-            value.copy_(centre + 0.3 * numbers)
+@cache
+def _our_weights(config: ViTConfig) -> dict[str, Tensor]:
+    with torch.device("cpu"):  # kept from one check to the next, whatever the default device is then
+        ours = ViT(config).double().state_dict()
+    fill(ours.items(), spread=0.3)
+    return ours
 
 
 def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds the model, loads the course's weights into it, and runs it in eval."""
 
     def run(images: Tensor, patch_size: int, num_classes: int, dim: int, depth: int, num_heads: int) -> Tensor | str:
-        channels, side = images.shape[1], images.shape[-1]
-        model = make(side, patch_size, channels, num_classes, dim, depth, num_heads)
+        side = images.shape[-1]
+        sizes = (side, patch_size, images.shape[1], num_classes, dim, depth, num_heads)
+        model = make(*sizes)
         if not isinstance(model, nn.Module):
             return NO_MODULE
-        config = ViTConfig(side, patch_size, channels, num_classes, dim, depth, num_heads)
-        ours = ViT(config).double()
-        _fill(ours)
-        weights = ours.state_dict()
         own = {name: value.shape for name, value in model.double().state_dict().items()}
+        weights = dict(_our_weights(ViTConfig(*sizes)))
         for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
             if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
                 weights[f"{module}.{name}"] = weights.pop(name)
-        missing, unknown = weights.keys() - own.keys(), own.keys() - weights.keys()
-        if missing and all(name.startswith("blocks.") for name in missing) and not unknown:
-            return NO_BLOCKS
-        if missing and missing <= {"cls_token", "pos_embed"} and not unknown:
-            return PLAIN_TENSOR
-        if missing or unknown:
-            named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
-            return f"other names in the state dict: {', '.join(named)}"
-        for name, shape in own.items():
-            if shape != weights[name].shape:
-                if name.endswith(("cls_token", "pos_embed")) and len(shape) < 3:
-                    return NO_LEADING_AXIS
-                if name.endswith("pos_embed") and shape[1] == (side // patch_size) ** 2:
-                    return TOO_FEW_POSITIONS
-                if name == "patch_embed.proj.weight" and len(shape) == 2:
-                    return LINEAR_PATCHES
-                return f"{name} is {list(shape)} and should be {list(weights[name].shape)}"
+        shapes = {name: value.shape for name, value in weights.items()}
+        if misfit := _other_names(own, shapes) or _other_shapes(own, shapes, (side // patch_size) ** 2):
+            return misfit
         model.load_state_dict(weights)
         try:
             return model.eval()(images)
@@ -587,6 +569,33 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
             raise
 
     return run
+
+
+def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> str:
+    """Say in words which names of a state dict are missing or unknown, or nothing."""
+    missing, unknown = wanted.keys() - own.keys(), own.keys() - wanted.keys()
+    if missing and not unknown:
+        if all(name.startswith("blocks.") for name in missing):
+            return NO_BLOCKS
+        if missing <= {"cls_token", "pos_embed"}:
+            return PLAIN_TENSOR
+    named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+    return f"other names in the state dict: {', '.join(named)}" if named else ""
+
+
+def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num_patches: int) -> str:
+    """Say in words which shape of a state dict with the wanted names is not the wanted one, or nothing."""
+    for name, shape in own.items():
+        if shape == wanted[name]:
+            continue
+        if name.endswith(("cls_token", "pos_embed")) and len(shape) < 3:
+            return NO_LEADING_AXIS
+        if name.endswith("pos_embed") and shape[1] == num_patches:
+            return TOO_FEW_POSITIONS
+        if name == "patch_embed.proj.weight" and len(shape) == 2:
+            return LINEAR_PATCHES
+        return f"{name} is {list(shape)} and should be {list(wanted[name])}"
+    return ""
 
 
 class _Whole(nn.Module):
@@ -706,17 +715,8 @@ class _UsualEps(_Whole):
     eps = 1e-5
 
 
-class _NoModule:
-    def __init__(self, *sizes):
-        self.model = _Whole(*sizes)
-
-    def __call__(self, images):
-        return self.model(images)
-
-
 def _images(*shape: int, size: float = 1.0) -> Tensor:
-    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-    return ((numbers * 7919 % 23) - 11).reshape(shape) / 11 * size
+    return scattered(*shape) / 11 * size
 
 
 vit_from_parts = Exercise(
@@ -817,7 +817,7 @@ vit_from_parts = Exercise(
         Mistake(
             _UsualEps, "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."
         ),
-        Mistake(_NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
+        Mistake(NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
     ],
     done="With the course's numbers it gives the course's logits: it is the same model. Now train it.",
 )
@@ -887,6 +887,6 @@ _SIGNS = {
 }
 
 
-clinic = diagnosing.clinic(
+clinic = make_clinic(
     "clinic", LESSON, FAULTS, _SIGNS, done="Six faults, and none of them was visible in the shape of what comes out."
 )

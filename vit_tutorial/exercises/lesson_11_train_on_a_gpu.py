@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.exercises.diagnosing import clinic
+from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.training import TrainingConfig, evaluate, learning_rate_at, split_validation
 from vit_tutorial.vit import ViT, ViTConfig
@@ -298,7 +298,7 @@ _SIGNS = {
     "F": "look at how much of patient F moves in a step. Who decides which weights move?",
 }
 
-training_clinic = clinic(
+training_clinic = make_clinic(
     "training_clinic",
     LESSON,
     FAULTS,
