@@ -11,6 +11,7 @@ LAB_ARGS ?=
 NAMES    ?=
 export PYTHON
 
+PROGRAMS    := $(CURDIR)/.venv/bin
 VENV_PYTHON := .venv/bin/python
 
 # Outputs are stored and compared as they come out without a GPU, with one thread for each of two notebooks at a time.
@@ -27,11 +28,15 @@ echo "No Python was found; install Python 3.11 or newer from https://www.python.
 exit 1
 endef
 
-.PHONY: help setup lab test results notebooks
+# Each group of tests in two processes; the tests of a file stay in one of them (pyproject.toml).
+PYTEST := $(VENV_PYTHON) -m pytest -n 2
+
+.PHONY: help setup lab test test-fast lint results notebooks
 
 help:
 	@echo "make lab        open the course in JupyterLab"
-	@echo "make test       check everything: lint, unit tests, every notebook"
+	@echo "make test       check everything: style, imports, unit tests, explorers in a browser, every notebook"
+	@echo "make test-fast  what of it fits a few minutes"
 	@echo "make setup      only make .venv"
 	@echo "make results    run the recorded experiments of data/results again"
 	@echo "make notebooks  execute the notebooks from notebooks/source"
@@ -42,15 +47,24 @@ setup:
 lab:
 	$(call setup_env,lab --port='$(PORT)' $(LAB_ARGS))
 
-# The notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten.
-test:
+lint:
 	$(call setup_env,test)
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/browser
-	$(VENV_PYTHON) -m pytest tests/browser
+	$(PROGRAMS)/lint-imports --no-cache
+	PATH="$(PROGRAMS):$$PATH" npm run --silent lint
+	PATH="$(PROGRAMS):$$PATH" npm run --silent test
+
+test-fast: lint
+	$(PYTEST) -m "not slow" --ignore=tests/browser
+
+# The notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten.
+test: lint
+	$(PYTEST) --ignore=tests/browser
+	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
+	$(PYTEST) tests/browser
 	rm -rf build && mkdir build && cp -R notebooks/*.ipynb notebooks/figures build
-	$(LIKE_STORED) $(VENV_PYTHON) -m pytest --nbval -n 2 --dist loadfile build
+	$(LIKE_STORED) $(PYTEST) --nbval build
 	rm -rf build
 
 results:

@@ -95,7 +95,7 @@ def test_times_are_said_in_minutes():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", {preset.data for preset in PRESETS.values()})
+@pytest.mark.parametrize("name", sorted({preset.data for preset in PRESETS.values()}))
 def test_made_up_pictures_are_as_many_and_as_large_and_take_no_memory(name):
     data = recipes._made_up(name)
     count, channels, side = {"fashion_mnist": (10_000, 1, 28), "cifar10": (50_000, 3, 32)}[name]

@@ -6,6 +6,7 @@ import os
 import pytest
 from explorers import PICTURE
 from lab import LabPage, chromium, lab_server, why_no_browser, write_notebook
+from page import ExplorerPage
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +18,23 @@ def browser():
         pytest.skip(f"browser tests need Chromium and playwright: {missing}")
     with chromium() as running:
         yield running
+
+
+@pytest.fixture
+def show(browser):
+    """`show(lab, theme)` puts an explorer on a page of its own, and checks at the end that nothing went wrong there."""
+    pages = []
+
+    def shown(lab, theme="light"):
+        pages.append(ExplorerPage(browser, lab, theme))
+        return pages[-1]
+
+    yield shown
+    for page in pages:
+        page.follow()
+        page.close()
+        assert page.errors == []
+        assert page.foreign_requests == []
 
 
 @pytest.fixture(scope="session")

@@ -144,7 +144,7 @@ def test_a_disk_that_is_full(path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vit_tutorial.files.os.replace", fail)
+    monkeypatch.setattr("vit_tutorial.support.files.os.replace", fail)
     verdict = check.count_tokens(right_count)
     assert verdict.passed
     assert "cannot be written, No space left on device" in str(verdict)

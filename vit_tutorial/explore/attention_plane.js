@@ -1,5 +1,8 @@
 // Attention in the plane: the same numbers as attention_plane_state in attention_plane.py, computed in the browser.
 
+import { chooser, frame, labelled, live, make, pen, pointer, resize, set, sheet, slider } from "./common.js";
+import { decimals, finePercent } from "./numbers.js";
+
 const PLANE = { across: 440, high: 344, title: 22, gap: 32 };
 const KINDS = ["q", "k", "v"];
 const TOKENS = 3;
@@ -27,7 +30,14 @@ function render({ model, el }) {
   // The numbers
 
   function now() {
-    const [q, k, v, scaled, temperature, mask, query, chosen] = [...KINDS, "scaled", "temperature", "mask", "query", "chosen"].map((name) => model.get(name));
+    const [q, k, v, scaled, temperature, mask, query, chosen] = [
+      ...KINDS,
+      "scaled",
+      "temperature",
+      "mask",
+      "query",
+      "chosen",
+    ].map((name) => model.get(name));
     const seen = each((i) => each((j) => (mask === "causal" ? j <= i : mask === "padding" ? j !== 2 : true)));
     const scores = q.map(([x, y]) => k.map(([a, b]) => x * a + y * b));
     const divisor = (scaled ? Math.SQRT2 : 1) * temperature;
@@ -38,12 +48,15 @@ function render({ model, el }) {
       const sum = raised.reduce((total, one) => total + one, 0);
       return raised.map((one) => one / sum);
     });
-    const outputs = weights.map((row) => [0, 1].map((axis) => row.reduce((total, weight, j) => total + weight * v[j][axis], 0)));
+    const outputs = weights.map((row) =>
+      [0, 1].map((axis) => row.reduce((total, weight, j) => total + weight * v[j][axis], 0)),
+    );
     return { q, k, v, scaled, temperature, mask, query, chosen, seen, scores, divisor, divided, weights, outputs };
   }
 
   const place = ([x, y]) => `(${decimals(x)}, ${decimals(y)})`;
-  const listed = (keys) => (keys.length === TOKENS ? "all three keys" : `key${keys.length > 1 ? "s" : ""} ${keys.join(" and ")}`);
+  const listed = (keys) =>
+    keys.length === TOKENS ? "all three keys" : `key${keys.length > 1 ? "s" : ""} ${keys.join(" and ")}`;
 
   function wordsOf(state) {
     const { query, chosen, seen, scores, divisor, weights, outputs, q, mask } = state;
@@ -64,7 +77,10 @@ function render({ model, el }) {
     const masked = hidden.length ? `; ${listed(hidden)} ${hidden.length > 1 ? "are" : "is"} masked` : "";
     const spread = Math.exp(-row.reduce((total, weight) => total + (weight > 0 ? weight * Math.log(weight) : 0), 0));
     const numbers = scores[query].map((score) => decimals(score)).join(", ");
-    const after = divisor === 1 ? "" : `; divided by ${decimals(divisor)}: ${scores[query].map((score) => decimals(score / divisor)).join(", ")}`;
+    const after =
+      divisor === 1
+        ? ""
+        : `; divided by ${decimals(divisor)}: ${scores[query].map((score) => decimals(score / divisor)).join(", ")}`;
     return (
       `${lead} ${query}, ${place(q[query])}, ${looks}: as if spread evenly over ${decimals(spread)} keys. ` +
       `Scores ${numbers}${after}${masked}. Output ${query} is ${place(outputs[query])}. ` +
@@ -76,27 +92,37 @@ function render({ model, el }) {
 
   /** Take one vector as the one to move; a query is also the one to follow. */
   function choose(name) {
-    if (name !== model.get("chosen")) set(model, { chosen: name, ...(name[0] === "q" ? { query: Number(name[1]) } : {}) });
+    if (name !== model.get("chosen"))
+      set(model, { chosen: name, ...(name[0] === "q" ? { query: Number(name[1]) } : {}) });
   }
   /** Put a vector in a place, within what the picture holds. */
   function put(name, point) {
     const kind = name[0];
     const token = Number(name[1]);
     const old = model.get(kind);
-    const inside = point.map((number) => Math.max(-farthest[kind], Math.min(farthest[kind], Math.round(number * 100) / 100 + 0)));
+    const inside = point.map((number) =>
+      Math.max(-farthest[kind], Math.min(farthest[kind], Math.round(number * 100) / 100 + 0)),
+    );
     if (inside.every((number, axis) => number === old[token][axis])) return;
     set(model, { [kind]: old.map((one, i) => (i === token ? inside : one)) });
   }
   const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
   const OWN = "your own";
-  const presetNow = () => presets.find(([, q, k, v]) => same([q, k, v], KINDS.map((kind) => model.get(kind))))?.[0] ?? OWN;
+  const presetNow = () =>
+    presets.find(([, q, k, v]) =>
+      same(
+        [q, k, v],
+        KINDS.map((kind) => model.get(kind)),
+      ),
+    )?.[0] ?? OWN;
   function usePreset(name) {
     const found = presets.find(([known]) => known === name);
     if (!found) return draw();
     const [, q, k, v, query] = found;
     set(model, { q, k, v, query, chosen: `q${query}` });
   }
-  const heat = (temperature) => set(model, { temperature: Math.max(coldest, Math.min(hottest, Math.round(temperature * 10) / 10)) });
+  const heat = (temperature) =>
+    set(model, { temperature: Math.max(coldest, Math.min(hottest, Math.round(temperature * 10) / 10)) });
 
   // Controls
 
@@ -105,7 +131,10 @@ function render({ model, el }) {
   box.addEventListener("change", () => set(model, { scaled: box.checked }));
   const heatSlider = slider(Math.round(coldest * 10), Math.round(hottest * 10), (tenths) => heat(tenths / 10));
   const heatOut = make("output");
-  const chooseMask = chooser(masks.map(([mask, text]) => [mask, text]), (mask) => set(model, { mask }));
+  const chooseMask = chooser(
+    masks.map(([mask, text]) => [mask, text]),
+    (mask) => set(model, { mask }),
+  );
   const buttons = (wanted, label, onClick) => {
     const all = wanted.map(([value, text]) => {
       const button = make("button", { type: "button", textContent: text });
@@ -113,13 +142,29 @@ function render({ model, el }) {
       return [value, button];
     });
     const title = make("span", { className: "vit-title", textContent: label });
-    return [all, make("div", { className: "vit-field", role: "group", "aria-label": label }, title, make("span", { className: "vit-picks" }, ...all.map(([, button]) => button)))];
+    return [
+      all,
+      make(
+        "div",
+        { className: "vit-field", role: "group", "aria-label": label },
+        title,
+        make("span", { className: "vit-picks" }, ...all.map(([, button]) => button)),
+      ),
+    ];
   };
-  const [followed, followField] = buttons(each((i) => [i, `query ${i}`]), "Follow", (query) => set(model, { query }));
-  const [moved, moveField] = buttons(names.map((name) => [name, name]), "Move with the arrow keys", (name) => {
-    choose(name);
-    canvas.focus({ preventScroll: true });
-  });
+  const [followed, followField] = buttons(
+    each((i) => [i, `query ${i}`]),
+    "Follow",
+    (query) => set(model, { query }),
+  );
+  const [moved, moveField] = buttons(
+    names.map((name) => [name, name]),
+    "Move with the arrow keys",
+    (name) => {
+      choose(name);
+      canvas.focus({ preventScroll: true });
+    },
+  );
   const inputs = [0, 1].map((axis) => {
     const input = make("input", { type: "number", step: 0.1 });
     input.addEventListener("change", () => {
@@ -138,7 +183,12 @@ function render({ model, el }) {
       { className: "vit-controls" },
       labelled("Begin with", choosePreset),
       followField,
-      make("div", { className: "vit-field" }, make("span", { className: "vit-title", textContent: "Scaling" }), make("span", {}, tick)),
+      make(
+        "div",
+        { className: "vit-field" },
+        make("span", { className: "vit-title", textContent: "Scaling" }),
+        make("span", {}, tick),
+      ),
       labelled("Temperature", heatSlider, heatOut),
       labelled("Mask", chooseMask),
       moveField,
@@ -177,7 +227,15 @@ function render({ model, el }) {
     const [x, y] = [PLANE.across / 2, PLANE.high / 2];
     return [
       { left: 0, top: PLANE.title, x, y: PLANE.title + y, unit, step: reach / 4, named: reach / 2 },
-      { left, top, x: left + x - middle * small, y: top + y + middle * small, unit: small, step: 2, named: least < -2 ? 6 : 4 },
+      {
+        left,
+        top,
+        x: left + x - middle * small,
+        y: top + y + middle * small,
+        unit: small,
+        step: 2,
+        named: least < -2 ? 6 : 4,
+      },
     ];
   }
   const spot = ({ x, y, unit }, point) => [x + unit * point[0], y - unit * point[1]];
@@ -233,7 +291,15 @@ function render({ model, el }) {
     const neck = [to[0] - size * ux, to[1] - size * uy];
     const at = (along, aside) => [along[0] - aside * uy, along[1] + aside * ux];
     context.beginPath();
-    const outline = [at(from, width / 2), at(neck, width / 2), at(neck, size / 2), to, at(neck, -size / 2), at(neck, -width / 2), at(from, -width / 2)];
+    const outline = [
+      at(from, width / 2),
+      at(neck, width / 2),
+      at(neck, size / 2),
+      to,
+      at(neck, -size / 2),
+      at(neck, -width / 2),
+      at(from, -width / 2),
+    ];
     outline.forEach((point, i) => context[i ? "lineTo" : "moveTo"](...point));
     context.closePath();
     context.fill();
@@ -249,10 +315,15 @@ function render({ model, el }) {
       group.first ||= first;
       together.set(numbers, group);
     }
-    const groups = [...together].map(([numbers, group]) => ({ ...group, text: `${group.names.join(" = ")} (${numbers})` }));
+    const groups = [...together].map(([numbers, group]) => ({
+      ...group,
+      text: `${group.names.join(" = ")} (${numbers})`,
+    }));
     const [low, high] = [axes.left + 2, axes.left + PLANE.across - 2];
     const parts = arrows ? [0, 0.2, 0.4, 0.6, 0.8, 1] : [1];
-    const taken = groups.flatMap(({ at }) => parts.map((part) => [axes.x + part * (at[0] - axes.x), axes.y + part * (at[1] - axes.y)])).map(([x, y]) => [x - 6, y - 6, x + 6, y + 6]);
+    const taken = groups
+      .flatMap(({ at }) => parts.map((part) => [axes.x + part * (at[0] - axes.x), axes.y + part * (at[1] - axes.y)]))
+      .map(([x, y]) => [x - 6, y - 6, x + 6, y + 6]);
     context.textAlign = "center";
     context.lineJoin = "round";
     for (const group of groups.sort((a, b) => b.first - a.first)) {
@@ -261,10 +332,32 @@ function render({ model, el }) {
       const [x, y] = group.at;
       const [side, up] = [x < axes.x ? -1 : 1, y > axes.y ? 1 : -1];
       const places = [];
-      for (const [dx, dy] of [[1, 0.6], [1, -0.6], [0, 1.5], [-1, 0.6], [0, -1.5], [-1, -0.6], [1, 1.7], [1, -1.7], [-1, 1.7], [-1, -1.7], [0, 2.7], [0, -2.7]]) {
-        const middle = [Math.max(low + half, Math.min(high - half, x + side * dx * (half + 14))), Math.max(axes.top + 8, Math.min(axes.top + PLANE.high - 8, y + up * dy * 11))];
+      for (const [dx, dy] of [
+        [1, 0.6],
+        [1, -0.6],
+        [0, 1.5],
+        [-1, 0.6],
+        [0, -1.5],
+        [-1, -0.6],
+        [1, 1.7],
+        [1, -1.7],
+        [-1, 1.7],
+        [-1, -1.7],
+        [0, 2.7],
+        [0, -2.7],
+      ]) {
+        const middle = [
+          Math.max(low + half, Math.min(high - half, x + side * dx * (half + 14))),
+          Math.max(axes.top + 8, Math.min(axes.top + PLANE.high - 8, y + up * dy * 11)),
+        ];
         const area = [middle[0] - half - 2, middle[1] - 7, middle[0] + half + 2, middle[1] + 7];
-        const overlap = taken.reduce((sum, [a, b, c, d]) => sum + Math.max(0, Math.min(c, area[2]) - Math.max(a, area[0])) * Math.max(0, Math.min(d, area[3]) - Math.max(b, area[1])), 0);
+        const overlap = taken.reduce(
+          (sum, [a, b, c, d]) =>
+            sum +
+            Math.max(0, Math.min(c, area[2]) - Math.max(a, area[0])) *
+              Math.max(0, Math.min(d, area[3]) - Math.max(b, area[1])),
+          0,
+        );
         places.push({ middle, area, overlap });
       }
       const best = places.reduce((best, one) => (one.overlap < best.overlap - 1 ? one : best));
@@ -299,7 +392,10 @@ function render({ model, el }) {
       context.setLineDash([2, 4]);
       k.forEach((key) => {
         const along = (key[0] * q[query][0] + key[1] * q[query][1]) / square;
-        const foot = spot(axes, q[query].map((number) => along * number));
+        const foot = spot(
+          axes,
+          q[query].map((number) => along * number),
+        );
         context.beginPath();
         context.moveTo(...spot(axes, key));
         context.lineTo(...foot);
@@ -319,7 +415,16 @@ function render({ model, el }) {
       arrow(context, origin, spot(axes, q[token]), token === query ? 3.5 : 2, token === query ? 13 : 10);
     });
     if (planeOf(chosen) === 0) ring(context, spot(axes, state[chosen[0]][Number(chosen[1])]), chosen[0], style);
-    write(context, axes, [...q.map((point, i) => [`q${i}`, point, `q${i}` === chosen]), ...k.map((point, i) => [`k${i}`, point, `k${i}` === chosen])], style, true);
+    write(
+      context,
+      axes,
+      [
+        ...q.map((point, i) => [`q${i}`, point, `q${i}` === chosen]),
+        ...k.map((point, i) => [`k${i}`, point, `k${i}` === chosen]),
+      ],
+      style,
+      true,
+    );
     context.restore();
   }
 
@@ -362,7 +467,15 @@ function render({ model, el }) {
       context.stroke();
     });
     if (planeOf(chosen) === 1) ring(context, corners[Number(chosen[1])], "v", style);
-    write(context, axes, [...outputs.map((point, i) => [`out ${i}`, point, i === query]), ...v.map((point, i) => [`v${i}`, point, `v${i}` === chosen])], style);
+    write(
+      context,
+      axes,
+      [
+        ...outputs.map((point, i) => [`out ${i}`, point, i === query]),
+        ...v.map((point, i) => [`v${i}`, point, `v${i}` === chosen]),
+      ],
+      style,
+    );
     context.restore();
   }
 
@@ -372,24 +485,41 @@ function render({ model, el }) {
     const heading = make("div", { className: "vit-heading", textContent: title });
     const lines = each((query) => {
       const cells = columns.map(() => make("td"));
-      const line = make("tr", { className: "vit-pointing" }, make("th", { scope: "row", textContent: `q${query}` }), ...cells);
+      const line = make(
+        "tr",
+        { className: "vit-pointing" },
+        make("th", { scope: "row", textContent: `q${query}` }),
+        ...cells,
+      );
       line.addEventListener("click", () => set(model, { query }));
       return { line, cells };
     });
     const heads = columns.map((name) => make("th", { scope: "col", textContent: name }));
-    const table = make("table", { className: "vit-matrix" }, make("thead", {}, make("tr", {}, make("td"), ...heads)), make("tbody", {}, ...lines.map(({ line }) => line)));
+    const table = make(
+      "table",
+      { className: "vit-matrix" },
+      make("thead", {}, make("tr", {}, make("td"), ...heads)),
+      make("tbody", {}, ...lines.map(({ line }) => line)),
+    );
     return { heading, lines, box: make("section", { className: "vit-panel" }, heading, table) };
   }
   const keys = each((key) => `k${key}`);
-  const tables = [matrix("1. Scores q · k", keys), matrix("", keys), matrix("3. Weights: softmax of each row", keys), matrix("4. Outputs", ["x", "y"])];
+  const tables = [
+    matrix("1. Scores q · k", keys),
+    matrix("", keys),
+    matrix("3. Weights: softmax of each row", keys),
+    matrix("4. Outputs", ["x", "y"]),
+  ];
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   const spreadNote = make("p", {
     className: "vit-note vit-wide",
-    textContent: "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the entropy of the weights.",
+    textContent:
+      "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the entropy of the weights.",
   });
   root.append(make("div", { className: "vit-panels vit-below" }, ...tables.map(({ box }) => box)), words, spreadNote);
 
-  const twoSigned = (number, most) => `rgba(${number > 0 ? "178, 24, 43" : "33, 102, 172"}, ${most > 0 ? (0.55 * Math.abs(number)) / most : 0})`;
+  const twoSigned = (number, most) =>
+    `rgba(${number > 0 ? "178, 24, 43" : "33, 102, 172"}, ${most > 0 ? (0.55 * Math.abs(number)) / most : 0})`;
   function fillTables({ scores, divided, divisor, weights, outputs, query, mask }) {
     const sizes = [scores, divided].map((rows) => Math.max(...rows.flat().filter(Number.isFinite).map(Math.abs)));
     tables[1].heading.textContent = `2. ${divisor === 1 ? "Not divided" : `Divided by ${decimals(divisor)}`}${mask === "none" ? "" : ", masked"}`;
@@ -398,7 +528,14 @@ function render({ model, el }) {
         const { line, cells } = tables[which].lines[i];
         line.classList.toggle("vit-chosen", i === query);
         row.forEach((number, j) => {
-          cells[j].textContent = which === 2 ? (divided[i][j] === -Infinity ? "0.0%" : finePercent(number)) : Number.isFinite(number) ? decimals(number) : "-inf";
+          cells[j].textContent =
+            which === 2
+              ? divided[i][j] === -Infinity
+                ? "0.0%"
+                : finePercent(number)
+              : Number.isFinite(number)
+                ? decimals(number)
+                : "-inf";
           if (which < 2) cells[j].style.background = Number.isFinite(number) ? twoSigned(number, sizes[which]) : "none";
           if (which === 2) cells[j].style.background = `rgba(230, 159, 0, ${0.6 * number})`;
         });
@@ -423,7 +560,12 @@ function render({ model, el }) {
     });
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
-    resize(canvas, ...(narrow() ? [PLANE.across, 2 * (PLANE.high + PLANE.title)] : [2 * PLANE.across + PLANE.gap, PLANE.high + PLANE.title]));
+    resize(
+      canvas,
+      ...(narrow()
+        ? [PLANE.across, 2 * (PLANE.high + PLANE.title)]
+        : [2 * PLANE.across + PLANE.gap, PLANE.high + PLANE.title]),
+    );
     const context = pen(canvas);
     const [left, right] = axesNow(state);
     drawVectors(context, left, state, colours, style);
@@ -471,7 +613,10 @@ function render({ model, el }) {
     canvas.style.cursor = "grabbing";
     const axes = drag.axes[planeOf(drag.name)];
     const step = STEPS[drag.name[0]];
-    put(drag.name, [(x - axes.x) / axes.unit, (axes.y - y) / axes.unit].map((number) => Math.round(number / step) * step));
+    put(
+      drag.name,
+      [(x - axes.x) / axes.unit, (axes.y - y) / axes.unit].map((number) => Math.round(number / step) * step),
+    );
   });
   for (const type of ["pointerup", "pointercancel"]) {
     canvas.addEventListener(type, () => {
@@ -489,7 +634,8 @@ function render({ model, el }) {
     const { chosen, query, scaled, temperature, mask } = now();
     const token = Number(chosen[1]);
     const step = STEPS[chosen[0]] * (event.shiftKey ? 10 : 1);
-    const move = (dx, dy) => () => put(chosen, [model.get(chosen[0])[token][0] + dx * step, model.get(chosen[0])[token][1] + dy * step]);
+    const move = (dx, dy) => () =>
+      put(chosen, [model.get(chosen[0])[token][0] + dx * step, model.get(chosen[0])[token][1] + dy * step]);
     const tokens = [0, 1, 2];
     const steps = {
       ArrowLeft: move(-1, 0),
@@ -501,8 +647,20 @@ function render({ model, el }) {
       PageUp: () => set(model, { query: next(tokens, query, -1) }),
       PageDown: () => set(model, { query: next(tokens, query) }),
       s: () => set(model, { scaled: !scaled }),
-      m: () => set(model, { mask: next(masks.map(([name]) => name), mask) }),
-      b: () => usePreset(next(presets.map(([name]) => name), presetNow())),
+      m: () =>
+        set(model, {
+          mask: next(
+            masks.map(([name]) => name),
+            mask,
+          ),
+        }),
+      b: () =>
+        usePreset(
+          next(
+            presets.map(([name]) => name),
+            presetNow(),
+          ),
+        ),
       "+": () => heat(temperature + 0.1),
       "-": () => heat(temperature - 0.1),
       ...Object.fromEntries(KINDS.map((kind) => [kind, () => choose(`${kind}${token}`)])),

@@ -1,4 +1,23 @@
 // Heads gallery: the browser runs the model's blocks itself, so that any heads can be switched off; the numbers are
+
+import {
+  chooser,
+  frame,
+  greyPlane,
+  labelled,
+  live,
+  make,
+  mark,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "./common.js";
+import { bytesOf, fitted, percent, pixelOf } from "./numbers.js";
+
 // those of heads_gallery_state in heads_gallery.py.
 
 const PICTURE_SIDE = 176;
@@ -7,7 +26,10 @@ const BAR = 130;
 /** erf to 1.5e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26. */
 function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x);
+  const tail =
+    t *
+    (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) *
+    Math.exp(-x * x);
   return x < 0 ? tail - 1 : 1 - tail;
 }
 
@@ -71,7 +93,10 @@ function softmax(numbers, start, count) {
 /** A model's blocks, last norm and head, from their numbers one after the other. */
 function blocksOf(numbers, { layers, heads, dim, hidden, mean, tanh, eps }, classes, tokens) {
   let at = 0;
-  const take = (size) => numbers.subarray(at, (at += size));
+  const take = (size) => {
+    at += size;
+    return numbers.subarray(at - size, at);
+  };
   const pair = (outputs, inputs = 1) => ({ weight: take(outputs * inputs), bias: take(outputs) });
   const blocks = Array.from({ length: layers }, () => ({
     norm1: pair(dim),
@@ -85,7 +110,9 @@ function blocksOf(numbers, { layers, heads, dim, hidden, mean, tanh, eps }, clas
   const head = pair(classes, dim);
   const width = dim / heads;
   const shrink = 1 / Math.sqrt(width);
-  const gelu = tanh ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3))) : (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2));
+  const gelu = tanh
+    ? (x) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
+    : (x) => 0.5 * x * (1 + erf(x * Math.SQRT1_2));
 
   /** What attention adds, and the maps [h, N, N]; the heads of `off` add nothing, and have their maps all the same. */
   function attention(block, x, off) {
@@ -160,7 +187,12 @@ function render({ model, el }) {
   const allPixels = bytesOf(model.get("_pixels"));
   const starts = new Float32Array(bytesOf(model.get("_tokens")).buffer);
   const blocks = blocksOf(new Float32Array(bytesOf(model.get("_weights")).buffer), sizes, classNames.length, tokens);
-  const pictures = names.map((_, i) => ({ pixels: allPixels.subarray(i * channels * height * width), channels, height, width }));
+  const pictures = names.map((_, i) => ({
+    pixels: allPixels.subarray(i * channels * height * width),
+    channels,
+    height,
+    width,
+  }));
   const originals = pictures.map((picture) => plane(width, height, pixelOf(picture)));
   const greys = pictures.map(greyPlane);
   const [wide, high] = fitted({ width, height }, PICTURE_SIDE);
@@ -202,7 +234,16 @@ function render({ model, el }) {
     const off = model.get("off");
     const allOn = allOnOf(picture);
     const { maps, chances } = forward(picture, off);
-    return { picture, layer, query, off, maps, chances, allOn, isOff: (where, head) => off.some(([l, h]) => l === where && h === head) };
+    return {
+      picture,
+      layer,
+      query,
+      off,
+      maps,
+      chances,
+      allOn,
+      isOff: (where, head) => off.some(([l, h]) => l === where && h === head),
+    };
   }
   /** The weights that the query gives to the patches in one head. */
   const onPatches = ({ maps, query }, layer, head) => {
@@ -214,14 +255,19 @@ function render({ model, el }) {
   function offWords(off) {
     const byLayer = new Map();
     for (const [layer, head] of off) byLayer.set(layer, [...(byLayer.get(layer) ?? []), head]);
-    const parts = Array.from(byLayer, ([layer, gone]) => `layer ${layer} ${gone.length === heads ? "all heads" : `head${gone.length > 1 ? "s" : ""} ${gone.join(" and ")}`}`);
+    const parts = Array.from(
+      byLayer,
+      ([layer, gone]) =>
+        `layer ${layer} ${gone.length === heads ? "all heads" : `head${gone.length > 1 ? "s" : ""} ${gone.join(" and ")}`}`,
+    );
     return parts.join("; ") || "nothing";
   }
   const says = (chances) => `${classNames[largestOf(chances)]} ${percent(chances[largestOf(chances)])}`;
   function wordsOf(state) {
     const { picture, layer, query, off, chances, allOn, isOff } = state;
     const patch = query - prefix;
-    const who = patch >= 0 ? `Patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})` : "The class token";
+    const who =
+      patch >= 0 ? `Patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})` : "The class token";
     const most = Array.from({ length: heads }, (_, head) => {
       const weights = onPatches(state, layer, head);
       const best = largestOf(weights);
@@ -243,14 +289,22 @@ function render({ model, el }) {
     const layer = model.get("layer");
     put([...model.get("off").filter(([where]) => where !== layer), ...gone.map((head) => [layer, head])]);
   };
-  const goneHere = () => model.get("off").filter(([where]) => where === model.get("layer")).map(([, head]) => head);
-  const toggle = (head) => putLayer(goneHere().includes(head) ? goneHere().filter((one) => one !== head) : [...goneHere(), head]);
+  const goneHere = () =>
+    model
+      .get("off")
+      .filter(([where]) => where === model.get("layer"))
+      .map(([, head]) => head);
+  const toggle = (head) =>
+    putLayer(goneHere().includes(head) ? goneHere().filter((one) => one !== head) : [...goneHere(), head]);
   const only = (head) => putLayer(everyHead.filter((one) => one !== head));
   const toggleLayer = () => putLayer(goneHere().length === heads ? [] : everyHead);
 
   // Controls
 
-  const choosePicture = chooser(names.map((name) => [name, name]), (picture) => set(model, { picture }));
+  const choosePicture = chooser(
+    names.map((name) => [name, name]),
+    (picture) => set(model, { picture }),
+  );
   const layerOut = make("output");
   const layerSlider = slider(0, layers - 1, (layer) => set(model, { layer }));
   const classButton = make("button", { type: "button", textContent: "Class token (c)" });
@@ -261,7 +315,13 @@ function render({ model, el }) {
   layerButton.addEventListener("click", toggleLayer);
   const allButton = make("button", { type: "button", textContent: "All heads on (a)" });
   allButton.addEventListener("click", () => put([]));
-  const field = (title, ...inside) => make("div", { className: "vit-field" }, make("span", { className: "vit-title", textContent: title }), make("span", {}, ...inside));
+  const field = (title, ...inside) =>
+    make(
+      "div",
+      { className: "vit-field" },
+      make("span", { className: "vit-title", textContent: title }),
+      make("span", {}, ...inside),
+    );
   root.append(
     make(
       "div",
@@ -283,10 +343,20 @@ function render({ model, el }) {
     const canvas = sheet(mapWide, mapHigh, { role: "img", className: "vit-pointing" });
     const button = make("button", { type: "button" });
     button.addEventListener("click", () => toggle(head));
-    const alone = make("button", { type: "button", textContent: "only", "aria-label": `Only head ${head} of this layer` });
+    const alone = make("button", {
+      type: "button",
+      textContent: "only",
+      "aria-label": `Only head ${head} of this layer`,
+    });
     alone.addEventListener("click", () => only(head));
     const most = make("p", { className: "vit-note" });
-    const box = make("div", {}, make("div", { className: "vit-key" }, button, alone), make("div", { className: "vit-below" }, canvas), most);
+    const box = make(
+      "div",
+      {},
+      make("div", { className: "vit-key" }, button, alone),
+      make("div", { className: "vit-below" }, canvas),
+      most,
+    );
     box.firstChild.style.margin = "0";
     box.children[1].style.marginTop = "6px";
     box.style.width = `${mapWide}px`;
@@ -298,12 +368,7 @@ function render({ model, el }) {
   mapsPanel.firstChild.append(mapsTitle);
   mapsPanel.lastChild.style.maxWidth = `${perRow * (mapWide + 22)}px`;
   root.append(
-    make(
-      "div",
-      { className: "vit-panels" },
-      panel("The picture: choose who looks", pictureSheet),
-      mapsPanel,
-    ),
+    make("div", { className: "vit-panels" }, panel("The picture: choose who looks", pictureSheet), mapsPanel),
     make("p", {
       className: "vit-note vit-wide",
       textContent:
@@ -324,8 +389,14 @@ function render({ model, el }) {
     return { name, now, before, thick, thin, line: make("tr", {}, name, now, before, cell) };
   });
   const head = (text) => make("th", { scope: "col", textContent: text });
-  const table = make("table", { className: "vit-top" }, make("thead", {}, make("tr", {}, head("class"), head("now"), head("all on"), head(""))), make("tbody", {}, ...lines.map(({ line }) => line)));
-  for (const cell of table.querySelectorAll("th")) Object.assign(cell.style, { textAlign: "left", fontWeight: "400", fontSize: "12px", padding: "1px 10px 1px 0" });
+  const table = make(
+    "table",
+    { className: "vit-top" },
+    make("thead", {}, make("tr", {}, head("class"), head("now"), head("all on"), head(""))),
+    make("tbody", {}, ...lines.map(({ line }) => line)),
+  );
+  for (const cell of table.querySelectorAll("th"))
+    Object.assign(cell.style, { textAlign: "left", fontWeight: "400", fontSize: "12px", padding: "1px 10px 1px 0" });
   const verdict = make("p", { className: "vit-says" });
   const small = Math.max(12, Math.min(40, Math.floor(380 / heads) - 6, Math.floor(330 / layers) - 6));
   const [smallWide, smallHigh] = fitted({ width, height }, small);
@@ -334,7 +405,9 @@ function render({ model, el }) {
   const allSheet = sheet(margin + heads * step + 4, 20 + layers * step, { role: "img", className: "vit-pointing" });
   const allPanel = panel("All layers: a layer per line, a head per column (click a layer)", allSheet);
   allPanel.style.maxWidth = "400px";
-  root.append(make("div", { className: "vit-panels vit-below" }, panel("What the model says", verdict, table), allPanel));
+  root.append(
+    make("div", { className: "vit-panels vit-below" }, panel("What the model says", verdict, table), allPanel),
+  );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(words);
 
@@ -350,7 +423,10 @@ function render({ model, el }) {
   function cross(context, x, y, across, thick) {
     const size = Math.max(8, Math.round(0.12 * across));
     const [left, top] = [x + across - size - 4, y + 4];
-    for (const [style, line] of [["#000000", thick + 2], ["#ffffff", thick]]) {
+    for (const [style, line] of [
+      ["#000000", thick + 2],
+      ["#ffffff", thick],
+    ]) {
       context.strokeStyle = style;
       context.lineWidth = line;
       context.beginPath();
@@ -374,7 +450,14 @@ function render({ model, el }) {
     if (query < prefix) return;
     const [cellWidth, cellHeight] = [across / columns, down / rows];
     const patch = query - prefix;
-    mark(context, (patch % columns) * cellWidth + 1, Math.floor(patch / columns) * cellHeight + 1, cellWidth - 2, cellHeight - 2, across > 60 ? 2 : 1);
+    mark(
+      context,
+      (patch % columns) * cellWidth + 1,
+      Math.floor(patch / columns) * cellHeight + 1,
+      cellWidth - 2,
+      cellHeight - 2,
+      across > 60 ? 2 : 1,
+    );
   }
 
   function drawAll(state, style) {
@@ -385,7 +468,8 @@ function render({ model, el }) {
       context.font = `11px ${style.fontFamily}`;
       context.textAlign = "center";
       context.fillText(String(head), margin + head * step + smallWide / 2, 8);
-      for (let layer = 0; layer < layers; layer++) drawMap(context, state, layer, head, margin + head * step, 20 + layer * step, smallWide, smallHigh);
+      for (let layer = 0; layer < layers; layer++)
+        drawMap(context, state, layer, head, margin + head * step, 20 + layer * step, smallWide, smallHigh);
     }
     context.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
@@ -411,7 +495,10 @@ function render({ model, el }) {
       thin.style.width = `${BAR * allOn[index]}px`;
     });
     const [here, there] = [largestOf(chances), largestOf(allOn)];
-    verdict.textContent = here === there ? `${says(chances)}: the same answer as with all heads on` : `${says(chances)}: with all heads on it was ${says(allOn)}`;
+    verdict.textContent =
+      here === there
+        ? `${says(chances)}: the same answer as with all heads on`
+        : `${says(chances)}: with all heads on it was ${says(allOn)}`;
   }
 
   function draw() {
@@ -440,26 +527,38 @@ function render({ model, el }) {
       button.textContent = `Head ${head}: ${gone ? "off" : "on"}`;
       button.setAttribute("aria-pressed", String(!gone));
       most.textContent = `up to ${percent(weights[best])}${prefix ? `; class token ${percent(onClass(state, layer, head))}` : ""}`;
-      canvas.setAttribute("aria-label", `Head ${head}, ${gone ? "off" : "on"}: most at patch ${best}, ${most.textContent}`);
+      canvas.setAttribute(
+        "aria-label",
+        `Head ${head}, ${gone ? "off" : "on"}: most at patch ${best}, ${most.textContent}`,
+      );
     }
     drawBars(state);
     drawAll(state, getComputedStyle(root));
     const text = wordsOf(state);
     words.textContent = text;
     pictureSheet.setAttribute("aria-label", text);
-    allSheet.setAttribute("aria-label", `The maps of all ${layers} layers and ${heads} heads, small; switched off: ${offWords(off)}`);
+    allSheet.setAttribute(
+      "aria-label",
+      `The maps of all ${layers} layers and ${heads} heads, small; switched off: ${offWords(off)}`,
+    );
   }
 
   // Pointing and keys
 
-  const choose = (changes) => Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
+  const choose = (changes) =>
+    Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
   const within = (number, end) => Math.min(end, Math.max(0, Math.floor(number)));
   for (const canvas of [pictureSheet, ...cards.map(({ canvas }) => canvas)]) {
     for (const type of ["pointerdown", "pointermove"]) {
       canvas.addEventListener(type, (event) => {
         if (type === "pointermove" && !(event.buttons & 1)) return;
         const [x, y] = pointer(canvas, event);
-        choose({ query: prefix + within((y / canvas.vitHeight) * rows, rows - 1) * columns + within((x / canvas.vitWidth) * columns, columns - 1) });
+        choose({
+          query:
+            prefix +
+            within((y / canvas.vitHeight) * rows, rows - 1) * columns +
+            within((x / canvas.vitWidth) * columns, columns - 1),
+        });
       });
     }
   }
@@ -472,7 +571,8 @@ function render({ model, el }) {
     const patch = model.get("query") - prefix;
     const [row, column] = [Math.floor(patch / columns), patch % columns];
     const digit = /^(?:Digit|Numpad)(\d)$/.exec(event.code);
-    const move = (allowed, next) => () => choose({ query: patch < 0 ? lastPatch : allowed ? prefix + next : prefix + patch });
+    const move = (allowed, next) => () =>
+      choose({ query: patch < 0 ? lastPatch : allowed ? prefix + next : prefix + patch });
     const steps = {
       ArrowLeft: move(column > 0, patch - 1),
       ArrowRight: move(column < columns - 1, patch + 1),

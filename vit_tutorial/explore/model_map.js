@@ -1,5 +1,8 @@
 // Model map: everything is computed in model_map.py; here the map is drawn, and the chosen box opened.
 
+import { frame, labelled, live, make, numberTable, panel, pen, plane, pointer, set, sheet, slider } from "./common.js";
+import { bytesOf, decimals, percent, pixelOf } from "./numbers.js";
+
 const SHOWN = { width: 430, height: 230, names: 120, rows: 26 };
 
 function render({ model, el }) {
@@ -12,7 +15,11 @@ function render({ model, el }) {
   const [channels, height, width] = picture;
   const photo = plane(width, height, pixelOf({ pixels: bytesOf(model.get("_pixels")), channels, height, width }));
   let start = 0;
-  const starts = new Map(boxes.map((box) => [box, (start += box.size[0] * box.size[1]) - box.size[0] * box.size[1]]));
+  const starts = new Map();
+  for (const box of boxes) {
+    starts.set(box, start);
+    start += box.size[0] * box.size[1];
+  }
 
   const root = frame(
     el,
@@ -47,7 +54,15 @@ function render({ model, el }) {
   const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
   root.style.position = "relative"; // so that the hidden words do not leave it
   const words = make("p", { className: "vit-words", "aria-live": "polite" }); // for screen readers: all of it stands above
-  Object.assign(words.style, { position: "absolute", width: "1px", height: "1px", padding: 0, border: 0, overflow: "hidden", clipPath: "inset(50%)" });
+  Object.assign(words.style, {
+    position: "absolute",
+    width: "1px",
+    height: "1px",
+    padding: 0,
+    border: 0,
+    overflow: "hidden",
+    clipPath: "inset(50%)",
+  });
   root.append(
     map,
     make("p", {
@@ -106,13 +121,27 @@ function render({ model, el }) {
       const [left, right] = [first[0] - gap, last[0] + last[2] + gap];
       const middle = first[1] + first[3] / 2;
       context.globalAlpha = 0.5;
-      lineOf(context, [[x, y + h + 16], [left, arc - 16], [left, high - 4], [right, high - 4], [right, arc - 16], [x + w, y + h + 16]]);
-      lineOf(context, [[left, arc - 16], [right, arc - 16]]);
+      lineOf(context, [
+        [x, y + h + 16],
+        [left, arc - 16],
+        [left, high - 4],
+        [right, high - 4],
+        [right, arc - 16],
+        [x + w, y + h + 16],
+      ]);
+      lineOf(context, [
+        [left, arc - 16],
+        [right, arc - 16],
+      ]);
       context.globalAlpha = 1;
       arrow(context, left, middle, first[0], middle);
       arrow(context, last[0] + last[2], middle, right, middle);
       for (const [from, to] of arcs) {
-        lineOf(context, [[from, middle], [from, arc], [to, arc]]);
+        lineOf(context, [
+          [from, middle],
+          [from, arc],
+          [to, arc],
+        ]);
         arrow(context, to, arc, to, first[1]);
       }
     }
@@ -142,7 +171,9 @@ function render({ model, el }) {
       }
       context.fillStyle = style.color;
       context.font = `${here ? 700 : 500} ${box.label[0] === "+" ? 18 : 11.5}px ${style.fontFamily}`;
-      box.label.forEach((text, i) => context.fillText(text, x + w / 2, y + h / 2 - 2 + (i - (box.label.length - 1) / 2) * 14));
+      box.label.forEach((text, i) =>
+        context.fillText(text, x + w / 2, y + h / 2 - 2 + (i - (box.label.length - 1) / 2) * 14),
+      );
       context.font = `12px ${style.fontFamily}`;
       context.fillText(box.made, x + w / 2, y + h + 10, w + (isInside(box) ? gap : 11));
     }
@@ -154,7 +185,10 @@ function render({ model, el }) {
     if (!painted.has(box)) {
       const [down, across] = box.size;
       const levels = tables.subarray(starts.get(box), starts.get(box) + down * across);
-      painted.set(box, plane(across, down, (i, into, at) => into.set(colours.subarray(3 * levels[i], 3 * levels[i] + 3), at)));
+      painted.set(
+        box,
+        plane(across, down, (i, into, at) => into.set(colours.subarray(3 * levels[i], 3 * levels[i] + 3), at)),
+      );
     }
     return painted.get(box);
   }
@@ -169,7 +203,17 @@ function render({ model, el }) {
       const size = Math.min((SHOWN.height + space) / rows, (SHOWN.width + space) / columns) - space;
       for (let row = 0; row < rows; row++) {
         for (let column = 0; column < columns; column++)
-          context.drawImage(photo, column * patch, row * patch, patch, patch, column * (size + space), row * (size + space), size, size);
+          context.drawImage(
+            photo,
+            column * patch,
+            row * patch,
+            patch,
+            patch,
+            column * (size + space),
+            row * (size + space),
+            size,
+            size,
+          );
       }
     } else if (box.kind === "table") {
       const [down, across] = box.size;
@@ -221,7 +265,14 @@ function render({ model, el }) {
     numbers.show("share", now.part);
     where.textContent = now.where;
     if (code.textContent !== now.code) code.textContent = now.code;
-    const rows = now.key === "feature_map" ? "channels side by side" : now.class_token ? "a row for each token, cls is the class token" : now.size[0] > 1 ? "a row for each patch" : "one row";
+    const rows =
+      now.key === "feature_map"
+        ? "channels side by side"
+        : now.class_token
+          ? "a row for each token, cls is the class token"
+          : now.size[0] > 1
+            ? "a row for each patch"
+            : "one row";
     const scale = `${rows}: blue ${decimals(-now.limit, 1)} · white 0 · red ${decimals(now.limit, 1)}`;
     legend.textContent = now.kind === "table" ? `${now.says} · ${scale}` : now.says;
     drawMap(now, style, accent, style.backgroundColor);
@@ -233,10 +284,17 @@ function render({ model, el }) {
 
   // Pointing and keys
 
-  const choose = (changes) => Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
+  const choose = (changes) =>
+    Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
   map.addEventListener("pointerdown", (event) => {
     const [x, y] = pointer(map, event);
-    const hit = walk().find(({ key }) => x >= places[key][0] && x <= places[key][0] + places[key][2] && y >= places[key][1] && y <= places[key][1] + places[key][3] + 16);
+    const hit = walk().find(
+      ({ key }) =>
+        x >= places[key][0] &&
+        x <= places[key][0] + places[key][2] &&
+        y >= places[key][1] &&
+        y <= places[key][1] + places[key][3] + 16,
+    );
     if (hit) choose({ box: hit.key });
   });
   map.addEventListener("keydown", (event) => {

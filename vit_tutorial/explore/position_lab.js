@@ -1,5 +1,23 @@
 // Position lab: the same numbers as position_lab_state in position_lab.py, computed and drawn in the browser.
 
+import {
+  chooser,
+  frame,
+  labelled,
+  live,
+  make,
+  mark,
+  paletteStrip,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "./common.js";
+import { bytesOf, decimals, percent, pixelOf } from "./numbers.js";
+
 const SHOWS = ["cosine similarity", "one of the D numbers"];
 const COLOURS = ["own for each map", "one for all maps"];
 const SAME = 1e-5;
@@ -69,14 +87,16 @@ function render({ model, el }) {
       }
       return { values, units };
     });
-    return (stretched = { grid, all });
+    stretched = { grid, all };
+    return stretched;
   }
 
   /** The cosine similarity of one position to all of them. */
   function similarityTo(units, position, grid) {
     const found = new Float64Array(grid * grid);
     const start = position * dim;
-    for (let i = 0; i < found.length; i++) for (let d = 0; d < dim; d++) found[i] += units[i * dim + d] * units[start + d];
+    for (let i = 0; i < found.length; i++)
+      for (let d = 0; d < dim; d++) found[i] += units[i * dim + d] * units[start + d];
     return found;
   }
 
@@ -88,7 +108,9 @@ function render({ model, el }) {
       const down = Math.abs(Math.floor(i / grid) - Math.floor(position / grid));
       const along = Math.abs((i % grid) - (position % grid));
       [down === 0 && along === 1, down === 1 && along === 0, 2 * (down + along) > grid].forEach((there, which) => {
-        if (there) (sums[which] += value), (counts[which] += 1);
+        if (!there) return;
+        sums[which] += value;
+        counts[which] += 1;
       });
     });
     return sums.map((sum, which) => sum / counts[which]);
@@ -112,17 +134,25 @@ function render({ model, el }) {
     const { grid, position } = now();
     if (next === grid || next < old || next > 2 * old) return;
     const here = stays?.grid === grid && stays.position === position;
-    const [down, along] = here ? stays.place : [(Math.floor(position / grid) + 0.5) / grid, ((position % grid) + 0.5) / grid];
+    const [down, along] = here
+      ? stays.place
+      : [(Math.floor(position / grid) + 0.5) / grid, ((position % grid) + 0.5) / grid];
     const moved = Math.floor(down * next) * next + Math.floor(along * next);
     stays = { grid: next, position: moved, place: [down, along] };
     set(model, { grid: next, position: moved });
   }
   const gridOut = make("output");
   const gridSlider = slider(old, 2 * old, regrid);
-  const chooseShow = chooser(SHOWS.map((text) => [text, text]), (show) => set(model, { show }));
+  const chooseShow = chooser(
+    SHOWS.map((text) => [text, text]),
+    (show) => set(model, { show }),
+  );
   const numberOut = make("output");
   const numberSlider = slider(0, dim - 1, (number) => set(model, { number, show: SHOWS[1] }));
-  const chooseColours = chooser(COLOURS.map((text) => [text, text]), (choice) => set(model, { colours: choice }));
+  const chooseColours = chooser(
+    COLOURS.map((text) => [text, text]),
+    (choice) => set(model, { colours: choice }),
+  );
   root.append(
     make(
       "div",
@@ -135,34 +165,64 @@ function render({ model, el }) {
   );
 
   // The four maps, in one sheet
-  const mapSheet = sheet(MAPS.width, MAPS.top + MAPS.side + 16, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const mapSheet = sheet(MAPS.width, MAPS.top + MAPS.side + 16, {
+    tabIndex: 0,
+    role: "application",
+    className: "vit-touch",
+  });
   const heads = kinds.map((kind) => make("th", { scope: "col", textContent: kind }));
   const lines = model.get("_near_and_far").map((name) => {
     const cells = kinds.map(() => make("td"));
     return { cells, line: make("tr", {}, make("th", { scope: "row", textContent: name }), ...cells) };
   });
   const chosen = make("th", { scope: "col" });
-  const near = make("table", { className: "vit-near" }, make("thead", {}, make("tr", {}, chosen, ...heads)), make("tbody", {}, ...lines.map(({ line }) => line)));
+  const near = make(
+    "table",
+    { className: "vit-near" },
+    make("thead", {}, make("tr", {}, chosen, ...heads)),
+    make("tbody", {}, ...lines.map(({ line }) => line)),
+  );
   const scale = sheet(120, 10, { "aria-hidden": "true" });
   pen(scale, true).drawImage(paletteStrip(colours), 0, 0, 120, 10);
-  const help = "Point at a position in any map, or click and use the arrow keys; Page Up and Page Down change the image size, s shuffles.";
+  const help =
+    "Point at a position in any map, or click and use the arrow keys; Page Up and Page Down change the image size, s shuffles.";
   root.append(
     mapSheet,
-    make("div", { className: "vit-key" }, make("span", { textContent: "lowest" }), scale, make("span", { textContent: "highest" })),
+    make(
+      "div",
+      { className: "vit-key" },
+      make("span", { textContent: "lowest" }),
+      scale,
+      make("span", { textContent: "highest" }),
+    ),
     make("p", { className: "vit-note vit-help", textContent: help }),
     near,
   );
 
   // The shuffled patches
-  const choosePicture = chooser(names.map((name) => [name, name]), (picture) => set(model, { picture }));
+  const choosePicture = chooser(
+    names.map((name) => [name, name]),
+    (picture) => set(model, { picture }),
+  );
   const orderName = (order) => (order === 0 ? "in order" : `shuffle ${order}`);
-  const chooseOrder = chooser(Array.from({ length: numOrders }, (_, order) => [order, orderName(order)]), (order) => set(model, { order: Number(order) }));
+  const chooseOrder = chooser(
+    Array.from({ length: numOrders }, (_, order) => [order, orderName(order)]),
+    (order) => set(model, { order: Number(order) }),
+  );
   const nextShuffle = () => set(model, { order: (now().order % (numOrders - 1)) + 1 });
   const shuffleButton = make("button", { type: "button", textContent: "Shuffle (s)" });
   shuffleButton.addEventListener("click", nextShuffle);
   root.append(
-    make("div", { className: "vit-heading vit-below", textContent: "What shuffled patches change: where the class token looks in the last layer" }),
-    make("div", { className: "vit-controls" }, ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []), labelled("Order of the patches", chooseOrder, shuffleButton)),
+    make("div", {
+      className: "vit-heading vit-below",
+      textContent: "What shuffled patches change: where the class token looks in the last layer",
+    }),
+    make(
+      "div",
+      { className: "vit-controls" },
+      ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
+      labelled("Order of the patches", chooseOrder, shuffleButton),
+    ),
   );
   const givenSheet = sheet(SMALL, SMALL, { role: "img" });
   const modes = ["without positions", "with positions"].map((name) => {
@@ -170,10 +230,25 @@ function render({ model, el }) {
     const home = sheet(SMALL, SMALL, { role: "img" });
     const says = make("p", { className: "vit-note" });
     const verdict = make("p", { className: "vit-verdict" });
-    const maps = make("div", { className: "vit-pair" }, panel("as the patches lie", lying), panel("patches taken home", home));
+    const maps = make(
+      "div",
+      { className: "vit-pair" },
+      panel("as the patches lie", lying),
+      panel("patches taken home", home),
+    );
     return { name, lying, home, says, verdict, box: panel(name[0].toUpperCase() + name.slice(1), maps, says, verdict) };
   });
-  root.append(make("div", { className: "vit-panels" }, panel("Given to the model", make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet))), ...modes.map(({ box }) => box)));
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels" },
+      panel(
+        "Given to the model",
+        make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet)),
+      ),
+      ...modes.map(({ box }) => box),
+    ),
+  );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(words);
 
@@ -202,17 +277,31 @@ function render({ model, el }) {
       context.textAlign = "center";
       values.forEach((value, i) => {
         context.fillStyle = (value - low) / (high - low) > 0.55 ? "#000000" : "#ffffff";
-        context.fillText(decimals(value), left + ((i % grid) + 0.5) * cell, MAPS.top + (Math.floor(i / grid) + 0.5) * cell);
+        context.fillText(
+          decimals(value),
+          left + ((i % grid) + 0.5) * cell,
+          MAPS.top + (Math.floor(i / grid) + 0.5) * cell,
+        );
       });
     }
-    mark(context, left + (position % grid) * cell + 1, MAPS.top + Math.floor(position / grid) * cell + 1, cell - 2, cell - 2);
+    mark(
+      context,
+      left + (position % grid) * cell + 1,
+      MAPS.top + Math.floor(position / grid) * cell + 1,
+      cell - 2,
+      cell - 2,
+    );
   }
 
   function drawMaps(state, alike) {
     const { grid, position, show, number } = state;
     const own = model.get("colours") === COLOURS[0];
     const similar = show === SHOWS[0];
-    const maps = similar ? alike : tablesOn(grid).all.map(({ values }) => Float64Array.from({ length: grid * grid }, (_, i) => values[i * dim + number]));
+    const maps = similar
+      ? alike
+      : tablesOn(grid).all.map(({ values }) =>
+          Float64Array.from({ length: grid * grid }, (_, i) => values[i * dim + number]),
+        );
     const tops = maps.map((values) => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0));
     const context = pen(mapSheet);
     maps.forEach((values, kind) => {
@@ -223,7 +312,8 @@ function render({ model, el }) {
     return maps;
   }
 
-  const placeName = ({ grid, position }) => `position ${position} (row ${Math.floor(position / grid)}, column ${position % grid})`;
+  const placeName = ({ grid, position }) =>
+    `position ${position} (row ${Math.floor(position / grid)}, column ${position % grid})`;
   function wordsOfPositions(state, maps, around) {
     const { grid, show, number, position } = state;
     const text = `${grid * patch} × ${grid * patch} pixels: ${grid} × ${grid} positions. `;
@@ -246,11 +336,22 @@ function render({ model, el }) {
     const context = pen(givenSheet);
     const cell = SMALL / old;
     taken.forEach((from, to) => {
-      context.drawImage(image, (from % old) * patch, Math.floor(from / old) * patch, patch, patch, (to % old) * cell, Math.floor(to / old) * cell, cell, cell);
+      context.drawImage(
+        image,
+        (from % old) * patch,
+        Math.floor(from / old) * patch,
+        patch,
+        patch,
+        (to % old) * cell,
+        Math.floor(to / old) * cell,
+        cell,
+        cell,
+      );
     });
     givenSheet.setAttribute("aria-label", `The picture ${names[picture]}, patches ${orderName(order)}`);
     const changes = modes.map(({ name, lying, home, says, verdict }, mode) => {
-      const rowOf = (array, length, which) => array.subarray(((picture * 2 + mode) * numOrders + which) * length).subarray(0, length);
+      const rowOf = (array, length, which) =>
+        array.subarray(((picture * 2 + mode) * numOrders + which) * length).subarray(0, length);
       const straight = rowOf(attention, places, 0);
       const weights = rowOf(attention, places, order);
       const back = new Float64Array(places);
@@ -304,7 +405,9 @@ function render({ model, el }) {
     chooseOrder.value = state.order;
     const maps = drawMaps(state, alike);
     chosen.textContent = `Similarity of ${placeName(state)} to those`;
-    lines.forEach(({ cells }, line) => cells.forEach((cell, kind) => (cell.textContent = decimals(around[kind][line]))));
+    lines.forEach(({ cells }, line) =>
+      cells.forEach((cell, kind) => (cell.textContent = decimals(around[kind][line]))),
+    );
     const text = `${wordsOfPositions(state, maps, around)} ${drawShuffled(state)}`;
     words.textContent = text;
     mapSheet.setAttribute("aria-label", text);

@@ -1,5 +1,8 @@
 // Signal lab: the numbers are measured in signal_lab.py, once for every setting; here they are looked up and drawn.
 
+import { chooser, frame, labelled, live, make, pen, pointer, set, sheet } from "./common.js";
+import { bytesOf, decimals } from "./numbers.js";
+
 const AREA = { width: 912, height: 284, top: 42, bottom: 34, left: 44, right: 6, gap: 16 };
 const MARKERS = ["circle", "square", "triangle"];
 const ON_WHITE = ["#1a1a1a", "#0072b2", "#d55e00"];
@@ -35,7 +38,9 @@ function render({ model, el }) {
     place = place * scales.length + scales.indexOf(scale);
     place = place * depths.length + depths.indexOf(depth);
     const size = quantities.length;
-    return Array.from({ length: depth }, (_, block) => grid.subarray((place * most + block) * size, (place * most + block + 1) * size));
+    return Array.from({ length: depth }, (_, block) =>
+      grid.subarray((place * most + block) * size, (place * most + block + 1) * size),
+    );
   }
 
   /** 3.14159 -> "3.14", 0.000000234 -> "2.3e-7". */
@@ -48,7 +53,12 @@ function render({ model, el }) {
   function now() {
     const setting = ["depth", "norm", "residual", "scale"].map((name) => model.get(name));
     const held = model.get("_held");
-    return { setting, rows: rowsOf(setting), block: Math.min(model.get("block"), setting[0]), held: held.length ? held : null };
+    return {
+      setting,
+      rows: rowsOf(setting),
+      block: Math.min(model.get("block"), setting[0]),
+      held: held.length ? held : null,
+    };
   }
 
   const nameOf = ([depth, norm, residual, scale]) =>
@@ -67,8 +77,14 @@ function render({ model, el }) {
   // Controls
 
   const chooseNorm = chooser(norms, (norm) => set(model, { norm }));
-  const chooseDepth = chooser(depths.map((depth) => [depth, String(depth)]), (depth) => set(model, { depth: Number(depth) }));
-  const chooseScale = chooser(scales.map((scale) => [scale, `${scale} times the usual`]), (scale) => set(model, { scale: Number(scale) }));
+  const chooseDepth = chooser(
+    depths.map((depth) => [depth, String(depth)]),
+    (depth) => set(model, { depth: Number(depth) }),
+  );
+  const chooseScale = chooser(
+    scales.map((scale) => [scale, `${scale} times the usual`]),
+    (scale) => set(model, { scale: Number(scale) }),
+  );
   const box = make("input", { type: "checkbox" });
   box.addEventListener("change", () => set(model, { residual: box.checked }));
   const holdButton = make("button", { type: "button" });
@@ -81,9 +97,19 @@ function render({ model, el }) {
       { className: "vit-controls" },
       labelled("Norm", chooseNorm),
       labelled("Blocks", chooseDepth),
-      make("div", { className: "vit-field" }, make("span", { className: "vit-title", textContent: "Residuals" }), make("span", {}, tick)),
+      make(
+        "div",
+        { className: "vit-field" },
+        make("span", { className: "vit-title", textContent: "Residuals" }),
+        make("span", {}, tick),
+      ),
       labelled("Matrices at the start", chooseScale),
-      make("div", { className: "vit-field" }, make("span", { className: "vit-title", textContent: "To compare" }), make("span", {}, holdButton)),
+      make(
+        "div",
+        { className: "vit-field" },
+        make("span", { className: "vit-title", textContent: "To compare" }),
+        make("span", {}, holdButton),
+      ),
     ),
   );
 
@@ -96,7 +122,12 @@ function render({ model, el }) {
     const name = make("th", { scope: "row" });
     return { key, name, cells, line: make("tr", {}, name, ...cells) };
   });
-  const table = make("table", { className: "vit-sums" }, make("thead", {}, make("tr", {}, make("td"), ...heads)), make("tbody", {}, ...lines.map(({ line }) => line)));
+  const table = make(
+    "table",
+    { className: "vit-sums" },
+    make("thead", {}, make("tr", {}, make("td"), ...heads)),
+    make("tbody", {}, ...lines.map(({ line }) => line)),
+  );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
     canvas,
@@ -130,7 +161,9 @@ function render({ model, el }) {
 
   /** The powers of ten between which there is room for these rows: at least from 0.1 to 10. */
   function endsOf(allRows, columns) {
-    const powers = allRows.flatMap((rows) => rows.flatMap((row) => columns.map((column) => Math.log10(Math.min(ceiling, Math.max(ground, row[column]))))));
+    const powers = allRows.flatMap((rows) =>
+      rows.flatMap((row) => columns.map((column) => Math.log10(Math.min(ceiling, Math.max(ground, row[column]))))),
+    );
     return [Math.min(-1, Math.floor(Math.min(...powers))), Math.max(1, Math.ceil(Math.max(...powers)))];
   }
 
@@ -144,7 +177,9 @@ function render({ model, el }) {
     const [low, high] = isLikeness ? [0, 1] : endsOf(drawn, columns);
     const x = (at) => left + ((at + 0.5) / longest) * innerWidth;
     const y = (value) => {
-      const level = isLikeness ? Math.max(0, Math.min(1, value)) : Math.log10(Math.min(ceiling, Math.max(ground, value)));
+      const level = isLikeness
+        ? Math.max(0, Math.min(1, value))
+        : Math.log10(Math.min(ceiling, Math.max(ground, value)));
       return bottom - ((level - low) / (high - low)) * (bottom - AREA.top);
     };
     context.fillStyle = style.color;
@@ -155,7 +190,11 @@ function render({ model, el }) {
     context.fillText(title, left - AREA.left, 9);
     context.font = `11px ${style.fontFamily}`;
     context.textAlign = "right";
-    const steps = isLikeness ? [0, 0.5, 1] : Array.from({ length: high - low + 1 }, (_, i) => low + i).filter((power) => power % Math.ceil((high - low) / 6) === 0);
+    const steps = isLikeness
+      ? [0, 0.5, 1]
+      : Array.from({ length: high - low + 1 }, (_, i) => low + i).filter(
+          (power) => power % Math.ceil((high - low) / 6) === 0,
+        );
     for (const step of steps) {
       const level = bottom - ((step - low) / (high - low)) * (bottom - AREA.top);
       context.globalAlpha = 0.25;
@@ -165,14 +204,24 @@ function render({ model, el }) {
       context.lineTo(left + innerWidth, level);
       context.stroke();
       context.globalAlpha = 1;
-      context.fillText(isLikeness ? String(step) : Math.abs(step) <= 3 ? String(Number(`1e${step}`)) : `1e${step}`, left - 5, level);
+      context.fillText(
+        isLikeness ? String(step) : Math.abs(step) <= 3 ? String(Number(`1e${step}`)) : `1e${step}`,
+        left - 5,
+        level,
+      );
     }
     context.textAlign = "center";
     const every = longest <= 6 ? 1 : longest <= 12 ? 2 : 4;
-    for (let at = 0; at < longest; at++) if (at === 0 || (at + 1) % every === 0) context.fillText(String(at + 1), x(at), bottom + 11);
+    for (let at = 0; at < longest; at++)
+      if (at === 0 || (at + 1) % every === 0) context.fillText(String(at + 1), x(at), bottom + 11);
     context.fillText("block", left + innerWidth / 2, bottom + 26);
     context.globalAlpha = 0.14;
-    context.fillRect(x(block - 1) - innerWidth / longest / 2, AREA.top - 6, innerWidth / longest, bottom - AREA.top + 12);
+    context.fillRect(
+      x(block - 1) - innerWidth / longest / 2,
+      AREA.top - 6,
+      innerWidth / longest,
+      bottom - AREA.top + 12,
+    );
     context.globalAlpha = 1;
     columns.forEach((column, i) => {
       drawn.forEach((some) => {
@@ -184,7 +233,8 @@ function render({ model, el }) {
         some.forEach((row, at) => context[at ? "lineTo" : "moveTo"](x(at), y(row[column])));
         context.stroke();
         context.setLineDash([]);
-        if (!dashed) some.forEach((row, at) => marker(context, MARKERS[i], x(at), y(row[column]), longest > 12 ? 2.4 : 3.5));
+        if (!dashed)
+          some.forEach((row, at) => marker(context, MARKERS[i], x(at), y(row[column]), longest > 12 ? 2.4 : 3.5));
       });
       if (columns.length > 1) {
         const [keyX, keyY] = [left + 6 + [0, 70, 152][i], 26];
@@ -238,7 +288,8 @@ function render({ model, el }) {
     });
   }
   const next = (choices, current) => choices[(choices.indexOf(current) + 1) % choices.length];
-  const within = (choices, current, step) => choices[Math.min(choices.length - 1, Math.max(0, choices.indexOf(current) + step))];
+  const within = (choices, current, step) =>
+    choices[Math.min(choices.length - 1, Math.max(0, choices.indexOf(current) + step))];
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const { setting, block } = now();
@@ -252,7 +303,13 @@ function render({ model, el }) {
       End: () => choose(depth),
       PageUp: () => set(model, { depth: within(depths, depth, 1) }),
       PageDown: () => set(model, { depth: within(depths, depth, -1) }),
-      n: () => set(model, { norm: next(norms.map(([name]) => name), norm) }),
+      n: () =>
+        set(model, {
+          norm: next(
+            norms.map(([name]) => name),
+            norm,
+          ),
+        }),
       r: () => set(model, { residual: !residual }),
       h: hold,
     };

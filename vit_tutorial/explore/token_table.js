@@ -1,5 +1,24 @@
 // Token table: the same numbers as token_table_state in token_table.py, computed and drawn in the browser.
 
+import {
+  chooser,
+  frame,
+  labelled,
+  live,
+  make,
+  mark,
+  numberTable,
+  paletteStrip,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "./common.js";
+import { bytesOf, decimals, fitted, percent, pixelOf, unpackHalf } from "./numbers.js";
+
 const TABLE = { margin: 62, wide: 384, high: 360, gap: 8, similarity: 18 };
 const SIDE = 188;
 const STRIP = { margin: 176, wide: 736, high: 22 };
@@ -37,7 +56,8 @@ function render({ model, el }) {
 
   // The numbers
 
-  const rowOf = (picture, way, stage, token) => values.subarray((((picture * ways + way) * stages + stage) * tokens + token) * dim).subarray(0, dim);
+  const rowOf = (picture, way, stage, token) =>
+    values.subarray((((picture * ways + way) * stages + stage) * tokens + token) * dim).subarray(0, dim);
 
   /** What the head says of one row at one stage: the class it names and its probability. */
   function headSays(picture, way, stage, read) {
@@ -55,7 +75,11 @@ function render({ model, el }) {
 
   /** Everything that the explorer shows now. */
   function stateNow() {
-    const on = { patches: model.get("patches"), class_token: model.get("class_token"), positions: model.get("positions") };
+    const on = {
+      patches: model.get("patches"),
+      class_token: model.get("class_token"),
+      positions: model.get("positions"),
+    };
     const way = (on.patches ? 0 : 4) + (on.class_token ? 0 : 2) + (on.positions ? 0 : 1);
     const picture = Math.max(0, names.indexOf(model.get("picture")));
     const stage = Math.min(model.get("stage"), stages - 1);
@@ -99,7 +123,8 @@ function render({ model, el }) {
   const who = (token) => (token ? `patch ${token - 1}` : "the class token");
   const where = (stage) => (stage === 0 ? "after the embedding" : `after block ${stage}`);
   const says = ([name, chance]) => `${name} ${percent(chance)}`;
-  const plus = (number) => (decimals(number).startsWith("-") ? `- ${decimals(number).slice(1)}` : `+ ${decimals(number)}`);
+  const plus = (number) =>
+    decimals(number).startsWith("-") ? `- ${decimals(number).slice(1)}` : `+ ${decimals(number)}`;
 
   function shapesOf({ on, first, reads }) {
     const shape = `[${tokens - first}, ${dim}]`;
@@ -113,9 +138,29 @@ function render({ model, el }) {
     ];
   }
 
-  function wordsOf({ on, picture, stage, first, token, number, reads, parts, partNames, similarity, nearest, here, atTheEnd }) {
-    const switched = [["patches", on.patches], ["class token", on.class_token], ["positions", on.positions]];
-    const place = token ? ` (row ${Math.floor((token - 1) / columns)}, column ${(token - 1) % columns} of the picture)` : "";
+  function wordsOf({
+    on,
+    picture,
+    stage,
+    first,
+    token,
+    number,
+    reads,
+    parts,
+    partNames,
+    similarity,
+    nearest,
+    here,
+    atTheEnd,
+  }) {
+    const switched = [
+      ["patches", on.patches],
+      ["class token", on.class_token],
+      ["positions", on.positions],
+    ];
+    const place = token
+      ? ` (row ${Math.floor((token - 1) / columns)}, column ${(token - 1) % columns} of the picture)`
+      : "";
     return (
       `${names[picture]}, ${where(stage)}: [${tokens - first}, ${dim}], ${switched.map(([part, yes]) => `${part} ${yes ? "on" : "off"}`).join(", ")}. ` +
       `Row ${token - first} is ${who(token)}${place}. ` +
@@ -127,11 +172,17 @@ function render({ model, el }) {
 
   // Controls
 
-  const choosePicture = chooser(names.map((name) => [name, name]), (picture) => set(model, { picture }));
+  const choosePicture = chooser(
+    names.map((name) => [name, name]),
+    (picture) => set(model, { picture }),
+  );
   const stageOut = make("output");
   const stageSlider = slider(0, stages - 1, (stage) => set(model, { stage }));
   stageSlider.style.width = "90px";
-  const chooseReads = chooser(READS.map((way) => [way, way]), (reads) => set(model, { reads }));
+  const chooseReads = chooser(
+    READS.map((way) => [way, way]),
+    (reads) => set(model, { reads }),
+  );
   const boxes = { patches: "Patch embeddings", class_token: "Class token", positions: "Positions" };
   const ticks = Object.entries(boxes).map(([name, text]) => {
     const box = make("input", { type: "checkbox" });
@@ -144,18 +195,33 @@ function render({ model, el }) {
       "div",
       { className: "vit-controls" },
       ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
-      make("div", { className: "vit-field" }, make("span", { className: "vit-title", textContent: "Parts of the sequence" }), parts),
+      make(
+        "div",
+        { className: "vit-field" },
+        make("span", { className: "vit-title", textContent: "Parts of the sequence" }),
+        parts,
+      ),
       labelled("Look", stageSlider, stageOut),
       labelled("The head reads", chooseReads),
     ),
   );
   const chain = shapesOf(stateNow()).map(() => ({ name: make("span"), shape: make("strong") }));
-  root.append(make("ol", { className: "vit-chain", "aria-label": "Shapes" }, ...chain.map(({ name, shape }) => make("li", {}, name, shape))));
+  root.append(
+    make(
+      "ol",
+      { className: "vit-chain", "aria-label": "Shapes" },
+      ...chain.map(({ name, shape }) => make("li", {}, name, shape)),
+    ),
+  );
 
   // Table, picture, similarity and numbers
 
   const tableTitle = make("span");
-  const tableSheet = sheet(TABLE.margin + TABLE.wide + TABLE.gap + TABLE.similarity + 4, TABLE.high + 22, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const tableSheet = sheet(TABLE.margin + TABLE.wide + TABLE.gap + TABLE.similarity + 4, TABLE.high + 22, {
+    tabIndex: 0,
+    role: "application",
+    className: "vit-touch",
+  });
   const pictureSheet = sheet(wide, high, { role: "img", className: "vit-pointing" });
   const mapSheet = sheet(wide, high + 22, { role: "img", className: "vit-pointing" });
   const bar = paletteStrip(colours);
@@ -176,7 +242,16 @@ function render({ model, el }) {
     ["all", "... with every part on"],
   ]);
   const reader = make("span");
-  const tablePanel = panel("", tableSheet, tableScale, make("p", { className: "vit-note", textContent: "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block back or on." }));
+  const tablePanel = panel(
+    "",
+    tableSheet,
+    tableScale,
+    make("p", {
+      className: "vit-note",
+      textContent:
+        "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block back or on.",
+    }),
+  );
   tablePanel.firstChild.append(tableTitle);
   const headPanel = panel("", numbers.list);
   headPanel.firstChild.append(reader);
@@ -187,7 +262,15 @@ function render({ model, el }) {
       { className: "vit-panels" },
       tablePanel,
       panel("Its patch (click another)", pictureSheet, make("div", { className: "vit-below" }, headPanel)),
-      panel("Similarity with this row", mapSheet, mapScale, make("p", { className: "vit-note vit-narrow", textContent: "Cosine of the angle between two rows: 1 same direction, 0 nothing in common, -1 opposite." })),
+      panel(
+        "Similarity with this row",
+        mapSheet,
+        mapScale,
+        make("p", {
+          className: "vit-note vit-narrow",
+          textContent: "Cosine of the angle between two rows: 1 same direction, 0 nothing in common, -1 opposite.",
+        }),
+      ),
     ),
   );
   const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * (STRIP.high + 3), { role: "img", className: "vit-pointing" });
@@ -198,8 +281,18 @@ function render({ model, el }) {
     const name = make("th", { scope: "row" });
     return { name, cells, line: make("tr", {}, name, ...cells) };
   });
-  const sumTable = make("table", { className: "vit-sums" }, make("thead", {}, make("tr", {}, make("td"), ...heads)), make("tbody", {}, ...sums.map(({ line }) => line)));
-  const stripPanel = panel("", stripSheet, sumTable, make("p", { className: "vit-note", textContent: "Rounded to two decimals, so a sum may be off by 0.01." }));
+  const sumTable = make(
+    "table",
+    { className: "vit-sums" },
+    make("thead", {}, make("tr", {}, make("td"), ...heads)),
+    make("tbody", {}, ...sums.map(({ line }) => line)),
+  );
+  const stripPanel = panel(
+    "",
+    stripSheet,
+    sumTable,
+    make("p", { className: "vit-note", textContent: "Rounded to two decimals, so a sum may be off by 0.01." }),
+  );
   stripPanel.firstChild.append(stripTitle);
   stripPanel.classList.add("vit-below");
   root.append(stripPanel);
@@ -232,7 +325,13 @@ function render({ model, el }) {
     const top = 14;
     context.drawImage(heatOf(now), TABLE.margin, top, TABLE.wide, count * stepY);
     const right = TABLE.margin + TABLE.wide + TABLE.gap;
-    context.drawImage(paint(1, count, (i) => similarity[i], 1), right, top, TABLE.similarity, count * stepY);
+    context.drawImage(
+      paint(1, count, (i) => similarity[i], 1),
+      right,
+      top,
+      TABLE.similarity,
+      count * stepY,
+    );
     context.fillStyle = style.color;
     context.font = `10px ${style.fontFamily}`;
     context.textBaseline = "middle";
@@ -240,14 +339,19 @@ function render({ model, el }) {
     for (let row = 0; row < count; row++) {
       const at = row + first;
       const shown = at === 0 || ((at - 1) % columns === 0 && (row === 0 || row > 2));
-      if (shown && Math.abs(row - (token - first)) * stepY >= 11) context.fillText(at ? `patch ${at - 1}` : "class token", TABLE.margin - 5, top + (row + 0.5) * stepY);
+      if (shown && Math.abs(row - (token - first)) * stepY >= 11)
+        context.fillText(at ? `patch ${at - 1}` : "class token", TABLE.margin - 5, top + (row + 0.5) * stepY);
     }
     context.font = `700 10px ${style.fontFamily}`;
     const y = top + (token - first) * stepY;
     context.fillText(token ? `patch ${token - 1}` : "class token", TABLE.margin - 5, y + stepY / 2);
     context.textAlign = "center";
     context.fillText(String(number), TABLE.margin + (number + 0.5) * stepX, 6);
-    for (const [x, across] of [[TABLE.margin, TABLE.wide], [right, TABLE.similarity]]) mark(context, x, y, across, stepY, 1.5);
+    for (const [x, across] of [
+      [TABLE.margin, TABLE.wide],
+      [right, TABLE.similarity],
+    ])
+      mark(context, x, y, across, stepY, 1.5);
     mark(context, TABLE.margin + number * stepX, y, stepX, stepY, 1.5);
   }
 
@@ -256,13 +360,25 @@ function render({ model, el }) {
     const shown = pen(pictureSheet, wide / width < 3);
     shown.drawImage(pictures[picture], 0, 0, wide, high);
     const map = pen(mapSheet);
-    map.drawImage(paint(columns, rows, (i) => similarity[i + 1 - first], 1), 0, 22, wide, high);
+    map.drawImage(
+      paint(columns, rows, (i) => similarity[i + 1 - first], 1),
+      0,
+      22,
+      wide,
+      high,
+    );
     const style = getComputedStyle(root);
     map.font = `11px ${style.fontFamily}`;
     map.fillStyle = style.color;
     map.textBaseline = "middle";
     if (first === 0) {
-      map.drawImage(paint(1, 1, () => similarity[0], 1), 0, 0, cellWidth, 17);
+      map.drawImage(
+        paint(1, 1, () => similarity[0], 1),
+        0,
+        0,
+        cellWidth,
+        17,
+      );
       map.fillText(`class token: ${decimals(similarity[0])}`, cellWidth + 6, 9);
     } else map.fillText("no class token", 0, 9);
     if (token) {
@@ -280,7 +396,13 @@ function render({ model, el }) {
       const top = i * (STRIP.high + 3);
       context.font = `12px ${style.fontFamily}`;
       context.fillText(`${["", "+ ", "= "][i]}${partNames[i]}`, 0, top + STRIP.high / 2);
-      context.drawImage(paint(dim, 1, (j) => part[j], limits[stage]), STRIP.margin, top, STRIP.wide, STRIP.high);
+      context.drawImage(
+        paint(dim, 1, (j) => part[j], limits[stage]),
+        STRIP.margin,
+        top,
+        STRIP.wide,
+        STRIP.high,
+      );
     });
     mark(context, STRIP.margin + number * stepStrip, 1.5, stepStrip, 3 * (STRIP.high + 3) - 6, 1.5);
     const start = Math.max(0, Math.min(dim - NUMBERS_SHOWN, Math.floor(number / NUMBERS_SHOWN) * NUMBERS_SHOWN));
@@ -325,14 +447,24 @@ function render({ model, el }) {
     const text = wordsOf(now);
     words.textContent = text;
     tableSheet.setAttribute("aria-label", text);
-    pictureSheet.setAttribute("aria-label", token ? `The picture, with ${who(token)} framed` : "The picture; the class token is no part of it");
-    mapSheet.setAttribute("aria-label", `Similarity of the patches with row ${token - first}, laid out as in the picture`);
-    stripSheet.setAttribute("aria-label", `The ${dim} numbers of row ${token - first} in three strips: ${now.partNames.join(", ")}`);
+    pictureSheet.setAttribute(
+      "aria-label",
+      token ? `The picture, with ${who(token)} framed` : "The picture; the class token is no part of it",
+    );
+    mapSheet.setAttribute(
+      "aria-label",
+      `Similarity of the patches with row ${token - first}, laid out as in the picture`,
+    );
+    stripSheet.setAttribute(
+      "aria-label",
+      `The ${dim} numbers of row ${token - first} in three strips: ${now.partNames.join(", ")}`,
+    );
   }
 
   // Pointing and keys
 
-  const choose = (changes) => Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
+  const choose = (changes) =>
+    Object.entries(changes).some(([name, value]) => model.get(name) !== value) && set(model, changes);
   const within = (number, end) => Math.min(end, Math.max(0, Math.floor(number)));
   const pointing = (canvas, pick) => {
     for (const type of ["pointerdown", "pointermove"]) {
@@ -347,7 +479,8 @@ function render({ model, el }) {
     const number = within((x - TABLE.margin) / stepX, dim - 1);
     choose(x >= TABLE.margin && x < TABLE.margin + TABLE.wide ? { token, number } : { token });
   });
-  const pickPatch = (x, y) => choose({ token: 1 + within(y / cellHeight, rows - 1) * columns + within(x / cellWidth, columns - 1) });
+  const pickPatch = (x, y) =>
+    choose({ token: 1 + within(y / cellHeight, rows - 1) * columns + within(x / cellWidth, columns - 1) });
   pointing(pictureSheet, pickPatch);
   pointing(mapSheet, (x, y) => (y >= 22 ? pickPatch(x, y - 22) : model.get("class_token") && choose({ token: 0 })));
   pointing(stripSheet, (x) => x >= STRIP.margin && choose({ number: within((x - STRIP.margin) / stepStrip, dim - 1) }));

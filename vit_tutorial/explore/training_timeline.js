@@ -1,5 +1,23 @@
 // Training timeline: every moment was computed in training_timeline.py; here it is looked up and drawn.
 
+import {
+  frame,
+  greyPlane,
+  labelled,
+  live,
+  make,
+  mark,
+  paletteStrip,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "./common.js";
+import { bytesOf, decimals, fitted, percent, pixelOf, unpackHalf } from "./numbers.js";
+
 const CURVE = { width: 912, height: 160, left: 46, right: 16, top: 14, bottom: 38 };
 const MAP_SIDE = 280;
 const THUMB = 60;
@@ -19,7 +37,12 @@ function render({ model, el }) {
   const attention = unpackHalf(bytesOf(model.get("_attention")));
   const [colours, diverging] = ["_colours", "_diverging"].map((name) => bytesOf(model.get(name)));
   const pixels = bytesOf(model.get("_pixels"));
-  const pictures = names.map((_, i) => ({ pixels: pixels.subarray(i * channels * height * width), channels, height, width }));
+  const pictures = names.map((_, i) => ({
+    pixels: pixels.subarray(i * channels * height * width),
+    channels,
+    height,
+    width,
+  }));
   const originals = pictures.map((picture) => plane(width, height, pixelOf(picture)));
   const greys = pictures.map(greyPlane);
 
@@ -32,12 +55,19 @@ function render({ model, el }) {
   // The numbers
 
   const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
-  const chancesAt = (moment, picture) => chances.subarray((moment * names.length + picture) * classes.length).subarray(0, classes.length);
+  const chancesAt = (moment, picture) =>
+    chances.subarray((moment * names.length + picture) * classes.length).subarray(0, classes.length);
   /** The weights that someone gives to the patches; looker 0 speaks for the whole picture, looker 1 is patch 0. */
-  const seenAt = (moment, picture, layer, looker) => attention.subarray((((moment * names.length + picture) * layers + layer) * (patches + 1) + looker) * patches).subarray(0, patches);
+  const seenAt = (moment, picture, layer, looker) =>
+    attention
+      .subarray((((moment * names.length + picture) * layers + layer) * (patches + 1) + looker) * patches)
+      .subarray(0, patches);
   const alikeAt = (moment, patch) => alike.subarray((moment * patches + patch) * patches).subarray(0, patches);
   // one scale for all moments: the largest similarity of two different positions
-  const alikeTop = alike.reduce((top, value, i) => (Math.floor(i / patches) % patches === i % patches ? top : Math.max(top, Math.abs(value))), 0);
+  const alikeTop = alike.reduce(
+    (top, value, i) => (Math.floor(i / patches) % patches === i % patches ? top : Math.max(top, Math.abs(value))),
+    0,
+  );
   const accuracyAfter = (epoch) => (accuracy.length && epoch ? accuracy[epoch - 1] : null);
 
   let hovered = null; // the token under the mouse, which is shown while it is there
@@ -70,8 +100,12 @@ function render({ model, el }) {
   function wordsOfAnswer({ moment, epoch, picture, chances: here }) {
     const sureness = epochs.map((_, at) => Math.max(...chancesAt(at, picture)));
     const surest = largestOf(sureness);
-    const most = sureness[moment] === sureness[surest] ? "at no other moment is it more sure" : `it is most sure ${momentName(epochs[surest])}: ${says(chancesAt(surest, picture))}`;
-    const measured = accuracyAfter(epoch) === null ? "" : ` Its validation accuracy is ${percent(accuracyAfter(epoch))}.`;
+    const most =
+      sureness[moment] === sureness[surest]
+        ? "at no other moment is it more sure"
+        : `it is most sure ${momentName(epochs[surest])}: ${says(chancesAt(surest, picture))}`;
+    const measured =
+      accuracyAfter(epoch) === null ? "" : ` Its validation accuracy is ${percent(accuracyAfter(epoch))}.`;
     return `${names[picture]}: ${momentName(epoch)} the model says ${says(here)}; ${most}.${measured}`;
   }
   function wordsOfAttention({ layer, looker, seen }) {
@@ -86,8 +120,16 @@ function render({ model, el }) {
 
   // Controls
 
-  const go = (moment) => moment >= 0 && moment < epochs.length && epochs[moment] !== model.get("epoch") && set(model, { epoch: epochs[moment] });
-  const choosePicture = (picture) => picture >= 0 && picture < names.length && names[picture] !== model.get("picture") && set(model, { picture: names[picture] });
+  const go = (moment) =>
+    moment >= 0 &&
+    moment < epochs.length &&
+    epochs[moment] !== model.get("epoch") &&
+    set(model, { epoch: epochs[moment] });
+  const choosePicture = (picture) =>
+    picture >= 0 &&
+    picture < names.length &&
+    names[picture] !== model.get("picture") &&
+    set(model, { picture: names[picture] });
   const chooseLayer = (layer) => layer >= 0 && layer < layers && layer !== model.get("layer") && set(model, { layer });
   const chooseToken = (token) => token !== model.get("token") && set(model, { token });
   let lastPatch = now().patch;
@@ -105,13 +147,22 @@ function render({ model, el }) {
       { className: "vit-controls" },
       labelled("Moment of the training", momentSlider, momentOut),
       labelled("Layer", layerSlider, layerOut),
-      make("div", { className: "vit-field" }, make("span", { className: "vit-title", textContent: "Who looks" }), make("span", {}, wholeButton)),
+      make(
+        "div",
+        { className: "vit-field" },
+        make("span", { className: "vit-title", textContent: "Who looks" }),
+        make("span", {}, wholeButton),
+      ),
     ),
   );
 
   // The curve
 
-  const curve = sheet(CURVE.width, accuracy.length ? CURVE.height : 76, { tabIndex: 0, role: "application", className: "vit-pointing" });
+  const curve = sheet(CURVE.width, accuracy.length ? CURVE.height : 76, {
+    tabIndex: 0,
+    role: "application",
+    className: "vit-pointing",
+  });
   const lastEpoch = Math.max(epochs[epochs.length - 1], accuracy.length);
   const xOf = (epoch) => CURVE.left + (epoch / lastEpoch) * (CURVE.width - CURVE.left - CURVE.right);
   const guessing = 1 / classes.length;
@@ -123,7 +174,12 @@ function render({ model, el }) {
     "Left and right arrow: another moment; Home and End: the first and the last. Up and down: another picture. Page Up, Page Down: layer. " +
     `Shift with an arrow: another patch; c: ${wholeName}. The mouse works too: click a dot, a picture, a patch.`;
   root.append(
-    panel(accuracy.length ? "Validation accuracy after each epoch; a dot where the model was kept (hollow: not measured)" : "The moments at which the model was kept", curve),
+    panel(
+      accuracy.length
+        ? "Validation accuracy after each epoch; a dot where the model was kept (hollow: not measured)"
+        : "The moments at which the model was kept",
+      curve,
+    ),
   );
 
   function drawCurve({ moment, epoch: chosen }, style) {
@@ -193,7 +249,12 @@ function render({ model, el }) {
     const [wide, high] = fitted({ width, height }, THUMB);
     const canvas = sheet(wide, high, { "aria-hidden": "true" });
     pen(canvas).drawImage(originals[i], 0, 0, wide, high);
-    const button = make("button", { type: "button", className: "vit-thumb" }, canvas, make("span", { textContent: name }));
+    const button = make(
+      "button",
+      { type: "button", className: "vit-thumb" },
+      canvas,
+      make("span", { textContent: name }),
+    );
     button.addEventListener("click", () => choosePicture(i));
     return button;
   });
@@ -205,7 +266,9 @@ function render({ model, el }) {
   });
   const verdict = make("p", { className: "vit-says" });
   const [mapWide, mapHigh] = fitted({ width: columns, height: rows }, MAP_SIDE);
-  const [attentionSheet, alikeSheet] = [0, 1].map(() => sheet(mapWide, mapHigh, { role: "img", className: "vit-touch" }));
+  const [attentionSheet, alikeSheet] = [0, 1].map(() =>
+    sheet(mapWide, mapHigh, { role: "img", className: "vit-touch" }),
+  );
   const [attentionTitle, alikeTitle] = [make("span"), make("span")];
   const [attentionNote, alikeNote] = [make("p", { className: "vit-note" }), make("p", { className: "vit-note" })];
   /** A strip of colours between the numbers at its ends. */
@@ -217,11 +280,20 @@ function render({ model, el }) {
   const mostSeen = make("span");
   const oneScale = "One scale for all moments.";
   const attentionPanel = panel("", attentionSheet, scale("0%", mostSeen, colours), attentionNote);
-  const alikePanel = panel("", alikeSheet, scale(decimals(-alikeTop), `${decimals(alikeTop)} and more`, diverging), alikeNote);
+  const alikePanel = panel(
+    "",
+    alikeSheet,
+    scale(decimals(-alikeTop), `${decimals(alikeTop)} and more`, diverging),
+    alikeNote,
+  );
   attentionPanel.firstChild.append(attentionTitle);
   alikePanel.firstChild.append(alikeTitle);
   for (const box of [attentionPanel, alikePanel]) box.style.width = `${mapWide}px`;
-  const answerPanel = panel("What the model says", verdict, make("table", { className: "vit-top vit-chances" }, make("tbody", {}, ...lines.map(({ line }) => line))));
+  const answerPanel = panel(
+    "What the model says",
+    verdict,
+    make("table", { className: "vit-top vit-chances" }, make("tbody", {}, ...lines.map(({ line }) => line))),
+  );
   answerPanel.style.width = `${CURVE.width - 2 * (MAP_SIDE + 22)}px`; // always the same, so that the maps stay where they are
   for (const note of [attentionNote, alikeNote]) note.style.minHeight = "52px";
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
@@ -259,7 +331,13 @@ function render({ model, el }) {
     const context = pen(attentionSheet);
     context.drawImage(greys[picture], 0, 0, mapWide, mapHigh);
     context.globalAlpha = 0.7;
-    context.drawImage(coloured(seen, colours, (value) => value / seenTop), 0, 0, mapWide, mapHigh);
+    context.drawImage(
+      coloured(seen, colours, (value) => value / seenTop),
+      0,
+      0,
+      mapWide,
+      mapHigh,
+    );
     context.globalAlpha = 1;
     if (looker) markPatch(context, looker - 1);
     attentionTitle.textContent = `Layer ${state.layer}: where ${looker ? `patch ${looker - 1} looks` : wholeLooks.replace(" together", "")}`;
@@ -272,7 +350,13 @@ function render({ model, el }) {
     const { moment, patch, looker } = state;
     const values = alikeAt(moment, patch);
     const context = pen(alikeSheet);
-    context.drawImage(coloured(values, diverging, (value) => (value / alikeTop + 1) / 2), 0, 0, mapWide, mapHigh);
+    context.drawImage(
+      coloured(values, diverging, (value) => (value / alikeTop + 1) / 2),
+      0,
+      0,
+      mapWide,
+      mapHigh,
+    );
     const cell = mapWide / columns;
     if (cell >= 30) {
       context.font = `10px ${style.fontFamily}`;
@@ -347,7 +431,8 @@ function render({ model, el }) {
     hovered = null;
     const { moment, picture, layer, looker } = now();
     const [row, column] = [Math.floor((looker - 1) / columns), (looker - 1) % columns];
-    const move = (allowed, step) => (looker ? allowed && chooseToken(prefix + looker - 1 + step) : chooseToken(prefix + lastPatch));
+    const move = (allowed, step) =>
+      looker ? allowed && chooseToken(prefix + looker - 1 + step) : chooseToken(prefix + lastPatch);
     const steps = event.shiftKey
       ? {
           ArrowLeft: () => move(column > 0, -1),

@@ -1,0 +1,438 @@
+"""Verdicts: what a comparison shows, computed from its numbers, never written beside them by hand.
+
+    >>> one, other = study.scores("class token"), study.scores("mean")    # of a recorded study, seed by seed
+    >>> print(compare(one, other, "the class token is better than the mean"))
+    class token minus mean: +0.5 points, 95% interval -0.5 to +1.5 (5 seeds)
+    verdict: NOT SHOWN that the class token is better than the mean; each at its own learning rate, chosen by validation
+
+    compare            one claim, from the differences seed by seed
+    compare_each       the same claim in several cases: in all of them, in any, in none, or in which
+    compare_images     two models on the same pictures, where there are no seeds
+    accuracy_above     one model on so many pictures, against a threshold
+    best_rate          the learning rate that a variant is given, chosen by validation
+
+A verdict is TRUE, FALSE or NOT SHOWN; of several cases also TRUE IF. A claim is TRUE if the whole interval agrees with
+it, FALSE if the whole interval contradicts it, and NOT SHOWN otherwise. Limits are strict: a tie is no win.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from statistics import NormalDist, fmean, stdev
+
+TRUE, FALSE, NOT_SHOWN = "TRUE", "FALSE", "NOT SHOWN"
+FEWEST_SEEDS = 3  # below that no interval is computed
+FEWEST_RATES = 3  # below that a learning rate does not count as chosen
+
+
+# --- What is compared ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A learning rate, and all those that were tried when it was chosen."""
+
+    value: float
+    tried: tuple[float, ...]  # ascending
+
+    @property
+    def is_at_an_end(self) -> bool:
+        """Say whether it is the smallest or the largest of several: then a better one may lie outside."""
+        return len(self.tried) > 1 and self.value in (self.tried[0], self.tried[-1])
+
+
+def best_rate(validation: Mapping[float, Sequence[float]]) -> Rate:
+    """Choose the learning rate with the highest mean validation score; of equal ones, the smallest.
+
+    `validation` has the scores of each rate, one a seed. A rate with a score that is no finite number (a training that
+    went astray) is never chosen. Raises ValueError if none is left, or if the rates have different numbers of scores.
+    """
+    if len({len(scores) for scores in validation.values()}) > 1:
+        counts = ", ".join(f"{rate:g}: {len(scores)}" for rate, scores in validation.items())
+        raise ValueError(f"the learning rates have different numbers of scores ({counts}); give each the same seeds")
+    means = {rate: fmean(validation[rate]) for rate in sorted(validation) if len(validation[rate])}
+    finite = {rate: mean for rate, mean in means.items() if math.isfinite(mean)}
+    if not finite:
+        raise ValueError(f"none of {len(validation)} learning rates has finite scores; try other rates")
+    return Rate(max(finite, key=finite.get), tuple(sorted(validation)))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one variant came to, seed by seed, and the learning rate that it was given."""
+
+    name: str
+    by_seed: dict[int, float]
+    rate: Rate | None = None
+    unit: str = ""  # "points": of accuracy, from scores of 0..1; otherwise what to write after a number
+
+
+Values = Scores | Mapping[int, float] | Sequence[float]  # a sequence is in the order of the seeds
+
+
+# --- What is found ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, repr=False)
+class Finding:
+    """The verdict on one claim, with the numbers that it was computed from. Printed, it is two lines."""
+
+    claim: str  # goes on after "that"
+    verdict: str
+    label: str  # what the difference is: "class token minus mean"
+    difference: float  # in the unit of the scores, as are all numbers here
+    low: float
+    high: float
+    confidence: float  # of the interval from low to high, 0..1
+    count: int
+    of: str  # what was counted: "seeds" or "images"
+    limits: tuple[float, ...] = (0.0,)  # the verdict is about the side of these on which the interval lies
+    unit: str = ""
+    conditions: tuple[str, ...] = ()  # what has to be said with the verdict
+    reason: str = ""  # why there is no interval
+
+    @property
+    def numbers(self) -> str:
+        """The difference and its interval in words, with as many decimals as show on which side of a limit it lies."""
+        if self.reason:
+            return f"no interval, {self.reason}"
+        scale, unit = (100, " points") if self.unit == "points" else (1, self.unit and f" {self.unit}")
+        one, low, high, *limits = (scale * number for number in (self.difference, self.low, self.high, *self.limits))
+        digits = _decimals(low, high, limits, 1 if self.unit == "points" else None)
+        limit = " and ".join(f"{number:+.{digits}f}" for number in limits)
+        asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {limit}"
+        return (
+            f"{one:+.{digits}f}{unit}, {100 * self.confidence:.3g}% interval {low:+.{digits}f} to {high:+.{digits}f}"
+            f"{asked} ({self.count:,} {self.of})"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.label}: {self.numbers}\n{_last_line(self.verdict, self.claim, self.conditions)}"
+
+    __repr__ = __str__
+
+
+@dataclass(frozen=True, repr=False)
+class Findings:
+    """The verdict on a claim about several cases, and what was found in each. Printed, it is a line each, and one."""
+
+    claim: str
+    verdict: str
+    parts: dict[str, Finding]
+    conditions: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        width = max(map(len, self.parts))
+        lines = [
+            f"{name:<{width}}  {part.verdict:<{len(NOT_SHOWN)}}  {part.numbers}" for name, part in self.parts.items()
+        ]
+        return "\n".join([*lines, _last_line(self.verdict, self.claim, self.conditions)])
+
+    __repr__ = __str__
+
+
+def _last_line(verdict: str, claim: str, conditions: tuple[str, ...]) -> str:
+    return "; ".join([f"verdict: {verdict} that {claim}", *conditions])
+
+
+def _decimals(low: float, high: float, limits: Sequence[float], digits: int | None) -> int:
+    """Find how many decimals to write: those of `digits`, or two that count in the interval's width, or more."""
+    if digits is None:
+        width = high - low or abs(high) or 1.0
+        digits = max(0, 1 - math.floor(math.log10(width)))
+
+    def side(number: float, limit: float) -> int:
+        return (number > limit) - (number < limit)
+
+    for more in range(digits, digits + 9):
+        pairs = [(bound, limit) for bound in (low, high) for limit in limits]
+        if all(side(round(bound, more), round(limit, more)) == side(bound, limit) for bound, limit in pairs):
+            return more
+    return digits
+
+
+# --- Comparisons over seeds ------------------------------------------------------------------------------------------
+
+
+def compare(
+    a: Values,
+    b: Values,
+    claim: str | None = None,
+    *,
+    at_least: float = 0.0,
+    within: float | None = None,
+    names: tuple[str, str] = ("the first", "the second"),
+    unit: str | None = None,
+    confidence: float = 0.95,
+) -> Finding:
+    """Compare two variants by the differences a - b of each seed.
+
+    The claim is that `a` is higher than `b`; `at_least` asks for more than that difference (or, if negative, allows
+    for it: "no worse by more than"); `within` asks for a difference smaller than that in both directions, "as good
+    as". Both limits are in the unit of the scores, and are said before one looks. The interval is Student's t of the
+    paired differences. It assumes that the seeds are independent and their differences roughly normal, and speaks of
+    other seeds on the same data, not of other data. For `within`, an interval inside both limits is two one-sided
+    tests. Fewer than three seeds, or a score that is no finite number, show nothing.
+    Raises ValueError if `a` and `b` have different seeds, or if a limit or the confidence makes no sense.
+    """
+    if within is not None and (at_least != 0 or within <= 0):
+        raise ValueError(f"within is {within} and at_least {at_least}; give one of them, and within above 0")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; it lies between 0 and 1, such as 0.95")
+    one, other = _by_seed(a), _by_seed(b)
+    if set(one) != set(other):
+        raise ValueError(
+            f"seeds {sorted(one)} cannot be paired with seeds {sorted(other)}; compare runs of the same seeds"
+        )
+    names = tuple(x.name if isinstance(x, Scores) else name for x, name in zip((a, b), names, strict=True))
+    rates = [x.rate for x in (a, b) if isinstance(x, Scores) and x.rate]
+    # Rounded, so that 0.92 - 0.90 is 0.02, and a difference that only just reaches a limit does not pass it.
+    differences = [round(one[seed] - other[seed], 12) for seed in one]
+    difference, low, high, reason = math.nan, math.nan, math.nan, ""
+    if len(differences) < FEWEST_SEEDS:
+        reason = f"{len(differences)} of the {FEWEST_SEEDS} seeds that it takes"
+    elif bad := [seed for seed, value in zip(one, differences, strict=True) if not math.isfinite(value)]:
+        reason = f"seed {bad[0]} has a score that is no finite number"
+    else:
+        difference = fmean(differences)
+        half = t_quantile(confidence, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+        low, high = round(difference - half, 12), round(difference + half, 12)
+    limits = (at_least,) if within is None else (-within, within)
+    return Finding(
+        claim=claim or (f"{names[0]} is higher than {names[1]}" if within is None else f"{' and '.join(names)} agree"),
+        verdict=_verdict(low, high, limits),
+        label=f"{names[0]} minus {names[1]}",
+        difference=difference,
+        low=low,
+        high=high,
+        confidence=confidence,
+        count=len(differences),
+        of="seeds",
+        limits=limits,
+        unit=unit if unit is not None else a.unit if isinstance(a, Scores) else "",
+        conditions=_about_rates(rates),
+        reason=reason,
+    )
+
+
+def compare_each(
+    pairs: Mapping[str, tuple[Values, Values]], claim: str, *, holds: str = "all", confidence: float = 0.95, **options
+) -> Findings:
+    """Compare several pairs, by name, and give one verdict: the claim holds in "all", in "any", in "none", or "if".
+
+    `options` are those of `compare`. "if" says in which: TRUE IF. Whoever looks at many intervals finds one that
+    misses by chance; so they are widened, by Holm's rule: the clearest of m at a confidence of 1 - 0.05/m, the next at
+    1 - 0.05/(m - 1), and so on until one of them shows nothing; those after it stay as wide. With that, the chance of
+    any false TRUE or FALSE among them is at most 0.05 together.
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    if holds not in ("all", "any", "none", "if") or not pairs:
+        raise ValueError(f"holds is {holds!r} for {len(pairs)} pairs; it is all, any, none or if, for one pair or more")
+    plain = {name: compare(*pair, claim, confidence=confidence, **options) for name, pair in pairs.items()}
+    parts, left = {}, len(plain)
+    for name in sorted(plain, key=lambda name: -_clearness(plain[name])):
+        widened = 1 - (1 - confidence) / left
+        parts[name] = compare(*pairs[name], claim, confidence=widened, **options)
+        left -= parts[name].verdict != NOT_SHOWN
+    parts = {name: parts[name] for name in plain}  # in the order of the pairs
+    rates = {id(x): x.rate for pair in pairs.values() for x in pair if isinstance(x, Scores) and x.rate}
+    verdict = _verdict_on_all({name: part.verdict for name, part in parts.items()}, holds)
+    return Findings(claim, verdict, parts, _about_rates(rates.values()))
+
+
+def _clearness(finding: Finding) -> float:
+    """Give the confidence at which the interval would just reach the nearest limit: the larger, the clearer."""
+    if not math.isfinite(finding.low):
+        return -1.0
+    half = (finding.high - finding.low) / 2
+    distance = min(abs(finding.difference - limit) for limit in finding.limits)
+    degrees = finding.count - 1
+    if half == 0:
+        return 1.0 if distance else 0.0
+    return t_probability(distance / half * t_quantile(finding.confidence, degrees), degrees)
+
+
+def _verdict(low: float, high: float, limits: tuple[float, ...]) -> str:
+    """Judge the claim that a value lies above the one limit, or between the two: strictly, and NaN shows nothing."""
+    if len(limits) == 1:
+        return TRUE if low > limits[0] else FALSE if high < limits[0] else NOT_SHOWN
+    return TRUE if limits[0] < low and high < limits[1] else FALSE if high < limits[0] or low > limits[1] else NOT_SHOWN
+
+
+def _verdict_on_all(verdicts: dict[str, str], holds: str) -> str:
+    where = {
+        verdict: [name for name, own in verdicts.items() if own == verdict] for verdict in (TRUE, FALSE, NOT_SHOWN)
+    }
+    if holds == "all":
+        return FALSE if where[FALSE] else NOT_SHOWN if where[NOT_SHOWN] else TRUE
+    if holds == "any":
+        return TRUE if where[TRUE] else NOT_SHOWN if where[NOT_SHOWN] else FALSE
+    if holds == "none":
+        return FALSE if where[TRUE] else NOT_SHOWN if where[NOT_SHOWN] else TRUE
+    if not where[TRUE] or len(where[TRUE]) == len(verdicts):
+        return _verdict_on_all(verdicts, "any")
+    rest = [f"{verdict}: {', '.join(where[verdict])}" for verdict in (FALSE, NOT_SHOWN) if where[verdict]]
+    return f"TRUE IF {' or '.join(where[TRUE])} ({'; '.join(rest)})"
+
+
+def _by_seed(values: Values) -> dict[int, float]:
+    if isinstance(values, Scores):
+        values = values.by_seed
+    pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
+    return {seed: float(value) for seed, value in pairs}
+
+
+def _about_rates(rates: Iterable[Rate]) -> tuple[str, ...]:
+    """Say how the learning rates were chosen, and what is not as it should be; nothing if there are none."""
+    rates = list(rates)
+    if not rates:
+        return ()
+    fewest, values = min(len(rate.tried) for rate in rates), sorted({rate.value for rate in rates})
+    if fewest == 1:
+        one = f"one learning rate, {values[0]:g}, for {'both' if len(rates) == 2 else 'all'}"
+        return (f"at {one}" if len(values) == 1 else "at learning rates that were not chosen from several",)
+    own = f"each at its own learning rate, chosen by validation from {fewest}"
+    if fewest < FEWEST_RATES:
+        return (f"{own} only, and {FEWEST_RATES} are the fewest",)
+    ends = sum(rate.is_at_an_end for rate in rates)
+    return (own, f"{ends} of {len(rates)} took the smallest or the largest rate tried") if ends else (own,)
+
+
+# --- Comparisons without seeds ---------------------------------------------------------------------------------------
+
+
+def compare_images(
+    a: Sequence[bool],
+    b: Sequence[bool],
+    claim: str | None = None,
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+    confidence: float = 0.95,
+) -> Finding:
+    """Compare two models that answered the same images: is `a` right more often than `b`?
+
+    Each is given as right (True) or wrong, image by image. Only the images on which they differ tell anything: this is
+    McNemar's test, exact, and the interval is that of Clopper and Pearson for the share of these which `a` has right,
+    given their number. It speaks of these two trained models on other images of the kind, not of other trainings.
+    Raises ValueError if the numbers of images differ, or are 0.
+    """
+    a, b = [bool(right) for right in a], [bool(right) for right in b]
+    if len(a) != len(b) or not a:
+        raise ValueError(f"{len(a)} answers cannot be paired with {len(b)}; give both for the same images, one or more")
+    won = sum(one and not other for one, other in zip(a, b, strict=True))
+    lost = sum(other and not one for one, other in zip(a, b, strict=True))
+    low, high = _clopper_pearson(won, won + lost, confidence)
+    low, high = ((2 * share - 1) * (won + lost) / len(a) for share in (low, high))
+    return Finding(
+        claim=claim or f"{names[0]} is right more often than {names[1]}",
+        verdict=_verdict(low, high, (0.0,)),
+        label=f"{names[0]} minus {names[1]}",
+        difference=(won - lost) / len(a),
+        low=low,
+        high=high,
+        confidence=confidence,
+        count=len(a),
+        of="images",
+        unit="points",
+        conditions=(f"they differ on {won + lost:,}",),
+    )
+
+
+def accuracy_above(
+    right: int, images: int, threshold: float, claim: str | None = None, confidence: float = 0.95
+) -> Finding:
+    """Judge whether a model that had `right` of so many images right is above a threshold (0..1), by Wilson's interval.
+
+    The threshold is said before one looks. The verdict speaks of this model on other images, not of other trainings.
+    """
+    low, high = accuracy_interval(right, images, confidence)
+    return Finding(
+        claim=claim or f"the accuracy is above {threshold:.0%}",
+        verdict=_verdict(low, high, (threshold,)),
+        label=f"accuracy {right / images:.1%}, minus {threshold:.0%}",
+        difference=right / images - threshold,
+        low=low - threshold,
+        high=high - threshold,
+        confidence=confidence,
+        count=images,
+        of="images",
+        unit="points",
+    )
+
+
+def accuracy_interval(right: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Give Wilson's interval for an accuracy, 0..1, of `right` in so many images.
+
+    Raises ValueError if `right` is not between 0 and `images`, or there are none.
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    _check_counts(right, images)
+    z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / images
+    middle, half = share + z * z / (2 * images), z * math.sqrt((share * (1 - share) + z * z / (4 * images)) / images)
+    return tuple(min(1.0, max(0.0, (middle + sign * half) / (1 + z * z / images))) for sign in (-1, 1))
+
+
+def standard_error(right: int, images: int) -> float:
+    """Give the standard error of an accuracy, 0..1: by how much other images of the kind would move it."""
+    _check_counts(right, images)
+    return math.sqrt(right * (images - right) / images) / images
+
+
+def _check_counts(right: int, images: int) -> None:
+    if not 0 <= right <= images or not images:
+        raise ValueError(f"{right} of {images} images right is no accuracy; give 0 to {images} of 1 or more")
+
+
+# --- The distributions -----------------------------------------------------------------------------------------------
+
+
+def t_probability(t: float, degrees: int) -> float:
+    """Give the probability that Student's t lies between -t and t.
+
+    Source: Abramowitz and Stegun 1964, equations 26.7.3 and 26.7.4, exact for whole degrees of freedom.
+    """
+    return _t_probability(math.atan2(abs(t), math.sqrt(degrees)), degrees)
+
+
+@cache
+def t_quantile(probability: float, degrees: int) -> float:
+    """Give the t for which Student's t lies between -t and t with this probability."""
+    angle = _solve(lambda angle: _t_probability(angle, degrees), probability, 0, math.pi / 2)
+    return math.sqrt(degrees) * math.tan(angle)
+
+
+def _t_probability(angle: float, degrees: int) -> float:
+    cosine, odd = math.cos(angle), degrees % 2
+    term = cosine if odd else 1.0
+    total = 0.0
+    for k in range(2 if not odd else 3, degrees + 1, 2):  # the k-th term has the power k - 2 of the cosine
+        total += term
+        term *= cosine**2 * (k - 1) / k
+    total *= math.sin(angle)
+    return 2 / math.pi * (angle + total) if odd else total
+
+
+def _clopper_pearson(wins: int, trials: int, confidence: float) -> tuple[float, float]:
+    """Give the exact interval for a share, 0..1, of `wins` in `trials`; without trials it is all of 0 to 1."""
+    tail = (1 - confidence) / 2
+
+    def at_most(count: int, share: float) -> float:
+        logs = (
+            math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
+            + k * math.log(share) + (trials - k) * math.log1p(-share)
+            for k in range(count + 1)
+        )  # fmt: skip
+        return math.fsum(map(math.exp, logs))
+
+    low = 0.0 if wins == 0 else _solve(lambda share: 1 - at_most(wins - 1, share), tail, 0, 1)
+    high = 1.0 if wins == trials else _solve(lambda share: -at_most(wins, share), -tail, 0, 1)
+    return low, high
+
+
+def _solve(rising: Callable[[float], float], value: float, low: float, high: float) -> float:
+    """Find where a rising function reaches a value, by halving the interval."""
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if rising(middle) < value else (low, middle)
+    return (low + high) / 2

@@ -1,0 +1,38 @@
+"""Studies: what the lessons claim about training, tried out with several seeds, and written down.
+
+    python -m vit_tutorial.studies                      all of them; four hours on one core
+    python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
+
+    patch_size   P in 28, 14, 7, 4: what accuracy does a smaller patch buy, and at what cost?
+    pooling      class token against mean, each at four learning rates
+    positions    none, learned and fixed, on a line and on a grid
+    jigsaw       which of four arrangements do the patches of this picture have?
+    norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up
+    heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
+    scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
+    hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
+    ingredients  the recipe of the preset for a CPU, with one thing changed at a time
+
+Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on
+where the last one was stopped. A study that is whole becomes data/results/study_NAME.json.
+
+    >>> study = load_study("pooling")
+    >>> study.accuracies()    # test accuracy of each seed, by variant
+"""
+
+from vit_tutorial.studies.experiments import EXPERIMENTS, Experiment, Search, StudyError
+from vit_tutorial.studies.record import Study, load_study
+from vit_tutorial.studies.variants import Recipe, make_data, make_model, recipe
+
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "Recipe",
+    "Search",
+    "Study",
+    "StudyError",
+    "load_study",
+    "make_data",
+    "make_model",
+    "recipe",
+]

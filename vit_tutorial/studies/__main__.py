@@ -1,0 +1,72 @@
+"""The command line of the studies: python -m vit_tutorial.studies."""
+
+import argparse
+import shlex
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from vit_tutorial import studies
+from vit_tutorial.studies.experiments import EXPERIMENTS, StudyError
+from vit_tutorial.studies.record import make_study
+from vit_tutorial.studies.runner import choose_rates, run_search, run_study, take_orders
+from vit_tutorial.support.files import write_json
+from vit_tutorial.support.paths import RESULTS, RUNS
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors that a person can mend end it with one sentence and exit status 1."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parse(arguments)
+    if options.take_orders:
+        take_orders()
+        return
+    try:
+        for name in options.names or EXPERIMENTS:
+            experiment = EXPERIMENTS[name]
+            seeds = options.seeds or list(experiment.seeds)
+            searched, rates = [], None
+            if experiment.search:
+                searched = run_search(name, experiment, options.runs, options.workers)
+                rates = choose_rates(experiment, searched)
+                print(f"{name}: chosen {', '.join(f'{rate:g} for {key}' for key, rate in rates.items())}", flush=True)
+            runs = run_study(name, experiment, options.runs, seeds, options.workers, rates)
+            chosen = ["--seeds", *map(str, seeds)] if options.seeds else []
+            command = shlex.join(["python", "-m", "vit_tutorial.studies", name, *chosen])
+            path = options.records / f"study_{name}.json"
+            study = make_study(name, experiment, runs, command, searched)
+            write_json(path, asdict(study))
+            print(f"{name}: {len(runs) + len(searched)} runs, {study.seconds:.0f} s; record in {path}", flush=True)
+    except (StudyError, ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"stopped; the same command goes on with the runs that are not in {options.runs} yet")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m vit_tutorial.studies",
+        description=studies.__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)} (default: all)")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="(default: those of the study, 0 to 2 or 4)")
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="trainings side by side (default: 1)")
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS / "studies", metavar="FOLDER", help="where each training is kept"
+    )
+    parser.add_argument("--records", type=Path, default=RESULTS, metavar="FOLDER", help="(default: data/results)")
+    parser.add_argument("--take-orders", action="store_true", help=argparse.SUPPRESS)  # what each worker runs
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in EXPERIMENTS]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is no study; the studies are {', '.join(EXPERIMENTS)}")
+    if options.workers < 1:
+        parser.error(f"--workers is {options.workers}; it must be 1 or more")
+    return options
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""The table of all studies: what each one claims and compares, and how often it repeats it."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass, is_dataclass
+
+from vit_tutorial.evidence import FEWEST_RATES
+from vit_tutorial.studies.variants import Recipe, recipe, train
+
+
+class StudyError(RuntimeError):
+    """A study cannot go on, or its record cannot be used; the message has the way out."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The first stage of a study: every variant tries the same learning rates, and keeps the one best for itself.
+
+    Raises ValueError for fewer than three rates: then nothing is chosen.
+    """
+
+    rates: tuple[float, ...]
+    seeds: tuple[int, ...] = (100,)  # others than those of the study, so that no seed judges what it chose
+    by: str = "validation_accuracy"  # the entry of a result that chooses, the higher the better; never the test's
+    setting: str = "training.learning_rate"  # where the settings of a variant hold the rate
+
+    def __post_init__(self):
+        if len(set(self.rates)) < FEWEST_RATES:
+            raise ValueError(
+                f"a search among {len(set(self.rates))} rates chooses too little; try {FEWEST_RATES} or more"
+            )
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A study to be run: the claim it tests, what is compared, how often, and what is done each time.
+
+    A variant is the settings of one job: a recipe, or any other dataclass or dictionary of what JSON can hold. The job
+    is a function at the top of a module, from such settings (a dictionary) and a seed to a result that JSON can hold.
+    """
+
+    claim: str
+    variants: dict[str, Recipe | dict]
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    paper: dict | None = None  # figures of others on the same question, with their source
+    job: Callable[[dict, int], dict] = train
+    search: Search | None = None  # None: each variant has the learning rate that its settings say
+
+    def settings(self, variant: str, rate: float | None = None) -> dict:
+        """Give the settings of a variant as a dictionary, with a learning rate of the search in its place.
+
+        Raises ValueError if the settings do not have that place.
+        """
+        settings = self.variants[variant]
+        settings = asdict(settings) if is_dataclass(settings) else deepcopy(settings)
+        if rate is None:
+            return settings
+        *path, last = self.search.setting.split(".")
+        place = settings
+        for key in path:
+            place = place.get(key, {})
+        if last not in place:
+            raise ValueError(f"the settings of {variant!r} have no {self.search.setting}, where the search puts a rate")
+        place[last] = rate
+        return settings
+
+
+EXPERIMENTS = {
+    "patch_size": Experiment(
+        claim="smaller patches keep detail and cost more; larger ones are cheap and coarse",
+        variants={f"P = {size}": recipe(patch_size=size, epochs=24) for size in (28, 14, 7, 4)},
+        seeds=(0, 1, 2),
+        paper={
+            "source": "torchvision.models.ViT_B_32_Weights and ViT_B_16_Weights, IMAGENET1K_V1, meta",
+            "what": "ViT-B trained on ImageNet-1k, much the same recipe, top-1 accuracy",
+            "accuracy": {"P = 32": 0.75912, "P = 16": 0.81072},
+        },
+    ),
+    "pooling": Experiment(
+        claim="the class token aggregates the image better than averaging",
+        variants={
+            f"{name}, {rate:g}": recipe(pool=pool, learning_rate=rate)
+            for rate in (0.0003, 0.003, 0.01, 0.03)
+            for name, pool in (("class token", "cls"), ("mean", "mean"))
+        },
+    ),
+    "positions": Experiment(
+        claim="1-D learned positions are as good as 2-D ones",
+        variants={
+            name: recipe(patch_size=4, positions=name)
+            for name in ("none", "learned 1-D", "sin-cos 1-D", "learned 2-D", "sin-cos 2-D")
+        },
+        paper={
+            "source": "Dosovitskiy et al. 2021, appendix D.4, table 8, first column",
+            "what": "ViT-B/16, ImageNet 5-shot linear accuracy",
+            "accuracy": {"none": 0.61382, "learned 1-D": 0.64206, "learned 2-D": 0.64001, "relative": 0.64032},
+        },
+    ),
+    "jigsaw": Experiment(
+        claim="without positions the model must solve a jigsaw",
+        variants={
+            name: recipe("jigsaw", training_images=4000, positions=name, epochs=8, max_shift=0)
+            for name in ("none", "learned 1-D", "sin-cos 2-D")
+        },
+    ),
+    "norm": Experiment(
+        claim="pre-norm trains more stably than post-norm",
+        variants={
+            f"{norm}-norm, {depth} blocks, {'with' if warmup else 'no'} warm-up": recipe(
+                norm=norm, depth=depth, warmup_epochs=warmup, epochs=3, clip_norm=None
+            )
+            for depth in (12, 24)
+            for warmup in (0.0, 1.0)
+            for norm in ("pre", "post")
+        },
+        seeds=(0, 1, 2),
+    ),
+    "heads": Experiment(
+        claim="several heads see several things: better than one, at no more parameters",
+        variants={f"h = {heads}": recipe(num_heads=heads) for heads in (1, 2, 4, 8, 16)},
+    ),
+    "scale": Experiment(
+        claim="scores must be divided by sqrt(d), or the softmax saturates",
+        variants={
+            f"d = {64 // heads}, divided by {divisor}": recipe(dim=64, num_heads=heads, divide_by=divisor)
+            for heads, divisors in ((1, ("sqrt(d)", "1", "d")), (4, ("sqrt(d)", "1", "d", "sqrt(D)")))
+            for divisor in divisors  # with one head, sqrt(D) is sqrt(d)
+        },
+        seeds=(0, 1, 2),
+    ),
+    "hybrid": Experiment(
+        claim="a hybrid helps at small budgets, and no more at large ones",
+        variants={
+            f"{name}, {depth} block{'s' * (depth > 1)}, {rate:g}": recipe(
+                patch_size=4, depth=depth, epochs=5, learning_rate=rate, **stem
+            )
+            for rate in (0.003, 0.01)
+            for name, stem, depths in (
+                ("pure", {"stem": "patch"}, (1, 2, 4, 8)),
+                ("hybrid", {"stem": "hybrid", "stem_layers": ()}, (1, 2, 4)),
+            )
+            for depth in depths
+        },
+        seeds=(0, 1, 2),
+    ),
+    "ingredients": Experiment(
+        claim="a list of tricks (bf16, batch size, augmentation) decides how well a model learns from scratch",
+        variants={
+            name: recipe(**{"dim": 64, "depth": 4, "num_heads": 4, "epochs": 36} | change)
+            for name, change in {
+                "the preset": {},
+                "no augmentation": {"max_shift": 0},
+                "erase a quarter": {"erase": 0.25},
+                "CutMix on half": {"cutmix": 0.5, "plain_epochs": 4},
+                "no label smoothing": {"label_smoothing": 0.0},
+                "no warm-up": {"warmup_epochs": 0.0},
+                "Muon": {"optimizer": "muon"},
+                "moving average": {"average": 0.998},
+                "bfloat16": {"precision": "bfloat16"},
+                "batches of 512": {"batch_size": 512},
+                "mean pooling": {"pool": "mean"},
+                "half the epochs": {"epochs": 18},
+                "patches of 14": {"patch_size": 14},
+            }.items()
+        },
+        seeds=(0, 1, 2),
+    ),
+}
