@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from vit_tutorial import load_model
-from vit_tutorial.training import TrainingConfig
+from vit_tutorial import load_model, save_model
+from vit_tutorial.training import TrainingConfig, fit
 
 SCRIPT = Path(__file__).parent / "benchmarks" / "gpu_proof.py"
 ROOT = SCRIPT.parents[2]
@@ -114,7 +114,7 @@ def test_what_comes_back_fits_the_way_back(rehearsal, kit):
     files = list(out.iterdir())
     assert len(files) <= 8
     assert all(file.stat().st_size < 16 * 2**20 for file in files)
-    model = load_model(kit.parts["weights"].join(out, 1))
+    model = load_model(kit.parts["weights"].join(out, "seed_1"))
     assert next(model.parameters()).dtype == torch.float32
     assert model.card.class_names == tuple("abcdefghij")
 
@@ -331,16 +331,41 @@ def test_large_weights_travel_in_pieces(kit, monkeypatch, tmp_path):
     checks, weights = kit.parts["checks"], kit.parts["weights"]
     model = checks.model_for(checks.pictures())
     monkeypatch.setattr(weights, "MOST_BYTES", 40_000)
-    names = weights.write_pieces(model, tmp_path, 7)
+    names = weights.write_pieces(model, tmp_path, "seed_7")
     assert len(names) > 2
     assert {path.name for path in tmp_path.iterdir()} == set(names)
     assert all((tmp_path / name).stat().st_size < 45_000 for name in names)
-    again = load_model(weights.join(tmp_path, 7))
+    again = load_model(weights.join(tmp_path, "seed_7"))
     assert again.config == model.config
     for key, tensor in model.state_dict().items():
         assert torch.equal(again.state_dict()[key], tensor.half().float())
     with pytest.raises(FileNotFoundError, match=r"holds no seed_8\.piece"):
-        weights.join(tmp_path, 8)
+        weights.join(tmp_path, "seed_8")
+
+
+def test_no_more_files_are_written_than_come_back(kit, monkeypatch, tmp_path):
+    checks, weights = kit.parts["checks"], kit.parts["weights"]
+    model = checks.model_for(checks.pictures())
+    written = [weights.write_pieces(model, tmp_path, f"seed_{number}") for number in range(9)]
+    assert [len(names) for names in written] == [1] * 7 + [0, 0]  # proof.json is the eighth
+    assert len(list(tmp_path.iterdir())) == 7
+    assert weights.write_pieces(model, tmp_path, "seed_0") == written[0]  # the same once more is no more files
+
+
+def test_what_the_lesson_trained_comes_back(kit, tmp_path):
+    checks, journal = kit.parts["checks"], kit.parts["journal"].Journal(tmp_path / "lesson.json", time.time() + 60)
+    data, runs, out = checks.pictures(), tmp_path / "runs", tmp_path / "out"
+    out.mkdir()
+    kit.parts["lesson"].keep_what_was_trained(runs, out, journal)
+    assert journal.found == {}  # it did not come so far
+    model = checks.model_for(data)
+    config = TrainingConfig(epochs=2, batch_size=128, device="cpu")
+    history = fit(model, data, config, checkpoint=runs / "lesson11")
+    save_model(model, runs / "my_vit.safetensors")
+    kit.parts["lesson"].keep_what_was_trained(runs, out, journal)
+    assert journal.found["history"]["train_loss"] == history.train_loss
+    again = load_model(kit.parts["weights"].join(out, "lesson"))
+    assert torch.equal(again.head.weight, model.head.weight.half().float())
 
 
 # --- What a host has to do -------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ Steps, in the order in which they run:
 
 Each step is a process of its own. One that fails is written down with its traceback, and the next one goes on. What a
 step has found is on disk, in FOLDER/proof.json, at most a second later, whatever happens then. The trained weights are
-beside it, in half precision, in pieces below 16 MB; `--join FOLDER --seed 0` makes one file of the pieces of a seed.
+beside it, in half precision, in pieces below 16 MB; `--join FOLDER --name seed_0` makes one file of the pieces.
 
 On a machine that is lent for 15 minutes, without a network:
 
@@ -27,8 +27,9 @@ On a machine that is lent for 15 minutes, without a network:
    calls only copy their files into a folder outside the checkout, and take seconds. The third one unpacks (half a
    minute) and starts this command with --minutes 9, in the same call: a call that ends at 590 s then still has time.
 3. Use the time in this order: one call with all steps; then, with what is left, one with what fell out, named in
-   --steps, with --minutes one less than are left. The lesson needs about as long as one seed. Where the first call's
-   FOLDER is gone, --earlier names its proof.json: a training is planned from the speeds in there.
+   --steps, with --minutes one less than are left. The lesson holds one whole training, and its weights and curves come
+   back too: if it matters more than the other seeds, name it before `train`. Where the first call's FOLDER is gone,
+   --earlier names its proof.json: a training is planned from the speeds in there.
 4. The lesson also needs matplotlib, scikit-image and the wheels of anywidget and ipywidgets, and runs as a plain script
    then; with those of nbclient and ipykernel too it runs as a notebook, with its figures. They and what they need must
    be on PYTHONPATH.
@@ -57,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.join is not None:
         from gpu.weights import join
 
-        print(join(options.join, options.seed))
+        print(join(options.join, options.name))
         return 0
     if options.step is not None:
         return run_step(options.step, json.loads(options.settings.read_text(encoding="utf-8")))
@@ -89,7 +90,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--revision", default="", help="the commit, where the checkout has travelled without it")
     parser.add_argument("--earlier", type=Path, metavar="FILE", help="a proof.json whose results to go on from")
     parser.add_argument("--join", type=Path, metavar="FOLDER", help="make one file of the pieces of weights in there")
-    parser.add_argument("--seed", type=int, default=0, help="the seed whose pieces --join takes (default: 0)")
+    parser.add_argument("--name", default="seed_0", help="of the pieces that --join takes (default: seed_0)")
     parser.add_argument("--notebook", metavar="FILE", help="another one than lesson 11, for the step lesson")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)  # a process of its own runs one step
     parser.add_argument("--settings", type=Path, help=argparse.SUPPRESS)

@@ -1,6 +1,7 @@
 """Step `lesson`: lesson 11 executed from top to bottom, as a notebook where nbclient is there, else as a script.
 
-The executed copy is written after every cell, so what has run by the end of the time is there with its outputs.
+The executed copy is written after every cell, so what has run by the end of the time is there with its outputs. What
+the lesson has trained comes back too: its weights, and the history in its checkpoint.
 """
 
 import ast
@@ -33,7 +34,23 @@ def run(settings: dict, journal: Journal) -> None:
     execute = as_notebook if all(map(importlib.util.find_spec, FOR_A_NOTEBOOK)) else as_script
     journal.write(executed=execute.__name__.replace("_", " "), cells_done=0, errors=[])
     with tempfile.TemporaryDirectory() as folder:  # where the lesson keeps its checkpoints
-        execute(notebook, Path(settings["out"]) / f"{notebook.stem}.executed.ipynb", Path(folder), journal)
+        try:
+            execute(notebook, Path(settings["out"]) / f"{notebook.stem}.executed.ipynb", Path(folder), journal)
+        finally:
+            keep_what_was_trained(Path(folder) / "runs", Path(settings["out"]), journal)
+
+
+def keep_what_was_trained(runs: Path, out: Path, journal: Journal) -> None:
+    """Write down the history of the lesson's training, as far as it came, and its weights if it came to the end."""
+    from gpu.weights import write_pieces
+
+    from vit_tutorial import load_model
+    from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, _unpack
+
+    if (file := runs / "lesson11" / CHECKPOINT_NAME).exists():
+        journal.write(history=vars(_unpack(file, file.read_bytes())[1]))
+    if (file := runs / "my_vit.safetensors").exists():
+        journal.write(weights=write_pieces(load_model(file), out, "lesson"))
 
 
 def note(journal: Journal, source: str, seconds: float, problem: str | None) -> None:

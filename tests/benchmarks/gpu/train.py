@@ -115,7 +115,7 @@ def train_one(
             note(**{key: result.accuracy, f"{key}_loss": result.loss, f"{key}_images": len(data.test_labels)})
             if not mirrored:
                 note(confusion=result.confusion.tolist())
-        note(weights=write_pieces(model, out, config.seed))
+        note(weights=write_pieces(model, out, f"seed_{config.seed}"))
     if torch.cuda.is_available():
         note(memory=torch.cuda.max_memory_allocated())
     note(ended="done")

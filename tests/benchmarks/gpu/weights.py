@@ -10,42 +10,48 @@ from vit_tutorial.vit import ViT
 from vit_tutorial.weights import save_model
 
 MOST_BYTES = 15_000_000  # of a piece
+MOST_FILES = 8  # in the folder: more do not come back from a machine that is lent
 
 
-def write_pieces(model: ViT, folder: Path, seed: int) -> list[str]:
-    """Write the weights in half precision as seed_S.piece_N.safetensors, and return the names of the files."""
-    whole = save_model(model, folder / f".seed_{seed}.whole", dtype=torch.float16)
+def write_pieces(model: ViT, folder: Path, name: str) -> list[str]:
+    """Write the weights in half precision as NAME.piece_N.safetensors, and return the names of the files.
+
+    Nothing is written, and the list is empty, if that would be too many files.
+    """
+    whole = save_model(model, folder / f".{name}.whole", dtype=torch.float16)
     try:
         tensors, metadata = read(whole)
     finally:
         whole.unlink()
     pieces: list[dict[str, torch.Tensor]] = [{}]
     size = 0
-    for name, tensor in tensors.items():
+    for key, tensor in tensors.items():
         if size + tensor.nbytes > MOST_BYTES and pieces[-1]:
             pieces.append({})
             size = 0
-        pieces[-1][name] = tensor
+        pieces[-1][key] = tensor
         size += tensor.nbytes
-    names = []
-    for number, piece in enumerate(pieces):
-        names.append(f"seed_{seed}.piece_{number}.safetensors")
-        save_file(piece, folder / names[-1], metadata)
+    names = [f"{name}.piece_{number}.safetensors" for number in range(len(pieces))]
+    others = {path.name for path in folder.iterdir()} - set(names)
+    if len(others | {"proof.json"}) + len(names) > MOST_FILES:
+        return []
+    for file, piece in zip(names, pieces, strict=True):
+        save_file(piece, folder / file, metadata)
     return names
 
 
-def join(folder: Path, seed: int) -> Path:
-    """Make one file, seed_S.safetensors, of the pieces; `load_model` reads it.
+def join(folder: Path, name: str) -> Path:
+    """Make one file, NAME.safetensors, of the pieces; `load_model` reads it.
 
     Raises FileNotFoundError if there are none.
     """
     tensors, metadata = {}, {}
-    for path in sorted(folder.glob(f"seed_{seed}.piece_*.safetensors")):
+    for path in sorted(folder.glob(f"{name}.piece_*.safetensors")):
         piece, metadata = read(path)
         tensors |= piece
     if not tensors:
-        raise FileNotFoundError(f"{folder} holds no seed_{seed}.piece_*.safetensors")
-    path = folder / f"seed_{seed}.safetensors"
+        raise FileNotFoundError(f"{folder} holds no {name}.piece_*.safetensors")
+    path = folder / f"{name}.safetensors"
     path.write_bytes(save(tensors, metadata))
     return path
 
