@@ -28,7 +28,7 @@ from vit_tutorial.explore.common import (
     still,
     viridis,
 )
-from vit_tutorial.explore.heads_gallery import shown_classes
+from vit_tutorial.explore.heads_gallery.numbers import shown_classes
 from vit_tutorial.explore.position_lab import similarity_to
 from vit_tutorial.introspection import attention_maps, in_eval_mode
 from vit_tutorial.positions import PositionEmbedding
