@@ -61,7 +61,7 @@ def wave_model(options):
 def pixels(model, which):
     """A picture that JavaScript can make too."""
     shape = (1, model.config.in_channels, 4, 6)
-    return (torch.arange(math.prod(shape)) * (37 + which) % 256).reshape(shape).to(torch.uint8)
+    return (torch.arange(math.prod(shape)) * (37 + 64 * which) % 256).reshape(shape).to(torch.uint8)
 
 
 @torch.no_grad()

@@ -255,7 +255,7 @@ export function forward(vit, pass, start, off = [], replaced = []) {
     }
     if (changed) finish(vit, pass, layer);
     const next = replaced[layer] ?? pass.made[layer];
-    changed = next === pass.made[layer] ? changed || next !== pass.tokens[layer + 1] : next !== pass.tokens[layer + 1];
+    changed = next !== pass.tokens[layer + 1] || (changed && next === pass.made[layer]);
     pass.tokens[layer + 1] = next;
   }
   if (changed) classify(vit, pass);

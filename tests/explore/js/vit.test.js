@@ -14,7 +14,7 @@ function modelOf({ sizes, count }) {
 }
 
 const pixelsOf = ({ sizes }, which) =>
-  Uint8Array.from({ length: sizes.channels * 24 }, (_, i) => (i * (37 + which)) % 256);
+  Uint8Array.from({ length: sizes.channels * 24 }, (_, i) => (i * (37 + 64 * which)) % 256);
 
 function assertNear(some, others, message) {
   assert.equal(some.length, others.length, message);
