@@ -1,9 +1,6 @@
 // The numbers of the heads gallery in the browser: the same as in numbers.py. The model itself runs in ../vit.js.
 
-import { percent } from "../numbers.js";
-
-/** Where the largest number stands, the first of equal ones. */
-export const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
+import { largestOf, percent } from "../numbers.js";
 
 /** The heads of one layer that are off. */
 export const goneIn = (off, layer) => off.filter(([where]) => where === layer).map(([, head]) => head);

@@ -21,19 +21,9 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { arrows, bytesOf, cellUnder, percent, pixelOf, unpackPictures } from "../numbers.js";
+import { arrows, bytesOf, cellUnder, largestOf, percent, pixelOf, unpackPictures } from "../numbers.js";
 import { embed, forward, passOf, probabilitiesOf, vitOf } from "../vit.js";
-import {
-  goneIn,
-  largestOf,
-  offWords,
-  onPatches,
-  says,
-  shownClasses,
-  withGone,
-  without,
-  wordsOf,
-} from "./arithmetic.js";
+import { goneIn, offWords, onPatches, says, shownClasses, withGone, without, wordsOf } from "./arithmetic.js";
 import { largeLayout, smallLayout } from "./geometry.js";
 
 const BAR = 130; // the longest bar, in CSS pixels
