@@ -3,6 +3,8 @@
 // Tokens [N, D], maps [h, N, N] and pictures [C, H, W] are typed arrays, row by row. All room is made beforehand, by
 // `vitOf` and `passOf`, and each loop fills room that is there.
 
+import { bytesOf } from "./numbers.js";
+
 /** erf to 1.5e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26. */
 function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
@@ -91,12 +93,12 @@ function softmaxAt(numbers, start, count) {
 
 /** A model as vit.py packs it: its sizes, its parts by their names in PyTorch, and room to compute in. */
 export function vitOf({ numbers, ...sizes }) {
-  const { channels, patch, grid, prefix, layers, heads, dim, hidden, classes } = sizes;
+  const { channels, patch, grid, prefix, layers, heads, dim, hidden, outputs } = sizes;
   const patches = grid[0] * grid[1];
   const tokens = prefix + patches;
   const each = channels * patch * patch;
   const width = dim / heads;
-  const all = new Float32Array(numbers.buffer.slice(numbers.byteOffset, numbers.byteOffset + numbers.byteLength));
+  const all = new Float32Array(bytesOf(numbers).buffer);
   let at = 0;
   const take = (size) => {
     at += size;
@@ -118,7 +120,7 @@ export function vitOf({ numbers, ...sizes }) {
       fc2: pair(dim, hidden),
     })),
     norm: pair(dim),
-    head: pair(classes, dim),
+    head: pair(outputs, dim),
     room: {
       cut: new Float32Array(patches * each),
       normed: new Float32Array(tokens * dim),
@@ -160,7 +162,7 @@ export function embed(vit, pixels) {
  * Room for one way through the model. After `forward` it holds `tokens[i]`, those in front of block i, and after the last
  * one at the end; `maps[i]`, the attention of block i; and `logits`.
  */
-export function passOf({ layers, heads, tokens, dim, classes }) {
+export function passOf({ layers, heads, tokens, dim, outputs }) {
   const rooms = (size) => Array.from({ length: layers }, () => new Float32Array(size));
   const maps = rooms(heads * tokens * tokens);
   const each = tokens * tokens;
@@ -168,7 +170,7 @@ export function passOf({ layers, heads, tokens, dim, classes }) {
     tokens: new Array(layers + 1),
     maps,
     mapOf: maps.map((all) => Array.from({ length: heads }, (_, i) => all.subarray(i * each, (i + 1) * each))),
-    logits: new Float32Array(classes),
+    logits: new Float32Array(outputs),
     said: rooms(tokens * dim), // by all heads, side by side
     made: rooms(tokens * dim), // by each block: what comes after it, unless it is replaced
     off: new Uint8Array(layers * heads), // 1 for a head that is off

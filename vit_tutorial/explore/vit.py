@@ -58,7 +58,7 @@ def packed_vit(model: ViT) -> dict[str, Any]:
         "heads": config.num_heads,
         "dim": config.dim,
         "hidden": model.blocks[0].mlp.fc1.out_features,
-        "classes": config.num_classes,
+        "outputs": config.num_classes,
         "pool": config.pool,
         "gelu": config.gelu,
         "eps": LAYER_NORM_EPS,

@@ -47,7 +47,7 @@ test("the numbers of a moment are found", () => {
   assert.deepEqual([...state.probabilities], [0.625, 0.375]);
   assert.deepEqual([...state.seen], [0.25, 0.125, 0.125, 0.125]);
   assert.equal(state.seenTop, 0.75, "one scale for all moments");
-  assert.deepEqual([...state.alike], [0.25, -0.5, 0.25, 0.25]);
+  assert.deepEqual([...state.alike], [0.25, -0.5, 0.25, 1]);
   assert.deepEqual([...state.near], [14 / 16, 15 / 16]);
 });
 
