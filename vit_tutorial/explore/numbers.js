@@ -52,6 +52,9 @@ export const decimals = (number, digits = 2) =>
 /** The number, or the end of the range that it is beyond. */
 export const within = (number, least, most) => Math.min(most, Math.max(least, number));
 
+/** Where the largest of some numbers stands, the first of equal ones. */
+export const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
+
 const DIRECTIONS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /** The cell beside `cell` in the direction of an arrow key, or `cell` itself at the edge; cells count row by row. */

@@ -10,6 +10,7 @@ import {
   decimals,
   finePercent,
   fitted,
+  largestOf,
   neighbour,
   percent,
   pixelOf,
@@ -52,6 +53,11 @@ test("pictures of several sizes are cut out of one row of bytes", () => {
   const [one, two] = unpackPictures({ names: ["a", "b"], shapes, pixels });
   assert.deepEqual([one.name, one.width, [...one.pixels]], ["a", 2, [1, 2]]);
   assert.deepEqual([two.name, two.channels, [...two.pixels]], ["b", 3, [3, 4, 5]]);
+});
+
+test("of equal numbers the first is the largest", () => {
+  assert.equal(largestOf([1, 3, 3]), 1);
+  assert.equal(largestOf(Float32Array.of(-2, -1)), 1);
 });
 
 test("the longer side of a picture fits", () => {
