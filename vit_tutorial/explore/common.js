@@ -62,6 +62,13 @@ export function slider(least, most, onSlide) {
   return input;
 }
 
+/** A box to tick with its text beside it. */
+export function checkbox(text, onTick) {
+  const box = make("input", { type: "checkbox" });
+  box.addEventListener("change", () => onTick(box.checked));
+  return { box, label: make("label", { className: "vit-tick" }, box, text) };
+}
+
 /** The outer box of an explorer; keys pressed inside it stay inside it. */
 export function frame(el, name, lookFor, lead = "What to look for") {
   const root = make("div", {
@@ -205,6 +212,19 @@ export function numberTable(names) {
     if (cells[key].textContent !== text) cells[key].textContent = text;
   };
   return { list, show };
+}
+
+/** A table whose headings and cells can be changed in place: a heading for each column and each of so many lines. */
+export function headedTable(className, columns, lines) {
+  const heads = columns.map((textContent) => make("th", { scope: "col", textContent }));
+  const rows = Array.from({ length: lines }, () => {
+    const name = make("th", { scope: "row" });
+    const cells = heads.map(() => make("td"));
+    return { name, cells, line: make("tr", {}, name, ...cells) };
+  });
+  const head = make("thead", {}, make("tr", {}, make("td"), ...heads));
+  const table = make("table", { className }, head, make("tbody", {}, ...rows.map(({ line }) => line)));
+  return { table, heads, rows };
 }
 
 /** A small line of text below a picture. */

@@ -1,24 +1,21 @@
-"""Signal lab: how large the numbers are that run through a stack of blocks, forwards and backwards."""
+"""The numbers of the signal lab: how large they are in a stack of blocks, forwards and backwards, in every setting."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, astuple, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-import traitlets
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, Encoder
-from vit_tutorial.explore.common import ACCENT, FAINT, INK, Explorer, browser_code, decimals
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from vit_tutorial.explore.limits import Between, Limit, OneOf, Such, settle
+from vit_tutorial.explore.words import decimals
 
 NORMS = ("pre", "post", "inside", "none")
 NORM_NAMES = {
@@ -128,20 +125,43 @@ class SignalSetting:
     scale: float = 1.0
 
     def __post_init__(self):
-        for name, choices in (("depth", DEPTHS), ("norm", NORMS), ("scale", SCALES)):
-            if getattr(self, name) not in choices:
-                known = ", ".join(map(repr, choices))
-                raise ValueError(f"{name} {getattr(self, name)!r} is unknown; choose from {known}")
+        settle(setting_limits(), asdict(self))
 
     def __str__(self) -> str:
         residuals = "with" if self.residual else "without"
         return f"{self.depth} blocks, norm {NORM_NAMES[self.norm]}, {residuals} residuals, initial scale {self.scale:g}"
 
 
+def setting_limits() -> Iterator[tuple[str, Limit]]:
+    """What the choices of a SignalSetting may be."""
+    yield "depth", OneOf(DEPTHS)
+    yield "norm", OneOf(NORMS)
+    yield "scale", OneOf(SCALES)
+
+
+def signal_lab_limits(choices: dict[str, Any]) -> Iterator[tuple[str, Limit]]:
+    """What the choices may be; `block` depends on `depth`."""
+    yield from setting_limits()
+    yield "block", Between(1, choices["depth"])
+    yield "held", Such(as_held, [])
+
+
+def as_held(held: list) -> list:
+    """The depth, norm, residual and scale of the setting that is held, or an empty list.
+
+    Raises ValueError if they are no such setting.
+    """
+    if len(held) not in (0, 4):
+        raise ValueError(f"held has {len(held)} entries; give depth, norm, residual and scale, or an empty list")
+    return list(astuple(SignalSetting(*held))) if held else []
+
+
 @dataclass(frozen=True)
 class SignalLabState:
     """What the signal lab shows: the numbers of every block, and those of the setting that is held."""
 
+    setting: SignalSetting
+    block: int
     signals: Float[np.ndarray, "depth 5"]
     held: Float[np.ndarray, "held_depth 5"] | None
     words: str
@@ -154,10 +174,12 @@ def signal_lab_state(
 
     Raises ValueError if there is no such block.
     """
-    if not 1 <= block <= setting.depth:
-        raise ValueError(f"block {block} is not among 1 to {setting.depth}")
+    choices = {**asdict(setting), "block": block, "held": list(astuple(held)) if held else []}
+    settle(signal_lab_limits(choices), choices)
     found = numbers_of(setting, seed)
     return SignalLabState(
+        setting=setting,
+        block=block,
         signals=found,
         held=None if held is None else numbers_of(held, seed),
         words=words_of(setting, block, held, found),
@@ -194,126 +216,7 @@ def words_of(
     )
 
 
-def limits(rows: Sequence[np.ndarray]) -> tuple[int, int]:
+def axis_ends(rows: Sequence[np.ndarray]) -> tuple[int, int]:
     """The powers of ten between which an axis has room for these numbers: at least from 0.1 to 10."""
     powers = np.log10(np.clip(np.concatenate(rows), GROUND, CEILING))
     return min(-1, int(np.floor(powers.min()))), max(1, int(np.ceil(powers.max())))
-
-
-def signal_lab_figure(
-    setting: SignalSetting, block: int = 1, held: SignalSetting | None = None, seed: int = 0
-) -> Figure:
-    """Draw what `signal_lab_state` says as a still picture."""
-    from matplotlib.figure import Figure
-
-    state = signal_lab_state(setting, block, held, seed)
-    figure = Figure(figsize=(9.4, 3.4), layout="constrained")
-    figure.suptitle(str(setting), x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
-    looks = {
-        "stream": (INK, "o"),
-        "attention branch": (ACCENT, "s"),
-        "MLP branch": ("#d55e00", "^"),
-        "gradient": (INK, "o"),
-        "likeness": (INK, "o"),
-    }
-    for axes, (title, names) in zip(figure.subplots(1, 3), CHARTS.items(), strict=True):
-        for name in names:
-            colour, marker = looks[name]
-            column = QUANTITIES.index(name)
-            for rows, line in ((state.held, "--"), (state.signals, "-")):
-                if rows is not None:
-                    values = rows[:, column] if name == "likeness" else np.clip(rows[:, column], GROUND, CEILING)
-                    size = {"marker": marker, "markersize": 4, "label": name} if line == "-" else {"alpha": 0.6}
-                    axes.plot(range(1, len(rows) + 1), values, color=colour, linestyle=line, linewidth=1.5, **size)
-        if names == ("likeness",):
-            axes.set_ylim(-0.05, 1.05)
-        else:
-            drawn = [state.signals, *([] if state.held is None else [state.held])]
-            low, high = limits([rows[:, [QUANTITIES.index(name) for name in names]].ravel() for rows in drawn])
-            axes.set_yscale("log")
-            axes.set_ylim(10.0**low, 10.0**high)
-        axes.axvline(block, color=FAINT, linewidth=1)
-        axes.set_title(title, fontsize=10, loc="left", color=INK)
-        axes.set_xlabel("block", fontsize=9)
-        axes.tick_params(labelsize=8)
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        if len(names) > 1:
-            axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-class SignalLab(Explorer):
-    """An explorer: what depth, norm, residuals and initial scale do to the numbers in a stack of untrained blocks.
-
-    The traits `depth` (2, 6, 12 or 24), `norm` ("pre", "post", "inside" as in Swin v2, or "none"), `residual`, `scale`
-    (0.25, 0.5, 1 or 2 times the usual start of all matrices) and `block` (counted from 1) follow what the learner does
-    and can be set from code. `hold()` keeps the setting of the moment as dashed lines, to compare others with it.
-    All settings are measured when the lab is made, with the course's own blocks, in double precision; that takes a few
-    seconds. `seed` draws other weights.
-    Raises ValueError if a choice is unknown or out of range.
-    """
-
-    _esm = browser_code("signal_lab.js")
-    _norms = traitlets.List().tag(sync=True)
-    _depths = traitlets.List(traitlets.Int()).tag(sync=True)
-    _scales = traitlets.List(traitlets.Float()).tag(sync=True)
-    _quantities = traitlets.List(traitlets.Unicode()).tag(sync=True)
-    _charts = traitlets.List().tag(sync=True)
-    _ends = traitlets.List(traitlets.Float()).tag(sync=True)
-    _grid = traitlets.Bytes().tag(sync=True)
-    depth = traitlets.Enum(DEPTHS, 12).tag(sync=True)
-    norm = traitlets.Enum(NORMS, NORMS[0]).tag(sync=True)
-    residual = traitlets.Bool(True).tag(sync=True)
-    scale = traitlets.Float(1.0).tag(sync=True)
-    block = traitlets.Int(1, min=1).tag(sync=True)
-    _held = traitlets.List().tag(sync=True)
-
-    def __init__(self, seed: int = 0, **choices: Any):
-        self._seed = seed
-        setting = SignalSetting(**{name: value for name, value in choices.items() if name != "block"})
-        signal_lab_state(setting, choices.get("block", 1), seed=seed)
-        super().__init__(
-            _norms=[[norm, NORM_NAMES[norm]] for norm in NORMS],
-            _depths=list(DEPTHS),
-            _scales=list(SCALES),
-            _quantities=list(QUANTITIES),
-            _charts=[[title, [QUANTITIES.index(name) for name in names]] for title, names in CHARTS.items()],
-            _ends=[GROUND, CEILING],
-            _grid=signal_grid(seed).tobytes(),
-            **choices,
-        )
-
-    @traitlets.validate("scale")
-    def _known_scale(self, proposal) -> float:
-        return SignalSetting(scale=proposal["value"]).scale
-
-    def setting(self) -> SignalSetting:
-        """The arrangement that is shown now."""
-        return SignalSetting(self.depth, self.norm, self.residual, self.scale)
-
-    def held(self) -> SignalSetting | None:
-        """The arrangement that is held for comparison, if there is one."""
-        return SignalSetting(*self._held) if self._held else None
-
-    def hold(self) -> None:
-        """Keep the setting of the moment as dashed lines."""
-        self._held = [self.depth, self.norm, self.residual, self.scale]
-
-    def _now(self) -> tuple[SignalSetting, int, SignalSetting | None, int]:
-        return self.setting(), min(self.block, self.depth), self.held(), self._seed
-
-    def state(self) -> SignalLabState:
-        """The numbers that the explorer shows now."""
-        return signal_lab_state(*self._now())
-
-    def words(self) -> str:
-        """What the explorer shows now, in a few sentences; the browser says the same."""
-        return self.state().words
-
-    def figure(self) -> Figure:
-        """What the explorer shows now, as a still picture."""
-        return signal_lab_figure(*self._now())
-
-    def __repr__(self) -> str:
-        return f"SignalLab(depth={self.depth}, norm={self.norm!r}, residual={self.residual}, scale={self.scale:g})"
