@@ -468,8 +468,9 @@ plots.show(
 # Look at the single points before you believe a mean: where the points of two patch sizes overlap, a small difference of
 # their means says nothing.
 #
-# On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss, which says how badly a
-# model does on the very pictures it is trained on. (It is a smoothed loss, which cannot fall below 0.50. Only compare.)
+# On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss,
+# which says how badly a model does on the very pictures it is trained on. (It is a smoothed loss, which cannot fall below
+# 0.50. Only compare.)
 # The finer models fit even those less well. So they seem to lack not pictures, but training or size: 49 tokens must first
 # find out how they belong together. That is a guess, which one would test by training longer. And look at the
 # parameters: the coarsest model has the most, because its E has 784 rows. "Cheap" is a matter of what one counts.

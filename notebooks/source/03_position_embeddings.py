@@ -455,7 +455,11 @@ for name, values in ours.items():
     told = f"{paper[name]:.1%}" if name in paper else "-"
     print(f"{name:<12} ours {means[name]:.1%} ({min(values):.1%} to {max(values):.1%})   the paper {told}")
 none = study.scores("none")
-print(compare_each({name: (study.scores(name), none) for name in ours if name != "none"}, "any positions beat none"))
+print(
+    compare_each(
+        {name: (study.scores(name), none) for name in ours if name != "none"}, "each kind of positions beats none"
+    )
+)
 
 # %% [markdown]
 # And 1-D against 2-D? "As good as" needs a margin, since no two things are *exactly* as good. We allow 1-D to be one point

@@ -957,8 +957,8 @@ check.mended_block(MendedBlock)
 # 1. LayerNorm brings each token to mean 0 and variance 1, alone: ε under the root, divided by D.
 # 2. The MLP widens each token to 4·D, bends it with GELU, and narrows it. It holds two thirds of a block.
 # 3. Branches add to the residual stream. What comes out is the sum of all that was said, and what came in is still there.
-# 4. At the one learning rate tried, pre-norm trained with and without warm-up. Post-norm needed warm-up with 12 blocks,
-#    and failed with 24 even so. ViT is pre-norm, BERT post-norm.
+# 4. At the one learning rate tried, pre-norm trained with and without warm-up. Post-norm was behind it with 12 blocks, and
+#    failed with 24, with warm-up too. ViT is pre-norm, BERT post-norm.
 # 5. Without residuals the tokens become all alike. Without norms it depends on the size of the matrices: at the usual
 #    start the numbers explode with residuals and vanish without. With norms neither happens, at any size the lab offers.
 #
