@@ -96,6 +96,7 @@ def test_a_threshold_is_part_of_the_claim(at_least, verdict):
 def test_a_difference_that_only_reaches_the_threshold_does_not_pass_it():
     assert compare(moved(2, 2, 2), BASE[:3], at_least=0.02).verdict == NOT_SHOWN
     assert compare(moved(2, 2, 2), BASE[:3], at_least=0.0199).verdict == TRUE
+    assert compare([0.92] * 3, [0.9] * 3, at_least=0.02).verdict == NOT_SHOWN  # 0.92 - 0.9 is 0.02 and a little
 
 
 @pytest.mark.parametrize(

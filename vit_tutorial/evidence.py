@@ -187,8 +187,7 @@ def compare(
         )
     names = tuple(x.name if isinstance(x, Scores) else name for x, name in zip((a, b), names, strict=True))
     rates = [x.rate for x in (a, b) if isinstance(x, Scores) and x.rate]
-    # Rounded, so that 0.92 - 0.90 is 0.02, and a difference that only just reaches a limit does not pass it.
-    differences = [round(one[seed] - other[seed], 12) for seed in one]
+    differences = [one[seed] - other[seed] for seed in one]
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
     if len(differences) < FEWEST_SEEDS:
         reason = f"{len(differences)} of the {FEWEST_SEEDS} seeds that it takes"
@@ -197,6 +196,7 @@ def compare(
     else:
         difference = fmean(differences)
         half = t_quantile(confidence, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+        # Rounded, so that 0.92 - 0.90 is 0.02, and an interval that only just reaches a limit does not pass it.
         low, high = round(difference - half, 12), round(difference + half, 12)
     limits = (at_least,) if within is None else (-within, within)
     return Finding(
