@@ -100,12 +100,9 @@ class Finding:
         scale, unit = (100, " points") if self.unit == "points" else (1, self.unit and f" {self.unit}")
         one, low, high, *limits = (scale * number for number in (self.difference, self.low, self.high, *self.limits))
         digits = _decimals(low, high, limits, 1 if self.unit == "points" else None)
-        limit = " and ".join(f"{number:+.{digits}f}" for number in limits)
-        asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {limit}"
-        return (
-            f"{one:+.{digits}f}{unit}, {100 * self.confidence:.3g}% interval {low:+.{digits}f} to {high:+.{digits}f}"
-            f"{asked} ({self.count:,} {self.of})"
-        )
+        one, low, high, *limits = (f"{round(number, digits) + 0.0:+.{digits}f}" for number in (one, low, high, *limits))
+        asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {' and '.join(limits)}"
+        return f"{one}{unit}, {100 * self.confidence:.3g}% interval {low} to {high}{asked} ({self.count:,} {self.of})"
 
     def __str__(self) -> str:
         return f"{self.label}: {self.numbers}\n{_last_line(self.verdict, self.claim, self.conditions)}"
