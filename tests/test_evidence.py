@@ -96,6 +96,7 @@ def test_a_threshold_is_part_of_the_claim(at_least, verdict):
 def test_a_difference_that_only_reaches_the_threshold_does_not_pass_it():
     assert compare(moved(2, 2, 2), BASE[:3], at_least=0.02).verdict == NOT_SHOWN
     assert compare(moved(2, 2, 2), BASE[:3], at_least=0.0199).verdict == TRUE
+    assert compare([0.92] * 3, [0.9] * 3, at_least=0.02).verdict == NOT_SHOWN  # 0.92 - 0.9 is 0.02 and a little
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,7 @@ def test_an_interval_is_printed_with_the_decimals_that_show_the_verdict():
     finding = compare(moved(0.05, 0.06, 0.04, 0.05, 0.05), BASE, unit="points")
     assert finding.verdict == TRUE
     assert "95% interval +0.04 to +0.06" in finding.numbers  # with one decimal it would begin at +0.0
+    assert compare(moved(-0.3, 0.2, 0), BASE[:3], unit="points").numbers.startswith("+0.0 points, 95% interval -0.7")
     touching = compare(moved(1.02, 1.03, 1.01), BASE[:3], at_least=0.01, unit="points")
     assert "interval +1.00 to" not in touching.numbers
     assert "limit" in touching.numbers

@@ -9,12 +9,18 @@ from vit_tutorial.datasets import DATA_FOLDER
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.recipes import PRESETS
 from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
-from vit_tutorial.studies.variants import run_once
+from vit_tutorial.studies.variants import run_once, train
 
 
 @pytest.fixture(params=EXPERIMENTS)
 def stored(request):
     """Load a stored study; this alone compares its settings with those of the code."""
+    return load_study(request.param), EXPERIMENTS[request.param]
+
+
+@pytest.fixture(params=[name for name, experiment in EXPERIMENTS.items() if experiment.job is train])
+def training(request):
+    """Load a stored study that trains ViTs."""
     return load_study(request.param), EXPERIMENTS[request.param]
 
 
@@ -27,10 +33,13 @@ def test_a_stored_study_is_whole(stored):
     assert [(run["variant"], run["seed"]) for run in study.runs] == expected
     assert study.paper == experiment.paper
     assert all(study.environment[key] for key in ("hardware", "python", "torch", "vit_tutorial"))
+    searched = study.search["runs"] if study.search else []
+    assert study.seconds >= sum(run["seconds"] for run in study.runs) - 0.1
+    assert bool(searched) == bool(experiment.search)
 
 
-def test_the_figures_of_a_stored_study_agree_with_each_other(stored):
-    study, _ = stored
+def test_the_figures_of_a_stored_study_agree_with_each_other(training):
+    study, experiment = training
     for run in study.runs:
         own = study.variants[run["variant"]]
         curve = run["curve"]
@@ -42,18 +51,21 @@ def test_the_figures_of_a_stored_study_agree_with_each_other(stored):
         for key, images in (("test_accuracy", study.data["test"]), ("validation_accuracy", study.data["validation"])):
             assert 0 < run[key] <= 1
             assert run[key] * images == pytest.approx(round(run[key] * images), abs=1e-6)
-    assert study.seconds == pytest.approx(sum(run["seconds"] for run in study.runs), abs=0.1)
+    if not experiment.search:
+        assert study.seconds == pytest.approx(sum(run["seconds"] for run in study.runs), abs=0.1)
 
 
-def test_the_sizes_in_a_stored_study_are_those_of_the_models(stored):
-    study, experiment = stored
-    data = make_data(next(iter(experiment.variants.values())))  # all have pictures of one size
+def test_the_sizes_in_a_stored_study_are_those_of_the_models(training):
+    study, experiment = training
+    pictures = {its_recipe.task: its_recipe for its_recipe in experiment.variants.values()}
+    pictures = {task: make_data(its_recipe) for task, its_recipe in pictures.items()}
     for name, own in study.variants.items():
+        data = pictures[experiment.variants[name].task]
         model = make_model(experiment.variants[name], data, seed=0)
         assert own["parameters"] == sum(parameter.numel() for parameter in model.parameters())
         assert own["flops"] == flops_per_image(model.config)
         with torch.no_grad():
-            assert own["tokens"] == model.forward_intermediates(torch.zeros(1, 1, 28, 28))["norm"].shape[1]
+            assert own["tokens"] == model.forward_intermediates(data.normalize(data.test_images[:1]))["norm"].shape[1]
 
 
 def test_each_variant_has_the_time_of_its_own_epochs():
