@@ -17,13 +17,6 @@ small = random.integers(0, 256, (28, 28), dtype=np.uint8)
 """
 
 
-def values(*code):
-    """What these lines of code define, so that a test computes with the same pictures as the page."""
-    names = {}
-    exec("\n".join(code), names)
-    return names
-
-
 def words(lab, number=0):
     """What the explorer says it shows; `number` counts the explorers of a notebook."""
     return lab.page.locator(PICTURE).nth(number).get_attribute("aria-label")

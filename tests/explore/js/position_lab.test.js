@@ -43,6 +43,8 @@ test("neighbours are beside and above, and far is more than half a side away", (
   assert.deepEqual(neighbourhood(values, 0, 7).slice(0, 2), [1, 7]);
   const far = values.map((_, i) => Number(Math.abs(Math.floor(i / 7) - 3) + Math.abs((i % 7) - 3) >= 4));
   assert.equal(neighbourhood(far, 24, 7)[2], 1);
+  const threeAway = Float64Array.of(0, 0, 0, 1, 0, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1); // on 4 x 4; two steps are half a side
+  assert.equal(neighbourhood(threeAway, 0, 4)[2], 1);
 });
 
 test("colours reach from the lowest number to 1, or as far to both sides; own or one for all", () => {
@@ -112,4 +114,5 @@ test("a point belongs to the position under it, in each of the maps, and to none
   for (let map = 0; map < 4; map++) assert.equal(positionUnder(...middle(map, 6, 0), 7, 4), 42);
   assert.equal(positionUnder(MAPS.side + 5, MAPS.top + 5, 7, 4), null);
   assert.equal(positionUnder(5, 5, 7, 4), null);
+  assert.equal(positionUnder(-5, MAPS.top + 5, 7, 4), null);
 });
