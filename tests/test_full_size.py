@@ -12,6 +12,8 @@ from torchvision.models.vision_transformer import interpolate_embeddings
 
 from vit_tutorial import ViT, load_weights
 
+pytestmark = pytest.mark.slow
+
 DEPTH = 2
 WIDTHS = {"ViT-B/16": 768, "ViT-B/32": 768, "ViT-L/16": 1024}
 TIMMS = {

@@ -14,6 +14,8 @@ import torch
 from vit_tutorial import load_model, save_model
 from vit_tutorial.training import TrainingConfig, fit
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "benchmarks" / "gpu_proof.py"
 ROOT = SCRIPT.parents[2]
 

@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from vit_tutorial import HybridEmbedding, ViT, ViTConfig, count_parameters, load_model, load_weights, save_model
 from vit_tutorial.hybrid import Bottleneck, MaxPool, ResNet, StandardizedConv2d
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"image_size": 32, "dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5, "stem": "hybrid"}
 
 

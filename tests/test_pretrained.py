@@ -17,6 +17,8 @@ from references import assert_same, randomize, unfilled
 from vit_tutorial import ViT, count_parameters, pretrained
 from vit_tutorial.pretrained import PUBLISHED, FetchError
 
+pytestmark = pytest.mark.slow
+
 
 @functools.cache
 def random_numbers(make, name):

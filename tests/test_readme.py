@@ -11,6 +11,8 @@ import pytest
 
 from vit_tutorial.support.paths import COURSE, RESULTS
 
+pytestmark = pytest.mark.slow
+
 FIGURES = (COURSE / "data" / "README.md").read_text(encoding="utf-8")
 README = (COURSE / "README.md").read_text(encoding="utf-8")
 PAGES = ("README.md", "data/README.md", "ARCHITECTURE.md")

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CPU, GPU = "https://example.org/whl/cpu", "https://example.org/whl/gpu"  # where builds of PyTorch could lie
 

@@ -8,6 +8,8 @@ from jupyter_client.manager import start_new_kernel
 
 from vit_tutorial.exercises.store import passed_so_far
 
+pytestmark = pytest.mark.slow
+
 RIGHT = "lambda image_size, patch_size: (image_size // patch_size) ** 2"
 
 

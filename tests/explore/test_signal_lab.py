@@ -24,6 +24,8 @@ from vit_tutorial.explore.signal_lab.numbers import (
     signals,
 )
 
+pytestmark = pytest.mark.slow
+
 STREAM, ATTENTION, MLP, GRADIENT, LIKENESS = range(5)
 
 

@@ -11,6 +11,8 @@ import jupytext
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 GOOD = """
 # %% tags=["exercise"]
 def double(x):

@@ -23,6 +23,8 @@ from vit_tutorial.studies.variants import run_once
 
 from .toys import SMALL, TINY, TOY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def threads():

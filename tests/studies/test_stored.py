@@ -11,6 +11,8 @@ from vit_tutorial.recipes import PRESETS
 from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
 from vit_tutorial.studies.variants import run_once, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=EXPERIMENTS)
 def stored(request):

@@ -14,7 +14,10 @@ from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, weight
 from vit_tutorial.training import fit
 from vit_tutorial.training.distributed import World, current_world
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"),
+]
 CONFIGS = {"plain": replace(CONFIG, batch_size=18), "all at once": replace(ALL_AT_ONCE, batch_size=17)}
 
 TOGETHER = """

@@ -14,6 +14,7 @@ from vit_tutorial.training import TrainingConfig, augmentation, loop
 from vit_tutorial.training.augmentation import COLOUR_OPERATIONS, SHAPE_OPERATIONS, draw
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(torch.__version__ < "2.14", reason="older versions of PyTorch ask for a real driver"),
     pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor"),  # by copy.deepcopy
 ]
