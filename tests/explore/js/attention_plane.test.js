@@ -77,8 +77,8 @@ test("a masked key has a weight of 0", () => {
 test("the words are those of Python", () => {
   assert.equal(
     says({ chosen: "k1" }),
-    "Query 0, (1.00, 0.00), looks most at keys 0 and 2, with 40.1% each (key 1: 19.8%): as if spread evenly over 2.87 " +
-      "keys. Scores 1.00, 0.00, 1.00; divided by 1.41: 0.71, 0.00, 0.71. Output 0 is (6.02, 3.98). The arrow keys " +
+    "Query 0, (1.00, 0.00), looks most at keys 0 and 2, with 40.1% each (key 1: 19.8%): as if spread evenly over " +
+      "2.87 keys. Scores 1.00, 0.00, 1.00; divided by 1.41: 0.71, 0.00, 0.71. Output 0 is (6.02, 3.98). The arrow keys " +
       "move k1, (0.00, 1.00).",
   );
   const equal = says({ k: [CORNERS[2], CORNERS[2], CORNERS[2]], scaled: false });

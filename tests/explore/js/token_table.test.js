@@ -113,10 +113,10 @@ test("the words are those of Python", () => {
   const state = stateOf({ ...FULL, token: 2, number: 1, positions: false });
   assert.equal(
     wordsOf(state, 2),
-    "one, after the embedding: [3, 2], patches on, class token on, positions off. Row 2 is patch 1 (row 0, column 1 of " +
-      "the picture). Its number 1: 5.00 (patch embedding) + 0.00 (position) = 17.00. Most like it is row 0, the class token, " +
-      "with cosine 1.00. The head, reading row 0, the class token, says cat 25.0% here, and cat 25.0% after the last " +
-      "block.",
+    "one, after the embedding: [3, 2], patches on, class token on, positions off. Row 2 is patch 1 (row 0, column 1 " +
+      "of the picture). Its number 1: 5.00 (patch embedding) + 0.00 (position) = 17.00. Most like it is row 0, the " +
+      "class token, with cosine 1.00. The head, reading row 0, the class token, says cat 25.0% here, and cat 25.0% " +
+      "after the last block.",
   );
   const other = wordsOf(stateOf({ ...FULL, stage: 1, class_token: false, reads: "the chosen row" }), 2);
   assert.ok(

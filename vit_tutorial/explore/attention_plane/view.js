@@ -36,12 +36,12 @@ const HINT =
   "outputs follow at once.";
 const KEYS =
   "Dotted: the shadow of each key on the line of the query that is followed; times the length of the query it is the " +
-  "score. Drag the tip of an arrow, or a value. Where two lie on one another, click once more for the other one. Keys: " +
-  "q, k, v and 0, 1, 2 choose a vector, the arrow keys move it, ten times as far with Shift; Page Up and Page Down " +
+  "score. Drag the tip of an arrow, or a value. Where two lie on one another, click once more for the other one. " +
+  "Keys: q, k, v and 0, 1, 2 choose a vector, the arrow keys move it, ten times as far with Shift; Page Up and Page Down " +
   "choose the query to follow, whose row is bold; s scaling, m mask, + and - temperature, b another beginning.";
 const SPREAD =
-  "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the entropy " +
-  "of the weights.";
+  "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the " +
+  "entropy of the weights.";
 
 function render({ model, el }) {
   const { presets, masks, temperatures, reaches, farthest } = model.get("_sent");
@@ -306,7 +306,7 @@ function render({ model, el }) {
     note(SPREAD, { className: "vit-note vit-wide" }),
   );
 
-  /** Fill a table: `textOf` and `groundOf` say what stands in a cell and on which colour, from a number and its place. */
+  /** Fill a table; `textOf` and `groundOf` say what stands in a cell, and on which colour. */
   function fillTable({ rows }, numbers, query, textOf, groundOf) {
     rows.forEach(({ line, cells }, i) => {
       line.classList.toggle("vit-chosen", i === query);

@@ -42,9 +42,9 @@ const HINT =
   "hold pre-norm, then choose post-norm: which stream grows, which gradient is larger in the last block? Switch the " +
   "residuals off: what becomes of the likeness of the tokens? Then take the norms away as well, and go deeper.";
 const KEYS =
-  "Point at a block, or use the left and right arrow keys; up and down change the matrices, Page Up and Page Down the " +
-  "number of blocks, n the norm, r the residuals, and h holds. Size is the root of the mean square; likeness the mean " +
-  "cosine between two tokens of an image. Size and gradient are drawn by powers of ten.";
+  "Point at a block, or use the left and right arrow keys; up and down change the matrices, Page Up and Page Down " +
+  "the number of blocks, n the norm, r the residuals, and h holds. Size is the root of the mean square; likeness the " +
+  "mean cosine between two tokens of an image. Size and gradient are drawn by powers of ten.";
 
 function render({ model, el }) {
   const { norms, depths, scales, quantities, charts, ends, ...rest } = model.get("_sent");

@@ -98,12 +98,12 @@ export function shapesOf({ patches, class_token, positions, reads, rows, first }
 export function wordsOf(state, columns) {
   const { picture, stage, first, token, number, reads, rows, parts, partNames, similarity, nearest } = state;
   const [patch, row] = [token - 1, token - first];
-  const on = (part) => (part ? "on" : "off");
-  const switched = `patches ${on(state.patches)}, class token ${on(state.class_token)}, positions ${on(state.positions)}`;
+  const partsOn = { patches: state.patches, "class token": state.class_token, positions: state.positions };
+  const switched = Object.entries(partsOn).map(([part, on]) => `${part} ${on ? "on" : "off"}`);
   const place = token ? ` (row ${Math.floor(patch / columns)}, column ${patch % columns} of the picture)` : "";
   const [start, added, sum] = parts.map((part) => part[number]);
   return (
-    `${picture}, ${stageName(stage)}: [${rows.length}, ${rows[0].length}], ${switched}. ` +
+    `${picture}, ${stageName(stage)}: [${rows.length}, ${rows[0].length}], ${switched.join(", ")}. ` +
     `Row ${row} is ${nameOf(token)}${place}. ` +
     `Its number ${number}: ${decimals(start)} (${partNames[0]}) ${plus(added)} (${partNames[1]}) = ${decimals(sum)}. ` +
     `Most like it is row ${nearest}, ${nameOf(nearest + first)}, with cosine ${decimals(similarity[nearest])}. ` +
