@@ -9,17 +9,9 @@ PYTHON   ?=
 PORT     ?= 8888
 LAB_ARGS ?=
 NAMES    ?=
-# The recorded trainings: what each trains, where it keeps its checkpoints, and the name of its record in data/results.
-FASHION  := --data fashion_mnist_full --out runs/vit_fashion_mnist --record vit_fashion_mnist --float16 \
-            data/vit_fashion_mnist.safetensors --patch-size 4 --dim 64 --depth 6 --num-heads 4 --mlp-ratio 2 --epochs 12 \
-            --batch-size 128 --learning-rate 0.002 --warmup-epochs 1 --validation-fraction 0.05
-PHOTOS   := --dim 128 --depth 6 --num-heads 4 --mlp-ratio 2 --pool mean --epochs 24 --batch-size 128 --learning-rate 0.005 \
-            --warmup-epochs 1 --optimizer muon --average 0.998 --flip --max-shift 4 --validation-fraction 0.04 --device cpu
-CIFAR10  := --data cifar10 --out runs/vit_cifar10 --record vit_cifar10 --float16 data/vit_cifar10.safetensors \
-            --keep 1 2 5 12 --keep-in data/vit_cifar10_epochs --patch-size 4 $(PHOTOS)
-PATCH_8  := --data cifar10 --out runs/vit_cifar10_patch_8 --record vit_cifar10_patch_8 --patch-size 8 $(PHOTOS)
 export PYTHON
 
+PROGRAMS    := $(CURDIR)/.venv/bin
 VENV_PYTHON := .venv/bin/python
 
 # Outputs are stored and compared as they come out without a GPU, with one thread for each of two notebooks at a time.
@@ -36,11 +28,15 @@ echo "No Python was found; install Python 3.11 or newer from https://www.python.
 exit 1
 endef
 
-.PHONY: help setup lab test results notebooks
+# Each group of tests in two processes; the tests of a file stay in one of them (pyproject.toml).
+PYTEST := $(VENV_PYTHON) -m pytest -n 2
+
+.PHONY: help setup lab test test-fast lint results notebooks
 
 help:
 	@echo "make lab        open the course in JupyterLab"
-	@echo "make test       check everything: lint, unit tests, every notebook"
+	@echo "make test       check everything: style, imports, unit tests, explorers in a browser, every notebook"
+	@echo "make test-fast  what of it fits a few minutes"
 	@echo "make setup      only make .venv"
 	@echo "make results    run the recorded experiments of data/results again"
 	@echo "make notebooks  execute the notebooks from notebooks/source"
@@ -51,22 +47,31 @@ setup:
 lab:
 	$(call setup_env,lab --port='$(PORT)' $(LAB_ARGS))
 
-# The notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten.
-test:
+lint:
 	$(call setup_env,test)
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
-	$(VENV_PYTHON) -m pytest -n 2 --dist loadfile --ignore=tests/browser
-	$(VENV_PYTHON) -m pytest tests/browser
+	.venv/bin/lint-imports --no-cache
+	PATH="$(PROGRAMS):$$PATH" npm run --silent lint
+	PATH="$(PROGRAMS):$$PATH" npm run --silent test
+
+test-fast: lint
+	$(PYTEST) -m "not slow" --ignore=tests/browser
+
+# The notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten.
+test: lint
+	$(PYTEST) --ignore=tests/browser
+	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
+	$(PYTEST) tests/browser
 	rm -rf build && mkdir build && cp -R notebooks/*.ipynb notebooks/figures build
-	$(LIKE_STORED) $(VENV_PYTHON) -m pytest --nbval -n 2 --dist loadfile build
+	$(LIKE_STORED) $(PYTEST) --nbval build
 	rm -rf build
 
 results:
 	$(call setup_env,course)
-	$(VENV_PYTHON) -m vit_tutorial.train $(FASHION)
-	$(VENV_PYTHON) -m vit_tutorial.train $(CIFAR10)
-	$(VENV_PYTHON) -m vit_tutorial.train $(PATCH_8)
+	@set -e; for recipe in $$($(VENV_PYTHON) -m vit_tutorial.recipes --recorded); do \
+		$(VENV_PYTHON) -m vit_tutorial.train --recipe $$recipe; \
+	done
 	$(VENV_PYTHON) -m vit_tutorial.studies
 
 notebooks:

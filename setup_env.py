@@ -4,6 +4,9 @@
     python setup_env.py test           the same, and what the tests need
     python setup_env.py lab [OPTION]   install the course, then open JupyterLab (`make lab`)
 
+Two environment variables choose what .venv is made of: PYTHON is the interpreter, and TORCH_INDEX the address of the
+package index that another build of PyTorch comes from. .venv keeps to both until asked for others.
+
 Any Python from 3.6 on can run this file, so that one which is too old for the course can say so in a sentence.
 """
 
@@ -12,6 +15,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -19,12 +23,15 @@ import sys
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
-VENV_PYTHON = os.path.join(VENV, *(("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")))
+PROGRAMS = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
+VENV_PYTHON = os.path.join(PROGRAMS, "python.exe" if os.name == "nt" else "python")
+NPM = os.path.join(PROGRAMS, "npm")
+STATE = os.path.join(VENV, ".installed.json")
 
 OLDEST = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3", "python")
-# Measured at its largest, while pip unpacks; the wheels of torch for Linux bring NVIDIA's libraries with them.
-NEED_GB = 9.0 if sys.platform.startswith("linux") else 3.0
+# Measured at its largest, while pip unpacks; on Linux, torch brings NVIDIA's libraries unless it is built for the CPU.
+NEED_GB, NEED_GB_WITH_NVIDIA = 3.0, 9.0
 
 START_PAGE = "notebooks/00_start_here.ipynb"
 LAB_SETTINGS = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -43,6 +50,11 @@ NETWORK_WORDS = (
     "Name or service not known",
     "Network is unreachable",
     "ProxyError",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "ENOTFOUND",
+    "ETIMEDOUT",
+    "EAI_AGAIN",
 )
 
 
@@ -105,37 +117,79 @@ def dotted(version):
 # ------------------------------------------------------------------------------------------------ the environment
 
 
+def state():
+    """Return what the last installation wrote down: its TORCH_INDEX, and once it is done its kind and fingerprint."""
+    try:
+        with open(STATE) as file:
+            return json.load(file)
+    except (OSError, ValueError):
+        return {}
+
+
+def write_state(**facts):
+    with open(STATE, "w") as file:
+        json.dump(facts, file)
+
+
+def read(name):
+    """Return the text of a file of the course, "" when it is not there."""
+    path = os.path.join(ROOT, name)
+    if not os.path.exists(path):
+        return ""
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def fingerprint():
-    """Return a digest of all that an installation depends on: pyproject.toml and the folder the course lies in."""
-    with open(os.path.join(ROOT, "pyproject.toml"), "rb") as file:
-        return hashlib.sha256(file.read() + ROOT.encode()).hexdigest()
-
-
-def stamp(kind):
-    return os.path.join(VENV, ".installed-" + kind)
+    """Return a digest of all that an installation depends on: what is asked for, and where the course lies."""
+    return hashlib.sha256((read("pyproject.toml") + read("package-lock.json") + ROOT).encode()).hexdigest()
 
 
 def is_installed(kind):
-    """Say whether the last installation of this kind ran to its end and pyproject.toml has not changed since."""
-    try:
-        with open(stamp(kind)) as file:
-            return file.read() == fingerprint() and os.path.exists(VENV_PYTHON)
-    except OSError:
-        return False
+    """Say whether the last installation ran to its end, was of this kind or "test", and nothing has changed since."""
+    last = state()
+    return last.get("fingerprint") == fingerprint() and last["kind"] in (kind, "test") and os.path.exists(VENV_PYTHON)
 
 
-def check_disk():
+def choose_torch_index():
+    """Return the address that PyTorch is taken from: the one asked for, else the one of before; "" is pip's own."""
+    asked = os.environ.get("TORCH_INDEX", "").rstrip("/")
+    if asked and "://" not in asked:
+        raise SetupError(
+            f"TORCH_INDEX={asked} is not an address; choose a build at https://pytorch.org/get-started/locally and "
+            "give what is shown there after --index-url."
+        )
+    return asked or state().get("torch_index", "")
+
+
+def check_disk(torch_index):
     """Raise SetupError when the disk cannot hold what is still missing from .venv."""
     have_now = 0
     for folder, _, files in os.walk(VENV):
         have_now += sum(os.lstat(os.path.join(folder, name)).st_size for name in files)
-    need = NEED_GB - have_now / 1e9
+    with_nvidia = sys.platform.startswith("linux") and not torch_index.endswith("/cpu")
+    need = (NEED_GB_WITH_NVIDIA if with_nvidia else NEED_GB) - have_now / 1e9
     free = shutil.disk_usage(ROOT).free / 1e9
     if free < need:
         raise SetupError(
             f"The course needs about {need:.1f} GB of free disk space for .venv (torch is the largest part), but "
-            f"{ROOT} has {free:.1f} GB; make room, or move the course to a larger disk."
+            f"{ROOT} has {free:.1f} GB; make room, or move the course to a larger disk"
+            + (
+                ", or, without an NVIDIA GPU, take a smaller one ('Another PyTorch' in README.md)."
+                if with_nvidia
+                else "."
+            )
         )
+
+
+def what_is_other(python, torch_index):
+    """Return what .venv holds in the place of what is asked for, "" when it holds nothing else."""
+    if not os.path.exists(VENV_PYTHON):
+        return ""
+    wanted, present = probe(python) if python else None, probe(VENV_PYTHON)
+    if wanted and present and wanted[0] != present[0]:
+        return "Python " + dotted(present[0])
+    return "another build of PyTorch" if torch_index != state().get("torch_index", "") else ""
 
 
 def make_venv(asked):
@@ -161,56 +215,65 @@ def run_quietly(*arguments):
     return ([line.strip() for line in lines if line.strip()] or ["no word of explanation"])[-1]
 
 
-def pip_install(what):
-    """Install the course with pip, whose progress is shown and whose complaints become one sentence."""
-    log = os.path.join(VENV, "pip-errors.txt")
+def installation(kind, torch_index):
+    """Return the commands that fill .venv, in order: PyTorch where it comes from elsewhere, the course, the tests'."""
+    pip = [VENV_PYTHON, "-m", "pip", "install"]
+    commands = [[*pip, "-e", ".[test]" if kind == "test" else "."]]
+    if torch_index:
+        # pip keeps what it finds installed, so the course does not bring another build.
+        torch = re.findall(r'"(torch(?:vision)?[<>=][^"]*)"', read("pyproject.toml"))
+        commands.insert(0, [*pip, "--index-url", torch_index, *torch])
+    if kind == "test" and read("package.json"):
+        commands.append([NPM, "ci"])
+    return commands
+
+
+def run(command):
+    """Run pip or npm, whose progress is shown and whose complaints become one sentence."""
+    tool = "npm" if command[0] == NPM else "pip"
+    log = os.path.join(VENV, f"{tool}-errors.txt")
     with open(log, "w") as errors:
-        code = subprocess.call([VENV_PYTHON, "-m", "pip", "install", "-e", what], cwd=ROOT, stderr=errors)
+        code = subprocess.call(command, cwd=ROOT, stderr=errors)
     if code == 0:
         return
     with open(log, errors="replace") as errors:
         said = errors.read()
-    if "No space left on device" in said:
+    if any(words in said for words in ("No space left on device", "ENOSPC")):
         raise SetupError(
-            "The disk became full while pip unpacked the course; make room there and in the folder for temporary "
+            f"The disk became full while {tool} unpacked the course; make room there and in the folder for temporary "
             "files (TMPDIR), then run the same command again."
         )
     if any(word in said for word in NETWORK_WORDS):
         raise SetupError(
-            "pip could not reach the package index; check the network connection or the proxy, then run the same "
+            f"{tool} could not reach the package index; check the network connection or the proxy, then run the same "
             "command again: what has been downloaded is kept."
         )
-    reasons = [line for line in said.splitlines() if line.startswith("ERROR:")] or ["ERROR: no word of explanation"]
-    raise SetupError(
-        f"pip could not install the course ({reasons[-1][len('ERROR:') :].strip()}); all that it said is in {log}"
-    )
+    reasons = re.findall(r"^(?:ERROR:|npm error) *(.*)", said, re.MULTILINE) or ["no word of explanation"]
+    reason = reasons[-1 if tool == "pip" else 0].strip()
+    raise SetupError(f"{tool} could not install the course ({reason}); all that it said is in {log}")
 
 
 def install(kind):
     """Make .venv hold the course ("course"), or the course and its tests ("test"); at once when it does already."""
-    asked = os.environ.get("PYTHON", "")
-    if asked and os.path.exists(VENV_PYTHON):
-        wanted, present = probe(asked), probe(VENV_PYTHON)
-        if wanted and present and wanted[0] != present[0]:
-            choose_python(asked)
-            print(f"Removing .venv, which holds Python {dotted(present[0])}", flush=True)
-            shutil.rmtree(VENV)
+    python, torch_index = os.environ.get("PYTHON", ""), choose_torch_index()
+    other = what_is_other(python, torch_index)
+    if other:
+        choose_python(python)
+        print(f"Removing .venv, which holds {other}", flush=True)
+        shutil.rmtree(VENV)
     if is_installed(kind):
         return
-    check_disk()
-    make_venv(asked)
-    for old in ("course", "test"):
-        if os.path.exists(stamp(old)):
-            os.remove(stamp(old))
+    check_disk(torch_index)
+    make_venv(python)
+    write_state(torch_index=torch_index)
     print("Installing the course into .venv; torch is large, so the first time takes some minutes", flush=True)
-    pip_install(".[test]" if kind == "test" else ".")
+    for command in installation(kind, torch_index):
+        run(command)
     # This also writes matplotlib's list of fonts, which would else show up as a message in the first notebook.
     trouble = run_quietly("-c", "import matplotlib.font_manager, torch, torchvision, vit_tutorial")
     if trouble:
         raise SetupError(f"The course is installed but cannot be imported ({trouble}); remove .venv and try again.")
-    for done in ("course", "test") if kind == "test" else ("course",):
-        with open(stamp(done), "w") as file:
-            file.write(fingerprint())
+    write_state(torch_index=torch_index, kind=kind, fingerprint=fingerprint())
 
 
 # ------------------------------------------------------------------------------------------------------ JupyterLab

@@ -2,10 +2,16 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
+import shapes
 import torch
 from hypothesis import settings
+
+if shapes.CHECKING:
+    shapes.install()
+    collect_ignore = shapes.other_files(Path(__file__).parent)
 
 # The first call of a function can take long on a busy machine: no test is about the time that one example takes.
 settings.register_profile("course", deadline=None, derandomize=True)

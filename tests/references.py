@@ -5,6 +5,7 @@ Nothing here calls the code under test, nor the tensor operations that it is mad
 
 import math
 import re
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,13 @@ def randomize(module: nn.Module, seed: int = 1) -> nn.Module:
             if "norm" in name or "ln" in name:
                 parameter.add_(1 if name.endswith("weight") else 0)
     return module
+
+
+def unfilled(make: Callable[[], nn.Module], dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Build a large model without the numbers that it starts with: they take longest, and are overwritten here."""
+    with torch.device("meta"):
+        model = make().to(dtype)
+    return model.to_empty(device="cpu").eval()
 
 
 def patchify_by_loops(images: Tensor, patch_size: int) -> Tensor:

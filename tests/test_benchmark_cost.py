@@ -12,6 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vit_tutorial.datasets import DATA_FOLDER
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cost():

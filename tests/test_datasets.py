@@ -29,6 +29,8 @@ from torchvision.datasets import CIFAR10, FashionMNIST
 from vit_tutorial import datasets
 from vit_tutorial.datasets import DataError, Dataset, channel_statistics, load, pictures
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(datasets.__file__).resolve().parent.parent
 NPZ = REPOSITORY / "data" / "fashion_mnist.npz"
 

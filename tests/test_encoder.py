@@ -1,6 +1,7 @@
 """The encoder: equations 2 and 3 against loops and torch's own layer; what dropout and drop path do, and when."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -257,16 +258,101 @@ def test_attention_and_mlp_can_be_the_learners_own():
     torch.testing.assert_close(block(x), x + 2 * block.norm2(x))
 
 
-def test_only_unusual_options_reach_a_part():
-    """So that a learner's class with the plain arguments fits, and an option it cannot serve is refused."""
+class Taken(nn.Module):
+    """Something that remembers what it was built with."""
 
-    class PlainMLP(MLP):
-        def __init__(self, dim, hidden_dim):
-            super().__init__(dim, hidden_dim)
+    def __init__(self, *sizes, **options):
+        super().__init__()
+        self.sizes, self.options = sizes, options
 
-    assert isinstance(EncoderBlock(8, 2, mlp=PlainMLP).mlp, PlainMLP)
-    with pytest.raises(TypeError, match="gelu"):
-        EncoderBlock(8, 2, mlp=PlainMLP, gelu="tanh")
-    assert EncoderBlock(8, 2, qkv_bias=False).attn.qkv.bias is None
-    assert Encoder(8, 2, 2, mlp_ratio=2.0, drop_path=0.5)[1].mlp.fc1.out_features == 16
-    assert Encoder(8, 2, 2, drop_path=0.5)[1].drop_path.rate == 0.5
+
+class Plain(Taken):
+    def __init__(self, dim, hidden_dim):
+        super().__init__(dim, hidden_dim)
+
+
+class OwnDefaults(Taken):
+    def __init__(self, dim, hidden_dim, width=3, *, gelu="tanh", dropout=0.5):
+        super().__init__(dim, hidden_dim, width=width, gelu=gelu, dropout=dropout)
+
+
+class ByPosition(Taken):
+    def __init__(self, dim, hidden_dim, width=3, dropout=0.5, /):
+        super().__init__(dim, hidden_dim, width=width, dropout=dropout)
+
+
+class Required(Taken):
+    def __init__(self, dim, hidden_dim, gelu, dropout):
+        super().__init__(dim, hidden_dim, gelu=gelu, dropout=dropout)
+
+
+class OtherNames(Taken):
+    def __init__(self, dim, hidden_dim, drop=0.5, act="relu"):
+        super().__init__(dim, hidden_dim, drop=drop, act=act)
+
+
+def make_plain(dim, hidden_dim, dropout=0.5):
+    return Taken(dim, hidden_dim, dropout=dropout)
+
+
+@pytest.mark.parametrize(
+    ("mlp", "options"),
+    [
+        (Taken, {"gelu": "exact", "dropout": 0.0}),
+        (Plain, {}),
+        (OwnDefaults, {"width": 3, "gelu": "exact", "dropout": 0.0}),
+        (ByPosition, {"width": 3, "dropout": 0.0}),
+        (Required, {"gelu": "exact", "dropout": 0.0}),
+        (OtherNames, {"drop": 0.5, "act": "relu"}),
+        (make_plain, {"dropout": 0.0}),
+        (partial(OwnDefaults, width=5), {"width": 5, "gelu": "exact", "dropout": 0.0}),
+        (partial(OwnDefaults, dropout=0.5), {"width": 3, "gelu": "exact", "dropout": 0.5}),
+        (partial(Taken, dropout=0.5), {"gelu": "exact", "dropout": 0.5}),
+    ],
+)
+def test_a_part_gets_every_option_that_its_signature_takes(mlp, options):
+    """Its own default does not stand against what the model says; names that differ are not guessed."""
+    taken = EncoderBlock(8, 2, mlp=mlp).mlp
+    assert (taken.sizes, taken.options) == ((8, 32), options)
+
+
+@pytest.mark.parametrize(
+    ("mlp", "asked", "refused"),
+    [
+        (Plain, {"gelu": "tanh"}, "Plain cannot take gelu='tanh'; "),
+        (Plain, {"gelu": "tanh", "dropout": 0.1}, "Plain cannot take dropout=0.1, gelu='tanh'; "),
+        (ByPosition, {"gelu": "tanh"}, "ByPosition cannot take gelu='tanh'; "),
+        (OtherNames, {"dropout": 0.1}, "OtherNames cannot take dropout=0.1; "),
+        (make_plain, {"gelu": "tanh"}, "make_plain cannot take gelu='tanh'; "),
+        (partial(OwnDefaults, dropout=0.5), {"dropout": 0.1}, "OwnDefaults cannot take dropout=0.1; "),
+        (partial(Taken, dropout=0.5), {"dropout": 0.1}, "Taken cannot take dropout=0.1; "),
+    ],
+)
+def test_an_option_that_a_part_cannot_take_is_refused_by_name(mlp, asked, refused):
+    with pytest.raises(TypeError, match=exactly(refused)):
+        EncoderBlock(8, 2, mlp=mlp, **asked)
+
+
+def test_what_a_partial_has_set_may_be_asked_for():
+    assert EncoderBlock(8, 2, mlp=partial(OwnDefaults, dropout=0.5), dropout=0.5).mlp.options["dropout"] == 0.5
+
+
+def test_options_reach_attention_and_block_too():
+    class NoBias(MultiHeadAttention):
+        def __init__(self, dim, num_heads, qkv_bias=False):
+            super().__init__(dim, num_heads, qkv_bias)
+
+    class Bare(nn.Identity):
+        def __init__(self, dim, num_heads):
+            super().__init__()
+
+    assert EncoderBlock(8, 2, attention=NoBias).attn.qkv.bias is not None
+    assert EncoderBlock(8, 2, attention=partial(MultiHeadAttention, fused=False), qkv_bias=False).attn.qkv.bias is None
+    assert Encoder(8, 2, 2, mlp_ratio=2.0)[1].mlp.fc1.out_features == 16
+    assert len(Encoder(8, 2, 2, block=Bare)) == 2
+    for options in ({"drop_path": 0.1}, {"norm": "post"}, {"attention": NoBias}, {"mlp": Plain}, {"unheard_of": 1}):
+        (name,) = options
+        with pytest.raises(TypeError, match=f"Bare cannot take {name}="):
+            Encoder(8, 2, 2, block=Bare, **options)
+    with pytest.raises(TypeError, match="EncoderBlock cannot take unheard_of=1"):
+        Encoder(8, 2, 2, unheard_of=1)

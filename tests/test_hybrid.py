@@ -5,13 +5,15 @@ from functools import partial
 import pytest
 import timm
 import torch
-from references import assert_same, exactly, randomize
+from references import assert_same, exactly, randomize, unfilled
 from timm.models.vision_transformer_hybrid import HybridEmbed, _resnetv2
 from torch import nn
 from torch.nn import functional as F
 
 from vit_tutorial import HybridEmbedding, ViT, ViTConfig, count_parameters, load_model, load_weights, save_model
 from vit_tutorial.hybrid import Bottleneck, MaxPool, ResNet, StandardizedConv2d
+
+pytestmark = pytest.mark.slow
 
 SMALL = {"image_size": 32, "dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5, "stem": "hybrid"}
 
@@ -108,17 +110,18 @@ def test_logits_equal_timm(patch_size, stem_layers, image_size):
 
 
 @pytest.mark.parametrize(
-    ("name", "theirs"),
+    ("name", "theirs_name"),
     [
         ("R26+ViT-S/32", "vit_small_r26_s32_224"),
         ("R50+ViT-B/16", "vit_base_r50_s16_224"),
         ("R50+ViT-L/32", "vit_large_r50_s32_224"),
     ],
 )
-def test_a_named_hybrid_is_timms(name, theirs):
+def test_a_named_hybrid_is_timms(name, theirs_name):
     """The encoder is cut down to one block, since it is that of any ViT; weights go from timm to us."""
-    theirs = randomize(timm.create_model(theirs, depth=1, num_classes=5)).double().eval()
-    ours = load_weights(ViT.from_name(name, num_classes=5, depth=1).double(), theirs.state_dict()).eval()
+    theirs = randomize(unfilled(lambda: timm.create_model(theirs_name, depth=1, num_classes=5))).double()
+    ours = unfilled(lambda: ViT.from_name(name, num_classes=5, depth=1), torch.float64)
+    load_weights(ours, theirs.state_dict())
     assert count_parameters(ours) == count_parameters(theirs)
     images = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     with torch.no_grad():
@@ -164,6 +167,17 @@ def test_the_learners_own_stem_goes_before_the_hybrid():
             super().__init__(*sizes, layers=(1,))
 
     assert isinstance(ViT(ViTConfig(**SMALL, patch_size=4), patch_embed=Mine).patch_embed, Mine)
+    with pytest.raises(TypeError, match=exactly("Mine cannot take layers=(2,)")):
+        ViT(ViTConfig(**SMALL, patch_size=4, stem_layers=(2,)), patch_embed=Mine)
+
+
+def test_the_learners_own_stem_gets_the_layers_that_it_takes():
+    class Mine(HybridEmbedding):
+        def __init__(self, image_size, patch_size, in_channels, dim, layers=()):
+            super().__init__(image_size, patch_size, in_channels, dim, layers)
+
+    model = ViT(ViTConfig(**SMALL, patch_size=8, stem_layers=(2, 1)), patch_embed=Mine)
+    assert [len(stage.blocks) for stage in model.patch_embed.backbone.stages] == [2, 1]
 
 
 @pytest.mark.parametrize(

@@ -35,9 +35,18 @@ def test_gpu_named_and_driver_too_old(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: card)
     assert finding("GPU").words.startswith("Test Card, 24 GB")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(shutil, "which", lambda name: "nvidia-smi")
     assert not finding("GPU").fine
     assert "update it" in finding("GPU").words
+
+
+def test_a_pytorch_built_for_the_cpu_beside_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: "nvidia-smi")
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert not finding("GPU").fine
+    assert "built for the CPU; README.md, 'Another PyTorch'" in finding("GPU").words
 
 
 def test_missing_widgets_are_named(monkeypatch):

@@ -3,6 +3,7 @@
 No test uses the network: random numbers stand in for what would be fetched.
 """
 
+import functools
 import importlib.util
 import urllib.error
 import urllib.request
@@ -11,10 +12,17 @@ import pytest
 import timm
 import torch
 import torchvision
-from references import assert_same, randomize
+from references import assert_same, randomize, unfilled
 
 from vit_tutorial import ViT, count_parameters, pretrained
 from vit_tutorial.pretrained import PUBLISHED, FetchError
+
+pytestmark = pytest.mark.slow
+
+
+@functools.cache
+def random_numbers(make, name):
+    return randomize(unfilled(lambda: make(name)))
 
 
 @pytest.fixture
@@ -22,15 +30,15 @@ def network(monkeypatch):
     """Both libraries fetch at once, and get random numbers; the models that have them, by name."""
     fetched = {}
 
-    def create_model(name, pretrained=False, **options):
+    def create_model(name, pretrained=False):
         assert pretrained
-        fetched[name] = randomize(make_timm(name, **options)).eval()
+        fetched[name] = random_numbers(make_timm, name)
         return fetched[name]
 
     def load_state_dict_from_url(url, progress, check_hash):
         assert check_hash, "a half download would count as weights"
         name = url.split("/")[-1].split("-")[0]
-        fetched[name] = randomize(torchvision.models.get_model(name)).eval()
+        fetched[name] = random_numbers(torchvision.models.get_model, name)
         return fetched[name].state_dict()
 
     make_timm = timm.create_model
@@ -65,15 +73,15 @@ def test_the_logits_are_those_of_the_library(network, name):
 
 
 def test_the_card_says_how_to_feed_the_model_and_what_it_answers(network):
-    for name in ("ViT-B/32", "ViT-Ti/16"):
-        card = ViT.from_pretrained(name).card
+    cards = {name: ViT.from_pretrained(name).card for name in ("ViT-B/32", "ViT-Ti/16")}
+    for name, card in cards.items():
         assert len(card.class_names) == 1000
         assert "tabby" in card.class_names[281]
         assert PUBLISHED[name].model in card.record
     weights = torchvision.models.ViT_B_32_Weights.IMAGENET1K_V1
     images = pictures()
     expected = weights.transforms(crop_size=224, resize_size=224)(images)
-    torch.testing.assert_close(ViT.from_pretrained("ViT-B/32").card.normalize(images), expected)
+    torch.testing.assert_close(cards["ViT-B/32"].normalize(images), expected)
 
 
 def test_another_resolution_and_other_classes(network):

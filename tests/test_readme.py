@@ -1,14 +1,63 @@
-"""The README quotes what was measured: each of its figures is read off a record in data/results."""
+"""The README leads somewhere, and data/README.md quotes what was measured: each figure is that of a record."""
 
 import json
-from pathlib import Path
+import re
+import shlex
+import subprocess
+import sys
 from statistics import mean
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+import pytest
+
+from vit_tutorial.support.paths import COURSE, RESULTS
+
+pytestmark = pytest.mark.slow
+
+FIGURES = (COURSE / "data" / "README.md").read_text(encoding="utf-8")
+README = (COURSE / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "data/README.md", "ARCHITECTURE.md")
 
 
 def record(name):
-    return json.loads((Path(__file__).parent.parent / "data" / "results" / f"{name}.json").read_text())
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file(page):
+    links = re.findall(r"\]\(([^)]+)\)", (COURSE / page).read_text(encoding="utf-8"))
+    links = [link for link in links if "://" not in link]
+    assert links or page != "README.md"
+    assert [link for link in links if not ((COURSE / page).parent / link.split("#")[0]).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_in_the_text_exists(page):
+    """Names of files and folders that a page speaks of, such as `vit_tutorial/vit.py`; not patterns with capitals."""
+    text = (COURSE / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:vit_tutorial|tests|notebooks|data|site)/[a-z0-9_/.-]*)`", text))
+    assert [path for path in sorted(named - {"data/downloads"}) if not (COURSE / path).exists()] == []
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 90
+
+
+def test_the_code_of_the_readme_runs_and_counts_right():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names = {}
+    exec(code, names)
+    assert names["logits"].shape == (1, 1000)
+    model = names["ViT"].from_name("ViT-B/16")
+    assert f"{sum(weight.numel() for weight in model.parameters()):,} parameters" in code
+
+
+def test_every_module_that_a_command_calls_answers():
+    commands = {line for page in PAGES for line in (COURSE / page).read_text(encoding="utf-8").splitlines()}
+    called = {match[1] for line in commands for match in re.finditer(r"python -m (vit_tutorial[\w.]*)", line)}
+    assert {"vit_tutorial.train", "vit_tutorial.studies", "vit_tutorial.recipes"} <= called
+    for module in called:
+        done = subprocess.run([sys.executable, "-m", *shlex.split(module), "--help"], capture_output=True, check=False)
+        assert done.returncode == 0, module
 
 
 def test_the_training_figures_are_the_recorded_ones():
@@ -19,14 +68,14 @@ def test_the_training_figures_are_the_recorded_ones():
         f"{mean(tests):.1%} test accuracy (mean of {len(seeds)} seeds; {min(tests):.1%} to {max(tests):.1%}) in "
         f"{mean(seconds):.0f} s with {max(memory):.1f} GB of memory"
     )
-    assert quoted in README
+    assert quoted in FIGURES
     assert min(tests) > 0.85
     assert max(seconds) < 100
     assert max(memory) < 1.5
 
 
 def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
-    text = " ".join(README.split())
+    text = " ".join(FIGURES.split())
     clothes, photographs = record("vit_fashion_mnist"), record("vit_cifar10")
     assert f"whole of Fashion-MNIST: {clothes['test']['accuracy']:.1%} on its 10,000 test images." in text
     parameters, epochs = photographs["model"]["parameters"], photographs["config"]["epochs"]
@@ -37,7 +86,7 @@ def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
 
 def test_the_figures_of_a_training_step_are_the_recorded_ones():
     step, augmentation = (record("benchmark_step")[f"{what}_seconds"] for what in ("step", "augmentation"))
-    text = " ".join(README.split())
+    text = " ".join(FIGURES.split())
     assert f"takes {step['engine'] / step['timm in a plain loop']:.2f} of the time that timm's model takes" in text
     assert f"at once is {augmentation['one by one'] / augmentation['at once']:.1f} times as fast" in text
 
@@ -47,11 +96,11 @@ def test_the_speed_table_is_the_recorded_one():
     assert len(rows) == 8
     for row in rows:
         ratios = " | ".join(f"{row[f'ours/{library}']:.2f}" for library in ("torchvision", "timm", "vit-pytorch"))
-        assert f"| {row['config']}, batch {row['batch']} | {row['work']} | {ratios} |" in README
+        assert f"| {row['config']}, batch {row['batch']} | {row['work']} | {ratios} |" in FIGURES
 
 
 def test_the_hardware_is_named():
     for name in ("benchmark_training", "benchmark_speed"):
         environment = record(name)["environment"]
-        assert environment["hardware"] in README
-        assert f"torch {environment['torch'].split('+')[0]}" in README
+        assert environment["hardware"] in FIGURES
+        assert f"torch {environment['torch'].split('+')[0]}" in FIGURES

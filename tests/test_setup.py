@@ -19,9 +19,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 
-# A Python that claims a version, lacks modules and sees a disk of a chosen size; its .venv holds the stub below. It is
+ROOT = Path(__file__).parents[1]
+CPU, GPU = "https://example.org/whl/cpu", "https://example.org/whl/gpu"  # where builds of PyTorch could lie
+
+# A Python that claims a version, lacks modules and sees a disk of a chosen size; its .venv holds the stubs below. It is
 # a shell script first, because the path of the real Python may hold spaces.
 FAKE_PYTHON = """#!/bin/sh
 '''exec' '{real}' "$0" "$@"
@@ -36,9 +39,10 @@ if sys.argv[1] == "-c":
     exec(sys.argv[2])
 elif sys.argv[1:3] == ["-m", "venv"]:
     os.makedirs(sys.argv[-1] + "/bin", exist_ok=True)
-    with open(sys.argv[-1] + "/bin/python", "w") as file:
-        file.write({stub!r})
-    os.chmod(sys.argv[-1] + "/bin/python", 0o755)
+    for name, stub in {stubs!r}.items():
+        with open(sys.argv[-1] + "/bin/" + name, "w") as file:
+            file.write(stub)
+        os.chmod(sys.argv[-1] + "/bin/" + name, 0o755)
 else:
     sys.argv.pop(0)
     runpy.run_path(sys.argv[0], run_name="__main__")
@@ -55,6 +59,12 @@ case "$*" in
     *"import matplotlib"*)
         if [ -e '{notes}/import-says' ]; then cat '{notes}/import-says' >&2; exit 1; fi ;;
 esac
+"""
+
+# The other programs inside .venv, likewise.
+STUB_PROGRAM = """#!/bin/sh
+echo "{name} $@" >> '{notes}/calls'
+if [ -e '{notes}/{name}-says' ]; then cat '{notes}/{name}-says' >&2; exit 1; fi
 """
 
 
@@ -74,10 +84,14 @@ class Machine:
 
     def add_python(self, name="python3", version="3, 12", missing=(), free_gb=100):
         path = self.bin / name
-        stub = STUB_PYTHON.format(notes=self.notes, version=version.replace(",", ""))
+        facts = {"notes": self.notes, "version": version.replace(",", "")}
+        stubs = {
+            "python": STUB_PYTHON.format(**facts),
+        }
+        stubs |= {name: STUB_PROGRAM.format(**facts, name=name) for name in ("npm", "lint-imports")}
         path.write_text(
             FAKE_PYTHON.format(
-                real=sys.executable, version=version, path=str(path), missing=missing, free_gb=free_gb, stub=stub
+                real=sys.executable, version=version, path=str(path), missing=missing, free_gb=free_gb, stubs=stubs
             )
         )
         path.chmod(0o755)
@@ -221,6 +235,21 @@ def test_too_little_disk_space(machine):
     assert not (machine.course / ".venv").exists()
 
 
+@pytest.mark.parametrize(("free_gb", "has_room"), [(2.75, False), (3.25, True)])
+def test_pytorch_for_the_cpu_needs_less_disk_space(machine, free_gb, has_room):
+    machine.add_python(free_gb=free_gb)
+    status, said = machine.make("setup", f"TORCH_INDEX={CPU}/")
+    assert (status == 0) is has_room, said
+    assert ("needs about 3.0 GB of free disk space" in said) is not has_room
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere torch brings no libraries of NVIDIA")
+def test_a_small_disk_is_told_of_the_smaller_pytorch(machine):
+    machine.add_python(free_gb=3.25)
+    sentence = machine.refuses("setup")
+    assert sentence.endswith("without an NVIDIA GPU, take a smaller one ('Another PyTorch' in README.md).")
+
+
 def test_setup_env_can_be_read_by_python_3_6():
     ast.parse((ROOT / "setup_env.py").read_text(), feature_version=(3, 6))
 
@@ -297,6 +326,106 @@ def test_the_course_does_not_bring_the_tests(ready):
     assert ready.calls("pip install") == ["-m pip install -e .", "-m pip install -e .[test]"]
 
 
+# --------------------------------------------------------------------------------------------- another build of PyTorch
+
+
+def test_pytorch_comes_from_the_index_that_was_asked_for(machine):
+    machine.add_python()
+    status, said = machine.make("setup", f"TORCH_INDEX={CPU}")
+    assert status == 0, said
+    first, second = machine.calls("pip install")
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    torch = [text for text in listed if text.startswith("torch")]
+    assert len(torch) == 2
+    assert first == f"-m pip install --index-url {CPU} {' '.join(torch)}"
+    assert second == "-m pip install -e ."
+
+
+def test_the_index_of_pytorch_is_kept(machine):
+    machine.add_python()
+    machine.make("setup", f"TORCH_INDEX={CPU}")
+    for again in ([], [f"TORCH_INDEX={CPU}"], [f"TORCH_INDEX={CPU}/"]):
+        assert machine.make("setup", *again) == (0, "")
+    machine.make("test")
+    assert machine.calls("pip install")[2].startswith(f"-m pip install --index-url {CPU} torch")
+    assert machine.calls("pip install")[3:] == ["-m pip install -e .[test]"]
+
+
+def test_the_index_of_pytorch_is_kept_by_an_interrupted_installation(machine):
+    machine.add_python()
+    (machine.notes / "pip-says").write_text("ERROR: no")
+    machine.refuses("setup", f"TORCH_INDEX={CPU}")
+    (machine.notes / "pip-says").unlink()
+    machine.make("setup")
+    assert machine.calls("pip install")[1].startswith(f"-m pip install --index-url {CPU} torch")
+
+
+@pytest.mark.parametrize("before", ["", CPU])
+def test_another_index_of_pytorch_makes_venv_anew(machine, before):
+    machine.add_python()
+    machine.make("setup", f"TORCH_INDEX={before}")
+    (machine.course / ".venv" / "old").touch()
+    status, said = machine.make("setup", f"TORCH_INDEX={GPU}")
+    assert status == 0
+    assert said.startswith("Removing .venv, which holds another build of PyTorch\nMaking .venv with")
+    assert not (machine.course / ".venv" / "old").exists()
+    assert machine.calls("pip install")[-2].startswith(f"-m pip install --index-url {GPU} torch")
+
+
+def test_a_deleted_venv_forgets_the_index_of_pytorch(machine):
+    machine.add_python()
+    machine.make("setup", f"TORCH_INDEX={CPU}")
+    shutil.rmtree(machine.course / ".venv")
+    machine.make("setup")
+    assert machine.calls("pip install")[2:] == ["-m pip install -e ."]
+
+
+def test_an_index_of_pytorch_that_is_no_address_is_refused(ready):
+    assert ready.refuses("setup", "TORCH_INDEX=cpu").startswith("TORCH_INDEX=cpu is not an address; choose a build at")
+    assert ready.make("setup") == (0, "")
+
+
+# ---------------------------------------------------------------------------------------------- the tools in JavaScript
+
+
+def test_the_tests_bring_the_tools_that_package_json_lists(machine):
+    machine.add_python()
+    (machine.course / "package.json").write_text("{}")
+    machine.make("setup")
+    assert machine.calls("npm ci") == []
+    machine.make("test")
+    machine.make("test")
+    assert machine.calls("install")[-1] == "-m pip install -e .[test]"
+    assert machine.calls("npm ci") == ["npm ci"]
+    (machine.course / "package-lock.json").write_text("{}")
+    machine.make("test")
+    assert len(machine.calls("npm ci")) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        ("npm error code ECONNREFUSED\nnpm error errno ECONNREFUSED", "npm could not reach the package index; check"),
+        ("npm error code ENOSPC", "The disk became full while npm unpacked the course"),
+        (
+            "npm warn x\nnpm error code EUSAGE\nnpm error\nnpm error A log is in y",
+            "npm could not install the course (code EUSAGE)",
+        ),
+    ],
+)
+def test_npm_fails_and_the_next_run_tries_again(machine, said, sentence):
+    machine.add_python()
+    (machine.course / "package.json").write_text("{}")
+    (machine.notes / "npm-says").write_text(said)
+    assert machine.refuses("test").startswith(sentence)
+    (machine.notes / "npm-says").unlink()
+    machine.make("test")
+    assert len(machine.calls("npm ci")) == 2
+
+
+# -------------------------------------------------------------------------------------------------- stopped on the way
+
+
 def test_a_killed_installation_does_not_count(machine):
     machine.add_python()
     (machine.notes / "pip-hangs").touch()
@@ -324,11 +453,22 @@ def test_an_interrupted_installation_says_so_and_does_not_count(ready):
 
 
 def test_the_tests_are_what_the_readme_says(ready):
-    ready.make("test")
-    runs = [line for line in ready.calls("-m") if "pip" not in line]
-    assert runs[:2] == ["-m ruff check .", "-m ruff format --check ."]
-    assert runs[-1].startswith("-m pytest --nbval")
-    assert runs[-1].endswith(" build")
+    status, said = ready.make("test")
+    assert status == 0, said
+    runs = ready.calls("")
+    runs = runs[runs.index("-m ruff check .") :]
+    assert runs[:5] == [
+        "-m ruff check .",
+        "-m ruff format --check .",
+        "lint-imports --no-cache",
+        "npm run --silent lint",
+        "npm run --silent test",
+    ]
+    everything, shapes, browser, notebooks = runs[5:]
+    assert everything == "-m pytest -n 2 --ignore=tests/browser"
+    assert shapes == "-m pytest -n 2"
+    assert browser == "-m pytest -n 2 tests/browser"
+    assert notebooks == "-m pytest -n 2 --nbval build"
     assert not (ready.course / "build").exists()
     script = (ROOT / ".ci" / "run").read_text().splitlines()
     assert script[-1] == "make test"

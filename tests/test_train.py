@@ -1,20 +1,22 @@
 """The command line from end to end, on a data set small enough to train in a second."""
 
+import contextlib
 import json
-import os
+import re
 import shlex
-import subprocess
-import sys
-from dataclasses import fields, replace
+from dataclasses import asdict, fields
+from pathlib import Path
 
 import pytest
 import torch
-from training.test_loop import make_data
+from training.examples import make_data
 
 from vit_tutorial import ViTConfig, load_model, train
 from vit_tutorial.datasets import DataError
-from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.training import History, TrainingConfig, evaluate
+from vit_tutorial.recipes import RECIPES, RECORDED
+from vit_tutorial.support.paths import RESULTS
+from vit_tutorial.training import History, TrainingConfig, evaluate, record
+from vit_tutorial.training.distributed import current_world
 
 SMALL = "--patch-size=4 --dim=8 --depth=2 --num-heads=2 --epochs=2 --batch-size=16 --learning-rate=0.002 --device=cpu"
 
@@ -23,6 +25,7 @@ SMALL = "--patch-size=4 --dim=8 --depth=2 --num-heads=2 --epochs=2 --batch-size=
 def data(monkeypatch):
     data = make_data()
     monkeypatch.setattr(train, "load", lambda name, root=None: data)
+    monkeypatch.setattr(record, "matrix_rate", lambda device, precision: 2e9)  # tests/training/test_devices.py has it
     return data
 
 
@@ -39,20 +42,20 @@ def test_a_run_leaves_weights_history_and_record(data, tmp_path, capsys):
     assert history.epochs == 2
     assert history.config["seed"] == 3
 
-    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
+    written = json.loads((tmp_path / "records" / "tiny.json").read_text())
     test = evaluate(model, data.test_images, data.test_labels)
-    assert record["name"] == "tiny"
+    assert written["name"] == "tiny"
     options = f"{SMALL} --out {tmp_path} --records {tmp_path}/records --record tiny --seed 3"
-    assert record["command"] == f"python -m vit_tutorial.train {options}"
-    assert record["test"]["images"] == 8
-    assert record["test"]["accuracy"] == round(test.accuracy, 5)
-    assert record["test"]["confusion"] == test.confusion.tolist()
-    assert record["model"] == history.model
-    assert record["config"] == history.config
-    assert record["train_loss"] == pytest.approx(history.train_loss, rel=1e-4)
-    assert {"hardware", "torch", "python", "git_revision", "threads"} <= record["environment"].keys()
-    assert record["total_seconds"] == pytest.approx(sum(history.seconds), abs=0.1)
-    assert record["images_per_second"] > 0
+    assert written["command"] == f"python -m vit_tutorial.train {options}"
+    assert written["test"]["images"] == 8
+    assert written["test"]["accuracy"] == round(test.accuracy, 5)
+    assert written["test"]["confusion"] == test.confusion.tolist()
+    assert written["model"] == history.model
+    assert written["config"] == history.config
+    assert written["train_loss"] == pytest.approx(history.train_loss, rel=1e-4)
+    assert {"hardware", "torch", "python", "git_revision", "threads"} <= written["environment"].keys()
+    assert written["total_seconds"] == pytest.approx(sum(history.seconds), abs=0.1)
+    assert written["images_per_second"] > 0
 
     printed = capsys.readouterr().out
     assert printed.splitlines()[-1].startswith("record in")
@@ -61,38 +64,13 @@ def test_a_run_leaves_weights_history_and_record(data, tmp_path, capsys):
     assert printed.index("epoch 2/2") < printed.index("validation accuracy") < printed.index("test accuracy")
 
 
-def test_the_record_says_how_much_of_the_device_was_used(data, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "matrix_rate", lambda device, precision: 2e9)
-    command(tmp_path, "--record", "tiny", "--validation-fraction", "0")
-    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
-    flops = flops_per_image(load_model(tmp_path / "model.safetensors").config)
-    assert (record["flops_per_image"], record["matrix_rate"]) == (flops, 2e9)
-    seconds = sum(History.from_json(tmp_path / "history.json").training_seconds)
-    assert record["mfu"] == pytest.approx(3 * flops * 2 * 64 / seconds / 2e9, abs=0.001)
-    assert f"{record['mfu']:.0%} of the 0.002 TFLOP/s that matrix products reach here (MFU)" in capsys.readouterr().out
-
-
-def test_the_record_also_scores_the_part_that_comes_with_the_course(data, tmp_path, monkeypatch):
-    part = replace(data, test_images=data.train_images[20:30], test_labels=data.train_labels[20:30])
-    monkeypatch.setattr(train, "EMBEDDED", {data.name: "part"})
-    monkeypatch.setattr(train, "load", lambda name, root=None: part if name == "part" else data)
-    command(tmp_path, "--record", "tiny")
-    test = evaluate(load_model(tmp_path / "model.safetensors"), part.test_images, part.test_labels)
-    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
-    assert record["embedded_test"] == {"images": 10, "accuracy": round(test.accuracy, 5)}
-
-
-def test_a_model_that_learned_from_mirror_images_is_also_asked_about_them(data, tmp_path, monkeypatch, capsys):
-    data = replace(data, test_images=data.train_images, test_labels=data.train_labels)
-    monkeypatch.setattr(train, "load", lambda name, root=None: data)
-    command(tmp_path, "--record", "tiny", "--flip")
-    model = load_model(tmp_path / "model.safetensors")
-    plain, both = (evaluate(model, data.test_images, data.test_labels, mirrored=m).accuracy for m in (False, True))
-    assert plain != both
-    record = json.loads((tmp_path / "records" / "tiny.json").read_text())
-    assert record["test"]["accuracy"] == round(plain, 5)
-    assert record["mirrored_test"] == {"images": 64, "accuracy": round(both, 5)}
-    assert f"averaged with the mirror image of each {both:.2%}" in capsys.readouterr().out
+def test_what_the_record_says_of_speed_and_mirror_images_is_printed(data, tmp_path, capsys):
+    command(tmp_path, "--record", "tiny", "--flip", "--validation-fraction", "0")
+    written = json.loads((tmp_path / "records" / "tiny.json").read_text())
+    printed = capsys.readouterr().out
+    assert f"{written['mfu']:.0%} of the 0.002 TFLOP/s that matrix products reach here (MFU)" in printed
+    assert f"averaged with the mirror image of each {written['mirrored_test']['accuracy']:.2%}" in printed
+    assert "validation" not in printed
 
 
 def test_weights_in_half_the_bytes(data, tmp_path):
@@ -106,15 +84,23 @@ def test_weights_in_half_the_bytes(data, tmp_path):
     assert abs(sizes[0] - sizes[1] - saved) < 64  # the file's header is padded
 
 
-def test_nothing_is_known_of_the_test_images_until_training_is_over(data, tmp_path, monkeypatch):
+def test_nothing_is_known_of_the_test_images_until_the_processes_have_trained(data, tmp_path, monkeypatch):
     order = []
-    for name in ("fit", "evaluate"):
-        original = getattr(train, name)
+    for module, name in ((train, "fit"), (record, "evaluate")):
+        original = getattr(module, name)
         monkeypatch.setattr(
-            train, name, lambda *a, name=name, original=original, **k: (order.append(name), original(*a, **k))[1]
+            module, name, lambda *a, name=name, original=original, **k: (order.append(name), original(*a, **k))[1]
         )
+
+    @contextlib.contextmanager
+    def joined(device):
+        order.append(f"join on {device}")
+        yield current_world()
+        order.append("leave")
+
+    monkeypatch.setattr(train, "joined", joined)
     command(tmp_path, "--quiet")
-    assert order == ["fit", "evaluate"]
+    assert order == ["join on cpu", "fit", "leave", "evaluate"]
 
 
 def test_the_same_command_goes_on_where_it_was_stopped(data, tmp_path, capsys, monkeypatch):
@@ -153,12 +139,40 @@ def test_another_config_in_the_same_folder_ends_with_a_sentence(data, tmp_path):
         (["--num-heads", "3"], "error: dim 8 does not divide into 3 heads"),
         (["--patch-size", "5"], "error: image height 8 is not a multiple of patch_size 5"),
         (["--epochs", "0"], "error: epochs is 0; it must be 1 or more"),
-        (["--pool", "max"], "error: pool is 'max'; it must be one of 'cls', 'mean'"),
+        (["--clip-norm", "0"], "error: clip_norm is 0.0; it must be above 0, or None for no clipping"),
     ],
 )
-def test_a_wrong_option_ends_with_a_sentence(data, tmp_path, options, sentence):
-    with pytest.raises(SystemExit, match=sentence):
+def test_a_number_that_makes_no_sense_ends_with_one_plain_sentence(data, tmp_path, options, sentence):
+    with pytest.raises(SystemExit) as ended:
         command(tmp_path, *options)
+    assert ended.value.code.startswith(sentence)  # which Python prints, and ends with exit status 1
+    assert "\n" not in ended.value.code
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--epoch", "3"], ["--epoch", "--epochs"]),
+        (["--epochs", "three"], ["--epochs", "'three'"]),
+        (["--optimizer", "sgd"], ["'sgd'", "adamw", "muon"]),
+        (["--recipe", "gpu"], ["'gpu'", "cifar10-gpu"]),
+        (["--clip-norm", "nobody"], ["--clip-norm", "'nobody'"]),
+    ],
+)
+def test_a_wrong_option_ends_with_exit_status_2_and_what_would_be_right(data, tmp_path, capsys, options, words):
+    with pytest.raises(SystemExit) as ended:
+        command(tmp_path, *options)
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert all(word in printed for word in words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_must_be_named_unless_the_recipe_names_one(capsys):
+    with pytest.raises(SystemExit) as ended:
+        train.parse([])
+    assert ended.value.code == 2
+    assert "--out" in capsys.readouterr().err
 
 
 def test_missing_data_end_with_a_sentence(tmp_path, monkeypatch):
@@ -170,49 +184,85 @@ def test_missing_data_end_with_a_sentence(tmp_path, monkeypatch):
         command(tmp_path)
 
 
-def test_every_field_has_an_option_with_its_comment_and_the_presets_values():
-    options = train.parse(["--preset", "cifar10-gpu", "--out", "x", "--no-flip", "--clip-norm", "none", "--dim", "192"])
-    assert (options.data, options.depth, options.pool, options.batch_size) == ("cifar10", 7, "mean", 1024)
-    assert (options.flip, options.clip_norm, options.dim) == (False, None, 192)
-    assert options.representation_size is None
+def test_every_field_has_an_option_and_the_recipes_values():
+    given = "--recipe cifar10-gpu --out x --no-flip --clip-norm none --dim 192 --stem-layers 2 2 2 --position none"
+    options = train.parse(given.split())
+    assert (options.data, options.out, options.record, options.keep) == ("cifar10", Path("x"), None, ())
+    model, training = options.model, options.training
+    assert (model.depth, model.pool, training.batch_size) == (7, "mean", 1000)
+    assert (training.flip, training.clip_norm, model.dim) == (False, None, 192)
+    assert (model.stem_layers, model.position, model.representation_size) == ((2, 2, 2), "none", None)
+    assert train.parse(["--preset=cifar10-gpu", *given.split()[2:]]) == options
+    assert train.parse(["--preset", *given.split()[1:]]) == options
+
+
+def test_a_recorded_recipe_is_a_whole_command():
+    options = train.parse(["--recipe", "vit_cifar10"])
+    recipe = RECIPES["vit_cifar10"]
+    assert (options.out, options.record, options.float16) == (recipe.out, "vit_cifar10", recipe.weights)
+    assert (options.keep, options.keep_in, options.records) == (recipe.keep, recipe.keep_in, RESULTS)
+    assert asdict(options.training) == asdict(recipe.training)
+
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_command_in_a_record_still_means_the_training_of_that_record(name, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    written = json.loads((RESULTS / f"{name}.json").read_text())
+    options = train.parse(shlex.split(written["command"])[3:])
+    whole = train.parse(["--recipe", name])
+    for field in ("out", "float16", "keep_in"):
+        one, other = getattr(options, field), getattr(whole, field)
+        assert one == other or one.resolve() == other
+    for field in ("data", "data_root", "record", "records", "keep", "quiet", "model", "training"):
+        assert getattr(options, field) == getattr(whole, field)
+
+
+def published_commands():
+    """Every command of this module that a learner can read, in the README, the notes on the data and the lessons."""
+    texts = [(ROOT / "README.md").read_text(), (ROOT / "data" / "README.md").read_text(), train.__doc__]
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        texts += ["".join(cell["source"]) for cell in json.loads(path.read_text())["cells"]]
+    found = re.findall(r"-m vit_tutorial\.train +((?:[^\n`]|\\\n)*)", "\n".join(texts))
+    return sorted({" ".join(line.replace("\\\n", " ").split()) for line in found})
+
+
+def test_every_published_command_parses(capsys):
+    commands = published_commands()
+    assert len(commands) >= 5
+    for line in commands:
+        if line == "--help":
+            with pytest.raises(SystemExit, match="0"):
+                train.parse([line])
+        else:
+            options = train.parse(line.split())
+            assert options.out
+            assert options.recipe in line or options.recipe == "cpu"
+
+
+def test_help_names_every_option_with_its_comment(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        train.main(["--recipe", "cifar10-gpu", "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
     names = {f.name for config in (ViTConfig, TrainingConfig) for f in fields(config)} - set(train.FROM_DATA)
-    assert names <= vars(options).keys()
-    assert train.field_comments(TrainingConfig)["batch_size"] == "images per step"
-    assert train.field_comments(ViTConfig)["num_heads"] == "h, must divide dim"
-    assert "qkv_bias" not in train.field_comments(ViTConfig)  # it has no comment, and must not borrow the next one's
-
-
-@pytest.mark.parametrize("name", train.PRESETS)
-def test_presets_build_models_that_fit_their_data(name):
-    preset = train.PRESETS[name]
-    shape = (3, 32, 32) if preset.data == "cifar10" else (1, 28, 28)
-    images = torch.zeros(2, *shape, dtype=torch.uint8)
-    data = replace(make_data(), train_images=images, class_names=tuple("abcdefghij"), mean=(0.5,) * 3, std=(0.2,) * 3)
-    assert preset.build(data)(images / 255).shape == (2, 10)
-
-
-def test_one_seed_builds_one_model(data):
-    first, again, other = (train.build_model(data, {"patch_size": 4, "dim": 8, "num_heads": 2}, s) for s in (1, 1, 2))
-    assert torch.equal(first.head.weight, again.head.weight)
-    assert not torch.equal(first.head.weight, other.head.weight)
-
-
-def test_help_names_every_option():
-    shown = subprocess.run(
-        [sys.executable, "-m", "vit_tutorial.train", "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        env=os.environ | {"COLUMNS": "200"},
-    ).stdout
-    for words in (
-        "--preset {cpu,cifar10-small-gpu,cifar10-gpu}",
-        "--label-smoothing FLOAT",
-        "images per step (default: ",
-        "--no-flip",
+    assert all(f"--{name.replace('_', '-')}" in shown for name in names)
+    assert not any(f"--{name.replace('_', '-')}" in shown for name in train.FROM_DATA)
+    words = " ".join(re.sub("[│╭╮╰╯─]", " ", shown).split())
+    for one in (
+        f"--recipe {{{','.join(RECIPES)}}}",
+        "--label-smoothing FLOAT share of the target spread over all classes (default: 0.1)",
+        "--batch-size INT images per step (default: 1000)",
+        "--num-heads INT h, must divide dim (default: 6)",
+        "--flip, --no-flip mirror half",
+        "--optimizer {adamw,muon}",
     ):
-        assert words in shown
+        assert one in words
+    qkv_bias = words.split("--no-qkv-bias ")[1]
+    assert qkv_bias.startswith("(default: True)")  # it has no comment, and must not borrow another one's
 
 
 def weights_of(path):
@@ -242,7 +292,7 @@ def test_a_run_killed_before_it_kept_its_weights_keeps_them_when_it_goes_on(data
 
     elsewhere = tmp_path / "elsewhere"
     with monkeypatch.context() as power_cut:
-        power_cut.setattr(train, "save_model", killed)
+        power_cut.setattr(record, "save_model", killed)
         with pytest.raises(Killed):
             command(tmp_path, "--keep", "1", "--keep-in", str(elsewhere))
     assert not elsewhere.exists()

@@ -2,9 +2,11 @@
 
 import copy
 import io
+import weakref
 from functools import partial
 
 import pytest
+import shapes
 import timm
 import torch
 import torchvision
@@ -319,6 +321,7 @@ def test_dropout_after_the_positions_keeps_the_mean():
     torch.testing.assert_close(dropped.mean(dim=0, keepdim=True), expected, rtol=0, atol=0.2)
 
 
+@shapes.not_while_checking
 def test_a_config_is_frozen_and_can_be_compared():
     config = ViTConfig(image_size=[8, 12])
     assert config.image_size == (8, 12)
@@ -451,6 +454,7 @@ def test_autocast_works():
     torch.testing.assert_close(logits.float(), model(images), rtol=0.1, atol=0.1)
 
 
+@shapes.not_while_checking
 @pytest.mark.parametrize("options", [{}, {"pool": "mean", "position": "sincos", "norm": "post"}])
 def test_torch_compile_takes_the_whole_model(options):
     model, images = small_model(**options), small_images()
@@ -459,6 +463,32 @@ def test_torch_compile_takes_the_whole_model(options):
     assert_same(compiled(images), model(images))
     stages = torch.compile(model.forward_intermediates, fullgraph=True, backend="eager")(images)
     assert_same(stages["logits"], model(images))
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch.jit, which says of each check that it is not part of the trace
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_the_model_can_be_traced_and_exported_for_batches_of_any_size(pool):
+    model, images, more = small_model(pool=pool), small_images(2), small_images(5)
+    assert_same(torch.jit.trace(model, images)(more), model(more))
+    exported = torch.export.export(model, (images,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}})
+    assert_same(exported.module()(more), model(more))
+
+
+def test_the_forward_pass_keeps_no_stage_alive():
+    """Without gradients a stage is freed as soon as the next one is there; the intermediates stay as long as asked."""
+    model, images, alive = small_model(), small_images(), []
+
+    def count(module, args, output):
+        made.append(weakref.ref(output))
+        alive.append(sum(reference() is not None for reference in made))
+
+    for block in model.blocks:
+        block.register_forward_hook(count)
+    for method, expected in ((model, [1, 2, 2]), (model.forward_intermediates, [1, 2, 3])):
+        made, alive[:] = [], []
+        with torch.no_grad():
+            method(images)
+        assert alive == expected
 
 
 def test_the_model_can_be_built_without_numbers_and_filled_later():
@@ -566,6 +596,34 @@ def test_parts_can_be_the_learners_own(parts):
     other = ViT(ViTConfig(**SMALL), **{part: MINE[part] for part in parts})
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(images), logits)
+
+
+def test_timms_attention_gets_the_bias_that_the_config_asks_for():
+    """Its own default is no bias."""
+    theirs = timm.models.vision_transformer.Attention
+    for qkv_bias in (True, False):
+        ours = small_model(qkv_bias=qkv_bias)
+        with_theirs = ViT(ours.config, attention=theirs).double().eval()
+        assert (with_theirs.blocks[0].attn.qkv.bias is not None) is qkv_bias
+        with_theirs.load_state_dict(ours.state_dict())
+        images = small_images()
+        assert_same(with_theirs(images), ours(images))
+
+
+@pytest.mark.parametrize(
+    ("options", "parts", "error", "message"),
+    [
+        ({"position": "sincos"}, {"position": MyPosition}, TypeError, "MyPosition cannot take table="),
+        ({"qkv_bias": False}, {"attention": MyAttention}, TypeError, "MyAttention cannot take qkv_bias=False"),
+        ({"dropout": 0.1}, {"block": MyBlock}, TypeError, "MyBlock cannot take dropout=0.1"),
+        ({}, {"block": MyBlock, "mlp": MyMLP}, TypeError, "MyBlock cannot take mlp=<class "),
+        ({"position": "none"}, {"position": MyPosition}, ValueError, "position is given, but position='none' asks for"),
+        ({"pool": "mean"}, {"class_token": MyClassToken}, ValueError, "class_token is given, but with pool='mean'"),
+    ],
+)
+def test_what_a_part_cannot_do_is_refused(options, parts, error, message):
+    with pytest.raises(error, match=exactly(message)):
+        ViT(ViTConfig(**(SMALL | options)), **parts)
 
 
 def test_a_part_that_computes_the_same_changes_nothing():

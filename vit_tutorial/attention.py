@@ -23,7 +23,7 @@ def scaled_dot_product_attention(
     q: Float[Tensor, "*batch N d"],
     k: Float[Tensor, "*batch M d"],
     v: Float[Tensor, "*batch M d_v"],
-    mask: Bool[Tensor, "*#batch N M"] | Float[Tensor, "*#batch N M"] | None = None,
+    mask: Bool[Tensor, "*#batch #N #M"] | Float[Tensor, "*#batch #N #M"] | None = None,
 ) -> tuple[Float[Tensor, "*batch N d_v"], Float[Tensor, "*batch N M"]]:
     """Compute softmax(q k^T / sqrt(d)) v, and give the weights too.
 

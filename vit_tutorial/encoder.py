@@ -11,7 +11,10 @@ Depth"; Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
 """
 
 import inspect
+import reprlib
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -53,7 +56,7 @@ class MLP(nn.Module):
 class DropPath(nn.Module):
     """Drop a whole residual branch for a random part of the batch while training; do nothing in eval.
 
-    Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by its chance to stay, so that the mean is kept.
+    Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by the probability to stay, so that the mean is kept.
     Raises ValueError if the rate is not at least 0 and below 1.
     Source: Huang et al. 2016, section 3, one choice per image.
     """
@@ -87,7 +90,7 @@ class EncoderBlock(nn.Module):
         self,
         dim: int,
         num_heads: int,
-        mlp_ratio: float = 4.0,
+        mlp_ratio: float | int = 4.0,
         norm: str = "pre",
         qkv_bias: bool = True,
         gelu: str = "exact",
@@ -101,9 +104,9 @@ class EncoderBlock(nn.Module):
             raise ValueError(f"norm is {norm!r}; it must be 'pre' or 'post'")
         self.pre_norm = norm == "pre"
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.attn = attention(dim, num_heads, **unusual(qkv_bias=qkv_bias))
+        self.attn = build_part(attention, MultiHeadAttention, dim, num_heads, qkv_bias=qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = mlp(dim, int(dim * mlp_ratio), **unusual(dropout=dropout, gelu=gelu))
+        self.mlp = build_part(mlp, MLP, dim, int(dim * mlp_ratio), dropout=dropout, gelu=gelu)
         self.drop = nn.Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
@@ -137,10 +140,36 @@ class Encoder(nn.Sequential):
         if depth < 1:
             raise ValueError(f"depth is {depth}; an encoder has 1 block or more")
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        super().__init__(*[block(dim, num_heads, **unusual(drop_path=rate, **options)) for rate in rates])
+        blocks = [build_part(block, EncoderBlock, dim, num_heads, drop_path=rate, **options) for rate in rates]
+        super().__init__(*blocks)
 
 
-def unusual(**options) -> dict:
-    """Keep the options that differ from EncoderBlock's defaults: a learner's own class need not know the others."""
-    usual = inspect.signature(EncoderBlock).parameters
-    return {name: value for name, value in options.items() if name not in usual or value != usual[name].default}
+def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any, **options: Any) -> nn.Module:
+    """Build a part of the model, which may be the learner's, in the place of the course's `own` class.
+
+    The part gets its sizes, and every option that its signature takes. An option that it cannot take is left out where
+    it has the value that `own` takes by itself, and refused where it has another. What a functools.partial has set
+    stays set. Raises TypeError that names what was refused.
+    """
+    signature = inspect.signature(part)
+    call = signature.bind_partial(*sizes)
+    rest = [parameter for name, parameter in signature.parameters.items() if name not in call.arguments]
+    free = {p.name for p in rest if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    others = next((p.name for p in rest if p.kind is p.VAR_KEYWORD), None)  # **options takes whatever has a name
+    set_before = part.keywords if isinstance(part, partial) else {}
+    usual = {name: parameter.default for name, parameter in inspect.signature(own).parameters.items()}
+    refused = []
+    for name, value in options.items():
+        if name in free - set_before.keys():
+            call.arguments[name] = value
+        elif others and name not in set_before:
+            call.arguments.setdefault(others, {})[name] = value
+        elif not any(name in known and value == known[name] for known in (usual, set_before)):
+            refused.append(f"{name}={reprlib.repr(value)}")
+    if refused:
+        called = getattr(getattr(part, "func", part), "__name__", repr(part))
+        raise TypeError(
+            f"{called} cannot take {', '.join(refused)}; add what is missing to its arguments, or do not ask for it"
+        )
+    call.apply_defaults()
+    return part(*call.args, **call.kwargs)

@@ -18,6 +18,7 @@ it, FALSE if the whole interval contradicts it, and NOT SHOWN otherwise. Limits 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist, fmean, stdev
 
 TRUE, FALSE, NOT_SHOWN = "TRUE", "FALSE", "NOT SHOWN"
@@ -99,12 +100,9 @@ class Finding:
         scale, unit = (100, " points") if self.unit == "points" else (1, self.unit and f" {self.unit}")
         one, low, high, *limits = (scale * number for number in (self.difference, self.low, self.high, *self.limits))
         digits = _decimals(low, high, limits, 1 if self.unit == "points" else None)
-        limit = " and ".join(f"{number:+.{digits}f}" for number in limits)
-        asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {limit}"
-        return (
-            f"{one:+.{digits}f}{unit}, {100 * self.confidence:.3g}% interval {low:+.{digits}f} to {high:+.{digits}f}"
-            f"{asked} ({self.count:,} {self.of})"
-        )
+        one, low, high, *limits = (f"{round(number, digits) + 0.0:+.{digits}f}" for number in (one, low, high, *limits))
+        asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {' and '.join(limits)}"
+        return f"{one}{unit}, {100 * self.confidence:.3g}% interval {low} to {high}{asked} ({self.count:,} {self.of})"
 
     def __str__(self) -> str:
         return f"{self.label}: {self.numbers}\n{_last_line(self.verdict, self.claim, self.conditions)}"
@@ -186,8 +184,7 @@ def compare(
         )
     names = tuple(x.name if isinstance(x, Scores) else name for x, name in zip((a, b), names, strict=True))
     rates = [x.rate for x in (a, b) if isinstance(x, Scores) and x.rate]
-    # Rounded, so that 0.92 - 0.90 is 0.02, and a difference that only just reaches a limit does not pass it.
-    differences = [round(one[seed] - other[seed], 12) for seed in one]
+    differences = [one[seed] - other[seed] for seed in one]
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
     if len(differences) < FEWEST_SEEDS:
         reason = f"{len(differences)} of the {FEWEST_SEEDS} seeds that it takes"
@@ -196,6 +193,7 @@ def compare(
     else:
         difference = fmean(differences)
         half = t_quantile(confidence, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
+        # Rounded, so that 0.92 - 0.90 is 0.02, and an interval that only just reaches a limit does not pass it.
         low, high = round(difference - half, 12), round(difference + half, 12)
     limits = (at_least,) if within is None else (-within, within)
     return Finding(
@@ -394,6 +392,7 @@ def t_probability(t: float, degrees: int) -> float:
     return _t_probability(math.atan2(abs(t), math.sqrt(degrees)), degrees)
 
 
+@cache
 def t_quantile(probability: float, degrees: int) -> float:
     """Give the t for which Student's t lies between -t and t with this probability."""
     angle = _solve(lambda angle: _t_probability(angle, degrees), probability, 0, math.pi / 2)

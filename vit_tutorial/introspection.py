@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.hybrid import ResNet, StandardizedConv2d
-from vit_tutorial.patches import _pair, patchify
+from vit_tutorial.patches import as_pair, patchify
 from vit_tutorial.vit import ViT, ViTConfig
 
 Shape = tuple[int, ...] | list[tuple[int, ...]] | None
@@ -35,7 +35,7 @@ def flops_per_image(config: ViTConfig) -> int:
     Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
     out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
     """
-    height, width = _pair(config.image_size)
+    height, width = as_pair(config.image_size)
     patches = (height // config.patch_size) * (width // config.patch_size)
     M, D = patches + (config.pool == "cls"), config.dim
     stem, channels, side = 0, config.in_channels, config.patch_size
@@ -59,7 +59,7 @@ def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
 
     with torch.device("meta"):  # shapes only, no numbers
         resnet = ResNet(config.stem_layers, config.in_channels)
-        images = torch.empty(1, config.in_channels, *_pair(config.image_size))
+        images = torch.empty(1, config.in_channels, *as_pair(config.image_size))
     for module in resnet.modules():
         if isinstance(module, StandardizedConv2d):
             module.register_forward_hook(count)

@@ -66,6 +66,10 @@ def _gpu() -> Finding:
         card = torch.cuda.get_device_properties(0)
         return Finding("GPU", True, f"{card.name}, {card.total_memory / GIGABYTE:.0f} GB; lesson 11 will use it")
     if shutil.which("nvidia-smi"):
+        if torch.version.cuda is None:
+            return Finding(
+                "GPU", False, "this PyTorch is built for the CPU; README.md, 'Another PyTorch', tells of others"
+            )
         return Finding(
             "GPU", False, "there is a driver that PyTorch cannot use; update it. Until then the CPU does it all"
         )

@@ -9,6 +9,7 @@ Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", section 3.1, e
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from einops import rearrange
@@ -16,7 +17,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 
-def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tensor, "B N P*P*C"]:
+def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tensor, "B N {patch_size}*{patch_size}*C"]:
     """Cut images into patches in reading order, and flatten each patch to a row of pixels, channels last.
 
     Shapes: [B, C, H, W] -> [B, N, P*P*C] with N = (H/P) * (W/P). Any dtype; values are moved, never changed.
@@ -29,8 +30,8 @@ def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tenso
 
 
 def unpatchify(
-    patches: Shaped[Tensor, "B N P*P*C"], image_size: int | tuple[int, int], channels: int = 3
-) -> Shaped[Tensor, "B C H W"]:
+    patches: Shaped[Tensor, "B N PPC"], image_size: int | tuple[int, int], channels: int = 3
+) -> Shaped[Tensor, "B {channels} H W"]:
     """Put patches back together: the exact inverse of `patchify`.
 
     Shapes: [B, N, P*P*C] -> [B, C, H, W]. `image_size` is H = W, or (H, W), in pixels.
@@ -40,7 +41,7 @@ def unpatchify(
         raise ValueError(f"patches must have rank 3 [B, N, P*P*C]; got rank {patches.ndim}, shape {_shape(patches)}")
     if channels < 1:
         raise ValueError(f"channels is {channels}; it must be 1 or more")
-    height, width = _pair(image_size)
+    height, width = as_pair(image_size)
     num_patches, numbers = patches.shape[1:]
     patch_size = math.isqrt(numbers // channels)
     if patch_size * patch_size * channels != numbers or patch_size == 0:
@@ -59,6 +60,12 @@ def unpatchify(
     )
 
 
+def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """Read a size of an image or a grid: one number stands for both sides, two are (height, width)."""
+    height, width = size if isinstance(size, Sequence) else (size, size)
+    return int(height), int(width)
+
+
 class PatchEmbedding(nn.Module):
     """Cut images into patches and project each one to D numbers, with one convolution whose stride is its kernel.
 
@@ -70,7 +77,7 @@ class PatchEmbedding(nn.Module):
 
     def __init__(self, image_size: int | tuple[int, int], patch_size: int, in_channels: int = 3, dim: int = 768):
         super().__init__()
-        self.image_size = _pair(image_size)
+        self.image_size = as_pair(image_size)
         _check_divides(*self.image_size, patch_size)
         self.patch_size = patch_size
         self.grid_size = (self.image_size[0] // patch_size, self.image_size[1] // patch_size)
@@ -140,10 +147,6 @@ def _check_divides(height: int, width: int, patch_size: int) -> None:
             raise ValueError(
                 f"image {side} {size} is not a multiple of patch_size {patch_size}; resize or pad to {sizes}"
             )
-
-
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    return (int(size[0]), int(size[1])) if isinstance(size, tuple | list) else (int(size), int(size))
 
 
 def _shape(tensor: Tensor) -> list[int]:

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.patches import _pair
+from vit_tutorial.patches import as_pair
 
 
 class PositionEmbedding(nn.Module):
@@ -67,7 +67,7 @@ def sincos_2d(grid_size: int | tuple[int, int], dim: int) -> Float[Tensor, "N D"
     """
     if dim % 4 or dim < 8:
         raise ValueError(f"dim is {dim}, but sin and cos of row and column take a multiple of 4 from 8 on")
-    rows, columns = _pair(grid_size)
+    rows, columns = as_pair(grid_size)
     row, column = torch.meshgrid(
         torch.arange(rows, dtype=torch.float64), torch.arange(columns, dtype=torch.float64), indexing="ij"
     )
@@ -94,7 +94,7 @@ def interpolate_positions(
     Raises ValueError if `pos_embed` does not hold the positions of `old_grid`.
     Source: section 3.2 of the paper.
     """
-    old, new = _pair(old_grid), _pair(new_grid)
+    old, new = as_pair(old_grid), as_pair(new_grid)
     if pos_embed.ndim != 3 or pos_embed.shape[1] != num_prefix_tokens + old[0] * old[1]:
         raise ValueError(
             f"pos_embed has shape {list(pos_embed.shape)}, but {num_prefix_tokens} prefix tokens and a grid of "

@@ -130,6 +130,3 @@ def _must_be_near(repository: str) -> None:
 
 
 _FETCH = {"torchvision": _from_torchvision, "timm": _from_timm}
-
-# The model's own files know nothing of libraries and networks, so its constructor by name of weights is added here.
-ViT.from_pretrained = classmethod(from_pretrained)

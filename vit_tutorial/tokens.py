@@ -29,5 +29,5 @@ class ClassToken(nn.Module):
                 f"tokens must be [B, N, {self.cls_token.shape[-1]}]; got shape {list(tokens.shape)}; "
                 "the class token and the patch embedding need the same dim"
             )
-        first = self.cls_token.expand(len(tokens), -1, -1)  # [1, 1, D] -> [B, 1, D], without a copy
+        first = self.cls_token.expand(tokens.shape[0], -1, -1)  # [1, 1, D] -> [B, 1, D], without a copy
         return torch.cat([first, tokens], dim=1)

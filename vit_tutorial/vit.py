@@ -10,16 +10,16 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock
+from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part
 from vit_tutorial.hybrid import RESNETS, HybridEmbedding
-from vit_tutorial.patches import PatchEmbedding, _pair, patchify
+from vit_tutorial.patches import PatchEmbedding, as_pair, patchify
 from vit_tutorial.positions import PositionEmbedding, sincos_2d
 from vit_tutorial.tokens import ClassToken
 
@@ -38,16 +38,14 @@ class ViTConfig:
     dim: int = 768  # D, numbers per token
     depth: int = 12  # blocks
     num_heads: int = 12  # h, must divide dim
-    mlp_ratio: float = 4.0  # hidden numbers of the MLP per number of the token
+    mlp_ratio: float | int = 4.0  # hidden numbers of the MLP per number of the token
     qkv_bias: bool = True
-    pool: str = (
-        "cls"  # what the head reads: "cls", the class token; "mean", the mean patch (then there is no class token)
-    )
-    position: str = "learned"  # "learned", "sincos" (fixed, 2-D) or "none"
-    stem: str = "patch"  # what becomes tokens: "patch", the pixels; "hybrid", a ResNet's feature map
+    pool: Literal["cls", "mean"] = "cls"  # the head reads the class token, or (without such a token) the mean patch
+    position: Literal["learned", "sincos", "none"] = "learned"  # "sincos" is fixed and 2-D
+    stem: Literal["patch", "hybrid"] = "patch"  # "patch" cuts the pixels, "hybrid" a ResNet's feature map
     stem_layers: tuple[int, ...] = (3, 4, 9)  # blocks in each stage of the hybrid's ResNet; these are R50 for patch 16
-    norm: str = "pre"  # "pre" as in ViT, "post" as in the original Transformer
-    gelu: str = "exact"  # "exact" or "tanh"
+    norm: Literal["pre", "post"] = "pre"  # "pre" as in ViT, "post" as in the original Transformer
+    gelu: Literal["exact", "tanh"] = "exact"  # "tanh" is the approximation that Google's models use
     representation_size: int | None = None  # numbers of the extra Linear + tanh before the head, as in pre-training
     dropout: float = 0.0  # after positions, attention and in the MLP, as in appendix B.1
     drop_path: float = 0.0  # stochastic depth of the last block; it grows to this from 0
@@ -56,19 +54,22 @@ class ViTConfig:
         for name in ("image_size", "stem_layers"):
             if isinstance(getattr(self, name), list):  # JSON has no tuples
                 object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name, allowed in {
-            "pool": ("cls", "mean"),
-            "position": ("learned", "sincos", "none"),
-            "stem": ("patch", "hybrid"),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(repr, allowed))}"
-                )
+        for name in ("pool", "position", "stem"):  # norm and gelu are checked where they are used
+            allowed = get_args(type(self).__annotations__[name])
+            if (value := getattr(self, name)) not in allowed:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")
         for name in ("dim", "num_classes", "in_channels", "representation_size"):
             size = getattr(self, name)
             if size is not None and size < 1:
                 raise ValueError(f"{name} is {size}; it must be 1 or more")
+
+
+Keep = Callable[[str, Tensor], Tensor]  # takes a stage and its name, and gives the stage back
+
+
+def pass_on(name: str, x: Tensor) -> Tensor:
+    """Keep nothing."""
+    return x
 
 
 # dim, depth, heads: B, L and H are table 1 of the paper; Ti and S are Touvron et al. 2021 (DeiT), table 1
@@ -85,8 +86,9 @@ class ViT(nn.Module):
     """The Vision Transformer for image classification.
 
     Shapes: images [B, C, H, W] of real numbers -> logits [B, num_classes].
-    Each part can be another class, called as the course's own is called: `ViT(config, attention=MyAttention)`.
-    State-dict names are timm's. Raises ValueError or TypeError with the numbers if config or images do not fit.
+    Each part can be another class, called as the course's own is called: `ViT(config, attention=MyAttention)`. It gets
+    every option of the config that its signature takes.
+    State-dict names are timm's. Raises ValueError or TypeError with the numbers if config, parts or images do not fit.
     Source: figure 1 and equations 1 to 4 of the paper.
     """
 
@@ -105,10 +107,12 @@ class ViT(nn.Module):
         self.config = config
         self.card = None  # what a saved model says of itself: see weights.ModelCard
         dim = config.dim
-        if config.stem == "hybrid" and patch_embed is PatchEmbedding:
-            patch_embed = partial(HybridEmbedding, layers=config.stem_layers)
-        self.patch_embed = patch_embed(config.image_size, config.patch_size, config.in_channels, dim)
-        self.grid_size = tuple(side // config.patch_size for side in _pair(config.image_size))
+        if config.pool == "mean" and class_token is not ClassToken:
+            raise ValueError("class_token is given, but with pool='mean' there is no class token; use pool='cls'")
+        if config.position == "none" and position is not PositionEmbedding:
+            raise ValueError("position is given, but position='none' asks for no positions; use position='learned'")
+        self.patch_embed = self._build_patch_embed(patch_embed)
+        self.grid_size = tuple(side // config.patch_size for side in as_pair(config.image_size))
         self.num_prefix_tokens = 1 if config.pool == "cls" else 0
         self.class_token = class_token(dim) if self.num_prefix_tokens else nn.Identity()
         self.position = self._build_position(position)
@@ -158,16 +162,28 @@ class ViT(nn.Module):
             shape |= {"stem": "hybrid", "stem_layers": RESNETS[resnet, patch_size]}
         return cls(ViTConfig(image_size=image_size, num_classes=num_classes, **(shape | options)))
 
-    def forward(self, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B num_classes"]:
-        x = self.patch_embed(images)  # [B, C, H, W] -> [B, N, D]        equation 1: x_p E
-        x = self.class_token(x)  # -> [B, N+1, D]                        equation 1: x_class in front
-        x = self.dropout(self.position(x))  # -> [B, N+1, D]             equation 1: + E_pos
-        x = self.blocks(x)  # -> [B, N+1, D]                             equations 2 and 3, depth times
-        return self.classify(self.norm(x))  # -> [B, num_classes]        equation 4
+    @classmethod
+    def from_pretrained(
+        cls, name: str, image_size: int | tuple[int, int] | None = None, num_classes: int | None = None, **options
+    ) -> "ViT":
+        """Build a model by its name and give it published weights; see `pretrained.from_pretrained` for the options."""
+        from vit_tutorial.pretrained import from_pretrained  # here, since the model itself needs no library
 
-    def classify(self, tokens: Float[Tensor, "B M D"]) -> Float[Tensor, "B num_classes"]:
+        return from_pretrained(cls, name, image_size, num_classes, **options)
+
+    def forward(self, images: Float[Tensor, "B C H W"], keep: Keep = pass_on) -> Float[Tensor, "B num_classes"]:
+        x = keep("patch_embed", self.patch_embed(images))  # [B, C, H, W] -> [B, N, D]   equation 1: x_p E
+        x = keep("class_token", self.class_token(x))  # -> [B, N+1, D]                   equation 1: x_class in front
+        x = keep("position", self.dropout(self.position(x)))  # -> [B, N+1, D]           equation 1: + E_pos
+        x = self.blocks(x) if keep is pass_on else self._one_by_one(x, keep)  #          equations 2 and 3, depth times
+        x = keep("norm", self.norm(x))  # -> [B, N+1, D]
+        return self.classify(x, keep)  # -> [B, num_classes]                             equation 4
+
+    def classify(self, tokens: Float[Tensor, "B M D"], keep: Keep = pass_on) -> Float[Tensor, "B num_classes"]:
         """Read one vector off the normalised last tokens [B, M, D] and turn it into logits [B, num_classes]."""
-        return self.head(self.pre_logits(self._pool(tokens)))
+        x = keep("pool", self._pool(tokens))  # [B, M, D] -> [B, D]
+        x = keep("pre_logits", self.pre_logits(x))  # -> [B, representation_size or D]
+        return keep("logits", self.head(x))  # -> [B, num_classes]
 
     def forward_intermediates(self, images: Float[Tensor, "B C H W"]) -> dict[str, Tensor]:
         """Give every named stage of figure 1 of the paper, in order, from the flattened patches to the logits.
@@ -181,29 +197,40 @@ class ViT(nn.Module):
             pixels = stages["feature_map"] = self.patch_embed.backbone(images)
             patch_size //= self.patch_embed.backbone.stride
         stages["patches"] = patchify(pixels, patch_size)
-        x = stages["patch_embed"] = self.patch_embed(images)
-        if self.num_prefix_tokens:
-            x = stages["class_token"] = self.class_token(x)
-        x = stages["position"] = self.dropout(self.position(x))
-        for i, block in enumerate(self.blocks):
-            x = stages[f"blocks.{i}"] = block(x)
-        x = stages["norm"] = self.norm(x)
-        x = stages["pool"] = self._pool(x)
-        x = stages["pre_logits"] = self.pre_logits(x)
-        stages["logits"] = self.head(x)
+
+        def keep(name: str, x: Tensor) -> Tensor:
+            if name != "class_token" or self.num_prefix_tokens:
+                stages[name] = x
+            return x
+
+        ViT.forward(self, images, keep)
         return stages
+
+    def _one_by_one(self, x: Tensor, keep: Keep) -> Tensor:
+        for i, block in enumerate(self.blocks):
+            x = keep(f"blocks.{i}", block(x))
+        return x
 
     def _pool(self, tokens: Tensor) -> Tensor:
         return tokens[:, 0] if self.config.pool == "cls" else tokens.mean(dim=1)  # [B, M, D] -> [B, D]
 
+    def _build_patch_embed(self, patch_embed: Callable[..., nn.Module]) -> nn.Module:
+        config = self.config
+        sizes = config.image_size, config.patch_size, config.in_channels, config.dim
+        if config.stem == "patch":
+            return patch_embed(*sizes)
+        part = HybridEmbedding if patch_embed is PatchEmbedding else patch_embed
+        return build_part(part, HybridEmbedding, *sizes, layers=config.stem_layers)
+
     def _build_position(self, position: Callable[..., nn.Module]) -> nn.Module:
         num_tokens, dim = math.prod(self.grid_size) + self.num_prefix_tokens, self.config.dim
-        if self.config.position == "none":
-            return nn.Identity()
         if self.config.position == "learned":
             return position(num_tokens, dim)
-        prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
-        return position(num_tokens, dim, table=torch.cat([prefix, sincos_2d(self.grid_size, dim)]))
+        if self.config.position == "sincos":
+            prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
+            table = torch.cat([prefix, sincos_2d(self.grid_size, dim)])
+            return build_part(position, PositionEmbedding, num_tokens, dim, table=table)
+        return nn.Identity()
 
     def _build_pre_logits(self) -> nn.Module:
         size = self.config.representation_size

@@ -10,8 +10,10 @@ import os
 import pickle
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,9 +35,17 @@ class ModelCard:
     std: tuple[float, ...] = ()
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
 
+    @classmethod
+    def of(cls, data: Any, record: str = "") -> "ModelCard":
+        """Make the card of a model that is trained on this data set, a datasets.Dataset or the like."""
+        return cls(tuple(data.class_names), tuple(data.mean), tuple(data.std), record)
+
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pixels [B, C, H, W] of 0 to 255 into what the model was trained on: (pixels / 255 - mean) / std."""
-        mean, std = (torch.tensor(values, device=images.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
+        mean, std = (  # brought over without waiting for a GPU to be done with what it was told before
+            torch.tensor(values).view(1, -1, 1, 1).to(images.device, non_blocking=True)
+            for values in (self.mean, self.std)
+        )
         return (images.float() / 255 - mean) / std
 
 
@@ -68,18 +78,23 @@ def load_model(path: str | os.PathLike) -> ViT:
             f"{path} holds weights but no vit_tutorial config; build the model with ViT(config) and use load_weights"
         )
     try:
-        model = ViT(ViTConfig(**json.loads(metadata["config"])))
-        card = json.loads(metadata["card"])
-        card = {f.name: tuple(v) if isinstance(v := card[f.name], list) else v for f in fields(ModelCard)}
-    except (KeyError, TypeError, ValueError) as error:
+        model = ViT(ViTConfig(**_read_json(metadata["config"])))
+        card = _read_json(metadata["card"])
+        card = ModelCard(**{field.name: card[field.name] for field in fields(ModelCard)})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} has a config or card that cannot be read ({error!r}); save the model again with save_model"
         ) from error
-    load_weights(model, weights).card = ModelCard(**card)
+    load_weights(model, weights).card = card
     return model.eval()
 
 
-def load_weights(model: ViT, source: dict[str, Tensor] | str | os.PathLike, *, skip_head: bool = False) -> ViT:
+def _read_json(text: str) -> dict[str, Any]:
+    """Read what `asdict` gave: JSON has lists where there were tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(text).items()}
+
+
+def load_weights(model: ViT, source: dict[str, Any] | str | os.PathLike, *, skip_head: bool = False) -> ViT:
     """Copy weights into the model from a state dict or a file of ours, timm, torchvision or Google, and return it.
 
     A file is a `.safetensors`, what torch.save wrote if that is tensors only, or an `.npz` of vit_jax or big_vision;
@@ -257,7 +272,7 @@ def _torchvision_to_timm(key: str) -> str:
     return _rename(key, _TORCHVISION)
 
 
-def _rename(key: str, patterns: list[tuple[str, str]]) -> str:
+def _rename(key: str, patterns: list[tuple[str, str | Callable[[re.Match], str]]]) -> str:
     for pattern, name in patterns:
         key = re.sub(pattern, name, key)
     return key
@@ -362,7 +377,7 @@ def _not_whole(path: Path, kind: str) -> ValueError:
     return ValueError(f"{path} ({path.stat().st_size} bytes) is not a whole {kind}{begins}; copy it again")
 
 
-def _unpacked(content: dict) -> dict[str, Tensor]:
+def _unpacked(content: dict) -> dict:
     """Take the state dict out of what a training program saved, and off its names what a wrapper put before them."""
     for name in ("model", "state_dict", "model_state_dict", "net", "module"):
         if isinstance(content.get(name), dict):

@@ -587,6 +587,7 @@ for number in (1, 12):
 # heads, five seeds each. All have the same number of parameters. With 16 heads, each has d = 2.
 
 # %%
+from vit_tutorial.evidence import compare_each
 from vit_tutorial.studies import load_study
 
 study = load_study("heads")
@@ -601,13 +602,16 @@ plots.show(figure, alt="Test accuracy of five seeds with 1, 2, 4, 8 and 16 heads
 # %%
 for name, values in accuracies.items():
     print(f"{name:<7} mean {means[name]:.1%}   lowest {min(values):.1%}   highest {max(values):.1%}")
-several = [value for name, values in accuracies.items() if name != "h = 1" for value in values]
-apart = max(accuracies["h = 1"]) < min(several)
+single = study.scores("h = 1")
+pairs = {name: (study.scores(name), single) for name in accuracies if name != "h = 1"}
+print(compare_each(pairs, "several heads are better than one"))
+
+# %%
 best = max(means, key=means.get)
-print("every run with several heads beats every run with one head:", apart)
-near = [name for name in means if name != best and max(accuracies[name]) >= min(accuracies[best])]
-print(f"best on average: {best}; its runs overlap with those of:", ", ".join(near) or "none")
-print("verdict on several heads:", "TRUE in this small model: several are better than one" if apart else "FALSE here")
+pairs = {
+    f"{best} against {name}": (study.scores(best), study.scores(name)) for name in means if name not in (best, "h = 1")
+}
+print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 
 # %% [markdown]
 # That is one small model, and one learning rate for all. It says that several questions help. It does not say that d = 2
@@ -621,13 +625,13 @@ print("verdict on several heads:", "TRUE in this small model: several are better
 
 # %%
 used = """
-A B D N W_k W_o W_q W_v Z a accuracies accuracy added after alone alone_later apart asked attention b b_v before best
-block boot by_steps chances changed changed_right cheaper claim colour columns constant costs d dark dim eight equal
-explicit factors first from_torchvision full_accuracy full_maps fused gallery group grown h half head heads i image
-images k later layer least looks loss lost maps maps_of_heads means merged middle more name names near new_k new_q number
-numbered on_boot one one_head options order our_output our_weights ours output own pairs q qkv random_eights rank right
-rounded row rows same saves several shape shares sharp shuffled single sizes study table tables their_output
-their_weights theirs title together tokens total unrelated untrained v values weight weights words wrong x z
+A B D N W_k W_o W_q W_v Z a accuracies accuracy added after alone alone_later asked attention b b_v before best block
+boot by_steps chances changed changed_right cheaper claim colour columns constant costs d dark dim eight equal explicit
+factors first from_torchvision full_accuracy full_maps fused gallery group grown h half head heads i image images k
+later layer least looks loss lost maps maps_of_heads means merged middle more name names new_k new_q number numbered
+on_boot one one_head options order our_output our_weights ours output own pairs q qkv random_eights rank right rounded
+row rows same saves shape shares sharp shuffled single sizes study table tables their_output their_weights theirs title
+together tokens total unrelated untrained v values weight weights words wrong x z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
@@ -908,7 +912,7 @@ check.multi_head_attention(MyAttention)
 
 
 # %%
-from vit_tutorial.exercises.heads import PATIENTS
+from vit_tutorial.exercises.lesson_05_multi_head_attention import PATIENTS
 
 layers = {"healthy": MultiHeadAttention, **PATIENTS}
 

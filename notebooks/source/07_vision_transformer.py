@@ -34,8 +34,9 @@ from torch.nn import functional as F
 from vit_tutorial import EncoderBlock, FetchError, PatchEmbedding, ViT, ViTConfig
 from vit_tutorial import count_parameters, load_model, load_weights, plots, shape_ledger
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
+from vit_tutorial.evidence import compare, compare_each
 from vit_tutorial.exercises import check
-from vit_tutorial.exercises.vit import patient
+from vit_tutorial.exercises.lesson_07_vision_transformer import patient
 from vit_tutorial.explore import ModelMap
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.studies import load_study
@@ -556,10 +557,9 @@ print(f"{resnet:,} of {count_parameters(hybrid):,} parameters are the ResNet's")
 
 # %%
 study = load_study("hybrid")
-accuracies, kept_apart = study.accuracies(), study.validation_accuracies()  # of each seed, by variant
-chosen = {}  # of each model, such as "pure, 4 blocks": the variant with its better learning rate
-for kind in dict.fromkeys(name.rpartition(", ")[0] for name in accuracies):
-    chosen[kind] = max((name for name in accuracies if name.startswith(kind)), key=lambda name: sum(kept_apart[name]))
+accuracies = study.accuracies()  # of each seed, by variant
+kinds = dict.fromkeys(name.rpartition(", ")[0] for name in accuracies)
+chosen = {kind: study.chosen(kind)[0] for kind in kinds}  # of "pure, 4 blocks": the variant with its better rate
 rows = {f"{name}: {study.variants[name]['flops'] / 1e6:.1f} M": accuracies[name] for name in chosen.values()}
 colours = [plots.ORANGE if name.startswith("hybrid") else plots.BLUE for name in rows]
 figure, axes = plots.new_figure(size=(8, 3.2))
@@ -572,20 +572,24 @@ plots.show(
 )
 
 # %%
-gains = {}  # of each seed, in points
-for blocks in ("1 block", "2 blocks", "4 blocks"):
-    pairs = zip(accuracies[chosen[f"hybrid, {blocks}"]], accuracies[chosen[f"pure, {blocks}"]], strict=True)
-    gains[blocks] = [100 * (hybrid_one - pure_one) for hybrid_one, pure_one in pairs]
-    print(f"{blocks:<9} hybrid minus pure, by seed:", *[f"{gain:+.1f}" for gain in gains[blocks]], "points")
-first, last = gains["1 block"], gains["4 blocks"]
-if min(first) <= max(last) and min(last) <= max(first):
-    print("The gains with 1 and 4 blocks overlap: these seeds do not tell whether the advantage shrinks.")
-else:
-    print(f"From 1 to 4 blocks it goes from {sum(first) / len(first):+.1f} to {sum(last) / len(last):+.1f} points.")
 takes_map = hybrid.patch_embed.proj.kernel_size == (1, 1)
-ahead = all(min(values) > 0 for values in gains.values())
-words = "TRUE, and here it beats the pure model with every seed" if ahead else "TRUE, but not always better"
-print("verdict:", words if takes_map and min(map(min, rows.values())) > 0.5 else "FALSE")
+learned = min(map(min, rows.values())) > 0.5  # guessing gives 0.1
+print("a feature map can be the input; verdict:", "TRUE" if takes_map and learned else "FALSE")
+pairs = {
+    blocks: (study.scores(f"hybrid, {blocks}"), study.scores(f"pure, {blocks}"))
+    for blocks in ("1 block", "2 blocks", "4 blocks")
+}
+print(compare_each(pairs, "the hybrid is more accurate than the pure model of as many blocks"))
+
+# %% [markdown]
+# And does the advantage shrink with more blocks? Then the gain with 1 block would be larger than the gain with 4:
+
+# %%
+gains = {}
+for blocks, (one, other) in pairs.items():
+    gains[blocks] = [one.by_seed[seed] - other.by_seed[seed] for seed in study.seeds]
+names = ("the gain with 1 block", "with 4 blocks")
+print(compare(gains["1 block"], gains["4 blocks"], "the advantage shrinks", names=names, unit="points"))
 
 # %% [markdown]
 # For the same number of blocks the hybrid costs more: the ResNet's layer has to be paid for. What would the pure model
@@ -593,8 +597,8 @@ print("verdict:", words if takes_map and min(map(min, rows.values())) > 0.5 else
 
 # %%
 shallow, deep = chosen["hybrid, 1 block"], chosen["pure, 8 blocks"]
-worth_it = min(accuracies[shallow]) > max(accuracies[deep])
-print("the worst hybrid with 1 block beats the best pure model with 8:", worth_it)
+small, large = study.scores("hybrid, 1 block"), study.scores("pure, 8 blocks")
+print(compare(small, large, "a hybrid of 1 block is more accurate than 8 blocks without"))
 print(f"for {study.variants[shallow]['flops'] / study.variants[deep]['flops']:.0%} of the operations")
 larger = [name for name in chosen.values() if name.endswith("0.01")]
 print(f"{len(larger)} of {len(chosen)} models took the larger learning rate of the two")

@@ -10,54 +10,76 @@ median until the redraw is above 16 ms or a key is lost. Keys follow one another
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
-import nbformat
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
-from lab import LabPage, chromium, lab_server, why_no_browser
+from lab import chromium, why_no_browser
+from page import ExplorerPage
+
+from vit_tutorial import load_model
+from vit_tutorial.datasets import DATA_FOLDER
+from vit_tutorial.explore import (
+    AttentionLab,
+    AttentionPlane,
+    HeadsGallery,
+    ModelMap,
+    PatchLab,
+    PositionLab,
+    SignalLab,
+    TokenTable,
+    TrainingTimeline,
+)
 
 LIMIT_MS = 16
 KEYS = 120
-PREPARE = """
-import numpy as np
-import torch
-from vit_tutorial import load_model
-from vit_tutorial.datasets import DATA_FOLDER
-random = np.random.default_rng(0)
+RANDOM = np.random.default_rng(0)
+
+
 def picture(channels, side):
-    return random.integers(0, 256, (channels, side, side), dtype=np.uint8)
+    return RANDOM.integers(0, 256, (channels, side, side), dtype=np.uint8)
+
+
 def trained():
     return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+
+
 def maps(layers, heads, tokens):
-    weights = np.exp(random.normal(size=(layers, heads, tokens, tokens)))
+    weights = np.exp(RANDOM.normal(size=(layers, heads, tokens, tokens)))
     return weights / weights.sum(-1, keepdims=True)
+
+
 def with_scores(image, maps, grid, **choices):
     return AttentionLab(image, maps, grid, scores=np.log(maps), **choices)
+
+
 def timeline():
     images = torch.from_numpy(np.stack([picture(1, 28) for _ in range(5)]))
     return TrainingTimeline({epoch: trained() for epoch in (0, 1, 2, 5, 12, 24)}, images, "abcde", [0.5] * 24)
-"""
+
+
 CASES = {
-    "patch lab, 224x224 colour, 196 patches": "PatchLab(picture(3, 224), 16)",
-    "patch lab, 224x224 colour, 50,176 patches": "PatchLab(picture(3, 224), 1)",
-    "patch lab, 28x28 grey, 49 patches": "PatchLab(picture(1, 28), 4)",
-    "token table, 50 tokens of 64 numbers, 7 stages": "TokenTable(trained(), picture(1, 28))",
-    "position lab, 49 positions, D = 64": "PositionLab(trained(), {'noise': picture(1, 28)})",
-    "position lab, 196 positions, D = 64": "PositionLab(trained(), {'noise': picture(1, 28)}, grid=14)",
-    "heads gallery, 6 layers of 4 heads, 50 tokens": "HeadsGallery(trained(), picture(1, 28))",
-    "heads gallery, switching heads of layer 0": "HeadsGallery(trained(), picture(1, 28))",
-    "signal lab, 12 blocks": "SignalLab(depth=12)",
-    "model map, 6 blocks, D = 64": "ModelMap(trained(), picture(1, 28))",
-    "attention lab, 6 layers of 4 heads, 50 tokens": "AttentionLab(picture(1, 28), maps(6, 4, 50), 7)",
-    "attention lab, 12 layers of 12 heads, 197 tokens": "AttentionLab(picture(3, 224), maps(12, 12, 197), 14)",
-    "attention lab with scores, 6 layers, 50 tokens": "with_scores(picture(1, 28), maps(6, 4, 50), 7)",
-    "attention lab, 12 x 12, 197 tokens, warmer": "with_scores(picture(3, 224), maps(12, 12, 197), 14, temperature=2)",
-    "attention in the plane": "AttentionPlane()",
-    "training timeline, 6 moments, 50 tokens": "timeline()",
+    "patch lab, 224x224 colour, 196 patches": lambda: PatchLab(picture(3, 224), 16),
+    "patch lab, 224x224 colour, 50,176 patches": lambda: PatchLab(picture(3, 224), 1),
+    "patch lab, 28x28 grey, 49 patches": lambda: PatchLab(picture(1, 28), 4),
+    "token table, 50 tokens of 64 numbers, 7 stages": lambda: TokenTable(trained(), picture(1, 28)),
+    "position lab, 49 positions, D = 64": lambda: PositionLab(trained(), {"noise": picture(1, 28)}),
+    "position lab, 196 positions, D = 64": lambda: PositionLab(trained(), {"noise": picture(1, 28)}, grid=14),
+    "heads gallery, 6 layers of 4 heads, 50 tokens": lambda: HeadsGallery(trained(), picture(1, 28)),
+    "heads gallery, switching heads of layer 0": lambda: HeadsGallery(trained(), picture(1, 28)),
+    "signal lab, 12 blocks": lambda: SignalLab(depth=12),
+    "model map, 6 blocks, D = 64": lambda: ModelMap(trained(), picture(1, 28)),
+    "attention lab, 6 layers of 4 heads, 50 tokens": lambda: AttentionLab(picture(1, 28), maps(6, 4, 50), 7),
+    "attention lab, 12 layers of 12 heads, 197 tokens": lambda: AttentionLab(picture(3, 224), maps(12, 12, 197), 14),
+    "attention lab with scores, 6 layers, 50 tokens": lambda: with_scores(picture(1, 28), maps(6, 4, 50), 7),
+    "attention lab, 12 x 12, 197 tokens, warmer": lambda: with_scores(
+        picture(3, 224), maps(12, 12, 197), 14, temperature=2
+    ),
+    "attention in the plane": lambda: AttentionPlane(),
+    "training timeline, 6 moments, 50 tokens": lambda: timeline(),
 }
 MOVES = ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp")
 OTHER_KEYS = {"heads gallery, switching heads of layer 0": tuple("01230123")}  # each runs the whole model
@@ -79,7 +101,7 @@ WATCH = """canvas => {
 }"""
 
 
-def measure(lab: LabPage, keys: tuple[str, ...] = MOVES) -> tuple[np.ndarray, np.ndarray]:
+def measure(lab: ExplorerPage, keys: tuple[str, ...] = MOVES) -> tuple[np.ndarray, np.ndarray]:
     """Press the keys, and return the milliseconds until each redraw and until each frame."""
     page = lab.page
     page.locator(CANVAS).scroll_into_view_if_needed()
@@ -100,22 +122,9 @@ def main() -> int:
         return 2
     late = False
     print(f"{'explorer':50} {'redrawn: median':>16} {'95%':>6} {'on screen: median':>19} {'95%':>6} {'keys drawn':>12}")
-    with (
-        tempfile.TemporaryDirectory(prefix="vit-bench-") as folder,
-        lab_server(Path(folder)) as server,
-        chromium() as browser,
-    ):
-        for number, (name, call) in enumerate(CASES.items()):
-            notebook = nbformat.v4.new_notebook(
-                metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-            )
-            code = f"from vit_tutorial.explore import *\n{PREPARE}{call}"
-            notebook.cells = [nbformat.v4.new_code_cell(code)]
-            nbformat.write(notebook, Path(folder) / f"bench{number}.ipynb")
-            lab = LabPage(browser, server)
-            lab.open(f"bench{number}.ipynb")
-            lab.run_all(120)
-            lab.page.locator(CANVAS).wait_for(state="visible", timeout=60_000)
+    with chromium() as browser:
+        for name, make in CASES.items():
+            lab = ExplorerPage(browser, make())
             drawn, shown = measure(lab, OTHER_KEYS.get(name, MOVES))
             lab.close()
             late |= bool(np.median(drawn) > LIMIT_MS) or len(drawn) < KEYS

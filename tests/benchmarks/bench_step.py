@@ -21,11 +21,11 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from vit_tutorial.datasets import DATA_FOLDER, Dataset
+from vit_tutorial.recipes import PRESETS
 from vit_tutorial.support.files import write_json
-from vit_tutorial.train import PRESETS
 from vit_tutorial.training.augmentation import augment, draw, erase
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, wait_for
-from vit_tutorial.training.loop import _changes, _Learner
+from vit_tutorial.training.loop import Learner, augmentation_options
 
 EVERYTHING = {"flip": True, "max_shift": 4, "distort": 0.5, "erase": 0.25}
 
@@ -74,8 +74,8 @@ def one_by_one(images: torch.Tensor) -> torch.Tensor:
 
 def at_once(images: torch.Tensor) -> torch.Tensor:
     """Augment a whole batch, as the engine does."""
-    chance = draw(len(images), images.shape[-2:], **EVERYTHING)
-    return erase(augment(images, chance).float(), chance.erased)
+    draws = draw(len(images), images.shape[-2:], **EVERYTHING)
+    return erase(augment(images, draws).float(), draws.erased)
 
 
 def measure(candidates: dict, device: torch.device, rounds: int) -> dict[str, float]:
@@ -108,12 +108,12 @@ def main() -> None:
     config, count = preset.training, options.batch or preset.training.batch_size
     data = make_data(options.preset, count)
     ours = preset.build(data)
-    learner = _Learner(ours.train(), data, config)
+    learner = Learner(ours.train(), data, config)
     images, labels = data.train_images.to(device), data.train_labels.to(device)
 
     def engine() -> None:
-        chance = draw(count, images.shape[-2:], **_changes(config, 0))
-        learner.find_gradients(images, labels, chance, count)
+        draws = draw(count, images.shape[-2:], **augmentation_options(config, 0))
+        learner.forward_backward(images, labels, draws, count)
         learner.step(1e-3)
 
     theirs = timm_model(ours.config, images.shape).to(device).train()

@@ -18,8 +18,8 @@ import time
 import torch
 
 from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.recipes import PRESETS, build_model
 from vit_tutorial.support.files import write_json
-from vit_tutorial.train import PRESETS, build_model
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 from vit_tutorial.training.devices import describe_environment
 

@@ -4,8 +4,8 @@ import contextlib
 import os
 
 import pytest
-from explorers import PICTURE
-from lab import LabPage, chromium, lab_server, why_no_browser, write_notebook
+from lab import LabPage, chromium, lab_server, why_no_browser
+from page import ExplorerPage
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +17,23 @@ def browser():
         pytest.skip(f"browser tests need Chromium and playwright: {missing}")
     with chromium() as running:
         yield running
+
+
+@pytest.fixture
+def show(browser):
+    """`show(lab, theme)` puts an explorer on a page of its own, and checks at the end that nothing went wrong there."""
+    pages = []
+
+    def shown(lab, theme="light"):
+        pages.append(ExplorerPage(browser, lab, theme))
+        return pages[-1]
+
+    yield shown
+    for page in pages:
+        page.follow()
+        page.close()
+        assert page.errors == []
+        assert page.foreign_requests == []
 
 
 @pytest.fixture(scope="session")
@@ -47,25 +64,3 @@ def open_notebook(browser, servers):
     yield opened
     for page in pages:
         page.close()
-
-
-@pytest.fixture
-def explorer(open_notebook, servers):
-    """`explorer(code, theme)` runs the code, shows its `lab`, and checks at the end that nothing went wrong."""
-    opened = []
-
-    def show(code, theme="light"):
-        write_notebook(servers(theme).root / "explorer.ipynb", code, "lab")
-        lab = open_notebook("explorer.ipynb", theme)
-        lab.run_all(120)
-        lab.page.locator(PICTURE).wait_for(state="visible", timeout=20_000)
-        lab.page.locator(PICTURE).scroll_into_view_if_needed()
-        opened.append(lab)
-        return lab
-
-    yield show
-    for lab in opened:
-        assert lab.errors() == []
-        assert lab.broken_widgets() == []
-        assert lab.console_errors == []
-        assert lab.foreign_requests == []

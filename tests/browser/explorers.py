@@ -7,6 +7,8 @@ import time
 import numpy as np
 
 PICTURE = "canvas[role=application]"
+NOISE = np.random.default_rng(0).integers(0, 256, (3, 32, 32), dtype=np.uint8)
+GREY_NOISE = np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
 PICTURES = """
 import numpy as np
 random = np.random.default_rng(0)
@@ -15,16 +17,9 @@ small = random.integers(0, 256, (28, 28), dtype=np.uint8)
 """
 
 
-def values(*code):
-    """What these lines of code define, so that a test computes with the same pictures as the page."""
-    names = {}
-    exec("\n".join(code), names)
-    return names
-
-
-def words(lab):
-    """What the explorer says it shows."""
-    return lab.page.locator(PICTURE).get_attribute("aria-label")
+def words(lab, number=0):
+    """What the explorer says it shows; `number` counts the explorers of a notebook."""
+    return lab.page.locator(PICTURE).nth(number).get_attribute("aria-label")
 
 
 def pixels(lab, canvas=PICTURE):
@@ -94,17 +89,16 @@ def assert_kernel_says(lab, expression, expected):
     assert said == expected
 
 
-def check_named_and_readable(lab, theme):
+def check_named_and_readable(lab, theme, number=0):
     """Every control has a name, and the text stands out from an opaque ground of the theme."""
-    unnamed = lab.page.locator(".vit-lab").evaluate(
+    root = lab.page.locator(".vit-lab").nth(number)
+    unnamed = root.evaluate(
         """root => Array.from(root.querySelectorAll("input, select, button, canvas")).filter(control =>
             !(control.labels?.length || control.textContent.trim() || control.getAttribute("aria-label")
               || control.getAttribute("aria-hidden"))).map(control => control.outerHTML)"""
     )
     assert unnamed == []
-    text, paper = lab.page.locator(".vit-lab").evaluate(
-        "root => [getComputedStyle(root).color, getComputedStyle(root).backgroundColor]"
-    )
+    text, paper = root.evaluate("root => [getComputedStyle(root).color, getComputedStyle(root).backgroundColor]")
     assert contrast(text, paper) > 7
     assert (luminance(paper) < 0.2) == (theme == "dark")
 

@@ -1,25 +1,15 @@
-"""Attention in the plane in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+"""Attention in the plane in a browser: it reacts to mouse and keyboard, and says what Python says."""
 
 import re
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    reacts,
-    record_words,
-    wait_for_words,
-    words,
-)
+from explorers import PICTURE, check_named_and_readable, reacts, record_words, wait_for_words, words
 
-from vit_tutorial.explore import attention_plane_state
-from vit_tutorial.explore.attention_plane import PRESETS
-from vit_tutorial.explore.common import decimals, fine_percent
+from vit_tutorial.explore import AttentionPlane, attention_plane_state
+from vit_tutorial.explore.attention_plane.numbers import PRESETS
+from vit_tutorial.explore.words import decimals, fine_percent
 
-LAB = "from vit_tutorial.explore import AttentionPlane\nlab = AttentionPlane()"
 WIDTH, HEIGHT, TOP, ACROSS, SECOND = 912, 366, 22, 440, 472
 HAND = PRESETS["by hand"]._asdict()
 ON_WHITE = ("#0072b2", "#d55e00", "#007a5a")
@@ -96,8 +86,8 @@ def is_colour_of(lab, token, place):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_arrows_are_dragged_and_moved_with_keys(explorer, theme):
-    lab = explorer(LAB, theme)
+def test_arrows_are_dragged_and_moved_with_keys(show, theme):
+    lab = show(AttentionPlane(), theme)
     assert words(lab) == says()
     reacts(lab, lambda: drag(lab, spot((1, 0)), spot((0.4, -1.2))))
     state = moved("q", 0, (0.4, -1.2))
@@ -110,14 +100,15 @@ def test_arrows_are_dragged_and_moved_with_keys(explorer, theme):
     state["v"] = moved("v", 0, (2.5, 4))["v"]
     wait_for_words(lab, says(**state, chosen="v0"))
     assert tables(lab) == expected_tables(**state)
-    assert_kernel_says(lab, f"[lab.q, lab.k, lab.v] == {[state[kind] for kind in 'qkv']}", "True")
+    lab.follow()
+    assert np.array_equal([lab.lab.q, lab.lab.k, lab.lab.v], [state[kind] for kind in "qkv"])
     assert press(lab, "ArrowRight") == says(**(state | {"v": moved("v", 0, (3, 4))["v"]}), chosen="v0")
     assert press(lab, "2") == says(**(state | {"v": moved("v", 0, (3, 4))["v"]}), chosen="v2")
     check_named_and_readable(lab, theme)
 
 
-def test_everything_is_done_with_keys(explorer):
-    lab = explorer(LAB)
+def test_everything_is_done_with_keys(show):
+    lab = show(AttentionPlane())
     lab.page.locator(PICTURE).focus()
     assert press(lab, "ArrowRight") == says(**moved("q", 0, (1.1, 0)))
     assert press(lab, "Shift+ArrowUp") == says(**moved("q", 0, (1.1, 1)))
@@ -142,11 +133,12 @@ def test_everything_is_done_with_keys(explorer):
     assert tables(lab) == expected_tables(**state, scaled=False, mask="padding", temperature=0.9)
     said = press(lab, "b")
     assert said == says(scaled=False, mask="padding", temperature=0.9)
-    assert_kernel_says(lab, "lab.words()", said)
+    lab.follow()
+    assert lab.lab.words() == said
 
 
-def test_every_control_works(explorer):
-    lab = explorer(LAB)
+def test_every_control_works(show):
+    lab = show(AttentionPlane())
     page = lab.page
     for preset, begin in list(PRESETS.items())[:0:-1]:
         choose = page.get_by_label("Begin with")
@@ -181,14 +173,15 @@ def test_every_control_works(explorer):
     assert reacts(lab, lambda: chosen.select_option("padding")) == says(
         **state, scaled=False, temperature=5.0, mask="padding"
     )
-    assert_kernel_says(lab, "repr(lab)", "AttentionPlane(scaled=False, temperature=5, mask='padding')")
+    lab.follow()
+    assert repr(lab.lab) == "AttentionPlane(scaled=False, temperature=5, mask='padding')"
 
 
-def test_a_small_weight_is_not_shown_as_nothing(explorer):
-    lab = explorer(LAB)
+def test_a_small_weight_is_not_shown_as_nothing(show):
+    lab = show(AttentionPlane())
     page = lab.page
     for temperature, shown in ((1.0, "0.0012%"), (0.1, "<0.001%")):
-        kernel_says(lab, f"[setattr(lab, 'q', [[8, -8], [0, 1], [1, 1]]), setattr(lab, 'temperature', {temperature})]")
+        lab.set(q=[[8, -8], [0, 1], [1, 1]], temperature=temperature)
         state = moved("q", 0, (8, -8), temperature=temperature)
         wait_for_words(lab, says(**state))
         assert tables(lab) == expected_tables(**state)
@@ -196,8 +189,8 @@ def test_a_small_weight_is_not_shown_as_nothing(explorer):
     assert page.get_by_text("n is 3 for three equal weights, and 1 if one key takes all").is_visible()
 
 
-def test_a_click_where_two_lie_takes_the_other_one(explorer):
-    lab = explorer(LAB)
+def test_a_click_where_two_lie_takes_the_other_one(show):
+    lab = show(AttentionPlane())
     click = lambda: lab.page.mouse.click(*on_page(lab, *spot((1, 0))))  # noqa: E731
     assert reacts(lab, click) == says(chosen="k0")
     assert reacts(lab, click) == says(chosen="q0")
@@ -206,8 +199,8 @@ def test_a_click_where_two_lie_takes_the_other_one(explorer):
     assert words(lab) == says(query=2, chosen="q2"), "nothing lies there"
 
 
-def test_axes_keep_still_while_something_is_dragged(explorer):
-    lab = explorer(LAB)
+def test_axes_keep_still_while_something_is_dragged(show):
+    lab = show(AttentionPlane())
     page = lab.page
     page.mouse.move(*on_page(lab, *spot((1, 0))))
     page.mouse.down()
@@ -219,12 +212,13 @@ def test_axes_keep_still_while_something_is_dragged(explorer):
     page.mouse.up()
     drag(lab, spot((1.5, 0.5)), spot((40, 0)))  # out of the picture: the axes follow when the button is let go
     wait_for_words(lab, says(**moved("q", 0, (8, 0))))
-    assert_kernel_says(lab, "lab.q[0]", "[8.0, 0.0]")
+    lab.follow()
+    assert lab.lab.q[0] == [8.0, 0.0]
     assert not is_colour_of(lab, 1, spot((0, 0.6))), "the axes reach further now, so query 1 is shorter"
 
 
-def test_one_plane_lies_below_the_other_where_there_is_little_room(explorer):
-    lab = explorer(LAB)
+def test_one_plane_lies_below_the_other_where_there_is_little_room(show):
+    lab = show(AttentionPlane())
     lab.page.set_viewport_size({"width": 620, "height": 1400})
     lab.page.wait_for_function("canvas => document.querySelector(canvas).vitWidth === 440", arg=PICTURE)
     box = lab.page.locator(PICTURE).bounding_box()
@@ -239,8 +233,8 @@ def test_one_plane_lies_below_the_other_where_there_is_little_room(explorer):
     wait_for_words(lab, says(**moved("v", 2, (7.5, 8)), chosen="v2"))
 
 
-def test_points_are_drawn_where_the_numbers_are(explorer):
-    lab = explorer(LAB.replace("()", "(preset='one long query', mask='causal', q=[[-1.5, 1], [1, 0.5], [0.5, -1.5]])"))
+def test_points_are_drawn_where_the_numbers_are(show):
+    lab = show(AttentionPlane(preset="one long query", mask="causal", q=[[-1.5, 1], [1, 0.5], [0.5, -1.5]]))
     state = attention_plane_state(
         **(PRESETS["one long query"]._asdict() | {"q": [[-1.5, 1], [1, 0.5], [0.5, -1.5]], "mask": "causal"})
     )
@@ -252,8 +246,8 @@ def test_points_are_drawn_where_the_numbers_are(explorer):
             assert is_colour_of(lab, token, place), (token, place)
 
 
-def test_scores_have_two_signs_and_weights_one_colour(explorer):
-    lab = explorer(LAB.replace("()", "(preset='three directions')"))
+def test_scores_have_two_signs_and_weights_one_colour(show):
+    lab = show(AttentionPlane(preset="three directions"))
     colours = lab.page.locator(".vit-matrix").evaluate_all(
         "tables => tables.map(table => Array.from(table.querySelectorAll('td[style]'), cell => cell.style.background))"
     )
@@ -267,27 +261,23 @@ def test_scores_have_two_signs_and_weights_one_colour(explorer):
     assert strengths == pytest.approx((0.6 * state.weights).ravel(), abs=0.01)
 
 
-def test_a_change_from_code_is_drawn(explorer):
-    lab = explorer(LAB)
-    change = "[setattr(lab, 'q', [[0, 2], [2, 0], [0, 0]]), setattr(lab, 'mask', 'padding'), setattr(lab, 'query', 2)]"
-    reacts(lab, lambda: kernel_says(lab, change))
+def test_a_change_from_code_is_drawn(show):
+    lab = show(AttentionPlane())
     state = {"q": [[0, 2], [2, 0], [0, 0]], "mask": "padding", "query": 2}
-    wait_for_words(lab, says(**state))
+    assert reacts(lab, lambda: lab.set(**state)) == says(**state)
     assert tables(lab) == expected_tables(**state)
-    kernel_says(lab, "lab.use('three directions')")
-    wait_for_words(lab, says(**PRESETS["three directions"]._asdict(), mask="padding"))
+    said = reacts(lab, lambda: lab.set(**PRESETS["three directions"]._asdict(), chosen="q0"))
+    assert said == says(**PRESETS["three directions"]._asdict(), mask="padding")
     assert lab.page.get_by_label("Begin with").input_value() == "three directions"
 
 
-def test_no_key_is_lost_and_keys_stay_inside(explorer):
-    lab = explorer(LAB)
+def test_no_key_is_lost_and_keys_stay_inside(show):
+    lab = show(AttentionPlane())
     lab.page.locator(PICTURE).focus()
     said_since = record_words(lab)
-    cells = lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
     for key in [*["ArrowRight"] * 8, *["ArrowUp"] * 5, *"abdsmk"]:
         lab.page.keyboard.press(key)
     numbers = [re.search(r"move \w+, \(([-\d.]+), ([-\d.]+)\)", text).groups() for text in said_since()]
     right = [(f"{1 + 0.1 * step:.2f}", "0.00") for step in range(1, 9)]
     assert numbers[:13] == [*right, *[("1.80", f"{0.1 * step:.2f}") for step in range(1, 6)]]
     assert len(numbers) == 17
-    assert lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells

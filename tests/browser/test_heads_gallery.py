@@ -1,47 +1,43 @@
-"""The heads gallery in a real JupyterLab: it runs the model as torch does, and reacts to mouse and keyboard."""
+"""The heads gallery in a browser: it runs the model as torch does, and reacts to mouse and keyboard."""
 
 import base64
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    reacts,
-    values,
-    wait_for_words,
-    words,
-)
+from explorers import PICTURE, check_named_and_readable, reacts, record_words, words
 
-from vit_tutorial import ViT, ViTConfig
-from vit_tutorial.explore import HeadsGallery, heads_gallery_state
-from vit_tutorial.explore.common import browser_code
-
-MODEL = """from vit_tutorial import load_model
+from vit_tutorial import ViT, ViTConfig, explore, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
-model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
-data = load("fashion_mnist")
-pictures = dict(zip(("boot", "pullover"), data.test_images[:2]))
-labels = data.test_labels[:2].tolist()"""
-LAB = f"""from vit_tutorial.explore import HeadsGallery
-{MODEL}
-lab = HeadsGallery(model, pictures, labels=labels)"""
+from vit_tutorial.explore import HeadsGallery, heads_gallery_state
+from vit_tutorial.explore.bundle import bundle
+from vit_tutorial.explore.heads_gallery.numbers import heads_off
+from vit_tutorial.explore.pictures import model_input
+from vit_tutorial.explore.vit import packed_vit
+
+DATA = load("fashion_mnist")
+PICTURES = dict(zip(("boot", "pullover"), DATA.test_images[:2], strict=True))
+LABELS = DATA.test_labels[:2].tolist()
 MAP = "canvas[aria-label^='Head 2, ']"
 ALL = "canvas[aria-label^='The maps of all']"
+
+
+def trained():
+    return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+
+
+def gallery():
+    return HeadsGallery(trained(), PICTURES, labels=LABELS)
 
 
 @pytest.fixture(scope="module")
 def says():
     """`says(layer, query, off, "boot")`: what Python says the gallery shows."""
-    known = values(MODEL)
-    vit, names = known["model"].double(), list(known["pictures"])
+    vit, labels = trained().double(), dict(zip(PICTURES, LABELS, strict=True))
 
     def state(layer=0, query=0, off=(), name="boot"):
-        label = known["labels"][names.index(name)]
-        return heads_gallery_state(vit, known["pictures"][name], layer, query, off, label=label, name=name)
+        return heads_gallery_state(vit, PICTURES[name], layer, query, off, label=labels[name], name=name)
 
     return lambda *choices: state(*choices).words
 
@@ -57,8 +53,8 @@ def press(lab, key, canvases=(PICTURE,)):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_heads_gallery_reacts_to_mouse_and_keys(explorer, says, theme):
-    lab = explorer(LAB, theme)
+def test_heads_gallery_reacts_to_mouse_and_keys(show, says, theme):
+    lab = show(gallery(), theme)
     page = lab.page
     assert words(lab) == says()
     assert reacts(lab, lambda: page.mouse.click(*corner(lab, PICTURE, 2, 4)), [PICTURE, MAP, ALL]) == says(0, 19)
@@ -75,12 +71,12 @@ def test_heads_gallery_reacts_to_mouse_and_keys(explorer, says, theme):
     assert press(lab, "c", [PICTURE, MAP, ALL]) == says(0, 0, [(1, 0), (1, 1), (1, 3)])
     assert press(lab, "a", [ALL]) == says()
     assert press(lab, "ArrowLeft", [PICTURE, MAP, ALL]) == says(0, 1)
-    assert_kernel_says(lab, "lab.words()", words(lab))
+    lab.follow()
     check_named_and_readable(lab, theme)
 
 
-def test_every_switch_works_by_mouse(explorer, says):
-    lab = explorer(LAB)
+def test_every_switch_works_by_mouse(show, says):
+    lab = show(gallery())
     page = lab.page
 
     def click(name):
@@ -95,7 +91,8 @@ def test_every_switch_works_by_mouse(explorer, says):
     assert click("Head 0: off") == says(3, 0, [(0, 1), (3, 1), (3, 3)])
     assert click("Layer off (l)") == says(3, 0, [(0, 1), *((3, head) for head in range(4))])
     assert click("Layer on (l)") == says(3, 0, [(0, 1)])
-    assert_kernel_says(lab, "lab.off", "[[0, 1]]")
+    lab.follow()
+    assert lab.lab.off == [[0, 1]]
     at = corner(lab, MAP, 5, 1)
     assert reacts(lab, lambda: page.mouse.click(*at), [PICTURE, MAP]) == says(3, 37, [(0, 1)])
     choose = page.get_by_label("Picture", exact=True).select_option
@@ -104,22 +101,17 @@ def test_every_switch_works_by_mouse(explorer, says):
     assert press(lab, "ArrowRight", [MAP, ALL]) == says(4, 37, [(0, 1)], "pullover")
     assert click("All heads on (a)") == says(4, 37, [], "pullover")
     assert reacts(lab, page.get_by_role("button", name="Class token (c)").click) == says(4, 0, [], "pullover")
-    kernel_says(lab, "[setattr(lab, 'off', [(5, 3), (2, 0)]), setattr(lab, 'query', 9), setattr(lab, 'layer', 2)]")
-    wait_for_words(lab, says(2, 9, [(2, 0), (5, 3)], "pullover"))
+    lab.follow()
+    lab.set(off=[(5, 3), (2, 0)], query=9, layer=2)
+    assert words(lab) == says(2, 9, [(2, 0), (5, 3)], "pullover")
 
 
-def test_the_bars_are_the_probabilities_of_torch(explorer):
-    lab = explorer(LAB)
-    known = values(MODEL)
+def test_the_bars_are_the_probabilities_of_torch(show):
+    lab, vit = show(gallery()), trained().double()
     for off in ([], [(0, 0), (0, 2)], [(layer, 1) for layer in range(6)]):
-        state = heads_gallery_state(known["model"].double(), known["pictures"]["boot"], off=off)
-        kernel_says(lab, f"setattr(lab, 'off', {off})")
-        lab.page.wait_for_function(
-            "([canvas, text]) => document.querySelector(canvas).getAttribute('aria-label').includes(text)",
-            arg=[PICTURE, f"Switched off: {'layer 0 head' if off else 'nothing'}"],
-        )
-        if off:
-            wait_for_words(lab, state.words.replace("The picture", "boot") + " The label is Ankle boot.")
+        state = heads_gallery_state(vit, PICTURES["boot"], off=off, label=LABELS[0], name="boot")
+        lab.set(off=off)
+        assert words(lab) == state.words
         widths = lab.page.locator(".vit-top .vit-bar").evaluate_all(
             "all => all.map(bar => parseFloat(bar.style.width))"
         )
@@ -128,18 +120,15 @@ def test_the_bars_are_the_probabilities_of_torch(explorer):
         np.testing.assert_allclose(drawn[:, 1], state.all_on, atol=1e-4)
 
 
-RUN = """([code, sizes, classes, tokens, weights, start, off]) => {
-    const numbers = (text) => new Float32Array(Uint8Array.from(atob(text), (byte) => byte.charCodeAt(0)).buffer);
-    const blocksOf = new Function(code.split("export default")[0] + "return blocksOf")();
-    const blocks = blocksOf(numbers(weights), sizes, classes, tokens);
-    let x = numbers(start);
-    const maps = [];
-    for (let layer = 0; layer < sizes.layers; layer++) {
-        const done = blocks.run(layer, x, new Set(off.filter(([where]) => where === layer).map(([, head]) => head)));
-        x = done.out;
-        maps.push(Array.from(done.maps));
-    }
-    return { maps, chances: Array.from(blocks.classify(x)) };
+RUN = """([code, sent, pixels, off]) => {
+    const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const { vitOf, embed, passOf, forward, probabilitiesOf } = new Function(
+        code + "return { vitOf, embed, passOf, forward, probabilitiesOf };")();
+    const vit = vitOf({ ...sent, numbers: new DataView(bytes(sent.numbers).buffer) });
+    const pass = forward(vit, passOf(vit), embed(vit, bytes(pixels)), off);
+    const plain = (arrays) => arrays.map((array) => Array.from(array));
+    const [probabilities] = plain([probabilitiesOf(pass.logits)]);
+    return { maps: plain(pass.maps), tokens: plain(pass.tokens), probabilities };
 }"""
 
 
@@ -167,32 +156,48 @@ def random_model(**options):
     [None, {}, {"pool": "mean"}, {"gelu": "tanh", "position": "none"}, {"qkv_bias": False, "position": "sincos"}],
     ids=["the shipped model", "cls", "mean", "tanh", "no bias"],
 )
-def test_the_browsers_model_is_torchs(explorer, options):
-    known = values(MODEL)
-    vit = known["model"] if options is None else random_model(**options)
-    picture = known["pictures"]["pullover"]
-    page = explorer(LAB).page
-    gallery = HeadsGallery(vit, picture)
+def test_the_browsers_model_is_torchs(show, options):
+    vit = trained() if options is None else random_model(**options)
+    picture = PICTURES["pullover"]
+    page = show(gallery()).page
+    sent = packed_vit(vit)
+    sent["numbers"] = base64.b64encode(sent["numbers"]).decode()
+    code = bundle(Path(explore.__file__).with_name("vit.js"))
     heads, depth = vit.config.num_heads, vit.config.depth
+    pixels = base64.b64encode(picture.numpy().tobytes()).decode()
+    vit = vit.double().eval()
     for off in ([], [(0, 1)], [(depth - 1, head) for head in range(heads)], [(i, i % heads) for i in range(depth)]):
-        sent = [base64.b64encode(data).decode() for data in (gallery._weights, gallery._tokens)]
-        tokens = vit.grid_size[0] * vit.grid_size[1] + vit.num_prefix_tokens
-        arguments = [gallery._sizes, vit.config.num_classes, tokens, *sent, off]
-        found = page.evaluate(RUN, [browser_code("heads_gallery.js"), *arguments])
+        found = page.evaluate(RUN, [code, sent, pixels, off])
+        with heads_off(vit, off), torch.no_grad():
+            stages = vit.forward_intermediates(model_input(vit, picture.numpy()))
         for layer, maps in enumerate(found["maps"]):
-            state = heads_gallery_state(vit.double(), picture, layer, off=off)
-            np.testing.assert_allclose(np.array(maps).reshape(state.maps.shape), state.maps, atol=1e-4)
-        np.testing.assert_allclose(found["chances"], state.probabilities, atol=1e-4)
+            state = heads_gallery_state(vit, picture, layer, off=off)
+            np.testing.assert_allclose(np.array(maps).reshape(state.maps.shape), state.maps, atol=1e-5)
+            after = stages[f"blocks.{layer}"][0].flatten()
+            np.testing.assert_allclose(found["tokens"][layer + 1], after, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(found["tokens"][0], stages["position"][0].flatten(), atol=1e-5)
+        np.testing.assert_allclose(found["probabilities"], state.probabilities, atol=1e-5)
 
 
-def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer, says):
-    lab = explorer(LAB)
+def test_no_key_is_lost_and_none_leaves_the_explorer(show, says):
+    lab = show(gallery())
     page = lab.page
     page.locator(PICTURE).focus()
-    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
-    for key in ["ArrowDown"] * 5 + ["ArrowRight"] * 3 + ["0", "1", "0", "3"] * 4 + ["PageDown", "7", "2"]:
+    said_since = record_words(lab)
+    page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
+    keys = ["ArrowDown"] * 5 + ["ArrowRight"] * 3 + ["0", "1", "0", "3"] * 4 + ["PageDown", "7", "2"]
+    for key in keys:
         page.keyboard.press(key)
     page.keyboard.type("bxdm")
+    assert len(said_since()) == len(keys) - 2  # the edge of the picture, and no head 7
     assert words(lab) == says(1, 49, [(1, 2)])  # the first arrow leaves the class token for the middle patch
-    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
+    assert page.evaluate("() => Array.from(document.body.childNodes, (node) => node.nodeType)").count(3) == 0
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
+
+
+def test_what_changes_nothing_is_not_sent(show):
+    lab = show(gallery())
+    lab.page.locator(PICTURE).focus()
+    for key in ("a", "PageUp", "9"):
+        lab.page.keyboard.press(key)
+    assert lab.sent() == []

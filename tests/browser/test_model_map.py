@@ -1,42 +1,33 @@
-"""The model map in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+"""The model map in a browser: it reacts to mouse and keyboard, and says what Python says."""
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    pixels,
-    reacts,
-    record_words,
-    values,
-    wait_for_words,
-    words,
-)
+import torch
+from explorers import PICTURE, check_named_and_readable, pixels, reacts, record_words, wait_for_words, words
 
-from vit_tutorial.explore import model_map_state
-from vit_tutorial.explore.model_map import WIDE, layout, map_boxes
-
-MODEL = """
-import numpy as np, torch
 from vit_tutorial import ViT, ViTConfig
-torch.manual_seed(0)
-torch.set_num_threads(1)
-model = ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=10, dim=32, depth=3, num_heads=2))
-picture = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
-"""
-LAB = f"{MODEL}\nfrom vit_tutorial.explore import ModelMap\nlab = ModelMap(model, picture)"
+from vit_tutorial.explore import ModelMap, model_map_state
+from vit_tutorial.explore.model_map.geometry import WIDE, layout
+
 SHOWN = "canvas[role=img]"
-DESCRIBED = {}
+GREY = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+BOXES = []
+
+
+def model():
+    torch.manual_seed(0)
+    return ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=10, dim=32, depth=3, num_heads=2))
+
+
+def model_map(**choices):
+    return ModelMap(model(), GREY, **choices)
 
 
 def said(box="image", block=1):
     """What the map says of a box: computed once, with the same model and picture as the page."""
-    if not DESCRIBED:
-        names = values(MODEL)
-        DESCRIBED["boxes"] = map_boxes(names["model"], names["picture"][None])
-    return model_map_state(DESCRIBED["boxes"], box, block)
+    if not BOXES:
+        BOXES.extend(model_map()._boxes)
+    return model_map_state(BOXES, box, block)
 
 
 def place_of(lab, key):
@@ -53,8 +44,8 @@ def press(lab, key):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_model_map_reacts_to_mouse_and_keys(explorer, theme):
-    lab = explorer(LAB, theme)
+def test_model_map_reacts_to_mouse_and_keys(show, theme):
+    lab = show(model_map(), theme)
     assert words(lab) == said().words
     for key in ("attn", "softmax", "patches", "residual2", "block"):
         shown = pixels(lab, SHOWN)
@@ -67,12 +58,12 @@ def test_model_map_reacts_to_mouse_and_keys(explorer, theme):
     lab.page.keyboard.press("ArrowRight")
     assert press(lab, "ArrowUp") == said("softmax", 1).words
     assert press(lab, "Home") == said("image").words
-    assert_kernel_says(lab, "lab.words()", words(lab))
+    lab.follow()
     check_named_and_readable(lab, theme)
 
 
-def test_the_whole_way_is_walked_with_one_key(explorer):
-    lab = explorer(LAB)
+def test_the_whole_way_is_walked_with_one_key(show):
+    lab = show(model_map())
     lab.page.locator(PICTURE).focus()
     for box in said().walk[1:]:
         assert press(lab, "ArrowRight") == said(box.key).words
@@ -89,18 +80,19 @@ def test_the_whole_way_is_walked_with_one_key(explorer):
     assert box.key == "softmax"
 
 
-def test_the_slider_opens_a_block(explorer):
-    lab = explorer(LAB.replace("ModelMap(model, picture)", "ModelMap(model, picture, box='mlp')"))
+def test_the_slider_opens_a_block(show):
+    lab = show(model_map(box="mlp"))
     for block in (3, 2):
         fill = lab.page.get_by_label("Open block").fill
         assert (
             reacts(lab, lambda block=block, fill=fill: fill(str(block)), (PICTURE, SHOWN)) == said("mlp", block).words
         )
-    assert_kernel_says(lab, "repr(lab)", "ModelMap(box='mlp', block=2)")
+    lab.follow()
+    assert repr(lab.lab) == "ModelMap(box='mlp', block=2)"
 
 
-def test_the_colours_are_the_numbers(explorer):
-    lab = explorer(LAB.replace("ModelMap(model, picture)", "ModelMap(model, picture, box='norm')"))
+def test_the_colours_are_the_numbers(show):
+    lab = show(model_map(box="norm"))
     box = said("norm").box
     largest = np.unravel_index(np.argmax(box.picture), box.picture.shape)
     least = np.unravel_index(np.argmin(box.picture), box.picture.shape)
@@ -114,18 +106,19 @@ def test_the_colours_are_the_numbers(explorer):
         assert drawn[strong] > drawn[weak] + 60, (row, column, drawn)
 
 
-def test_the_sentence_for_screen_readers_takes_no_room_and_its_numbers_are_seen_elsewhere(explorer):
-    lab = explorer(LAB.replace("ModelMap(model, picture)", "ModelMap(model, picture, box='softmax')"))
+def test_the_sentence_for_screen_readers_takes_no_room_and_its_numbers_are_seen_elsewhere(show):
+    lab = show(model_map(box="softmax"))
     sentence = lab.page.locator(".vit-words")
     assert sentence.text_content() == said("softmax").words
     assert sentence.bounding_box()["height"] <= 1
     assert lab.page.get_by_text(said("softmax").box.says, exact=True).is_visible()
 
 
-def test_the_explorer_keeps_its_height_from_block_to_block(explorer):
-    larger = "with torch.no_grad():\n    model.blocks[2].mlp.fc2.weight.mul_(100)"  # its caption has more digits
-    start = f"{larger}\nlab = ModelMap(model, picture, box='residual2')"
-    lab = explorer(LAB.replace("lab = ModelMap(model, picture)", start))
+def test_the_explorer_keeps_its_height_from_block_to_block(show):
+    larger = model()
+    with torch.no_grad():
+        larger.blocks[2].mlp.fc2.weight.mul_(100)  # its caption has more digits
+    lab = show(ModelMap(larger, GREY, box="residual2"))
     caption = lab.page.locator(".vit-panels .vit-note")
     lab.page.locator(PICTURE).focus()
     heights, lengths = [], []
@@ -139,15 +132,15 @@ def test_the_explorer_keeps_its_height_from_block_to_block(explorer):
     assert lengths[2] > lengths[0]
 
 
-def test_a_change_from_code_is_drawn(explorer):
-    lab = explorer(LAB)
-    reacts(lab, lambda: kernel_says(lab, "[setattr(lab, 'box', 'attn'), setattr(lab, 'block', 3)]"))
+def test_a_change_from_code_is_drawn(show):
+    lab = show(model_map())
+    reacts(lab, lambda: lab.set(box="attn", block=3))
     wait_for_words(lab, said("attn", 3).words)
     assert lab.page.get_by_label("Open block").input_value() == "3"
 
 
-def test_no_key_is_lost_and_keys_stay_inside(explorer):
-    lab = explorer(LAB)
+def test_no_key_is_lost_and_keys_stay_inside(show):
+    lab = show(model_map())
     lab.page.locator(PICTURE).focus()
     said_since = record_words(lab)
     way = [box.key for box in said().walk]

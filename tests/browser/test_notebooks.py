@@ -5,14 +5,13 @@ from pathlib import Path
 import pytest
 from lab import copy_notebook
 
-import vit_tutorial.explore  # noqa: F401  (so that every explorer is known)
-from vit_tutorial.explore.common import Explorer
+from vit_tutorial import explore
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = sorted(path.name for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
 ONLY_OPENED = "11_"  # it trains for minutes; pytest --nbval runs it
 SECONDS = 480
-EXPLORERS = tuple(f"{explorer.__name__}(" for explorer in Explorer.__subclasses__())  # how their reprs begin
+EXPLORERS = tuple(f"{name}(" for name in explore.__all__)  # how their reprs begin
 
 
 @pytest.fixture

@@ -1,35 +1,26 @@
-"""The patch lab in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+"""The patch lab in a browser: it reacts to mouse and keyboard, and says what Python says."""
 
 import re
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    PICTURES,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    reacts,
-    values,
-    wait_for_words,
-    words,
-)
+from explorers import GREY_NOISE, NOISE, PICTURE, check_named_and_readable, reacts, words
 
-from vit_tutorial.explore import patch_lab_state
-from vit_tutorial.explore.patch_lab import ORDERS, REASSEMBLIES, with_prefix
+from vit_tutorial.explore import PatchLab, patch_lab_state
+from vit_tutorial.explore.patch_lab.numbers import ORDERS, REASSEMBLIES, with_prefix
 
-LAB = f"""from vit_tutorial.explore import PatchLab
-{PICTURES}
-lab = PatchLab({{'one': picture, 'two': small}}, 8)"""
 STRIP = "canvas[aria-label^='The sequence']"
 MATRIX, ROW = "canvas[aria-label^='The matrix']", "canvas[aria-label^='The numbers of row']"
 
 
+def patch_lab():
+    return PatchLab({"one": NOISE, "two": GREY_NOISE}, 8)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_patch_lab_reacts_to_mouse_and_keys(explorer, theme):
-    lab = explorer(LAB, theme)
-    image = values(PICTURES)["picture"]
+def test_patch_lab_reacts_to_mouse_and_keys(show, theme):
+    lab = show(patch_lab(), theme)
+    image = NOISE
     assert words(lab) == patch_lab_state(image, 8).words
     box = lab.page.locator(PICTURE).bounding_box()
     middle = (box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"])
@@ -45,9 +36,9 @@ def test_patch_lab_reacts_to_mouse_and_keys(explorer, theme):
     check_named_and_readable(lab, theme)
 
 
-def test_patch_lab_says_what_python_says_for_every_choice(explorer):
-    lab = explorer(LAB)
-    page, image = lab.page, values(PICTURES)["picture"]
+def test_patch_lab_says_what_python_says_for_every_choice(show):
+    lab = show(patch_lab())
+    page, image = lab.page, NOISE
     page.get_by_label("Patch size P").select_option("4")
     page.locator(PICTURE).focus()
     page.keyboard.press("Home")
@@ -66,15 +57,15 @@ def test_patch_lab_says_what_python_says_for_every_choice(explorer):
                 numbers = (state.num_tokens, state.numbers_per_token, state.attention_pairs)
                 costs = (f"{with_prefix(state.attention_flops)}FLOP", f"{with_prefix(state.attention_bytes)}B")
                 assert shown == ["8 × 8", *(f"{number:,}" for number in numbers), *costs, str(state.difference)]
-    assert_kernel_says(lab, "lab.words()", words(lab))
-    assert_kernel_says(lab, "lab.order, lab.seed, lab.reassembly", "shuffled 77 row by row")
+    lab.follow()
+    assert (lab.lab.order, lab.lab.seed, lab.lab.reassembly) == ("shuffled", 77, "row by row")
 
 
-def test_patch_lab_shows_the_reassembled_pixels(explorer):
-    lab = explorer(LAB)
+def test_patch_lab_shows_the_reassembled_pixels(show):
+    lab = show(patch_lab())
     lab.page.get_by_label("Order of the sequence").select_option("shuffled")
     lab.page.get_by_label("Put the patches back").select_option("row by row")
-    expected = patch_lab_state(values(PICTURES)["picture"], 8, "shuffled", reassembly="row by row").reassembled
+    expected = patch_lab_state(NOISE, 8, "shuffled", reassembly="row by row").reassembled
     back = lab.page.locator("canvas[aria-label^='The picture put back']")
     drawn = back.evaluate(
         """canvas => Array.from({ length: 32 * 32 }, (_, i) => {
@@ -87,19 +78,21 @@ def test_patch_lab_shows_the_reassembled_pixels(explorer):
     assert same.mean() > 0.9, "all but the pixels under the frame of the chosen patch"
 
 
-def test_patch_lab_takes_another_picture_and_a_code_change(explorer):
-    lab = explorer(LAB)
-    small = values(PICTURES)["small"]
+def test_patch_lab_takes_another_picture_and_a_code_change(show):
+    lab = show(patch_lab())
     said = reacts(lab, lambda: lab.page.get_by_label("Picture", exact=True).select_option("two"), [PICTURE, STRIP])
-    assert said == patch_lab_state(small, 7).words
-    said = reacts(lab, lambda: kernel_says(lab, "[setattr(lab, 'patch_size', 14), setattr(lab, 'token', 3)]"))
-    wait_for_words(lab, patch_lab_state(small, 14, token=3).words)
+    assert said == patch_lab_state(GREY_NOISE, 7).words
+    lab.follow()
+    said = reacts(lab, lambda: lab.set(patch_size=14, token=3))
+    assert said == patch_lab_state(GREY_NOISE, 14, token=3).words
     assert lab.page.get_by_label("Patch size P").input_value() == "14"
+    said = reacts(lab, lambda: lab.set(picture="one"))
+    assert said == patch_lab_state(NOISE, 8, token=3).words, "8 is the largest size up to 14 that divides 32"
 
 
-def test_patch_lab_shows_the_matrix_of_patches(explorer):
-    lab = explorer(LAB)
-    image = values(PICTURES)["picture"]
+def test_patch_lab_shows_the_matrix_of_patches(show):
+    lab = show(patch_lab())
+    image = NOISE
     sequence = patch_lab_state(image, 8).sequence
     drawn = lab.page.locator(MATRIX).evaluate(
         """canvas => Array.from({ length: 16 * 192 }, (_, i) => {
@@ -126,9 +119,9 @@ def test_patch_lab_shows_the_matrix_of_patches(explorer):
     assert " ".join(pixels) == " ".join(map(str, sequence[11][:24]))
 
 
-def test_shuffle_button_and_key_leave_no_error(explorer):
-    lab = explorer(LAB)
-    image = values(PICTURES)["picture"]
+def test_shuffle_button_and_key_leave_no_error(show):
+    lab = show(patch_lab())
+    image = NOISE
     button = lab.page.get_by_role("button", name="Shuffle")
     ways = [button.click, lambda: button.press("Enter"), lambda: lab.page.locator(PICTURE).press("s")]
     for seed, shuffle in enumerate(ways):
@@ -140,4 +133,5 @@ def test_shuffle_button_and_key_leave_no_error(explorer):
     assert lab.page.get_by_text("Not one pixel has changed.").is_visible()
     lab.page.get_by_label("Put the patches back").select_option("row by row")
     assert lab.page.get_by_text("Not the picture").is_visible()
-    assert_kernel_says(lab, "lab.order, lab.seed, lab.reassembly", "shuffled 2 row by row")
+    lab.follow()
+    assert (lab.lab.order, lab.lab.seed, lab.lab.reassembly) == ("shuffled", 2, "row by row")

@@ -1,42 +1,34 @@
-"""The position lab in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+"""The position lab in a browser: it reacts to mouse and keyboard, and says what Python says."""
 
 import re
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    pixels,
-    reacts,
-    record_words,
-    values,
-    wait_for_words,
-    words,
-)
+from explorers import PICTURE, check_named_and_readable, pixels, reacts, record_words, wait_for_words, words
 
-from vit_tutorial.explore import position_lab_state
-from vit_tutorial.explore.common import decimals, viridis
-from vit_tutorial.explore.position_lab import COLOURS, SHOWS, position_lab_data
-
-MODEL = """from vit_tutorial import load_model
+from vit_tutorial import load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
-model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
-pictures = dict(zip(("boot", "pullover"), load("fashion_mnist").test_images[:2]))"""
-LAB = f"""from vit_tutorial.explore import PositionLab
-{MODEL}
-lab = PositionLab(model, pictures)"""
+from vit_tutorial.explore import PositionLab, position_lab_state
+from vit_tutorial.explore.position_lab.numbers import COLOURS, SHOWS
+from vit_tutorial.explore.still import viridis
+from vit_tutorial.explore.words import decimals
+
 LYING = "canvas[aria-label^='Attention {}, as the patches lie']"
 HOME = "canvas[aria-label^='Attention {}, patches taken home']"
 GIVEN = "canvas[aria-label^='The picture']"
 
 
 @pytest.fixture(scope="module")
-def data():
-    names = values(MODEL)
-    return position_lab_data(names["model"], names["pictures"])
+def position_lab():
+    """Make a new lab; what the model made of the pictures is computed once."""
+    model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+    pictures = dict(zip(("boot", "pullover"), load("fashion_mnist").test_images[:2], strict=True))
+    return lambda: PositionLab(model, pictures)
+
+
+@pytest.fixture(scope="module")
+def data(position_lab):
+    return position_lab()._data
 
 
 def place_of(lab, kind, row, column, grid):
@@ -50,8 +42,8 @@ def place_of(lab, kind, row, column, grid):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_position_lab_reacts_to_mouse_and_keys(explorer, data, theme):
-    lab = explorer(LAB, theme)
+def test_position_lab_reacts_to_mouse_and_keys(show, position_lab, data, theme):
+    lab = show(position_lab(), theme)
     assert words(lab) == position_lab_state(data, 7, 24).words
     for kind, (row, column) in enumerate([(1, 5), (6, 0), (0, 2), (4, 4)]):
         at = place_of(lab, kind, row, column, 7)
@@ -66,8 +58,8 @@ def test_position_lab_reacts_to_mouse_and_keys(explorer, data, theme):
     check_named_and_readable(lab, theme)
 
 
-def test_a_larger_picture_stretches_all_tables(explorer, data):
-    lab = explorer(LAB)
+def test_a_larger_picture_stretches_all_tables(show, position_lab, data):
+    lab = show(position_lab())
     lab.page.locator(PICTURE).focus()
     for grid, position in ((8, 36), (9, 40), (10, 55)):
         said = reacts(lab, lambda: lab.page.keyboard.press("PageUp"))
@@ -81,11 +73,12 @@ def test_a_larger_picture_stretches_all_tables(explorer, data):
     near = position_lab_state(data, 14, position).near
     shown = [line.split("\t")[1:] for line in lab.page.locator(".vit-near tbody tr").all_inner_texts()]
     assert shown == [[decimals(kind[line]) for kind in near] for line in range(3)]
-    assert_kernel_says(lab, "lab.grid, lab.position", f"14 {position}")
+    lab.follow()
+    assert (lab.lab.grid, lab.lab.position) == (14, position)
 
 
-def test_the_maps_have_the_colours_of_their_numbers(explorer, data):
-    lab = explorer(LAB)
+def test_the_maps_have_the_colours_of_their_numbers(show, position_lab, data):
+    lab = show(position_lab())
     lab.page.locator(PICTURE).focus()
     for _ in range(4):
         reacts(lab, lambda: lab.page.keyboard.press("PageUp"))  # 11 x 11: no numbers written into the map
@@ -112,19 +105,20 @@ def test_the_maps_have_the_colours_of_their_numbers(explorer, data):
             assert (off <= 4).all(), (kind, choices)
 
 
-def test_one_number_of_the_table(explorer, data):
-    lab = explorer(LAB)
+def test_one_number_of_the_table(show, position_lab, data):
+    lab = show(position_lab())
     said = reacts(lab, lambda: lab.page.get_by_label("Show", exact=True).select_option(SHOWS[1]))
     assert said == position_lab_state(data, 7, 24, show=SHOWS[1]).words
     lab.page.get_by_role("slider", name="Which number").focus()
     for number in (1, 2):
         said = reacts(lab, lambda: lab.page.keyboard.press("ArrowRight"))
         assert said == position_lab_state(data, 7, 24, show=SHOWS[1], number=number).words
-    assert_kernel_says(lab, "lab.words()", said)
+    lab.follow()
+    assert lab.lab.words() == said
 
 
-def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explorer, data):
-    lab = explorer(LAB)
+def test_shuffled_patches_change_what_only_the_model_with_positions_sees(show, position_lab, data):
+    lab = show(position_lab())
     chosen = lab.page.get_by_label("Order of the patches")
     blind, seeing = "without positions", "with positions"
     fixed = HOME.format(blind)
@@ -148,19 +142,19 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(explore
     assert said == position_lab_state(data, 7, 24, order=5).words
     lab.page.get_by_label("Picture", exact=True).select_option("pullover")
     wait_for_words(lab, position_lab_state(data, 7, 24, order=5, picture="pullover").words)
-    assert_kernel_says(lab, "lab.picture, lab.order", "pullover 5")
+    lab.follow()
+    assert (lab.lab.picture, lab.lab.order) == ("pullover", 5)
 
 
-def test_a_change_from_code_is_drawn(explorer, data):
-    lab = explorer(LAB)
-    change = "[setattr(lab, 'grid', 9), setattr(lab, 'position', 80), setattr(lab, 'order', 2)]"
-    reacts(lab, lambda: kernel_says(lab, change))
+def test_a_change_from_code_is_drawn(show, position_lab, data):
+    lab = show(position_lab())
+    reacts(lab, lambda: lab.set(grid=9, position=80, order=2))
     wait_for_words(lab, position_lab_state(data, 9, 80, order=2).words)
     assert lab.page.get_by_label("Order of the patches").input_value() == "2"
 
 
-def test_no_key_is_lost(explorer):
-    lab = explorer(LAB)
+def test_no_key_is_lost(show, position_lab):
+    lab = show(position_lab())
     lab.page.locator(PICTURE).focus()
     lab.page.keyboard.press("Home")
     said_since = record_words(lab)

@@ -1,24 +1,15 @@
-"""The signal lab in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+"""The signal lab in a browser: it reacts to mouse and keyboard, and says what Python says."""
 
 import re
+from dataclasses import asdict
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    reacts,
-    record_words,
-    wait_for_words,
-    words,
-)
+from explorers import PICTURE, check_named_and_readable, reacts, record_words, words
 
-from vit_tutorial.explore import SignalSetting, signal_lab_state
-from vit_tutorial.explore.signal_lab import CEILING, GROUND, NORMS, limits, say
+from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
+from vit_tutorial.explore.signal_lab.numbers import CEILING, GROUND, NORMS, axis_ends, say
 
-LAB = "from vit_tutorial.explore import SignalLab\nlab = SignalLab(depth=12)"
 WIDTH, GAP, LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 912, 16, 44, 6, 42, 34, 284
 CHART = (WIDTH - 2 * GAP) / 3
 INNER = CHART - LEFT - RIGHT
@@ -38,8 +29,8 @@ def press(lab, key):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_signal_lab_reacts_to_mouse_and_keys(explorer, theme):
-    lab = explorer(LAB, theme)
+def test_signal_lab_reacts_to_mouse_and_keys(show, theme):
+    lab = show(SignalLab(), theme)
     assert words(lab) == signal_lab_state(SignalSetting()).words
     for chart, block in ((0, 3), (1, 12), (2, 7)):
         at = place_of(lab, chart, block, 12)
@@ -58,12 +49,12 @@ def test_signal_lab_reacts_to_mouse_and_keys(explorer, theme):
     lab.page.keyboard.press("ArrowUp")
     assert press(lab, "ArrowDown") == signal_lab_state(SignalSetting(12, "post", False), 12).words
     assert press(lab, "ArrowDown") == signal_lab_state(SignalSetting(12, "post", False, 0.5), 12).words
-    assert_kernel_says(lab, "lab.words()", words(lab))
+    lab.follow()
     check_named_and_readable(lab, theme)
 
 
-def test_every_setting_is_found_through_the_controls(explorer):
-    lab = explorer(LAB)
+def test_every_setting_is_found_through_the_controls(show):
+    lab = show(SignalLab())
     page = lab.page
     for norm in NORMS[1:]:
         said = reacts(lab, lambda norm=norm: page.get_by_label("Norm", exact=True).select_option(norm))
@@ -77,11 +68,12 @@ def test_every_setting_is_found_through_the_controls(explorer):
     for scale in (0.25, 2.0, 0.5):
         said = reacts(lab, lambda s=scale: page.get_by_label("Matrices at the start").select_option(f"{s:g}"))
         assert said == signal_lab_state(SignalSetting(6, "none", False, scale)).words
-    assert_kernel_says(lab, "repr(lab)", "SignalLab(depth=6, norm='none', residual=False, scale=0.5)")
+    lab.follow()
+    assert repr(lab.lab) == "SignalLab(depth=6, norm='none', residual=False, scale=0.5)"
 
 
-def test_a_setting_is_held_for_comparison(explorer):
-    lab = explorer(LAB)
+def test_a_setting_is_held_for_comparison(show):
+    lab = show(SignalLab())
     held = SignalSetting(12)
     hold = lab.page.get_by_role("button", name="Hold this")
     said = reacts(lab, hold.click)
@@ -98,7 +90,8 @@ def test_a_setting_is_held_for_comparison(explorer):
         ["block 15 of 24", *map(say, state.signals[14])],
         ["held: block 12 of 12", *map(say, state.held[11])],
     ]
-    assert_kernel_says(lab, "lab.words()", state.words)
+    lab.follow()
+    assert lab.lab.words() == state.words
     said = press(lab, "h")
     assert said == signal_lab_state(SignalSetting(24, "post"), 15).words
     assert lab.page.locator(".vit-sums tbody tr").nth(1).is_hidden()
@@ -107,12 +100,11 @@ def test_a_setting_is_held_for_comparison(explorer):
 @pytest.mark.parametrize(
     "setting", [SignalSetting(12), SignalSetting(24, "none", False), SignalSetting(24, "none", True, 2.0)], ids=str
 )
-def test_the_lines_lie_where_the_numbers_are(explorer, setting):
-    choices = f"depth={setting.depth}, norm={setting.norm!r}, residual={setting.residual}, scale={setting.scale}"
-    lab = explorer(LAB.replace("depth=12", choices))
+def test_the_lines_lie_where_the_numbers_are(show, setting):
+    lab = show(SignalLab(**asdict(setting)))
     rows = signal_lab_state(setting).signals
     for chart, columns in enumerate(([0, 1, 2], [3], [4])):
-        low, high = (0, 1) if chart == 2 else limits([rows[:, columns].ravel()])
+        low, high = (0, 1) if chart == 2 else axis_ends([rows[:, columns].ravel()])
         for i, column in enumerate(columns):
             last = i == len(columns) - 1  # drawn on top
             for block in (1, setting.depth // 2, setting.depth) if last else ():
@@ -131,16 +123,15 @@ def test_the_lines_lie_where_the_numbers_are(explorer, setting):
                 assert np.abs(np.array(drawn[:3]) - wanted).max() < 40, (chart, block, drawn)
 
 
-def test_a_change_from_code_is_drawn(explorer):
-    lab = explorer(LAB)
-    change = "[lab.hold(), setattr(lab, 'norm', 'inside'), setattr(lab, 'depth', 6), setattr(lab, 'block', 5)]"
-    reacts(lab, lambda: kernel_says(lab, change))
-    wait_for_words(lab, signal_lab_state(SignalSetting(6, "inside"), 5, SignalSetting(12)).words)
+def test_a_change_from_code_is_drawn(show):
+    lab = show(SignalLab())
+    said = reacts(lab, lambda: lab.set(held=[12, "pre", True, 1.0], norm="inside", depth=6, block=5))
+    assert said == signal_lab_state(SignalSetting(6, "inside"), 5, SignalSetting(12)).words
     assert lab.page.get_by_label("Blocks", exact=True).input_value() == "6"
 
 
-def test_no_key_is_lost_and_keys_stay_inside(explorer):
-    lab = explorer(LAB)
+def test_no_key_is_lost_and_keys_stay_inside(show):
+    lab = show(SignalLab())
     lab.page.locator(PICTURE).focus()
     said_since = record_words(lab)
     for key in [*["ArrowRight"] * 8, *["ArrowLeft"] * 5, "ArrowUp", *"rnh", *"nnnn"]:

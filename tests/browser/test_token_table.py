@@ -1,58 +1,44 @@
-"""The token table in a real JupyterLab: it reacts to mouse and keyboard, and says what Python says."""
+"""The token table in a browser: it reacts to mouse and keyboard, and says what Python says."""
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    reacts,
-    values,
-    wait_for_words,
-    words,
-)
-
-from vit_tutorial.explore import TokenTable, token_table_state
-from vit_tutorial.explore.common import percent
-from vit_tutorial.explore.token_table import READS, SWITCHES
-
-MODEL = """
-import numpy as np
 import torch
+from explorers import PICTURE, check_named_and_readable, reacts, words
+
 from vit_tutorial import ViT, ViTConfig
-torch.set_num_threads(1)
-torch.manual_seed(0)
-size = {"image_size": 28, "patch_size": 4, "in_channels": 1, "num_classes": 10, "dim": 24, "depth": 2, "num_heads": 2}
-model = ViT(ViTConfig(**size))
-with torch.no_grad():
-    for parameter in model.parameters():
-        parameter.add_(torch.randn_like(parameter) * 0.2)
-random = np.random.default_rng(0)
-pictures = {name: random.integers(0, 256, (28, 28), dtype=np.uint8) for name in ("one", "two")}
-"""
-LAB = f"""from vit_tutorial.explore import TokenTable
-{MODEL}
-lab = TokenTable(model, pictures)"""
+from vit_tutorial.explore import TokenTable, token_table_state
+from vit_tutorial.explore.token_table.numbers import READS, SWITCHES
+from vit_tutorial.explore.words import percent
+
+SIZE = {"image_size": 28, "patch_size": 4, "in_channels": 1, "num_classes": 10, "dim": 24, "depth": 2, "num_heads": 2}
 SHOWN = "canvas[aria-label^='The picture']"
 ALIKE = "canvas[aria-label^='Similarity']"
 STRIPS = "canvas[aria-label*='numbers of row']"
 
 
+def token_table():
+    torch.manual_seed(0)
+    model = ViT(ViTConfig(**SIZE))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    random = np.random.default_rng(0)
+    return TokenTable(model, {name: random.integers(0, 256, (28, 28), dtype=np.uint8) for name in ("one", "two")})
+
+
 @pytest.fixture(scope="module")
 def python_state():
     """`python_state(stage=1, ...)`: what the table must show of picture "one", with the same model."""
-    known = values(MODEL)
-    stages = TokenTable(known["model"], known["pictures"])._stages
+    stages = token_table()._stages
     return lambda picture=0, **choices: token_table_state(stages, picture, name=("one", "two")[picture], **choices)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_token_table_reacts_to_mouse_and_keys(explorer, python_state, theme):
+def test_token_table_reacts_to_mouse_and_keys(show, python_state, theme):
     def python_says(picture=0, **choices):
         return python_state(picture, **choices).words
 
-    lab = explorer(LAB, theme)
+    lab = show(token_table(), theme)
     page = lab.page
     assert words(lab) == python_says()
     box = page.locator(PICTURE).bounding_box()
@@ -79,12 +65,12 @@ def test_token_table_reacts_to_mouse_and_keys(explorer, python_state, theme):
     choose = page.get_by_label("Picture", exact=True).select_option
     said = reacts(lab, lambda: choose("two"), [PICTURE, SHOWN, ALIKE, STRIPS])
     assert said == python_says(1, token=10, number=5, stage=2, positions=False)
-    assert_kernel_says(lab, "lab.words()", words(lab))
+    lab.follow()
     check_named_and_readable(lab, theme)
 
 
-def test_token_table_says_what_python_says_however_it_is_switched(explorer, python_state):
-    lab = explorer(LAB)
+def test_token_table_says_what_python_says_however_it_is_switched(show, python_state):
+    lab = show(token_table())
     page = lab.page
     names = {"patches": "Patch embeddings", "class_token": "Class token", "positions": "Positions"}
     for switches in SWITCHES:
@@ -97,17 +83,20 @@ def test_token_table_says_what_python_says_however_it_is_switched(explorer, pyth
                 page.get_by_role("slider", name="Look").fill(str(stage))
                 state = python_state(**on, reads=reads, stage=stage)
                 assert words(lab) == state.words
-                told = [f"{name} {percent(chance)}" for name, chance in (state.here, state.at_the_end, state.all_on)]
+                told = [
+                    f"{name} {percent(probability)}"
+                    for name, probability in (state.here, state.at_the_end, state.all_on)
+                ]
                 assert page.locator(".vit-numbers dd").all_inner_texts() == told
         shapes = [tuple(line.split("\n")) for line in page.locator(".vit-chain li").all_inner_texts()]
         assert shapes == list(state.shapes)
-    kernel_says(lab, "[setattr(lab, 'class_token', True), setattr(lab, 'token', 0), setattr(lab, 'stage', 1)]")
-    expected = python_state(patches=False, positions=False, reads=READS[-1], stage=1).words
-    wait_for_words(lab, expected)
+    lab.follow()
+    said = reacts(lab, lambda: lab.set(class_token=True, token=0, stage=1))
+    assert said == python_state(patches=False, positions=False, reads=READS[-1], stage=1).words
 
 
-def test_token_table_shows_the_numbers_as_colours(explorer, python_state):
-    lab = explorer(LAB)
+def test_token_table_shows_the_numbers_as_colours(show, python_state):
+    lab = show(token_table())
     page = lab.page
     colours_match(page, python_state())
     page.get_by_role("checkbox", name="Class token").uncheck()
@@ -135,15 +124,13 @@ def colours_match(page, state):
     assert (np.sign(warm[clear]) == np.sign(numbers[clear])).mean() > 0.99
 
 
-def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer):
-    lab = explorer(LAB)
+def test_no_key_is_lost_and_others_do_nothing(show):
+    lab = show(token_table())
     page = lab.page
     page.locator(PICTURE).focus()
-    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
     for key in ["ArrowDown"] * 12 + ["ArrowRight"] * 9 + ["ArrowUp"] * 5:
         page.keyboard.press(key)
     page.keyboard.type("abxdm")
     assert "Row 7 is patch 6" in words(lab)
     assert "Its number 9:" in words(lab)
-    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"

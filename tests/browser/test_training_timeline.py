@@ -1,70 +1,57 @@
-"""The training timeline in a real JupyterLab: sliding through training by key and by mouse, and what it shows then."""
+"""The training timeline in a browser: sliding through training by key and by mouse, and what it shows then."""
+
+import copy
 
 import numpy as np
 import pytest
-from explorers import (
-    PICTURE,
-    assert_kernel_says,
-    check_named_and_readable,
-    kernel_says,
-    pixels,
-    reacts,
-    values,
-    wait_for_words,
-    words,
-)
+import torch
+from explorers import PICTURE, check_named_and_readable, pixels, reacts, record_words, words
 
-from vit_tutorial.explore import training_timeline_state
-from vit_tutorial.explore.common import decimals, diverging, percent, viridis
-from vit_tutorial.explore.training_timeline import training_timeline_data
-
-MOMENTS = """import copy, torch
 from vit_tutorial import ModelCard, ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.explore import TrainingTimeline, training_timeline_state
+from vit_tutorial.explore.still import diverging, viridis
+from vit_tutorial.explore.words import decimals, percent
+
+ATTENTION = "canvas[aria-label^='Attention. ']"
+ALIKE = "canvas[aria-label^='Similarity. ']"
+MAPS = [PICTURE, ATTENTION, ALIKE]
+
+
 def moments(start, end, shares):
+    """Models on the way from one to another, by epochs."""
     found = {}
     for epoch, share in shares.items():
         found[epoch] = copy.deepcopy(end)
         with torch.no_grad():
-            for parameter, before in zip(found[epoch].parameters(), start.parameters()):
+            for parameter, before in zip(found[epoch].parameters(), start.parameters(), strict=True):
                 parameter.lerp_(before, 1 - share)
     return found
+
+
 def random_model(config, seed):
     torch.manual_seed(seed)
     model = ViT(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2 * seed)
-    return model"""
-GREY = f"""{MOMENTS}
-trained = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
-models = moments(random_model(trained.config, 0), trained, {{0: 0.0, 1: 0.5, 2: 0.6, 5: 0.8, 12: 0.9, 24: 1.0}})
-given = models, load("fashion_mnist").test_images[:3], ("boot", "pullover", "trouser")
-accuracy = [round(0.9 - 0.5 / (epoch + 1), 4) for epoch in range(1, 25)]"""
-COLOUR = f"""{MOMENTS}
-config = ViTConfig(image_size=(8, 12), patch_size=2, num_classes=12, dim=16, depth=3, num_heads=2, pool="mean")
-trained = random_model(config, 2)
-trained.card = ModelCard(tuple(f"thing {{i}}" for i in range(12)), (0.5,) * 3, (0.3,) * 3)
-models = moments(random_model(config, 0), trained, {{0: 0.0, 3: 0.4, 10: 1.0}})
-given = models, torch.randint(256, (2, 3, 8, 12), dtype=torch.uint8), ("noise", "more noise")
-accuracy = []"""
-LAB = """from vit_tutorial.explore import TrainingTimeline
-{}
-lab = TrainingTimeline(*given, accuracy)"""
-ATTENTION = "canvas[aria-label^='Attention. ']"
-ALIKE = "canvas[aria-label^='Similarity. ']"
-MAPS = [PICTURE, ATTENTION, ALIKE]
+    return model
 
 
-@pytest.fixture(scope="module")
-def grey():
-    known = values(GREY)
-    return training_timeline_data(*known["given"], known["accuracy"])
+def grey_timeline():
+    trained = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+    shares = {0: 0.0, 1: 0.5, 2: 0.6, 5: 0.8, 12: 0.9, 24: 1.0}
+    models = moments(random_model(trained.config, 0), trained, shares)
+    accuracy = [round(0.9 - 0.5 / (epoch + 1), 4) for epoch in range(1, 25)]
+    return TrainingTimeline(models, load("fashion_mnist").test_images[:3], ("boot", "pullover", "trouser"), accuracy)
 
 
-@pytest.fixture(scope="module")
-def colour():
-    return training_timeline_data(*values(COLOUR)["given"])
+def colour_timeline():
+    config = ViTConfig(image_size=(8, 12), patch_size=2, num_classes=12, dim=16, depth=3, num_heads=2, pool="mean")
+    trained = random_model(config, 2)
+    trained.card = ModelCard(tuple(f"thing {i}" for i in range(12)), (0.5,) * 3, (0.3,) * 3)
+    models = moments(random_model(config, 0), trained, {0: 0.0, 3: 0.4, 10: 1.0})
+    return TrainingTimeline(models, torch.randint(256, (2, 3, 8, 12), dtype=torch.uint8), ("noise", "more noise"))
 
 
 def press(lab, key, canvases=(PICTURE,)):
@@ -73,7 +60,7 @@ def press(lab, key, canvases=(PICTURE,)):
 
 def bars(lab):
     """Name, percentage and width of each bar."""
-    lines = lab.page.locator(".vit-chances tr").evaluate_all(
+    lines = lab.page.locator(".vit-probabilities tr").evaluate_all(
         "all => all.map(line => [line.cells[0].textContent, line.cells[1].textContent,"
         " parseFloat(line.querySelector('.vit-bar').style.width)])"
     )
@@ -103,11 +90,11 @@ def colour_at(lab, canvas, row, column, grid):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_sliding_through_training_by_keys(explorer, grey, theme):
-    lab = explorer(LAB.format(GREY), theme)
+def test_sliding_through_training_by_keys(show, theme):
+    lab = show(grey_timeline(), theme)
 
     def expected(*choices):
-        return training_timeline_state(grey, *choices).words
+        return training_timeline_state(lab.lab._data, *choices).words
 
     assert words(lab) == expected(0)
     lab.page.locator(PICTURE).focus()
@@ -128,18 +115,18 @@ def test_sliding_through_training_by_keys(explorer, grey, theme):
         assert press(lab, f"Shift+Arrow{key}", [ATTENTION, ALIKE]) == expected(24, "pullover", 4, patch + 1)
     assert press(lab, "PageDown", [ATTENTION]) == expected(24, "pullover", 5, 25)
     assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5)
-    assert_kernel_says(lab, "lab.epoch, lab.picture, lab.layer, lab.token", "24 pullover 5 None")
-    assert_kernel_says(lab, "lab.words()", words(lab))
+    lab.follow()
+    assert lab.lab.choices() == {"epoch": 24, "picture": "pullover", "layer": 5, "token": None}
     assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5, 25)
     check_named_and_readable(lab, theme)
 
 
-def test_every_part_works_by_mouse(explorer, grey):
-    lab = explorer(LAB.format(GREY))
+def test_every_part_works_by_mouse(show):
+    lab = show(grey_timeline())
     page = lab.page
 
     def expected(*choices):
-        return training_timeline_state(grey, *choices).words
+        return training_timeline_state(lab.lab._data, *choices).words
 
     assert reacts(lab, lambda: page.mouse.click(*dot(lab, 5)), MAPS) == expected(5)
     page.mouse.move(*dot(lab, 5))
@@ -153,12 +140,12 @@ def test_every_part_works_by_mouse(explorer, grey):
     hover, click = page.mouse.move, page.mouse.click
     at = middle(lab, ATTENTION, 1, 5, (7, 7))
     assert reacts(lab, lambda: hover(*at), [ATTENTION, ALIKE]) == expected(12, "pullover", 5, 13)
-    assert_kernel_says(lab, "lab.token", "None")  # a look in passing
+    assert lab.chosen()["token"] is None, "a look in passing"
     assert reacts(lab, lambda: hover(*dot(lab, 12)), [ATTENTION, ALIKE]) == expected(12, "pullover")
     at = middle(lab, ALIKE, 6, 0, (7, 7))
     page.evaluate("() => document.activeElement.blur()")
     assert reacts(lab, lambda: click(*at), [ATTENTION, ALIKE]) == expected(12, "pullover", 5, 43)
-    assert_kernel_says(lab, "lab.token", "43")
+    assert lab.chosen()["token"] == 43
     hover(*dot(lab, 12))
     assert words(lab) == expected(12, "pullover", 5, 43)
     assert press(lab, "ArrowLeft", MAPS) == expected(5, "pullover", 5, 43)  # the keys work after a click on a patch
@@ -171,25 +158,27 @@ def test_every_part_works_by_mouse(explorer, grey):
     button = page.get_by_role("button", name="The class token (c)")
     assert reacts(lab, button.click, [ATTENTION, ALIKE]) == expected(2, "pullover", 0)
     assert button.get_attribute("aria-pressed") == "true"
-    kernel_says(lab, "[setattr(lab, *new) for new in dict(epoch=24, picture='boot', layer=3, token=7).items()]")
-    wait_for_words(lab, expected(24, "boot", 3, 7))
+    lab.follow()
+    lab.set(epoch=24, picture="boot", layer=3, token=7)
+    assert words(lab) == expected(24, "boot", 3, 7)
 
 
-def test_the_bars_and_maps_are_those_of_the_models(explorer, grey):
-    lab = explorer(LAB.format(GREY))
+def test_the_bars_and_maps_are_those_of_the_models(show):
+    lab = show(grey_timeline())
     lab.page.locator(PICTURE).focus()
     lab.page.keyboard.press("ArrowDown")
     lab.page.keyboard.press("Shift+ArrowDown")
-    model = grey.pictures[1].astype(float).mean(axis=0)
-    for epoch in grey.epochs:
-        state = training_timeline_state(grey, epoch, "pullover", None, 25)
-        wait_for_words(lab, state.words)
+    data = lab.lab._data
+    model = data.pictures[1].astype(float).mean(axis=0)
+    for epoch in data.epochs:
+        state = training_timeline_state(lab.lab._data, epoch, "pullover", None, 25)
+        assert words(lab) == state.words
         names, shown, widths = zip(*bars(lab), strict=True)
-        assert names == grey.class_names
-        assert shown == tuple(percent(chance) for chance in state.chances)
-        np.testing.assert_allclose(np.array(widths) / 150, state.chances, atol=1e-4)
-        best = lab.page.locator(".vit-chances .vit-best th").all_inner_texts()
-        assert best == [grey.class_names[state.chances.argmax()]]
+        assert names == data.class_names
+        assert shown == tuple(percent(probability) for probability in state.probabilities)
+        np.testing.assert_allclose(np.array(widths) / 150, state.probabilities, atol=1e-4)
+        best = lab.page.locator(".vit-probabilities .vit-best th").all_inner_texts()
+        assert best == [data.class_names[state.probabilities.argmax()]]
         notes = lab.page.locator(".vit-panel .vit-note").all_inner_texts()
         assert f"{percent(state.attention.max())}. Spread evenly, each would get 2.0%." in notes[0]
         assert f"Mean: neighbours {decimals(state.near[0])}, all others {decimals(state.near[1])}." in notes[1]
@@ -205,11 +194,11 @@ def test_the_bars_and_maps_are_those_of_the_models(explorer, grey):
             lab.page.keyboard.press("ArrowRight")
 
 
-def test_colours_no_class_token_and_no_accuracy(explorer, colour):
-    lab = explorer(LAB.format(COLOUR))
+def test_colours_no_class_token_and_no_accuracy(show):
+    lab = show(colour_timeline())
 
     def expected(*choices):
-        return training_timeline_state(colour, *choices).words
+        return training_timeline_state(lab.lab._data, *choices).words
 
     assert words(lab) == expected(0)
     assert reacts(lab, lambda: lab.page.mouse.click(*dot(lab, 3, 10)), MAPS) == expected(3)
@@ -220,22 +209,28 @@ def test_colours_no_class_token_and_no_accuracy(explorer, colour):
     assert press(lab, "ArrowRight", MAPS) == expected(10, "more noise", 2, 23)
     shown = bars(lab)
     assert len(shown) == 10  # of 12
-    chances = training_timeline_state(colour, 10, "more noise").chances
-    assert all(text == percent(chances[int(name.split()[1])]) for name, text, _ in shown)
+    probabilities = training_timeline_state(lab.lab._data, 10, "more noise").probabilities
+    assert all(text == percent(probabilities[int(name.split()[1])]) for name, text, _ in shown)
     assert press(lab, "c", [ATTENTION]) == expected(10, "more noise")
     assert "all patches together look most at" in words(lab)
 
 
-def test_no_key_is_lost_and_none_reaches_jupyterlab(explorer, grey):
-    lab = explorer(LAB.format(GREY))
+def test_no_key_is_lost_and_none_leaves_the_explorer(show):
+    lab = show(grey_timeline())
     page = lab.page
     page.locator(PICTURE).focus()
-    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
-    before = pixels(lab)
-    for key in ["ArrowRight"] * 5 + ["ArrowLeft"] * 2 + ["ArrowDown"] * 2 + ["ArrowUp"] + ["PageUp"] * 3:
+    before, said_since = pixels(lab), record_words(lab)
+    page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
+    keys = ["ArrowRight"] * 5 + ["ArrowLeft"] * 2 + ["ArrowDown"] * 2 + ["ArrowUp"] + ["PageUp"] * 3
+    for key in keys:
         page.keyboard.press(key)
     page.keyboard.type("bxdm")
-    assert words(lab) == training_timeline_state(grey, 5, "pullover", 2).words
+    assert len(said_since()) == len(keys)
+    assert words(lab) == training_timeline_state(lab.lab._data, 5, "pullover", 2).words
     assert pixels(lab) != before
-    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
+    assert page.evaluate("() => Array.from(document.body.childNodes, (node) => node.nodeType)").count(3) == 0
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
+    lab.follow()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("() => window.vitSent") == [{"epoch": 0}], "what changes nothing is not sent"

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from traitlets import TraitError
 
 from explore.examples import picture, random_maps
 from vit_tutorial import ViT, ViTConfig, attention_maps, attention_scores
 from vit_tutorial.explore import AttentionLab, attention_lab_state
-from vit_tutorial.explore.attention_lab import prediction_words, softmax
-from vit_tutorial.explore.common import png
+from vit_tutorial.explore.attention_lab.numbers import prediction_words, softmax
+from vit_tutorial.explore.still import png
 
 
 def test_weights_are_the_row_of_the_query():
@@ -139,7 +138,7 @@ def test_the_marked_key_is_a_trait_and_in_the_still_picture():
     assert lab.state().key_weight == pytest.approx(lab.state().weights.ravel()[5])
     assert png(lab.figure()) != unmarked
     for wrong in (10, -1):
-        with pytest.raises((ValueError, TraitError)):
+        with pytest.raises(ValueError, match=f"key {wrong} is not among 0 to 9; None marks no key"):
             lab.key = wrong
     assert lab.key == 6
     lab.key = None
@@ -178,7 +177,7 @@ def test_the_lab_takes_what_attention_scores_gives():
     lab.temperature = 2
     weights = (scores[1][0, 0, 3].double() / 2).softmax(-1)
     np.testing.assert_allclose(lab.state().weights.ravel(), weights[1:].numpy(), atol=1e-3)
-    assert np.array_equal(np.frombuffer(lab._scores, np.float32).reshape(lab._maps_shape), lab._before)
+    assert np.array_equal(np.frombuffer(lab._sent["scores"], np.float32).reshape(lab._scores.shape), lab._scores)
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.5}, {"head": -1, "query": 0}])
@@ -206,10 +205,10 @@ def test_prediction_in_words():
     ("call", "sentence"),
     [
         (lambda: attention_lab_state(random_maps(), 3, 2, 0, 0), "layer 2 is not among 0 to 1"),
-        (lambda: attention_lab_state(random_maps(), 3, 0, 3, 0), "head 3 is not among 0 to 2"),
-        (lambda: attention_lab_state(random_maps(), 3, 0, 0, 10), "query 10 is not among the tokens 0 to 9"),
-        (lambda: attention_lab_state(random_maps(), 3, 0, 0, 0, key=10), "key 10 is not among the tokens 0 to 9"),
-        (lambda: setattr(AttentionLab(picture(), random_maps(), 3), "key", 10), "key 10 is not among the tokens 0 to"),
+        (lambda: attention_lab_state(random_maps(), 3, 0, 3, 0), "head 3 is not among -1 to 2"),
+        (lambda: attention_lab_state(random_maps(), 3, 0, 0, 10), "query 10 is not among 0 to 9"),
+        (lambda: attention_lab_state(random_maps(), 3, 0, 0, 0, key=10), "key 10 is not among 0 to 9"),
+        (lambda: setattr(AttentionLab(picture(), random_maps(), 3), "key", 10), "key 10 is not among 0 to 9"),
         (lambda: AttentionLab(picture(), random_maps(), 4), "a 4 x 4 grid with 1 prefix tokens has 17"),
         (lambda: AttentionLab(picture(), random_maps(), 3, 0), "a 3 x 3 grid with 0 prefix tokens has 9"),
         (lambda: AttentionLab(picture(), random_maps() * 2, 3), "rows of a map must sum to 1, one is off by 1"),
@@ -218,6 +217,11 @@ def test_prediction_in_words():
         (lambda: AttentionLab(picture(), random_maps()[None].repeat(2, 0), 3), "got [2, 3, 10, 10]"),
         (lambda: AttentionLab(picture(14, 14), random_maps(), 3), "a 3 x 3 grid does not fit a picture of 14 x 14"),
         (lambda: AttentionLab(picture(), random_maps(), 3, layer=7), "layer 7 is not among 0 to 1"),
+        (lambda: setattr(AttentionLab(picture(), random_maps(), 3), "layer", 2), "layer 2 is not among 0 to 1"),
+        (
+            lambda: setattr(AttentionLab(picture(), random_maps(), 3), "overlay", 101),
+            "overlay 101 is not among 0 to 100",
+        ),
         (
             lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores(1)),
             "softmax of the scores is off the maps by up to 0.",
@@ -245,7 +249,7 @@ def test_prediction_in_words():
         ),
         (
             lambda: AttentionLab(picture(), random_maps(), 3, scores=random_scores(), temperature=6),
-            "temperature 6 is not between 0.1 and 5",
+            "temperature 6 is not among 0.1 to 5",
         ),
         (lambda: AttentionLab(picture(), random_maps(), 3, prediction=[1.0, 2.0]), "prediction sums to 3, not 1"),
         (
@@ -277,5 +281,5 @@ def test_half_precision_tensors_are_read():
 def test_maps_travel_as_half_precision_bytes():
     maps = random_maps()
     lab = AttentionLab(picture(), maps, 3)
-    assert np.array_equal(np.frombuffer(lab._maps, np.float16), maps.astype(np.float16).reshape(-1))
-    assert math.prod(lab._maps_shape) * 2 == len(lab._maps)
+    assert np.array_equal(np.frombuffer(lab._sent["maps"], np.float16), maps.astype(np.float16).reshape(-1))
+    assert math.prod(maps.shape) * 2 == len(lab._sent["maps"])

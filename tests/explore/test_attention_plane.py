@@ -17,7 +17,8 @@ from traitlets import TraitError
 from explore.examples import check_still_picture
 from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.explore import AttentionPlane, attention_plane_state
-from vit_tutorial.explore.attention_plane import MASKS, PRESETS, allowed, attention_plane_figure, ends_of, reach_of
+from vit_tutorial.explore.attention_plane.figure import attention_plane_figure, ends_of, reach_of
+from vit_tutorial.explore.attention_plane.numbers import MASKS, PRESETS, allowed
 
 HAND = PRESETS["by hand"][:3]
 tenths = st.integers(-80, 80).map(lambda number: number / 10)
@@ -128,9 +129,10 @@ def test_a_small_weight_is_not_written_as_nothing():
     farther = attention_plane_state([[8, -8], [0, 1], [1, 1]], *HAND[1:], temperature=0.1)
     assert "(key 1: <0.001%, key 2: <0.001%)" in farther.words
     q = [[8, -8], [0, 1], [1, 1]]
-    drawn = {text.get_text() for text in attention_plane_figure(q, *HAND[1:], mask="causal", query=1).findobj(Text)}
+    masked = attention_plane_state(q, *HAND[1:], mask="causal", query=1)
+    drawn = {text.get_text() for text in attention_plane_figure(masked).findobj(Text)}
     assert {"-inf", "0.0%"} <= drawn, "a masked key has a weight of 0"
-    drawn = {text.get_text() for text in attention_plane_figure(q, *HAND[1:]).findobj(Text)}
+    drawn = {text.get_text() for text in attention_plane_figure(far).findobj(Text)}
     assert "0.0012%" in drawn
     assert "0.0%" not in drawn
 
@@ -200,16 +202,16 @@ def test_a_preset_is_taken_up():
         (lambda: AttentionPlane(q=[[1, 9]] * 3), "q holds a number of size 9; the picture ends at 8"),
         (lambda: AttentionPlane(v=[[1, -13]] * 3), "v holds a number of size 13; the picture ends at 12"),
         (lambda: AttentionPlane(v=[[1, math.nan]] * 3), "v holds a number of size nan"),
-        (lambda: AttentionPlane(preset="long"), "preset 'long' is unknown; choose from 'by hand', 'all keys equal'"),
-        (lambda: AttentionPlane(mask="future"), "mask 'future' is unknown; choose from 'none', 'causal', 'padding'"),
+        (lambda: AttentionPlane(preset="long"), "preset 'long' is not among 'by hand', 'all keys equal'"),
+        (lambda: AttentionPlane(mask="future"), "mask 'future' is not among 'none', 'causal', 'padding'"),
         (lambda: AttentionPlane(query=3), "query 3 is not among 0 to 2"),
-        (lambda: AttentionPlane(temperature=0), "temperature 0 is not between 0.1 and 5"),
-        (lambda: AttentionPlane(chosen="w0"), "chosen 'w0' is unknown; choose from q0, q1, q2, k0"),
+        (lambda: AttentionPlane(temperature=0), "temperature 0 is not among 0.1 to 5"),
+        (lambda: AttentionPlane(chosen="w0"), "chosen 'w0' is not among 'q0', 'q1', 'q2', 'k0'"),
         (lambda: setattr(AttentionPlane(), "q", [[1, 2]]), "q has shape [1, 2]"),
-        (lambda: setattr(AttentionPlane(), "temperature", 9), "temperature 9 is not between 0.1 and 5"),
-        (lambda: setattr(AttentionPlane(), "mask", "all"), "mask 'all' is unknown"),
+        (lambda: setattr(AttentionPlane(), "temperature", 9), "temperature 9 is not among 0.1 to 5"),
+        (lambda: setattr(AttentionPlane(), "mask", "all"), "mask 'all' is not among 'none'"),
         (lambda: setattr(AttentionPlane(), "query", -1), "query -1 is not among 0 to 2"),
-        (lambda: AttentionPlane().use("mine"), "preset 'mine' is unknown"),
+        (lambda: AttentionPlane().use("mine"), "preset 'mine' is not among 'by hand'"),
     ],
 )
 def test_attention_plane_says_what_is_wrong(call, sentence):

@@ -10,9 +10,12 @@ from torch import nn
 
 from explore.examples import check_still_picture, picture
 from vit_tutorial import (
+    ClassToken,
     EncoderBlock,
     ModelCard,
     MultiHeadAttention,
+    PatchEmbedding,
+    PositionEmbedding,
     ViT,
     ViTConfig,
     attention_maps,
@@ -21,15 +24,9 @@ from vit_tutorial import (
 )
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import HeadsGallery, heads_gallery_state
-from vit_tutorial.explore.common import class_names_of, percent
-from vit_tutorial.explore.heads_gallery import (
-    as_off,
-    heads_off,
-    off_words,
-    shown_classes,
-    tokens_in_front,
-    weights_of,
-)
+from vit_tutorial.explore.heads_gallery.numbers import as_off, heads_off, off_words, shown_classes
+from vit_tutorial.explore.pictures import class_names_of
+from vit_tutorial.explore.words import percent
 
 SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
 OFF = [(0, 1), (2, 0), (2, 1)]
@@ -98,19 +95,6 @@ def test_the_model_is_left_as_it_was():
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in vit.modules())
 
 
-def test_what_travels_to_the_browser_is_the_model():
-    vit = model(qkv_bias=False)
-    numbers = np.frombuffer(weights_of(vit), np.float32)
-    block = 2 * 8 + (3 * 8 * 8 + 3 * 8) + (8 * 8 + 8) + 2 * 8 + (8 * 32 + 32) + (32 * 8 + 8)
-    assert numbers.size == 3 * block + 2 * 8 + 3 * 8 + 3
-    assert np.array_equal(numbers[:8], vit.blocks[0].norm1.weight.detach().float())
-    assert (numbers[16 + 192 : 16 + 192 + 24] == 0).all()  # the bias that this model has not
-    assert np.array_equal(numbers[-3:], vit.head.bias.detach().float())
-    tokens = tokens_in_front(vit, pictures().values())
-    stages = vit.forward_intermediates(torch.cat([normalized(image) for image in pictures().values()]))
-    torch.testing.assert_close(tokens, stages["position"], rtol=0, atol=1e-6)
-
-
 # What a learner is told to look for
 
 
@@ -119,14 +103,14 @@ def test_what_the_lesson_says_about_the_gallery():
     names, boot, sandal, coat = data.class_names, *data.test_images[[0, 21, 25]]
     heads = [(layer, head) for layer in range(6) for head in range(4)]
 
-    def chances(image, *off):
+    def probabilities(image, *off):
         return heads_gallery_state(vit, image, off=off).probabilities
 
     def says(image, *off):
-        return names[chances(image, *off).argmax()], chances(image, *off).max()
+        return names[probabilities(image, *off).argmax()], probabilities(image, *off).max()
 
-    def chance(image, name, *off):
-        return chances(image, *off)[names.index(name)]
+    def probability(image, name, *off):
+        return probabilities(image, *off)[names.index(name)]
 
     is_boot = (patchify(boot[None].float(), 4)[0].mean(dim=-1) > 10).numpy()
     maps = heads_gallery_state(vit, boot).maps[:, 1:, 1:]
@@ -151,14 +135,14 @@ def test_what_the_lesson_says_about_the_gallery():
     assert says(sandal) == ("Sandal", pytest.approx(0.63, abs=0.005))
     others = {head: says(sandal, head)[0] for head in heads if says(sandal, head)[0] != "Sandal"}
     assert others == dict.fromkeys([(0, 1), (1, 0), (3, 1), (4, 2)], "Sneaker")
-    of_sandal = {head: chance(sandal, "Sandal", head) for head in heads}
+    of_sandal = {head: probability(sandal, "Sandal", head) for head in heads}
     assert min(of_sandal, key=of_sandal.get) == (1, 0)
     assert of_sandal[1, 0] == pytest.approx(0.18, abs=0.005)
     assert says(sandal, *heads[4:8]) == ("Sandal", pytest.approx(0.83, abs=0.005))
     assert says(coat)[0] == "Shirt"
     assert [says(coat, head)[0] for head in heads].count("Pullover") == 9
-    assert chance(coat, "Coat") == pytest.approx(0.12, abs=0.005)
-    of_coat = {head: chance(coat, "Coat", head) for head in heads}
+    assert probability(coat, "Coat") == pytest.approx(0.12, abs=0.005)
+    of_coat = {head: probability(coat, "Coat", head) for head in heads}
     assert max(of_coat, key=of_coat.get) == (0, 1)
     assert of_coat[0, 1] == pytest.approx(0.28, abs=0.006)
     assert [head for head in heads if says(coat, (0, 1), head)[0] == "Coat"] == [(1, 0), (2, 1), (5, 1)]
@@ -171,8 +155,8 @@ def test_heads_gallery_in_words():
     state = heads_gallery_state(model(), pictures()["one"], 2, 5, OFF, label=2, name="one")
     most = [f"patch {row.argmax()} ({percent(row.max())})" for row in state.maps[:, 5, 1:]]
 
-    def says(chances):
-        return f"{('cat', 'dog', 'owl')[chances.argmax()]} {percent(chances.max())}"
+    def says(probabilities):
+        return f"{('cat', 'dog', 'owl')[probabilities.argmax()]} {percent(probabilities.max())}"
 
     assert state.words == (
         f"one, layer 2. Patch 4 (row 1, column 1) looks most at: head 0 (off) {most[0]}, head 1 (off) {most[1]}. "
@@ -191,9 +175,9 @@ def test_which_heads_are_off_in_words():
 
 def test_of_many_classes_the_most_probable_are_shown():
     assert shown_classes(np.ones(3) / 3) == [0, 1, 2]
-    chances = np.linspace(0, 1, 12)
-    assert shown_classes(chances) == list(range(2, 12))
-    assert shown_classes(chances[::-1]) == list(range(10))
+    probabilities = np.linspace(0, 1, 12)
+    assert shown_classes(probabilities) == list(range(2, 12))
+    assert shown_classes(probabilities[::-1]) == list(range(10))
 
 
 def test_names_of_classes():
@@ -253,6 +237,18 @@ class OwnBlock(EncoderBlock):
     """A block of a learner's own."""
 
 
+class OwnPatches(PatchEmbedding):
+    """A patch embedding of a learner's own."""
+
+
+class OwnToken(ClassToken):
+    """A class token of a learner's own."""
+
+
+class OwnPositions(PositionEmbedding):
+    """Positions of a learner's own."""
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -280,6 +276,15 @@ class OwnBlock(EncoderBlock):
         (lambda: HeadsGallery(model({"attention": Own}), pictures()), "`attn` of block 0 is a Own; the gallery runs"),
         (lambda: HeadsGallery(model({"mlp": OwnMLP}), pictures()), "`mlp` of block 0 is a OwnMLP; the gallery runs"),
         (lambda: HeadsGallery(model({"block": OwnBlock}), pictures()), "block 0 is a OwnBlock; the gallery runs"),
+        (lambda: HeadsGallery(model({"patch_embed": OwnPatches}), pictures()), "`patch_embed` is a OwnPatches; the ga"),
+        (
+            lambda: HeadsGallery(model({"class_token": OwnToken}), pictures()),
+            "`class_token` is a OwnToken; the gallery",
+        ),
+        (lambda: HeadsGallery(model({"position": OwnPositions}), pictures()), "`position` is a OwnPositions; the gall"),
+        (lambda: HeadsGallery(model(), pictures(), labels=[0, 3]), "label 3 is not among the classes 0 to 2"),
+        (lambda: HeadsGallery(model(), pictures(), layer=3), "layer 3 is not among 0 to 2"),
+        (lambda: setattr(HeadsGallery(model(), pictures()), "query", 10), "query 10 is not among 0 to 9"),
         (
             lambda: HeadsGallery(model(dim=256, depth=3), pictures()),
             "the blocks hold 2,369,280 numbers, and a browser runs 2,000,000 fast at most",

@@ -11,7 +11,10 @@ from torch import nn
 from explore.examples import check_still_picture, picture
 from vit_tutorial import EncoderBlock, ModelCard, MultiHeadAttention, ViT, ViTConfig, count_parameters
 from vit_tutorial.explore import ModelMap, model_map_state
-from vit_tutorial.explore.model_map import MOST_COLUMNS, bar_of, code_of, layout, map_boxes, run, spread
+from vit_tutorial.explore.model_map import code_of
+from vit_tutorial.explore.model_map.figure import spread
+from vit_tutorial.explore.model_map.geometry import bar_length, layout
+from vit_tutorial.explore.model_map.numbers import MOST_COLUMNS, map_boxes, run
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
 WALK = ["image", "patches", "patch_embed", "class_token", "position", "block"]
@@ -190,11 +193,11 @@ def test_the_row_of_the_class_token_is_known():
 
 def test_a_bar_is_seen_wherever_there_are_parameters():
     found = {box.key: box for box in boxes(dim=128, depth=10) if box.block < 2}
-    assert {key for key, box in found.items() if not bar_of(box, 80)} == {
+    assert {key for key, box in found.items() if not bar_length(box.share, 80)} == {
         *("image", "patches", "residual1", "residual2", "pool", "softmax")
     }
-    assert bar_of(found["class_token"], 80) == 3
-    assert bar_of(found["mlp"], 100) == pytest.approx(100 * found["mlp"].share)
+    assert bar_length(found["class_token"].share, 80) == 3
+    assert bar_length(found["mlp"].share, 100) == pytest.approx(100 * found["mlp"].share)
 
 
 def test_the_code_of_a_post_norm_block():
@@ -342,19 +345,20 @@ def test_the_widget_says_what_its_state_says():
     assert lab.words() == model_map_state(map_boxes(model, picture()), "mlp", 3).words
     lab.box, lab.block = "head", 2
     assert lab.words() == model_map_state(map_boxes(model, picture()), "head", 2).words
-    lab.block = 9
-    assert lab.words().endswith("Block 3 of 3 is open.")
+    with pytest.raises(ValueError, match="block 9 is not among 1 to 3"):
+        lab.block = 9
+    assert lab.words().endswith("Block 2 of 3 is open.")
 
 
 def test_what_travels_to_the_browser():
     lab = ModelMap(small(), picture())
-    assert np.array_equal(np.frombuffer(lab._pixels, np.uint8).reshape(3, 12, 12), picture())
-    sizes = [np.prod(box["size"]) for box in lab._boxes]
-    assert sum(sizes) == len(lab._tables)
-    norm = next(i for i, box in enumerate(lab._boxes) if box["key"] == "norm")
+    assert np.array_equal(np.frombuffer(lab._sent["pixels"], np.uint8).reshape(3, 12, 12), picture())
+    sizes = [np.prod(box["size"]) for box in lab._sent["boxes"]]
+    assert sum(sizes) == len(lab._sent["tables"])
+    norm = next(i for i, box in enumerate(lab._sent["boxes"]) if box["key"] == "norm")
     start = int(sum(sizes[:norm]))
-    levels = np.frombuffer(lab._tables, np.uint8)[start : start + int(sizes[norm])].reshape(10, 16)
-    described = lab._described[norm]
+    levels = np.frombuffer(lab._sent["tables"], np.uint8)[start : start + int(sizes[norm])].reshape(10, 16)
+    described = lab._boxes[norm]
     back = (levels / 127.5 - 1) * described.limit
     inside = np.abs(described.picture) < described.limit
     assert np.abs(back - described.picture)[inside].max() < described.limit / 127

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ViT, ViTConfig, attention_maps, interpolate_positions, sincos_1d, sincos_2d
 from vit_tutorial.explore import PositionLab, position_lab_state
-from vit_tutorial.explore.position_lab import (
+from vit_tutorial.explore.position_lab.numbers import (
     COLOURS,
     KINDS,
     SHOWS,
@@ -116,17 +116,17 @@ def test_the_model_without_positions_cannot_tell_and_the_one_with_them_can(data)
         assert state.says[0][0] == state.says[0][1]
 
 
-def test_weights_and_chances_are_those_of_the_model_itself():
+def test_weights_and_probabilities_are_those_of_the_model_itself():
     vit = model().double()
     shown = picture(12, 12, 1)
-    attention, chances = what_the_model_sees(vit, shown, shuffled_orders(3))
+    attention, probabilities = what_the_model_sees(vit, shown, shuffled_orders(3))
     images = CARD.normalize(torch.from_numpy(shown)[None]).double()
     maps = attention_maps(vit, images)[-1].mean(dim=1)[0, 0, 1:]
     np.testing.assert_allclose(attention[1, 0], maps.detach().numpy(), rtol=0, atol=1e-6)
-    np.testing.assert_allclose(chances[1, 0], vit(images).softmax(-1)[0].detach().numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(probabilities[1, 0], vit(images).softmax(-1)[0].detach().numpy(), rtol=0, atol=1e-6)
     with torch.no_grad():
         vit.position.pos_embed[:, 1:] = vit.position.pos_embed[:, 1:].mean(1, keepdim=True)
-    np.testing.assert_allclose(chances[0, 0], vit(images).softmax(-1)[0].detach().numpy(), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(probabilities[0, 0], vit(images).softmax(-1)[0].detach().numpy(), rtol=0, atol=1e-6)
 
 
 def test_the_model_stays_as_it_was():
@@ -194,10 +194,12 @@ def test_the_widget_says_what_its_state_says():
     assert repr(lab) == "PositionLab(grid=3x3, position=4, order='in order')"
     lab.order, lab.grid = 2, 6
     assert lab.words() == position_lab_state(lab._data, 6, 4, order=2).words
-    lab.position, lab.grid = 35, 3
+    lab.position = 35
+    lab.grid = 3
+    assert lab.position == 8, "the place nearest to one that a smaller grid does not have"
     assert lab.words() == position_lab_state(lab._data, 3, 8, order=2).words
-    assert np.array_equal(np.frombuffer(lab._tables, np.float32), lab._data.tables.reshape(-1))
-    assert lab._kinds == list(KINDS)
+    assert np.array_equal(np.frombuffer(lab._sent["tables"], np.float32), lab._data.tables.reshape(-1))
+    assert lab._sent["kinds"] == list(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -216,8 +218,8 @@ def test_the_widget_says_what_its_state_says():
         (lambda: PositionLab(model(), PICTURES, number=16), "number 16 is not among 0 to 15"),
         (lambda: PositionLab(model(), PICTURES, order=7), "order 7 is not among 0 to 6"),
         (lambda: PositionLab(model(), PICTURES, picture="three"), "picture 'three' is not among 'one', 'two'"),
-        (lambda: PositionLab(model(), PICTURES, show="all"), "show 'all' is unknown"),
-        (lambda: PositionLab(model(), PICTURES, colours="red"), "colours 'red' is unknown"),
+        (lambda: PositionLab(model(), PICTURES, show="all"), "show 'all' is not among 'cosine similarity', 'one of"),
+        (lambda: PositionLab(model(), PICTURES, colours="red"), "colours 'red' is not among 'own for each map', 'one"),
     ],
 )
 def test_position_lab_says_what_is_wrong(call, sentence):
@@ -229,3 +231,21 @@ def test_position_lab_says_what_is_wrong(call, sentence):
 def test_a_still_picture_stands_where_no_widget_runs(show, order):
     lab = PositionLab(model(), PICTURES, show=show, order=order)
     check_still_picture(lab)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("grid", 2, "grid 2 is not among 3 to 6"),
+        ("position", 9, "position 9 is not among 0 to 8"),
+        ("number", -1, "number -1 is not among 0 to 15"),
+        ("picture", "nobody", "picture 'nobody' is not among 'one', 'two'"),
+        ("order", 7, "order 7 is not among 0 to 6"),
+    ],
+)
+def test_an_impossible_choice_is_refused_and_changes_nothing(name, value, sentence):
+    lab = PositionLab(model(), PICTURES)
+    before = lab.choices()
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        setattr(lab, name, value)
+    assert lab.choices() == before

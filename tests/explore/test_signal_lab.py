@@ -10,19 +10,21 @@ from torch.nn import functional as F
 from explore.examples import check_still_picture
 from vit_tutorial import Encoder, EncoderBlock
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
-from vit_tutorial.explore.signal_lab import (
+from vit_tutorial.explore.signal_lab.numbers import (
     DEPTHS,
     NORMS,
     QUANTITIES,
     SCALES,
+    axis_ends,
     length,
     likeness,
-    limits,
     say,
     signal_grid,
     signal_step,
     signals,
 )
+
+pytestmark = pytest.mark.slow
 
 STREAM, ATTENTION, MLP, GRADIENT, LIKENESS = range(5)
 
@@ -166,9 +168,9 @@ def test_numbers_in_words():
 
 
 def test_axes_have_room_and_end():
-    assert limits([np.array([0.5, 2.0])]) == (-1, 1)
-    assert limits([np.array([0.5]), np.array([2000.0])]) == (-1, 4)
-    assert limits([np.array([0.0, 1e40])]) == (-12, 12)
+    assert axis_ends([np.array([0.5, 2.0])]) == (-1, 1)
+    assert axis_ends([np.array([0.5]), np.array([2000.0])]) == (-1, 4)
+    assert axis_ends([np.array([0.0, 1e40])]) == (-12, 12)
 
 
 def test_signal_lab_in_words():
@@ -190,10 +192,12 @@ def test_the_widget_says_what_its_state_says():
     assert repr(lab) == "SignalLab(depth=24, norm='pre', residual=True, scale=1)"
     assert lab.words() == signal_lab_state(SignalSetting(24), 20).words
     lab.hold()
+    assert lab.held == [24, "pre", True, 1.0]
     lab.norm, lab.residual, lab.scale, lab.depth = "none", False, 2, 6
+    assert lab.block == 6, "the block follows the depth"
     assert lab.words() == signal_lab_state(SignalSetting(6, "none", False, 2.0), 6, SignalSetting(24)).words
     assert np.array_equal(lab.state().held, signal_grid()[0, 1, 2, 3])
-    assert np.array_equal(np.frombuffer(lab._grid).reshape(signal_grid().shape), signal_grid())
+    assert np.array_equal(np.frombuffer(lab._sent["signals"]).reshape(signal_grid().shape), signal_grid())
 
 
 @pytest.mark.parametrize("hold", [False, True])
@@ -208,11 +212,16 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(hold):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: SignalLab(depth=5), "depth 5 is unknown; choose from 2, 6, 12, 24"),
-        (lambda: SignalLab(norm="batch"), "norm 'batch' is unknown; choose from 'pre', 'post', 'inside', 'none'"),
-        (lambda: SignalLab(scale=3), "scale 3 is unknown; choose from 0.25, 0.5, 1.0, 2.0"),
+        (lambda: SignalLab(depth=5), "depth 5 is not among 2, 6, 12, 24"),
+        (lambda: SignalLab(norm="batch"), "norm 'batch' is not among 'pre', 'post', 'inside', 'none'"),
+        (lambda: SignalLab(scale=3), "scale 3 is not among 0.25, 0.5, 1.0, 2.0"),
         (lambda: SignalLab(depth=6, block=7), "block 7 is not among 1 to 6"),
-        (lambda: setattr(SignalLab(), "scale", 3), "scale 3.0 is unknown"),
+        (lambda: SignalSetting(depth=5), "depth 5 is not among 2, 6, 12, 24"),
+        (lambda: signal_lab_state(SignalSetting(6), 0), "block 0 is not among 1 to 6"),
+        (lambda: setattr(SignalLab(), "scale", 3), "scale 3.0 is not among 0.25"),
+        (lambda: setattr(SignalLab(), "block", 99), "block 99 is not among 1 to 12"),
+        (lambda: setattr(SignalLab(), "held", [12, "pre"]), "held has 2 entries; give depth, norm, residual and scale"),
+        (lambda: SignalLab(held=[12, "pre", True, 3]), "scale 3 is not among 0.25"),
     ],
 )
 def test_signal_lab_says_what_is_wrong(call, sentence):

@@ -9,7 +9,7 @@ import torch
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ModelCard, ViT, ViTConfig
 from vit_tutorial.explore import TokenTable, token_table_state
-from vit_tutorial.explore.token_table import SWITCHES, cosines, plus, token_stages
+from vit_tutorial.explore.token_table.numbers import SWITCHES, cosines, plus, token_stages
 
 SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
 
@@ -41,11 +41,11 @@ def test_with_every_part_on_it_is_the_model_itself(stages):
         for i in range(2):
             state = token_table_state(stages, i, stage)
             np.testing.assert_allclose(state.table, own[name][i].numpy(), atol=5e-3, rtol=2e-3)
-    chances = own["logits"].softmax(-1)
+    probabilities = own["logits"].softmax(-1)
     state = token_table_state(stages, 1, 2)
     assert state.here == state.at_the_end == state.all_on
-    assert state.here[0] == ("cat", "dog", "owl")[int(chances[1].argmax())]
-    assert state.here[1] == pytest.approx(chances[1].max().item(), abs=1e-3)
+    assert state.here[0] == ("cat", "dog", "owl")[int(probabilities[1].argmax())]
+    assert state.here[1] == pytest.approx(probabilities[1].max().item(), abs=1e-3)
 
 
 @pytest.mark.parametrize("switches", SWITCHES)
@@ -59,10 +59,10 @@ def test_each_way_to_switch_is_the_sum_of_what_is_on(stages, switches):
         z = z + (vit.position.pos_embed if class_token else vit.position.pos_embed[:, 1:]) * positions
         last = vit.norm(vit.blocks(z))
         says = vit.head(torch.cat([last[:, :1], last[:, int(class_token) :].mean(1, keepdim=True), last[:, 4:5]], 1))
-    chances = says.softmax(-1)[0]
+    probabilities = says.softmax(-1)[0]
     on = dict(zip(("patches", "class_token", "positions"), switches, strict=True))
     token = 4 if class_token else 5  # the token in row 4
-    for reads, own in zip(("row 0", "the mean of the patches", "the chosen row"), chances, strict=True):
+    for reads, own in zip(("row 0", "the mean of the patches", "the chosen row"), probabilities, strict=True):
         state = token_table_state(stages, 0, 2, **on, token=token, reads=reads)
         assert state.row == 4
         assert state.at_the_end[1] == pytest.approx(own.max().item(), abs=1e-3)
@@ -140,12 +140,15 @@ def test_in_words(stages):
         (lambda s: token_table_state(s, 0, 3), "stage 3 is not among 0 to 2"),
         (lambda s: token_table_state(s, token=10), "token 10 is not among 0 to 9"),
         (lambda s: token_table_state(s, number=-1), "number -1 is not among 0 to 7"),
-        (lambda s: token_table_state(s, reads="row 1"), "reads 'row 1' is unknown; choose from 'row 0', 'the mean"),
+        (lambda s: token_table_state(s, reads="row 1"), "reads 'row 1' is not among 'row 0', 'the mean"),
         (lambda s: TokenTable(model(pool="mean"), pictures()[0]), "the model has no class token; build it with"),
         (lambda s: TokenTable(model(), {}), "images holds no picture"),
         (lambda s: TokenTable(model(), {"a": picture(12, 12, 3)}), "picture 'a' is [3, 12, 12], and the model takes"),
         (lambda s: TokenTable(model(), {"a": pictures()[0]}, picture="b"), "picture 'b' is not among 'a'"),
         (lambda s: TokenTable(model(), pictures()[0], stage=5), "stage 5 is not among 0 to 2"),
+        (lambda s: setattr(TokenTable(model(), pictures()[0]), "stage", 99), "stage 99 is not among 0 to 2"),
+        (lambda s: setattr(TokenTable(model(), pictures()[0]), "token", 10), "token 10 is not among 0 to 9"),
+        (lambda s: setattr(TokenTable(model(), pictures()[0]), "picture", "b"), "picture 'b' is not among 'picture'"),
         (lambda s: token_stages(model(dim=1024, depth=12), pictures() * 8), "are 34 MB, more than 32; give fewer"),
     ],
 )
@@ -167,8 +170,8 @@ def test_other_models_are_taken(options):
     vit = model(**options)
     stages = token_stages(vit, pictures())
     with torch.no_grad():
-        chances = vit(vit.card.normalize(torch.from_numpy(np.stack(pictures())))).softmax(-1)
-    assert token_table_state(stages, 0, 2).here[1] == pytest.approx(chances[0].max().item(), abs=1e-3)
+        probabilities = vit(vit.card.normalize(torch.from_numpy(np.stack(pictures())))).softmax(-1)
+    assert token_table_state(stages, 0, 2).here[1] == pytest.approx(probabilities[0].max().item(), abs=1e-3)
     assert (options.get("position") == "none") == (not stages.positions.any())
 
 
@@ -189,8 +192,9 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget():
 
 def test_the_browser_gets_half_precision_bytes_and_one_module():
     table = TokenTable(model(), pictures()[0])
-    assert np.array_equal(np.frombuffer(table._tokens, np.float16).reshape(table._tokens_shape), table._stages.tokens)
-    assert table._tokens_shape == [1, 8, 3, 10, 8]
-    assert len(table._chances) == 2 * 8 * 3 * 11 * 3
-    assert len(table._colours) == 768
+    sent = table._sent
+    assert np.array_equal(np.frombuffer(sent["tokens"], np.float16).reshape(sent["sizes"]), table._stages.tokens)
+    assert sent["sizes"] == [1, 8, 3, 10, 8]
+    assert len(sent["probabilities"]) == 2 * 8 * 3 * 11 * 3
+    assert len(sent["diverging"]) == 768
     assert table._esm.count("export default") == 1

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, attention_maps
 from vit_tutorial.explore import TrainingTimeline, training_timeline_state
-from vit_tutorial.explore.common import decimals, percent
-from vit_tutorial.explore.training_timeline import near_and_far, training_timeline_data, training_timeline_figure
+from vit_tutorial.explore.training_timeline.data import near_and_far, training_timeline_data
+from vit_tutorial.explore.training_timeline.figure import training_timeline_figure
+from vit_tutorial.explore.words import decimals, percent
 
 SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 16, "depth": 2, "num_heads": 2}
 CLASSES = ("cat", "dog", "owl")
@@ -75,7 +76,7 @@ def test_the_numbers_are_those_of_the_models(options):
         whole = weights[0] if prefix else weights.mean(0)
         largest_attention.append(whole[prefix:].max().item())
         state = training_timeline_state(found, epoch, "two", 1)
-        np.testing.assert_allclose(state.chances, expected, atol=1e-6)
+        np.testing.assert_allclose(state.probabilities, expected, atol=1e-6)
         np.testing.assert_allclose(state.attention.ravel(), whole[prefix:], atol=1e-3)
         state = training_timeline_state(found, epoch, "two", 1, patch + prefix)
         np.testing.assert_allclose(state.attention.ravel(), weights[patch + prefix, prefix:], atol=1e-3)
@@ -115,7 +116,7 @@ def test_the_models_are_left_as_they_were():
     models[2].train()
     before = {epoch: copy.deepcopy(model.state_dict()) for epoch, model in models.items()}
     first = training_timeline_data(models, pictures(), NAMES)
-    assert (first.chances == training_timeline_data(models, pictures(), NAMES).chances).all()  # no dropout
+    assert (first.probabilities == training_timeline_data(models, pictures(), NAMES).probabilities).all()  # no dropout
     assert models[2].training
     for epoch, model in models.items():
         assert all(torch.equal(before[epoch][key], value) for key, value in model.state_dict().items())
@@ -126,32 +127,34 @@ def test_the_order_of_the_models_does_not_matter(data):
     models = moments()
     turned = training_timeline_data(dict(reversed(models.items())), pictures(), NAMES, ACCURACY)
     assert turned.epochs == data.epochs == (0, 2, 5)
-    assert (turned.chances == data.chances).all()
-    halves = {epoch: model.double() for epoch, model in models.items()}
-    np.testing.assert_allclose(training_timeline_data(halves, pictures(), NAMES).chances, data.chances, atol=1e-6)
+    assert (turned.probabilities == data.probabilities).all()
+    doubles = {epoch: model.double() for epoch, model in models.items()}
+    np.testing.assert_allclose(
+        training_timeline_data(doubles, pictures(), NAMES).probabilities, data.probabilities, atol=1e-6
+    )
 
 
 # What is shown
 
 
-def says(chances):
-    return f"{CLASSES[chances.argmax()]} with {percent(float(chances.max()))}"
+def says(probabilities):
+    return f"{CLASSES[probabilities.argmax()]} with {percent(float(probabilities.max()))}"
 
 
 def test_the_timeline_in_words(data):
     names = {0: "before training", 2: "after 2 epochs", 5: "after 5 epochs"}
     for which, name in enumerate(NAMES):
-        surest = int(data.chances[:, which].max(axis=1).argmax())
+        surest = int(data.probabilities[:, which].max(axis=1).argmax())
         for moment, epoch in enumerate(data.epochs):
             state = training_timeline_state(data, epoch, name, 1, 6)
-            most = f"it is most sure {names[data.epochs[surest]]}: {says(data.chances[surest, which])}"
+            most = f"it is most sure {names[data.epochs[surest]]}: {says(data.probabilities[surest, which])}"
             if moment == surest:
                 most = "at no other moment is it more sure"
             measured = f" Its validation accuracy is {percent(ACCURACY[epoch - 1])}." if epoch else ""
             best = int(state.attention.argmax())
             looked_at = f"patch {best} (row {best // 3}, column {best % 3}), with {percent(state.attention.max())}"
             assert state.words == (
-                f"{name}: {names[epoch]} the model says {says(data.chances[moment, which])}; {most}.{measured} "
+                f"{name}: {names[epoch]} the model says {says(data.probabilities[moment, which])}; {most}.{measured} "
                 f"In layer 1 patch 5 (row 1, column 2) looks most at {looked_at}. "
                 f"The position of patch 5 (row 1, column 2): mean cosine similarity {decimals(state.near[0])} to its "
                 f"neighbours, {decimals(state.near[1])} to the others."
@@ -180,7 +183,7 @@ def test_the_widget_says_what_its_state_says(data):
     lab.epoch, lab.picture, lab.layer, lab.token = 5, "two", 0, 3
     assert lab.words() == training_timeline_state(data, 5, "two", 0, 3).words
     lab.token = None
-    np.testing.assert_array_equal(lab.state().chances, training_timeline_state(data, 5, "two").chances)
+    np.testing.assert_array_equal(lab.state().probabilities, training_timeline_state(data, 5, "two").probabilities)
     assert timeline(epoch=2, picture="two", layer=0, token=9).words() == (
         training_timeline_state(data, 2, "two", 0, 9).words
     )
@@ -191,12 +194,12 @@ def test_of_many_classes_the_most_probable_ones_at_any_moment_are_shown():
     for model in models.values():
         model.card = ModelCard(tuple(f"class {i}" for i in range(14)), (0.3,), (0.4,))
     lab = timeline(models)
-    for which, shown in enumerate(lab._bars):
-        chances = lab._data.chances[:, which]
+    for which, shown in enumerate(lab._sent["bars"]):
+        probabilities = lab._data.probabilities[:, which]
         assert len(shown) == 10
         assert shown == sorted(shown)
-        assert set(chances.argmax(axis=1).tolist()) <= set(shown)
-        assert min(chances.max(axis=0)[shown]) >= max(np.delete(chances.max(axis=0), shown))
+        assert set(probabilities.argmax(axis=1).tolist()) <= set(shown)
+        assert min(probabilities.max(axis=0)[shown]) >= max(np.delete(probabilities.max(axis=0), shown))
 
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
@@ -208,7 +211,8 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, accurac
 
 def test_the_still_picture_shows_the_numbers_of_its_moment(data):
     def texts(*choices):
-        return [text.get_text() for text in training_timeline_figure(data, *choices).texts]
+        figure = training_timeline_figure(training_timeline_state(data, *choices), data)
+        return [text.get_text() for text in figure.texts]
 
     for epoch, when in ((0, "Before training"), (5, "After 5 epochs")):
         state = training_timeline_state(data, epoch, "two", 0, 1)
@@ -216,7 +220,7 @@ def test_the_still_picture_shows_the_numbers_of_its_moment(data):
         assert when in shown
         assert "Layer 0: where patch 0 looks" in shown
         assert "Positions like that of patch 0" in shown
-        assert {percent(chance) for chance in state.chances} <= set(shown)
+        assert {percent(probability) for probability in state.probabilities} <= set(shown)
         assert f"dark 0%, yellow {percent(state.attention_top)}" in shown
         assert f"mean: neighbours {decimals(state.near[0])}, others {decimals(state.near[1])}" in shown
     assert "Layer 1: where the class token looks" in texts(2)
@@ -289,11 +293,11 @@ def without_direction():
         ),
         (lambda: timeline(accuracy=ACCURACY[:4]), "accuracy has 4 values, and a model was kept after epoch 5; give"),
         (lambda: timeline(accuracy=(0.1, 20.0, 0.3, 0.4, 0.5)), "the accuracy after epoch 2 is 20.0; give shares"),
-        (lambda: timeline(epoch=3), "no model was kept after epoch 3; choose from 0, 2, 5"),
+        (lambda: timeline(epoch=3), "epoch 3 is not among 0, 2, 5, the epochs after which a model was kept"),
         (lambda: timeline(picture="three"), "picture 'three' is not among 'one', 'two'"),
         (lambda: timeline(layer=2), "layer 2 is not among 0 to 1"),
         (lambda: timeline(token=10), "token 10 is not among 0 to 9"),
-        (lambda: setattr(timeline(), "epoch", 1), "no model was kept after epoch 1; choose from 0, 2, 5"),
+        (lambda: setattr(timeline(), "epoch", 1), "epoch 1 is not among 0, 2, 5"),
         (lambda: setattr(timeline(), "picture", "three"), "picture 'three' is not among 'one', 'two'"),
         (lambda: setattr(timeline(), "layer", -1), "layer -1 is not among 0 to 1"),
         (lambda: setattr(timeline(moments(pool="mean")), "token", 9), "token 9 is not among 0 to 8"),
@@ -305,7 +309,7 @@ def test_the_timeline_says_what_is_wrong(call, sentence):
 
 
 def test_more_than_a_browser_takes_is_refused(monkeypatch):
-    monkeypatch.setattr("vit_tutorial.explore.training_timeline.LARGEST", 1000)
+    monkeypatch.setattr("vit_tutorial.explore.training_timeline.data.LARGEST", 1000)
     sentence = "3 models, 2 pictures, 2 layers and 9 patches make 1,080 attention weights, and a browser takes 1,000"
     with pytest.raises(ValueError, match=exactly(sentence)):
         timeline()

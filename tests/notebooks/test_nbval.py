@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -23,22 +25,30 @@ def stored(source, **output):
 
 HTML = "from IPython.display import display\n\ndisplay({'text/plain': 'words', 'text/html': '<b>new</b>'}, raw=True)"
 
+WRONG = {
+    "wrong_number": stored("print(1)", text="2\n"),
+    "silent_now": stored("x = 1", text="1\n"),
+    "talks_now": stored("print(1)"),
+    "stderr_now": stored("import sys\n\nprint('careful', file=sys.stderr)"),
+    "other_words": stored(HTML, data={"text/plain": "sentence", "text/html": "<b>new</b>"}),
+    "other_shape": stored("print('shape 3, 4')", text="shape 3, 5\n"),
+}
+RIGHT = {
+    "the_same": stored("print(1)", text="1\n"),
+    "silent": stored("x = 2"),
+    "other_html": stored(HTML, data={"text/plain": "words", "text/html": "<b>old</b>"}),
+    "other_seconds": stored("print('took 3.25 s, 1,200 images/s')", text="took 12 s, 80 images/s\n"),
+}
 NOTEBOOKS = {
-    "right": [stored("print(1)", text="1\n"), stored("x = 2")],
-    "wrong_number": [stored("print(1)", text="2\n")],
-    "silent_now": [stored("x = 1", text="1\n")],
-    "talks_now": [stored("print(1)")],
-    "stderr_now": [stored("import sys\n\nprint('careful', file=sys.stderr)")],
-    "other_html": [stored(HTML, data={"text/plain": "words", "text/html": "<b>old</b>"})],
-    "other_words": [stored(HTML, data={"text/plain": "sentence", "text/html": "<b>new</b>"})],
-    "other_seconds": [stored("print('took 3.25 s, 1,200 images/s')", text="took 12 s, 80 images/s\n")],
-    "other_shape": [stored("print('shape 3, 4')", text="shape 3, 5\n")],
+    "wrong": list(WRONG.values()),
+    "right": list(RIGHT.values()),
     "hangs": [stored("while True:\n    pass"), stored("print(1)", text="1\n"), stored("1 / 0")],
 }
+SLOW = {"slow": [stored("import time\n\ntime.sleep(0.6)"), stored("x = 1")]}
 
 
-def run_notebooks(folder, notebooks, *options):
-    """Run notebooks, {name: cells}, as `make test` does; return (exit status, what pytest printed)."""
+def start_notebooks(folder, notebooks, *options):
+    """Start a run of notebooks, {name: cells}, as `make test` does it."""
     (folder / "notebooks").mkdir()
     (folder / "tests" / "notebooks").mkdir(parents=True)
     for name in ("conftest.py", "pyproject.toml", "tests/notebooks/sanitize.cfg"):
@@ -48,13 +58,23 @@ def run_notebooks(folder, notebooks, *options):
             cell.execution_count = number
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
     command = [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "-n0", *options]
-    done = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    return done.returncode, done.stdout
+    return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    return run_notebooks(tmp_path_factory.mktemp("course"), NOTEBOOKS, "--nbval-cell-timeout=3")
+def reports(tmp_path_factory):
+    """What pytest said of the notebooks, and of the slow one when it may take half a second; both run at once."""
+    runs = [
+        start_notebooks(tmp_path_factory.mktemp("course"), NOTEBOOKS, "--nbval-cell-timeout=3"),
+        start_notebooks(tmp_path_factory.mktemp("course"), SLOW, "-o", "notebook_seconds=0.5"),
+    ]
+    said = [run.communicate()[0] for run in runs]
+    return [(run.returncode, words) for run, words in zip(runs, said, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def report(reports):
+    return reports[0]
 
 
 def outcome(report, name, cell):
@@ -63,16 +83,14 @@ def outcome(report, name, cell):
     return {line.split()[0] for line in lines}
 
 
-@pytest.mark.parametrize(("name", "cell"), [("right", 0), ("right", 1), ("other_html", 0), ("other_seconds", 0)])
-def test_what_should_pass_passes(report, name, cell):
-    assert outcome(report, name, cell) == {"PASSED"}
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_should_pass_passes(report, name):
+    assert outcome(report, "right", list(RIGHT).index(name)) == {"PASSED"}
 
 
-@pytest.mark.parametrize(
-    "name", ["wrong_number", "silent_now", "talks_now", "stderr_now", "other_words", "other_shape"]
-)
+@pytest.mark.parametrize("name", WRONG)
 def test_a_different_output_fails(report, name):
-    assert outcome(report, name, 0) == {"FAILED"}
+    assert outcome(report, "wrong", list(WRONG).index(name)) == {"FAILED"}
 
 
 def test_a_hang_fails_and_so_do_the_cells_after_it(report):
@@ -88,10 +106,8 @@ def test_nothing_is_counted_as_an_expected_failure(report):
     assert said.splitlines()[-1].strip("= ").startswith("7 failed, 4 passed, 2 errors")
 
 
-def test_a_notebook_that_takes_too_long_fails(tmp_path):
-    cells = [stored("import time\n\ntime.sleep(0.6)"), stored("x = 1")]
-    options = ["-o", "notebook_seconds=0.5"]
-    said = run_notebooks(tmp_path, {"slow": cells}, *options)
-    assert outcome(said, "slow", 0) == {"PASSED"}
-    assert outcome(said, "slow", 1) == {"ERROR"}
-    assert "more than the 0.5 s it may take" in said[1]
+def test_a_notebook_that_takes_too_long_fails(reports):
+    report = reports[1]
+    assert outcome(report, "slow", 0) == {"PASSED"}
+    assert outcome(report, "slow", 1) == {"ERROR"}
+    assert "more than the 0.5 s it may take" in report[1]

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import shapes
 import torch
 from torch.nn import functional as F
 from torchvision.transforms import v2
@@ -11,7 +12,7 @@ from torchvision.transforms.v2 import functional as reference
 from vit_tutorial.training.augmentation import (
     COLOUR_OPERATIONS,
     SHAPE_OPERATIONS,
-    Chance,
+    Draws,
     augment,
     change_colour,
     change_shape,
@@ -20,6 +21,7 @@ from vit_tutorial.training.augmentation import (
     flip,
     mix,
     partners,
+    shape_matrices,
     shift,
 )
 
@@ -60,14 +62,15 @@ def test_flip_mirrors_the_chosen_images_only():
         assert torch.equal(got, reference.horizontal_flip(image) if mirrored else image)
 
 
+@shapes.not_while_checking
 def test_every_image_gets_its_own_numbers_within_bounds():
     """A picture whose pixels tell their own place says afterwards from where it was taken."""
     place = torch.arange(20 * 20).view(1, 1, 20, 20).expand(400, -1, -1, -1)
     out = augment(place, draw(400, (20, 20), flip=True, max_shift=2, generator=seeded()))
     left, right = out[:, 0, 10, 9], out[:, 0, 10, 10]  # two neighbours, so that the direction shows too
-    draws = list(zip((left // 20 - 10).tolist(), (left % 20).tolist(), (left > right).tolist(), strict=True))
-    mirrored = [draw for draw in draws if draw[2]]
-    assert set(draws) == {
+    seen = list(zip((left // 20 - 10).tolist(), (left % 20).tolist(), (left > right).tolist(), strict=True))
+    mirrored = [one for one in seen if one[2]]
+    assert set(seen) == {
         (down, column, mirror)
         for down in range(-2, 3)
         for mirror, columns in ((False, range(7, 12)), (True, range(8, 13)))
@@ -166,11 +169,42 @@ def test_each_image_gets_the_operation_drawn_for_it():
         assert torch.equal(alone[0], together[i])
 
 
+def slow_matrix(name, amount):
+    """The matrix of one image's change of shape, by Python's own arithmetic."""
+    angle, matrix = math.radians(135) * amount, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    if name == "rotate":
+        matrix = [[math.cos(angle), math.sin(angle), 0.0], [-math.sin(angle), math.cos(angle), 0.0]]
+    elif name != "none":
+        places = {"shear across": (0, 1), "shear down": (1, 0), "move across": (0, 2), "move down": (1, 2)}
+        row, column = places[name]
+        share = 0.99 if name.startswith("shear") else 0.5
+        matrix[row][column] = share * amount
+    return matrix
+
+
+def test_the_matrices_of_a_batch_equal_those_made_one_by_one():
+    draws = draw(3000, (8, 8), distort=1.0, generator=seeded())
+    names = list(SHAPE_OPERATIONS)
+    slow = [slow_matrix(names[i], a) for i, a in zip(draws.shape.tolist(), draws.shape_amount.tolist(), strict=True)]
+    assert torch.equal(shape_matrices(draws.shape, draws.shape_amount), torch.tensor(slow))
+
+
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_colours_changed_in_blocks_equal_those_changed_image_by_image(count):
+    images = smooth_images(count, size=(10, 12))
+    draws = draw(count, (10, 12), distort=1.0, generator=seeded(count))
+    together, operations = change_colour(images, draws.colour, draws.colour_amount), list(COLOUR_OPERATIONS.values())
+    for image, which, amount, got in zip(images, draws.colour, draws.colour_amount, together, strict=True):
+        operation, alone = operations[which], image[None]
+        expected = alone if operation is None else operation(alone, amount.view(1, 1, 1, 1)).to(torch.uint8)
+        assert torch.equal(got, expected[0])
+
+
 def test_all_operations_are_drawn_and_their_amounts_fill_the_range():
-    chance = draw(2000, (8, 8), distort=0.5, generator=seeded())
-    assert chance.shape.bincount().min() > 2000 / 6 * 0.8
-    assert chance.colour.bincount(minlength=9).min() > 2000 / 9 * 0.8
-    for amount in (chance.shape_amount, chance.colour_amount):
+    draws = draw(2000, (8, 8), distort=0.5, generator=seeded())
+    assert draws.shape.bincount().min() > 2000 / 6 * 0.8
+    assert draws.colour.bincount(minlength=9).min() > 2000 / 9 * 0.8
+    for amount in (draws.shape_amount, draws.colour_amount):
         assert -0.5 <= amount.min() < -0.49
         assert 0.49 < amount.max() <= 0.5
 
@@ -186,11 +220,11 @@ def test_erasing_equals_torchvisions_with_each_images_own_box():
 
 
 def test_boxes_to_erase_have_torchvisions_range_of_areas_and_ratios():
-    chance = draw(4000, (32, 32), erase=0.25, generator=seeded())
-    boxes = chance.erased[(chance.erased[:, 2] > 0)]
+    draws = draw(4000, (32, 32), erase=0.25, generator=seeded())
+    boxes = draws.erased[(draws.erased[:, 2] > 0)]
     assert 0.22 < len(boxes) / 4000 < 0.28
-    assert chance.erased.min() >= 0
-    assert chance.erased.max() <= 32
+    assert draws.erased.min() >= 0
+    assert draws.erased.max() <= 32
     tall, wide = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     area = (tall * wide) / 32**2
     transform = v2.RandomErasing(p=1.0)
@@ -210,15 +244,15 @@ def test_mixing_a_pair_equals_torchvisions(kind):
     """torchvision has one set of numbers for a batch, and takes the image before as partner: in a pair, the other."""
     x = torch.randn(40, 3, 10, 12, generator=seeded())
     labels = torch.randint(0, 4, (40,), generator=seeded())
-    chance = draw(40, (10, 12), **{kind: 1.0}, generator=seeded())
-    mixed, one_hot = mix(x, chance), F.one_hot(labels, 4).float()
-    share = chance.own_share[:, None]
+    draws = draw(40, (10, 12), **{kind: 1.0}, generator=seeded())
+    mixed, one_hot = mix(x, draws), F.one_hot(labels, 4).float()
+    share = draws.own_share[:, None]
     targets = share * one_hot + (1 - share) * partners(one_hot)
     for i in range(40):
         pair = slice(i // 2 * 2, i // 2 * 2 + 2)
         both = labels[pair]
-        top, left, bottom, right = chance.pasted[i].tolist()
-        lam = chance.own_share[i].item()
+        top, left, bottom, right = draws.pasted[i].tolist()
+        lam = draws.own_share[i].item()
         params = {"labels": both, "batch_size": 2, "lam": lam, "box": (left, top, right, bottom)}
         transform = (v2.CutMix if kind == "cutmix" else v2.MixUp)(num_classes=4)
         params["lam_adjusted"] = lam
@@ -228,25 +262,25 @@ def test_mixing_a_pair_equals_torchvisions(kind):
 
 
 def test_the_label_is_mixed_as_the_pixels_are():
-    chance = draw(600, (16, 16), cutmix=0.5, mixup=0.3, generator=seeded())
+    draws = draw(600, (16, 16), cutmix=0.5, mixup=0.3, generator=seeded())
     own = torch.arange(600) % 2  # every image is all 0 or all 1, and its partner the other
     x = own.float()[:, None, None, None].expand(-1, 1, 16, 16).contiguous()
-    share = (mix(x, chance) == x).float().mean(dim=(1, 2, 3))
-    blended = chance.kept < 1
-    torch.testing.assert_close(share[~blended], chance.own_share[~blended])
-    brightness = mix(x, chance).mean(dim=(1, 2, 3))
-    expected = torch.where(own == 1, chance.own_share, 1 - chance.own_share)
+    share = (mix(x, draws) == x).float().mean(dim=(1, 2, 3))
+    blended = draws.kept < 1
+    torch.testing.assert_close(share[~blended], draws.own_share[~blended])
+    brightness = mix(x, draws).mean(dim=(1, 2, 3))
+    expected = torch.where(own == 1, draws.own_share, 1 - draws.own_share)
     torch.testing.assert_close(brightness, expected)
-    pasted = (chance.pasted[:, 2] > chance.pasted[:, 0]) & (chance.pasted[:, 3] > chance.pasted[:, 1])
+    pasted = (draws.pasted[:, 2] > draws.pasted[:, 0]) & (draws.pasted[:, 3] > draws.pasted[:, 1])
     assert 0.40 < pasted.float().mean() <= 0.55  # a share near 1 leaves no whole pixel to paste
     assert 0.25 < blended.float().mean() < 0.35
     assert not (pasted & blended).any()
-    assert 0.15 < ((chance.own_share == 1).float().mean()) < 0.35
+    assert 0.15 < ((draws.own_share == 1).float().mean()) < 0.35
 
 
 def test_the_share_of_the_partner_is_uniform():
-    chance = draw(4000, (32, 32), mixup=1.0, generator=seeded())
-    assert torch.histc(chance.own_share, 4, 0, 1).min() > 900
+    draws = draw(4000, (32, 32), mixup=1.0, generator=seeded())
+    assert torch.histc(draws.own_share, 4, 0, 1).min() > 900
 
 
 def test_partners_are_neighbours_and_the_last_of_an_odd_number_is_alone():
@@ -257,7 +291,7 @@ def test_partners_are_neighbours_and_the_last_of_an_odd_number_is_alone():
     torch.testing.assert_close(mix(x, draw(1, (8, 8), mixup=1.0)), x)
 
 
-# --- Chance ----------------------------------------------------------------------------------------------------------
+# --- Draws -----------------------------------------------------------------------------------------------------------
 
 EVERYTHING = {"flip": True, "max_shift": 2, "distort": 0.5, "erase": 0.5, "cutmix": 0.4, "mixup": 0.4}
 
@@ -271,33 +305,33 @@ def test_same_seed_same_pictures_and_another_seed_others():
 def test_a_part_of_a_batch_is_changed_as_in_the_whole():
     """So that several machines, each with a part of the batch, see what one machine would see."""
     images = smooth_images(10)
-    chance = draw(10, images.shape[-2:], **EVERYTHING, generator=seeded(3))
+    draws = draw(10, images.shape[-2:], **EVERYTHING, generator=seeded(3))
 
-    def change(images, chance):
-        return mix(erase(augment(images, chance).float() / 255, chance.erased), chance)
+    def change(images, draws):
+        return mix(erase(augment(images, draws).float() / 255, draws.erased), draws)
 
-    whole = change(images, chance)
-    parts = [change(images[rows], chance.part(rows)) for rows in (slice(0, 4), slice(4, 10))]
+    whole = change(images, draws)
+    parts = [change(images[rows], draws.shard(rows)) for rows in (slice(0, 4), slice(4, 10))]
     assert torch.equal(torch.cat(parts), whole)
 
 
 def test_nothing_asked_for_draws_and_changes_nothing():
     generator = seeded()
     before = generator.get_state()
-    chance = draw(7, (6, 9), generator=generator)
+    draws = draw(7, (6, 9), generator=generator)
     assert torch.equal(generator.get_state(), before)
-    assert all(values is None for values in vars(chance).values())
-    assert torch.equal(augment(IMAGES, chance), IMAGES)
-    assert torch.equal(augment(IMAGES, Chance()), IMAGES)
+    assert all(values is None for values in vars(draws).values())
+    assert torch.equal(augment(IMAGES, draws), IMAGES)
+    assert torch.equal(augment(IMAGES, Draws()), IMAGES)
 
 
 def test_the_input_is_left_as_it_was():
     images = smooth_images(12)
     x = images.float()
     before, before_x = images.clone(), x.clone()
-    chance = draw(12, images.shape[-2:], **EVERYTHING, generator=seeded())
-    augment(images, chance)
-    mix(erase(x, chance.erased), chance)
+    draws = draw(12, images.shape[-2:], **EVERYTHING, generator=seeded())
+    augment(images, draws)
+    mix(erase(x, draws.erased), draws)
     assert torch.equal(images, before)
     assert torch.equal(x, before_x)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vit_tutorial.training import devices
-from vit_tutorial.training.devices import autocast, choose_device, describe_environment, matrix_rate, uses_bfloat16
+from vit_tutorial.training.devices import autocast, choose_device, describe_environment, matrix_rate, number_format
 
 CPU = torch.device("cpu")
 
@@ -35,13 +35,26 @@ def test_each_process_takes_its_own_gpu(monkeypatch):
     assert choose_device("cpu") == torch.device("cpu")
 
 
-def test_bfloat16_is_used_if_asked_for_or_by_itself_on_a_gpu_that_has_it(monkeypatch):
-    gpu = torch.device("cuda")
-    for has_it in (True, False):
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, has_it=has_it: has_it)
-        assert uses_bfloat16(gpu, "auto") == has_it
-        assert (uses_bfloat16(gpu, "bfloat16"), uses_bfloat16(gpu, "float32")) == (True, False)
-        assert (uses_bfloat16(CPU, "bfloat16"), uses_bfloat16(CPU, "auto")) == (True, False)
+@pytest.mark.parametrize(("has_bfloat16", "automatic"), [(True, torch.bfloat16), (False, torch.float16)])
+def test_a_gpu_computes_in_16_bits_by_itself_and_in_bfloat16_if_it_has_that(monkeypatch, has_bfloat16, automatic):
+    """A T4 has tensor cores for float16 alone; PyTorch would emulate bfloat16 there, slowly."""
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: has_bfloat16 or including_emulation
+    )
+    assert number_format(torch.device("cuda"), "auto") is automatic
+    for device in (CPU, torch.device("mps")):
+        assert number_format(device, "auto") is torch.float32
+    for name in ("float32", "bfloat16", "float16"):
+        for device in (CPU, torch.device("cuda")):
+            assert number_format(device, name) is getattr(torch, name)
+
+
+def test_a_course_that_is_not_installed_has_no_version(monkeypatch):
+    def nothing(name):
+        raise devices.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(devices.metadata, "version", nothing)
+    assert describe_environment(CPU)["vit_tutorial"] is None
 
 
 def test_the_rate_is_operations_over_time(monkeypatch):

@@ -10,20 +10,26 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.test_loop import ALL_AT_ONCE, CONFIG, fit, make_data, make_model, weights
+from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, weights
+from vit_tutorial.training import fit
 from vit_tutorial.training.distributed import World, current_world
 
-pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"),
+]
 CONFIGS = {"plain": replace(CONFIG, batch_size=18), "all at once": replace(ALL_AT_ONCE, batch_size=17)}
 
 TOGETHER = """
-import json, os, sys
+import contextlib, io, runpy, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
-from training.test_distributed import CONFIGS, double_model
-from training.test_loop import fit, make_data, weights
+from training.examples import make_data, weights
+from training.test_distributed import COMMAND, CONFIGS, double_model
+from vit_tutorial import datasets
+from vit_tutorial.training import fit
 from vit_tutorial.training.distributed import joined
 
 out = Path(sys.argv[2])
@@ -35,7 +41,15 @@ with joined(torch.device("cpu")) as world:
         history = fit(model, make_data(), config, on_epoch=lambda history: calls.append(history.epochs), **options)
         content = {"weights": weights(model), "calls": calls, "history": vars(history)}
         torch.save(content, out / f"{name} {world.rank}.pt")
+    datasets.load = lambda name, root=None: make_data()
+    for time in ("first", "second"):
+        sys.argv[1:] = [*COMMAND, "--out", str(out / "command")]
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            runpy.run_module("vit_tutorial.train", run_name="__main__", alter_sys=True)
+        (out / f"{time} {world.rank}.txt").write_text(printed.getvalue())
 """
+COMMAND = ["--device=cpu", "--epochs=2", "--batch-size=16", "--dim=16", "--depth=1", "--num-heads=2", "--patch-size=4"]
 
 
 def double_model():
@@ -45,30 +59,27 @@ def double_model():
     return model
 
 
-def torchrun(processes, *arguments, **environment):
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        f"--nproc-per-node={processes}",
-        *arguments,
-    ]
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths} | environment
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    """What three processes made; 48 training images in batches of 18 or 17 leave one process with little or nothing."""
+def folder(tmp_path_factory):
+    """What three processes wrote; 48 training images in batches of 18 or 17 leave one process with little or nothing.
+
+    They train together twice by `fit`, and twice by the command line: one start of all three serves every test.
+    """
     out = tmp_path_factory.mktemp("together")
     script = out / "together.py"
     script.write_text(TOGETHER)
-    torchrun(3, str(script), str(Path(__file__).parents[1]), str(out))
-    return {name: [torch.load(out / f"{name} {rank}.pt") for rank in range(3)] for name in CONFIGS}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
+    command += [str(script), str(Path(__file__).parents[1]), str(out)]
+    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return out
+
+
+@pytest.fixture(scope="module")
+def together(folder):
+    return {name: [torch.load(folder / f"{name} {rank}.pt") for rank in range(3)] for name in CONFIGS}
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -99,29 +110,29 @@ def test_only_the_first_process_reports(together):
     assert {one["history"]["environment"]["processes"] for one in together["plain"]} == {3}
 
 
-def test_the_command_line_runs_under_torchrun_and_goes_on_where_it_was_stopped(tmp_path):
-    command = ["-m", "vit_tutorial.train", "--device=cpu", "--epochs=2", "--batch-size=500", "--dim=16", "--depth=1"]
-    command += ["--num-heads=2", "--patch-size=14", "--out", str(tmp_path / "run")]
-    printed = torchrun(2, *command)
+def test_the_command_line_runs_under_torchrun_and_goes_on_where_it_was_stopped(folder):
+    printed, *others = ((folder / f"first {rank}.txt").read_text() for rank in range(3))
+    assert others == ["", ""]
     assert printed.count("test accuracy") == 1
     assert "epoch 2/2" in printed
-    history = json.loads((tmp_path / "run" / "history.json").read_text())
-    assert history["environment"]["processes"] == 2
-    again = torchrun(2, *command)  # a finished run is read, and not trained again
-    assert "epoch" not in again
+    history = json.loads((folder / "command" / "history.json").read_text())
+    assert history["environment"]["processes"] == 3
+    again, *others = ((folder / f"second {rank}.txt").read_text() for rank in range(3))
+    assert others == ["", ""]
+    assert "epoch" not in again  # a finished run is read, and not trained again
     assert again.splitlines()[-1] == printed.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("count", "size"), [(18, 3), (17, 3), (1, 2), (2, 3), (1024, 8), (7, 1), (5, 4)])
-def test_the_parts_make_the_batch_and_split_no_pair(count, size):
-    parts = [range(count)[World(rank, size).part(count)] for rank in range(size)]
-    assert [i for part in parts for i in part] == list(range(count))
-    assert all(len(part) == 0 or part[0] % 2 == 0 for part in parts)
-    assert max(map(len, parts)) - min(map(len, parts)) <= 3
+def test_the_shards_make_the_batch_and_split_no_pair(count, size):
+    shards = [range(count)[World(rank, size).shard(count)] for rank in range(size)]
+    assert [i for shard in shards for i in shard] == list(range(count))
+    assert all(len(shard) == 0 or shard[0] % 2 == 0 for shard in shards)
+    assert max(map(len, shards)) - min(map(len, shards)) <= 3
 
 
 def test_without_torchrun_a_process_is_alone():
     world = current_world()
-    assert (world.rank, world.size, world.leads) == (0, 1, True)
+    assert (world.rank, world.size, world.is_main) == (0, 1, True)
     assert world.sum([1.0, 2], torch.device("cpu")) == [1.0, 2]
-    assert world.from_first("mine") == "mine"
+    assert world.broadcast("mine") == "mine"

@@ -8,13 +8,14 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_iter
 
-from training.test_loop import make_data
+from training.examples import make_data
 from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.training import TrainingConfig, augmentation, loop
 from vit_tutorial.training.augmentation import COLOUR_OPERATIONS, SHAPE_OPERATIONS, draw
 
 pytestmark = [
-    pytest.mark.skipif(torch.__version__ < "2.15", reason="older versions of PyTorch ask for a real driver"),
+    pytest.mark.slow,
+    pytest.mark.skipif(torch.__version__ < "2.14", reason="older versions of PyTorch ask for a real driver"),
     pytest.mark.filterwarnings("ignore:Accessing the data pointer of FakeTensor"),  # by copy.deepcopy
 ]
 
@@ -63,12 +64,12 @@ def gpu(monkeypatch):
 def one_step(optimizer="adamw"):
     data = replace(make_data(), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
     config = TrainingConfig(**CHANGES, optimizer=optimizer, average=0.9, precision="float32")
-    learner = loop._Learner(ViT(ViTConfig(8, 4, 3, 2, 8, 2, 2)), data, config)
+    learner = loop.Learner(ViT(ViTConfig(8, 4, 3, 2, 8, 2, 2)), data, config)
     images, labels = data.train_images[:64].expand(-1, 3, -1, -1).to(GPU), data.train_labels[:64].to(GPU)
-    chance = draw(64, (8, 8), **CHANGES, generator=torch.Generator().manual_seed(0))
-    assert set(chance.shape.tolist()) == set(range(len(SHAPE_OPERATIONS)))
-    assert set(chance.colour.tolist()) == set(range(len(COLOUR_OPERATIONS)))
-    learner.find_gradients(images, labels, chance, 64)
+    draws = draw(64, (8, 8), **CHANGES, generator=torch.Generator().manual_seed(0))
+    assert set(draws.shape.tolist()) == set(range(len(SHAPE_OPERATIONS)))
+    assert set(draws.colour.tolist()) == set(range(len(COLOUR_OPERATIONS)))
+    learner.forward_backward(images, labels, draws, 64)
     learner.step(0.1)
     return learner
 

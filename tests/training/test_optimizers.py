@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from training.test_loop import make_model, weights
-from vit_tutorial.training.optimizers import MovingAverage, make_optimizers
+from training.examples import make_model, weights
+from vit_tutorial.training.optimizers import ITERATION, MovingAverage, Muon, make_optimizers, orthogonalize
 
 MATRICES = {f"blocks.{i}.{layer}.weight" for i in range(2) for layer in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}
 
@@ -68,6 +68,109 @@ def test_a_step_of_muon_is_the_nearest_orthogonal_matrix_scaled_to_the_length_of
         assert cosine > 0.95, key  # its five iterations leave the singular values between about 0.7 and 1.2
         assert 0.7 < step.norm() / expected.norm() < 1.2, key
         assert (step * -gradient).sum() / (step.norm() * gradient.norm()) < 0.98  # and not along the gradient itself
+
+
+SHAPES = [(8, 24), (24, 8), (16, 16), (8, 24), (1, 5), (8, 24)]  # wide, tall, square, some of them several times
+
+
+def two_of_each(dtype):
+    matrices = [torch.nn.Parameter(torch.randn(shape, dtype=dtype)) for shape in SHAPES]
+    return matrices, [torch.nn.Parameter(matrix.detach().clone()) for matrix in matrices]
+
+
+def torchs_muon(matrices, **options):
+    return torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **options)
+
+
+def take_steps(optimizers, copies, count, without_gradient=()):
+    for _ in range(count):
+        for i, same in enumerate(zip(*copies, strict=True)):
+            gradient = None if i in without_gradient else torch.randn_like(same[0])
+            for matrix in same:
+                matrix.grad = None if gradient is None else gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("momentum", "weight_decay"), [(0.95, 0.0), (0.5, 0.3)])
+def test_muon_in_stacks_equals_torchs_matrix_by_matrix(dtype, momentum, weight_decay):
+    ours, theirs = two_of_each(dtype)
+    options = {"lr": 0.1, "momentum": momentum, "weight_decay": weight_decay}
+    optimizers = [Muon(ours, **options), torchs_muon(theirs, **options)]
+    for step in range(5):
+        before = [matrix.detach().clone() for matrix in theirs]
+        for optimizer in optimizers:
+            optimizer.param_groups[0]["lr"] = 0.1 / (step + 1)
+        take_steps(optimizers, (ours, theirs), 1, without_gradient=[2] if step == 3 else [])
+        for mine, its, start in zip(ours, theirs, before, strict=True):
+            moved = (its - start).norm()  # of this step: the products are in bfloat16, which has three digits
+            assert (mine - its).norm() <= 1e-3 * moved + torch.finfo(dtype).eps * its.norm()
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    for mine, its in zip(*(state.values() for state in states), strict=True):
+        assert torch.equal(mine["momentum_buffer"], its["momentum_buffer"])
+
+
+@pytest.mark.parametrize("shape", [(3, 6, 10), (2, 10, 6), (4, 7, 7)])
+def test_a_stack_is_made_orthogonal_as_each_of_its_matrices_alone(shape):
+    matrices, (a, b, c) = torch.randn(shape, dtype=torch.float64), ITERATION
+    for matrix, got in zip(matrices, orthogonalize(matrices, torch.float64), strict=True):
+        u, s, vh = torch.linalg.svd(matrix, full_matrices=False)
+        s = s / s.norm()
+        for _ in range(5):  # the polynomial acts on each singular value by itself
+            s = a * s + b * s**3 + c * s**5
+        torch.testing.assert_close(got, u @ torch.diag(s) @ vh, rtol=1e-9, atol=1e-9)
+    assert orthogonalize(matrices, torch.float64).is_contiguous()
+    in_bfloat16 = orthogonalize(matrices.float())
+    assert in_bfloat16.dtype == torch.float32
+    assert (in_bfloat16 - orthogonalize(matrices, torch.float64)).norm() < 0.05 * in_bfloat16.norm()
+
+
+def test_a_gradient_of_zeros_moves_nothing():
+    assert torch.equal(orthogonalize(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
+
+
+def test_muon_takes_matrices_only():
+    with pytest.raises(ValueError, match=r"got a parameter of shape \[2, 3, 4\]; use AdamW"):
+        Muon([torch.nn.Parameter(torch.zeros(2, 3, 4))], 0.1, 0.0)
+
+
+@pytest.mark.parametrize("from_torch", [False, True])
+def test_muon_goes_on_from_a_saved_state_bit_for_bit(from_torch):
+    """Also from one of torch.optim.Muon: the state has the same form."""
+    ours, theirs = two_of_each(torch.float32)
+    options = {"lr": 0.1, "weight_decay": 0.1, "momentum": 0.9}
+    first = torchs_muon(theirs, **options) if from_torch else Muon(theirs, **options)
+    straight = Muon(ours, **options)
+    take_steps([straight, first], (ours, theirs), 2)
+    state = first.state_dict()["state"]
+    assert [list(values) for values in state.values()] == [["momentum_buffer"]] * len(SHAPES)
+    again = [torch.nn.Parameter(matrix.detach().clone()) for matrix in theirs]
+    second = Muon(again, **options)
+    second.load_state_dict({"state": state, "param_groups": second.state_dict()["param_groups"]})
+    take_steps([straight, second], (ours, again), 2)
+    for straight_on, resumed in zip(ours, again, strict=True):
+        assert torch.equal(straight_on, resumed)
+
+
+def slow_average(kept, new, share):
+    """Move one tensor after the other, in place."""
+    for name, tensor in kept.items():
+        tensor.lerp_(new[name], share) if tensor.is_floating_point() else tensor.copy_(new[name])
+
+
+def test_a_moving_average_equals_the_one_made_tensor_by_tensor():
+    model = torch.nn.Sequential(make_model(), torch.nn.BatchNorm1d(3))
+    average = MovingAverage(model, 0.9)
+    slow = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    for step in range(12):
+        with torch.no_grad():
+            for tensor in model.state_dict().values():
+                tensor.add_(torch.randn_like(tensor) if tensor.is_floating_point() else 1)
+        average.update(model)
+        slow_average(slow, model.state_dict(), 1 - min(0.9, (1 + step) / (10 + step)))
+        for key, kept in average.model.state_dict().items():
+            assert torch.equal(kept, slow[key]), key
 
 
 def test_a_moving_average_follows_slowly_and_forgets_the_start():

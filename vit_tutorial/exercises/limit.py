@@ -7,7 +7,6 @@ catches every exception around a call that waits, again and again, is left behin
 
 import contextvars
 import ctypes
-import linecache
 import sys
 import threading
 import time
@@ -61,15 +60,6 @@ def call_within(seconds: float, function: Callable, *args) -> tuple[Any, BaseExc
         _stop(thread)
         raise OutOfTime(seconds, frame)
     return outcome.get("value"), outcome.get("error")
-
-
-def place_in(file: str | None, frames: list[tuple[FrameType, int]]) -> str:
-    """Return "line 3: x = y" for the last of (frame, line number) that lies in this file, or nothing."""
-    for frame, number in reversed(frames):
-        if frame.f_code.co_filename == file:
-            text = linecache.getline(file, number).strip()
-            return f"line {number}: {text}" if text else f"line {number}"
-    return ""
 
 
 def _wait(running: threading.Lock, seconds: float) -> bool:

@@ -1,7 +1,9 @@
-// Shared by all explorers; each explorer's own file follows in the same module.
+// What the views of all explorers are drawn with: elements, canvases, keys, and the way to the model.
+
+import { pixelOf, within } from "./numbers.js";
 
 /** Make an element: make("label", { className: "x", textContent: "y" }, child, ...). */
-function make(tag, properties = {}, ...children) {
+export function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name.includes("-") || name === "role" || name === "for") element.setAttribute(name, value);
@@ -14,13 +16,31 @@ function make(tag, properties = {}, ...children) {
 let lastId = 0;
 
 /** A control with its label above it, tied together so that a screen reader names it. */
-function labelled(text, control, ...after) {
+export function labelled(text, control, ...after) {
   control.id = `vit-control-${++lastId}-${Math.random().toString(36).slice(2, 8)}`;
-  return make("div", { className: "vit-field" }, make("label", { for: control.id, textContent: text }), make("span", {}, control, ...after));
+  return make(
+    "div",
+    { className: "vit-field" },
+    make("label", { for: control.id, textContent: text }),
+    make("span", {}, control, ...after),
+  );
+}
+
+/** Buttons or choices under a title that names all of them. */
+export function group(title, ...controls) {
+  const heading = make("span", { className: "vit-title", textContent: title });
+  return make("div", { className: "vit-field" }, heading, make("span", {}, ...controls));
+}
+
+/** A button. */
+export function button(text, onClick, properties = {}) {
+  const element = make("button", { type: "button", textContent: text, ...properties });
+  element.addEventListener("click", onClick);
+  return element;
 }
 
 /** A list to choose from; choices are [value, text] pairs. */
-function chooser(choices, onChoose) {
+export function chooser(choices, onChoose) {
   const select = make("select");
   fill(select, choices);
   select.addEventListener("change", () => onChoose(select.value));
@@ -28,7 +48,7 @@ function chooser(choices, onChoose) {
 }
 
 /** Put the choices into a list, and leave the list alone if it has them already. */
-function fill(select, choices) {
+export function fill(select, choices) {
   const key = JSON.stringify(choices);
   if (select.dataset.key === key) return;
   select.dataset.key = key;
@@ -36,15 +56,27 @@ function fill(select, choices) {
 }
 
 /** A slider over whole numbers. */
-function slider(least, most, onSlide) {
+export function slider(least, most, onSlide) {
   const input = make("input", { type: "range", min: least, max: most, step: 1 });
   input.addEventListener("input", () => onSlide(Number(input.value)));
   return input;
 }
 
+/** A box to tick with its text beside it. */
+export function checkbox(text, onTick) {
+  const box = make("input", { type: "checkbox" });
+  box.addEventListener("change", () => onTick(box.checked));
+  return { box, label: make("label", { className: "vit-tick" }, box, text) };
+}
+
 /** The outer box of an explorer; keys pressed inside it stay inside it. */
-function frame(el, name, lookFor, lead = "What to look for") {
-  const root = make("div", { className: "vit-lab", role: "group", "aria-label": name, "data-lm-suppress-shortcuts": "true" });
+export function frame(el, name, lookFor, lead = "What to look for") {
+  const root = make("div", {
+    className: "vit-lab",
+    role: "group",
+    "aria-label": name,
+    "data-lm-suppress-shortcuts": "true",
+  });
   root.addEventListener("keydown", (event) => event.stopPropagation());
   root.append(make("p", { className: "vit-look" }, make("strong", { textContent: `${lead}: ` }), lookFor));
   el.append(root);
@@ -52,14 +84,14 @@ function frame(el, name, lookFor, lead = "What to look for") {
 }
 
 /** A canvas of width x height CSS pixels, sharp on any screen. */
-function sheet(width, height, properties = {}) {
+export function sheet(width, height, properties = {}) {
   const canvas = make("canvas", properties);
   resize(canvas, width, height);
   return canvas;
 }
 
 /** Give a canvas a size in CSS pixels, and let its drawing units be CSS pixels. */
-function resize(canvas, width, height) {
+export function resize(canvas, width, height) {
   const sharp = Math.max(1, window.devicePixelRatio || 1);
   if (canvas.vitWidth === width && canvas.vitHeight === height && canvas.vitSharp === sharp) return;
   Object.assign(canvas, { vitWidth: width, vitHeight: height, vitSharp: sharp });
@@ -70,7 +102,7 @@ function resize(canvas, width, height) {
 }
 
 /** The context of a cleared canvas, in CSS pixels; `smooth` blurs enlarged pixels. */
-function pen(canvas, smooth = false) {
+export function pen(canvas, smooth = false) {
   const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -81,15 +113,21 @@ function pen(canvas, smooth = false) {
 }
 
 /** Where the pointer is, in the canvas' own CSS pixels. */
-function pointer(canvas, event) {
+export function pointer(canvas, event) {
   const box = canvas.getBoundingClientRect();
-  return [((event.clientX - box.left) * canvas.vitWidth) / box.width, ((event.clientY - box.top) * canvas.vitHeight) / box.height];
+  return [
+    ((event.clientX - box.left) * canvas.vitWidth) / box.width,
+    ((event.clientY - box.top) * canvas.vitHeight) / box.height,
+  ];
 }
 
 /** A frame that is seen on every background: dark outside, light inside. */
-function mark(context, x, y, width, height, thick = 2) {
+export function mark(context, x, y, width, height, thick = 2) {
   context.lineJoin = "miter";
-  for (const [style, line, out] of [["#000000", thick + 2, 0], ["#ffffff", thick, 0]]) {
+  for (const [style, line, out] of [
+    ["#000000", thick + 2, 0],
+    ["#ffffff", thick, 0],
+  ]) {
     context.strokeStyle = style;
     context.lineWidth = line;
     context.strokeRect(x - out, y - out, width + 2 * out, height + 2 * out);
@@ -97,7 +135,7 @@ function mark(context, x, y, width, height, thick = 2) {
 }
 
 /** A short text that is read on every background. */
-function tag(context, text, x, y, size) {
+export function tag(context, text, x, y, size) {
   context.font = `600 ${size}px system-ui, "DejaVu Sans", sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
@@ -109,26 +147,8 @@ function tag(context, text, x, y, size) {
   context.fillText(text, x, y);
 }
 
-/** The bytes of a trait, copied so that they start on an even address. */
-function bytesOf(view) {
-  return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
-}
-
-/** Half-precision numbers as ordinary ones. */
-function unpackHalf(bytes) {
-  const halves = new Uint16Array(bytes.buffer);
-  const numbers = new Float32Array(halves.length);
-  for (let i = 0; i < halves.length; i++) {
-    const exponent = (halves[i] >> 10) & 31;
-    const fraction = halves[i] & 1023;
-    const size = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
-    numbers[i] = halves[i] & 32768 ? -size : size;
-  }
-  return numbers;
-}
-
 /** A canvas that holds a picture pixel by pixel; `colourAt(i)` writes pixel i into the array. */
-function plane(width, height, colourAt) {
+export function plane(width, height, colourAt) {
   const canvas = make("canvas", { width, height });
   const image = new ImageData(width, height);
   for (let i = 0; i < width * height; i++) {
@@ -139,24 +159,40 @@ function plane(width, height, colourAt) {
   return canvas;
 }
 
-/** Write pixel i of a picture stored channel by channel; a grey one gets three equal channels. */
-function pixelOf(picture) {
-  const { pixels, channels, height, width } = picture;
-  const next = channels === 1 ? 0 : height * width;
-  return (i, into, at) => {
-    into[at] = pixels[i];
-    into[at + 1] = pixels[i + next];
-    into[at + 2] = pixels[i + 2 * next];
-  };
-}
-
 /** A canvas that holds the 256 colours of a palette side by side. */
-function paletteStrip(palette) {
+export function paletteStrip(palette) {
   return plane(256, 1, (i, into, at) => into.set(palette.subarray(3 * i, 3 * i + 3), at));
 }
 
+/** The 256 colours of a palette as a bar with texts below it. */
+export function legend(palette, width, ...texts) {
+  const scale = sheet(width, 10, { "aria-hidden": "true" });
+  pen(scale, true).drawImage(paletteStrip(palette), 0, 0, width, 10);
+  const element = make("div", { className: "vit-scale" }, scale, ...texts);
+  element.style.maxWidth = `${width}px`;
+  return element;
+}
+
+/**
+ * A function that colours a small canvas, always the same one: `shareAt(i)` places pixel i between the ends of the
+ * palette, 0 to 1, and `alphaAt(i)` says how opaque it is.
+ */
+export function painter(columns, rows, palette) {
+  const canvas = make("canvas", { width: columns, height: rows });
+  const image = new ImageData(columns, rows);
+  return (shareAt, alphaAt = () => 1) => {
+    for (let i = 0; i < columns * rows; i++) {
+      const level = 3 * within(Math.round(shareAt(i) * 255), 0, 255);
+      image.data.set(palette.subarray(level, level + 3), 4 * i);
+      image.data[4 * i + 3] = 255 * alphaAt(i);
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+    return canvas;
+  };
+}
+
 /** A canvas that holds a picture without its colours. */
-function greyPlane(picture) {
+export function greyPlane(picture) {
   const write = pixelOf(picture);
   return plane(picture.width, picture.height, (i, into, at) => {
     write(i, into, at);
@@ -164,39 +200,65 @@ function greyPlane(picture) {
   });
 }
 
-/** Width and height of a picture whose longer side is `side` CSS pixels. */
-function fitted(picture, side) {
-  const scale = side / Math.max(picture.width, picture.height);
-  return [Math.round(picture.width * scale), Math.round(picture.height * scale)];
-}
-
-/** 38416 -> "38,416". */
-const count = (number) => number.toLocaleString("en-US");
-/** 0.0625 -> "6.3%". */
-const percent = (share) => `${(Math.floor(share * 1000 + 0.5) / 10).toFixed(1)}%`;
-/** Like percent, but a small share keeps two digits: 0.000012 -> "0.0012%"; "<0.001%" below that. */
-const finePercent = (share) => (share >= 0.0005 ? percent(share) : share < 1e-5 ? "<0.001%" : `${(100 * share).toPrecision(2)}%`);
-/** 2.345 -> "2.35". */
-const decimals = (number, digits = 2) => (Math.floor(number * 10 ** digits + 0.5) / 10 ** digits).toFixed(digits);
-
 /** Pairs of a name and a number that can be changed in place: table.show("tokens", "196"). */
-function numberTable(names) {
+export function numberTable(names) {
   const list = make("dl", { className: "vit-numbers" });
   const cells = {};
   for (const [key, text] of names) {
     cells[key] = make("dd");
     list.append(make("dt", { textContent: text }), cells[key]);
   }
-  return { list, show: (key, text) => void (cells[key].textContent !== text && (cells[key].textContent = text)) };
+  const show = (key, text) => {
+    if (cells[key].textContent !== text) cells[key].textContent = text;
+  };
+  return { list, show };
 }
+
+/** A table whose headings and cells can be changed in place: a heading for each column and each of so many lines. */
+export function headedTable(className, columns, lines) {
+  const heads = columns.map((textContent) => make("th", { scope: "col", textContent }));
+  const rows = Array.from({ length: lines }, () => {
+    const name = make("th", { scope: "row" });
+    const cells = heads.map(() => make("td"));
+    return { name, cells, line: make("tr", {}, name, ...cells) };
+  });
+  const head = make("thead", {}, make("tr", {}, make("td"), ...heads));
+  const table = make("table", { className }, head, make("tbody", {}, ...rows.map(({ line }) => line)));
+  return { table, heads, rows };
+}
+
+/** A small line of text below a picture. */
+export const note = (text, changes = {}) => make("p", { className: "vit-note", textContent: text, ...changes });
 
 /** A titled part of an explorer. */
-function panel(title, ...children) {
-  return make("section", { className: "vit-panel" }, make("div", { className: "vit-heading", textContent: title }), ...children);
+export function panel(title, ...children) {
+  return make(
+    "section",
+    { className: "vit-panel" },
+    make("div", { className: "vit-heading", textContent: title }),
+    ...children,
+  );
 }
 
+/**
+ * Answer keys pressed on an element. `actionsOf(event)` gives an action for each key it knows, letters in lower case; a
+ * key with Ctrl, Alt or Meta, or without an action, is left to the page.
+ */
+export function onKeys(element, actionsOf) {
+  element.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const action = actionsOf(event)[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!action) return;
+    action();
+    event.preventDefault();
+  });
+}
+
+const changing = new WeakSet(); // models between the first and the last of the traits that change together
+const views = new WeakMap(); // what draws each model
+
 /** Draw now, when the page takes the explorer in, and whenever the state or the theme changes; returns the way to stop. */
-function live(model, root, draw) {
+export function live(model, root, draw) {
   draw();
   let width = 0;
   const size = new ResizeObserver(() => {
@@ -204,18 +266,26 @@ function live(model, root, draw) {
     width = root.clientWidth;
   });
   size.observe(root);
-  model.on("change", draw);
+  const follow = () => changing.has(model) || draw();
+  model.on("change", follow);
+  views.set(model, draw);
   const theme = new MutationObserver(draw);
   theme.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light"] });
   return () => {
-    model.off("change", draw);
+    model.off("change", follow);
+    views.delete(model);
     theme.disconnect();
     size.disconnect();
   };
 }
 
-/** Change traits together and tell the kernel. */
-function set(model, changes) {
-  for (const [name, value] of Object.entries(changes)) model.set(name, value);
+/** Change traits together, draw once, and tell the kernel; nothing happens where nothing would change. */
+export function set(model, changes) {
+  const changed = Object.entries(changes).filter(([name, value]) => model.get(name) !== value);
+  if (changed.length === 0) return;
+  changing.add(model);
+  for (const [name, value] of changed) model.set(name, value);
+  changing.delete(model);
+  views.get(model)?.();
   model.save_changes();
 }

@@ -104,7 +104,7 @@ def _run(title: str, experiment: Experiment, jobs: list[Job], folder: Path, work
         file, process = files[job], processes.get()
         answer = ""
         with contextlib.suppress(BrokenPipeError):  # the process is no more
-            process.stdin.write(json.dumps(_order(experiment, job, file)) + "\n")
+            process.stdin.write(json.dumps(make_order(experiment, job, file)) + "\n")
             process.stdin.flush()
             answer = process.stdout.readline()
         processes.put(process)
@@ -165,7 +165,7 @@ def _check_same(folder: Path, environments: list[dict]) -> None:
 # --- The worker processes --------------------------------------------------------------------------------------------
 
 
-def _order(experiment: Experiment, job: Job, file: Path) -> dict:
+def make_order(experiment: Experiment, job: Job, file: Path) -> dict:
     """Write down for a worker what it has to run, and where it keeps the result."""
     return {
         "job": _name_of(experiment.job),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.patches import _pair, patchify, unpatchify
+from vit_tutorial.patches import as_pair, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, sincos_1d
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 from vit_tutorial.vit import ViT, ViTConfig
@@ -185,7 +185,7 @@ def make_model(recipe: Recipe, data: Dataset, seed: int) -> ViT:
     """Make the untrained model of a recipe, always the same one for one seed."""
     config = make_config(recipe, data)
     build = POSITIONS[recipe.positions][1]
-    grid_size = tuple(side // config.patch_size for side in _pair(config.image_size))
+    grid_size = tuple(side // config.patch_size for side in as_pair(config.image_size))
     parts = {} if build is None else {"position": partial(build, grid_size=grid_size)}
     if recipe.divide_by != "sqrt(d)":
         parts["attention"] = partial(DividedAttention, divide_by=recipe.divide_by)

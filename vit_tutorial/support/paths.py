@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
-DATA_FOLDER = Path(__file__).resolve().parents[2] / "data"  # what comes with the course
+COURSE = Path(__file__).resolve().parents[2]
+DATA_FOLDER = COURSE / "data"  # what comes with the course
 RESULTS = DATA_FOLDER / "results"  # the records of trainings and studies
-RUNS = DATA_FOLDER.parent / "runs"  # what a learner's own trainings write
+RUNS = COURSE / "runs"  # what a learner's own trainings write

@@ -5,8 +5,10 @@ config        TrainingConfig: every setting of a run
 history       History: what a run wrote down
 evaluation    predict and evaluate: what a model says, and how often it is right
 checkpoint    what a run resumes from
+record        what stays of a run: weights along the way, and a record of what came out
 augmentation  each time a picture is met it is a slightly different one
 optimizers    AdamW, Muon, and a moving average of the weights
+loss_scale    what float16 needs, so that small gradients do not become 0
 distributed   several processes that train one model
 devices       where it runs, in which number format, and how fast
 """

@@ -1,6 +1,6 @@
 """Augmentation: each time the model meets a picture, it is a slightly different one, so that it learns, not memorises.
 
-    draw    chance for B images: what is to happen to each of them
+    draw    draws for B images: what is to happen to each of them
     augment images [B, C, H, W] -> images [B, C, H, W]     mirrored, moved, one change of shape and one of colour
     erase, mix                                             the same after normalising: a box erased, two pictures mixed
 
@@ -8,7 +8,7 @@ Every image of a batch has its own random numbers, and a whole batch is changed 
 torchvision's transforms give one set of numbers to all images they get, and one call an image is many times slower: see
 tests/benchmarks/bench_step.py. Where an operation has no numbers of its own, torchvision's does the work.
 
-All chance is drawn on the CPU, whatever the device: so one seed gives the same pictures everywhere.
+All random numbers are drawn on the CPU, whatever the device: so one seed gives the same pictures everywhere.
 
 Sources: He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2 (flip and shifted crop); Müller and
 Hutter 2021, "TrivialAugment", the wide search space (changes of shape and colour); Zhong et al. 2020, "Random Erasing";
@@ -29,7 +29,7 @@ ERASED_RATIO = (0.3, 3.3)  # height over width of the box
 
 
 @dataclass(frozen=True, eq=False)
-class Chance:
+class Draws:
     """What is to happen to each of B images; a field is None where nothing of its kind happens. All on the CPU.
 
     A box is (top, left, bottom, right) in pixels, the last two not included; it is empty where an image has none.
@@ -46,9 +46,9 @@ class Chance:
     kept: Float[Tensor, " B"] | None = None  # share of its own brightness that an image keeps (mixup), 0..1
     own_share: Float[Tensor, " B"] | None = None  # share of the image's own label in its target, 0..1
 
-    def part(self, rows: slice) -> "Chance":
-        """Give the chance of some of the images."""
-        return Chance(*(None if values is None else values[rows] for values in vars(self).values()))
+    def shard(self, rows: slice) -> "Draws":
+        """Give what is to happen to some of the images."""
+        return Draws(*(None if values is None else values[rows] for values in vars(self).values()))
 
 
 def draw(
@@ -62,7 +62,7 @@ def draw(
     cutmix: float = 0.0,
     mixup: float = 0.0,
     generator: torch.Generator | None = None,
-) -> Chance:
+) -> Draws:
     """Draw what is to happen to `count` images of `size` (H, W) pixels.
 
     `flip` mirrors half of them. `max_shift` moves each by up to so many pixels. `distort` (0 to 1) gives each one
@@ -107,25 +107,25 @@ def draw(
         boxes = torch.stack(ends, dim=1).long()
         drawn["pasted"], drawn["kept"] = boxes, torch.where(blends, share, 1.0)
         drawn["own_share"] = drawn["kept"] * (1 - _area(boxes) / (height * width))
-    return Chance(**drawn)
+    return Draws(**drawn)
 
 
 # --- On pixels, 0 to 255 ---------------------------------------------------------------------------------------------
 
 
-def augment(images: UInt8[Tensor, "B C H W"], chance: Chance) -> UInt8[Tensor, "B C H W"]:
-    """Mirror and move the images, then change their shape and colour, as `chance` says.
+def augment(images: UInt8[Tensor, "B C H W"], draws: Draws) -> UInt8[Tensor, "B C H W"]:
+    """Mirror and move the images, then change their shape and colour, as `draws` says.
 
     Shapes: [B, C, H, W] -> [B, C, H, W]; without changes of shape and colour any dtype will do.
     """
-    if chance.mirrored is not None:
-        images = flip(images, chance.mirrored)
-    if chance.offsets is not None:
-        images = shift(images, chance.offsets)
-    if chance.shape is not None:
-        images = change_shape(images, chance.shape, chance.shape_amount)
-    if chance.colour is not None:
-        images = change_colour(images, chance.colour, chance.colour_amount)
+    if draws.mirrored is not None:
+        images = flip(images, draws.mirrored)
+    if draws.offsets is not None:
+        images = shift(images, draws.offsets)
+    if draws.shape is not None:
+        images = change_shape(images, draws.shape, draws.shape_amount)
+    if draws.colour is not None:
+        images = change_colour(images, draws.colour, draws.colour_amount)
     return images
 
 
@@ -154,20 +154,42 @@ def _reflect(index: Tensor, size: int) -> Tensor:
     return (size - 1) - ((size - 1) - index.abs()).abs()
 
 
-# Each maps the amount, -1..1, to the matrix [2, 2] and the move [2], in image sizes, that say where a pixel of the new
-# image comes from: old = matrix @ new + move, counted from the middle of the image, (right, down).
-SHAPE_OPERATIONS: dict[str, Callable[[float], tuple[list[list[float]], list[float]]]] = {
-    "none": lambda _: ([[1, 0], [0, 1]], [0, 0]),
-    "shear across": lambda amount: ([[1, 0.99 * amount], [0, 1]], [0, 0]),
-    "shear down": lambda amount: ([[1, 0], [0.99 * amount, 1]], [0, 0]),
-    "move across": lambda amount: ([[1, 0], [0, 1]], [amount / 2, 0]),  # TrivialAugment: 32 pixels, whatever the size
-    "move down": lambda amount: ([[1, 0], [0, 1]], [0, amount / 2]),
-    "rotate": lambda amount: (_rotation(math.radians(135) * amount), [0, 0]),
+# Matrices [2, 3] that say where a pixel of the new image comes from: old (right, down) = matrix @ new (right, down, 1),
+# counted from the middle of the image, in image sizes. The words stand for the numbers that `_numbers` makes of an
+# image's own amount.
+SHAPE_OPERATIONS: dict[str, tuple[tuple[str, str, str], tuple[str, str, str]]] = {
+    "none": (("1", "0", "0"), ("0", "1", "0")),
+    "shear across": (("1", "shear", "0"), ("0", "1", "0")),
+    "shear down": (("1", "0", "0"), ("shear", "1", "0")),
+    "move across": (("1", "0", "move"), ("0", "1", "0")),
+    "move down": (("1", "0", "0"), ("0", "1", "move")),
+    "rotate": (("cos", "sin", "0"), ("-sin", "cos", "0")),
 }
 
 
-def _rotation(angle: float) -> list[list[float]]:
-    return [[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]]
+def _numbers(amount: Float[Tensor, " B"]) -> dict[str, Float[Tensor, " B"]]:
+    """Give what the words in SHAPE_OPERATIONS stand for, for amounts from -1 to 1."""
+    angle = math.radians(135) * amount
+    return {
+        "0": torch.zeros_like(amount),
+        "1": torch.ones_like(amount),
+        "shear": 0.99 * amount,
+        "move": amount / 2,  # TrivialAugment: 32 pixels, whatever the size
+        "cos": angle.cos(),
+        "sin": angle.sin(),
+        "-sin": -angle.sin(),
+    }
+
+
+def shape_matrices(which: Int[Tensor, " B"], amount: Float[Tensor, " B"]) -> Float[Tensor, "B 2 3"]:
+    """Look up the matrix of each image's change of shape.
+
+    Shapes: which [B] of SHAPE_OPERATIONS, amount [B] from -1 to 1 -> [B, 2, 3], float32.
+    """
+    numbers = _numbers(amount.double())
+    words = list(numbers)
+    table = torch.tensor([[words.index(word) for row in rows for word in row] for rows in SHAPE_OPERATIONS.values()])
+    return torch.stack(list(numbers.values()), dim=1).gather(1, table[which]).float().view(-1, 2, 3)
 
 
 def change_shape(
@@ -177,12 +199,10 @@ def change_shape(
 
     Shapes: images [B, C, H, W], which [B] of SHAPE_OPERATIONS, amount [B] from -1 to 1 -> [B, C, H, W].
     """
-    operations = list(SHAPE_OPERATIONS.values())
-    maps = [operations[i](a) for i, a in zip(which.tolist(), amount.tolist(), strict=True)]
-    matrix, move = (torch.tensor(part, dtype=torch.float32) for part in zip(*maps, strict=True))
     height, width = images.shape[-2:]
     sides = torch.tensor([width, height], dtype=torch.float32)
-    theta = torch.cat([matrix * sides / sides[:, None], 2 * move[:, :, None]], dim=2)  # [B, 2, 3], in half sizes
+    matrix, move = shape_matrices(which, amount).split([2, 1], dim=2)
+    theta = torch.cat([matrix * sides / sides[:, None], 2 * move], dim=2)  # [B, 2, 3], in half sizes
     grid = F.affine_grid(_on(images, theta), list(images.shape), align_corners=False)
     changed = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return changed.round().to(images.dtype)
@@ -194,14 +214,18 @@ def change_colour(
     """Change brightness, colour, contrast or the like of each image by its own amount.
 
     Shapes: images [B, C, H, W], which [B] of COLOUR_OPERATIONS, amount [B] from -1 to 1 -> [B, C, H, W].
+    The images of one operation are brought side by side, so that each operation gets a block of them.
     """
-    changed = images.clone()
-    for number, operation in enumerate(COLOUR_OPERATIONS.values()):
-        chosen = (which == number).nonzero()[:, 0]
-        if len(chosen) and operation is not None:
-            rows = _on(images, chosen)
-            changed[rows] = operation(images[rows], _on(images, amount[chosen])[:, None, None, None]).to(images.dtype)
-    return changed
+    order = which.argsort(stable=True)
+    counts = which.bincount(minlength=len(COLOUR_OPERATIONS)).tolist()
+    there = _on(images, order)
+    blocks = images[there].split(counts)
+    amounts = _on(images, amount[order])[:, None, None, None].split(counts)
+    changed = [
+        block if operation is None or not len(block) else operation(block, its_amount).to(images.dtype)
+        for operation, block, its_amount in zip(COLOUR_OPERATIONS.values(), blocks, amounts, strict=True)
+    ]
+    return torch.empty_like(images).index_copy_(0, there, torch.cat(changed))
 
 
 def _towards(images: Tensor, dull: Tensor | float, amount: Tensor) -> Tensor:
@@ -270,14 +294,14 @@ def erase(x: Float[Tensor, "B C H W"], boxes: Int[Tensor, "B 4"]) -> Float[Tenso
     return x.masked_fill(_inside(x, boxes), 0.0)
 
 
-def mix(x: Float[Tensor, "B C H W"], chance: Chance) -> Float[Tensor, "B C H W"]:
+def mix(x: Float[Tensor, "B C H W"], draws: Draws) -> Float[Tensor, "B C H W"]:
     """Paste a box of its partner into each image (CutMix), or blend both (mixup); see `partners`.
 
-    The label is mixed in the same way: `chance.own_share` of the image's own, and the rest of its partner's.
+    The label is mixed in the same way: `draws.own_share` of the image's own, and the rest of its partner's.
     """
     other = partners(x)
-    kept = _on(x, chance.kept)[:, None, None, None].to(x.dtype)
-    return torch.where(_inside(x, chance.pasted), other, kept * x + (1 - kept) * other)
+    kept = _on(x, draws.kept)[:, None, None, None].to(x.dtype)
+    return torch.where(_inside(x, draws.pasted), other, kept * x + (1 - kept) * other)
 
 
 def partners(values: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
@@ -285,10 +309,10 @@ def partners(values: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
 
     Batches come in random order, so a neighbour is as good as any other.
     """
-    swapped = values.clone()
-    even = len(values) // 2 * 2
-    swapped[:even:2], swapped[1:even:2] = values[1:even:2], values[:even:2]
-    return swapped
+    alone = len(values) % 2
+    pairs, rest = values.split([len(values) - alone, alone])
+    swapped = pairs.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
+    return torch.cat([swapped, rest]) if alone else swapped
 
 
 def _inside(x: Tensor, boxes: Tensor) -> Tensor:

@@ -6,11 +6,16 @@ Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, clippin
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args, get_origin, get_type_hints
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that decides how a model is trained; the defaults suit small pictures on a CPU."""
+    """Everything that decides how a model is trained; the defaults suit small pictures on a CPU.
+
+    Raises ValueError for a number out of range or a word that is not known. The comment behind a field is also its help
+    on the command line.
+    """
 
     epochs: int = 36  # passes over the training images
     batch_size: int = 128  # images per step
@@ -19,19 +24,19 @@ class TrainingConfig:
     warmup_epochs: float = 1.0  # epochs over which the learning rate grows from 0
     label_smoothing: float = 0.1  # share of the target spread over all classes
     clip_norm: float | None = 1.0  # longest gradient, all weights taken as one vector; None: any length
-    flip: bool = False  # mirror half of the training images, anew each epoch
+    flip: bool = False  # mirror half of the training images, drawn anew each epoch
     max_shift: int = 1  # pixels by which a training image may move in each direction; 0: none
     distort: float = 0.0  # strength of one change of shape and one of colour an image, 0 to 1; 0: none
     erase: float = 0.0  # share of the training images that lose a box
     cutmix: float = 0.0  # share of the training images that get a box of another one, label included
     mixup: float = 0.0  # share of the training images that are blended with another one, label included
     plain_epochs: int = 0  # epochs at the end without cutmix and mixup
-    optimizer: str = "adamw"  # "adamw", or "muon" for the matrices of the blocks and AdamW for the rest
-    average: float = 0.0  # decay of a moving average of the weights, which is what comes out at the end; 0: none
+    optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices of the blocks, and AdamW for the rest
+    average: float = 0.0  # decay of a moving average of the weights, which is the model at the end; 0: none
     validation_fraction: float = 0.1  # share of the training images held out to watch progress; 0: none
     seed: int = 0  # of the split, the order of the images, augmentation and dropout
-    precision: str = "auto"  # "float32", "bfloat16" (autocast), or "auto": bfloat16 on a GPU that has it
-    device: str = "auto"  # "cpu", "cuda", "mps", or "auto": cuda if there is one, else cpu
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of matrix products; auto: 16 bits on a GPU
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: cuda if there is one, else cpu
     compile: bool = False  # let torch.compile make one faster program of the model; takes a minute or so first
 
     def __post_init__(self):
@@ -57,12 +62,7 @@ class TrainingConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {allowed}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
-        for name, allowed in {
-            "optimizer": ("adamw", "muon"),
-            "precision": ("auto", "float32", "bfloat16"),
-            "device": ("auto", "cpu", "cuda", "mps"),
-        }.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(map(repr, allowed))}"
-                )
+        for name, kind in get_type_hints(TrainingConfig).items():
+            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
+                allowed = ", ".join(map(repr, get_args(kind)))
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {allowed}")

@@ -35,16 +35,23 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:
-    """Compute matrix products in bfloat16 inside this context, if `precision` says so; weights stay float32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(device, precision))
+    """Compute matrix products in 16 bits inside this context, if `precision` says so; weights stay float32."""
+    dtype = number_format(device, precision)
+    if dtype is torch.float32:
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, dtype)
 
 
-def uses_bfloat16(device: torch.device, precision: str) -> bool:
-    """Say whether `precision` means bfloat16 on this device: "auto" does on a GPU that has it."""
-    automatic = (
-        precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    )
-    return automatic or precision == "bfloat16"
+def number_format(device: torch.device, precision: str) -> torch.dtype:
+    """Say in which format `precision` lets this device multiply matrices.
+
+    "auto" is bfloat16 on a GPU that has it, float16 on a GPU that does not (such as a T4), and float32 elsewhere.
+    """
+    if precision != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+    if device.type != "cuda":
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
 
 
 def matrix_rate(device: torch.device, precision: str = "auto", repeats: int = 5) -> float:
@@ -53,8 +60,7 @@ def matrix_rate(device: torch.device, precision: str = "auto", repeats: int = 5)
     The matrices are 8192x8192 on a GPU and 1024x1024 elsewhere; the result is the median of `repeats` measurements.
     """
     size, products = (8192, 10) if device.type == "cuda" else (1024, 3)
-    dtype = torch.bfloat16 if uses_bfloat16(device, precision) else torch.float32
-    a = torch.randn(size, size, device=device).to(dtype)
+    a = torch.randn(size, size, device=device).to(number_format(device, precision))
 
     def seconds() -> float:
         wait_for(device)
@@ -86,9 +92,17 @@ def describe_environment(device: torch.device) -> dict:
         "system": platform.system(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "vit_tutorial": metadata.version("vit-tutorial"),
+        "vit_tutorial": _version(),
         "git_revision": _git_revision(),
     }
+
+
+def _version() -> str | None:
+    """The version that is installed; None where the course is used without installing it."""
+    try:
+        return metadata.version("vit-tutorial")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""Several processes that train one model together, as `torchrun` starts them: each looks at its part of every batch.
+"""Several processes that train one model together, as `torchrun` starts them: each computes its shard of every batch.
 
     torchrun --nproc-per-node 2 -m vit_tutorial.train --out runs/two
 
@@ -28,12 +28,12 @@ class World:
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that prints and writes files."""
+    def is_main(self) -> bool:
+        """Whether this is the process that prints and writes files: the one with rank 0."""
         return self.rank == 0
 
-    def part(self, count: int) -> slice:
-        """Give this process's part of a batch of `count` images; it begins at an even number, so no pair is split."""
+    def shard(self, count: int) -> slice:
+        """Give this process's shard of a batch of `count` images; it begins at an even number, so no pair is split."""
         pairs = math.ceil(count / 2)
         first, last = (2 * (pairs * rank // self.size) for rank in (self.rank, self.rank + 1))
         return slice(first, min(last, count))
@@ -46,8 +46,8 @@ class World:
         dist.all_reduce(sums)
         return sums.tolist()
 
-    def from_first(self, value: Any) -> Any:
-        """Give every process what the first one has."""
+    def broadcast(self, value: Any) -> Any:
+        """Give every process the value that the main one has."""
         if self.size == 1:
             return value
         values = [value]

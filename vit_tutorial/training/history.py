@@ -2,10 +2,15 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass, field, fields
+import zlib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 
+from torch import nn
+
+from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.files import write_json
+from vit_tutorial.training.config import TrainingConfig
 
 
 @dataclass
@@ -19,10 +24,28 @@ class History:
     learning_rate: list[float] = field(default_factory=list)  # of the epoch's last step
     seconds: list[float] = field(default_factory=list)  # of the epoch, with validation
     training_seconds: list[float] = field(default_factory=list)  # of the epoch, without validation
+    skipped_steps: int = 0  # that float16 left out, because a gradient was infinite
     config: dict = field(default_factory=dict)  # the TrainingConfig
     model: dict = field(default_factory=dict)  # the ViTConfig
     data: dict = field(default_factory=dict)  # name, number of training and of validation images, checksum
     environment: dict = field(default_factory=dict)  # hardware, versions, git revision
+
+    @classmethod
+    def begin(
+        cls, model: nn.Module, data: Dataset, config: TrainingConfig, training: int, validation: int
+    ) -> "History":
+        """Describe a run before its first epoch; `training` and `validation` are the numbers of images.
+
+        The checksum is over the training images and labels, so that a checkpoint notices other ones.
+        """
+        shape = getattr(model, "config", None)
+        described = json.loads(json.dumps(asdict(shape))) if is_dataclass(shape) else {"class": type(model).__name__}
+        described["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+        checksum = 0
+        for part in (data.train_images, data.train_labels):
+            checksum = zlib.crc32(part.cpu().contiguous().numpy(), checksum)
+        counts = {"name": data.name, "training": training, "validation": validation, "crc32": checksum}
+        return cls(config=asdict(config), model=described, data=counts)
 
     @property
     def epochs(self) -> int:

@@ -9,9 +9,14 @@ size); Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Av
 """
 
 import copy
+import math
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
+
+ITERATION = (3.4445, -4.7750, 2.0315)  # Jordan et al.: singular values near 0 grow fastest, none ends far from 1
+ITERATIONS = 5
 
 
 def make_optimizers(
@@ -29,19 +34,81 @@ def make_optimizers(
         in_block = name == "muon" and parameter.ndim == 2 and "blocks." in key
         (hidden if is_matrix and in_block else matrices if is_matrix else others).append(parameter)
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    optimizers = [torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), fused=True)]
-    if hidden:
-        muon = torch.optim.Muon(
-            hidden, lr=learning_rate, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-        )
-        optimizers.append(muon)
-    return optimizers
+    adamw = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), fused=True)
+    return [adamw, Muon(hidden, learning_rate, weight_decay)] if hidden else [adamw]
+
+
+class Muon(torch.optim.Optimizer):
+    """Move each matrix by the orthogonal matrix nearest to the mean of its last gradients.
+
+    It is torch.optim.Muon with adjust_lr_fn="match_rms_adamw", but all matrices of one shape take their step together:
+    a GPU is told a few things about large stacks, and not hundreds of things about small matrices.
+    Raises ValueError for a parameter that is not a matrix.
+    Sources: Jordan et al. 2024; Liu et al. 2025, section 2.2, equation 4 (step size and weight decay).
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95):
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        for matrix in (matrix for group in self.param_groups for matrix in group["params"]):
+            if matrix.ndim != 2:
+                raise ValueError(
+                    f"Muon moves matrices, got a parameter of shape {list(matrix.shape)}; use AdamW for it"
+                )
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move all matrices that have a gradient."""
+        for group in self.param_groups:
+            matrices = [matrix for matrix in group["params"] if matrix.grad is not None]
+            if not matrices:
+                continue
+            gradients = [matrix.grad for matrix in matrices]
+            means = [self._mean(matrix) for matrix in matrices]
+            torch._foreach_lerp_(means, gradients, 1 - group["momentum"])
+            ahead = torch._foreach_lerp(gradients, means, group["momentum"])  # Nesterov: the mean, one gradient on
+            torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+            for places in _of_equal_shape(matrices):
+                steps = orthogonalize(torch.stack([ahead[i] for i in places]))
+                length = group["lr"] * 0.2 * math.sqrt(max(steps.shape[1:]))
+                torch._foreach_add_([matrices[i] for i in places], steps.unbind(), alpha=-length)
+
+    def _mean(self, matrix: nn.Parameter) -> Tensor:
+        state = self.state[matrix]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)  # the name in torch.optim.Muon
+        return state["momentum_buffer"]
+
+
+def _of_equal_shape(matrices: list[Tensor]) -> list[list[int]]:
+    """Give the places of the matrices of each shape."""
+    places: dict[torch.Size, list[int]] = {}
+    for i, matrix in enumerate(matrices):
+        places.setdefault(matrix.shape, []).append(i)
+    return list(places.values())
+
+
+def orthogonalize(matrices: Float[Tensor, "K M N"], dtype: torch.dtype = torch.bfloat16) -> Float[Tensor, "K M N"]:
+    """Make all singular values of K matrices about equal, between 0.7 and 1.2, and leave their directions alone.
+
+    Shapes: [K, M, N] -> [K, M, N]. It computes in `dtype`: matrix products alone, so few digits do.
+    Source: Jordan et al. 2024, the iteration of Newton and Schulz with a polynomial of degree 5.
+    """
+    a, b, c = ITERATION
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).to(dtype)  # wide, so that the product with itself is the small one
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)  # now no singular value is above 1
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT  # [K, M, M]
+        gram = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        x = torch.baddbmm(x, gram, x, beta=a)  # a x + b (x x^T) x + c (x x^T)^2 x
+    return (x.mT if tall else x).contiguous().to(matrices.dtype)
 
 
 class MovingAverage:
     """A copy of a model whose weights follow it slowly: each step, average <- decay * average + (1 - decay) * weights.
 
     In the first steps the decay is smaller, (1 + step) / (10 + step), or it would remember the untrained model.
+    Whole numbers, such as a count of batches, are copied.
     """
 
     def __init__(self, model: nn.Module, decay: float):
@@ -53,8 +120,13 @@ class MovingAverage:
         """Move a little towards the weights of the model."""
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         self.steps += 1
-        for kept, new in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(new, 1 - decay)
-            else:
+        pairs = list(zip(_tensors(self.model), _tensors(model), strict=True))
+        real = [pair for pair in pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([kept for kept, _ in real], [new for _, new in real], 1 - decay)
+        for kept, new in pairs:
+            if not kept.is_floating_point():
                 kept.copy_(new)
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]

@@ -1,0 +1,120 @@
+"""What only JupyterLab can show of the explorers: all of them in one notebook, with a kernel behind them."""
+
+import nbformat
+import pytest
+from explorers import NOISE, PICTURE, PICTURES, assert_kernel_says, check_named_and_readable, kernel_says, words
+from lab import write_notebook
+
+from vit_tutorial import explore
+
+PREPARE = f"""import torch
+from vit_tutorial import load_model
+from vit_tutorial.datasets import DATA_FOLDER
+from vit_tutorial.explore import *
+{PICTURES}
+def trained():
+    return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+maps = np.full((2, 3, 50, 50), 0.02)
+pictures = torch.from_numpy(np.stack([small[None]] * 3))
+labs = []
+def show(lab):
+    labs.append(lab)
+    return lab"""
+EXPLORERS = {  # what makes each, and a change from code
+    "PatchLab": ("PatchLab({'one': picture, 'two': small}, 8)", "picture='two'"),
+    "TokenTable": ("TokenTable(trained(), small)", "stage=2"),
+    "PositionLab": ("PositionLab(trained(), {'noise': small})", "grid=8"),
+    "AttentionLab": ("AttentionLab(small, maps, 7, scores=np.log(maps))", "layer=0"),
+    "AttentionPlane": ("AttentionPlane()", "mask='causal'"),
+    "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
+    "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
+    "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),
+    "TrainingTimeline": ("TrainingTimeline({0: trained(), 1: trained()}, pictures, 'abc', [0.5])", "picture='c'"),
+}
+
+
+def test_no_explorer_is_forgotten():
+    classes = [name for name in explore.__all__ if isinstance(getattr(explore, name), type)]
+    assert sorted(name for name in classes if not name.endswith(("State", "Setting"))) == sorted(EXPLORERS)
+
+
+def wait_for_other_words(lab, number, before):
+    lab.page.wait_for_function(
+        "([canvas, number, old]) => document.querySelectorAll(canvas)[number].getAttribute('aria-label') !== old",
+        arg=[PICTURE, number, before],
+    )
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_all_explorers_live_in_one_notebook(open_notebook, servers, theme):
+    codes = [f"show({code})" for code, _ in EXPLORERS.values()]
+    write_notebook(servers(theme).root / "all.ipynb", PREPARE, *codes)
+    lab = open_notebook("all.ipynb", theme)
+    lab.run_all(240)
+    page, canvases = lab.page, lab.page.locator(PICTURE)
+    page.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === {len(EXPLORERS)}", timeout=60_000)
+    cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
+    for number, (name, (_, change)) in enumerate(EXPLORERS.items()):
+        canvases.nth(number).scroll_into_view_if_needed()
+        check_named_and_readable(lab, theme, number)
+        before = words(lab, number)
+        assert_kernel_says(lab, f"labs[{number}].words()", before)
+        canvases.nth(number).focus()
+        page.keyboard.press("ArrowDown")
+        if words(lab, number) == before:
+            page.keyboard.press("ArrowRight")
+        wait_for_other_words(lab, number, before)
+        page.keyboard.type("bd")  # to JupyterLab: a new cell, and half of deleting one
+        assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application", name
+        assert_kernel_says(lab, f"labs[{number}].words()", said := words(lab, number))
+        trait, _, value = change.partition("=")
+        kernel_says(lab, f"setattr(labs[{number}], {trait!r}, {value})")
+        wait_for_other_words(lab, number, said)
+        assert_kernel_says(lab, f"labs[{number}].words()", words(lab, number))
+    assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
+    assert lab.errors() == []
+    assert lab.broken_widgets() == []
+    assert lab.console_errors == []
+    assert lab.foreign_requests == []
+
+
+def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
+    write_notebook(
+        servers("light").root / "impossible.ipynb",
+        PREPARE,
+        "lab = PatchLab({'one': picture, 'two': small}, 8)\nlab",
+        "lab.patch_size = 5",
+    )
+    lab = open_notebook("impossible.ipynb")
+    lab.run_all(120)
+    assert lab.errors() == [
+        "cell 2: ChoiceError: patch_size 5 is not among 1, 2, 4, 8, 16, 32, the sizes that divide 32x32"
+    ]
+    assert words(lab).startswith("Patch size 8:")
+    kernel_says(lab, "setattr(lab, 'picture', 'two')")
+    lab.page.wait_for_function(
+        f"document.querySelector('{PICTURE}').getAttribute('aria-label').startsWith('Patch size 7:')"
+    )
+    lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    lab.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.deleteCell(2)")
+    lab.run_all(120)
+    lab.page.locator(PICTURE).wait_for(state="visible")
+    assert words(lab).startswith("Patch size 8:")
+    lab.page.locator(PICTURE).press("End")
+    assert_kernel_says(lab, "lab.token", "15")
+    assert lab.errors() == []
+    assert lab.broken_widgets() == []
+    assert lab.console_errors == []
+
+
+def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
+    lab = explore.PatchLab(NOISE, 8)
+    data, _ = lab._repr_mimebundle_()
+    output = nbformat.v4.new_output("execute_result", execution_count=1, data={"text/html": data["text/html"]})
+    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
+    notebook.cells = [nbformat.v4.new_code_cell("lab", outputs=[output], execution_count=1)]
+    nbformat.write(notebook, servers("light").root / "stored.ipynb")
+    image = open_notebook("stored.ipynb").page.locator(".jp-OutputArea-output img")
+    image.wait_for(state="visible", timeout=10_000)
+    assert image.evaluate("image => image.naturalWidth") > 900
+    assert image.get_attribute("alt").startswith("Patch size 8: 4 rows and 4 columns give 16 tokens")

@@ -1,0 +1,83 @@
+// What all views compute with.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  arrows,
+  bytesOf,
+  cellUnder,
+  count,
+  decimals,
+  finePercent,
+  fitted,
+  largestOf,
+  neighbour,
+  percent,
+  pixelOf,
+  unpackHalf,
+  unpackPictures,
+  within,
+} from "../../../vit_tutorial/explore/numbers.js";
+
+test("numbers are written as Python writes them", () => {
+  assert.equal(count(38416), "38,416");
+  assert.equal(percent(0.0625), "6.3%");
+  assert.deepEqual([0.0625, 0.0004, 1e-6].map(finePercent), ["6.3%", "0.040%", "<0.001%"]);
+  assert.deepEqual([decimals(0.125), decimals(2.25, 1)], ["0.13", "2.3"]);
+});
+
+test("half-precision numbers are read: normal, small, negative, zero", () => {
+  const halves = new Uint16Array([0x3c00, 0xc000, 0x0001, 0x7bff, 0x0000]);
+  assert.deepEqual([...unpackHalf(new Uint8Array(halves.buffer))], [1, -2, 2 ** -24, 65504, 0]);
+});
+
+test("bytes of a trait start on an even address of their own", () => {
+  const view = new DataView(new Uint8Array([9, 1, 2, 3]).buffer, 1, 2);
+  assert.deepEqual([...bytesOf(view)], [1, 2]);
+  assert.equal(bytesOf(view).byteOffset, 0);
+});
+
+test("a grey pixel gets three equal channels, a coloured one its own", () => {
+  const into = [];
+  pixelOf({ pixels: [5, 6], channels: 1, height: 1, width: 2 })(1, into, 0);
+  pixelOf({ pixels: [1, 2, 3, 4, 5, 6], channels: 3, height: 1, width: 2 })(0, into, 3);
+  assert.deepEqual(into, [6, 6, 6, 1, 3, 5]);
+});
+
+test("pictures of several sizes are cut out of one row of bytes", () => {
+  const pixels = new DataView(new Uint8Array([1, 2, 3, 4, 5]).buffer);
+  const shapes = [
+    [1, 1, 2],
+    [3, 1, 1],
+  ];
+  const [one, two] = unpackPictures({ names: ["a", "b"], shapes, pixels });
+  assert.deepEqual([one.name, one.width, [...one.pixels]], ["a", 2, [1, 2]]);
+  assert.deepEqual([two.name, two.channels, [...two.pixels]], ["b", 3, [3, 4, 5]]);
+});
+
+test("of equal numbers the first is the largest", () => {
+  assert.equal(largestOf([1, 3, 3]), 1);
+  assert.equal(largestOf(Float32Array.of(-2, -1)), 1);
+});
+
+test("the longer side of a picture fits", () => {
+  assert.deepEqual(fitted({ width: 100, height: 50 }, 336), [336, 168]);
+  assert.deepEqual(fitted({ width: 28, height: 56 }, 336), [168, 336]);
+});
+
+test("arrow keys stay in the grid", () => {
+  const from = (cell) => ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].map((key) => neighbour(key, cell, 2, 3));
+  assert.deepEqual(from(0), [0, 1, 0, 3]);
+  assert.deepEqual(from(4), [3, 5, 1, 4]);
+  assert.deepEqual(from(5), [4, 5, 2, 5]);
+  const went = [];
+  arrows(4, 2, 3, (cell) => went.push(cell)).ArrowUp();
+  assert.deepEqual(went, [1]);
+});
+
+test("a point belongs to a cell, one outside to the nearest", () => {
+  assert.equal(cellUnder(70, 10, 90, 40, 2, 3), 2);
+  assert.equal(cellUnder(29.9, 20, 90, 40, 2, 3), 3);
+  assert.equal(cellUnder(-5, 99, 90, 40, 2, 3), 3);
+  assert.deepEqual([within(-1, 0, 4), within(9, 0, 4), within(2, 0, 4)], [0, 4, 2]);
+});

@@ -1,0 +1,196 @@
+"""What every explorer has from its base: choices that are checked in one place, and follow one another."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import traitlets
+
+import vit_tutorial.explore as explore
+from explore.examples import picture
+from vit_tutorial.explore import PatchLab
+from vit_tutorial.explore.base import Explorer
+from vit_tutorial.explore.limits import Between, ChoiceError, OneOf, Such, settle
+
+
+@dataclass(frozen=True)
+class SumState:
+    total: int
+    words: str
+
+
+class Sum(Explorer):
+    """A small explorer: `low` may be up to `high`, and `pairs` are kept sorted."""
+
+    _esm = "export default { render() {} };"
+    high = traitlets.Int(9).tag(sync=True)
+    low = traitlets.Int(3).tag(sync=True)
+    name = traitlets.Unicode("a").tag(sync=True)
+    pairs = traitlets.List().tag(sync=True)
+
+    def __init__(self, **choices):
+        super().__init__(choices, numbers=b"\x01\x02")
+
+    def _limits(self, choices):
+        yield "high", Between(0, 99)
+        yield "low", Between(0, choices["high"])
+        yield "name", OneOf(("a", "b"))
+        yield "pairs", Such(sorted, [])
+
+    def _state(self, high, low, name, pairs):
+        return SumState(high + low, f"{name}: {high} and {low}")
+
+    def _brief(self):
+        return f"{self.name!r}, high={self.high}"
+
+
+IMPOSSIBLE = {
+    "high": (100, "high 100 is not among 0 to 99"),
+    "low": (10, "low 10 is not among 0 to 9"),
+    "name": ("c", "name 'c' is not among 'a', 'b'"),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_an_impossible_choice_is_refused_alike_when_set_and_at_the_start(name):
+    value, sentence = IMPOSSIBLE[name]
+    lab = Sum()
+    before, heard = lab.choices(), []
+    lab.observe(heard.append, lab.choice_names)
+    for call in (lambda: setattr(lab, name, value), lambda: Sum(**{name: value}), lambda: lab.set_state({name: value})):
+        with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+            call()
+        assert isinstance(caught.value, traitlets.TraitError)
+    assert lab.choices() == before
+    assert heard == []
+
+
+def test_a_choice_of_another_type_is_refused():
+    lab = Sum()
+    with pytest.raises(traitlets.TraitError, match="expected an int, not the str 'x'"):
+        lab.low = "x"
+    with pytest.raises(ValueError, match="low 'x' is not among 0 to 9"):
+        Sum(low="x")
+    assert lab.low == 3
+
+
+def test_a_choice_that_another_one_makes_impossible_goes_to_the_nearest():
+    lab = Sum(low=7)
+    lab.high = 5
+    assert lab.choices() == {"high": 5, "low": 5, "name": "a", "pairs": []}
+    assert Sum(high=2).low == 2, "what is not given at the start follows too"
+    with pytest.raises(ValueError, match="low 3 is not among 0 to 2"):
+        Sum(high=2, low=3)
+
+
+def test_those_who_listen_hear_of_choices_that_fit_together():
+    lab = Sum(low=7)
+    seen = []
+    lab.observe(lambda change: seen.append((change.name, lab.high, lab.low)), ["high", "low"])
+    lab.high = 5
+    assert seen == [("high", 5, 5), ("low", 5, 5)]
+
+
+def together(lab, **choices):
+    """Set choices one by one, in one context; `words=0` is an error of another kind in the middle of it."""
+    with lab.hold_trait_notifications():
+        for name, value in choices.items():
+            if name == "words":
+                1 / value
+            setattr(lab, name, value)
+
+
+def test_choices_that_change_together_are_checked_together():
+    lab = Sum()
+    together(lab, low=50, high=60)
+    assert (lab.high, lab.low) == (60, 50)
+    lab.set_state({"low": 70, "high": 80})
+    assert (lab.high, lab.low) == (80, 70)
+
+
+def test_all_is_taken_back_if_one_of_several_is_impossible():
+    lab = Sum()
+    with pytest.raises(ChoiceError, match="low 50 is not among 0 to 40"):
+        together(lab, name="b", low=50, high=40)
+    with pytest.raises(ChoiceError):
+        lab.set_state({"name": "b", "high": 100})
+    assert lab.choices() == Sum().choices()
+    with pytest.raises(ZeroDivisionError):
+        together(lab, high=2, words=0)
+    assert (lab.high, lab.low) == (2, 2), "an error of another kind leaves what was set, and it fits together"
+
+
+def test_the_browser_hears_of_choices_that_changed_together_in_one_message(monkeypatch):
+    lab = Sum(low=7)
+    messages = []
+    monkeypatch.setattr(lab, "send_state", lambda key=None: messages.append(set(key)))
+    lab.high = 5
+    assert [message for message in messages if message] == [{"high", "low"}]
+
+
+def test_an_unknown_choice_is_named():
+    with pytest.raises(TypeError, match="Sum has no choice 'lowest'; it has high, low, name, pairs"):
+        Sum(lowest=3)
+
+
+def test_a_choice_may_be_brought_into_order():
+    lab = Sum(pairs=[[2, 1], [1, 1]])
+    assert lab.pairs == [[1, 1], [2, 1]]
+    lab.pairs = [[3, 0], [0, 3]]
+    assert lab.pairs == [[0, 3], [3, 0]]
+
+
+def test_state_words_and_repr_come_from_the_choices():
+    lab = Sum(high=5)
+    assert (lab.state().total, lab.words(), repr(lab)) == (8, "a: 5 and 3", "Sum('a', high=5)")
+    assert lab.get_state()["_sent"] == {"numbers": b"\x01\x02"}
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "nearest"),
+    [
+        (OneOf([1, 2, 4, 7]), 6, 4),
+        (OneOf([2, 4]), 1, 2),
+        (OneOf(("a", "b")), "c", "a"),
+        (Between(0.5, 5.0), 7, 5.0),
+        (Between(0, 9), -1, 0),
+    ],
+)
+def test_the_nearest_possible_value(limit, value, nearest):
+    with pytest.raises(ChoiceError):
+        limit.check("choice", value)
+    assert limit.check("choice", limit.nearest(value)) == nearest
+
+
+def test_none_and_nan():
+    assert Between(0, 3, none=True).check("key", None) is None
+    for value in (None, float("nan"), np.nan):
+        with pytest.raises(ChoiceError, match="is not among 0 to 3"):
+            Between(0, 3).check("key", value)
+
+
+def test_a_later_limit_sees_what_has_been_settled_before():
+    def limits(choices):
+        yield "size", OneOf([1, 2])
+        yield "place", Between(0, choices["size"])
+
+    choices = {"size": 9, "place": 9}
+    assert settle(limits(choices), choices, given=()) == {"size": 2, "place": 2}
+
+
+def test_pictures_of_other_sizes_move_what_depends_on_them():
+    lab = PatchLab({"large": picture(32, 32), "small": picture(28, 28)}, 8, token=15)
+    lab.picture = "small"
+    assert (lab.patch_size, lab.token) == (7, 15)
+    lab.patch_size = 14
+    assert lab.token == 3
+    with pytest.raises(ValueError, match="patch_size 8 is not among 1, 2, 4, 7, 14, 28"):
+        lab.patch_size = 8
+    together(lab, patch_size=16, picture="large")
+    assert (lab.patch_size, lab.token) == (16, 3)
+
+
+def test_every_explorer_is_one():
+    classes = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
+    assert len([each for each in classes if issubclass(each, Explorer)]) == 9

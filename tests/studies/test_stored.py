@@ -1,0 +1,135 @@
+"""The stored studies are whole, agree with themselves and with the code, and can be repeated."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+
+from vit_tutorial.datasets import DATA_FOLDER
+from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.recipes import PRESETS
+from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
+from vit_tutorial.studies.variants import run_once, train
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(params=EXPERIMENTS)
+def stored(request):
+    """Load a stored study; this alone compares its settings with those of the code."""
+    return load_study(request.param), EXPERIMENTS[request.param]
+
+
+@pytest.fixture(params=[name for name, experiment in EXPERIMENTS.items() if experiment.job is train])
+def training(request):
+    """Load a stored study that trains ViTs."""
+    return load_study(request.param), EXPERIMENTS[request.param]
+
+
+def test_a_stored_study_is_whole(stored):
+    study, experiment = stored
+    assert study.claim == experiment.claim
+    assert study.seeds == list(experiment.seeds)
+    assert study.command == f"python -m vit_tutorial.studies {study.name}"
+    expected = [(variant, seed) for variant in experiment.variants for seed in experiment.seeds]
+    assert [(run["variant"], run["seed"]) for run in study.runs] == expected
+    assert study.paper == experiment.paper
+    assert all(study.environment[key] for key in ("hardware", "python", "torch", "vit_tutorial"))
+    searched = study.search["runs"] if study.search else []
+    assert study.seconds >= sum(run["seconds"] for run in study.runs) - 0.1
+    assert bool(searched) == bool(experiment.search)
+
+
+def test_the_figures_of_a_stored_study_agree_with_each_other(training):
+    study, experiment = training
+    for run in study.runs:
+        own = study.variants[run["variant"]]
+        curve = run["curve"]
+        epochs = study.training(run["variant"])["epochs"]
+        assert len(curve["train_loss"]) == len(curve["validation_accuracy"]) == epochs
+        assert curve["validation_accuracy"][-1] == pytest.approx(run["validation_accuracy"], abs=1e-4)
+        assert run["parameters"] == own["parameters"]
+        assert 0 < run["processor_seconds"] < 1.1 * run["seconds"] + 0.1
+        for key, images in (("test_accuracy", study.data["test"]), ("validation_accuracy", study.data["validation"])):
+            assert 0 < run[key] <= 1
+            assert run[key] * images == pytest.approx(round(run[key] * images), abs=1e-6)
+    if not experiment.search:
+        assert study.seconds == pytest.approx(sum(run["seconds"] for run in study.runs), abs=0.1)
+
+
+def test_the_sizes_in_a_stored_study_are_those_of_the_models(training):
+    study, experiment = training
+    pictures = {its_recipe.task: its_recipe for its_recipe in experiment.variants.values()}
+    pictures = {task: make_data(its_recipe) for task, its_recipe in pictures.items()}
+    for name, own in study.variants.items():
+        data = pictures[experiment.variants[name].task]
+        model = make_model(experiment.variants[name], data, seed=0)
+        assert own["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+        assert own["flops"] == flops_per_image(model.config)
+        with torch.no_grad():
+            assert own["tokens"] == model.forward_intermediates(data.normalize(data.test_images[:1]))["norm"].shape[1]
+
+
+def test_each_variant_has_the_time_of_its_own_epochs():
+    study = load_study("ingredients")
+    times = study.seconds_per_image()
+    for name, epochs in (("the preset", 36), ("half the epochs", 18)):
+        fastest = min(run["processor_seconds"] for run in study.runs if run["variant"] == name)
+        assert times[name] == pytest.approx(fastest / epochs / 9000)
+
+
+def test_the_number_of_heads_and_the_divisor_change_no_size():
+    for name in ("heads", "scale"):
+        sizes = {(row["parameters"], row["flops"], row["tokens"]) for row in load_study(name).variants.values()}
+        assert len(sizes) == 1
+
+
+def test_every_hybrid_stands_beside_a_pure_model_of_as_many_blocks_and_tokens():
+    variants = load_study("hybrid").variants
+    hybrids = [name for name in variants if name.startswith("hybrid")]
+    rates = {row["settings"]["training"]["learning_rate"] for row in variants.values()}
+    assert (len(hybrids), len(rates)) == (6, 2)
+    for name in hybrids:
+        hybrid, pure = variants[name], variants[name.replace("hybrid", "pure")]
+        assert hybrid["tokens"] == pure["tokens"]
+        assert hybrid["settings"]["model"]["depth"] == pure["settings"]["model"]["depth"]
+        assert hybrid["settings"]["training"] == pure["settings"]["training"]
+        assert hybrid["flops"] > pure["flops"]
+    largest = max(row["flops"] for name, row in variants.items() if name.startswith("pure"))
+    assert largest > max(variants[name]["flops"] for name in hybrids)  # so equal costs can be compared too
+
+
+def test_each_ingredient_is_one_change_of_the_preset():
+    variants = {name: one.model | one.training for name, one in EXPERIMENTS["ingredients"].variants.items()}
+    base, preset = variants.pop("the preset"), PRESETS["cpu"]
+    expected = preset.model | asdict(preset.training) | {"precision": "float32", "device": "cpu"}
+    del expected["seed"]
+    assert {key: base[key] for key in expected} == expected
+    for name, settings in variants.items():
+        changed = {key for key in settings if settings[key] != base[key]}
+        assert len(changed - {"plain_epochs"}) == 1, name  # epochs without mixing are part of mixing
+
+
+def test_a_stored_study_is_described(stored):
+    study, _ = stored
+    lines = (DATA_FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if f"`results/study_{study.name}.json`" in line]
+    assert f"`{study.command}`" in line
+
+
+def test_the_figures_for_large_images_are_those_in_torchvision():
+    from torchvision.models import ViT_B_16_Weights, ViT_B_32_Weights
+
+    weights = {"P = 32": ViT_B_32_Weights.IMAGENET1K_V1, "P = 16": ViT_B_16_Weights.IMAGENET1K_V1}
+    measured = {name: row.meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100 for name, row in weights.items()}
+    assert EXPERIMENTS["patch_size"].paper["accuracy"] == pytest.approx(measured)
+
+
+def test_a_stored_training_can_be_repeated():
+    """The same machine gives the same accuracy; another one may round differently, and move a few pictures."""
+    study = load_study("jigsaw")
+    threads = torch.get_num_threads()
+    again = run_once(EXPERIMENTS["jigsaw"].variants["learned 1-D"], seed=0)
+    torch.set_num_threads(threads)
+    assert again["test_accuracy"] == pytest.approx(study.accuracies()["learned 1-D"][0], abs=0.02)
+    assert again["data"] == study.data

@@ -1,0 +1,90 @@
+"""The parts that the course's model does not have: each differs in the one thing that its study is about."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vit_tutorial import patchify, sincos_1d
+from vit_tutorial.datasets import load
+from vit_tutorial.studies import variants
+from vit_tutorial.training.optimizers import make_optimizers
+
+from .toys import TINY
+
+
+def test_row_and_column_positions_share_halves_and_are_not_decayed():
+    torch.manual_seed(0)
+    position = variants.RowColumnPositions(7, 8, grid_size=(2, 3))
+    added = position(torch.zeros(1, 7, 8))[0]
+    grid = added[1:].view(2, 3, 8)
+    assert torch.equal(grid[0, :, 4:], grid[0, :1, 4:].expand(3, 4))  # one row, one half
+    assert torch.equal(grid[:, 1, :4], grid[:1, 1, :4].expand(2, 4))  # one column, the other half
+    assert len(added.unique(dim=0)) == 7
+    decayed, others = make_optimizers(position, "adamw", 0.1, 0.1)[0].param_groups
+    assert (len(decayed["params"]), len(others["params"])) == (0, 3)
+    with pytest.raises(ValueError, match="a grid of 2x3 takes 6 tokens or more"):
+        variants.RowColumnPositions(5, 8, grid_size=(2, 3))
+
+
+def test_each_name_of_positions_gives_the_model_these_positions():
+    data = load("fashion_mnist")
+    models = {name: variants.make_model(TINY(positions=name), data, seed=0) for name in variants.POSITIONS}
+    learned = {name: any("pos_embed" in key for key, _ in model.named_parameters()) for name, model in models.items()}
+    assert learned == {name: name.startswith("learned") for name in variants.POSITIONS}
+    assert isinstance(models["none"].position, torch.nn.Identity)
+    assert isinstance(models["learned 2-D"].position, variants.RowColumnPositions)
+    wave = models["sin-cos 1-D"].position.pos_embed[0]
+    assert torch.equal(wave, torch.cat([torch.zeros(1, 8), sincos_1d(4, 8)]))
+    assert not torch.equal(wave, models["sin-cos 2-D"].position.pos_embed[0])
+    first = {name: model.patch_embed.proj.weight for name, model in models.items()}
+    assert all(torch.equal(weight, first["none"]) for weight in first.values())  # only the positions differ
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(("name", "divisor"), [("sqrt(d)", 3), ("1", 1), ("d", 9), ("sqrt(D)", 6)])
+def test_divided_attention_divides_the_scores_by_that_number(name, divisor, fused):
+    attention = variants.DividedAttention(36, 4, divide_by=name, fused=fused).double()
+    tokens = torch.randn(2, 70, 36, dtype=torch.float64)
+    q, k, v = (rows.view(2, 70, 4, 9).transpose(1, 2) for rows in F.linear(tokens, attention.qkv.weight).chunk(3, -1))
+    mixed = F.scaled_dot_product_attention(q, k, v, scale=1 / divisor).transpose(1, 2).reshape(2, 70, 36)
+    torch.testing.assert_close(attention(tokens), attention.proj(mixed), rtol=1e-12, atol=1e-12)
+    weights = (q @ k.transpose(-2, -1) / divisor).softmax(dim=-1)
+    torch.testing.assert_close(attention(tokens, return_weights=True)[1], weights, rtol=1e-12, atol=1e-12)
+
+
+def test_only_what_the_scores_are_divided_by_differs_in_a_model():
+    data = load("fashion_mnist")
+    shape = {"dim": 16, "num_heads": 4}
+    models = {name: variants.make_model(TINY(divide_by=name, **shape), data, seed=0) for name in variants.DIVISORS}
+    images = data.normalize(data.test_images[:4])
+    logits = {}
+    for name, model in models.items():
+        assert isinstance(model.blocks[0].attn, variants.DividedAttention) == (name != "sqrt(d)")
+        for key, tensor in model.state_dict().items():
+            assert torch.equal(tensor, models["1"].state_dict()[key])
+        with torch.no_grad():
+            logits[name] = model.eval()(images)
+    assert len(torch.stack(list(logits.values())).unique(dim=0)) == 3  # here d and sqrt(D) are both 4
+    torch.testing.assert_close(logits["d"], logits["sqrt(D)"])
+
+
+def test_a_jigsaw_differs_in_nothing_but_the_arrangement():
+    data = load("fashion_mnist")
+    puzzle = variants.jigsaw(data, patch_size=7)
+    assert puzzle.train_labels.bincount().tolist() == [2500] * 4
+    assert torch.equal(puzzle.test_images[::4], data.test_images)  # arrangement 0
+    rows = patchify(puzzle.test_images[:8], 7).view(2, 4, 16, 49)
+    for picture in rows:
+        heaps = [arrangement.unique(dim=0) for arrangement in picture]  # unique also sorts
+        assert all(torch.equal(heap, heaps[0]) for heap in heaps)
+    assert len(puzzle.test_images[:4].unique(dim=0)) == 4
+
+
+def test_a_model_without_positions_gives_all_arrangements_one_answer():
+    data = variants.make_data(TINY("jigsaw", patch_size=7))
+    images = data.normalize(data.test_images[:40]).double()
+    for positions, same in (("none", True), ("learned 1-D", False)):
+        model = variants.make_model(TINY("jigsaw", patch_size=7, positions=positions), data, seed=0).double().eval()
+        with torch.no_grad():
+            logits = model(images).view(10, 4, 4)
+        assert torch.allclose(logits, logits[:, :1].expand_as(logits), rtol=0, atol=1e-12) == same

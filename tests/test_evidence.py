@@ -1,0 +1,341 @@
+"""Verdicts: fed with made-up results they answer rightly, and the intervals behind them hold as often as they say."""
+
+import math
+import random
+
+import pytest
+from scipy import stats
+
+from vit_tutorial.evidence import (
+    FALSE,
+    NOT_SHOWN,
+    TRUE,
+    Rate,
+    Scores,
+    accuracy_above,
+    accuracy_interval,
+    best_rate,
+    compare,
+    compare_each,
+    compare_images,
+    standard_error,
+    t_probability,
+    t_quantile,
+)
+
+BASE = [0.80, 0.82, 0.79, 0.81, 0.83]
+
+
+def moved(*points):
+    return [value + by / 100 for value, by in zip(BASE, points, strict=False)]
+
+
+# --- Planted results -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "points", "verdict"),
+    [
+        ("no effect", (0.5, -0.4, 0.1, -0.6, 0.3), NOT_SHOWN),
+        ("a tie", (0, 0, 0, 0, 0), NOT_SHOWN),
+        ("a small true effect, as large with every seed", (0.30, 0.25, 0.35, 0.20, 0.30), TRUE),
+        ("the same the other way round", (-0.30, -0.25, -0.35, -0.20, -0.30), FALSE),
+        ("the same effect in noise", (1.5, -0.9, 0.8, -0.4, 0.4), NOT_SHOWN),
+        ("one wild seed makes the mean", (0, 0.1, -0.1, 9, 0), NOT_SHOWN),
+        ("ahead with every seed, one of them wild", (0.1, 0.2, 0.1, 9, 0.2), NOT_SHOWN),
+        ("four ties and a win", (0, 0, 0, 0, 0.5), NOT_SHOWN),
+        ("the same difference with every seed", (1, 1, 1, 1, 1), TRUE),
+    ],
+)
+def test_planted_results_get_the_right_verdict(name, points, verdict):
+    finding = compare(moved(*points), BASE)
+    assert finding.verdict == verdict, name
+    assert finding.difference == pytest.approx(sum(points) / 500, abs=1e-9)
+
+
+def test_only_differences_seed_by_seed_count():
+    scattered = [0.2, 0.9, 0.5, 0.7]
+    ahead = [value + by for value, by in zip(scattered, (0.02, 0.03, 0.02, 0.03), strict=True)]
+    assert compare(ahead, scattered).verdict == TRUE  # though their ranges overlap
+    assert compare(sorted(ahead), sorted(scattered, reverse=True)).verdict == NOT_SHOWN
+
+
+def test_seeds_are_paired_by_their_numbers():
+    a, b = dict(enumerate(moved(1, 1.2, 0.8))), {2: BASE[2], 0: BASE[0], 1: BASE[1]}
+    assert str(compare(a, b)) == str(compare(moved(1, 1.2, 0.8), BASE[:3]))
+    with pytest.raises(ValueError, match=r"seeds \[0, 1, 2\] cannot be paired with seeds \[0, 1, 3\]"):
+        compare(a, {0: 0.8, 1: 0.8, 3: 0.8})
+    with pytest.raises(ValueError, match=r"seeds \[0, 1, 2, 3\] cannot be paired with seeds \[0, 1, 2\]"):
+        compare(BASE[:4], BASE[:3])
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf])
+def test_a_score_that_is_no_number_shows_nothing_and_is_named(wrong):
+    a = moved(5, 5.1, 5.2, 5.1, 5)
+    a[3] = wrong
+    for finding in (compare(a, BASE), compare(BASE, a), compare(a, BASE, within=1.0)):
+        assert finding.verdict == NOT_SHOWN
+        assert "no interval, seed 3 has a score that is no finite number" in str(finding)
+
+
+def test_fewer_than_three_seeds_show_nothing():
+    finding = compare([0.9, 0.9], [0.1, 0.1], "it is better")
+    assert str(finding) == (
+        "the first minus the second: no interval, 2 of the 3 seeds that it takes\nverdict: NOT SHOWN that it is better"
+    )
+    assert compare([], []).verdict == NOT_SHOWN
+
+
+@pytest.mark.parametrize(
+    ("at_least", "verdict"), [(0.0, TRUE), (0.005, TRUE), (0.01, NOT_SHOWN), (0.02, FALSE), (-0.01, TRUE)]
+)
+def test_a_threshold_is_part_of_the_claim(at_least, verdict):
+    assert compare(moved(1, 1.1, 0.9, 1, 1.05), BASE, at_least=at_least).verdict == verdict
+
+
+def test_a_difference_that_only_reaches_the_threshold_does_not_pass_it():
+    assert compare(moved(2, 2, 2), BASE[:3], at_least=0.02).verdict == NOT_SHOWN
+    assert compare(moved(2, 2, 2), BASE[:3], at_least=0.0199).verdict == TRUE
+    assert compare([0.92] * 3, [0.9] * 3, at_least=0.02).verdict == NOT_SHOWN  # 0.92 - 0.9 is 0.02 and a little
+
+
+@pytest.mark.parametrize(
+    ("points", "verdict"),
+    [
+        ((0.1, -0.1, 0.2, 0, -0.1), TRUE),
+        ((0, 0, 0, 0, 0), TRUE),
+        ((0.5, -1.5, 2, -1, 0.5), NOT_SHOWN),  # nothing shown is not equality shown
+        ((3, 3.2, 2.9, 3.1, 3), FALSE),
+        ((-3, -3.2, -2.9, -3.1, -3), FALSE),
+        ((1, 1, 1, 1, 1), NOT_SHOWN),  # on the margin is not inside
+    ],
+)
+def test_as_good_as_takes_a_margin(points, verdict):
+    assert compare(moved(*points), BASE, within=0.01).verdict == verdict
+
+
+def test_limits_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="give one of them"):
+        compare(BASE, BASE, at_least=0.1, within=0.1)
+    with pytest.raises(ValueError, match="within above 0"):
+        compare(BASE, BASE, within=0)
+    with pytest.raises(ValueError, match="confidence is 95; it lies between 0 and 1"):
+        compare(BASE, BASE, confidence=95)
+
+
+# --- What is printed -------------------------------------------------------------------------------------------------
+
+
+def test_a_finding_prints_itself_in_two_lines():
+    one = Scores("P = 4", dict(enumerate(moved(1, 2, 3))), unit="points")
+    other = Scores("P = 7", dict(enumerate(BASE[:3])), unit="points")
+    finding = compare(one, other, "smaller patches are better", at_least=-0.01)
+    assert str(finding) == repr(finding)
+    assert str(finding).splitlines() == [
+        "P = 4 minus P = 7: +2.0 points, 95% interval -0.5 to +4.5, limit -1.0 (3 seeds)",
+        "verdict: TRUE that smaller patches are better",
+    ]
+    plain = compare([0.31, 0.29, 0.33], [0.10, 0.12, 0.11], unit="s").numbers
+    assert plain == "+0.20 s, 95% interval +0.13 to +0.27 (3 seeds)"
+
+
+def test_an_interval_is_printed_with_the_decimals_that_show_the_verdict():
+    finding = compare(moved(0.05, 0.06, 0.04, 0.05, 0.05), BASE, unit="points")
+    assert finding.verdict == TRUE
+    assert "95% interval +0.04 to +0.06" in finding.numbers  # with one decimal it would begin at +0.0
+    assert compare(moved(-0.3, 0.2, 0), BASE[:3], unit="points").numbers.startswith("+0.0 points, 95% interval -0.7")
+    touching = compare(moved(1.02, 1.03, 1.01), BASE[:3], at_least=0.01, unit="points")
+    assert "interval +1.00 to" not in touching.numbers
+    assert "limit" in touching.numbers
+
+
+# --- Several at once -------------------------------------------------------------------------------------------------
+
+
+def planted(**points):
+    return {name: (moved(*by), BASE[: len(by)]) for name, by in points.items()}
+
+
+YES, NO, UNCLEAR = (2, 2.1, 1.9, 2, 2.05), (-2, -2.1, -1.9, -2, -2.05), (0.5, -0.4, 0.1, -0.6, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("cases", "verdicts"),
+    [
+        ({"a": YES, "b": YES}, (TRUE, TRUE, FALSE, TRUE)),
+        ({"a": YES, "b": UNCLEAR}, (NOT_SHOWN, TRUE, FALSE, "TRUE IF a (NOT SHOWN: b)")),
+        ({"a": YES, "b": NO, "c": YES}, (FALSE, TRUE, FALSE, "TRUE IF a or c (FALSE: b)")),
+        ({"a": NO, "b": UNCLEAR}, (FALSE, NOT_SHOWN, NOT_SHOWN, NOT_SHOWN)),
+        ({"a": NO, "b": NO}, (FALSE, FALSE, TRUE, FALSE)),
+        ({"a": UNCLEAR}, (NOT_SHOWN, NOT_SHOWN, NOT_SHOWN, NOT_SHOWN)),
+    ],
+)
+def test_a_claim_about_several_cases(cases, verdicts):
+    findings = [compare_each(planted(**cases), "it is so", holds=holds) for holds in ("all", "any", "none", "if")]
+    assert tuple(one.verdict for one in findings) == verdicts
+    lines = str(findings[3]).splitlines()
+    assert lines[-1] == f"verdict: {verdicts[3]} that it is so"
+    assert [line[0] for line in lines[:-1]] == list(cases)
+    with pytest.raises(ValueError, match="holds is 'most'"):
+        compare_each(planted(**cases), "it is so", holds="most")
+
+
+def test_intervals_are_widened_by_holms_rule():
+    clear, clearer = (2, 2.3, 1.7, 2, 2.2), (2, 2.01, 1.99, 2, 2)
+    parts = compare_each(planted(a=UNCLEAR, b=clear, c=clearer, d=UNCLEAR), "").parts
+    assert [part.confidence for part in parts.values()] == pytest.approx([1 - 0.05 / m for m in (2, 3, 4, 2)])
+    alone = compare(*planted(b=clear)["b"])
+    assert alone.high - alone.low < parts["b"].high - parts["b"].low
+
+
+def test_what_would_pass_alone_may_not_pass_among_many():
+    barely = (1, 0.2, 0.9, 0.3, 1.2)
+    assert compare(moved(*barely), BASE).verdict == TRUE
+    noise = {f"noise {i}": UNCLEAR for i in range(9)}
+    assert compare_each(planted(barely=barely, **noise), "", holds="any").verdict == NOT_SHOWN
+    assert compare_each(planted(barely=barely), "", holds="any").verdict == TRUE
+
+
+# --- Learning rates --------------------------------------------------------------------------------------------------
+
+
+def test_the_best_rate_is_chosen_by_the_mean_of_validation():
+    rate = best_rate({0.1: [0.5, 0.9], 0.001: [0.6, 0.7], 0.01: [0.8, 0.8]})
+    assert rate == Rate(0.01, (0.001, 0.01, 0.1))
+    assert not rate.is_at_an_end
+    assert best_rate({0.1: [0.8], 0.01: [0.8], 0.001: [0.1]}).value == 0.01  # of equal ones the smallest
+    assert best_rate({0.1: [0.9, math.nan], 0.01: [0.1, 0.2], 0.001: [0.3, 0.3]}) == Rate(0.001, (0.001, 0.01, 0.1))
+    assert best_rate({0.1: [0.9], 0.01: [0.1]}).is_at_an_end
+    assert not best_rate({0.1: [0.9]}).is_at_an_end
+    with pytest.raises(ValueError, match="none of 2 learning rates has finite scores"):
+        best_rate({0.1: [math.nan], 0.01: [math.inf]})
+    with pytest.raises(ValueError, match=r"different numbers of scores \(0.1: 1, 0.01: 2\)"):
+        best_rate({0.1: [0.9], 0.01: [0.9, 0.8]})
+
+
+@pytest.mark.parametrize(
+    ("rates", "words"),
+    [
+        ((Rate(0.01, (0.001, 0.01, 0.1)),) * 2, ("each at its own learning rate, chosen by validation from 3",)),
+        (
+            (Rate(0.1, (0.001, 0.01, 0.1)), Rate(0.01, (0.001, 0.01, 0.1, 1))),
+            (
+                "each at its own learning rate, chosen by validation from 3",
+                "1 of 2 took the smallest or the largest rate tried",
+            ),
+        ),
+        (
+            (Rate(0.01, (0.001, 0.01)),) * 2,
+            ("each at its own learning rate, chosen by validation from 2 only, and 3 are the fewest",),
+        ),
+        ((Rate(0.003, (0.003,)),) * 2, ("at one learning rate, 0.003, for both",)),
+        ((Rate(0.003, (0.003,)), Rate(0.01, (0.01,))), ("at learning rates that were not chosen from several",)),
+        ((None, None), ()),
+    ],
+)
+def test_a_finding_says_how_the_rates_were_chosen(rates, words):
+    a, b = (Scores(name, dict(enumerate(BASE)), rate) for name, rate in zip("ab", rates, strict=True))
+    finding = compare(a, b)
+    assert finding.conditions == words
+    assert str(finding).endswith("; ".join(["that a is higher than b", *words]))
+
+
+def test_a_claim_about_several_cases_speaks_of_each_variant_once():
+    base, *others = (Scores(name, dict(enumerate(BASE)), Rate(0.003, (0.003,))) for name in "abc")
+    findings = compare_each({one.name: (one, base) for one in others}, "it is so")
+    assert findings.conditions == ("at one learning rate, 0.003, for all",)
+
+
+# --- Without seeds ---------------------------------------------------------------------------------------------------
+
+
+def answers(both, first, second, neither):
+    return [True] * (both + first) + [False] * (second + neither), (
+        [True] * both + [False] * first + [True] * second + [False] * neither
+    )
+
+
+@pytest.mark.parametrize("first", [0, 1, 5, 6, 8, 14, 15, 20])
+def test_two_models_on_the_same_images_are_judged_by_the_exact_test(first):
+    a, b = answers(60, first, 20 - first, 20)
+    p = stats.binomtest(first, 20).pvalue
+    finding = compare_images(a, b)
+    assert finding.verdict == (NOT_SHOWN if p > 0.05 else TRUE if first > 10 else FALSE)
+    share = stats.binomtest(first, 20).proportion_ci(method="exact")
+    assert (finding.low, finding.high) == pytest.approx([(2 * bound - 1) * 20 / 100 for bound in share], abs=1e-9)
+    assert finding.difference == pytest.approx((2 * first - 20) / 100)
+
+
+def test_images_on_which_two_models_agree_say_nothing():
+    assert compare_images(*answers(50, 0, 0, 50)).verdict == NOT_SHOWN
+    assert compare_images(*answers(1000, 5, 0, 0)).verdict == NOT_SHOWN  # five wins of five: p = 0.06
+    few, many = (compare_images(*answers(number, 9, 1, 0)) for number in (10, 5000))
+    assert few.verdict == many.verdict == TRUE
+    assert few.conditions == ("they differ on 10",)
+    with pytest.raises(ValueError, match="2 answers cannot be paired with 1"):
+        compare_images([True, False], [True])
+
+
+def test_an_accuracy_has_an_interval_and_a_standard_error():
+    for right, images in ((0, 10), (3, 10), (10, 10), (873, 1000)):
+        wilson = stats.binomtest(right, images).proportion_ci(method="wilson")
+        assert accuracy_interval(right, images) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+    assert standard_error(900, 1000) == pytest.approx(math.sqrt(0.9 * 0.1 / 1000))
+    with pytest.raises(ValueError, match="11 of 10 images right is no accuracy"):
+        accuracy_interval(11, 10)
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(440, TRUE), (400, NOT_SHOWN), (425, NOT_SHOWN), (360, FALSE)])
+def test_an_accuracy_is_held_against_a_threshold(right, verdict):
+    finding = accuracy_above(right, 1000, 0.4)
+    assert finding.verdict == verdict
+    assert f"accuracy {right / 10:.1f}%, minus 40%: {(right - 400) / 10:+.1f} points" in str(finding)
+
+
+# --- The intervals ---------------------------------------------------------------------------------------------------
+
+
+def test_the_quantiles_of_students_t_are_exact():
+    for degrees in (1, 2, 3, 4, 5, 9, 30, 101):
+        for probability in (0.5, 0.9, 0.95, 0.99, 0.9995):
+            t = stats.t.ppf((1 + probability) / 2, degrees)
+            assert t_quantile(probability, degrees) == pytest.approx(t, rel=1e-9)
+            assert t_probability(t, degrees) == pytest.approx(probability, abs=1e-12)
+
+
+def errors(claim, repeats=2000):
+    """Count how many of so many made-up studies without any effect get a verdict, TRUE or FALSE."""
+    generator = random.Random(0)
+    return sum(claim(generator) != NOT_SHOWN for _ in range(repeats)) / repeats
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_intervals_hold_the_true_difference_as_often_as_they_say(seeds):
+    generator, held = random.Random(seeds), 0
+    for _ in range(4000):
+        base = [generator.gauss(0.8, 0.05) for _ in range(seeds)]  # what a seed does to both variants
+        finding = compare([value + generator.gauss(0.01, 0.004) for value in base], base)
+        held += finding.low <= 0.01 <= finding.high
+    assert held / 4000 == pytest.approx(0.95, abs=0.011)  # three standard errors
+
+
+def test_without_an_effect_a_claim_is_rarely_called_true():
+    def one(generator):
+        return compare([generator.gauss(0, 1) for _ in range(4)], [0] * 4).verdict
+
+    def in_any_of_five(generator):
+        pairs = {i: ([generator.gauss(0, 1) for _ in range(4)], [0] * 4) for i in "abcde"}
+        return "" if compare_each(pairs, "", holds="any").verdict == TRUE else NOT_SHOWN
+
+    assert errors(one) < 0.05 + 0.015
+    assert errors(in_any_of_five, 1000) < 0.05 + 0.02
+    generator = random.Random(1)
+    trues = [one(generator) == TRUE for _ in range(2000)]
+    assert sum(trues) / 2000 <= 0.05  # both sides together have 5%, so TRUE alone has half of it
+
+
+def test_a_difference_as_large_as_the_margin_is_rarely_called_equal():
+    generator, equal = random.Random(0), 0
+    for _ in range(2000):
+        equal += compare([generator.gauss(1, 0.3) for _ in range(5)], [0] * 5, within=1.0).verdict == TRUE
+    assert equal / 2000 <= 0.05

@@ -1,0 +1,286 @@
+"""Checkpoints: nothing is lost when a run is stopped or killed at any moment, and no other run is taken for it."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import shapes
+import torch
+
+from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, same, step_hook, weights
+from vit_tutorial.training import (
+    TrainingError,
+    checkpoint,
+    fit,
+    loop,
+)
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
+
+
+class Stop(Exception):
+    pass
+
+
+def fit_until(epoch, model, data, config, folder):
+    def stop(history):
+        if history.epochs == epoch:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(model, data, config, checkpoint=folder, on_epoch=stop)
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_stopped_run_goes_on_to_the_same_weights_and_history(data, tmp_path, epoch):
+    whole = make_model()
+    expected = fit(whole, data, CONFIG)
+    fit_until(epoch, make_model(), data, CONFIG, tmp_path)
+    resumed = make_model(seed=9)  # other first weights: all must come from the checkpoint
+    history = fit(resumed, data, CONFIG, checkpoint=tmp_path)
+    assert same(weights(resumed), weights(whole))
+    for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+        assert getattr(history, name) == getattr(expected, name)
+
+
+@pytest.mark.parametrize("config", [CONFIG, ALL_AT_ONCE], ids=["plain", "all at once"])
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_weights_and_history(data, tmp_path, steps, config):
+    whole = make_model()
+    expected = fit(whole, data, config)
+    model, taken = make_model(), []
+
+    def stop(module, args):
+        taken.extend([1] * module.training)
+        if len(taken) > steps:
+            raise Stop
+
+    model.register_forward_pre_hook(stop)
+    with pytest.raises(Stop):
+        fit(model, data, config, checkpoint=tmp_path, checkpoint_seconds=0)
+    resumed, again = make_model(seed=9), []
+    resumed.register_forward_pre_hook(lambda module, args: again.extend([1] * module.training))
+    history = fit(resumed, data, config, checkpoint=tmp_path)
+    assert len(again) == 9 - steps  # nothing is done twice
+    assert same(weights(resumed), weights(whole))
+    for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "learning_rate"):
+        assert getattr(history, name) == getattr(expected, name)
+
+
+def test_a_run_stopped_between_the_last_step_of_an_epoch_and_its_end_goes_on(data, tmp_path):
+    whole = make_model()
+    expected = fit(whole, data, CONFIG)
+    model = make_model()
+
+    def stop(module, args):
+        if not module.training:  # it looks at the validation images
+            raise Stop
+
+    model.register_forward_pre_hook(stop)
+    with pytest.raises(Stop):
+        fit(model, data, CONFIG, checkpoint=tmp_path, checkpoint_seconds=0)
+    resumed = make_model(seed=9)
+    history = fit(resumed, data, CONFIG, checkpoint=tmp_path)
+    assert same(weights(resumed), weights(whole))
+    assert history.learning_rate == expected.learning_rate
+    assert history.train_loss == expected.train_loss
+
+
+def test_within_an_epoch_a_checkpoint_is_written_as_often_as_asked(data, tmp_path, monkeypatch):
+    def count(seconds):
+        written = []
+        monkeypatch.setattr(checkpoint, "write_file", lambda path, content: written.append(path))
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path / "x", checkpoint_seconds=seconds)
+        return len(written)
+
+    assert count(0) == 12  # after each of 9 steps, and at the end of each of 3 epochs
+    assert count(3600) == 3
+
+
+def test_every_second_image_is_a_data_set_too(data, tmp_path):
+    half = replace(data, train_images=data.train_images[::2], train_labels=data.train_labels[::2])
+    assert fit(make_model(), half, CONFIG, checkpoint=tmp_path).data["training"] == 24
+
+
+def test_a_finished_run_is_not_trained_again(data, tmp_path, monkeypatch):
+    model = make_model()
+    fit(model, data, CONFIG, checkpoint=tmp_path)
+    finished = weights(model)
+    with step_hook(lambda optimizer: pytest.fail("a finished run took a step")):
+        again = make_model(seed=9)
+        monkeypatch.setattr(loop, "describe_environment", lambda device: pytest.fail("it ran somewhere else"))
+        history = fit(again, data, CONFIG, checkpoint=tmp_path)
+    assert history.epochs == 3
+    assert same(weights(again), finished)
+
+
+KILLED = """
+# Runs fit again and again in child processes; all but the last are killed, by themselves or from outside.
+import json, os, random, signal, sys, time, traceback
+import torch, torch._dynamo, torchvision.transforms.v2  # what optimizers and augmentation import: here, and once
+
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from training.examples import ALL_AT_ONCE, make_data, make_model, weights
+from vit_tutorial.training import checkpoint, fit
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def child(folder, moment):
+    model, counts = make_model(), {"steps": 0, "files": 0}
+    replace = os.replace
+    if moment == "mid-step":
+        def count(module, args):
+            counts["steps"] += module.training
+            if counts["steps"] == 2:
+                die()
+        model.register_forward_pre_hook(count)
+    elif moment == "half a checkpoint written":
+        write = checkpoint.write_file
+        def half(path, content):
+            with open(str(path) + ".tmp", "wb") as out:
+                out.write(content[: len(content) // 2])
+            die()
+        checkpoint.write_file = half
+    elif moment == "before the checkpoint takes its place":
+        os.replace = die
+    elif moment == "after the checkpoint took its place":
+        os.replace = lambda *paths: (replace(*paths), die())
+    elif moment == "after the second checkpoint":
+        def second(*paths):
+            replace(*paths)
+            counts["files"] += 1
+            if counts["files"] == 2:
+                die()
+        os.replace = second
+    fit(model, make_data(), ALL_AT_ONCE, checkpoint=folder, checkpoint_seconds=0)
+    torch.save(weights(model), os.path.join(folder, "weights.pt"))
+
+
+def run(folder, moment=None, seconds=None):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            child(folder, moment)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(pid, signal.SIGKILL)
+    return os.waitpid(pid, 0)[1]
+
+
+whole, killed, timed = (os.path.join(sys.argv[2], name) for name in ("whole", "killed", "timed"))
+for folder in (whole, killed, timed):
+    os.makedirs(folder)
+started = time.perf_counter()
+statuses = {"whole": run(whole)}
+duration = time.perf_counter() - started
+for moment in (
+    "mid-step", "half a checkpoint written", "before the checkpoint takes its place",
+    "after the checkpoint took its place", "mid-step", "after the second checkpoint",
+    "before the checkpoint takes its place", "mid-step",
+):
+    statuses.setdefault(moment, set()).add(run(killed, moment))
+statuses["killed"] = run(killed)
+moments = random.Random(0)
+for _ in range(12):
+    run(timed, seconds=moments.uniform(0.1, 0.6) * duration)
+statuses["timed"] = run(timed)
+print(json.dumps({key: sorted(value) if isinstance(value, set) else value for key, value in statuses.items()}))
+"""
+
+
+@shapes.not_while_checking
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are Unix")
+def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    statuses = json.loads(done.stdout)
+    for name in ("whole", "killed", "timed"):
+        assert statuses.pop(name) == 0, done.stderr
+    assert len(statuses) == 5
+    assert all(status == [9] for status in statuses.values())
+    whole, killed, timed = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "killed", "timed"))
+    assert same(killed, whole)
+    assert same(timed, whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"config": replace(CONFIG, learning_rate=0.1)}, r"in its config, learning_rate was 0\.002 and is 0\.1"),
+        ({"config": replace(CONFIG, epochs=4)}, "in its config, epochs was 3 and is 4"),
+        ({"model": {"depth": 3}}, "in its model, depth was 2 and is 3"),
+        ({"per_class": 20}, "in its data, training was 48 and is 60"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused_and_left_alone(data, tmp_path, options, expected):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
+    model = make_model(seed=9, **options.get("model", {}))
+    untouched = weights(model)
+    other = make_data(options["per_class"]) if "per_class" in options else data
+    with pytest.raises(TrainingError, match=rf"belongs to another run: {expected}.*use another folder, or delete"):
+        fit(model, other, options.get("config", CONFIG), checkpoint=tmp_path)
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+    assert same(weights(model), untouched)
+
+
+def test_other_pictures_under_the_same_name_are_noticed(data, tmp_path):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    images = data.train_images.clone()
+    images[3, 0, 2, 2] ^= 1
+    with pytest.raises(TrainingError, match=r"in its data, crc32 was \d+ and is \d+"):
+        fit(make_model(), replace(data, train_images=images), CONFIG, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "cut", "bit in the header", "bit in the weights", "longer"])
+def test_a_damaged_checkpoint_is_refused_and_left_alone(data, tmp_path, damage):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    file = tmp_path / CHECKPOINT_NAME
+    content = bytearray(file.read_bytes())
+    if damage.startswith("bit"):
+        content[60 if "header" in damage else -100] ^= 1
+    cut = {"empty": 0, "short": 10, "cut": len(content) - 7}.get(damage, len(content))
+    content = bytes(content[:cut]) + (b"x" if damage == "longer" else b"")
+    file.write_bytes(content)
+    model = make_model()
+    untouched = weights(model)
+    with pytest.raises(
+        TrainingError, match=rf"{CHECKPOINT_NAME} \({len(content):,} bytes\) is truncated or damaged; use"
+    ):
+        fit(model, data, CONFIG, checkpoint=tmp_path)
+    assert file.read_bytes() == content
+    assert same(weights(model), untouched)
+
+
+def test_a_full_disk_gets_a_sentence_and_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    before = (tmp_path / CHECKPOINT_NAME).read_bytes()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(TrainingError, match=r"the end of epoch 2 could not be written .* \(No space left on device\)"):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_NAME]
+    assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
+
+
+def test_a_checkpoint_folder_that_is_a_file_gets_a_sentence(data, tmp_path):
+    (tmp_path / "taken").write_text("something")
+    with pytest.raises(TrainingError, match=r"the checkpoint folder .*taken cannot be made"):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path / "taken")

@@ -1,0 +1,56 @@
+"""Settings: what makes no sense is refused in a sentence."""
+
+import inspect
+import math
+import sys
+import types
+
+import pytest
+import tyro
+
+from vit_tutorial.training import TrainingConfig, config
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("learning_rate", -1),
+        ("learning_rate", math.nan),
+        ("warmup_epochs", 1000),
+        ("label_smoothing", 1),
+        ("max_shift", -1),
+        ("validation_fraction", 1),
+        ("seed", -1),
+        ("distort", 1.5),
+        ("erase", -0.1),
+        ("cutmix", 2),
+        ("plain_epochs", -1),
+        ("average", 1),
+        ("optimizer", "sgd"),
+        ("clip_norm", 0),
+        ("precision", "float8"),
+        ("device", "gpu"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
+    with pytest.raises(ValueError, match=rf"{field} is .*{value}.*; it must be"):
+        TrainingConfig(**{field: value})
+
+
+def test_the_sentence_names_the_words_that_are_known():
+    with pytest.raises(ValueError, match=r"^optimizer is 'sgd'; it must be one of 'adamw', 'muon'$"):
+        TrainingConfig(optimizer="sgd")
+
+
+def test_words_are_checked_where_annotations_are_text_too(monkeypatch):
+    """As `from __future__ import annotations` makes them."""
+    module = types.ModuleType("settings_with_text_as_annotations")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec("from __future__ import annotations\n" + inspect.getsource(config), vars(module))
+    assert module.TrainingConfig.__annotations__["epochs"] == "int"
+    with pytest.raises(ValueError, match="optimizer is 'sgd'; it must be one of 'adamw', 'muon'"):
+        module.TrainingConfig(optimizer="sgd")
+    options = tyro.cli(module.TrainingConfig, args=["--optimizer", "muon", "--clip-norm", "None"])
+    assert (options.optimizer, options.clip_norm) == ("muon", None)

@@ -1,0 +1,28 @@
+"""History: what a run wrote down describes it, and survives a file."""
+
+import json
+from dataclasses import asdict, replace
+
+from torch import nn
+
+from training.examples import CONFIG, make_model
+from vit_tutorial.training import History, fit
+
+
+def test_history_survives_json(data, tmp_path):
+    history = fit(make_model(), data, CONFIG)
+    path = history.to_json(tmp_path / "deep" / "history.json")
+    assert History.from_json(path) == history
+    assert json.loads(path.read_text())["images_per_second"] > 0
+
+
+def test_a_history_begins_with_what_decides_the_run(data):
+    history = History.begin(make_model(), data, CONFIG, training=48, validation=16)
+    assert (history.epochs, history.images_per_second) == (0, 0.0)
+    assert history.config == asdict(CONFIG)
+    assert history.model["stem_layers"] == [3, 4, 9]  # as JSON gives it back
+    assert (history.data["training"], history.data["validation"]) == (48, 16)
+    assert History.begin(make_model(), data, CONFIG, 48, 16) == history
+    other_labels = replace(data, train_labels=data.train_labels.flip(0))
+    assert History.begin(make_model(), other_labels, CONFIG, 48, 16).data["crc32"] != history.data["crc32"]
+    assert History.begin(nn.Linear(3, 2), data, CONFIG, 48, 16).model == {"class": "Linear", "parameters": 8}

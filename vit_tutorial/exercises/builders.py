@@ -1,0 +1,72 @@
+"""What the checks of several lessons build: tensors whose numbers tell mix-ups apart, and modules that hold them."""
+
+import zlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vit_tutorial.exercises.engine import Mistake
+
+# ------------------------------------------------------------------------------------------ tensors
+
+
+def numbered(*shape: int) -> Tensor:
+    """Return 0, 1, 2 and so on in reading order."""
+    return torch.arange(torch.Size(shape).numel(), dtype=torch.float32).reshape(shape)
+
+
+def scattered(*shape: int) -> Tensor:
+    """Return whole numbers from -11 to 11 in no order, in float64, so that no two ways to mix them up give the same."""
+    numbers = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
+    return ((numbers * 7919 % 23) - 11).reshape(shape)
+
+
+def uneven(*shape: int) -> Tensor:
+    """Return numbers from -2.2 to 2.2 in no order, in float64."""
+    return scattered(*shape) / 5
+
+
+def fitted(values: Tensor, shape: torch.Size, padding: float = 0.0) -> Tensor:
+    """Return the values cut or padded to a shape with as many axes, so that a layer of the wrong size gets some too."""
+    values = values[tuple(slice(size) for size in shape)]
+    missing = [size - have for size, have in zip(shape, values.shape, strict=True)]
+    return F.pad(values, [side for size in reversed(missing) for side in (0, size)], value=padding)
+
+
+def number_of_patches(image_size: int, patch_size: int) -> int:
+    """Return N for a square image."""
+    return (image_size // patch_size) ** 2
+
+
+# ------------------------------------------------------------------------------------------ modules
+
+NO_MODULE = "a class that is no nn.Module"
+
+
+class NoModule:
+    """The wrong answer of whoever forgets nn.Module; what turns a class into a function returns NO_MODULE for it."""
+
+    def __init__(self, *sizes: int):
+        pass
+
+
+FORGOT_MODULE = Mistake(
+    NoModule, "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module)."
+)
+
+
+def held_by(module: nn.Module) -> list[Tensor]:
+    """Return all tensors that a module keeps: parameters, buffers, and those that PyTorch knows nothing of."""
+    plain = [value for value in vars(module).values() if isinstance(value, Tensor)]
+    return [*module.parameters(), *module.buffers(), *plain]
+
+
+@torch.no_grad()
+def fill(named: Iterable[tuple[str, Tensor]], spread: float) -> None:
+    """Give each tensor random numbers that depend on its name and shape alone: around 1 for the scale of a norm."""
+    for name, tensor in named:
+        generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+        numbers = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
+        tensor.copy_(spread * numbers + (1.0 if "norm" in name and name.endswith("weight") else 0.0))

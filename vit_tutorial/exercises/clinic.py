@@ -1,0 +1,59 @@
+"""Questions about several patients: which fault has each of them, if any?"""
+
+from collections.abc import Callable, Mapping
+
+from vit_tutorial.exercises.engine import Exercise, Mistake
+
+
+def make_clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mapping[str, str], done: str) -> Exercise:
+    """Make the exercise that asks for `{"A": "word", ...}`, given all letters in one string.
+
+    `faults` is the right answer, by letter; `signs` has the sentence for whoever is wrong about a letter.
+    """
+    words = ", ".join(map(repr, sorted(faults.values())))
+
+    def says(letter: str, word: str) -> Callable:
+        return lambda patients: {**faults, letter: word}
+
+    return Exercise(
+        name=name,
+        lesson=lesson,
+        difficulty=3,
+        minutes=15,
+        solution=lambda patients: dict(faults),
+        adapt=lambda diagnose: _first_wrong(diagnose, faults),
+        inputs=[("".join(faults),)],
+        secret=True,
+        mistakes=[
+            Mistake(lambda patients: list(faults.values()), 'Return a dict: {"A": "…", "B": "…", …}.'),
+            *(
+                Mistake(says(letter, word), sign)
+                for letter, sign in signs.items()
+                for word in faults.values()
+                if word != faults[letter]
+            ),
+            *(
+                Mistake(says(letter, "?"), f"a diagnosis is missing, or is not one of the words: {words}.")
+                for letter in faults
+            ),
+        ],
+        done=done,
+    )
+
+
+def _first_wrong(diagnose: Callable, faults: Mapping[str, str]) -> Callable:
+    """Turn an answer into a function that tells the first patient whose diagnosis is wrong, and that diagnosis."""
+
+    def run(patients: str) -> str | None:
+        said = diagnose(patients)
+        if said is None or said is ...:
+            return said
+        if not isinstance(said, dict):
+            return "no dict"
+        for letter in patients:
+            word = said.get(letter, "nothing")
+            if word != faults[letter]:
+                return f"{letter}: {word if word in faults.values() else 'no word of the list'}"
+        return "all as they are"
+
+    return run

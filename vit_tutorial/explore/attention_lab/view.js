@@ -1,0 +1,353 @@
+// Attention lab: where a token looks, in one layer and head and in all of them, drawn and computed in the browser.
+
+import {
+  button,
+  frame,
+  greyPlane,
+  group,
+  labelled,
+  legend,
+  live,
+  make,
+  mark,
+  note,
+  numberTable,
+  onKeys,
+  painter,
+  panel,
+  pen,
+  plane,
+  pointer,
+  resize,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import {
+  arrows,
+  bytesOf,
+  cellUnder,
+  decimals,
+  finePercent,
+  fitted,
+  pixelOf,
+  unpackHalf,
+  unpackPictures,
+  within,
+} from "../numbers.js";
+import { namesOf, rangeOf, readingOf, rowsOf, softmax, summary, wordsOf } from "./arithmetic.js";
+import { smallLayout } from "./geometry.js";
+
+const TOP = 5;
+const RING = 0.34; // radius of the mark on a key, in patches
+const BAR = 60; // the longest bar, in CSS pixels
+
+function render({ model, el }) {
+  const sent = model.get("_sent");
+  const [picture] = unpackPictures(sent);
+  const { prefix } = sent;
+  const [rows, columns] = sent.grid;
+  const [layers, heads, tokens] = sent.sizes;
+  const patches = rows * columns;
+  const maps = unpackHalf(bytesOf(sent.maps));
+  const scores = new Float32Array(bytesOf(sent.scores).buffer);
+  const hasScores = scores.length > 0;
+  const [viridis, diverging] = [bytesOf(sent.viridis), bytesOf(sent.diverging)];
+  const { patchName, tokenName } = namesOf(prefix, columns);
+  const rowOf = rowsOf(sent.sizes);
+
+  /** The weights that token `query` gives to all tokens: the maps, or softmax of the scores at another temperature. */
+  function weightsOf(layer, head, query, temperature) {
+    if (temperature === 1) return rowOf(maps, layer, head, query);
+    return rowOf(scores, layer, head, query, (row) => softmax(row, temperature));
+  }
+
+  const root = frame(
+    el,
+    "Attention lab",
+    "pick who looks, the query, in the picture. Choose a layer and a head with the sliders, or click one of the small " +
+      "maps. Point at a map, or press Shift and an arrow key in the picture, to read off the " +
+      `${hasScores ? "score and the weight" : "weight"} of one patch.`,
+    "What you can do",
+  );
+
+  // Controls
+  const choose = (changes) => set(model, changes);
+  const [layerOut, headOut, overlayOut, heatOut] = Array.from({ length: 4 }, () => make("output"));
+  const layerSlider = slider(0, layers - 1, (layer) => choose({ layer }));
+  const headSlider = slider(-1, heads - 1, (head) => choose({ head }));
+  const overlaySlider = slider(0, 100, (overlay) => choose({ overlay }));
+  const tenths = sent.temperatures.map((temperature) => Math.round(temperature * 10));
+  const heatSlider = slider(...tenths, (tenth) => choose({ temperature: tenth / 10 }));
+  heatOut.style.minWidth = "2em";
+  if (hasScores) for (const one of [layerSlider, headSlider, overlaySlider, heatSlider]) one.style.width = "100px";
+  const takeClass = () => choose({ query: 0 });
+  const classButton = button("Class token looks (c)", takeClass);
+  if (sent.says) root.append(make("p", { className: "vit-says", textContent: sent.says }));
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      labelled("Layer", layerSlider, layerOut),
+      labelled("Head", headSlider, headOut),
+      labelled("Colour over the picture", overlaySlider, overlayOut),
+      ...(hasScores ? [labelled("Temperature", heatSlider, heatOut)] : []),
+      ...(prefix ? [group("Query", classButton)] : []),
+    ),
+  );
+
+  // The picture, the scores and the weights
+  const [wide, high] = fitted(picture, hasScores ? 214 : 336);
+  const [cellWidth, cellHeight] = [wide / columns, high / rows];
+  const original = plane(picture.width, picture.height, pixelOf(picture));
+  const grey = greyPlane(picture);
+  const noteBelow = (text) => {
+    const line = note(text);
+    line.style.maxWidth = `${wide}px`;
+    return line;
+  };
+  const pictureSheet = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const heatSheet = sheet(wide, high, { role: "img" });
+  const scoreSheet = sheet(wide, high, { role: "img" });
+  const zero = () => make("span", { textContent: "0" });
+  const [most, least, highest] = Array.from({ length: 3 }, () => make("span"));
+  const scoreNote = noteBelow("");
+  const scorePanel = panel("", scoreSheet, legend(diverging, wide, least, zero(), highest), scoreNote);
+  const keys =
+    `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}` +
+    `${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key (the ring), Escape takes it ` +
+    "away.";
+  const numbers = numberTable([
+    ["who", "who looks"],
+    ...(prefix ? [["class", "weight on the class token"]] : []),
+    ["patches", "weight on all patches"],
+    ["entropy", "entropy in nats: 0 if one takes all"],
+    ["spread", `as if spread evenly over, of ${tokens} tokens`],
+  ]);
+  const spreadNote = note(`This is e to the entropy: ${tokens} if all weights are equal, 1 if one token takes all.`);
+  spreadNote.style.maxWidth = "190px";
+  const readOut = make("p", { className: "vit-reading" });
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels" },
+      panel("The picture: choose who looks", pictureSheet, noteBelow(keys)),
+      ...(hasScores ? [scorePanel] : []),
+      panel("Where it looks", heatSheet, legend(viridis, wide, zero(), most)),
+      panel("In numbers", numbers.list, spreadNote),
+    ),
+    readOut,
+  );
+
+  // All heads at once, and the patches that get most
+  const small = smallLayout(layers, heads, rows, columns);
+  const allSheet = sheet(small.width, small.height, {
+    role: "img",
+    className: "vit-pointing",
+    "aria-label": "The map of every layer and head for this query, small",
+  });
+  const top = Array.from({ length: Math.min(TOP, patches) }, () => {
+    const bar = make("span", { className: "vit-bar" });
+    const [name, share] = [make("td"), make("td")];
+    return { bar, name, share, line: make("tr", {}, name, share, make("td", {}, bar)) };
+  });
+  const table = make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)));
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels vit-below" },
+      panel("All maps of this query: a layer per line, a head per column (click one)", allSheet),
+      panel(prefix ? "Of the patches, it looks most at" : "It looks most at", table),
+    ),
+    words,
+  );
+
+  const paintHeat = painter(columns, rows, viridis);
+  const paintVeil = painter(columns, rows, viridis);
+  const paintScores = painter(columns, rows, diverging);
+  /** Where the weight of a patch lies between 0 and the largest. */
+  const shareOf = (row, largest) => (patch) => (largest > 0 ? row[prefix + patch] / largest : 0);
+
+  const smallLayer = make("canvas");
+  let smallNow = "";
+  /** All small maps; painted again only when the query or the temperature changes. */
+  function paintSmall(query, temperature) {
+    if (smallNow === `${query} ${temperature}`) return;
+    smallNow = `${query} ${temperature}`;
+    resize(smallLayer, small.width, small.height);
+    const context = pen(smallLayer);
+    for (let layer = 0; layer < layers; layer++) {
+      for (let head = 0; head < heads; head++) {
+        const row = weightsOf(layer, head, query, temperature);
+        let largest = 0;
+        for (let i = prefix; i < tokens; i++) largest = Math.max(largest, row[i]);
+        const map = paintHeat(shareOf(row, largest));
+        context.drawImage(map, ...small.cornerOf(layer, head), small.mapWidth, small.mapHeight);
+      }
+    }
+  }
+
+  function drawSmall({ layer, head, query, temperature }) {
+    paintSmall(query, temperature);
+    const context = pen(allSheet);
+    const style = getComputedStyle(root);
+    context.drawImage(smallLayer, 0, 0, small.width, small.height);
+    context.fillStyle = style.color;
+    context.textBaseline = "middle";
+    for (let i = 0; i < Math.max(heads, layers); i++) {
+      const [x, y] = small.cornerOf(i, i);
+      context.font = `${i === head ? "700 " : ""}11px ${style.fontFamily}`;
+      context.textAlign = "center";
+      if (i < heads) context.fillText(String(i), x + small.mapWidth / 2, 8);
+      context.font = `${i === layer ? "700 " : ""}11px ${style.fontFamily}`;
+      context.textAlign = "right";
+      if (i < layers) context.fillText(String(i), small.cornerOf(0, 0)[0] - 10, y + small.mapHeight / 2);
+    }
+    context.strokeStyle = style.color;
+    context.lineWidth = head < 0 ? 1.5 : 2.5;
+    for (let one = 0; one < heads; one++) {
+      if (head >= 0 && one !== head) continue;
+      const [x, y] = small.cornerOf(layer, one);
+      context.strokeRect(x - 2, y - 2, small.mapWidth + 4, small.mapHeight + 4);
+    }
+  }
+
+  /** The scores behind the weights: a map, its colours, and the numbers in words. */
+  function drawScores(head, row) {
+    const context = pen(scoreSheet);
+    let limit = 0;
+    for (let i = prefix; i < tokens; i++) limit = Math.max(limit, Math.abs(row[i]));
+    const map = paintScores((patch) => (limit > 0 ? (row[prefix + patch] / limit + 1) / 2 : 0.5));
+    context.drawImage(map, 0, 0, wide, high);
+    const { largest, smallest, mean } = rangeOf(row);
+    least.textContent = decimals(-limit);
+    highest.textContent = decimals(limit);
+    scorePanel.firstChild.textContent = head < 0 ? "Scores, mean of the heads" : "Scores before the softmax";
+    const ofClass = prefix ? ` Class token: ${decimals(row[0])}.` : "";
+    scoreNote.textContent = `Of all ${tokens} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${ofClass}`;
+    const label = `Scores of the ${patches} patches: red is positive, blue negative, up to ${decimals(limit)}`;
+    scoreSheet.setAttribute("aria-label", label);
+    return context;
+  }
+
+  const cornerOf = (patch) => [(patch % columns) * cellWidth, Math.floor(patch / columns) * cellHeight];
+
+  /** A ring around the key that is read out, seen on every background. */
+  function ring(context, patch) {
+    const [x, y] = cornerOf(patch);
+    const radii = [RING * cellWidth, RING * cellHeight];
+    for (const [style, line] of [
+      ["#000000", 4],
+      ["#ffffff", 2],
+    ]) {
+      context.strokeStyle = style;
+      context.lineWidth = line;
+      context.beginPath();
+      context.ellipse(x + cellWidth / 2, y + cellHeight / 2, ...radii, 0, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  function drawControls({ layer, head, query, overlay, temperature }) {
+    layerSlider.value = layer;
+    layerOut.textContent = `${layer} (0 to ${layers - 1})`;
+    layerSlider.setAttribute("aria-valuetext", `layer ${layer}`);
+    headSlider.value = head;
+    headOut.textContent = head < 0 ? "mean of all" : `${head} (0 to ${heads - 1})`;
+    headSlider.setAttribute("aria-valuetext", head < 0 ? "mean of all heads" : `head ${head}`);
+    overlaySlider.value = overlay;
+    overlayOut.textContent = `${overlay}%`;
+    heatSlider.value = Math.round(temperature * 10);
+    heatOut.textContent = decimals(temperature, 1);
+    heatSlider.setAttribute("aria-valuetext", decimals(temperature, 1));
+    classButton.setAttribute("aria-pressed", String(query < prefix));
+  }
+
+  let best = prefix; // the patch that gets most
+  let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  function draw() {
+    const names = ["layer", "head", "query", "key", "overlay", "temperature"];
+    const now = Object.fromEntries(names.map((name) => [name, model.get(name)]));
+    const { layer, head, query, key, overlay, temperature } = now;
+    if (query >= prefix) lastPatch = query;
+    const row = weightsOf(layer, head, query, temperature);
+    const before = hasScores ? rowOf(scores, layer, head, query) : null;
+    const sums = summary(row, prefix);
+    const { largest, onPatches, entropy, order } = sums;
+    best = prefix + order[0];
+    drawControls(now);
+
+    const share = shareOf(row, largest);
+    const context = pen(pictureSheet, wide / picture.width < 3);
+    context.drawImage(overlay ? grey : original, 0, 0, wide, high);
+    context.imageSmoothingEnabled = false;
+    // The smaller the weight, the more the picture shows through.
+    const veil = paintVeil(share, (patch) => (overlay / 100) * (0.25 + 0.75 * share(patch)));
+    if (overlay) context.drawImage(veil, 0, 0, wide, high);
+    const large = pen(heatSheet);
+    large.drawImage(paintHeat(share), 0, 0, wide, high);
+    const drawn = [context, large, ...(hasScores ? [drawScores(head, before)] : [])];
+    if (key !== null && key >= prefix) for (const one of drawn) ring(one, key - prefix);
+    if (query >= prefix) {
+      const [x, y] = cornerOf(query - prefix);
+      for (const one of drawn) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+    }
+    drawSmall(now);
+
+    most.textContent = finePercent(largest);
+    numbers.show("who", query >= prefix ? `patch ${query - prefix}` : tokenName(query).replace("the ", ""));
+    if (prefix) numbers.show("class", finePercent(row[0]));
+    numbers.show("patches", finePercent(onPatches));
+    numbers.show("entropy", decimals(entropy));
+    numbers.show("spread", decimals(Math.exp(entropy), 1));
+    top.forEach(({ bar, name, share: text }, i) => {
+      name.textContent = patchName(order[i]);
+      text.textContent = finePercent(row[prefix + order[i]]);
+      bar.style.width = `${BAR * share(order[i])}px`;
+    });
+    const reading = key === null ? "" : readingOf(tokenName(key), before?.[key] ?? null, row[key]);
+    const said = reading && `${reading[0].toUpperCase()}${reading.slice(1)}.`;
+    readOut.textContent = said || "No key is marked: point at a patch in a map.";
+    const text = wordsOf({ ...now, ...sums, row, scores: before, prefix, columns, reading });
+    words.textContent = text;
+    pictureSheet.setAttribute("aria-label", text);
+    heatSheet.setAttribute(
+      "aria-label",
+      `Map of the weights on the ${patches} patches, from 0 to ${finePercent(largest)}`,
+    );
+  }
+
+  // Pointing and keys
+  const under = (canvas, event) => prefix + cellUnder(...pointer(canvas, event), wide, high, rows, columns);
+  for (const type of ["pointerdown", "pointermove"]) {
+    pictureSheet.addEventListener(type, (event) => {
+      if (type === "pointerdown" || event.buttons & 1) choose({ query: under(pictureSheet, event) });
+    });
+    for (const map of [heatSheet, scoreSheet]) {
+      map.addEventListener(type, (event) => choose({ key: under(map, event) }));
+    }
+  }
+  allSheet.addEventListener("pointerdown", (event) => choose(small.mapAt(...pointer(allSheet, event)) ?? {}));
+  onKeys(pictureSheet, (event) => {
+    const [layer, temperature] = [model.get("layer"), model.get("temperature")];
+    const moved = event.shiftKey ? "key" : "query";
+    const patch = (model.get(moved) ?? -1) - prefix;
+    const start = event.shiftKey ? best : lastPatch; // where the first arrow key goes
+    const go = (cell) => choose({ [moved]: patch < 0 ? start : prefix + cell });
+    const warmer = (by) => choose({ temperature: within(Math.round(temperature * 10) + by, ...tenths) / 10 });
+    return {
+      ...arrows(Math.max(0, patch), rows, columns, go),
+      Escape: () => choose({ key: null }),
+      Home: () => choose({ query: prefix }),
+      End: () => choose({ query: tokens - 1 }),
+      PageUp: () => choose({ layer: Math.max(0, layer - 1) }),
+      PageDown: () => choose({ layer: Math.min(layers - 1, layer + 1) }),
+      ...(hasScores ? { "+": () => warmer(1), "-": () => warmer(-1) } : {}),
+      ...(prefix ? { c: takeClass } : {}),
+    };
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

@@ -1,0 +1,107 @@
+// Where the two planes lie, their axes, and where names find room, in CSS pixels.
+
+import { decimals, within } from "../numbers.js";
+
+export const PLANE = { across: 440, high: 344, title: 22, gap: 32 };
+
+// Where names are tried, two numbers a place: across and above, away from the axes where positive.
+const TRIED = [
+  ...[1, 0.6, 1, -0.6, 0, 1.5, -1, 0.6, 0, -1.5, -1, -0.6],
+  ...[1, 1.7, 1, -1.7, -1, 1.7, -1, -1.7, 0, 2.7, 0, -2.7],
+];
+
+/** The axes of both planes: how far they go, where their origin lies, and which lines and numbers are drawn. */
+export function axesOf({ q, k, v }, reaches, isNarrow) {
+  const far = Math.max(...[...q, ...k].flat().map(Math.abs));
+  const reach = reaches.find((one) => far <= one);
+  const least = Math.min(...v.flat()) >= -2 ? -2 : -12;
+  const middle = (least + 12) / 2;
+  const [unit, small] = [PLANE.high / (2.1 * reach), PLANE.high / (1.05 * (12 - least))];
+  const [left, top] = isNarrow ? [0, PLANE.high + 2 * PLANE.title] : [PLANE.across + PLANE.gap, PLANE.title];
+  const [x, y] = [PLANE.across / 2, PLANE.high / 2];
+  const vectors = { left: 0, top: PLANE.title, x, y: PLANE.title + y, unit, step: reach / 4, named: reach / 2 };
+  const origin = { x: left + x - middle * small, y: top + y + middle * small };
+  return [vectors, { left, top, ...origin, unit: small, step: 2, named: least < -2 ? 6 : 4 }];
+}
+
+/** Width and height of the canvas that holds both planes. */
+export function planesSize(isNarrow) {
+  const high = PLANE.high + PLANE.title;
+  return isNarrow ? [PLANE.across, 2 * high] : [2 * PLANE.across + PLANE.gap, high];
+}
+
+/** Where a point lies on the canvas, and the point that lies there. */
+export const spotOf = ({ x, y, unit }, point) => [x + unit * point[0], y - unit * point[1]];
+export const pointAt = (axes, [x, y]) => [(x - axes.x) / axes.unit, (axes.y - y) / axes.unit];
+
+/** The point of the line through the origin and `query` that lies nearest to `key`; null if the query is the origin. */
+export function shadowOf(key, query) {
+  const square = query[0] ** 2 + query[1] ** 2;
+  return square > 0 ? query.map((number) => ((key[0] * query[0] + key[1] * query[1]) / square) * number) : null;
+}
+
+/** The outline of an arrow; null where it would be shorter than a pixel. */
+export function arrowOutline(from, to, width, head) {
+  const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+  const long = Math.hypot(dx, dy);
+  if (long < 1) return null;
+  const [ux, uy] = [dx / long, dy / long];
+  const size = Math.min(head, long);
+  const neck = [to[0] - size * ux, to[1] - size * uy];
+  const at = (along, aside) => [along[0] - aside * uy, along[1] + aside * ux];
+  const side = (sign) => [at(from, (sign * width) / 2), at(neck, (sign * width) / 2), at(neck, (sign * size) / 2)];
+  return [...side(1), to, ...side(-1).reverse()];
+}
+
+/** Names and numbers of points given as [name, point, first]; points in one place share a text, the first leads it. */
+export function labelsOf(entries) {
+  const together = new Map();
+  for (const [name, point, first] of entries) {
+    const numbers = point.map((number) => String(Number(decimals(number)))).join(", ");
+    const label = together.get(numbers) ?? { names: [], point, first: false };
+    label.names[first ? "unshift" : "push"](name);
+    label.first ||= first;
+    together.set(numbers, label);
+  }
+  const labels = [...together].map(([numbers, { names, point, first }]) => {
+    return { text: `${names.join(" = ")} (${numbers})`, point, first };
+  });
+  return labels.sort((one, other) => other.first - one.first);
+}
+
+/** The area that two rectangles [left, top, right, bottom] share. */
+export function overlap(one, other) {
+  const across = Math.max(0, Math.min(one[2], other[2]) - Math.max(one[0], other[0]));
+  return across * Math.max(0, Math.min(one[3], other[3]) - Math.max(one[1], other[1]));
+}
+
+/**
+ * The middle of each label, beside its point where it covers least; the first labels choose first. `widthOf(label)` is
+ * that of its text; with `arrows` the way from the origin to a point is kept free too.
+ */
+export function placesOf(labels, axes, widthOf, arrows) {
+  const parts = arrows ? [0, 0.2, 0.4, 0.6, 0.8, 1] : [1];
+  const [low, high] = [axes.left + 2, axes.left + PLANE.across - 2];
+  const taken = labels.flatMap(({ point }) => {
+    const [x, y] = spotOf(axes, point);
+    const along = parts.map((part) => [axes.x + part * (x - axes.x), axes.y + part * (y - axes.y)]);
+    return along.map(([a, b]) => [a - 6, b - 6, a + 6, b + 6]);
+  });
+  return labels.map((label) => {
+    const half = widthOf(label) / 2;
+    const [x, y] = spotOf(axes, label.point);
+    const [side, up] = [x < axes.x ? -1 : 1, y > axes.y ? 1 : -1];
+    let best = { covered: Infinity };
+    for (let i = 0; i < TRIED.length; i += 2) {
+      const middle = [
+        within(x + side * TRIED[i] * (half + 14), low + half, high - half),
+        within(y + up * TRIED[i + 1] * 11, axes.top + 8, axes.top + PLANE.high - 8),
+      ];
+      const area = [middle[0] - half - 2, middle[1] - 7, middle[0] + half + 2, middle[1] + 7];
+      const covered = taken.reduce((sum, other) => sum + overlap(area, other), 0);
+      if (covered < best.covered - 1) best = { middle, area, covered };
+    }
+    taken.push(best.area);
+    return best.middle;
+  });
+}

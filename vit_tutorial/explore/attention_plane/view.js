@@ -1,0 +1,465 @@
+// Attention in the plane: vectors that can be moved, and each step of attention, computed and drawn in the browser.
+
+import {
+  button,
+  checkbox,
+  chooser,
+  frame,
+  group,
+  headedTable,
+  labelled,
+  live,
+  make,
+  note,
+  onKeys,
+  panel,
+  pen,
+  pointer,
+  resize,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import { decimals, finePercent, within } from "../numbers.js";
+import { attentionOf, KINDS, movedTo, nextOf, samePoints, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
+import { arrowOutline, axesOf, labelsOf, PLANE, placesOf, planesSize, pointAt, shadowOf, spotOf } from "./geometry.js";
+
+const NEAR = 13;
+const NARROW = 700; // of the explorer: below, one plane lies below the other
+const ON_WHITE = ["#0072b2", "#d55e00", "#007a5a"];
+const ON_BLACK = ["#56b4e9", "#ff9142", "#3fd6a6"];
+const STEPS = { q: 0.1, k: 0.1, v: 0.5 };
+const OWN = "your own";
+
+const HINT =
+  "move queries, keys and values of three tokens, and change scaling, temperature and mask. All scores, weights and " +
+  "outputs follow at once.";
+const KEYS =
+  "Dotted: the shadow of each key on the line of the query that is followed; times the length of the query it is the " +
+  "score. Drag the tip of an arrow, or a value. Where two lie on one another, click once more for the other one. " +
+  "Keys: q, k, v and 0, 1, 2 choose a vector, the arrow keys move it, ten times as far with Shift; Page Up and Page Down " +
+  "choose the query to follow, whose row is bold; s scaling, m mask, + and - temperature, b another beginning.";
+const SPREAD =
+  "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the " +
+  "entropy of the weights.";
+
+function render({ model, el }) {
+  const { presets, masks, temperatures, reaches, farthest } = model.get("_sent");
+  const maskNames = masks.map(([mask]) => mask);
+  const leads = Object.fromEntries(masks.map(([mask, , lead]) => [mask, lead]));
+  const root = frame(el, "Attention in the plane", HINT, "What you can do");
+
+  function now() {
+    const names = [...KINDS, "scaled", "temperature", "mask", "query", "chosen"];
+    const choices = Object.fromEntries(names.map((name) => [name, model.get(name)]));
+    return { ...choices, ...attentionOf(choices) };
+  }
+
+  // What the learner can change
+  const take = (changes) => set(model, changes);
+  /** Take one vector as the one to move; a query is also the one to follow. */
+  function choose(name) {
+    if (name !== model.get("chosen")) take({ chosen: name, ...(name[0] === "q" ? { query: Number(name[1]) } : {}) });
+  }
+  /** Put a vector in a place, within what the picture holds. */
+  function put(name, point) {
+    const [kind, token] = name;
+    const points = movedTo(model.get(kind), Number(token), point, farthest[kind]);
+    if (!samePoints(points, model.get(kind))) take({ [kind]: points });
+  }
+  function presetNow() {
+    const points = KINDS.map((kind) => model.get(kind));
+    return presets.find(([, q, k, v]) => samePoints([q, k, v], points))?.[0] ?? OWN;
+  }
+  function takePreset(name) {
+    const found = presets.find(([known]) => known === name);
+    if (!found) return draw();
+    const [, q, k, v, query] = found;
+    take({ q, k, v, query, chosen: `q${query}` });
+  }
+  const heat = (temperature) => take({ temperature: within(Math.round(temperature * 10) / 10, ...temperatures) });
+
+  // Controls
+  const choosePreset = chooser([...presets.map(([name]) => [name, name]), [OWN, OWN]], takePreset);
+  const scaling = checkbox("divide by √d = 1.41", (scaled) => take({ scaled }));
+  const tenths = temperatures.map((temperature) => Math.round(temperature * 10));
+  const heatSlider = slider(...tenths, (tenth) => heat(tenth / 10));
+  const heatOut = make("output");
+  heatOut.style.minWidth = "2.5em";
+  const chooseMask = chooser(masks, (mask) => take({ mask }));
+  /** Buttons of which one is pressed; `pressed(value)` says which. */
+  function picks(title, values, textOf, onPick) {
+    const all = values.map((value) => button(textOf(value), () => onPick(value)));
+    const field = group(title, ...all);
+    field.setAttribute("role", "group");
+    field.setAttribute("aria-label", title);
+    field.lastChild.className = "vit-picks";
+    const pressed = (value) => {
+      for (const [i, one] of all.entries()) one.setAttribute("aria-pressed", String(values[i] === value));
+    };
+    return { field, pressed };
+  }
+  const followed = picks(
+    "Follow",
+    TOKENS,
+    (query) => `query ${query}`,
+    (query) => take({ query }),
+  );
+  const moved = picks(
+    "Move with the arrow keys",
+    VECTORS,
+    (name) => name,
+    (name) => {
+      choose(name);
+      canvas.focus({ preventScroll: true });
+    },
+  );
+  const inputs = [0, 1].map((axis) => {
+    const input = make("input", { type: "number", step: 0.1 });
+    input.addEventListener("change", () => {
+      const name = model.get("chosen");
+      const point = [...vectorOf(now(), name)];
+      if (input.value !== "" && Number.isFinite(Number(input.value))) point[axis] = Number(input.value);
+      put(name, point);
+      draw();
+    });
+    return input;
+  });
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      labelled("Begin with", choosePreset),
+      followed.field,
+      group("Scaling", scaling.label),
+      labelled("Temperature", heatSlider, heatOut),
+      labelled("Mask", chooseMask),
+      moved.field,
+      labelled("Its first number", inputs[0]),
+      labelled("Its second number", inputs[1]),
+    ),
+  );
+
+  // The two planes
+  const canvas = sheet(PLANE.across, PLANE.high, { tabIndex: 0, role: "application", className: "vit-touch" });
+  root.append(canvas, note(KEYS, { className: "vit-note vit-wide" }));
+
+  let drag = null;
+  const isNarrow = () => root.clientWidth > 0 && root.clientWidth < NARROW;
+  /** The axes keep still while something is dragged. */
+  const axesNow = (state) => drag?.axes ?? axesOf(state, reaches, isNarrow());
+  const planeOf = (name) => (name[0] === "v" ? 1 : 0);
+
+  /** Title, lines and numbers of a plane; what follows is drawn inside it only. */
+  function drawPlane(context, axes, title, style) {
+    const { left, top, x, y, unit, step, named } = axes;
+    context.fillStyle = context.strokeStyle = style.color;
+    context.font = `600 13px ${style.fontFamily}`;
+    context.textAlign = "left";
+    context.textBaseline = "middle";
+    context.fillText(title, left, top - 13);
+    context.save();
+    context.beginPath();
+    context.rect(left, top, PLANE.across, PLANE.high);
+    context.clip();
+    context.lineWidth = 1;
+    context.font = `10px ${style.fontFamily}`;
+    const most = Math.ceil(PLANE.across / unit / step);
+    for (let i = -most; i <= most; i++) {
+      const at = i * step * unit;
+      context.globalAlpha = i === 0 ? 0.6 : 0.12;
+      polyline(context, [x + at, top], [x + at, top + PLANE.high]);
+      polyline(context, [left, y - at], [left + PLANE.across, y - at]);
+      context.globalAlpha = 0.75;
+      if (i === 0 || (i * step) % named !== 0) continue;
+      context.textAlign = "center";
+      context.fillText(String(i * step), x + at, y + 9);
+      context.textAlign = "right";
+      context.fillText(String(i * step), x - 5, y - at);
+    }
+    context.globalAlpha = 1;
+  }
+
+  /** Write names and numbers beside their points, where there is room. */
+  function writeLabels(context, axes, entries, style, arrows = false) {
+    context.textAlign = "center";
+    context.lineJoin = "round";
+    const setFont = ({ first }) => {
+      context.font = `${first ? 700 : 400} 11px ${style.fontFamily}`;
+    };
+    const widthOf = (label) => {
+      setFont(label);
+      return context.measureText(label.text).width;
+    };
+    const labels = labelsOf(entries);
+    placesOf(labels, axes, widthOf, arrows).forEach((middle, i) => {
+      setFont(labels[i]);
+      context.strokeStyle = style.backgroundColor;
+      context.lineWidth = 4;
+      context.strokeText(labels[i].text, ...middle);
+      context.fillStyle = style.color;
+      context.fillText(labels[i].text, ...middle);
+    });
+  }
+  const entriesOf = (kind, points, chosen) =>
+    points.map((point, i) => [`${kind}${i}`, point, `${kind}${i}` === chosen]);
+
+  /** A frame around the tip of the vector to move: round for a query, square for a key or a value. */
+  function ring(context, [x, y], kind, style) {
+    context.strokeStyle = style.color;
+    context.lineWidth = 1.5;
+    context.beginPath();
+    if (kind === "q") context.arc(x, y, 11, 0, 2 * Math.PI);
+    else context.rect(x - 10, y - 10, 20, 20);
+    context.stroke();
+  }
+
+  function drawVectors(context, axes, state, colours, style) {
+    drawPlane(context, axes, "Queries (thin arrows) and keys (broad ones)", style);
+    const { q, k, query, chosen } = state;
+    const origin = spotOf(axes, [0, 0]);
+    context.strokeStyle = style.color;
+    context.globalAlpha = 0.5;
+    context.lineWidth = 1;
+    context.setLineDash([2, 4]);
+    for (const key of k) {
+      const foot = shadowOf(key, q[query]);
+      if (foot) polyline(context, spotOf(axes, key), spotOf(axes, foot), origin);
+    }
+    context.setLineDash([]);
+    for (const token of TOKENS) {
+      context.fillStyle = colours[token];
+      context.globalAlpha = 0.4;
+      arrow(context, origin, spotOf(axes, k[token]), 8, 17);
+    }
+    context.globalAlpha = 1;
+    for (const token of TOKENS) {
+      context.fillStyle = colours[token];
+      arrow(context, origin, spotOf(axes, q[token]), ...(token === query ? [3.5, 13] : [2, 10]));
+    }
+    if (planeOf(chosen) === 0) ring(context, spotOf(axes, vectorOf(state, chosen)), chosen[0], style);
+    writeLabels(context, axes, [...entriesOf("q", q, chosen), ...entriesOf("k", k, chosen)], style, true);
+    context.restore();
+  }
+
+  function drawMixtures(context, axes, state, colours, style) {
+    drawPlane(context, axes, "Values (squares) and outputs (dots)", style);
+    const { v, outputs, weights, query, chosen } = state;
+    const corners = v.map((point) => spotOf(axes, point));
+    context.fillStyle = context.strokeStyle = style.color;
+    context.globalAlpha = 0.08;
+    trace(context, corners);
+    context.closePath();
+    context.fill();
+    context.globalAlpha = 0.3;
+    context.lineWidth = 1;
+    context.stroke();
+    context.globalAlpha = 0.45;
+    corners.forEach((corner, key) => {
+      const weight = weights[query][key];
+      if (9 * weight < 0.1) return;
+      context.strokeStyle = colours[key];
+      context.lineWidth = 9 * weight;
+      polyline(context, corner, spotOf(axes, outputs[query]));
+    });
+    context.globalAlpha = 1;
+    corners.forEach(([x, y], token) => {
+      context.fillStyle = colours[token];
+      context.fillRect(x - 5.5, y - 5.5, 11, 11);
+    });
+    outputs.forEach((output, token) => {
+      context.fillStyle = colours[token];
+      context.strokeStyle = style.color;
+      context.lineWidth = token === query ? 2 : 1;
+      context.beginPath();
+      context.arc(...spotOf(axes, output), token === query ? 7 : 5, 0, 2 * Math.PI);
+      context.fill();
+      context.stroke();
+    });
+    if (planeOf(chosen) === 1) ring(context, spotOf(axes, vectorOf(state, chosen)), "v", style);
+    const mixed = outputs.map((point, i) => [`out ${i}`, point, i === query]);
+    writeLabels(context, axes, [...mixed, ...entriesOf("v", v, chosen)], style);
+    context.restore();
+  }
+
+  // The tables
+  function matrix(title, columns) {
+    const { table, rows } = headedTable("vit-matrix", columns, TOKENS.length);
+    for (const [query, { name, line }] of rows.entries()) {
+      name.textContent = `q${query}`;
+      line.className = "vit-pointing";
+      line.addEventListener("click", () => take({ query }));
+    }
+    return { rows, box: panel(title, table) };
+  }
+  const keys = TOKENS.map((key) => `k${key}`);
+  const tables = [
+    matrix("1. Scores q · k", keys),
+    matrix("", keys),
+    matrix("3. Weights: softmax of each row", keys),
+    matrix("4. Outputs", ["x", "y"]),
+  ];
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(
+    make("div", { className: "vit-panels vit-below" }, ...tables.map(({ box }) => box)),
+    words,
+    note(SPREAD, { className: "vit-note vit-wide" }),
+  );
+
+  /** Fill a table; `textOf` and `groundOf` say what stands in a cell, and on which colour. */
+  function fillTable({ rows }, numbers, query, textOf, groundOf) {
+    rows.forEach(({ line, cells }, i) => {
+      line.classList.toggle("vit-chosen", i === query);
+      cells.forEach((cell, j) => {
+        cell.textContent = textOf(numbers[i][j], i, j);
+        if (groundOf) cell.style.background = groundOf(numbers[i][j]);
+      });
+    });
+  }
+  /** Red for positive numbers and blue for negative ones, the stronger the larger; none for a masked one. */
+  function twoSigned(numbers) {
+    const most = Math.max(...numbers.flat().filter(Number.isFinite).map(Math.abs));
+    return (number) => {
+      if (number === -Infinity) return "none";
+      return `rgba(${number > 0 ? "178, 24, 43" : "33, 102, 172"}, ${most > 0 ? (0.55 * Math.abs(number)) / most : 0})`;
+    };
+  }
+  function fillTables({ scores, divided, divisor, weights, outputs, query, mask }) {
+    const divisionTitle = divisor === 1 ? "Not divided" : `Divided by ${decimals(divisor)}`;
+    tables[1].box.firstChild.textContent = `2. ${divisionTitle}${mask === "none" ? "" : ", masked"}`;
+    const number = (one) => (one === -Infinity ? "-inf" : decimals(one));
+    const share = (weight, i, j) => (divided[i][j] === -Infinity ? "0.0%" : finePercent(weight));
+    fillTable(tables[0], scores, query, number, twoSigned(scores));
+    fillTable(tables[1], divided, query, number, twoSigned(divided));
+    fillTable(tables[2], weights, query, share, (weight) => `rgba(230, 159, 0, ${0.6 * weight})`);
+    fillTable(tables[3], outputs, query, number);
+  }
+
+  function draw() {
+    const state = now();
+    const { scaled, temperature, mask, query, chosen } = state;
+    choosePreset.value = presetNow();
+    scaling.box.checked = scaled;
+    heatSlider.value = Math.round(temperature * 10);
+    heatSlider.setAttribute("aria-valuetext", decimals(temperature, 1));
+    heatOut.textContent = decimals(temperature, 1);
+    chooseMask.value = mask;
+    followed.pressed(query);
+    moved.pressed(chosen);
+    const point = vectorOf(state, chosen);
+    inputs.forEach((input, axis) => {
+      if (input.value !== String(point[axis])) input.value = point[axis];
+    });
+    const style = getComputedStyle(root);
+    const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
+    resize(canvas, ...planesSize(isNarrow()));
+    const context = pen(canvas);
+    const [left, right] = axesNow(state);
+    drawVectors(context, left, state, colours, style);
+    drawMixtures(context, right, state, colours, style);
+    fillTables(state);
+    const text = wordsOf(state, leads[mask]);
+    words.textContent = text;
+    canvas.setAttribute("aria-label", text);
+  }
+
+  // Pointing and keys
+  /** The vectors whose tips lie under the pointer, the nearest first. */
+  function under(event) {
+    const [x, y] = pointer(canvas, event);
+    const state = now();
+    const axes = axesNow(state);
+    const distances = VECTORS.map((name) => {
+      const [a, b] = spotOf(axes[planeOf(name)], vectorOf(state, name));
+      return [name, Math.hypot(a - x, b - y)];
+    });
+    const near = distances.filter(([, distance]) => distance <= NEAR).sort((one, other) => one[1] - other[1]);
+    return near.map(([name]) => name);
+  }
+  canvas.addEventListener("pointerdown", (event) => {
+    const found = event.button === 0 ? under(event) : [];
+    if (found.length === 0) return;
+    const chosen = model.get("chosen");
+    const name = found.includes(chosen) ? chosen : found[0];
+    const again = name === chosen && found.length > 1 ? nextOf(found, name) : null; // if it stays a click
+    drag = { name, again, axes: axesNow(now()), start: pointer(canvas, event), isMoving: false };
+    canvas.setPointerCapture(event.pointerId);
+    choose(name);
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!drag) {
+      canvas.style.cursor = under(event).length ? "grab" : "";
+      return;
+    }
+    const [x, y] = pointer(canvas, event);
+    drag.isMoving ||= Math.hypot(x - drag.start[0], y - drag.start[1]) >= 3;
+    if (!drag.isMoving) return;
+    canvas.style.cursor = "grabbing";
+    const step = STEPS[drag.name[0]];
+    const point = pointAt(drag.axes[planeOf(drag.name)], [x, y]);
+    put(
+      drag.name,
+      point.map((number) => Math.round(number / step) * step),
+    );
+  });
+  for (const type of ["pointerup", "pointercancel"]) {
+    canvas.addEventListener(type, () => {
+      if (!drag) return;
+      const { again, isMoving } = drag;
+      drag = null;
+      canvas.style.cursor = "";
+      if (again && !isMoving) choose(again);
+      else draw();
+    });
+  }
+  onKeys(canvas, (event) => {
+    const { chosen, query, scaled, temperature, mask } = now();
+    const [kind, token] = chosen;
+    const step = STEPS[kind] * (event.shiftKey ? 10 : 1);
+    const [x, y] = vectorOf(now(), chosen);
+    const move = (dx, dy) => () => put(chosen, [x + dx * step, y + dy * step]);
+    const presetNames = presets.map(([name]) => name);
+    return {
+      ArrowLeft: move(-1, 0),
+      ArrowRight: move(1, 0),
+      ArrowUp: move(0, 1),
+      ArrowDown: move(0, -1),
+      Home: () => choose(VECTORS[0]),
+      End: () => choose(VECTORS[VECTORS.length - 1]),
+      PageUp: () => take({ query: nextOf(TOKENS, query, -1) }),
+      PageDown: () => take({ query: nextOf(TOKENS, query) }),
+      s: () => take({ scaled: !scaled }),
+      m: () => take({ mask: nextOf(maskNames, mask) }),
+      b: () => takePreset(nextOf(presetNames, presetNow())),
+      "+": () => heat(temperature + 0.1),
+      "-": () => heat(temperature - 0.1),
+      ...Object.fromEntries(KINDS.map((other) => [other, () => choose(`${other}${token}`)])),
+      ...Object.fromEntries(TOKENS.map((other) => [other, () => choose(`${kind}${other}`)])),
+    };
+  });
+  return live(model, root, draw);
+}
+
+/** Begin a path through points. */
+function trace(context, points) {
+  context.beginPath();
+  for (const point of points) context.lineTo(...point);
+}
+
+function polyline(context, ...points) {
+  trace(context, points);
+  context.stroke();
+}
+
+/** A filled arrow, or a dot where it would have no length. */
+function arrow(context, from, to, width, head) {
+  const outline = arrowOutline(from, to, width, head);
+  if (outline) trace(context, outline);
+  else {
+    context.beginPath();
+    context.arc(...to, width + 1.5, 0, 2 * Math.PI);
+  }
+  context.fill();
+}
+
+export default { render };

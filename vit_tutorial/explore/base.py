@@ -1,0 +1,119 @@
+"""What an explorer is: choices, one function from them to a state, a still picture of the state, and a view."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import html
+import inspect
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from vit_tutorial.explore.bundle import bundle
+from vit_tutorial.explore.limits import Limit, settle
+from vit_tutorial.explore.still import png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Explorer(anywidget.AnyWidget):
+    """A widget that the browser draws; where none runs, its still picture with alt text stands in its place.
+
+    A subclass declares its choices as public traits tagged `sync=True`, and defines `_limits`, `_state`, `_figure` and
+    `_brief`; its view is the file `view.js` beside it. Setting a choice to something impossible raises a ValueError
+    (which is a TraitError too) and leaves the explorer as it was. A choice that another one has made impossible goes to
+    its nearest possible value. Choices that are set inside `with explorer.hold_trait_notifications():`, or by one
+    message of the browser, are checked together.
+    """
+
+    _css = Path(__file__).parent / "explore.css"
+    _sent = traitlets.Dict().tag(sync=True)  # what the view needs and no choice changes
+    choice_names: tuple[str, ...] = ()  # in the order of their declaration
+
+    def __init_subclass__(cls, **kwargs: Any):
+        if "_esm" not in vars(cls):
+            cls._esm = bundle(Path(inspect.getfile(cls)).with_name("view.js"))
+        traits = (name for name, value in vars(cls).items() if isinstance(value, traitlets.TraitType))
+        cls.choice_names += tuple(name for name in traits if not name.startswith("_"))
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, choices: Mapping[str, Any], **sent: Any):
+        """Check the choices that are given, let the others follow, and keep `sent` for the view."""
+        if unknown := sorted(choices.keys() - set(self.choice_names)):
+            name, known = type(self).__name__, ", ".join(self.choice_names)
+            raise TypeError(f"{name} has no choice {unknown[0]!r}; it has {known}")
+        super().__init__(_sent=sent, **self._settled(self.choices() | dict(choices), choices))
+
+    def _limits(self, choices: dict[str, Any]) -> Iterator[tuple[str, Limit]]:
+        """The name and the limit of each choice; a limit may depend on the choices before it (see limits.py)."""
+        raise NotImplementedError
+
+    def _state(self, **choices: Any) -> Any:
+        """From choices to a frozen dataclass: the numbers that are shown, and `words`."""
+        raise NotImplementedError
+
+    def _figure(self, state: Any) -> Figure:
+        """The still picture of a state."""
+        raise NotImplementedError
+
+    def _brief(self) -> str:
+        """What stands between the brackets of the repr."""
+        raise NotImplementedError
+
+    def choices(self) -> dict[str, Any]:
+        """All choices as they are now."""
+        return {name: getattr(self, name) for name in self.choice_names}
+
+    def state(self) -> Any:
+        """The numbers that the explorer shows now."""
+        return self._state(**self.choices())
+
+    def words(self) -> str:
+        """What the explorer shows now, in a few sentences; the browser says the same."""
+        return self.state().words
+
+    def figure(self) -> Figure:
+        """What the explorer shows now, as a still picture."""
+        return self._figure(self.state())
+
+    def _settled(self, choices: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
+        return settle(self._limits(choices), choices, given)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        holding = self.hold_trait_notifications() if name in self.choice_names else contextlib.nullcontext()
+        with holding:
+            super().__setattr__(name, value)
+
+    @contextlib.contextmanager
+    def hold_trait_notifications(self) -> Iterator[None]:
+        """Inside this context choices may change one by one; at its end they are checked, and told, together."""
+        if self._cross_validation_lock:  # the context around this one checks
+            yield
+            return
+        before = self.choices()
+        with self.hold_sync(), super().hold_trait_notifications():
+            try:
+                yield
+            finally:
+                now = self.choices()
+                changed = [name for name, value in now.items() if value != before[name]]
+                for name, value in self._settled(now, changed).items():
+                    self.set_trait(name, value)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._brief()})"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict, dict]:
+        bundled = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
+        source = base64.b64encode(png(self.figure())).decode("ascii")
+        data["text/html"] = (
+            f'<figure style="margin:0"><img alt="{html.escape(self.words())}" src="data:image/png;base64,{source}">'
+            "<figcaption>A still picture: run the cell to explore it.</figcaption></figure>"
+        )
+        return data, metadata

@@ -1,0 +1,307 @@
+// Model map: everything is computed in numbers.py; here the map is drawn, and the chosen box opened.
+
+import {
+  frame,
+  labelled,
+  live,
+  make,
+  note,
+  numberTable,
+  onKeys,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import { bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import { barsIn, boxUnder, patchPlaces } from "./geometry.js";
+
+const SHOWN = { width: 430, height: 230, names: 120, rows: 26 };
+
+function render({ model, el }) {
+  const { boxes, places, arcs, sizes, ...sent } = model.get("_sent");
+  const { wide, high, arc, gap, depth, patch } = sizes;
+  const tables = bytesOf(sent.tables);
+  const diverging = bytesOf(sent.diverging);
+  const [picture] = unpackPictures(sent);
+  const { height, width } = picture;
+  const photo = plane(width, height, pixelOf(picture));
+  let start = 0;
+  const starts = new Map();
+  for (const box of boxes) {
+    starts.set(box, start);
+    start += box.size[0] * box.size[1];
+  }
+
+  const root = frame(
+    el,
+    "Model map",
+    "walk from the picture to the probabilities: where does the shape change, and where not? Which boxes let a token " +
+      "learn about another? The blue bar at the foot of a box is its share of all parameters; a box without a bar has " +
+      "none.",
+  );
+
+  const openBlock = () => model.get("block");
+  const walk = () => boxes.filter((box) => box.block === 0 || box.block === openBlock());
+  const chosen = () => walk().find((box) => box.key === model.get("box"));
+  const isInside = (box) => box.block > 0 && box.key !== "block";
+
+  // Controls, map and details
+
+  const blockOut = make("output");
+  const blockSlider = slider(1, depth, (block) => set(model, { block }));
+  root.append(make("div", { className: "vit-controls" }, labelled("Open block", blockSlider, blockOut)));
+  const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
+  const does = make("p");
+  const shown = sheet(SHOWN.width, SHOWN.height, { role: "img" });
+  const legend = note("");
+  legend.style.maxWidth = `${SHOWN.width}px`; // a longer caption takes another line and moves nothing beside it
+  const numbers = numberTable([
+    ["given", "in"],
+    ["made", "out"],
+    ["held", "parameters"],
+    ["share", "of all parameters"],
+  ]);
+  const heading = make("div", { className: "vit-heading" });
+  const where = make("span");
+  const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
+  root.style.position = "relative"; // so that the hidden words do not leave it
+  const words = make("p", { className: "vit-words", "aria-live": "polite" }); // for screen readers: all of it stands above
+  Object.assign(words.style, {
+    position: "absolute",
+    width: "1px",
+    height: "1px",
+    padding: 0,
+    border: 0,
+    overflow: "hidden",
+    clipPath: "inset(50%)",
+  });
+  root.append(
+    map,
+    note(
+      "Click a box, or use the left and right arrow keys; up and down open the block before or after; Home and End: the " +
+        "picture and the probabilities. Under each box stands the shape that leaves it.",
+      { className: "vit-note vit-wide" },
+    ),
+    make("section", { className: "vit-panel vit-below" }, heading, does),
+    make(
+      "div",
+      { className: "vit-panels vit-below" },
+      panel("What leaves it", shown, legend),
+      panel("Shapes and parameters", numbers.list),
+    ),
+    make("section", { className: "vit-panel" }, make("div", { className: "vit-heading" }, "Its code: ", where), code),
+    words,
+  );
+
+  // Drawing
+
+  function arrow(context, fromX, fromY, toX, toY) {
+    const angle = Math.atan2(toY - fromY, toX - fromX);
+    context.beginPath();
+    context.moveTo(fromX, fromY);
+    context.lineTo(toX, toY);
+    for (const turn of [2.6, -2.6]) {
+      context.moveTo(toX, toY);
+      context.lineTo(toX + 6 * Math.cos(angle + turn), toY + 6 * Math.sin(angle + turn));
+    }
+    context.stroke();
+  }
+
+  function lineOf(context, points) {
+    context.beginPath();
+    points.forEach(([x, y], i) => context[i ? "lineTo" : "moveTo"](x, y));
+    context.stroke();
+  }
+
+  function drawMap(now, style, accent, paper) {
+    const context = pen(map);
+    const way = walk();
+    const rows = [way.filter((box) => !isInside(box)), way.filter(isInside)];
+    context.strokeStyle = context.fillStyle = style.color;
+    context.lineWidth = 1.2;
+    for (const row of rows) {
+      for (let i = 1; i < row.length; i++) {
+        const [x, y, w, h] = places[row[i - 1].key];
+        arrow(context, x + w, y + h / 2, places[row[i].key][0], y + h / 2);
+      }
+    }
+    if (rows[1].length) {
+      const [x, y, w, h] = places.block;
+      const first = places[rows[1][0].key];
+      const last = places[rows[1][rows[1].length - 1].key];
+      const [left, right] = [first[0] - gap, last[0] + last[2] + gap];
+      const middle = first[1] + first[3] / 2;
+      context.globalAlpha = 0.5;
+      lineOf(context, [
+        [x, y + h + 16],
+        [left, arc - 16],
+        [left, high - 4],
+        [right, high - 4],
+        [right, arc - 16],
+        [x + w, y + h + 16],
+      ]);
+      lineOf(context, [
+        [left, arc - 16],
+        [right, arc - 16],
+      ]);
+      context.globalAlpha = 1;
+      arrow(context, left, middle, first[0], middle);
+      arrow(context, last[0] + last[2], middle, right, middle);
+      for (const [from, to] of arcs) {
+        lineOf(context, [
+          [from, middle],
+          [from, arc],
+          [to, arc],
+        ]);
+        arrow(context, to, arc, to, first[1]);
+      }
+    }
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    for (const box of way) {
+      const [x, y, w, h] = places[box.key];
+      const here = box === now;
+      const rectangle = (left, top) => {
+        context.fillStyle = paper;
+        context.fillRect(left, top, w, h);
+        context.strokeRect(left, top, w, h);
+      };
+      context.strokeStyle = style.color;
+      context.lineWidth = 1;
+      if (box.key === "block" && depth > 1) [6, 3].forEach((step) => rectangle(x + step, y - step));
+      rectangle(x, y);
+      context.fillStyle = accent;
+      context.fillRect(x, y + h - 5, box.bar, 5);
+      if (here) {
+        context.globalAlpha = 0.16;
+        context.fillRect(x, y, w, h);
+        context.globalAlpha = 1;
+        context.strokeStyle = accent;
+        context.lineWidth = 3;
+        context.strokeRect(x, y, w, h);
+      }
+      context.fillStyle = style.color;
+      context.font = `${here ? 700 : 500} ${box.label[0] === "+" ? 18 : 11.5}px ${style.fontFamily}`;
+      box.label.forEach((text, i) =>
+        context.fillText(text, x + w / 2, y + h / 2 - 2 + (i - (box.label.length - 1) / 2) * 14),
+      );
+      context.font = `12px ${style.fontFamily}`;
+      context.fillText(box.made, x + w / 2, y + h + 10, w + (isInside(box) ? gap : 11));
+    }
+  }
+
+  const painted = new Map();
+  /** A table of numbers as a small picture, painted once. */
+  function tableOf(box) {
+    if (!painted.has(box)) {
+      const [down, across] = box.size;
+      const levels = tables.subarray(starts.get(box), starts.get(box) + down * across);
+      painted.set(
+        box,
+        plane(across, down, (i, into, at) => into.set(diverging.subarray(3 * levels[i], 3 * levels[i] + 3), at)),
+      );
+    }
+    return painted.get(box);
+  }
+
+  function drawShown(box, style, accent) {
+    const context = pen(shown, box.kind === "image" && height > SHOWN.height);
+    const whole = Math.min(SHOWN.height / height, SHOWN.width / width);
+    if (box.kind === "image") context.drawImage(photo, 0, 0, width * whole, height * whole);
+    else if (box.kind === "patches") {
+      for (const [from, to, size] of patchPlaces(height, width, patch, SHOWN)) {
+        context.drawImage(photo, ...from, patch, patch, ...to, size, size);
+      }
+    } else if (box.kind === "table") {
+      const [down, across] = box.size;
+      if (box.key === "feature_map") {
+        const scale = Math.min(SHOWN.height / down, SHOWN.width / across);
+        context.drawImage(tableOf(box), 0, 0, across * scale, down * scale);
+      } else {
+        const left = box.class_token ? SHOWN.rows : 0;
+        context.drawImage(tableOf(box), left, 0, SHOWN.width - left, down === 1 ? 24 : SHOWN.height);
+        context.font = `12px ${style.fontFamily}`;
+        context.textBaseline = "top";
+        context.fillStyle = style.color;
+        if (left) context.fillText("cls", 0, 0);
+      }
+    } else {
+      context.font = `12px ${style.fontFamily}`;
+      context.textBaseline = "middle";
+      const values = box.bars.map(([, value]) => value);
+      barsIn(values, SHOWN).forEach(({ left, top, long, tall, middle, end }, i) => {
+        context.fillStyle = accent;
+        context.fillRect(left, top, long, tall);
+        context.fillStyle = style.color;
+        context.textAlign = "right";
+        context.fillText(box.bars[i][0], SHOWN.names - 6, middle, SHOWN.names - 8);
+        context.textAlign = "left";
+        context.fillText(box.key === "softmax" ? percent(values[i]) : decimals(values[i]), end + 5, middle);
+      });
+    }
+  }
+
+  function draw() {
+    const now = chosen();
+    const style = getComputedStyle(root);
+    const accent = style.getPropertyValue("--jp-brand-color1").trim() || "#0b5cad";
+    const text = `${now.sentence} Block ${openBlock()} of ${depth} is open.`;
+    blockSlider.value = openBlock();
+    blockOut.textContent = `${openBlock()} of ${depth}`;
+    heading.textContent = now.heading;
+    does.textContent = now.does;
+    numbers.show("given", now.given);
+    numbers.show("made", now.made);
+    numbers.show("held", now.held);
+    numbers.show("share", now.part);
+    where.textContent = now.where;
+    if (code.textContent !== now.code) code.textContent = now.code;
+    const rows =
+      now.key === "feature_map"
+        ? "channels side by side"
+        : now.class_token
+          ? "a row for each token, cls is the class token"
+          : now.size[0] > 1
+            ? "a row for each patch"
+            : "one row";
+    const scale = `${rows}: blue ${decimals(-now.limit, 1)} · white 0 · red ${decimals(now.limit, 1)}`;
+    legend.textContent = now.kind === "table" ? `${now.says} · ${scale}` : now.says;
+    drawMap(now, style, accent, style.backgroundColor);
+    drawShown(now, style, accent);
+    shown.setAttribute("aria-label", `What leaves the box: ${now.heading}`);
+    words.textContent = text;
+    map.setAttribute("aria-label", text);
+  }
+
+  // Pointing and keys
+
+  map.addEventListener("pointerdown", (event) => {
+    const box = boxUnder(
+      ...pointer(map, event),
+      walk().map(({ key }) => key),
+      places,
+    );
+    if (box) set(model, { box });
+  });
+  onKeys(map, () => {
+    const way = walk();
+    const at = way.indexOf(chosen());
+    const go = (place) => set(model, { box: way[within(place, 0, way.length - 1)].key });
+    const open = (block) => set(model, { block: within(block, 1, depth) });
+    return {
+      ArrowLeft: () => go(at - 1),
+      ArrowRight: () => go(at + 1),
+      ArrowUp: () => open(openBlock() - 1),
+      ArrowDown: () => open(openBlock() + 1),
+      Home: () => go(0),
+      End: () => go(way.length - 1),
+    };
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

@@ -1,0 +1,89 @@
+// What the views of all explorers compute with: bytes, pixels, cells of a grid, and numbers in words. No page is needed.
+
+/** The bytes of a trait, copied so that they start on an even address. */
+export function bytesOf(view) {
+  return new Uint8Array(view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength));
+}
+
+/** Half-precision numbers as ordinary ones. */
+export function unpackHalf(bytes) {
+  const halves = new Uint16Array(bytes.buffer);
+  const numbers = new Float32Array(halves.length);
+  for (let i = 0; i < halves.length; i++) {
+    const exponent = (halves[i] >> 10) & 31;
+    const fraction = halves[i] & 1023;
+    const size = exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25);
+    numbers[i] = halves[i] & 32768 ? -size : size;
+  }
+  return numbers;
+}
+
+/** Write pixel i of a picture stored channel by channel; a grey one gets three equal channels. */
+export function pixelOf(picture) {
+  const { pixels, channels, height, width } = picture;
+  const next = channels === 1 ? 0 : height * width;
+  return (i, into, at) => {
+    into[at] = pixels[i];
+    into[at + 1] = pixels[i + next];
+    into[at + 2] = pixels[i + 2 * next];
+  };
+}
+
+/** Width and height of a picture whose longer side is `side` CSS pixels. */
+export function fitted(picture, side) {
+  const scale = side / Math.max(picture.width, picture.height);
+  return [Math.round(picture.width * scale), Math.round(picture.height * scale)];
+}
+
+/** 38416 -> "38,416". */
+export const count = (number) => number.toLocaleString("en-US");
+
+/** 0.0625 -> "6.3%". */
+export const percent = (share) => `${(Math.floor(share * 1000 + 0.5) / 10).toFixed(1)}%`;
+
+/** Like percent, but a small share keeps two digits: 0.000012 -> "0.0012%"; "<0.001%" below that. */
+export const finePercent = (share) =>
+  share >= 0.0005 ? percent(share) : share < 1e-5 ? "<0.001%" : `${(100 * share).toPrecision(2)}%`;
+
+/** 2.345 -> "2.35". */
+export const decimals = (number, digits = 2) =>
+  (Math.floor(number * 10 ** digits + 0.5) / 10 ** digits).toFixed(digits);
+
+/** The number, or the end of the range that it is beyond. */
+export const within = (number, least, most) => Math.min(most, Math.max(least, number));
+
+/** Where the largest of some numbers stands, the first of equal ones. */
+export const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
+
+const DIRECTIONS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+
+/** The cell beside `cell` in the direction of an arrow key, or `cell` itself at the edge; cells count row by row. */
+export function neighbour(key, cell, rows, columns) {
+  const [down, along] = DIRECTIONS[key];
+  const row = within(Math.floor(cell / columns) + down, 0, rows - 1);
+  return row * columns + within((cell % columns) + along, 0, columns - 1);
+}
+
+/** What the four arrow keys do if each moves to the cell beside. */
+export function arrows(cell, rows, columns, go) {
+  return Object.fromEntries(Object.keys(DIRECTIONS).map((key) => [key, () => go(neighbour(key, cell, rows, columns))]));
+}
+
+/** The cell of a grid of width x height under a point; a point outside belongs to the cell nearest to it. */
+export function cellUnder(x, y, width, height, rows, columns) {
+  const row = within(Math.floor((y / height) * rows), 0, rows - 1);
+  return row * columns + within(Math.floor((x / width) * columns), 0, columns - 1);
+}
+
+/** Pictures as pictures.py packs them: each with its name, channels, height, width and pixels. */
+export function unpackPictures({ names, shapes, pixels }) {
+  const all = bytesOf(pixels);
+  let start = 0;
+  return names.map((name, i) => {
+    const [channels, height, width] = shapes[i];
+    const end = start + channels * height * width;
+    const picture = { name, channels, height, width, pixels: all.subarray(start, end) };
+    start = end;
+    return picture;
+  });
+}

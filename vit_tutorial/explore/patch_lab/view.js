@@ -1,0 +1,392 @@
+// Patch lab: a picture in patches, their sequence and their matrix, drawn and computed in the browser.
+
+import {
+  chooser,
+  fill,
+  frame,
+  labelled,
+  live,
+  make,
+  mark,
+  note,
+  numberTable,
+  onKeys,
+  panel,
+  pen,
+  plane,
+  pointer,
+  resize,
+  set,
+  sheet,
+  slider,
+  tag,
+} from "../common.js";
+import { arrows, count, pixelOf, unpackPictures, within } from "../numbers.js";
+import {
+  attentionCost,
+  inverse,
+  levels,
+  MODEL,
+  meanColours,
+  nearestSize,
+  numberOf,
+  ORDERS,
+  patchSizes,
+  REASSEMBLIES,
+  rearranged,
+  SEEDS,
+  sequenceOrder,
+  wordsOf,
+} from "./arithmetic.js";
+import { cutLayout, firstShown, sameSpot } from "./geometry.js";
+
+const SIDE = 336;
+const STRIP = { width: 912, height: 72, bar: 12, shown: 20, thumb: 42, step: 45.6 };
+const MATRIX = { width: 336, height: 168, margin: 12 };
+const ROW = { width: 520, height: 14 };
+const PATCH_SIDE = 96;
+const PIXELS_SHOWN = 8;
+
+const HINT =
+  "halve the patch size and watch the tokens grow fourfold, the cost of attention sixteenfold. Then shuffle, and put " +
+  "the patches back: the error stays 0 as long as each patch knows its place.";
+const KEYS = "Point at a patch, or click and use the arrow keys; Page Up and Page Down follow the sequence.";
+
+function render({ model, el }) {
+  const root = frame(el, "Patch lab", HINT);
+  const pictures = new Map();
+  for (const picture of unpackPictures(model.get("_sent"))) {
+    const canvas = plane(picture.width, picture.height, pixelOf(picture));
+    pictures.set(picture.name, { ...picture, canvas });
+  }
+
+  // What depends on the picture and the cut, and not on the chosen token, is computed once a change.
+  let cut = null;
+  function cutNow() {
+    const names = ["picture", "patch_size", "order", "seed", "gap", "reassembly"];
+    const [name, patch, order, seed, gap, reassembly] = names.map((trait) => model.get(trait));
+    const key = JSON.stringify([name, patch, order, seed, gap, reassembly]);
+    if (cut?.key === key) return cut;
+    const picture = pictures.get(name);
+    const [rows, columns] = [picture.height / patch, picture.width / patch];
+    const places = sequenceOrder(rows, columns, order, seed);
+    const ownPlaces = reassembly === REASSEMBLIES[0];
+    cut = {
+      ...{ key, picture, patch, rows, columns, order, seed, gap, reassembly, ownPlaces, places, fresh: true },
+      ...cutLayout(picture, rows, columns, gap, SIDE),
+      placeOf: inverse(places),
+      each: patch * patch * picture.channels,
+      back: rearranged(picture, patch, columns, ownPlaces ? places.map((_, i) => i) : places),
+      numberAt: (place, k) => numberOf(picture, patch, columns, places[place], k),
+    };
+    return cut;
+  }
+
+  // Controls
+  const choosePicture = chooser(
+    [...pictures.keys()].map((name) => [name, name]),
+    (picture) => {
+      const patch = nearestSize(pictures.get(picture), model.get("patch_size"));
+      set(model, { picture, patch_size: patch, token: 0 });
+    },
+  );
+  const choosePatch = chooser([], (text) => {
+    const { picture, columns, patch, places, order, seed } = cutNow();
+    const size = Number(text);
+    const [newRows, newColumns] = [picture.height / size, picture.width / size];
+    const cell = sameSpot(places[model.get("token")], columns, patch, newColumns, size);
+    set(model, { patch_size: size, token: sequenceOrder(newRows, newColumns, order, seed).indexOf(cell) });
+  });
+  /** Change the order and stay on the same patch of the picture. */
+  function reorder(changes) {
+    const { rows, columns, places, order, seed } = cutNow();
+    const next = { order, seed, ...changes };
+    const cell = places[model.get("token")];
+    set(model, { ...changes, token: sequenceOrder(rows, columns, next.order, next.seed).indexOf(cell) });
+  }
+  function shuffle() {
+    const [order, seed] = [model.get("order"), model.get("seed")];
+    reorder({ order: "shuffled", seed: order === "shuffled" ? (seed + 1) % SEEDS : seed });
+  }
+  const same = (texts) => texts.map((text) => [text, text]);
+  const chooseOrder = chooser(same(ORDERS), (order) => reorder({ order }));
+  const chooseSeed = make("input", { type: "number", min: 0, max: SEEDS - 1, step: 1 });
+  chooseSeed.addEventListener("input", () => {
+    const seed = Math.floor(Number(chooseSeed.value));
+    if (chooseSeed.value !== "" && seed >= 0 && seed < SEEDS) reorder({ seed });
+  });
+  const chooseBack = chooser(same(REASSEMBLIES), (reassembly) => set(model, { reassembly }));
+  const chooseGap = slider(0, 8, (gap) => set(model, { gap }));
+  chooseGap.style.width = "80px"; // so that all controls stand in one line
+  const seedField = labelled("Seed", chooseSeed);
+  const shuffleButton = make("button", { type: "button", textContent: "Shuffle (s)" });
+  shuffleButton.addEventListener("click", shuffle);
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      ...(pictures.size > 1 ? [labelled("Picture", choosePicture)] : []),
+      labelled("Patch size P", choosePatch),
+      labelled("Order of the sequence", chooseOrder, shuffleButton),
+      seedField,
+      labelled("Gap", chooseGap),
+      labelled("Put the patches back", chooseBack),
+    ),
+  );
+
+  // Pictures and numbers
+  const cutSheet = sheet(SIDE, SIDE, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const backSheet = sheet(SIDE, SIDE, { role: "img" });
+  const numbers = numberTable([
+    ["grid", "grid, rows × columns"],
+    ["tokens", "tokens N"],
+    ["each", "numbers per token P·P·C"],
+    ["pairs", "pairs in attention N·N"],
+    ["flops", `FLOPs of attention in ${MODEL.name}`],
+    ["bytes", "memory of its tables, a layer"],
+    ["difference", "error after putting back"],
+  ]);
+  const verdict = make("p", { className: "vit-verdict" });
+  const stripSheet = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
+  const patchSheet = sheet(PATCH_SIDE, PATCH_SIDE, { role: "img" });
+  const matrixWidth = MATRIX.width + 2 * MATRIX.margin;
+  const matrixSheet = sheet(matrixWidth, MATRIX.height, { role: "img", className: "vit-pointing" });
+  const matrixNote = "A line is a patch, a grey level is a number from 0 to 255. Click a line.";
+  const matrixPanel = panel("", matrixSheet, note(matrixNote));
+  const rowSheet = sheet(ROW.width, ROW.height, { role: "img" });
+  const partTitle = note("");
+  const groups = Array.from({ length: PIXELS_SHOWN }, () => {
+    const swatch = make("span", { className: "vit-swatch" });
+    const text = make("span");
+    return { swatch, text, box: make("span", { className: "vit-pixel" }, swatch, text) };
+  });
+  const row = make("div", { className: "vit-pixels" }, ...groups.map((group) => group.box));
+  const rowPanel = panel(
+    "",
+    rowSheet,
+    make("div", { className: "vit-row" }, patchSheet, make("div", {}, partTitle, row)),
+  );
+  rowPanel.classList.add("vit-one");
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels" },
+      panel("The picture, cut", cutSheet, note(KEYS)),
+      panel("Put back together", backSheet, verdict),
+      panel("In numbers", numbers.list),
+    ),
+    panel("The sequence", stripSheet),
+    make("div", { className: "vit-panels vit-below" }, matrixPanel, rowPanel),
+    words,
+  );
+
+  const cutLayer = make("canvas");
+  const backLayer = make("canvas");
+  /** Paint what stays the same while the chosen token moves. */
+  function paintLayers(now) {
+    const { picture, patch, places, columns, cellWidth, cellHeight, width, height } = now;
+    const smooth = width / picture.width < 3;
+    resize(cutLayer, width, height);
+    const context = pen(cutLayer, smooth);
+    if (now.space === 0) context.drawImage(picture.canvas, 0, 0, width, height);
+    else {
+      for (let cell = 0; cell < places.length; cell++) {
+        const [x, y] = now.cornerOf(cell);
+        const [fromX, fromY] = [(cell % columns) * patch, Math.floor(cell / columns) * patch];
+        context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, y, cellWidth, cellHeight);
+      }
+    }
+    const size = Math.min(14, cellWidth / (0.62 * String(places.length - 1).length + 0.4));
+    if (size >= 7) {
+      places.forEach((cell, place) => {
+        const [x, y] = now.cornerOf(cell);
+        tag(context, String(place), x + cellWidth / 2, y + cellHeight / 2, size);
+      });
+    }
+    const moved = plane(picture.width, picture.height, pixelOf({ ...picture, pixels: now.back.pixels }));
+    resize(backLayer, width, height);
+    pen(backLayer, smooth).drawImage(moved, 0, 0, width, height);
+    now.matrix = greysOf(levels(places.length, now.each, MATRIX.width, MATRIX.height, now.numberAt));
+    const means = meanColours(picture, patch, columns, places.length);
+    now.bar = plane(places.length, 1, (place, into, at) => {
+      for (let c = 0; c < 3; c++) into[at + c] = means[3 * places[place] + c];
+    });
+  }
+
+  /** What changes with the picture and the cut, and not with the token. */
+  function drawFresh(now) {
+    const { picture, patch, rows, columns, places, each, order, back } = now;
+    const tokens = places.length;
+    paintLayers(now);
+    resize(cutSheet, now.width, now.height);
+    resize(backSheet, now.width, now.height);
+    choosePicture.value = picture.name;
+    fill(
+      choosePatch,
+      patchSizes(picture).map((size) => [size, `${size} × ${size}`]),
+    );
+    choosePatch.value = patch;
+    chooseOrder.value = order;
+    if (document.activeElement !== chooseSeed) chooseSeed.value = now.seed;
+    seedField.classList.toggle("vit-idle", order !== "shuffled");
+    chooseSeed.disabled = order !== "shuffled";
+    chooseGap.value = now.gap;
+    chooseBack.value = now.reassembly;
+    numbers.show("grid", `${rows} × ${columns}`);
+    numbers.show("tokens", count(tokens));
+    numbers.show("each", count(each));
+    numbers.show("pairs", count(tokens ** 2));
+    numbers.show("flops", attentionCost(tokens).flops);
+    numbers.show("bytes", attentionCost(tokens).bytes);
+    numbers.show("difference", String(back.difference));
+    matrixPanel.firstChild.textContent = `The matrix of patches [${count(tokens)} × ${count(each)}]`;
+    verdict.textContent =
+      back.difference === 0
+        ? "Not one pixel has changed."
+        : "Not the picture: each patch lies where its place in the sequence says.";
+    verdict.classList.toggle("vit-wrong", back.difference !== 0);
+  }
+
+  function drawStrip(now, token) {
+    const context = pen(stripSheet);
+    const { places, picture, patch, columns } = now;
+    const tokens = places.length;
+    const shown = Math.min(STRIP.shown, tokens);
+    now.first = firstShown(token, shown, tokens);
+    context.imageSmoothingEnabled = tokens > STRIP.width;
+    context.drawImage(now.bar, 0, 0, STRIP.width, STRIP.bar);
+    context.imageSmoothingEnabled = STRIP.thumb / patch < 3;
+    const part = Math.max(2, (shown / tokens) * STRIP.width);
+    mark(context, (now.first / tokens) * STRIP.width, 1.5, part, STRIP.bar - 3, 1.5);
+    for (let place = now.first; place < now.first + shown; place++) {
+      const x = 1.5 + (place - now.first) * STRIP.step;
+      const [fromX, fromY] = [(places[place] % columns) * patch, Math.floor(places[place] / columns) * patch];
+      context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, 24, STRIP.thumb, STRIP.thumb);
+      tag(context, String(place), x + STRIP.thumb / 2, 24 + STRIP.thumb - 9, 11);
+      if (place === token) mark(context, x + 0.5, 24.5, STRIP.thumb - 1, STRIP.thumb - 1);
+    }
+  }
+
+  function drawMatrix(now, token) {
+    const context = pen(matrixSheet);
+    context.drawImage(now.matrix, MATRIX.margin, 0, MATRIX.width, MATRIX.height);
+    const line = MATRIX.height / now.places.length;
+    const high = Math.max(2, line);
+    const y = within((token + 0.5) * line - high / 2, 0, MATRIX.height - high);
+    mark(context, MATRIX.margin + 1.5, y + 1, MATRIX.width - 3, Math.max(1, high - 2), 1.5);
+    // Two arrows in the margin, since a thin frame is hard to find among the lines of the matrix.
+    context.fillStyle = getComputedStyle(root).color;
+    const right = MATRIX.margin + MATRIX.width;
+    for (const [tip, back] of [
+      [MATRIX.margin - 2, 0],
+      [right + 2, right + MATRIX.margin],
+    ]) {
+      context.beginPath();
+      context.moveTo(tip, y + high / 2);
+      context.lineTo(back, y + high / 2 - 6);
+      context.lineTo(back, y + high / 2 + 6);
+      context.fill();
+    }
+  }
+
+  /** The row of the chosen token; returns its first numbers. */
+  function drawRow(now, token) {
+    const { picture, patch, columns, places, each } = now;
+    const { channels } = picture;
+    const [fromX, fromY] = [(places[token] % columns) * patch, Math.floor(places[token] / columns) * patch];
+    pen(patchSheet).drawImage(picture.canvas, fromX, fromY, patch, patch, 0, 0, PATCH_SIDE, PATCH_SIDE);
+    const first = [];
+    groups.forEach(({ swatch, text, box }, pixel) => {
+      box.hidden = pixel >= patch * patch;
+      if (box.hidden) return;
+      const values = Array.from({ length: channels }, (_, c) => now.numberAt(token, pixel * channels + c));
+      first.push(...values);
+      swatch.style.background = `rgb(${channels === 1 ? [values[0], values[0], values[0]] : values})`;
+      text.textContent = values.join(" ");
+    });
+    const shown = Math.min(PIXELS_SHOWN, patch * patch);
+    const part = shown < patch * patch ? `the first ${shown} of its ${count(patch * patch)} pixels` : "its pixels";
+    const greys = greysOf(levels(1, each, ROW.width, 1, (_, k) => now.numberAt(token, k)));
+    pen(rowSheet).drawImage(greys, 0, 0, ROW.width, ROW.height);
+    const all = each === 1 ? "its one number" : `all its ${count(each)} numbers`;
+    rowPanel.firstChild.textContent = `Row ${token} of the matrix: ${all}`;
+    partTitle.textContent = `The same patch as a square, and ${part}${channels === 3 ? ", each red green blue" : ""}:`;
+    row.classList.toggle("vit-colour", channels === 3);
+    return first;
+  }
+
+  function outline(canvas, layer, [x, y], cellWidth, cellHeight) {
+    const context = pen(canvas);
+    context.drawImage(layer, 0, 0, canvas.vitWidth, canvas.vitHeight);
+    mark(context, x + 1, y + 1, Math.max(2, cellWidth - 2), Math.max(2, cellHeight - 2));
+  }
+
+  function draw() {
+    const now = cutNow();
+    const token = model.get("token");
+    const { rows, columns, places, ownPlaces, reassembly } = now;
+    const { difference } = now.back;
+    if (now.fresh) {
+      now.fresh = false;
+      drawFresh(now);
+    }
+    const cell = places[token];
+    outline(cutSheet, cutLayer, now.cornerOf(cell), now.cellWidth, now.cellHeight);
+    const landed = ownPlaces ? cell : token;
+    const [wide, high] = [now.width / columns, now.height / rows];
+    outline(backSheet, backLayer, [(landed % columns) * wide, Math.floor(landed / columns) * high], wide, high);
+    drawStrip(now, token);
+    drawMatrix(now, token);
+    const text = wordsOf({ ...now, token, cell, first: drawRow(now, token), difference });
+    words.textContent = text;
+    cutSheet.setAttribute("aria-label", text);
+    backSheet.setAttribute("aria-label", `The picture put back ${reassembly}; largest difference ${difference}`);
+    stripSheet.setAttribute("aria-label", `The sequence of ${count(places.length)} patches around token ${token}`);
+    const lines = `The matrix of ${count(places.length)} rows as grey levels, row ${token} framed`;
+    matrixSheet.setAttribute("aria-label", lines);
+    rowSheet.setAttribute("aria-label", `The numbers of row ${token} as grey levels`);
+    patchSheet.setAttribute("aria-label", `The patch of token ${token}, enlarged`);
+  }
+
+  // Pointing and keys
+  const choose = (token) => set(model, { token });
+  for (const type of ["pointermove", "pointerdown"]) {
+    cutSheet.addEventListener(type, (event) => {
+      const now = cutNow();
+      choose(now.placeOf[now.cellAt(...pointer(cutSheet, event))]);
+    });
+    matrixSheet.addEventListener(type, (event) => {
+      if (type === "pointermove" && !(event.buttons & 1)) return;
+      const tokens = cutNow().places.length;
+      choose(within(Math.floor((pointer(matrixSheet, event)[1] / MATRIX.height) * tokens), 0, tokens - 1));
+    });
+  }
+  stripSheet.addEventListener("pointerdown", (event) => {
+    const { places, first } = cutNow();
+    const [x, y] = pointer(stripSheet, event);
+    const inBar = y < STRIP.bar + 6;
+    const place = inBar ? Math.floor((x / STRIP.width) * places.length) : first + Math.floor(x / STRIP.step);
+    choose(within(place, 0, places.length - 1));
+  });
+  onKeys(cutSheet, () => {
+    const { rows, columns, places, placeOf } = cutNow();
+    const [token, last] = [model.get("token"), places.length - 1];
+    return {
+      ...arrows(places[token], rows, columns, (cell) => choose(placeOf[cell])),
+      Home: () => choose(0),
+      End: () => choose(last),
+      PageUp: () => choose(Math.max(0, token - 1)),
+      PageDown: () => choose(Math.min(last, token + 1)),
+      s: shuffle,
+    };
+  });
+  return live(model, root, draw);
+}
+
+/** Levels as grey pixels. */
+function greysOf({ width, height, means }) {
+  return plane(width, height, (i, into, at) => into.fill(means[i], at, at + 3));
+}
+
+export default { render };

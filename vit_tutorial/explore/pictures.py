@@ -1,0 +1,80 @@
+"""Pictures and models that come in: checked, and as the numbers that a model or a view wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from vit_tutorial.vit import ViT
+
+
+def as_array(values) -> np.ndarray:
+    """An array, or a tensor on any device and in any floating type, as a numpy array."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if values.is_floating_point() else values
+    return np.asarray(values)
+
+
+def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
+    """A picture as a uint8 array [C, H, W] with C = 1 or 3, from an array or a tensor [C, H, W] or [H, W].
+
+    Raises ValueError for another type, rank or number of channels.
+    """
+    pixels = as_array(image)
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"{name} holds {pixels.dtype}, not uint8; give the pixels as 0 to 255, before normalising")
+    if pixels.ndim == 2:
+        pixels = pixels[None]
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3) or pixels.size == 0:
+        raise ValueError(f"{name} has shape {list(pixels.shape)}; give [1, H, W], [3, H, W] or [H, W]")
+    return np.ascontiguousarray(pixels)
+
+
+def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
+    """Pictures by name, from one or from a dict.
+
+    Raises ValueError if there is no picture, or one is not as `as_picture` wants it.
+    """
+    named = dict(images) if isinstance(images, Mapping) else {"picture": images}
+    if not named:
+        raise ValueError("images holds no picture; give one, or a dict from names to pictures")
+    return {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
+
+
+def packed(pictures: Mapping[str, UInt8[np.ndarray, "C H W"]]) -> dict[str, Any]:
+    """Pictures as a view takes them (`picturesOf` in common.js): names, shapes, and all pixels one after the other."""
+    return {
+        "names": list(pictures),
+        "shapes": [list(picture.shape) for picture in pictures.values()],
+        "pixels": b"".join(picture.tobytes() for picture in pictures.values()),
+    }
+
+
+def model_input(model: ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[Tensor, "1 C H W"]:
+    """The picture as the model wants it: normalised by its card, or as 0 to 1 without one.
+
+    Raises ValueError if the model takes pictures of another size or with other channels.
+    """
+    wanted = (model.config.in_channels, *(side * model.config.patch_size for side in model.grid_size))
+    if picture.shape != wanted:
+        raise ValueError(f"the picture is {list(picture.shape)}, and the model takes {list(wanted)}")
+    images, card = torch.from_numpy(picture)[None], model.card
+    return (card.normalize(images) if card and card.mean else images.float() / 255).to(next(model.parameters()))
+
+
+def class_names_of(model: ViT, class_names: Sequence[str] | None = None) -> list[str]:
+    """The names of the classes: those given, or the card's, or numbers.
+
+    Raises ValueError if there are not as many as the model has classes.
+    """
+    number = model.config.num_classes
+    names = class_names or (model.card and model.card.class_names) or [f"class {i}" for i in range(number)]
+    if len(names) != number:
+        raise ValueError(f"{len(names)} class names do not fit a model of {number} classes")
+    return [str(name) for name in names]

@@ -1,0 +1,333 @@
+// Position lab: four tables of positions as maps, and what shuffled patches change, drawn in the browser.
+
+import {
+  button,
+  chooser,
+  frame,
+  labelled,
+  legend,
+  live,
+  make,
+  mark,
+  note,
+  onKeys,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import { arrows, bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import {
+  bestClass,
+  endsOf,
+  neighbourhood,
+  orderName,
+  placeName,
+  placeOf,
+  points,
+  SHOWS,
+  samePlace,
+  shuffleChange,
+  similarityTo,
+  stretched,
+  stretchMatrix,
+  wordsOfPositions,
+  wordsOfShuffle,
+} from "./arithmetic.js";
+import { MAPS, positionUnder } from "./geometry.js";
+
+const COLOURS = ["own for each map", "one for all maps"];
+const SAME = 1e-5;
+const SMALL = 162;
+
+/** The numbers of bytes that hold 4-byte real numbers. */
+const reals = (view) => new Float32Array(bytesOf(view).buffer);
+
+function render({ model, el }) {
+  const sent = model.get("_sent");
+  const { kinds, dim, old, patch, classes } = sent;
+  const [tables, stretches] = [reals(sent.tables), reals(sent.stretches)];
+  const [attention, probabilities] = [reals(sent.attention), reals(sent.probabilities)];
+  const pictures = unpackPictures(sent);
+  const names = pictures.map(({ name }) => name);
+  const orders = new Uint16Array(bytesOf(sent.orders).buffer);
+  const viridis = bytesOf(sent.viridis);
+  const places = old * old;
+  const numOrders = orders.length / places;
+  const side = old * patch;
+
+  const root = frame(
+    el,
+    "Position lab",
+    "move over the maps. Is a position more like its neighbours than like far ones, and in which of the four tables? Make the picture larger: does the pattern stay? Then shuffle the patches.",
+  );
+
+  // The tables on the chosen grid, and each row at length 1; computed once a grid.
+  let onGrid = null;
+  function tablesOn(grid) {
+    if (onGrid?.grid === grid) return onGrid.all;
+    const matrix = stretchMatrix(stretches, old, grid);
+    const all = kinds.map((_, kind) => {
+      const table = tables.subarray(kind * places * dim, (kind + 1) * places * dim);
+      return stretched(table, matrix, old, grid, dim);
+    });
+    onGrid = { grid, all };
+    return all;
+  }
+
+  // Controls
+  const choices = ["grid", "position", "show", "number", "colours", "picture", "order"];
+  const now = () => Object.fromEntries(choices.map((name) => [name, model.get(name)]));
+  /** Take another grid, and stay at the same place of the picture, however many sizes are passed on the way. */
+  let stays = null;
+  function regrid(next) {
+    const { grid, position } = now();
+    const size = within(next, old, 2 * old);
+    if (size === grid) return;
+    const place = stays?.grid === grid && stays.position === position ? stays.place : placeOf(position, grid);
+    stays = { grid: size, position: samePlace(place, size), place };
+    set(model, { grid: size, position: stays.position });
+  }
+  const gridOut = make("output");
+  const gridSlider = slider(old, 2 * old, regrid);
+  const chooseShow = chooser(
+    SHOWS.map((text) => [text, text]),
+    (show) => set(model, { show }),
+  );
+  const numberOut = make("output");
+  const numberSlider = slider(0, dim - 1, (number) => set(model, { number, show: SHOWS[1] }));
+  const chooseColours = chooser(
+    COLOURS.map((text) => [text, text]),
+    (choice) => set(model, { colours: choice }),
+  );
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      labelled("Image size", gridSlider, gridOut),
+      labelled("Show", chooseShow),
+      labelled("Which number", numberSlider, numberOut),
+      labelled("Range of colours", chooseColours),
+    ),
+  );
+
+  // The four maps, in one sheet
+  const mapSheet = sheet(MAPS.width, MAPS.top + MAPS.side + 16, {
+    tabIndex: 0,
+    role: "application",
+    className: "vit-touch",
+  });
+  const heads = kinds.map((kind) => make("th", { scope: "col", textContent: kind }));
+  const lines = sent.near_and_far.map((name) => {
+    const cells = kinds.map(() => make("td"));
+    return { cells, line: make("tr", {}, make("th", { scope: "row", textContent: name }), ...cells) };
+  });
+  const chosen = make("th", { scope: "col" });
+  const near = make(
+    "table",
+    { className: "vit-near" },
+    make("thead", {}, make("tr", {}, chosen, ...heads)),
+    make("tbody", {}, ...lines.map(({ line }) => line)),
+  );
+  const help =
+    "Point at a position in any map, or click and use the arrow keys; Page Up and Page Down change the image size, s shuffles.";
+  const ends = ["lowest", "highest"].map((textContent) => make("span", { textContent }));
+  root.append(mapSheet, legend(viridis, 120, ...ends), note(help, { className: "vit-note vit-help" }), near);
+
+  // The shuffled patches
+  const choosePicture = chooser(
+    names.map((name) => [name, name]),
+    (picture) => set(model, { picture }),
+  );
+  const chooseOrder = chooser(
+    Array.from({ length: numOrders }, (_, order) => [order, orderName(order)]),
+    (order) => set(model, { order: Number(order) }),
+  );
+  const nextShuffle = () => set(model, { order: (now().order % (numOrders - 1)) + 1 });
+  const shuffleButton = button("Shuffle (s)", nextShuffle);
+  root.append(
+    make("div", {
+      className: "vit-heading vit-below",
+      textContent: "What shuffled patches change: where the class token looks in the last layer",
+    }),
+    make(
+      "div",
+      { className: "vit-controls" },
+      ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
+      labelled("Order of the patches", chooseOrder, shuffleButton),
+    ),
+  );
+  const givenSheet = sheet(SMALL, SMALL, { role: "img" });
+  const modes = ["without positions", "with positions"].map((name) => {
+    const lying = sheet(SMALL, SMALL, { role: "img" });
+    const home = sheet(SMALL, SMALL, { role: "img" });
+    const says = make("p", { className: "vit-note" });
+    const verdict = make("p", { className: "vit-verdict" });
+    const maps = make(
+      "div",
+      { className: "vit-pair" },
+      panel("as the patches lie", lying),
+      panel("patches taken home", home),
+    );
+    return { name, lying, home, says, verdict, box: panel(name[0].toUpperCase() + name.slice(1), maps, says, verdict) };
+  });
+  root.append(
+    make(
+      "div",
+      { className: "vit-panels" },
+      panel(
+        "Given to the model",
+        make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet)),
+      ),
+      ...modes.map(({ box }) => box),
+    ),
+  );
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(words);
+
+  /** A small canvas with one pixel a place, coloured from `low` to `high`. */
+  function coloured(values, grid, low, high) {
+    return plane(grid, grid, (i, into, at) => {
+      const level = high > low ? Math.max(0, Math.min(255, Math.round(((values[i] - low) / (high - low)) * 255))) : 0;
+      into.set(viridis.subarray(3 * level, 3 * level + 3), at);
+    });
+  }
+
+  function drawMap(context, kind, values, grid, position, [low, high]) {
+    const style = getComputedStyle(root);
+    const left = kind * MAPS.step;
+    const cell = MAPS.side / grid;
+    context.fillStyle = style.color;
+    context.textBaseline = "middle";
+    context.textAlign = "left";
+    context.font = `600 13px ${style.fontFamily}`;
+    context.fillText(kinds[kind], left, 9);
+    context.font = `12px ${style.fontFamily}`;
+    context.fillText(`lowest ${decimals(low)}, highest ${decimals(high)}`, left, MAPS.top + MAPS.side + 9);
+    context.drawImage(coloured(values, grid, low, high), left, MAPS.top, MAPS.side, MAPS.side);
+    if (cell >= 30) {
+      context.font = `10px ${style.fontFamily}`;
+      context.textAlign = "center";
+      values.forEach((value, i) => {
+        context.fillStyle = (value - low) / (high - low) > 0.55 ? "#000000" : "#ffffff";
+        context.fillText(
+          decimals(value),
+          left + ((i % grid) + 0.5) * cell,
+          MAPS.top + (Math.floor(i / grid) + 0.5) * cell,
+        );
+      });
+    }
+    mark(
+      context,
+      left + (position % grid) * cell + 1,
+      MAPS.top + Math.floor(position / grid) * cell + 1,
+      cell - 2,
+      cell - 2,
+    );
+  }
+
+  function drawMaps({ grid, position, show, number, colours }, alike) {
+    const similar = show === SHOWS[0];
+    const column = ({ values }) => Float64Array.from({ length: grid * grid }, (_, i) => values[i * dim + number]);
+    const maps = similar ? alike : tablesOn(grid).map(column);
+    const context = pen(mapSheet);
+    endsOf(maps, similar, colours === COLOURS[0]).forEach((range, kind) => {
+      drawMap(context, kind, maps[kind], grid, position, range);
+    });
+    return maps;
+  }
+
+  // The lower half changes only with the picture and the order.
+  let shuffled = null;
+  function drawShuffled({ picture, order }) {
+    const key = `${picture} ${order}`;
+    if (shuffled?.key === key) return shuffled.changes;
+    const which = names.indexOf(picture);
+    const image = plane(side, side, pixelOf(pictures[which]));
+    const taken = orders.subarray(order * places, (order + 1) * places);
+    const context = pen(givenSheet);
+    const cell = SMALL / old;
+    taken.forEach((from, to) => {
+      const corner = [(from % old) * patch, Math.floor(from / old) * patch];
+      context.drawImage(image, ...corner, patch, patch, (to % old) * cell, Math.floor(to / old) * cell, cell, cell);
+    });
+    givenSheet.setAttribute("aria-label", `The picture ${picture}, patches ${orderName(order)}`);
+    const changes = modes.map(({ name, lying, home, says, verdict }, mode) => {
+      const rowOf = (array, length, one) =>
+        array.subarray(((which * 2 + mode) * numOrders + one) * length).subarray(0, length);
+      const [straight, weights] = [0, order].map((one) => rowOf(attention, places, one));
+      const [before, after] = [0, order].map((one) => rowOf(probabilities, classes.length, one));
+      const found = shuffleChange(taken, weights, straight, after, before);
+      const most = Math.max(...weights);
+      pen(lying).drawImage(coloured(weights, old, 0, most), 0, 0, SMALL, SMALL);
+      pen(home).drawImage(coloured(found.home, old, 0, most), 0, 0, SMALL, SMALL);
+      lying.setAttribute("aria-label", `Attention ${name}, as the patches lie, from 0 to ${percent(most)}`);
+      home.setAttribute("aria-label", `Attention ${name}, patches taken home, from 0 to ${percent(most)}`);
+      const [inOrder, asGiven] = [before, after].map((row) => bestClass(row, classes));
+      says.textContent = `Dark is 0, yellow ${percent(most)}. In order the model says ${inOrder}; as given, ${asGiven}.`;
+      verdict.textContent =
+        order === 0
+          ? "Press Shuffle, above."
+          : found.change.every((one) => one < SAME)
+            ? "Taken home, the attention is the same, and so is the prediction: this model cannot tell."
+            : `Taken home, weights differ by up to ${points(found.change[0])} percentage points, probabilities by up to ` +
+              `${points(found.change[1])}: this model notices.`;
+      return found.change;
+    });
+    shuffled = { key, changes };
+    return changes;
+  }
+
+  function draw() {
+    const shown = now();
+    const { grid, position, show, number, colours, picture, order } = shown;
+    const alike = tablesOn(grid).map(({ units }) => similarityTo(units, position, dim));
+    const around = alike.map((values) => neighbourhood(values, position, grid));
+    gridSlider.value = grid;
+    gridOut.textContent = `${grid * patch} pixels: ${grid} × ${grid}`;
+    gridSlider.setAttribute("aria-valuetext", `${grid * patch} by ${grid * patch} pixels`);
+    chooseShow.value = show;
+    numberSlider.value = number;
+    numberOut.textContent = `${number} (0 to ${dim - 1})`;
+    numberOut.parentElement.parentElement.classList.toggle("vit-idle", show === SHOWS[0]);
+    chooseColours.value = colours;
+    choosePicture.value = picture;
+    chooseOrder.value = order;
+    const maps = drawMaps(shown, alike);
+    chosen.textContent = `Similarity of ${placeName(position, grid)} to those`;
+    lines.forEach(({ cells }, line) => {
+      cells.forEach((cell, kind) => {
+        cell.textContent = decimals(around[kind][line]);
+      });
+    });
+    const changes = drawShuffled(shown);
+    const text = `${wordsOfPositions({ ...shown, patch, kinds, maps, near: around })} ${wordsOfShuffle(order, changes)}`;
+    words.textContent = text;
+    mapSheet.setAttribute("aria-label", text);
+  }
+
+  // Pointing and keys
+  const choose = (position) => set(model, { position });
+  const point = (event) => {
+    const found = positionUnder(...pointer(mapSheet, event), now().grid, kinds.length);
+    if (found !== null) choose(found);
+  };
+  for (const type of ["pointermove", "pointerdown"]) mapSheet.addEventListener(type, point);
+  onKeys(mapSheet, () => {
+    const { grid, position } = now();
+    return {
+      ...arrows(position, grid, grid, choose),
+      Home: () => choose(0),
+      End: () => choose(grid * grid - 1),
+      PageUp: () => regrid(grid + 1),
+      PageDown: () => regrid(grid - 1),
+      s: nextShuffle,
+    };
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

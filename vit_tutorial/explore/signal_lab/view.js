@@ -1,0 +1,241 @@
+// Signal lab: the numbers of a stack of blocks in three charts, looked up and drawn in the browser.
+
+import {
+  button,
+  checkbox,
+  chooser,
+  frame,
+  group,
+  headedTable,
+  labelled,
+  live,
+  make,
+  note,
+  onKeys,
+  pen,
+  pointer,
+  set,
+  sheet,
+} from "../common.js";
+import { within } from "../numbers.js";
+import {
+  axisEnds,
+  namerOf,
+  nextOf,
+  powerName,
+  powerOf,
+  powerSteps,
+  rowsFrom,
+  say,
+  stepOf,
+  wordsOf,
+} from "./arithmetic.js";
+import { AREA, BOTTOM, chartsLayout, heightOf } from "./geometry.js";
+
+const MARKERS = ["circle", "square", "triangle"];
+const KEY_PLACES = [0, 70, 152]; // of the names of lines, from the left
+const ON_WHITE = ["#1a1a1a", "#0072b2", "#d55e00"];
+const ON_BLACK = ["#f2f2f2", "#56b4e9", "#e69f00"];
+const DASHES = [6, 4];
+
+const HINT =
+  "hold pre-norm, then choose post-norm: which stream grows, which gradient is larger in the last block? Switch the " +
+  "residuals off: what becomes of the likeness of the tokens? Then take the norms away as well, and go deeper.";
+const KEYS =
+  "Point at a block, or use the left and right arrow keys; up and down change the matrices, Page Up and Page Down " +
+  "the number of blocks, n the norm, r the residuals, and h holds. Size is the root of the mean square; likeness the " +
+  "mean cosine between two tokens of an image. Size and gradient are drawn by powers of ten.";
+
+function render({ model, el }) {
+  const { norms, depths, scales, quantities, charts, ends, ...rest } = model.get("_sent");
+  const rowsOf = rowsFrom({ norms, depths, scales, quantities, ...rest });
+  const nameOf = namerOf(norms);
+  const LIKENESS = quantities.indexOf("likeness");
+  const layout = chartsLayout(charts.length);
+  const root = frame(el, "Signal lab", HINT);
+
+  function now() {
+    const setting = ["depth", "norm", "residual", "scale"].map((name) => model.get(name));
+    const held = model.get("held");
+    const rows = rowsOf(setting);
+    const heldRows = held.length ? rowsOf(held) : null;
+    const longest = Math.max(rows.length, held[0] ?? 0);
+    return { setting, rows, held, heldRows, longest, block: model.get("block"), quantities };
+  }
+
+  // Controls
+  const take = (changes) => set(model, changes);
+  const takeDepth = (depth) => take({ depth, block: Math.min(depth, model.get("block")) });
+  const hold = () => take({ held: model.get("held").length ? [] : now().setting });
+  const depthTexts = depths.map((depth) => [depth, String(depth)]);
+  const scaleTexts = scales.map((scale) => [scale, `${scale} times the usual`]);
+  const chooseNorm = chooser(norms, (norm) => take({ norm }));
+  const chooseDepth = chooser(depthTexts, (depth) => takeDepth(Number(depth)));
+  const chooseScale = chooser(scaleTexts, (scale) => take({ scale: Number(scale) }));
+  const residuals = checkbox("x + branch(x)", (residual) => take({ residual }));
+  const holdButton = button("", hold);
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      labelled("Norm", chooseNorm),
+      labelled("Blocks", chooseDepth),
+      group("Residuals", residuals.label),
+      labelled("Matrices at the start", chooseScale),
+      group("To compare", holdButton),
+    ),
+  );
+
+  // Charts and numbers
+  const canvas = sheet(AREA.width, AREA.height, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(canvas, note(KEYS, { className: "vit-note vit-wide" }), table, words);
+
+  /** The axes of a chart: title, lines of equal level, numbers of blocks, and a band behind the chosen block. */
+  function drawAxes(context, chart, { longest, block }, axis, style) {
+    const [title, columns] = charts[chart];
+    const left = layout.startOf(chart);
+    const isLikeness = columns[0] === LIKENESS;
+    context.fillStyle = style.color;
+    context.strokeStyle = style.color;
+    context.textBaseline = "middle";
+    context.textAlign = "left";
+    context.font = `600 13px ${style.fontFamily}`;
+    context.fillText(title, left - AREA.left, 9);
+    context.font = `11px ${style.fontFamily}`;
+    context.textAlign = "right";
+    context.lineWidth = 1;
+    for (const step of isLikeness ? [0, 0.5, 1] : powerSteps(...axis)) {
+      const y = heightOf(step, axis);
+      context.globalAlpha = 0.25;
+      context.beginPath();
+      context.moveTo(left, y);
+      context.lineTo(left + layout.inner, y);
+      context.stroke();
+      context.globalAlpha = 1;
+      context.fillText(isLikeness ? String(step) : powerName(step), left - 5, y);
+    }
+    context.textAlign = "center";
+    const every = longest <= 6 ? 1 : longest <= 12 ? 2 : 4;
+    for (let at = 1; at <= longest; at++) {
+      if (at === 1 || at % every === 0) context.fillText(String(at), layout.middleOf(chart, at, longest), BOTTOM + 11);
+    }
+    context.fillText("block", left + layout.inner / 2, BOTTOM + 26);
+    const band = layout.inner / longest;
+    context.globalAlpha = 0.14;
+    context.fillRect(layout.middleOf(chart, block, longest) - band / 2, AREA.top - 6, band, BOTTOM - AREA.top + 12);
+    context.globalAlpha = 1;
+  }
+
+  function drawChart(context, chart, state, colours, style) {
+    const [, columns] = charts[chart];
+    const { rows, heldRows, longest } = state;
+    const drawn = heldRows ? [heldRows, rows] : [rows];
+    const isLikeness = columns[0] === LIKENESS;
+    const axis = isLikeness ? [0, 1] : axisEnds(drawn, columns, ends);
+    const levelOf = (value) => (isLikeness ? within(value, 0, 1) : powerOf(value, ends));
+    drawAxes(context, chart, state, axis, style);
+    columns.forEach((column, i) => {
+      context.strokeStyle = context.fillStyle = colours[i];
+      for (const some of drawn) {
+        const points = some.map((row, at) => [
+          layout.middleOf(chart, at + 1, longest),
+          heightOf(levelOf(row[column]), axis),
+        ]);
+        const dashed = some === heldRows;
+        context.lineWidth = dashed ? 1.5 : 2;
+        context.setLineDash(dashed ? DASHES : []);
+        context.beginPath();
+        for (const point of points) context.lineTo(...point);
+        context.stroke();
+        context.setLineDash([]);
+        if (!dashed) for (const point of points) marker(context, MARKERS[i], ...point, longest > 12 ? 2.4 : 3.5);
+      }
+      if (columns.length > 1) {
+        const x = layout.startOf(chart) + 6 + KEY_PLACES[i];
+        marker(context, MARKERS[i], x, 26, 3.5);
+        context.textAlign = "left";
+        context.fillStyle = style.color;
+        context.fillText(quantities[column].replace(" branch", ""), x + 8, 26);
+      }
+    });
+  }
+
+  function fillLine({ name, cells, line }, rows, block, text) {
+    line.hidden = !rows;
+    if (!rows) return;
+    const at = Math.min(block, rows.length);
+    name.textContent = text(at, rows.length);
+    cells.forEach((cell, i) => {
+      cell.textContent = say(rows[at - 1][i]);
+    });
+  }
+
+  function draw() {
+    const state = now();
+    const { setting, rows, held, heldRows, block } = state;
+    const [depth, norm, residual, scale] = setting;
+    chooseNorm.value = norm;
+    chooseDepth.value = depth;
+    chooseScale.value = scale;
+    residuals.box.checked = residual;
+    holdButton.textContent = heldRows ? "Let go (h)" : "Hold this (h)";
+    holdButton.setAttribute("aria-pressed", String(Boolean(heldRows)));
+    const style = getComputedStyle(root);
+    const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
+    const context = pen(canvas);
+    charts.forEach((_, chart) => {
+      drawChart(context, chart, state, colours, style);
+    });
+    fillLine(lines[0], rows, block, (at, last) => `block ${at} of ${last}`);
+    fillLine(lines[1], heldRows, block, (at, last) => `held: block ${at} of ${last}`);
+    const text = wordsOf({ ...state, name: nameOf(setting), heldName: heldRows && nameOf(held) });
+    words.textContent = text;
+    canvas.setAttribute("aria-label", text);
+  }
+
+  // Pointing and keys
+  for (const type of ["pointermove", "pointerdown"]) {
+    canvas.addEventListener(type, (event) => {
+      const { rows, longest } = now();
+      const block = layout.blockAt(pointer(canvas, event)[0], longest);
+      if (block !== null && block <= rows.length) take({ block });
+    });
+  }
+  onKeys(canvas, () => {
+    const { setting, block } = now();
+    const [depth, norm, residual, scale] = setting;
+    const normNames = norms.map(([name]) => name);
+    return {
+      ArrowLeft: () => take({ block: Math.max(1, block - 1) }),
+      ArrowRight: () => take({ block: Math.min(depth, block + 1) }),
+      ArrowUp: () => take({ scale: stepOf(scales, scale, 1) }),
+      ArrowDown: () => take({ scale: stepOf(scales, scale, -1) }),
+      Home: () => take({ block: 1 }),
+      End: () => take({ block: depth }),
+      PageUp: () => takeDepth(stepOf(depths, depth, 1)),
+      PageDown: () => takeDepth(stepOf(depths, depth, -1)),
+      n: () => take({ norm: nextOf(normNames, norm) }),
+      r: () => take({ residual: !residual }),
+      h: hold,
+    };
+  });
+  return live(model, root, draw);
+}
+
+/** A filled mark on a line. */
+function marker(context, kind, x, y, size) {
+  context.beginPath();
+  if (kind === "circle") context.arc(x, y, size, 0, 2 * Math.PI);
+  else if (kind === "square") context.rect(x - size, y - size, 2 * size, 2 * size);
+  else {
+    context.moveTo(x, y - 1.3 * size);
+    context.lineTo(x + 1.2 * size, y + size);
+    context.lineTo(x - 1.2 * size, y + size);
+    context.closePath();
+  }
+  context.fill();
+}
+
+export default { render };

@@ -1,0 +1,76 @@
+"""What the still pictures share: inches from the upper left corner, colours, frames, and the bytes of a PNG file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, FAINT, ACCENT = "#1a1a1a", "#5f6368", "#0b5cad"  # on white
+
+
+def as_rgb(picture: UInt8[np.ndarray, "C H W"]) -> UInt8[np.ndarray, "H W 3"]:
+    """The picture with three channels, channels last, as a figure wants it."""
+    return np.broadcast_to(picture, (3, *picture.shape[1:])).transpose(1, 2, 0)
+
+
+def viridis() -> UInt8[np.ndarray, "256 3"]:
+    """The 256 colours of matplotlib's viridis, which reads the same to colour-blind eyes and in grey print."""
+    return _colours("viridis")
+
+
+def diverging() -> UInt8[np.ndarray, "256 3"]:
+    """256 colours from blue over white to red, which colour-blind eyes tell apart too: ColorBrewer's RdBu, reversed."""
+    return _colours("RdBu_r")
+
+
+def _colours(name: str) -> UInt8[np.ndarray, "256 3"]:
+    from matplotlib import colormaps
+
+    return np.round(colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)
+
+
+def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:
+    """An empty figure of so many inches, and two functions that put things on it, in inches from its upper left corner.
+
+    `axes(x, y, w, h)` gives axes without lines and labels; `say(x, y, text, **changes)` writes.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height))
+
+    def axes(x: float, y: float, w: float, h: float):
+        place = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
+        place.set_axis_off()
+        return place
+
+    def say(x: float, y: float, text: str, **changes: Any) -> None:
+        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
+
+    return figure, axes, say
+
+
+def frame(axes: Axes, x: float, y: float, width: float = 1, height: float = 1) -> None:
+    """A frame that is seen on every background: black outside, white inside."""
+    from matplotlib.patches import Rectangle
+
+    for colour, line in (("black", 3.5), ("white", 1.8)):
+        look = {"fill": False, "edgecolor": colour, "linewidth": line, "zorder": 5, "clip_on": False}
+        axes.add_patch(Rectangle((x, y), width, height, **look))
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as the bytes of a PNG file, on white, in 256 colours to keep notebooks small."""
+    from PIL import Image
+
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=100, facecolor="white")
+    Image.open(drawn).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(small, format="png", optimize=True)
+    return small.getvalue()

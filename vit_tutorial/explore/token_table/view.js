@@ -1,0 +1,301 @@
+// Token table: a sequence row by row, its parts switched on and off, and what the head says, drawn in the browser.
+
+import {
+  checkbox,
+  chooser,
+  frame,
+  group,
+  headedTable,
+  labelled,
+  legend,
+  live,
+  make,
+  mark,
+  note,
+  numberTable,
+  onKeys,
+  painter,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import { bytesOf, cellUnder, decimals, fitted, pixelOf, unpackHalf, unpackPictures } from "../numbers.js";
+import { answerOf, nameOf, READS, shapesOf, stageName, stateFrom, wordsOf } from "./arithmetic.js";
+import { firstShown, NUMBERS_SHOWN, numberInStrips, STRIP, TABLE, tableLayout } from "./geometry.js";
+
+const SIDE = 188;
+const ABOVE = 22; // the similarity of the class token stands above that of the patches
+const SIGNS = ["", "+ ", "= "];
+
+const HINT =
+  "after the embedding, which rows change with the picture, and which one never does? Move on block by block: when " +
+  "does the row of the class token fill? Switch one part off at a time, and read what the head says then.";
+const KEYS =
+  "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block back or on.";
+const COSINE = "Cosine of the angle between two rows: 1 same direction, 0 nothing in common, -1 opposite.";
+
+function render({ model, el }) {
+  const sent = model.get("_sent");
+  const { names, classes, limits } = sent;
+  const [rows, columns] = sent.grid;
+  const [, , stages, tokens, dim] = sent.sizes;
+  const halves = ["tokens", "embeddings", "positions", "probabilities"];
+  const numbersSent = Object.fromEntries(halves.map((name) => [name, unpackHalf(bytesOf(sent[name]))]));
+  const stateOf = stateFrom({ ...sent, ...numbersSent });
+  const palette = bytesOf(sent.diverging);
+  const pictures = unpackPictures(sent);
+  const canvases = new Map(pictures.map((one) => [one.name, plane(one.width, one.height, pixelOf(one))]));
+  const [wide, high] = fitted(pictures[0], SIDE);
+  const [cellWidth, cellHeight] = [wide / columns, high / rows];
+  const layout = tableLayout(tokens, dim);
+
+  function now() {
+    const choices = ["picture", "stage", "patches", "class_token", "positions", "token", "number", "reads"];
+    return stateOf(Object.fromEntries(choices.map((name) => [name, model.get(name)])));
+  }
+
+  const root = frame(el, "Token table", HINT);
+
+  // Controls
+  const take = (changes) => set(model, changes);
+  const same = (texts) => texts.map((text) => [text, text]);
+  const choosePicture = chooser(same(names), (picture) => take({ picture }));
+  const stageOut = make("output");
+  const stageSlider = slider(0, stages - 1, (stage) => take({ stage }));
+  stageSlider.style.width = "90px";
+  const chooseReads = chooser(same(READS), (reads) => take({ reads }));
+  const ticks = {
+    patches: checkbox("Patch embeddings", (patches) => take({ patches })),
+    class_token: checkbox("Class token", (class_token) => take({ class_token })),
+    positions: checkbox("Positions", (positions) => take({ positions })),
+  };
+  const parts = group("Parts of the sequence", ...Object.values(ticks).map(({ label }) => label));
+  parts.lastChild.setAttribute("role", "group");
+  parts.lastChild.setAttribute("aria-label", "Parts");
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
+      parts,
+      labelled("Look", stageSlider, stageOut),
+      labelled("The head reads", chooseReads),
+    ),
+  );
+  const chain = shapesOf(now(), stages, classes.length).map(() => ({ name: make("span"), shape: make("strong") }));
+  const links = chain.map(({ name, shape }) => make("li", {}, name, shape));
+  root.append(make("ol", { className: "vit-chain", "aria-label": "Shapes" }, ...links));
+
+  // Table, picture, similarity and numbers
+  const looks = { tabIndex: 0, role: "application", className: "vit-touch" };
+  const tableSheet = sheet(layout.width, layout.height, looks);
+  const pictureSheet = sheet(wide, high, { role: "img", className: "vit-pointing" });
+  const mapSheet = sheet(wide, high + ABOVE, { role: "img", className: "vit-pointing" });
+  const say = (textContent) => make("span", { textContent });
+  const [least, most] = [say(""), say("")];
+  const tableScale = legend(palette, TABLE.wide, least, say("0"), most);
+  tableScale.style.marginLeft = `${TABLE.margin}px`;
+  const mapScale = legend(palette, wide, say("-1"), say("0"), say("1"));
+  const numbers = numberTable([
+    ["here", "if it reads at this stage"],
+    ["end", "after the last block"],
+    ["all", "... with every part on"],
+  ]);
+  const tablePanel = panel("", tableSheet, tableScale, note(KEYS));
+  const headPanel = panel("", numbers.list);
+  headPanel.classList.add("vit-narrow");
+  const picturePanel = panel(
+    "Its patch (click another)",
+    pictureSheet,
+    make("div", { className: "vit-below" }, headPanel),
+  );
+  const mapNote = note(COSINE, { className: "vit-note vit-narrow" });
+  const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
+  const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * STRIP.step, { role: "img", className: "vit-pointing" });
+  const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
+  const stripPanel = panel("", stripSheet, sums.table, note("Rounded to two decimals, so a sum may be off by 0.01."));
+  stripPanel.classList.add("vit-below");
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(make("div", { className: "vit-panels" }, tablePanel, picturePanel, mapPanel), stripPanel, words);
+
+  /** Where a number lies between the ends of the palette. */
+  const shareOf = (number, limit) => (number / limit + 1) / 2;
+  const paintTables = [0, 1].map((first) => painter(dim, tokens - first, palette)); // with and without the class token
+  const paintColumns = [0, 1].map((first) => painter(1, tokens - first, palette));
+  const paintMap = painter(columns, rows, palette);
+  const paintOne = painter(1, 1, palette);
+  const paintStrip = painter(dim, 1, palette);
+
+  let heat = null;
+  /** The table as a small picture, painted again only when another table is shown. */
+  function heatOf({ table, rows: shown, first, stage }) {
+    if (heat?.table !== table) {
+      const shareAt = (i) => shareOf(shown[Math.floor(i / dim)][i % dim], limits[stage]);
+      heat = { table, canvas: paintTables[first](shareAt) };
+    }
+    return heat.canvas;
+  }
+
+  const shortName = (token) => (token ? nameOf(token) : "class token");
+  function drawTable(state, style) {
+    const { first, token, number, similarity } = state;
+    const { stepX, stepY } = layout;
+    const context = pen(tableSheet);
+    const shown = similarity.length;
+    context.drawImage(heatOf(state), TABLE.margin, TABLE.top, TABLE.wide, shown * stepY);
+    const right = TABLE.margin + TABLE.wide + TABLE.gap;
+    const column = paintColumns[first]((i) => shareOf(similarity[i], 1));
+    context.drawImage(column, right, TABLE.top, TABLE.similarity, shown * stepY);
+    context.fillStyle = style.color;
+    context.font = `10px ${style.fontFamily}`;
+    context.textBaseline = "middle";
+    context.textAlign = "right";
+    const chosen = token - first;
+    for (let row = 0; row < shown; row++) {
+      const at = row + first;
+      const isNamed = at === 0 || ((at - 1) % columns === 0 && (row === 0 || row > 2));
+      if (!isNamed || Math.abs(row - chosen) * stepY < 11) continue;
+      context.fillText(shortName(at), TABLE.margin - 5, TABLE.top + (row + 0.5) * stepY);
+    }
+    context.font = `700 10px ${style.fontFamily}`;
+    const y = TABLE.top + chosen * stepY;
+    context.fillText(shortName(token), TABLE.margin - 5, y + stepY / 2);
+    context.textAlign = "center";
+    context.fillText(String(number), TABLE.margin + (number + 0.5) * stepX, 6);
+    mark(context, TABLE.margin, y, TABLE.wide, stepY, 1.5);
+    mark(context, right, y, TABLE.similarity, stepY, 1.5);
+    mark(context, TABLE.margin + number * stepX, y, stepX, stepY, 1.5);
+  }
+
+  function drawPictures({ picture, first, token, similarity }, style) {
+    const shown = pen(pictureSheet, wide / pictures[0].width < 3);
+    shown.drawImage(canvases.get(picture), 0, 0, wide, high);
+    const map = pen(mapSheet);
+    const painted = paintMap((patch) => shareOf(similarity[patch + 1 - first], 1));
+    map.drawImage(painted, 0, ABOVE, wide, high);
+    map.font = `11px ${style.fontFamily}`;
+    map.fillStyle = style.color;
+    map.textBaseline = "middle";
+    if (first === 0) {
+      const one = paintOne(() => shareOf(similarity[0], 1));
+      map.drawImage(one, 0, 0, cellWidth, 17);
+      map.fillText(`class token: ${decimals(similarity[0])}`, cellWidth + 6, 9);
+    } else map.fillText("no class token", 0, 9);
+    if (token === 0) {
+      mark(map, 2, 2, cellWidth - 4, 13);
+      return;
+    }
+    const [x, y] = [((token - 1) % columns) * cellWidth, Math.floor((token - 1) / columns) * cellHeight];
+    mark(shown, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+    mark(map, x + 1, y + ABOVE + 1, cellWidth - 2, cellHeight - 2);
+  }
+
+  /** The parts of the row and their sum: as strips of colour, and some of their numbers. */
+  function drawSum({ parts: shownParts, partNames, stage, number }, style) {
+    const context = pen(stripSheet);
+    context.fillStyle = style.color;
+    context.textBaseline = "middle";
+    const start = firstShown(number, dim);
+    const textOf = (part, i) => (start + i < dim ? decimals(part[start + i]) : "");
+    const show = (cell, i, text) => {
+      cell.textContent = text;
+      cell.classList.toggle("vit-chosen", start + i === number);
+    };
+    sums.heads.forEach((cell, i) => {
+      show(cell, i, start + i < dim ? String(start + i) : "");
+    });
+    shownParts.forEach((part, line) => {
+      const top = line * STRIP.step;
+      const name = `${SIGNS[line]}${partNames[line]}`;
+      context.font = `12px ${style.fontFamily}`;
+      context.fillText(name, 0, top + STRIP.high / 2);
+      const strip = paintStrip((i) => shareOf(part[i], limits[stage]));
+      context.drawImage(strip, STRIP.margin, top, STRIP.wide, STRIP.high);
+      sums.rows[line].name.textContent = name;
+      sums.rows[line].cells.forEach((cell, i) => {
+        show(cell, i, textOf(part, i));
+      });
+    });
+    const step = STRIP.wide / dim;
+    mark(context, STRIP.margin + number * step, 1.5, step, 3 * STRIP.step - 6, 1.5);
+  }
+
+  function draw() {
+    const state = now();
+    const { picture, stage, first, token, reads, here, atTheEnd, allOn } = state;
+    const [row, who, where] = [token - first, nameOf(token), stageName(stage)];
+    choosePicture.value = picture;
+    stageSlider.value = stage;
+    stageOut.textContent = where;
+    stageSlider.setAttribute("aria-valuetext", where);
+    chooseReads.value = reads;
+    for (const [name, { box }] of Object.entries(ticks)) box.checked = state[name];
+    shapesOf(state, stages, classes.length).forEach(([name, shape], i) => {
+      chain[i].name.textContent = name;
+      chain[i].shape.textContent = shape;
+    });
+    tablePanel.firstChild.textContent = `The sequence ${where}: [${tokens - first}, ${dim}]`;
+    least.textContent = decimals(-limits[stage], 1);
+    most.textContent = decimals(limits[stage], 1);
+    const reader = reads === READS[0] ? `row 0, ${nameOf(first)}` : reads;
+    headPanel.firstChild.textContent = `The head on ${reader}`;
+    numbers.show("here", answerOf(here));
+    numbers.show("end", answerOf(atTheEnd));
+    numbers.show("all", answerOf(allOn));
+    stripPanel.firstChild.textContent = `Row ${row}, ${who}: its ${dim} numbers`;
+    const style = getComputedStyle(root);
+    drawTable(state, style);
+    drawPictures(state, style);
+    drawSum(state, style);
+    const text = wordsOf(state, columns);
+    words.textContent = text;
+    tableSheet.setAttribute("aria-label", text);
+    const framed = token ? `The picture, with ${who} framed` : "The picture; the class token is no part of it";
+    pictureSheet.setAttribute("aria-label", framed);
+    const alike = `Similarity of the patches with row ${row}, laid out as in the picture`;
+    mapSheet.setAttribute("aria-label", alike);
+    const strips = `The ${dim} numbers of row ${row} in three strips: ${state.partNames.join(", ")}`;
+    stripSheet.setAttribute("aria-label", strips);
+  }
+
+  // Pointing and keys
+  const pointing = (canvas, pick) => {
+    for (const type of ["pointerdown", "pointermove"]) {
+      canvas.addEventListener(type, (event) => {
+        if (type === "pointerdown" || event.buttons & 1) take(pick(...pointer(canvas, event)));
+      });
+    }
+  };
+  const numberIf = (number) => (number === null ? {} : { number });
+  const patchAt = (x, y) => ({ token: 1 + cellUnder(x, y, wide, high, rows, columns) });
+  pointing(tableSheet, (x, y) => {
+    const { first } = now();
+    return { token: first + layout.rowAt(y, tokens - first), ...numberIf(layout.numberAt(x)) };
+  });
+  pointing(pictureSheet, patchAt);
+  pointing(mapSheet, (x, y) => {
+    if (y >= ABOVE) return patchAt(x, y - ABOVE);
+    return model.get("class_token") ? { token: 0 } : {};
+  });
+  pointing(stripSheet, (x) => numberIf(numberInStrips(x, dim)));
+  onKeys(tableSheet, () => {
+    const { first, token, number, stage } = now();
+    return {
+      ArrowUp: () => take({ token: Math.max(first, token - 1) }),
+      ArrowDown: () => take({ token: Math.min(tokens - 1, token + 1) }),
+      ArrowLeft: () => take({ number: Math.max(0, number - 1) }),
+      ArrowRight: () => take({ number: Math.min(dim - 1, number + 1) }),
+      Home: () => take({ token: first }),
+      End: () => take({ token: tokens - 1 }),
+      PageUp: () => take({ stage: Math.max(0, stage - 1) }),
+      PageDown: () => take({ stage: Math.min(stages - 1, stage + 1) }),
+    };
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

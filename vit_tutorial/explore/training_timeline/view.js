@@ -1,0 +1,352 @@
+// Training timeline: every moment was computed in data.py; here it is looked up and drawn.
+
+import {
+  button,
+  frame,
+  greyPlane,
+  group,
+  labelled,
+  legend,
+  live,
+  make,
+  mark,
+  note,
+  onKeys,
+  painter,
+  panel,
+  pen,
+  plane,
+  pointer,
+  set,
+  sheet,
+  slider,
+} from "../common.js";
+import {
+  arrows,
+  bytesOf,
+  cellUnder,
+  decimals,
+  fitted,
+  largestOf,
+  percent,
+  pixelOf,
+  unpackPictures,
+  within,
+} from "../numbers.js";
+import {
+  accuracyAfter,
+  lookupsOf,
+  momentName,
+  placeName,
+  says,
+  wholeLooks,
+  wholeName,
+  wordsOf,
+  wordsOfAttention,
+  wordsOfPosition,
+} from "./arithmetic.js";
+import { curveLayout } from "./geometry.js";
+
+const MAP_SIDE = 280;
+const THUMB = 60;
+const BAR = 150; // the longest bar, in CSS pixels
+const WRITTEN = 30; // from this width on, a patch has room for its number
+const ONE_SCALE = "One scale for all moments.";
+
+function render({ model, el }) {
+  const sent = model.get("_sent");
+  const { epochs, accuracy, names, classes, prefix, layers } = sent;
+  const [rows, columns] = sent.grid;
+  const { alikeTop, stateOf } = lookupsOf(sent);
+  const [viridis, diverging] = [bytesOf(sent.viridis), bytesOf(sent.diverging)];
+  const pictures = unpackPictures(sent);
+  const greys = pictures.map(greyPlane);
+
+  const root = frame(
+    el,
+    "Training timeline",
+    "slide from the untrained model to the trained one. When does the answer settle? When does attention stop being " +
+      "spread evenly? When do neighbouring positions become alike?",
+  );
+
+  let hovered = null; // the token under the mouse, which is shown while it is there
+  function now() {
+    const [epoch, picture, layer, token] = ["epoch", "picture", "layer", "token"].map((name) => model.get(name));
+    return stateOf({ epoch, picture, layer, token: hovered ?? token });
+  }
+
+  // Controls
+  const choose = (changes) => set(model, changes);
+  const go = (moment) => choose({ epoch: epochs[within(moment, 0, epochs.length - 1)] });
+  const choosePicture = (which) => choose({ picture: names[within(which, 0, names.length - 1)] });
+  const chooseLayer = (layer) => choose({ layer: within(layer, 0, layers - 1) });
+  let lastPatch = now().patch;
+  const toggleWhole = () => choose({ token: now().chosen === null ? prefix + lastPatch : null });
+  const [momentOut, layerOut] = [make("output"), make("output")];
+  const momentSlider = slider(0, epochs.length - 1, go);
+  const layerSlider = slider(0, layers - 1, chooseLayer);
+  const whole = wholeName(prefix);
+  const wholeButton = button(`${whole[0].toUpperCase()}${whole.slice(1)} (c)`, toggleWhole);
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      labelled("Moment of the training", momentSlider, momentOut),
+      labelled("Layer", layerSlider, layerOut),
+      group("Who looks", wholeButton),
+    ),
+  );
+
+  // The curve
+  const layout = curveLayout(epochs, accuracy, classes.length);
+  const curve = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-pointing" });
+  root.append(
+    panel(
+      accuracy.length
+        ? "Validation accuracy after each epoch; a dot where the model was kept (hollow: not measured)"
+        : "The moments at which the model was kept",
+      curve,
+    ),
+  );
+
+  function drawCurve(chosen) {
+    const style = getComputedStyle(root);
+    const context = pen(curve);
+    const { left, right, floor, guessing, xOf, yOf } = layout;
+    const accent = style.getPropertyValue("--jp-brand-color1") || "#0b5cad";
+    const line = (...points) => {
+      context.beginPath();
+      for (const [x, y] of points) context.lineTo(x, y);
+      context.stroke();
+    };
+    const level = (y) => line([left, y], [right, y]);
+    context.fillStyle = context.strokeStyle = style.color;
+    context.textBaseline = "middle";
+    context.lineWidth = 1;
+    context.font = `400 12px ${style.fontFamily}`;
+    if (accuracy.length) {
+      context.textAlign = "right";
+      for (const share of layout.levels) {
+        context.globalAlpha = share ? 0.18 : 0.6;
+        level(yOf(share));
+        context.globalAlpha = 1;
+        context.fillText(`${Math.round(100 * share)}%`, left - 8, yOf(share));
+      }
+      context.setLineDash([4, 4]);
+      context.globalAlpha = 0.7;
+      level(yOf(guessing));
+      context.setLineDash([]);
+      context.globalAlpha = 1;
+      context.fillText(`guessing: ${percent(guessing)}`, right - 10, yOf(guessing) - 9);
+      context.strokeStyle = accent;
+      context.lineWidth = 2;
+      line(...accuracy.map((share, i) => [xOf(i + 1), yOf(share)]));
+    } else level(layout.dotOf(null));
+    context.strokeStyle = accent;
+    context.lineWidth = 1.5;
+    line([xOf(chosen), layout.top], [xOf(chosen), floor]);
+    context.lineWidth = 2;
+    for (const epoch of epochs) {
+      const share = accuracyAfter(accuracy, epoch);
+      context.fillStyle = share === null && accuracy.length ? style.backgroundColor : accent; // hollow: not measured
+      context.beginPath();
+      context.arc(xOf(epoch), layout.dotOf(share), epoch === chosen ? 8 : 4.5, 0, 2 * Math.PI);
+      context.fill();
+      context.stroke();
+    }
+    context.fillStyle = style.color;
+    context.textAlign = "center";
+    for (const epoch of layout.written(chosen)) {
+      context.font = `${epoch === chosen ? 700 : 400} 12px ${style.fontFamily}`;
+      context.fillText(String(epoch), xOf(epoch), floor + 13);
+    }
+    context.font = `400 12px ${style.fontFamily}`;
+    context.fillText("finished epochs", (left + right) / 2, floor + 29);
+  }
+
+  // Pictures, answer, attention, positions
+  const thumbs = pictures.map((picture, which) => {
+    const [width, height] = fitted(picture, THUMB);
+    const canvas = sheet(width, height, { "aria-hidden": "true" });
+    const original = plane(picture.width, picture.height, pixelOf(picture));
+    pen(canvas).drawImage(original, 0, 0, width, height);
+    const thumb = button("", () => choosePicture(which), { className: "vit-thumb" });
+    thumb.append(canvas, make("span", { textContent: picture.name }));
+    return thumb;
+  });
+  const lines = sent.bars[0].map(() => {
+    const [name, number, bar] = [make("th", { scope: "row" }), make("td"), make("span", { className: "vit-bar" })];
+    const cell = make("td", {}, bar);
+    cell.style.width = `${BAR}px`;
+    return { name, number, bar, line: make("tr", {}, name, number, cell) };
+  });
+  const table = make("tbody", {}, ...lines.map(({ line }) => line));
+  const verdict = make("p", { className: "vit-says" });
+  const answerPanel = panel(
+    "What the model says",
+    verdict,
+    make("table", { className: "vit-top vit-probabilities" }, table),
+  );
+  answerPanel.style.width = `${layout.width - 2 * (MAP_SIDE + 22)}px`; // so that the maps stay where they are
+
+  const [mapWidth, mapHeight] = fitted({ width: columns, height: rows }, MAP_SIDE);
+  const [cellWidth, cellHeight] = [mapWidth / columns, mapHeight / rows];
+  const span = (textContent) => make("span", { textContent });
+  /** A map with its title, its colours and what stands below it. */
+  function mapPanel(palette, ...ends) {
+    const canvas = sheet(mapWidth, mapHeight, { role: "img", className: "vit-touch" });
+    const below = note("");
+    below.style.minHeight = "52px";
+    const box = panel("", canvas, legend(palette, mapWidth, ...ends), below);
+    box.style.width = `${mapWidth}px`;
+    return { canvas, below, box, title: box.firstChild, paint: painter(columns, rows, palette) };
+  }
+  const mostSeen = span("");
+  const attentionMap = mapPanel(viridis, span("0%"), mostSeen);
+  const alikeMap = mapPanel(diverging, span(decimals(-alikeTop)), span(`${decimals(alikeTop)} and more`));
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(
+    make("div", { className: "vit-thumbs", role: "group", "aria-label": "Pictures" }, ...thumbs),
+    make("div", { className: "vit-panels" }, answerPanel, attentionMap.box, alikeMap.box),
+    note(
+      "Left and right arrow: another moment; Home and End: the first and the last. Up and down: another picture. " +
+        `Page Up, Page Down: layer. Shift with an arrow: another patch; c: ${whole}. The mouse works too: click a dot, ` +
+        "a picture, a patch.",
+      { className: "vit-note vit-wide" },
+    ),
+    words,
+  );
+
+  function markPatch(context, patch) {
+    const [x, y] = [(patch % columns) * cellWidth, Math.floor(patch / columns) * cellHeight];
+    mark(context, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+  }
+
+  function drawControls({ epoch, which, layer, moment, chosen }) {
+    momentSlider.value = moment;
+    momentOut.textContent = momentName(epoch);
+    momentSlider.setAttribute("aria-valuetext", momentName(epoch));
+    layerSlider.value = layer;
+    layerSlider.setAttribute("aria-valuetext", `layer ${layer}`);
+    layerOut.textContent = `${layer} (0 to ${layers - 1})`;
+    wholeButton.setAttribute("aria-pressed", String(chosen === null));
+    thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", String(i === which)));
+  }
+
+  function drawBars({ which, probabilities }) {
+    const best = largestOf(probabilities);
+    verdict.textContent = says(probabilities, classes);
+    sent.bars[which].forEach((index, i) => {
+      const { name, number, bar, line } = lines[i];
+      name.textContent = classes[index];
+      number.textContent = percent(probabilities[index]);
+      bar.style.width = `${BAR * probabilities[index]}px`;
+      line.className = index === best ? "vit-best" : "";
+    });
+  }
+
+  function drawAttention(state) {
+    const { which, layer, chosen, seen, seenTop } = state;
+    const { canvas, below, title, paint } = attentionMap;
+    const context = pen(canvas);
+    context.drawImage(greys[which], 0, 0, mapWidth, mapHeight);
+    context.globalAlpha = 0.7;
+    const heat = paint((patch) => seen[patch] / seenTop);
+    context.drawImage(heat, 0, 0, mapWidth, mapHeight);
+    context.globalAlpha = 1;
+    if (chosen !== null) markPatch(context, chosen);
+    const who = chosen === null ? wholeLooks(prefix).replace(" together", "") : `patch ${chosen} looks`;
+    title.textContent = `Layer ${layer}: where ${who}`;
+    mostSeen.textContent = percent(seenTop);
+    const best = largestOf(seen);
+    const even = percent(1 / (rows * columns + prefix));
+    below.textContent =
+      `Now most at ${placeName(best, columns)}: ${percent(seen[best])}. ` +
+      `Spread evenly, each would get ${even}. ${ONE_SCALE}`;
+    canvas.setAttribute("aria-label", `Attention. ${wordsOfAttention(state, sent)}`);
+  }
+
+  function drawAlike(state) {
+    const { patch, chosen, alike, near } = state;
+    const { canvas, below, title, paint } = alikeMap;
+    const context = pen(canvas);
+    const colours = paint((other) => (alike[other] / alikeTop + 1) / 2);
+    context.drawImage(colours, 0, 0, mapWidth, mapHeight);
+    if (cellWidth >= WRITTEN) {
+      context.font = `10px ${getComputedStyle(root).fontFamily}`;
+      context.textAlign = "center";
+      context.textBaseline = "middle";
+      alike.forEach((value, i) => {
+        context.fillStyle = Math.abs(value) / alikeTop > 0.6 ? "#ffffff" : "#000000";
+        const [x, y] = [((i % columns) + 0.5) * cellWidth, (Math.floor(i / columns) + 0.5) * cellHeight];
+        context.fillText(decimals(value), x, y);
+      });
+    }
+    markPatch(context, patch);
+    title.textContent = `Positions like that of patch ${patch}`;
+    const middle = chosen === null ? "No patch is chosen: this is one in the middle. " : "";
+    below.textContent = `Mean: neighbours ${decimals(near[0])}, all others ${decimals(near[1])}. ${middle}${ONE_SCALE}`;
+    canvas.setAttribute("aria-label", `Similarity. ${wordsOfPosition(state, sent)}`);
+  }
+
+  function draw() {
+    const state = now();
+    if (state.chosen !== null) lastPatch = state.chosen;
+    drawControls(state);
+    drawCurve(state.epoch);
+    drawBars(state);
+    drawAttention(state);
+    drawAlike(state);
+    const text = wordsOf(state, sent);
+    words.textContent = text;
+    curve.setAttribute("aria-label", text);
+  }
+
+  // Pointing and keys
+  for (const type of ["pointerdown", "pointermove"]) {
+    curve.addEventListener(type, (event) => {
+      if (type === "pointerdown" || event.buttons & 1) go(layout.momentAt(pointer(curve, event)[0]));
+    });
+  }
+  for (const { canvas } of [attentionMap, alikeMap]) {
+    const tokenAt = (event) => prefix + cellUnder(...pointer(canvas, event), mapWidth, mapHeight, rows, columns);
+    const hover = (token) => {
+      if (token === hovered) return;
+      hovered = token;
+      draw();
+    };
+    canvas.addEventListener("pointermove", (event) => {
+      hover(tokenAt(event));
+      if (event.buttons & 1) choose({ token: hovered });
+    });
+    canvas.addEventListener("pointerleave", () => hover(null));
+    canvas.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      curve.focus({ preventScroll: true }); // so that the keys go on working
+      choose({ token: tokenAt(event) });
+    });
+  }
+  onKeys(root, (event) => {
+    if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
+    hovered = null;
+    const { moment, which, layer, chosen } = now();
+    if (event.shiftKey) {
+      const goTo = (patch) => choose({ token: prefix + (chosen === null ? lastPatch : patch) });
+      return arrows(chosen ?? 0, rows, columns, goTo);
+    }
+    return {
+      ArrowLeft: () => go(moment - 1),
+      ArrowRight: () => go(moment + 1),
+      ArrowUp: () => choosePicture(which - 1),
+      ArrowDown: () => choosePicture(which + 1),
+      Home: () => go(0),
+      End: () => go(epochs.length - 1),
+      PageUp: () => chooseLayer(layer - 1),
+      PageDown: () => chooseLayer(layer + 1),
+      c: toggleWhole,
+    };
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

@@ -1,0 +1,20 @@
+"""Numbers in words, rounded as the browser rounds them."""
+
+import math
+
+
+def percent(share: float) -> str:
+    """A share between 0 and 1 in percent with one decimal, rounded half up as the browser does: 0.0625 -> `6.3%`."""
+    return f"{math.floor(share * 1000 + 0.5) / 10:.1f}%"
+
+
+def fine_percent(share: float) -> str:
+    """A share as `percent` writes it, but a small one keeps two digits: 0.000012 -> `0.0012%`; `<0.001%` below that."""
+    if share >= 0.0005:
+        return percent(share)
+    return "<0.001%" if share < 1e-5 else f"{100 * share:#.2g}%"
+
+
+def decimals(number: float, digits: int = 2) -> str:
+    """A number with some decimals, rounded half up as the browser does."""
+    return f"{math.floor(number * 10**digits + 0.5) / 10**digits:.{digits}f}"

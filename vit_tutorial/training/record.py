@@ -1,0 +1,87 @@
+"""What stays of a training: weights along the way, and a record that says what came out and how to repeat it."""
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from vit_tutorial.datasets import Dataset, load
+from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.training.checkpoint import weights_after_an_epoch
+from vit_tutorial.training.devices import matrix_rate
+from vit_tutorial.training.evaluation import evaluate
+from vit_tutorial.training.history import History
+from vit_tutorial.vit import ViT, ViTConfig
+from vit_tutorial.weights import save_model
+
+EMBEDDED = {"fashion_mnist_full": "fashion_mnist"}  # data sets of which a part comes with the course
+
+
+def make_record(
+    model: ViT, data: Dataset, history: History, device: torch.device, *, name: str | None, command: str
+) -> dict:
+    """Test a trained model once, and gather what somebody needs to believe the training and to repeat it.
+
+    A model that learned from mirror images is also asked about them. A record that gets a name also says how the model
+    does on the test images that come with the course. Accuracies are 0 to 1.
+    """
+    test = evaluate(model, data.test_images, data.test_labels)
+    record = {
+        "name": name,
+        "what": f"a ViT trained on {data.name}",
+        "command": command,
+        **{key: _rounded(value) for key, value in asdict(history).items()},
+        "total_seconds": round(sum(history.seconds), 1),
+        "images_per_second": round(history.images_per_second, 1),
+        "class_names": data.class_names,
+        "test": {
+            "images": len(data.test_labels),
+            "accuracy": round(test.accuracy, 5),
+            "loss": round(test.loss, 5),
+            "confusion": test.confusion.tolist(),
+        },
+        **measure_utilisation(history, model.config, device),
+    }
+    if history.config["flip"]:
+        record["mirrored_test"] = score(model, data, mirrored=True)
+    if name and data.name in EMBEDDED:
+        record["embedded_test"] = score(model, load(EMBEDDED[data.name]))
+    return record
+
+
+def _rounded(value: object) -> object:
+    return [float(f"{x:.5g}") for x in value] if isinstance(value, list) else value
+
+
+def score(model: ViT, data: Dataset, mirrored: bool = False) -> dict:
+    """Give what a record says of one more look at test images: how many, and the share that is classified rightly."""
+    accuracy = evaluate(model, data.test_images, data.test_labels, mirrored=mirrored).accuracy
+    return {"images": len(data.test_labels), "accuracy": round(accuracy, 5)}
+
+
+def measure_utilisation(history: History, config: ViTConfig, device: torch.device) -> dict:
+    """Compare the speed of a training with that of large matrix products on the same device: its MFU, 0 to 1.
+
+    A training step takes three times the operations of the way forward. Source: Chowdhery et al. 2022, "PaLM",
+    appendix B (model FLOPs utilisation); here against the measured rate of the device, not against its data sheet.
+    """
+    flops = flops_per_image(config)
+    rate = matrix_rate(device, history.config["precision"])
+    mfu = 3 * flops * history.images_per_second / (rate * history.environment["processes"])
+    return {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}"), "mfu": round(mfu, 3)}
+
+
+def keep_weights(model: ViT, run: Path, epochs: tuple[int, ...], folder: Path) -> None:
+    """Write the weights of the checkpoint in `run` to `folder`, in half the bytes, if it ends one of these epochs.
+
+    The file is epoch_012.safetensors or the like; one that is there already stays. `model` gives the shape alone.
+    """
+    if not epochs or (found := weights_after_an_epoch(run)) is None or found[0] not in epochs:
+        return
+    epoch, weights = found
+    path = folder / f"epoch_{epoch:03}.safetensors"
+    if not path.exists():
+        twin = copy.deepcopy(model)
+        twin.load_state_dict(weights)
+        save_model(twin, path, dtype=torch.float16)
