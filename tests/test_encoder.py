@@ -356,3 +356,15 @@ def test_options_reach_attention_and_block_too():
             Encoder(8, 2, 2, block=Bare, **options)
     with pytest.raises(TypeError, match="EncoderBlock cannot take unheard_of=1"):
         Encoder(8, 2, 2, unheard_of=1)
+
+
+@pytest.mark.parametrize("cut", [slice(None, 2), slice(2, None), slice(None), slice(3, 3), slice(None, None, -1)])
+def test_some_blocks_of_an_encoder_are_a_stack_of_these_very_blocks(cut):
+    encoder = Encoder(16, 3, 4).double().eval()
+    tokens = torch.randn(2, 5, 16, dtype=torch.float64)
+    expected = tokens
+    for block in list(encoder)[cut]:
+        expected = block(expected)
+    torch.testing.assert_close(encoder[cut](tokens), expected, rtol=0, atol=0)
+    assert encoder[1] is list(encoder)[1]
+    assert encoder[-1] is list(encoder)[2]

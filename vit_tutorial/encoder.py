@@ -143,6 +143,10 @@ class Encoder(nn.Sequential):
         blocks = [build_part(block, EncoderBlock, dim, num_heads, drop_path=rate, **options) for rate in rates]
         super().__init__(*blocks)
 
+    def __getitem__(self, place: int | slice) -> nn.Module:
+        """Give one block, or some of them as a stack: `blocks[:6]`."""
+        return nn.Sequential(*list(self)[place]) if isinstance(place, slice) else super().__getitem__(place)
+
 
 def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any, **options: Any) -> nn.Module:
     """Build a part of the model, which may be the learner's, in the place of the course's `own` class.

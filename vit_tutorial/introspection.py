@@ -259,9 +259,7 @@ def patch_tokens(
     x = token_stages(model, images)[block].clone()
     x[:, tokens] = _instead(x, put_in, lambda others: token_stages(model, others)[block])[:, tokens]
     with in_eval_mode(model):
-        for layer in list(model.blocks)[block:]:
-            x = layer(x)
-        return model.classify(model.norm(x))
+        return model.classify(model.norm(model.blocks[block:](x)))
 
 
 @torch.no_grad()
