@@ -13,6 +13,7 @@
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
     ingredients  the recipe of the preset for a CPU, with one thing changed at a time
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block
+    faithfulness which patches the answer of a trained model needs, and which methods find them
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on
 where the last one was stopped. A study that is whole becomes data/results/study_NAME.json.

@@ -166,6 +166,17 @@ EXPERIMENTS = {
         },
         seeds=(0, 1, 2),
     ),
+    "faithfulness": Experiment(
+        claim="attention maps show what the model looks at",
+        variants={
+            f"{source}, {fill}, {method}": {"source": source, "fill": fill, "method": method}
+            for source in inside.WEIGHTS
+            for fill in inside.FILLS
+            for method in inside.METHODS
+        },
+        seeds=tuple(range(inside.GROUPS)),
+        job=inside.faithfulness,
+    ),
     "patching": Experiment(
         claim="the knowledge moves from the patches to the class token",
         variants={

@@ -1,19 +1,93 @@
-"""What lesson 8 measures on the course's trained models: where the answer sits.
+"""What lesson 8 measures on the course's trained models: which patches the answer needs, and where the answer sits.
 
 Nothing is trained here. A seed is a group of a hundred test pictures: group g of ten holds the pictures g, g + 10,
 g + 20 … of the first thousand. So an interval over the groups speaks of other pictures, and of this one model.
 """
 
+import math
+from collections.abc import Callable
+
 import torch
+from torch import Tensor
 
 from vit_tutorial.datasets import Dataset, load
-from vit_tutorial.introspection import patch_heads, patch_tokens
+from vit_tutorial.introspection import (
+    attention_maps,
+    attention_rollout,
+    deletion_curve,
+    gradient_times_input,
+    occlusion,
+    patch_heads,
+    patch_tokens,
+)
+from vit_tutorial.patches import patchify
 from vit_tutorial.support.paths import DATA_FOLDER
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights import load_model
 
 GROUPS, PER_GROUP = 10, 100
 WEIGHTS = {"fashion_mnist": "vit_fashion_mnist", "cifar10": "vit_cifar10"}
+FILLS = ("mean", "black", "noise")
+SHARES = (0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)  # of the patches, covered one after another
+
+Method = Callable[[ViT, Tensor, Tensor, str, torch.Generator], Tensor]  # -> [B, N], larger is more important
+
+
+def answering(maps: list[Tensor], model: ViT) -> list[Tensor]:
+    """Give how much the answer looks at each patch, by block: the class token's row, or the mean of all rows.
+
+    Shapes: L maps [B, h, M, M] -> L of [B, N], the mean over the heads.
+    """
+    rows = [weights.mean(dim=1) for weights in maps]
+    return [row[:, 0, 1:] if model.num_prefix_tokens else row.mean(dim=1) for row in rows]
+
+
+def _rollout(model: ViT, images: Tensor) -> Tensor:
+    return answering([attention_rollout(attention_maps(model, images))[:, None]], model)[0]
+
+
+# Each method ranks the patches. Those that do not ask the model are controls: nobody can say that they know why.
+METHODS: dict[str, Method] = {
+    "random": lambda model, x, pixels, fill, generator: torch.rand(
+        len(x), math.prod(model.grid_size), generator=generator
+    ),
+    "brightness": lambda model, x, pixels, fill, generator: _patches(pixels, model).mean(dim=-1),
+    "contrast": lambda model, x, pixels, fill, generator: _patches(pixels, model).std(dim=-1),
+    "attention, last block": lambda model, x, pixels, fill, generator: answering(attention_maps(model, x), model)[-1],
+    "attention, all blocks": lambda model, x, pixels, fill, generator: torch.stack(
+        answering(attention_maps(model, x), model)
+    ).mean(dim=0),
+    "rollout": lambda model, x, pixels, fill, generator: _rollout(model, x),
+    "gradient x input": lambda model, x, pixels, fill, generator: gradient_times_input(model, x),
+    "occlusion": lambda model, x, pixels, fill, generator: occlusion(model, x, fill=fill),
+}
+CONTROLS = ("random", "brightness", "contrast")
+
+
+def _patches(pixels: Tensor, model: ViT) -> Tensor:
+    return patchify(pixels.float(), model.config.patch_size)
+
+
+def faithfulness(settings: dict, group: int) -> dict:
+    """Cover the patches that a method ranks highest, in a hundred pictures, and follow the probability of the answer.
+
+    The answer is what the model says of the whole picture. `area` is the mean probability on the way from no patch
+    covered to all: the smaller it is, the better the method knows what the answer needs.
+    """
+    model, data = _model_and_data(settings["source"])
+    pixels = data.test_images[group : GROUPS * PER_GROUP : GROUPS]
+    images = model.card.normalize(pixels)
+    generator = torch.Generator().manual_seed(group)
+    ranking = METHODS[settings["method"]](model, images, pixels, settings["fill"], generator)
+    patches = math.prod(model.grid_size)
+    counts = [round(share * patches) for share in SHARES]
+    curve = deletion_curve(model, images, ranking, counts, settings["fill"]).mean(dim=0)
+    area = torch.trapezoid(curve, torch.tensor(counts) / patches).item()
+    return {
+        "area": round(area, 5),
+        "probability": [round(value, 4) for value in curve.tolist()],
+        "data": {"name": data.name, "test": GROUPS * PER_GROUP, "group": PER_GROUP, "shares": list(SHARES)},
+    }
 
 
 def patching(settings: dict, group: int) -> dict:
