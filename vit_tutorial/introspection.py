@@ -340,7 +340,8 @@ def occlusion(
     covers: see `covered`. The model runs N times.
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
     """
-    classes, before = _decided(model, images, classes)
+    classes = _asked_about(model, images, classes)
+    before = _probability(model, images, classes)
     patches = math.prod(model.grid_size)
     lost = []
     for patch in range(patches):
@@ -393,7 +394,7 @@ def gradient_times_input(
     Source: Shrikumar et al. 2016, "Not Just a Black Box: Learning Important Features Through Propagating Activation
     Differences".
     """
-    classes, _ = _decided(model, images, classes)
+    classes = _asked_about(model, images, classes)
     with in_eval_mode(model), torch.enable_grad():
         x = images.detach().clone().requires_grad_()
         logits = model(x).gather(1, classes[:, None]).sum()  # images do not mix, so each gets its own gradient
@@ -422,7 +423,7 @@ def deletion_curve(
     patches = math.prod(model.grid_size)
     if any(not 0 <= count <= patches for count in counts):
         raise ValueError(f"counts are {list(counts)}; there are {patches} patches to cover")
-    classes, _ = _decided(model, images, classes)
+    classes = _asked_about(model, images, classes)
     order = ranking.argsort(dim=1, descending=True, stable=True)
     place = order.argsort(dim=1)  # [B, N]: 0 for the patch that is covered first
     return torch.stack(
@@ -430,12 +431,13 @@ def deletion_curve(
     )
 
 
-def _decided(model: ViT, images: Tensor, classes: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Give the classes that are asked about, by default those that the model names, and their probabilities."""
-    with torch.no_grad(), in_eval_mode(model):
-        probabilities = model(images).softmax(dim=1)
-    classes = probabilities.argmax(dim=1) if classes is None else classes
-    return classes, probabilities.gather(1, classes[:, None])[:, 0]
+@torch.no_grad()
+def _asked_about(model: ViT, images: Tensor, classes: Tensor | None) -> Tensor:
+    """Give the classes that are asked about: those given, or those that the model names."""
+    if classes is not None:
+        return classes
+    with in_eval_mode(model):
+        return model(images).argmax(dim=1)
 
 
 def _probability(model: ViT, images: Tensor, classes: Tensor) -> Tensor:
