@@ -55,6 +55,10 @@ export const within = (number, least, most) => Math.min(most, Math.max(least, nu
 /** Where the largest of some numbers stands, the first of equal ones. */
 export const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
 
+/** The choice after the current one, or `by` places on, round and round. */
+export const nextOf = (choices, current, by = 1) =>
+  choices[(choices.indexOf(current) + by + choices.length) % choices.length];
+
 const DIRECTIONS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 /** The cell beside `cell` in the direction of an arrow key, or `cell` itself at the edge; cells count row by row. */

@@ -2,13 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  attentionOf,
-  movedTo,
-  nextOf,
-  vectorOf,
-  wordsOf,
-} from "../../../vit_tutorial/explore/attention_plane/arithmetic.js";
+import { attentionOf, movedTo, vectorOf, wordsOf } from "../../../vit_tutorial/explore/attention_plane/arithmetic.js";
 import {
   arrowOutline,
   axesOf,
@@ -21,6 +15,7 @@ import {
   shadowOf,
   spotOf,
 } from "../../../vit_tutorial/explore/attention_plane/geometry.js";
+import { nextOf } from "../../../vit_tutorial/explore/numbers.js";
 
 const CORNERS = [
   [1, 0],

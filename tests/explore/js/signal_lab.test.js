@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { nextOf } from "../../../vit_tutorial/explore/numbers.js";
 import {
   axisEnds,
   namerOf,
-  nextOf,
   powerName,
   powerOf,
   powerSteps,

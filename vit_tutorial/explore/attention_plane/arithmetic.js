@@ -35,10 +35,6 @@ export function movedTo(points, token, point, farthest) {
   return points.map((one, i) => (i === token ? inside : one));
 }
 
-/** The choice `by` places after the current one; after the last comes the first. */
-export const nextOf = (choices, current, by = 1) =>
-  choices[(choices.indexOf(current) + by + choices.length) % choices.length];
-
 export const samePoints = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 const place = (point) => `(${point.map((number) => decimals(number)).join(", ")})`;

@@ -20,8 +20,8 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { decimals, finePercent, within } from "../numbers.js";
-import { attentionOf, KINDS, movedTo, nextOf, samePoints, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
+import { decimals, finePercent, nextOf, within } from "../numbers.js";
+import { attentionOf, KINDS, movedTo, samePoints, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
 import { arrowOutline, axesOf, labelsOf, PLANE, placesOf, planesSize, pointAt, shadowOf, spotOf } from "./geometry.js";
 
 const NEAR = 13;

@@ -60,9 +60,6 @@ export function powerSteps(low, high) {
 }
 export const powerName = (power) => (Math.abs(power) <= 3 ? String(Number(`1e${power}`)) : `1e${power}`);
 
-/** The choice after the current one, and after the last the first. */
-export const nextOf = (choices, current) => choices[(choices.indexOf(current) + 1) % choices.length];
-
 /** The choice `step` places further, not beyond the ends. */
 export const stepOf = (choices, current, step) =>
   choices[within(choices.indexOf(current) + step, 0, choices.length - 1)];

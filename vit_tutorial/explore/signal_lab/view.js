@@ -17,19 +17,8 @@ import {
   set,
   sheet,
 } from "../common.js";
-import { within } from "../numbers.js";
-import {
-  axisEnds,
-  namerOf,
-  nextOf,
-  powerName,
-  powerOf,
-  powerSteps,
-  rowsFrom,
-  say,
-  stepOf,
-  wordsOf,
-} from "./arithmetic.js";
+import { nextOf, within } from "../numbers.js";
+import { axisEnds, namerOf, powerName, powerOf, powerSteps, rowsFrom, say, stepOf, wordsOf } from "./arithmetic.js";
 import { AREA, BOTTOM, chartsLayout, heightOf } from "./geometry.js";
 
 const MARKERS = ["circle", "square", "triangle"];
