@@ -115,6 +115,6 @@ def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
     notebook.cells = [nbformat.v4.new_code_cell("lab", outputs=[output], execution_count=1)]
     nbformat.write(notebook, servers("light").root / "stored.ipynb")
     image = open_notebook("stored.ipynb").page.locator(".jp-OutputArea-output img")
-    image.wait_for(state="visible", timeout=10_000)
+    image.wait_for(state="visible")
     assert image.evaluate("image => image.naturalWidth") > 900
     assert image.get_attribute("alt").startswith("Patch size 8: 4 rows and 4 columns give 16 tokens")
