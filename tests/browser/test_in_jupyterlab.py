@@ -6,6 +6,7 @@ from explorers import NOISE, PICTURE, PICTURES, assert_kernel_says, check_named_
 from lab import write_notebook
 
 from vit_tutorial import explore
+from vit_tutorial.explore.base import Explorer
 
 PREPARE = f"""import torch
 from vit_tutorial import load_model
@@ -34,8 +35,9 @@ EXPLORERS = {  # what makes each, and a change from code
 
 
 def test_no_explorer_is_forgotten():
-    classes = [name for name in explore.__all__ if isinstance(getattr(explore, name), type)]
-    assert sorted(name for name in classes if not name.endswith(("State", "Setting"))) == sorted(EXPLORERS)
+    exported = [getattr(explore, name) for name in explore.__all__]
+    labs = {each.__name__ for each in exported if isinstance(each, type) and issubclass(each, Explorer)}
+    assert set(EXPLORERS) == labs, "EXPLORERS has one line for each explorer: what makes it, and a change from code"
 
 
 def wait_for_other_words(lab, number, before):

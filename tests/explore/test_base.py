@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from explore.examples import picture
 from vit_tutorial.explore import PatchLab
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import Between, ChoiceError, OneOf, Such, settle
+
+EXPLORE = Path(explore.__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,15 @@ def test_pictures_of_other_sizes_move_what_depends_on_them():
     assert (lab.patch_size, lab.token) == (16, 3)
 
 
-def test_every_explorer_is_one():
-    classes = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
-    assert len([each for each in classes if issubclass(each, Explorer)]) == 9
+@pytest.mark.parametrize("name", sorted(file.parent.name for file in EXPLORE.glob("*/__init__.py")))
+def test_every_explorer_is_exported_tested_and_measured(name):
+    lab = name.title().replace("_", "")
+    for exported in (lab, f"{lab}State", f"{name}_state"):
+        assert exported in explore.__all__, (
+            f"export {exported} in explore/__init__.py: import it, and name it in __all__"
+        )
+    assert issubclass(getattr(explore, lab), Explorer)
+    for file in (f"explore/test_{name}.py", f"explore/js/{name}.test.js", f"browser/test_{name}.py"):
+        assert (TESTS / file).exists(), f"{lab} has no tests/{file}; write it as that of patch_lab"
+    for table, file in (("EXPLORERS", "browser/test_in_jupyterlab.py"), ("CASES", "benchmarks/bench_explorers.py")):
+        assert f"{lab}(" in (TESTS / file).read_text(), f"{lab} has no line in {table} of tests/{file}; add one"

@@ -48,7 +48,7 @@ def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
 
 
 def packed(pictures: Mapping[str, UInt8[np.ndarray, "C H W"]]) -> dict[str, Any]:
-    """Pictures as a view takes them (`picturesOf` in common.js): names, shapes, and all pixels one after the other."""
+    """Pictures as a view takes them (`unpackPictures` in numbers.js): names, shapes, and all pixels in a row."""
     return {
         "names": list(pictures),
         "shapes": [list(picture.shape) for picture in pictures.values()],
