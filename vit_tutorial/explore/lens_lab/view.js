@@ -44,11 +44,12 @@ function render({ model, el }) {
   const greys = new Map(pictures.map((picture) => [picture.name, greyPlane(picture)]));
   const stateOf = lensOf(vit, (name) => pictures[names.indexOf(name)].pixels);
 
+  const whoKnows = prefix ? "the class token know the answer, and when do the patches" : "each patch know the answer";
   const root = frame(
     el,
     "Lens lab",
-    "go through the blocks. When does the class token know the answer, and when do the patches? Then exchange tokens " +
-      "for another picture's: whose answer does the model give?",
+    `go through the blocks. When does ${whoKnows}? ` +
+      "Then exchange tokens for another picture's: whose answer does the model give?",
     "What you can do",
   );
 
@@ -131,7 +132,8 @@ function render({ model, el }) {
     blockOut.textContent = `${block} (0 to ${layers})`;
     classButton.setAttribute("aria-pressed", String(token < prefix));
     exchangeGroup.firstChild.textContent = `Exchange ${blockName(block)}`;
-    const texts = ["nothing", `${token < prefix ? "class token" : `patch ${token - prefix}`} (x)`, "all patches (p)"];
+    const short = token < prefix ? "class token" : `patch ${token - prefix}`;
+    const texts = ["nothing", `${short} (x)`, "all patches (p)"];
     exchangeButtons.forEach((one, i) => {
       one.textContent = texts[i];
       one.setAttribute("aria-pressed", String(exchanges[i] === exchange));
@@ -139,7 +141,7 @@ function render({ model, el }) {
     const who = tokenName(token, vit);
     picturePanel.firstChild.textContent = `What each token says ${blockName(block)}`;
     stripPanel.firstChild.textContent = `${who[0].toUpperCase()}${who.slice(1)} after each block: the class that it says`;
-    heads[0].textContent = `${token < prefix ? "class token" : `patch ${token - prefix}`}, ${blockName(block)}`;
+    heads[0].textContent = `${short}, ${blockName(block)}`;
     heads[1].textContent = exchange === "nothing" ? "the model's answer" : "the answer (thin: without)";
   }
 
@@ -177,9 +179,12 @@ function render({ model, el }) {
         const corner = [(patch % columns) * wide, Math.floor(patch / columns) * high];
         context.drawImage(grey, ...corner, wide, high, x, y, across, down);
       }
-      context.globalAlpha = colour ? 0.4 + 0.5 * said[best] : 0.5;
-      context.fillStyle = colour ?? DARK;
-      context.fillRect(x + 0.5, y + 0.5, across - 1, down - 1);
+      const veil = [DARK, colour ? 0.25 : 0.5];
+      for (const [style, alpha] of colour ? [veil, [colour, 0.4 + 0.5 * said[best]]] : [veil]) {
+        context.globalAlpha = alpha;
+        context.fillStyle = style;
+        context.fillRect(x + 0.5, y + 0.5, across - 1, down - 1);
+      }
       context.globalAlpha = 1;
       const middle = [x + across / 2, y + down / 2];
       if (token < prefix) {
@@ -242,7 +247,8 @@ function render({ model, el }) {
     context.globalAlpha = 0.5;
     context.fillRect(0, floor, strip.vitWidth, 1);
     context.globalAlpha = 1;
-    strip.setAttribute("aria-label", lens.map((said, k) => `${k}: ${bestClass(said[token], classes)}`).join(", "));
+    const course = lens.map((said, block) => `${block} ${bestClass(said[token], classes)}`);
+    strip.setAttribute("aria-label", `After so many blocks: ${course.join(", ")}`);
   }
 
   function drawBars(shown) {
@@ -297,11 +303,14 @@ function render({ model, el }) {
       if (held(event)) goTo(stripLayout(strip.vitWidth, layers).blockAt(pointer(strip, event)[0]));
     });
   }
+  strip.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    pictureSheet.focus({ preventScroll: true }); // so that the keys go on working
+  });
   onKeys(root, (event) => {
     if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
     const [block, patch] = [model.get("block"), model.get("token") - prefix];
     const go = (cell) => choose({ token: patch < 0 ? lastPatch : prefix + cell });
-    const digit = Number(event.key);
     return {
       ...arrows(Math.max(0, patch), rows, columns, go),
       ...(prefix && patch < columns ? { ArrowUp: () => choose({ token: 0 }) } : {}),
@@ -314,7 +323,7 @@ function render({ model, el }) {
       o: () => lend(nextOf(names, model.get("other"))),
       x: () => toggleExchange("this token"),
       p: () => toggleExchange("all patches"),
-      ...(digit <= layers ? { [event.key]: () => goTo(digit) } : {}),
+      ...Object.fromEntries(Array.from({ length: Math.min(10, layers + 1) }, (_, digit) => [digit, () => goTo(digit)])),
     };
   });
   return live(model, root, draw);

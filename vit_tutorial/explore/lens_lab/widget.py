@@ -10,7 +10,7 @@ import traitlets
 
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.lens_lab.figure import lens_lab_figure
-from vit_tutorial.explore.lens_lab.numbers import EXCHANGES, LensLabState, lens_lab_limits, lens_lab_state, num_tokens
+from vit_tutorial.explore.lens_lab.numbers import EXCHANGES, LensLabState, lens_lab_limits, lens_lab_state
 from vit_tutorial.explore.limits import OneOf
 from vit_tutorial.explore.pictures import BARS, class_names_of, packed, pictures_for
 from vit_tutorial.explore.vit import check_vit, packed_vit
@@ -41,10 +41,11 @@ class LensLab(Explorer):
         self._class_names = class_names_of(model, class_names)
         names = list(self._pictures)
         first = choices.get("picture", names[0])
+        rows, columns = model.grid_size
         choices = {
             "other": next((name for name in names if name != first), first),
             "block": model.config.depth // 2,
-            "token": 0 if model.num_prefix_tokens else num_tokens(model) // 2,
+            "token": 0 if model.num_prefix_tokens else rows // 2 * columns + columns // 2,
         } | choices
         super().__init__(
             choices,
