@@ -83,7 +83,9 @@ def test_every_control_works_by_mouse(show, state_of):
         assert button.get_attribute("aria-pressed") == "false"
         return reacts(lab, button.click)
 
+    height = page.get_by_role("button", name="nothing").bounding_box()["y"]
     assert click("trouser", 1) == state_of(other="trouser", exchange="this token").words  # to borrow is to exchange
+    assert page.get_by_role("button", name="nothing").bounding_box()["y"] == height  # nothing jumps
     assert click("all patches (p)") == state_of(other="trouser", exchange="all patches").words
     assert click("pullover", 1) == state_of(exchange="all patches").words
     assert click("nothing") == state_of().words

@@ -193,4 +193,4 @@ def test_pictures_of_other_sizes_move_what_depends_on_them():
 
 def test_every_explorer_is_one():
     classes = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
-    assert len([each for each in classes if issubclass(each, Explorer)]) == 9
+    assert len([each for each in classes if issubclass(each, Explorer)]) == 10

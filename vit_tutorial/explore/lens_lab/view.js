@@ -100,6 +100,7 @@ function render({ model, el }) {
     }),
   );
   const legend = make("div", { className: "vit-key" });
+  Object.assign(legend.style, { minHeight: "42px", alignContent: "start" }); // two lines: what is below stays in place
   const picturePanel = panel("", pictureSheet, legend);
   picturePanel.style.width = `${layout.width}px`;
   const stripPanel = panel("", strip, verdict, table);
