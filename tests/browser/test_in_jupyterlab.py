@@ -28,6 +28,7 @@ EXPLORERS = {  # what makes each, and a change from code
     "AttentionLab": ("AttentionLab(small, maps, 7, scores=np.log(maps))", "layer=0"),
     "AttentionPlane": ("AttentionPlane()", "mask='causal'"),
     "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
+    "LensLab": ("LensLab(trained(), {'one': small, 'two': small.T})", "exchange='all patches'"),
     "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
     "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),
     "TrainingTimeline": ("TrainingTimeline({0: trained(), 1: trained()}, pictures, 'abc', [0.5])", "picture='c'"),
