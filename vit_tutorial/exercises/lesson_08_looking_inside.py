@@ -3,6 +3,7 @@
 import contextlib
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from itertools import product
 
 import torch
@@ -162,6 +163,10 @@ def _each_head_alone(maps: list[Tensor]) -> Tensor:
     return torch.stack(heads).mean(0)
 
 
+def _over_the_pictures(maps: list[Tensor]) -> Tensor:
+    return reduce(lambda so_far, layer: layer @ so_far, [_half_identity(weights.mean(0)) for weights in maps])
+
+
 def _fused_layers(maps: list[Tensor]) -> Tensor:
     return torch.stack([_half_identity(weights.mean(1)) for weights in maps])
 
@@ -215,9 +220,9 @@ rollout = Exercise(
             _rolled(fuse=lambda weights: weights[:, 0]),
             "you followed head 0 alone. Take the mean over axis 1, which holds the heads.",
         ),
-        Mistake(
-            _rolled(fuse=lambda weights: weights.mean(0)),
-            "you averaged over the pictures. Axis 0 is the batch, axis 1 holds the heads.",
+        *(
+            Mistake(way, "you averaged over the pictures. Axis 0 is the batch, axis 1 holds the heads.")
+            for way in (_rolled(fuse=lambda weights: weights.mean(0)), _over_the_pictures)
         ),
         Mistake(
             _each_head_alone,
@@ -226,6 +231,10 @@ rollout = Exercise(
         ),
         Mistake(
             _rolled(join=lambda layer, so_far: layer * so_far),
+            "you multiplied number by number. Layers follow one another by the matrix product: @.",
+        ),
+        Mistake(
+            lambda maps: _fused_layers(maps).prod(0),
             "you multiplied number by number. Layers follow one another by the matrix product: @.",
         ),
         Mistake(
@@ -751,7 +760,7 @@ shuffled_control = Exercise(
         ),
         Mistake(
             _by(_turned),
-            "the values keep their order, and only begin at another place. So neighbours stay neighbours. Shuffle them.",
+            "the values keep their order, and only begin elsewhere. So neighbours stay neighbours. Shuffle them.",
         ),
         Mistake(
             _by(_first_stays),
@@ -978,8 +987,8 @@ mended_map = Exercise(
         ),
         Property(
             lambda answer: _as_found(answer, lambda part: not getattr(part, "fused_attn", True)),
-            "you left the fused kernel switched off, for everybody who uses the model after you. Set fused_attn back to "
-            "what it was.",
+            "you left the fused kernel switched off, for everybody who uses the model after you. Set fused_attn back "
+            "to what it was.",
         ),
     ],
     done="It says what the course's attention_rollout says, and leaves the model as it was.",
