@@ -122,7 +122,7 @@ lens = Exercise(
 def _maps(layers: int, *shape: int) -> tuple[list[Tensor]]:
     """Return attention maps [B, h, N, N] whose rows sum to 1, a different one for each layer."""
     generator = torch.Generator().manual_seed(layers)
-    return ([(2 * torch.randn(shape, generator=generator, dtype=torch.float64)).softmax(-1) for _ in range(layers)],)
+    return ([(2 * torch.randn(shape, generator=generator)).softmax(-1) for _ in range(layers)],)
 
 
 def _identity_like(weights: Tensor) -> Tensor:
@@ -915,9 +915,15 @@ _SUBSETS = [
 ]
 
 
+def _timm_like(seed: int, **options) -> tuple[ViT, Tensor]:
+    """Return a model with timm's attention and images, in float32, in which a learner's torch.eye(N) comes."""
+    model, images = small_vit(seed, attention=TimmAttention, **options)
+    return model.float(), images.float()
+
+
 def _as_found(answer: Callable, faulty: Callable[[nn.Module], bool]) -> bool:
     """Whether no part of the model is left so after a call of the answer."""
-    model, images = small_vit(9, attention=TimmAttention)
+    model, images = _timm_like(9)
     answer(model, images)
     return not any(faulty(part) for part in model.modules())
 
@@ -929,9 +935,9 @@ mended_map = Exercise(
     minutes=10,
     solution=_map_maker(),
     inputs=[
-        small_vit(0, batch=1, attention=TimmAttention),
-        small_vit(1, attention=TimmAttention),
-        small_vit(2, batch=3, depth=3, num_heads=4, image_size=12, attention=TimmAttention),
+        _timm_like(0, batch=1),
+        _timm_like(1),
+        _timm_like(2, batch=3, depth=3, num_heads=4, image_size=12),
     ],
     mistakes=[
         Mistake(

@@ -183,12 +183,12 @@ def last_layer(maps):
 def without_the_first(maps):
     result = torch.eye(maps[0].shape[-1]).expand(len(maps[0]), -1, -1)
     for weights in maps[1:]:
-        result = half_of_mean(weights).float() @ result
+        result = half_of_mean(weights) @ result
     return result
 
 
 def returns_inside_the_loop(maps):
-    result = torch.eye(maps[0].shape[-1], dtype=torch.float64)
+    result = torch.eye(maps[0].shape[-1])
     for weights in maps:
         result = half_of_mean(weights) @ result
         return result
@@ -558,7 +558,7 @@ def where(collect=listen_unfused, heads=1, residual=True, left=True, read=lambda
 
     def where_it_looked(model, images):
         maps = collect(model, images)
-        identity = torch.eye(model.grid_size[0] * model.grid_size[1] + 1, dtype=torch.float64)
+        identity = torch.eye(model.grid_size[0] * model.grid_size[1] + 1)
         rollout = identity.expand(len(images), -1, -1)
         for weights in maps:
             layer = weights.mean(dim=heads) if isinstance(heads, int) else heads(weights)
