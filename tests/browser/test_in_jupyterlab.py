@@ -110,6 +110,25 @@ def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
     assert lab.console_errors == []
 
 
+def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
+    write_notebook(
+        servers("light").root / "joined.ipynb",
+        PREPARE,
+        "from ipywidgets import HBox, jslink\nlabs = [LensLab(trained(), small) for _ in range(2)]",
+        "jslink((labs[0], 'block'), (labs[1], 'block'))\nHBox(labs)",
+    )
+    lab = open_notebook("joined.ipynb")
+    lab.run_all(120)
+    lab.page.locator(PICTURE).nth(1).wait_for(state="visible")
+    for pressed, other in ((0, 1), (1, 0)):
+        before = words(lab, other)
+        lab.page.locator(PICTURE).nth(pressed).press("PageUp")
+        wait_for_other_words(lab, other, before)
+        assert words(lab, other) == words(lab, pressed)
+    assert lab.errors() == []
+    assert lab.console_errors == []
+
+
 def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
     lab = explore.PatchLab(NOISE, 8)
     data, _ = lab._repr_mimebundle_()
