@@ -63,7 +63,7 @@ plots.show(
 # 4. Measure how far heads look and what positions learned, in a trained model and in one that never learned.
 # 5. Say of each picture what it does not prove.
 #
-# **Time**: 45 minutes, and 61 for the exercises. **You need**: lessons 2 to 7.
+# **Time**: 45 minutes, and 60 for the exercises. **You need**: lessons 2 to 7.
 
 # %% [markdown]
 # ## By hand
