@@ -1,0 +1,87 @@
+"""What a learner has set PyTorch to changes nothing in an explorer: it is made and drawn as in a fresh Python."""
+
+import contextlib
+
+import numpy as np
+import pytest
+import torch
+
+from explore.examples import picture
+from vit_tutorial import ModelCard, ViT, ViTConfig, explore
+from vit_tutorial.support.usual import usual_torch
+
+
+@contextlib.contextmanager
+def default(set_to, value, before):
+    set_to(value)
+    try:
+        yield
+    finally:
+        set_to(before)
+
+
+def default_type(dtype):
+    return default(torch.set_default_dtype, dtype, torch.float32)
+
+
+SETTINGS = {
+    "device": lambda: default(torch.set_default_device, "meta", None),  # any other than the CPU
+    "float64": lambda: default_type(torch.float64),
+    "float16": lambda: default_type(torch.float16),
+    "bfloat16": lambda: default_type(torch.bfloat16),
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "inference": torch.inference_mode,
+    "no_grad": torch.no_grad,
+}
+
+
+def explorers():
+    """Give what makes each explorer, by name; models and pictures are there already."""
+    torch.manual_seed(0)
+    model = ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2))
+    model.card = ModelCard(("cat", "dog", "owl"), (0.3,), (0.4,))
+    image, maps = picture(12, 12, 1), np.full((2, 3, 10, 10), 0.1)
+    pictures = torch.from_numpy(np.stack([image] * 3))
+    return {
+        "PatchLab": lambda: explore.PatchLab({"one": image}, 4),
+        "TokenTable": lambda: explore.TokenTable(model, image),
+        "PositionLab": lambda: explore.PositionLab(model, {"noise": image}),
+        "AttentionLab": lambda: explore.AttentionLab(image, maps, 3),
+        "AttentionPlane": lambda: explore.AttentionPlane(),
+        "HeadsGallery": lambda: explore.HeadsGallery(model, image),
+        "SignalLab": lambda: explore.SignalLab(depth=6),
+        "ModelMap": lambda: explore.ModelMap(model, image),
+        "TrainingTimeline": lambda: explore.TrainingTimeline({0: model, 1: model}, pictures, "abc", [0.5]),
+    }
+
+
+def shown(make):
+    lab = make()
+    page = lab._repr_mimebundle_()[0]["text/html"]  # with the still picture
+    return lab._sent, repr(lab), lab.words(), page
+
+
+@pytest.mark.parametrize("name", explorers())
+def test_an_explorer_shows_the_same_whatever_was_set(name):
+    make = explorers()[name]
+    expected = shown(make)
+    for setting in SETTINGS.values():
+        with setting():
+            assert shown(make) == expected
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_inside_all_is_usual_and_outside_as_it_was(setting):
+    def found():
+        return torch.get_default_device(), torch.get_default_dtype(), torch.is_autocast_enabled("cpu")
+
+    with SETTINGS[setting]():
+        before = found()
+        with usual_torch():
+            assert found() == (torch.device("cpu"), torch.float32, False)
+            assert torch.zeros(1).device.type == "cpu"
+        assert found() == before
+        with pytest.raises(ZeroDivisionError), usual_torch():
+            raise ZeroDivisionError
+        assert found() == before
+    assert found() == (torch.device("cpu"), torch.float32, False)

@@ -1,0 +1,27 @@
+"""PyTorch as it is in a fresh Python, whatever a learner has set for the cells around."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+DEVICES = ("cpu", "cuda", "mps")
+
+
+@contextlib.contextmanager
+def usual_torch() -> Iterator[None]:
+    """Inside, new tensors are float32 on the CPU and nothing is cast by itself; afterwards all is as it was.
+
+    That undoes torch.set_default_device, torch.set_default_dtype and torch.autocast. Tensors that are there already
+    keep their device and their type.
+    """
+    dtype = torch.get_default_dtype()
+    with contextlib.ExitStack() as undone:
+        for device in DEVICES:
+            if torch.is_autocast_enabled(device):
+                undone.enter_context(torch.autocast(device, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            undone.enter_context(torch.device("cpu"))
+        torch.set_default_dtype(torch.float32)
+        undone.callback(torch.set_default_dtype, dtype)
+        yield
