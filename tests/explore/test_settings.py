@@ -73,15 +73,16 @@ def test_an_explorer_shows_the_same_whatever_was_set(name):
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_inside_all_is_usual_and_outside_as_it_was(setting):
     def found():
-        return torch.get_default_device(), torch.get_default_dtype(), torch.is_autocast_enabled("cpu")
+        casts, infers = torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()
+        return torch.get_default_device(), torch.get_default_dtype(), casts, infers
 
     with SETTINGS[setting]():
         before = found()
         with usual_torch():
-            assert found() == (torch.device("cpu"), torch.float32, False)
+            assert found() == (torch.device("cpu"), torch.float32, False, False)
             assert torch.zeros(1).device.type == "cpu"
         assert found() == before
         with pytest.raises(ZeroDivisionError), usual_torch():
             raise ZeroDivisionError
         assert found() == before
-    assert found() == (torch.device("cpu"), torch.float32, False)
+    assert found() == (torch.device("cpu"), torch.float32, False, False)

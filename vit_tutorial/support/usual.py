@@ -12,8 +12,8 @@ DEVICES = ("cpu", "cuda", "mps")
 def usual_torch() -> Iterator[None]:
     """Inside, new tensors are float32 on the CPU and nothing is cast by itself; afterwards all is as it was.
 
-    That undoes torch.set_default_device, torch.set_default_dtype and torch.autocast. Tensors that are there already
-    keep their device and their type.
+    That undoes torch.set_default_device, torch.set_default_dtype, torch.autocast and torch.inference_mode. Tensors that
+    are there already keep their device and their type.
     """
     dtype = torch.get_default_dtype()
     with contextlib.ExitStack() as undone:
@@ -22,6 +22,8 @@ def usual_torch() -> Iterator[None]:
                 undone.enter_context(torch.autocast(device, enabled=False))
         if torch.get_default_device().type != "cpu":
             undone.enter_context(torch.device("cpu"))
+        if torch.is_inference_mode_enabled():
+            undone.enter_context(torch.inference_mode(False))
         torch.set_default_dtype(torch.float32)
         undone.callback(torch.set_default_dtype, dtype)
         yield
