@@ -262,6 +262,15 @@ def test_no_cell_runs_outside_a_notebook(monkeypatch):
         assert base._running_cell() is None
 
 
+def test_a_closed_explorer_that_nobody_keeps_is_gone():
+    lab = gallery()
+    whole = weakref.ref(lab)
+    lab.close()
+    del lab
+    gc.collect()
+    assert whole() is None
+
+
 def test_a_closed_explorer_says_so():
     lab = Sum()
     lab.close()

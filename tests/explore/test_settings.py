@@ -1,38 +1,12 @@
 """What a learner has set PyTorch to changes nothing in an explorer: it is made and drawn as in a fresh Python."""
 
-import contextlib
-
 import numpy as np
 import pytest
 import torch
+from learners import SETTINGS
 
 from explore.examples import picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, explore
-from vit_tutorial.support.usual import usual_torch
-
-
-@contextlib.contextmanager
-def default(set_to, value, before):
-    set_to(value)
-    try:
-        yield
-    finally:
-        set_to(before)
-
-
-def default_type(dtype):
-    return default(torch.set_default_dtype, dtype, torch.float32)
-
-
-SETTINGS = {
-    "device": lambda: default(torch.set_default_device, "meta", None),  # any other than the CPU
-    "float64": lambda: default_type(torch.float64),
-    "float16": lambda: default_type(torch.float16),
-    "bfloat16": lambda: default_type(torch.bfloat16),
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "inference": torch.inference_mode,
-    "no_grad": torch.no_grad,
-}
 
 
 def explorers():
@@ -68,21 +42,3 @@ def test_an_explorer_shows_the_same_whatever_was_set(name):
     for setting in SETTINGS.values():
         with setting():
             assert shown(make) == expected
-
-
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_inside_all_is_usual_and_outside_as_it_was(setting):
-    def found():
-        casts, infers = torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()
-        return torch.get_default_device(), torch.get_default_dtype(), casts, infers
-
-    with SETTINGS[setting]():
-        before = found()
-        with usual_torch():
-            assert found() == (torch.device("cpu"), torch.float32, False, False)
-            assert torch.zeros(1).device.type == "cpu"
-        assert found() == before
-        with pytest.raises(ZeroDivisionError), usual_torch():
-            raise ZeroDivisionError
-        assert found() == before
-    assert found() == (torch.device("cpu"), torch.float32, False, False)

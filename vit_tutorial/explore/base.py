@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import functools
 import html
 import inspect
 import sys
@@ -50,7 +49,7 @@ class Explorer(anywidget.AnyWidget):
     What a learner has set PyTorch to (a default device, a default type, autocast) changes nothing in an explorer.
     """
 
-    _css = Path(__file__).parent / "explore.css"
+    _css = (Path(__file__).parent / "explore.css").read_text(encoding="utf-8")  # a path would keep every widget alive
     _closed = False
     _sent = traitlets.Dict().tag(sync=True)  # what the view needs and no choice changes
     choice_names: tuple[str, ...] = ()  # in the order of their declaration
@@ -61,7 +60,7 @@ class Explorer(anywidget.AnyWidget):
         traits = (name for name, value in vars(cls).items() if isinstance(value, traitlets.TraitType))
         cls.choice_names += tuple(name for name in traits if not name.startswith("_"))
         if "__init__" in vars(cls):
-            cls.__init__ = _in_usual_torch(cls.__init__)
+            cls.__init__ = usual_torch()(cls.__init__)
         super().__init_subclass__(**kwargs)
 
     def __new__(cls, *args: Any, **kwargs: Any):
@@ -179,12 +178,3 @@ class Explorer(anywidget.AnyWidget):
             "<figcaption>A still picture: run the cell to explore it.</figcaption></figure>"
         )
         return data, metadata
-
-
-def _in_usual_torch(init: Any) -> Any:
-    @functools.wraps(init)
-    def begin(*args: Any, **kwargs: Any) -> None:
-        with usual_torch():
-            init(*args, **kwargs)
-
-    return begin

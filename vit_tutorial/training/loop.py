@@ -31,6 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.terminal import somebody_is_watching
+from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
 from vit_tutorial.training.config import TrainingConfig
@@ -51,6 +52,7 @@ class TrainingWarning(UserWarning):
     """Training goes on, but hardly as it was meant; the message has the numbers and the way out."""
 
 
+@usual_torch()
 def fit(
     model: nn.Module,
     data: Dataset,
@@ -142,7 +144,7 @@ def fit(
             if world.is_main:
                 saved.save(at)
                 if not warned and (words := worse_than_guessing(history, data.num_classes)):
-                    warnings.warn(words, TrainingWarning, stacklevel=2)
+                    warnings.warn(words, TrainingWarning, stacklevel=3)
                     warned = True
                 if on_epoch is not None:
                     on_epoch(history)
@@ -267,6 +269,7 @@ def _validate(learner: Learner, data: Dataset, held_out: Tensor) -> tuple[float,
     return loss_sum / seen, right / seen
 
 
+@usual_torch()
 def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, steps: int = 6) -> float:
     """Predict how long `fit` will take, in seconds, by taking some steps with a copy of the model.
 
@@ -290,6 +293,7 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     return statistics.median(seconds[1:]) * steps_in_all * with_validation / learner.world.size
 
 
+@usual_torch()
 def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Choose the images to hold out, the same share of every class; the same seed gives the same split.
 
