@@ -343,13 +343,6 @@ def test_what_killed_saves_left_is_swept(data, tmp_path):
     assert [path.name for path in tmp_path.glob(".*.tmp")] == [".mine.3.tmp"]
 
 
-def test_a_run_twice_is_the_same_file_twice(data, tmp_path):
-    for name in ("one", "two"):
-        command(tmp_path / name)
-    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two
-
-
 def test_the_folder_is_reserved_until_all_is_written(data, tmp_path, monkeypatch):
     def held():
         return FileLock(tmp_path / f"{CHECKPOINT_NAME}.lock", timeout=0, is_singleton=True).is_locked

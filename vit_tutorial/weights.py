@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from vit_tutorial.positions import interpolate_positions
-from vit_tutorial.support.files import in_one_order, write_file
+from vit_tutorial.support.files import write_file
 from vit_tutorial.vit import ViT, ViTConfig
 
 
@@ -63,7 +63,7 @@ def save_model(
         for k, v in model.state_dict().items()
     }
     metadata = {"format": "vit_tutorial", "config": json.dumps(asdict(model.config)), "card": json.dumps(asdict(card))}
-    write_file(path, in_one_order(save(weights, metadata)))
+    write_file(path, save(weights, metadata))
     return path
 
 

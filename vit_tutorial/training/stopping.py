@@ -2,7 +2,8 @@
 
 Ctrl-C, and the ■ button of a notebook, send SIGINT; a system that wants its machine back sends SIGTERM. While `fit` has
 a place to save to, either only makes a note. After the save the signal does what it would have done at once: it raises
-KeyboardInterrupt, or ends the process. A second signal is not waited for.
+KeyboardInterrupt, or ends the process. A second signal is not waited for. A look at the validation images is taken to
+its end too: the epoch is saved behind it.
 """
 
 import signal
