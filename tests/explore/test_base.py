@@ -4,6 +4,7 @@ import gc
 import re
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 
 import ipywidgets as widgets
 import jupyter_client
@@ -17,6 +18,9 @@ from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.explore import HeadsGallery, PatchLab, base
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import Between, ChoiceError, OneOf, Such, settle
+
+EXPLORE = Path(explore.__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -196,9 +200,18 @@ def test_pictures_of_other_sizes_move_what_depends_on_them():
     assert (lab.patch_size, lab.token) == (16, 3)
 
 
-def test_every_explorer_is_one():
-    classes = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
-    assert len([each for each in classes if issubclass(each, Explorer)]) == 9
+@pytest.mark.parametrize("name", sorted(file.parent.name for file in EXPLORE.glob("*/__init__.py")))
+def test_every_explorer_is_exported_tested_and_measured(name):
+    lab = name.title().replace("_", "")
+    for exported in (lab, f"{lab}State", f"{name}_state"):
+        assert exported in explore.__all__, (
+            f"export {exported} in explore/__init__.py: import it, and name it in __all__"
+        )
+    assert issubclass(getattr(explore, lab), Explorer)
+    for file in (f"explore/test_{name}.py", f"explore/js/{name}.test.js", f"browser/test_{name}.py"):
+        assert (TESTS / file).exists(), f"{lab} has no tests/{file}; write it as that of patch_lab"
+    for table, file in (("EXPLORERS", "browser/test_in_jupyterlab.py"), ("CASES", "benchmarks/bench_explorers.py")):
+        assert f"{lab}(" in (TESTS / file).read_text(), f"{lab} has no line in {table} of tests/{file}; add one"
 
 
 # Closed explorers, and cells that run again

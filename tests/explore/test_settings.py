@@ -7,6 +7,7 @@ from learners import SETTINGS
 
 from explore.examples import picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, explore
+from vit_tutorial.explore.base import Explorer
 
 
 def explorers():
@@ -23,10 +24,16 @@ def explorers():
         "AttentionLab": lambda: explore.AttentionLab(image, maps, 3),
         "AttentionPlane": lambda: explore.AttentionPlane(),
         "HeadsGallery": lambda: explore.HeadsGallery(model, image),
+        "LensLab": lambda: explore.LensLab(model, image),
         "SignalLab": lambda: explore.SignalLab(depth=6),
         "ModelMap": lambda: explore.ModelMap(model, image),
         "TrainingTimeline": lambda: explore.TrainingTimeline({0: model, 1: model}, pictures, "abc", [0.5]),
     }
+
+
+def test_no_explorer_is_forgotten():
+    classes = [value for value in vars(explore).values() if isinstance(value, type) and issubclass(value, Explorer)]
+    assert sorted(explorers()) == sorted(each.__name__ for each in classes)
 
 
 def shown(make):
