@@ -17,7 +17,7 @@ from explore.examples import picture
 from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.explore import HeadsGallery, PatchLab, base
 from vit_tutorial.explore.base import Explorer
-from vit_tutorial.explore.limits import Between, ChoiceError, OneOf, Such, settle
+from vit_tutorial.explore.limits import Accepted, Between, ChoiceError, OneOf, settle
 
 EXPLORE = Path(explore.__file__).parent
 TESTS = Path(__file__).parents[1]
@@ -45,7 +45,7 @@ class Sum(Explorer):
         yield "high", Between(0, 99)
         yield "low", Between(0, choices["high"])
         yield "name", OneOf(("a", "b"))
-        yield "pairs", Such(sorted, [])
+        yield "pairs", Accepted(sorted, [])
 
     def _state(self, high, low, name, pairs):
         return SumState(high + low, f"{name}: {high} and {low}")
