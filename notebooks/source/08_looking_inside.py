@@ -191,8 +191,8 @@ for source, words in sources.items():
     print(f"{words:<28}" + "".join(f"{value:>6.0%}" for value in values))
 
 # %% [markdown]
-# No. It knows later than the model of clothes, but not only at its end. Our four photographs misled us. So will any handful
-# of pictures.
+# No. It knows later than the model of clothes, but not only at its end. Our four photographs misled us, as any
+# handful of pictures may.
 #
 # **What this does not prove.** The lens shows what *this head* can read after block k. If it reads nothing, the knowledge
 # may still be there, written in another way. If it reads the answer, the model need not *use* it: it may lie there and
@@ -324,7 +324,7 @@ def rank(method, model, pixels, fill="mean"):  # [B, C, H, W] as bytes -> [B, N]
 
 
 shown_methods = [name for name in inside.METHODS if name not in ("random", "contrast")]
-figure, axes = plots.new_figure(1, 6, size=(12, 2.5))
+figure, axes = plots.new_figure(1, 6, size=(12, 2.8))
 for ax, method in zip(axes[0], shown_methods, strict=True):
     values = rank(method, model, pixels[None])[0].clamp(min=0).reshape(7, 7)
     plots.draw_attention(ax, pixels, values, method.replace(", ", "\n"))
@@ -551,7 +551,7 @@ def similarity(model):  # -> [N, N]
 
 
 # %% jupyter={"source_hidden": true}
-figure, axes = plots.new_figure(1, 4, size=(10, 2.7))
+figure, axes = plots.new_figure(1, 4, size=(10, 2.9))
 for ax, (place, epoch) in zip(axes[0], [(27, 24), (25, 24), (0, 24), (25, 0)], strict=True):
     title = f"patch {place}" + ("" if epoch else ", untrained")
     plots.draw_matrix(ax, similarity(moments[epoch])[place].reshape(8, 8), title, decimals=None, vmin=-1, vmax=1)
