@@ -237,7 +237,8 @@ def test_queries_keys_and_values_start_as_three_xavier_matrices():
 
 
 @pytest.mark.parametrize(
-    ("dim", "num_heads", "nearest"), [(768, 10, 8), (64, 7, 8), (10, 3, 2), (8, 100, 8), (8, 0, 1), (8, -1, 1)]
+    ("dim", "num_heads", "nearest"),
+    [(768, 10, 8), (64, 7, 8), (10, 3, 2), (8, 100, 8), (8, 0, 1), (8, -1, 1), (10**9 + 7, 4, 1)],
 )
 def test_heads_that_do_not_divide_are_refused(dim, num_heads, nearest):
     message = f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"

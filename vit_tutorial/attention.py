@@ -53,8 +53,8 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True, fused: bool = True):
         super().__init__()
         if num_heads < 1 or dim % num_heads:
-            fitting = [h for h in range(1, dim + 1) if dim % h == 0]
-            nearest = min(fitting, key=lambda h: (abs(h - num_heads), h))
+            small = [h for h in range(1, math.isqrt(dim) + 1) if dim % h == 0]
+            nearest = min(small + [dim // h for h in small], key=lambda h: (abs(h - num_heads), h))
             raise ValueError(
                 f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"
             )
@@ -80,6 +80,9 @@ class MultiHeadAttention(nn.Module):
             heads, weights = scaled_dot_product_attention(q, k, v)  # [B, h, N, d], [B, h, N, N]
         out = self.proj(rearrange(heads, "b h n d -> b n (h d)"))  # side by side, then mixed
         return (out, weights) if return_weights else out
+
+    def extra_repr(self) -> str:
+        return f"num_heads={self.num_heads}"
 
 
 def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
