@@ -405,6 +405,21 @@ def test_the_first_bytes_say_what_a_file_is(tmp_path, name):
     assert load_weights(blank(), tmp_path / name).head.bias.any()
 
 
+@pytest.mark.parametrize("first", [b"\x80", b"PK"])
+def test_the_length_of_a_header_is_not_taken_for_a_kind_of_file(tmp_path, first):
+    """The first bytes of a .safetensors file are a number; those of a pickle and of a zip mean what they are."""
+    source = model()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    content = (tmp_path / "w.safetensors").read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    step = 256 ** len(first)
+    length = -(-(start - 8 - int.from_bytes(first, "little")) // step) * step + int.from_bytes(first, "little")
+    header = length.to_bytes(8, "little") + content[8:start].ljust(length)
+    assert header.startswith(first)
+    (tmp_path / "w.safetensors").write_bytes(header + content[start:])
+    assert torch.equal(load_weights(blank(), tmp_path / "w.safetensors")(images()), source(images()))
+
+
 @pytest.mark.parametrize("wrap", ["model", "state_dict", "model_state_dict", "net"])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 def test_what_training_programs_wrap_around_weights_is_taken_off(wrap, prefix):

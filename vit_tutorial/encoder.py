@@ -192,7 +192,7 @@ def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any
             call.arguments[name] = value
         elif others and name not in set_before:
             call.arguments.setdefault(others, {})[name] = value
-        elif not any(name in known and value == known[name] for known in (usual, set_before)):
+        elif not any(name in known and _equal(value, known[name]) for known in (usual, set_before)):
             refused.append(f"{name}={reprlib.repr(value)}")
     if refused:
         called = getattr(getattr(part, "func", part), "__name__", repr(part))
@@ -201,3 +201,7 @@ def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any
         )
     call.apply_defaults()
     return part(*call.args, **call.kwargs)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is other or (not isinstance(one, Tensor) and one == other)

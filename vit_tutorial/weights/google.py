@@ -9,12 +9,9 @@ are number 0. What differs in the numbers themselves:
   the heads' output    kernel [h, d, D]                                   -> weight [D, h*d]
 """
 
-import math
-
-import torch
 from torch import Tensor
 
-from vit_tutorial.weights.renaming import rename
+from vit_tutorial.weights.renaming import join_queries, place_class_token, rename
 
 _GOOGLE = [
     (r"^cls$", "cls_token"),
@@ -41,6 +38,7 @@ _GOOGLE = [
 
 
 def google_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the arrays timm's names and shapes."""
     for key in [key for key in weights if key.startswith("Transformer/encoderblock/")]:  # all blocks in one array
         for i, value in enumerate(weights.pop(key)):
             weights[key.replace("encoderblock/", f"encoderblock_{i}/")] = value
@@ -58,12 +56,4 @@ def google_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         elif key.endswith(("/scale", "/bias")):
             value = value.flatten()
         named[name] = value  # a view: no number is copied yet
-    for query in [name for name in named if ".attn.query." in name]:
-        parts = [query.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
-        if all(part in named for part in parts):
-            named[query.replace(".query.", ".qkv.")] = torch.cat([named.pop(part) for part in parts])
-    pos_embed = named.get("pos_embed")
-    if pos_embed is not None and "cls_token" in named and math.isqrt(pos_embed.shape[1]) ** 2 == pos_embed.shape[1]:
-        nowhere = pos_embed.new_zeros(1, 1, pos_embed.shape[2])  # big_vision's class token gets no position
-        named["pos_embed"] = torch.cat([nowhere, pos_embed], dim=1)
-    return named
+    return place_class_token(join_queries(named))  # big_vision adds positions before the class token

@@ -20,4 +20,5 @@ _TORCHVISION = [
 
 
 def torchvision_to_timm(key: str) -> str:
+    """Give one name of torchvision's as timm has it."""
     return rename(key, _TORCHVISION)
