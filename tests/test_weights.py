@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapes
 import torch
 from references import assert_same, exactly, randomize
 from safetensors import safe_open
@@ -707,6 +708,7 @@ WRAPPERS = {
 }
 
 
+@shapes.not_while_checking
 @pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
 def test_models_in_wrappers_are_saved_and_filled(tmp_path, wrap):
     """`fit` itself makes the third of them, with config.compile on several GPUs."""

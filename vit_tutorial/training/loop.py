@@ -32,6 +32,7 @@ from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError
+from vit_tutorial.training.checks import check_labels, check_learns
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
@@ -63,6 +64,9 @@ def fit(
     Raises TrainingError if the loss is no longer a number, or if a checkpoint cannot be used or written.
     """
     config = config or TrainingConfig()
+    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_labels(data.train_labels, len(data.train_images), classes)
+    check_learns(model)
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     learner = Learner(model, data, config)
