@@ -352,6 +352,23 @@ def test_old_names_of_torchvision_are_known():
     assert_same(load_weights(model(gelu="exact"), old)(images()), theirs.eval()(images()))
 
 
+@pytest.mark.parametrize(
+    "heads", [torch.nn.Linear(24, 5), torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(24, 5))]
+)
+def test_a_head_that_was_put_on_torchvisions_model_is_its_head(heads):
+    theirs = torchvision.models.VisionTransformer(32, 8, 2, 3, 24, 96, num_classes=7)
+    theirs.heads = heads
+    randomize(theirs.double().eval())
+    assert_same(load_weights(model(gelu="exact"), theirs.state_dict())(images()), theirs(images()))
+
+
+def test_two_layers_on_torchvisions_model_are_not_taken_for_one():
+    theirs = torchvision.models.VisionTransformer(32, 8, 2, 3, 24, 96, num_classes=7)
+    theirs.heads = torch.nn.Sequential(torch.nn.Linear(24, 5), torch.nn.ReLU(), torch.nn.Linear(5, 5))
+    with pytest.raises(ValueError, match=exactly("missing head.weight; missing head.bias; unknown heads.0.weight")):
+        load_weights(model(), theirs.state_dict())
+
+
 # ---------------------------------------------------------------------------------------------- other heads
 
 

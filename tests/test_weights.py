@@ -564,6 +564,24 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.filterwarnings("ignore")  # of torch.ao, which moves
+def test_a_quantized_model_is_not_saved(tmp_path):
+    quantized = torch.ao.quantization.quantize_dynamic(small_model(), {torch.nn.Linear})
+    with pytest.raises(
+        ValueError, match="is no tensor of real numbers; nothing was written: save the model it was made"
+    ):
+        save_model(quantized, tmp_path / "model.safetensors")
+
+
+def test_a_model_with_tied_layers_is_saved_and_not_taken_for_one_without(tmp_path):
+    model = small_model()
+    model.blocks[1].mlp = model.blocks[0].mlp
+    path = save_model(model, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=exactly("parts of its own (blocks.1.mlp is not there)")):
+        load_model(path)
+    assert torch.equal(load_weights(small_model(2), load_file(path))(small_images() * 0), model(small_images() * 0))
+
+
 CARDS = {
     "names": ({"class_names": ("a",)}, "the card has 1 class_names for 5 classes; give 5, or none"),
     "no text": ({"class_names": (1, 2, 3, 4, 5)}, "the card has class_names that are no text"),

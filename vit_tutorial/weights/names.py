@@ -17,7 +17,7 @@ _AROUND = ("module.", "model.", "net.", "network.")  # in front of every name, o
 def with_our_names(weights: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
     """Say whose weights these are, and give them the names that ours and timm's models use."""
     if "conv_proj.weight" in weights:
-        return "torchvision", {torchvision_to_timm(key): value for key, value in weights.items()}
+        return "torchvision", torchvision_to_timm(weights)
     if is_hugging_face(weights):
         return "hugging face", fold_extras(hugging_face_to_timm(weights))
     for prefix in ("", "params/", "opt/target/"):

@@ -35,8 +35,12 @@ def save_model(
     path, model = Path(path), unwrapped(model)
     card = card or model.card or ModelCard()
     card.must_fit(model.config)
-    weights = {}
+    weights: dict[str, torch.Tensor] = {}
     for key, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor) or value.is_quantized:
+            raise ValueError(
+                f"{key} is no tensor of real numbers; nothing was written: save the model it was made from"
+            )
         if value.is_meta:
             raise ValueError(f"{key} is on the device meta and has no numbers; nothing was written")
         value = value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
@@ -44,7 +48,8 @@ def save_model(
             raise ValueError(
                 f"{key} holds NaN or infinity as {value.dtype}; nothing was written: load_model would refuse it"
             )
-        weights[key] = value
+        shared = any(value.data_ptr() == other.data_ptr() for other in weights.values())  # by layers that are tied
+        weights[key] = value.clone() if shared else value
     write_file(path, _in_order(save(weights, describe(model, card, weights))))
     return path
 

@@ -1,5 +1,7 @@
 """torchvision's vit_* call the same tensors by other names; the numbers need no change."""
 
+from torch import Tensor
+
 from vit_tutorial.weights.renaming import rename
 
 _TORCHVISION = [
@@ -19,6 +21,10 @@ _TORCHVISION = [
 ]
 
 
-def torchvision_to_timm(key: str) -> str:
-    """Give one name of torchvision's as timm has it."""
-    return rename(key, _TORCHVISION)
+def torchvision_to_timm(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Give the weights timm's names; whoever fine-tunes replaces `heads` by one layer, or a Sequential with one."""
+    named = {rename(key, _TORCHVISION): value for key, value in weights.items()}
+    layers = {key.rpartition(".")[0] for key in named if key.startswith("heads.")}
+    if len(layers) == 1 and "head.weight" not in named:
+        named = {key.replace(f"{min(layers)}.", "head.", 1): value for key, value in named.items()}
+    return named
