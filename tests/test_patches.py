@@ -242,6 +242,13 @@ def test_autocast_takes_images_of_another_precision(dtype):
             part(images.double())
 
 
+def test_shapes_without_numbers_go_through():
+    part = PatchEmbedding(8, 4).to("meta")
+    assert part(torch.zeros(2, 3, 8, 8, device="meta")).shape == (2, 4, 768)
+    with pytest.raises(TypeError, match=r"images are torch\.float16 and the weights torch\.float32"):
+        part(torch.zeros(2, 3, 8, 8, device="meta").half())
+
+
 @pytest.mark.parametrize("patch_size", [(16, 8), 4.0, "4", None])
 def test_a_patch_size_is_one_whole_number(patch_size):
     message = f"patch_size is {patch_size!r}; it must be one whole number"

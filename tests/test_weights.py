@@ -340,6 +340,12 @@ def with_another_norm():
     return model
 
 
+def other_heads():
+    model = small_model()
+    model.blocks[1].attn.num_heads = 2
+    return model
+
+
 def table_of_its_own():
     return ViT(ViTConfig(**SMALL), position=partial(PositionEmbedding, table=torch.randn(10, 16)))
 
@@ -373,6 +379,7 @@ OWN_PARTS = {
         lambda: ViT(ViTConfig(**SMALL), mlp=partial(MLP, gelu="tanh")),
         "blocks.0.mlp.act is GELU(approximate='tanh'); blocks.1.mlp.act is GELU(approximate='tanh')",
     ),
+    "heads": (other_heads, "blocks.1.attn is MultiHeadAttention(num_heads=2)"),
     "norm": (with_another_norm, "norm is LayerNorm((16,), eps=0.001"),
     "positions": (table_of_its_own, "position is PositionEmbedding(10, 16, fixed)"),
     "changed positions": (changed_table, "position is PositionEmbedding(10, 16, fixed)"),

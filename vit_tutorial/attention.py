@@ -81,9 +81,6 @@ class MultiHeadAttention(nn.Module):
         out = self.proj(rearrange(heads, "b h n d -> b n (h d)"))  # side by side, then mixed
         return (out, weights) if return_weights else out
 
-    def extra_repr(self) -> str:
-        return f"num_heads={self.num_heads}"
-
 
 def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:

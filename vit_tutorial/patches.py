@@ -139,8 +139,7 @@ class PatchEmbedding(nn.Module):
                 "convert with images.float() / 255 and normalise"
             )
         dtype = next(self.proj.parameters(), images).dtype
-        fits_autocast = torch.is_autocast_enabled(images.device.type) and torch.float64 not in (images.dtype, dtype)
-        if images.dtype != dtype and not fits_autocast:
+        if images.dtype != dtype and not (_autocast_converts(images) and torch.float64 not in (images.dtype, dtype)):
             raise TypeError(
                 f"images are {images.dtype} and the weights {dtype}; convert them with images.to({dtype}), "
                 f"or the model with model.to({images.dtype})"
@@ -152,6 +151,11 @@ class PatchEmbedding(nn.Module):
                 f"images hold NaN or infinity in {bad} of {images.numel()} values; look for a division by zero, "
                 "or use images.nan_to_num()"
             )
+
+
+def _autocast_converts(images: Tensor) -> bool:
+    device = images.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def _are_finite(images: Tensor) -> bool:

@@ -115,7 +115,7 @@ def checksum(said: dict[str, str], weights: dict[str, Tensor]) -> str:
 def unusual_parts(model: ViT) -> dict[str, str]:
     """Find the modules that `ViT(model.config)` does not have, or has otherwise, and say what each is.
 
-    Compared are class and settings, as print shows them, and the numbers of fixed positions, which no file holds.
+    Compared are class and settings, as print shows them, the heads, and fixed positions, which no file holds.
     """
     with torch.device("meta"):
         usual = dict(ViT(model.config).named_modules())
@@ -124,12 +124,16 @@ def unusual_parts(model: ViT) -> dict[str, str]:
         if any(name.startswith(f"{part}." if part else "") for part in parts):
             continue  # inside of one that was found
         same = name in usual and type(module) is type(usual[name])
-        if not same or module.extra_repr() != usual[name].extra_repr() or not _has_usual_table(module, usual[name]):
-            settings = module.extra_repr()
-            parts[name] = type(module).__qualname__ + (f"({settings})" if settings else "")
+        if not same or _settings(module) != _settings(usual[name]) or not _has_usual_table(module, usual[name]):
+            parts[name] = type(module).__qualname__ + (f"({_settings(module)})" if _settings(module) else "")
     there = dict(model.named_modules())
     gone = [name for name in usual if name not in there and name.rpartition(".")[0] in there]
     return parts | {name: "not there" for name in gone if name.rpartition(".")[0] not in parts}
+
+
+def _settings(module: nn.Module) -> str:
+    heads = getattr(module, "num_heads", None)
+    return ", ".join(filter(None, [module.extra_repr(), f"num_heads={heads}" if heads else ""]))
 
 
 def _has_usual_table(module: nn.Module, usual: nn.Module) -> bool:
