@@ -1004,7 +1004,7 @@ print("the same logits:", equal)
 # <details><summary>Does it matter whether the last norm comes before or after you pick token 0?</summary>No. The norm
 # treats each token alone, so it gives the class token the same numbers either way.</details>
 #
-# **Next**: the model is whole, and knows nothing. Lesson 11 trains it.
+# **Next**: the model is whole. Lesson 8 looks inside one that is trained.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · He et al.
 # 2016, *Deep Residual Learning for Image Recognition*, for the hybrid's stem · the code of this lesson:

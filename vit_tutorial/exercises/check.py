@@ -12,6 +12,7 @@ from vit_tutorial.exercises.lesson_04_scaled_dot_product_attention import *  # n
 from vit_tutorial.exercises.lesson_05_multi_head_attention import *  # noqa: F403
 from vit_tutorial.exercises.lesson_06_encoder_block import *  # noqa: F403
 from vit_tutorial.exercises.lesson_07_vision_transformer import *  # noqa: F403
+from vit_tutorial.exercises.lesson_08_looking_inside import *  # noqa: F403
 from vit_tutorial.exercises.lesson_11_train_on_a_gpu import *  # noqa: F403
 
 __all__ = [name for name in globals() if not name.startswith("_")]

@@ -19,9 +19,8 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { arrows, bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import { arrows, bestClass, bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
 import {
-  bestClass,
   endsOf,
   neighbourhood,
   orderName,
