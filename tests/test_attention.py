@@ -247,7 +247,7 @@ def test_a_mask_of_whole_numbers_is_refused(dtype):
 
 
 def test_a_mask_of_another_precision_is_added():
-    q, mask = torch.randn(2, 3, 4).half(), torch.tensor([0.0, torch.finfo(torch.float32).min, 0.0])
+    q, mask = torch.randn(2, 3, 4).half(), torch.tensor([[0.0, torch.finfo(torch.float32).min, 0.0]])
     output, weights = scaled_dot_product_attention(q, q, q, mask)
     assert output.dtype == torch.float16
     assert not weights[..., 1].any()
