@@ -34,6 +34,7 @@ from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
+from vit_tutorial.training.checks import check_labels, check_learns
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
@@ -76,6 +77,9 @@ def fit(
     longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = config or TrainingConfig()
+    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_labels(data.train_labels, len(data.train_images), classes)
+    check_learns(model)
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     learner = Learner(model, data, config)
