@@ -61,7 +61,7 @@ class DropPath(nn.Module):
 
     Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by the probability to stay, so that the mean is kept.
     Raises ValueError if the rate is not at least 0 and below 1.
-    Source: Huang et al. 2016, section 3, one choice per image.
+    Source: Huang et al. 2016, section 3. They draw once a mini-batch and scale in testing; this form is timm's.
     """
 
     def __init__(self, rate: float):
@@ -128,7 +128,7 @@ class Encoder(nn.Sequential):
 
     Shapes: [B, N, D] -> [B, N, D]. The other options go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
     Raises ValueError if there are no blocks.
-    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4.
+    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4, here from 0 on as in timm.
     """
 
     def __init__(

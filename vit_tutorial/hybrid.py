@@ -29,7 +29,7 @@ class StandardizedConv2d(nn.Conv2d):
     """A convolution whose every filter is shifted and scaled to mean 0 and variance 1 before it is used.
 
     Shapes: [B, C, H, W] -> [B, C', ceil(H/stride), ceil(W/stride)]; an odd border is added below and to the right.
-    Source: Qiao et al. 2019, equations 11 and 12.
+    Source: Qiao et al. 2019, the part on weight standardization.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1):
