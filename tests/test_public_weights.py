@@ -579,7 +579,7 @@ def test_more_reasons():
     assert "the weights have no head; keep the model's own" in refused(
         lambda w: [w.pop("head.weight"), w.pop("head.bias")]
     )
-    assert "distillation (dist_token)" in refused(lambda w: w.update(dist_token=torch.zeros(1, 1, 24)))
+    assert "as a distilled DeiT has (dist_token)" in refused(lambda w: w.update(dist_token=torch.zeros(1, 1, 24)))
     assert "18 positions and the model 17" in refused(lambda w: w.update(pos_embed=torch.zeros(1, 18, 24)))
     assert "the parts of the head do not fit together" in refused(lambda w: w.update({"head.bias": torch.zeros(9)}))
     both = refused(lambda w: [w.update({f"x.{key}": w.pop(key)}) for key in list(w) if key.startswith("blocks.")])
@@ -767,7 +767,7 @@ NAMED = {
     "blocks.0.attn.q_bias": "they have biases for queries and values alone (blocks.0.attn.q_bias)",
     "rope.freqs": "they turn queries and keys by their positions (RoPE) (rope.freqs)",
     "vision_model.post_layernorm.weight": "they are of a model of pictures and texts, such as CLIP or SigLIP (vision_",
-    "head_dist.weight": "DeiT has one token more, for distillation (head_dist)",
+    "head_dist.weight": "they have one token more, for distillation, as a distilled DeiT has (head_dist)",
     "blocks.1.mlp.w12.weight": "they have a gated MLP (SwiGLU) (blocks.1.mlp.w12)",
 }
 
@@ -782,7 +782,9 @@ def test_parts_of_others_are_known_by_their_names(name, message):
 def test_hugging_faces_parts_that_are_not_here_are_named():
     weights = hugging_face(timm_model().state_dict(), "deit")
     weights["deit.embeddings.distillation_token"] = torch.zeros(1, 1, 24)
-    with pytest.raises(ValueError, match=exactly("DeiT has one token more, for distillation (dist_token)")):
+    with pytest.raises(
+        ValueError, match=exactly("they have one token more, for distillation, as a distilled DeiT has (dist_token)")
+    ):
         load_weights(model(), weights)
     weights = hugging_face(timm_model(init_values=0.1).state_dict(), "dinov2")
     weights["classifier.weight"] = torch.zeros(5, 48)

@@ -407,7 +407,7 @@ def test_tensors_that_have_no_place_are_refused_before_anything_changes(data, tm
         rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: tensors.update({old: tensors.pop(new)}))
         return str(caught.value)
 
-    assert "average.head.b was float32 [4] and is not there" in rename("average.head.bias", "average.head.b")
+    assert "average.head.c was float32 [4] and is not there" in rename("average.head.bias", "average.head.c")
     assert "optimizer.7.0.step has no place" in rename("optimizer.0.0.step", "optimizer.7.0.step")
     assert "optimizer.0.99.step has no place" in rename("optimizer.0.0.step", "optimizer.0.99.step")
     fit(make_model(seed=9), data, ALL_AT_ONCE, checkpoint=tmp_path)

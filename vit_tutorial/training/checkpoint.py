@@ -187,7 +187,7 @@ class Checkpoint:
             places["average_steps"] = torch.tensor(0)
         held = {name: tensor for name, tensor in tensors.items() if name.startswith(("model.", "average"))}
         then, now = ({name: _kind(tensor) for name, tensor in some.items()} for some in (held, places))
-        for name in then | now:
+        for name in sorted(then | now, reverse=True):  # the model before its average
             was, is_now = (some.get(name, "not there") for some in (then, now))
             if was != is_now:
                 raise TrainingError(f"{self.file} belongs to another run: {name} was {was} and is {is_now}; {WAY_OUT}")

@@ -23,7 +23,7 @@ def first_few(*kinds: list[str], most: int = 4) -> str:
 _ELSEWHERE = [
     (r"(?:vision_model|text_model|visual)\.", "they are of a model of pictures and texts, such as CLIP or SigLIP"),
     (r"reg_token|register_tokens|storage_tokens", "they have register tokens"),
-    (r"dist_token|head_dist", "DeiT has one token more, for distillation"),
+    (r"dist_token|head_dist", "they have one token more, for distillation, as a distilled DeiT has"),
     (r"norm_pre\.|ln_pre\.|pre_layrnorm\.", "they have a norm before the blocks"),
     (r".*\.(?:q_norm|k_norm)\.", "they have a norm of queries and keys"),
     (r"attn_pool\.|.*MAPHead_0|probe", "they pool with attention"),
