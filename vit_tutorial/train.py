@@ -2,6 +2,7 @@
 
     python -m vit_tutorial.train --data fashion_mnist --out runs/first
     python -m vit_tutorial.train --recipe cifar10-gpu --out runs/cifar10
+    python -m vit_tutorial.train --data FOLDER --picture-size 56 --out runs/own_pictures
     torchrun --nproc-per-node 4 -m vit_tutorial.train --recipe cifar10-gpu --out runs/four_gpus
 
 The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
@@ -12,7 +13,8 @@ import re
 import shlex
 import sys
 import time
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +23,7 @@ import tyro
 from tqdm import tqdm
 
 from vit_tutorial.datasets import READERS, DataError, Dataset, load
-from vit_tutorial.recipes import RECIPES, build_model
+from vit_tutorial.recipes import PICTURES, RECIPES, build_model
 from vit_tutorial.support.files import write_json
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import History, TrainingConfig, TrainingError, fit
@@ -59,16 +61,17 @@ class TrainingOptions(TrainingConfig):
 
 @dataclass(frozen=True)
 class Choice:
-    """The option that is read first, because all other defaults come from it."""
+    """The options that are read first, because all other defaults come from them."""
 
     recipe: Literal[tuple(RECIPES)] = "cpu"  # all other defaults are those of this recipe; --preset means the same
+    data: Literal[tuple(READERS)] | Path = "fashion_mnist"  # the data set, or a folder with a folder for each class
 
 
 @dataclass(frozen=True)
 class Options(Choice):
     """All options of the command line."""
 
-    data: Literal[tuple(READERS)] = tyro.MISSING  # the data set
+    picture_size: int | None = None  # pixels a side of the pictures of a folder; none: as in the recipe's data set
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
     record: str | None = None  # also write a record of this name to the folder of records
@@ -86,6 +89,8 @@ def parse(arguments: list[str]) -> Options:
     arguments = [re.sub("^--preset(?==|$)", "--recipe", argument) for argument in arguments]
     choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False)
     recipe = RECIPES[choice.recipe]
+    if isinstance(choice.data, Path):  # a training of one's own, whose results are not the recipe's
+        recipe = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -151,10 +156,10 @@ def run(options: Options, command: str) -> None:
     device = choose_device(config.device)
     with joined(device) as world:
         if world.is_main:  # the others wait, so that only one process downloads
-            data = load(options.data, root=options.data_root)
+            data = find_data(options)
         world.broadcast(None)
         if not world.is_main:
-            data = load(options.data, root=options.data_root)
+            data = find_data(options, quiet=True)
         model = build_model(data, shape, config.seed)
         kept = options.keep, options.keep_in or options.out / "epochs"
         if world.is_main:
@@ -172,6 +177,35 @@ def run(options: Options, command: str) -> None:
         seconds = time.perf_counter() - started
     if world.is_main:
         finish(options, command, model, data, history, seconds, device)
+
+
+def find_data(options: Options, quiet: bool = False) -> Dataset:
+    """Load the data set that the options name, or read the folder; warnings become sentences, or nothing if `quiet`.
+
+    Raises ValueError for options that do not go together, and DataError as `load` and `Dataset.from_folder` do.
+    """
+    if not isinstance(options.data, Path):
+        if options.picture_size is not None:
+            raise ValueError(
+                f"--picture-size {options.picture_size} is for a folder, and {options.data} has pictures of one size; "
+                "leave it out"
+            )
+        return load(options.data, root=options.data_root)
+    if options.data_root is not None:
+        raise ValueError(
+            f"--data-root {options.data_root} is for the data sets that have a name, and {options.data} is a folder; "
+            "leave it out"
+        )
+    if not options.data.is_dir():
+        raise DataError(f"--data {options.data} is no folder, and none of the data sets {', '.join(READERS)}; name one")
+    own_size = PICTURES[RECIPES[options.recipe].data][2]
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        data = Dataset.from_folder(options.data, own_size if options.picture_size is None else options.picture_size)
+    for warning in said:
+        if not quiet:
+            print(f"warning: {warning.message}", file=sys.stderr)
+    return data
 
 
 def print_epoch(history: History) -> None:

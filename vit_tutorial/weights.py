@@ -25,15 +25,19 @@ from vit_tutorial.positions import interpolate_positions
 from vit_tutorial.support.files import write_file
 from vit_tutorial.vit import ViT, ViTConfig
 
+YOUNGER = ("crop", "interpolation")  # entries of a card that older files do not have
+
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What one must know to use a model: classes, mean and std of its input (in 0..1 units), and its record."""
+    """What one must know to use a model: classes, mean and std of its input (in 0..1 units), its record, its view."""
 
     class_names: tuple[str, ...] = ()
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
+    crop: float = 1.0  # share of a picture's shorter side that the model sees, from the middle
+    interpolation: str = "bilinear"  # how a picture is brought to that size
 
     @classmethod
     def of(cls, data: Any, record: str = "") -> "ModelCard":
@@ -80,7 +84,8 @@ def load_model(path: str | os.PathLike) -> ViT:
     try:
         model = ViT(ViTConfig(**_read_json(metadata["config"])))
         card = _read_json(metadata["card"])
-        card = ModelCard(**{field.name: card[field.name] for field in fields(ModelCard)})
+        names = [f.name for f in fields(ModelCard) if f.name in card or f.name not in YOUNGER]
+        card = ModelCard(**{name: card[name] for name in names})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
             f"{path} has a config or card that cannot be read ({error!r}); save the model again with save_model"
