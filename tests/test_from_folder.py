@@ -111,7 +111,7 @@ def test_pictures_are_those_of_torchvision(tmp_path, size):
             covers = size[0] * width >= size[1] * height
             whole = (size[0], size[0] * width // height) if covers else (size[1] * height // width, size[1])
             expected = v2.functional.pil_to_tensor(v2.CenterCrop(size)(v2.Resize(whole)(image)))
-            torch.testing.assert_close(ours, expected, atol=1, rtol=0)
+            assert torch.equal(ours, expected)
 
 
 def test_grey_pictures_have_one_channel_unless_others_have_three(tmp_path):
@@ -204,11 +204,6 @@ def test_a_part_that_is_not_used_is_named(tmp_path):
         fill(tmp_path / part, 2)
     with pytest.warns(DataWarning, match="train and test are used, and not val;"):
         assert len(Dataset.from_folder(tmp_path, 8).train_images) == 6
-
-
-def test_a_strip_of_pixels_is_no_danger(folder):
-    save(Image.new("RGB", (60_000, 1), (255, 0, 0)), folder / "red" / "strip.png")
-    assert read(folder, 64).train_images.shape[1:] == (3, 64, 64)
 
 
 # --- What is left out ------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from torch import Tensor
 
 CHANNELS = (1, 3, 4)  # grey, red-green-blue, and these with an opacity
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # Pillow's
+STRIP = 16  # times that a picture may be longer than it needs to be, before its ends are cut off
 NEARLY = 1e-4  # how far real numbers may lie outside 0 to 1, as what resizing leaves over
 
 
@@ -143,20 +144,20 @@ def fit_picture(
         raise ValueError(f"crop is {crop}; it must be above 0, and 1 at most for the whole shorter side")
     if interpolation not in INTERPOLATIONS:
         raise ValueError(f"interpolation is {interpolation!r}; it must be one of {', '.join(INTERPOLATIONS)}")
+    longest = math.ceil(STRIP * max(height / width, width / height) * min(image.size))
+    if max(image.size) > longest:  # or a strip would be made huge before nearly all of it is cut away
+        image = _middle(image, *(min(side, longest) for side in (image.height, image.width)))
     least_height, least_width = (math.floor(side / crop + 1e-6) for side in (height, width))
     if least_height * image.width >= least_width * image.height:
-        whole = least_height, least_height * image.width // image.height
+        whole = least_height * image.width // image.height, least_height
     else:
-        whole = least_width * image.height // image.width, least_width
-    top, left = (round((full - cut) / 2) for full, cut in zip(whole, (height, width), strict=True))
-    down, across = image.height / whole[0], image.width / whole[1]  # pixels of the picture per pixel of the result
-    box = (
-        left * across,
-        top * down,
-        min((left + width) * across, image.width),
-        min((top + height) * down, image.height),
-    )
-    return image.resize((width, height), Image.Resampling[interpolation.upper()], box)  # only what is kept is computed
+        whole = least_width, least_width * image.height // image.width
+    return _middle(image.resize(whole, Image.Resampling[interpolation.upper()]), height, width)
+
+
+def _middle(image: Image.Image, height: int, width: int) -> Image.Image:
+    left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+    return image.crop((left, top, left + width, top + height))
 
 
 def pixels_of(image: Image.Image) -> UInt8[Tensor, "C H W"]:
