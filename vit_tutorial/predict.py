@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import tyro
@@ -92,7 +93,7 @@ def looks_at(model: ViT, pixels: UInt8[Tensor, "C H W"]) -> dict[str, Float[Tens
 def draw_prediction(model: ViT, prediction: Prediction) -> plots.Picture:
     """Draw what the model saw, with its answer, and over it where it looked: in its last block, and through all."""
     (name, share), tables = prediction.best()[0], looks_at(model, prediction.pixels)
-    figure, axes = plots.new_figure(1, 1 + len(tables), size=(9, 3.2))
+    figure, axes = plots.new_figure(1, 1 + len(tables), size=(9, 3.3))
     plots.draw_image(axes[0, 0], prediction.pixels, f"{name}, {share:.1%}")
     for ax, (title, table) in zip(axes[0, 1:], tables.items(), strict=True):
         plots.draw_attention(ax, prediction.pixels, table, title)
@@ -106,14 +107,22 @@ def draw_prediction(model: ViT, prediction: Prediction) -> plots.Picture:
 # --- The command line ------------------------------------------------------------------------------------------------
 
 
+def word(metavar: str, default: str | None = None, help: str | None = None) -> object:
+    """Say how an option looks in the help: what stands for its value, its default, and what it is."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=default, help=help)
+
+
 @dataclass(frozen=True)
 class Options:
     """All options of the command line."""
 
-    files: tyro.conf.Positional[tuple[Path, ...]]  # the pictures
-    model: str  # file that save_model or a training wrote, or a name with published weights, such as ViT-B/16
+    files: Annotated[tuple[Path, ...], tyro.conf.Positional, word("FILE ...", "(one or more)", help="the pictures")]
+    model: Annotated[str, word("FILE|NAME")]  # weights of a training, or a name that has published ones: ViT-B/16
     top: int = SHOWN  # classes that are printed of each picture
-    attention: Path | None = None  # folder that gets a drawing of each picture: where the model looked
+    attention: Annotated[
+        Path | None,
+        word("FOLDER", "(default: no drawings)", help="gets a drawing of each picture, where the model looked"),
+    ] = None
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -125,10 +134,11 @@ def main(arguments: list[str] | None = None) -> None:
         if options.top < 1:
             raise ValueError(f"--top is {options.top}; it must be 1 or more")
         model = find_model(options.model)
-        failed = run(options, model)
+        failed = run(options, model)  # pictures
     except (ValueError, TypeError, OSError, ImportError) as error:
         sys.exit(f"error: {error}")
-    sys.exit(1 if failed else None)
+    if failed:
+        sys.exit(1)
 
 
 def find_model(name: str) -> ViT:
