@@ -356,6 +356,19 @@ def test_the_pictures_are_as_large_as_those_of_the_recipe(folder, tmp_path, caps
     assert "images of 3x32x32" in capsys.readouterr().out
 
 
+def test_one_process_of_several_says_what_is_left_out(folder, tmp_path, monkeypatch):
+    (folder / "red" / "broken.png").touch()
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    options = train.parse(["--data", "~/paints", "--out", str(tmp_path / "run")])
+    with pytest.warns(DataWarning):
+        first = train.find_data(options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        second = train.find_data(options, quiet=True)
+    assert torch.equal(first.train_images, second.train_images)
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_with_a_folder_writes_nothing_of_the_courses_own(recipe, capsys):
     options = train.parse(["--recipe", recipe, "--data", "mine", "--out", "x"])

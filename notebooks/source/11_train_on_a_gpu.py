@@ -19,7 +19,7 @@
 # 5. Look into a longer training, of colour photographs, and slide through it.
 # 6. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 55 minutes, of which the machine trains two with the preset for a CPU, and 40 for the exercises. **You need**:
+# **Time**: 55 minutes, of which the machine trains one with the preset for a CPU, and 40 for the exercises. **You need**:
 # lessons 1 to 7.
 
 # %%
@@ -27,7 +27,7 @@ import copy
 import json
 import math
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -45,6 +45,7 @@ from vit_tutorial.exercises.lesson_11_train_on_a_gpu import TrainingPatient
 from vit_tutorial.explore import AttentionLab, TrainingTimeline
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.support.files import writable_or_temporary
 from vit_tutorial.training.optimizers import MovingAverage
 from vit_tutorial.studies import load_study
 from vit_tutorial.recipes import PRESETS, choose_preset, forecast_presets
@@ -120,12 +121,15 @@ print(*forecasts, sep="\n")
 
 # %% [markdown]
 # The machine takes the largest preset that ends within 15 minutes. **To choose yourself, replace the line that begins with
-# `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in seconds, and needs no network.
+# `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in seconds, and needs no network. Of its 36
+# epochs the lesson trains half, so that you wait a minute and not two. What the other half is worth, you will see.
 
 # %%
 name = choose_preset(forecasts).name
 preset = PRESETS[name]
 config, device = preset.training, choose_device(preset.training.device)
+if name == "cpu":
+    config = replace(config, epochs=config.epochs // 2)
 data = load(preset.data)
 print("preset:", name)
 
@@ -464,18 +468,18 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 # Other settings need a folder of their own in the next cell.
 #
 # ```python
-# from dataclasses import replace
 # config = replace(config, epochs=10, warmup_epochs=1, plain_epochs=min(1, config.plain_epochs))
 # ```
 #
 # ## Train
 #
 # Run the next cell. A bar shows how far it is, and the curves grow from epoch to epoch. Every epoch is saved in the folder
-# `runs/lesson11`, and within a long epoch once a minute.
+# `runs/lesson11`, and within a long epoch once a minute. (If the course lies where nothing can be written, the next cell says
+# so, and takes a temporary folder.)
 #
-# **Stop it in the middle** (the ■ button; it ends with `KeyboardInterrupt`), and run the cell again. It goes on where it was
-# saved, and ends with the very same weights as a run that was never stopped. Try it. To train afresh, delete that folder. To
-# train another preset, give it another folder.
+# **Stop it in the middle** (the ■ button; it is saved, and ends with `KeyboardInterrupt`), and run the cell again. It goes on
+# with the very next step, and ends with the same weights as a run that was never stopped. Try it. To train afresh, delete
+# that folder. To train another preset, give it another folder.
 #
 # **No time to train?** Write `TRAIN = False`. Then the lesson goes on with the weights that come with the course. Somebody
 # else has trained them: on the whole of Fashion-MNIST, or on CIFAR-10 if you have chosen one of the other presets. They have
@@ -486,6 +490,7 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 
 # %%
 TRAIN, live = True, plots.LiveCurves()
+runs = writable_or_temporary("runs")
 kept = {0: preset.build(data)}  # after 0 epochs: untrained
 
 
@@ -498,7 +503,7 @@ def after_epoch(history):
 # %%
 if TRAIN:
     model = preset.build(data)  # untrained; if the folder holds a stopped run, fit goes on from there
-    history = fit(model, data, config, checkpoint=Path("runs/lesson11"), on_epoch=after_epoch)
+    history = fit(model, data, config, checkpoint=runs / "lesson11", on_epoch=after_epoch)
     print("you have trained", history.epochs, "epochs")
 else:
     file = "vit_cifar10" if data.name == "cifar10" else "vit_fashion_mnist"
@@ -533,7 +538,7 @@ if TRAIN:
 # changed each time they are shown, so they are harder than the validation images. And the training accuracy is a mean over the
 # epoch, while the model was still improving. So it can lie below the validation accuracy. If it later passes it, and the
 # validation curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*. With the preset
-# for a CPU you see it in the second half.
+# for a CPU it begins in the last third.
 
 # %%
 third = history.epochs // 3
@@ -563,12 +568,13 @@ TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.val
 
 # %%
 test = evaluate(model, data.test_images, data.test_labels)
-print("right on more than 85% of the test images:", test.accuracy > 0.85)
+print("right on more than 84% of the test images:", test.accuracy > 0.84)
 if TRAIN and name == "cpu":
     record = json.loads((DATA_FOLDER / "results" / "benchmark_training.json").read_text())
     recorded = [row["test"] for row in record["seeds"]]
-    print(f"the course's record of this preset: {min(recorded):.1%} to {max(recorded):.1%} with {len(recorded)} seeds")
-    print("yours is within a point of them:", min(recorded) - 0.01 < test.accuracy < max(recorded) + 0.01)
+    spread = f"{min(recorded):.1%} to {max(recorded):.1%} with {len(recorded)} seeds"
+    print(f"the course's record of this preset, {preset.training.epochs} epochs: {spread}")
+    print("yours is less than three points below:", test.accuracy > min(recorded) - 0.03)
 elif TRAIN:
     record = json.loads((DATA_FOLDER / "results" / "vit_cifar10.json").read_text())
     print(f"the course's record, of a small model without a GPU: {record['test']['accuracy']:.1%}")
@@ -644,7 +650,7 @@ plots.show(
 # could. The names of the classes and the mean and std of the input travel along.
 
 # %%
-path = save_model(model, Path("runs/my_vit.safetensors"))
+path = save_model(model, runs / "my_vit.safetensors")
 again = load_model(path)
 picture = again.card.normalize(data.test_images[:4])
 with torch.no_grad():
@@ -1285,6 +1291,9 @@ check.training_clinic(my_findings)
 #
 # With more processes each has fewer images per step. If you enlarge the batch in return, raise the learning rate with care,
 # and warm up for longer (Goyal et al. 2017).
+#
+# **A larger model.** Most of the memory of a training holds what is kept for the way back. `--gradient-checkpointing` keeps
+# what enters each block, and computes the rest again (Chen et al. 2016). The gradients are the same, for one more way forward.
 #
 # **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes: CIFAR-10 is 184 MB. ImageNet at
 # 224×224 would be 193 GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.

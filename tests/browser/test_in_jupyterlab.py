@@ -110,6 +110,21 @@ def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
     assert lab.console_errors == []
 
 
+def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_notebook, servers):
+    kept = "labs = labs if 'labs' in globals() else []"
+    codes = [kept, "show(HeadsGallery(trained(), small))", "show(PatchLab(small, 7))"]
+    write_notebook(servers("light").root / "again.ipynb", PREPARE.replace("labs = []", ""), *codes)
+    lab = open_notebook("again.ipynb")
+    for _ in range(3):
+        lab.run_all(120)
+    assert_kernel_says(lab, "[number for number, lab in enumerate(labs) if '(closed)' not in repr(lab)]", "[4, 5]")
+    assert lab.page.locator(PICTURE).count() == 2
+    assert words(lab, 1).startswith("Patch size 7:")
+    assert lab.errors() == []
+    assert lab.broken_widgets() == []
+    assert lab.console_errors == []
+
+
 def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
     write_notebook(
         servers("light").root / "joined.ipynb",

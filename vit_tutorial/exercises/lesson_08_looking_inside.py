@@ -565,6 +565,10 @@ near_heads = Exercise(
             "you returned places in the flattened table. Return pairs: divmod(place, h) gives (block, head).",
         ),
         Mistake(
+            lambda trained, untrained: (trained < untrained.min()).nonzero(as_tuple=True),
+            "you returned the blocks in one tensor and the heads in another. Return pairs: .nonzero().tolist().",
+        ),
+        Mistake(
             lambda trained, untrained: trained < untrained.min(),
             "you returned the table of True and False. Return the pairs where it is True: .nonzero().tolist().",
         ),

@@ -49,7 +49,7 @@ export function thumbnail(picture, side, onClick) {
   return element;
 }
 
-/** A list to choose from; choices are [value, text] pairs. */
+/** A list to choose from; a choice is a text, or [value, text]. */
 export function chooser(choices, onChoose) {
   const select = make("select");
   fill(select, choices);
@@ -57,12 +57,13 @@ export function chooser(choices, onChoose) {
   return select;
 }
 
-/** Put the choices into a list, and leave the list alone if it has them already. */
+/** Put the choices, texts or [value, text], into a list, and leave the list alone if it has them already. */
 export function fill(select, choices) {
   const key = JSON.stringify(choices);
   if (select.dataset.key === key) return;
   select.dataset.key = key;
-  select.replaceChildren(...choices.map(([value, text]) => make("option", { value, textContent: text })));
+  const options = choices.map((choice) => (typeof choice === "string" ? [choice, choice] : choice));
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value, textContent: text })));
 }
 
 /** A slider over whole numbers. */

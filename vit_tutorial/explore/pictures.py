@@ -63,7 +63,7 @@ def pictures_for(model: ViT, images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     return pictures
 
 
-def packed(pictures: Mapping[str, UInt8[np.ndarray, "C H W"]]) -> dict[str, Any]:
+def pack_pictures(pictures: Mapping[str, UInt8[np.ndarray, "C H W"]]) -> dict[str, Any]:
     """Pictures as a view takes them (`unpackPictures` in numbers.js): names, shapes, and all pixels in a row."""
     return {
         "names": list(pictures),

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.devices import autocast
 
 
@@ -28,6 +29,7 @@ class Evaluation:
         return order[(self.predictions != self.labels)[order]][:count]
 
 
+@usual_torch()
 @torch.no_grad()
 def predict(
     model: nn.Module,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vit_tutorial.explore.limits import Between, Limit, Such, settle
+from vit_tutorial.explore.limits import Accepted, Between, Limit, settle
 from vit_tutorial.explore.pictures import as_picture, class_names_of, model_input
 from vit_tutorial.explore.vit import check_vit
 from vit_tutorial.explore.words import best_class, patch_name, percent
@@ -78,7 +78,7 @@ def heads_gallery_limits(model: ViT) -> Iterator[tuple[str, Limit]]:
     config = model.config
     yield "layer", Between(0, config.depth - 1)
     yield "query", Between(0, model.grid_size[0] * model.grid_size[1] + model.num_prefix_tokens - 1)
-    yield "off", Such(lambda off: as_off(off, config.depth, config.num_heads), [])
+    yield "off", Accepted(lambda off: as_off(off, config.depth, config.num_heads), [])
 
 
 @dataclass(frozen=True)

@@ -73,10 +73,7 @@ function render({ model, el }) {
   // Controls
   let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
   const toggleClass = () => choose({ query: model.get("query") < prefix ? lastPatch : 0 });
-  const choosePicture = chooser(
-    names.map((name) => [name, name]),
-    (picture) => choose({ picture }),
-  );
+  const choosePicture = chooser(names, (picture) => choose({ picture }));
   const layerOut = make("output");
   const layerSlider = slider(0, layers - 1, (layer) => choose({ layer }));
   const classButton = button("Class token (c)", toggleClass);

@@ -18,7 +18,7 @@ from vit_tutorial.explore.heads_gallery.numbers import (
     heads_gallery_state,
 )
 from vit_tutorial.explore.limits import OneOf
-from vit_tutorial.explore.pictures import BARS, class_names_of, packed, pictures_for
+from vit_tutorial.explore.pictures import BARS, class_names_of, pack_pictures, pictures_for
 from vit_tutorial.explore.still import viridis
 from vit_tutorial.explore.vit import check_vit, packed_vit
 from vit_tutorial.vit import ViT
@@ -59,7 +59,7 @@ class HeadsGallery(Explorer):
         self._labels = dict(zip(self._pictures, truth, strict=True))
         super().__init__(
             choices,
-            **packed(self._pictures),
+            **pack_pictures(self._pictures),
             vit=packed_vit(model),
             classes=self._class_names,
             labels=truth,

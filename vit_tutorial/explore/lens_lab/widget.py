@@ -12,7 +12,7 @@ from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.lens_lab.figure import lens_lab_figure
 from vit_tutorial.explore.lens_lab.numbers import EXCHANGES, LensLabState, lens_lab_limits, lens_lab_state
 from vit_tutorial.explore.limits import OneOf
-from vit_tutorial.explore.pictures import BARS, class_names_of, packed, pictures_for
+from vit_tutorial.explore.pictures import BARS, class_names_of, pack_pictures, pictures_for
 from vit_tutorial.explore.vit import check_vit, packed_vit
 from vit_tutorial.vit import ViT
 
@@ -49,7 +49,7 @@ class LensLab(Explorer):
         } | choices
         super().__init__(
             choices,
-            **packed(self._pictures),
+            **pack_pictures(self._pictures),
             vit=packed_vit(model),
             classes=self._class_names,
             exchanges=EXCHANGES,
