@@ -34,7 +34,6 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from vit_tutorial.support.paths import DATA_FOLDER
-from vit_tutorial.support.pictures import PictureError, fit_picture, pillow_is_quiet, pixels_of, read_picture
 from vit_tutorial.support.terminal import somebody_is_watching
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
@@ -457,6 +456,8 @@ def _read_pictures(
 ) -> list[Tensor | str]:
     """Read pictures as pixels [C, H, W], several at a time; in place of one that cannot be read stands why."""
     from tqdm.auto import tqdm
+
+    from vit_tutorial.support.pictures import PictureError, fit_picture, pillow_is_quiet, pixels_of, read_picture
 
     def read(file: Path) -> Tensor | str:
         try:
