@@ -1,6 +1,6 @@
 """The settings of a training: everything that decides how a model learns, in one frozen dataclass.
 
-Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, clipping); Szegedy et al. 2016, section 7
+Sources: Dosovitskiy et al. 2021, appendix B.1, tables 3 and 4 (warm-up, clipping); Szegedy et al. 2016, section 7
 (label smoothing). Those of the optimizers and of augmentation are in their own files.
 
 A setting that is added later does by default what was done before: checkpoints and records without it stay what they

@@ -8,8 +8,9 @@ the device that computes, as bytes, and are augmented and normalised there, a ba
 Every random number comes from the seed, the epoch and the step, and a checkpoint holds the state in between. So a run
 that was killed and starts again ends with the very same weights as one that was never stopped.
 
-Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, cosine, clipping); Szegedy et al. 2016, section
-7 (label smoothing). Those of the optimizers and of augmentation are in their own files.
+Sources: Dosovitskiy et al. 2021, appendix B.1, tables 3 and 4 (warm-up, and where they say so cosine and clipping;
+section 4.1 decays in a straight line); Szegedy et al. 2016, section 7 (label smoothing). Those of the optimizers and
+of augmentation are in their own files.
 """
 
 import copy
@@ -34,6 +35,7 @@ from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
+from vit_tutorial.training.checks import check_labels, check_learns
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
@@ -76,6 +78,9 @@ def fit(
     longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = config or TrainingConfig()
+    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_labels(data.train_labels, len(data.train_images), classes)
+    check_learns(model)
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     learner = Learner(model, data, config)
@@ -317,7 +322,7 @@ def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) ->
 def learning_rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
     """Compute the learning rate of a step, counted from 0: a straight line up, then half a cosine down to almost 0.
 
-    Source: Dosovitskiy et al. 2021, appendix B.1; Loshchilov and Hutter 2017, "SGDR", equation 5.
+    Source: Dosovitskiy et al. 2021, table 3 (ImageNet); Loshchilov and Hutter 2017, "SGDR", equation 5.
     """
     total = config.epochs * steps_per_epoch
     warmup = round(config.warmup_epochs * steps_per_epoch)
