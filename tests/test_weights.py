@@ -596,6 +596,7 @@ CARDS = {
     "std": ({"mean": (0.5,) * 3, "std": (0.5,) * 4}, "the card has 4 std for 3 channels; give 3, or none"),
     "one of the two": ({"mean": (0.5,) * 3}, "the card has 3 mean and 0 std; give both, or neither"),
     "zero": ({"mean": (0.5,) * 3, "std": (0.5, 0.0, 0.5)}, "they must be finite, and std above 0"),
+    "crop": ({"crop": 0.0}, "the card has crop 0.0; it must be above 0, and 1 at most"),
     "NaN": ({"mean": (0.5, float("nan"), 0.5), "std": (0.5,) * 3}, "they must be finite, and std above 0"),
 }
 

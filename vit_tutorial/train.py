@@ -2,6 +2,7 @@
 
     python -m vit_tutorial.train --data fashion_mnist --out runs/first
     python -m vit_tutorial.train --recipe cifar10-gpu --out runs/cifar10
+    python -m vit_tutorial.train --data FOLDER --picture-size 56 --out runs/own_pictures
     torchrun --nproc-per-node 4 -m vit_tutorial.train --recipe cifar10-gpu --out runs/four_gpus
 
 The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
@@ -19,7 +20,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,8 +28,8 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from vit_tutorial.datasets import READERS, DataError, Dataset, load
-from vit_tutorial.recipes import RECIPES, build_model
+from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
+from vit_tutorial.recipes import PICTURES, RECIPES, build_model
 from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
@@ -68,16 +69,17 @@ class TrainingOptions(TrainingConfig):
 
 @dataclass(frozen=True)
 class Choice:
-    """The option that is read first, because all other defaults come from it."""
+    """The options that are read first, because all other defaults come from them."""
 
     recipe: Literal[tuple(RECIPES)] = "cpu"  # all other defaults are those of this recipe; --preset means the same
+    data: Literal[tuple(READERS)] | Path = "fashion_mnist"  # the data set, or a folder with a folder for each class
 
 
 @dataclass(frozen=True)
 class Options(Choice):
     """All options of the command line."""
 
-    data: Literal[tuple(READERS)] = tyro.MISSING  # the data set
+    picture_size: int | None = None  # pixels a side of the pictures of a folder; none: as in the recipe's data set
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
     start_from: Path | None = None  # file of weights to begin with; none: random ones
@@ -96,6 +98,8 @@ def parse(arguments: list[str]) -> Options:
     arguments = [re.sub("^--preset(?==|$)", "--recipe", argument) for argument in arguments]
     choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False)
     recipe = RECIPES[choice.recipe]
+    if isinstance(choice.data, Path):  # a training of one's own, whose results are not the recipe's
+        recipe = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -157,12 +161,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 @contextlib.contextmanager
 def plain_warnings() -> Iterator[None]:
-    """Print the warnings of a training as one sentence, above the progress bar if there is one."""
+    """Print the warnings of a training and of its data as one sentence, above the progress bar if there is one."""
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where) -> None:
-            if issubclass(category, TrainingWarning):
+            if issubclass(category, TrainingWarning | DataWarning):
                 tqdm.write(f"warning: {message}", file=sys.stderr)
             else:
                 usual(message, category, *where)
@@ -210,10 +214,10 @@ def run(options: Options, command: str) -> None:
             until_all_is_written.enter_context(reserved(options.out, world))
             world.let_main(lambda: check_folder(options.out, config))
             if world.is_main:  # the others wait, so that only one process downloads
-                data = load(options.data, root=options.data_root)
+                data = find_data(options)
             world.broadcast(None)
             if not world.is_main:
-                data = load(options.data, root=options.data_root)
+                data = find_data(options, quiet=True)
             model = build_model(data, shape, config.seed)
             if options.start_from:
                 load_weights(model, options.start_from)
@@ -233,6 +237,32 @@ def run(options: Options, command: str) -> None:
             seconds = time.perf_counter() - started
         if world.is_main:
             finish(options, command, model, data, history, seconds, device)
+
+
+def find_data(options: Options, quiet: bool = False) -> Dataset:
+    """Load the data set that the options name, or read the folder; if `quiet`, what is left out of it is not said.
+
+    Raises ValueError for options that do not go together, and DataError as `load` and `Dataset.from_folder` do.
+    """
+    if not isinstance(options.data, Path):
+        if options.picture_size is not None:
+            raise ValueError(
+                f"--picture-size {options.picture_size} is for a folder, and {options.data} has pictures of one size; "
+                "leave it out"
+            )
+        return load(options.data, root=options.data_root)
+    if options.data_root is not None:
+        raise ValueError(
+            f"--data-root {options.data_root} is for the data sets that have a name, and {options.data} is a folder; "
+            "leave it out"
+        )
+    if not options.data.expanduser().is_dir():
+        raise DataError(f"--data {options.data} is no folder, and none of the data sets {', '.join(READERS)}; name one")
+    own_size = PICTURES[RECIPES[options.recipe].data][2]
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore", DataWarning)
+        return Dataset.from_folder(options.data, own_size if options.picture_size is None else options.picture_size)
 
 
 def print_epoch(history: History) -> None:

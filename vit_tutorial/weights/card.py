@@ -9,10 +9,12 @@ from torch import Tensor
 
 from vit_tutorial.vit import ViTConfig
 
+YOUNGER = ("crop", "interpolation")  # entries that older files do not have
+
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What one must know to use a model: classes, mean and std of its input (in 0..1 units), and its record.
+    """What one must know to use a model: classes, mean and std of its input (in 0..1 units), record, view.
 
     Raises ValueError where it is saved or loaded with a model that has other classes or channels.
     """
@@ -21,6 +23,8 @@ class ModelCard:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
+    crop: float = 1.0  # share of a picture's shorter side that the model sees, from the middle
+    interpolation: str = "bilinear"  # how a picture is brought to that size: a filter of Pillow's
 
     @classmethod
     def of(cls, data: Any, record: str = "") -> "ModelCard":
@@ -47,6 +51,8 @@ class ModelCard:
                 raise ValueError(f"the card has {given} {what} for {count} {of}; give {count}, or none")
         if bool(self.mean) != bool(self.std):
             raise ValueError(f"the card has {len(self.mean)} mean and {len(self.std)} std; give both, or neither")
+        if not 0 < self.crop <= 1:
+            raise ValueError(f"the card has crop {self.crop}; it must be above 0, and 1 at most")
         if not all(isinstance(name, str) for name in self.class_names):
             raise ValueError("the card has class_names that are no text; give one word for each class")
         if not all(map(math.isfinite, (*self.mean, *self.std))) or not all(std > 0 for std in self.std):

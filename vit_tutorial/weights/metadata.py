@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vit_tutorial.patches import as_pair
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.vit import ViT, ViTConfig
-from vit_tutorial.weights.card import ModelCard
+from vit_tutorial.weights.card import YOUNGER, ModelCard
 from vit_tutorial.weights.reasons import first_few
 
 FORMAT = "vit_tutorial"
@@ -50,7 +50,8 @@ def understand(path: Path, said: dict[str, str]) -> Metadata:
             raise ValueError(f"entries {', '.join(sorted(said))} of format {said.get('format')}")
         config = ViTConfig(**_read_json(said["config"]))
         card = _read_json(said["card"])
-        card = ModelCard(**{field.name: card[field.name] for field in fields(ModelCard)})
+        names = [field.name for field in fields(ModelCard) if field.name in card or field.name not in YOUNGER]
+        card = ModelCard(**{name: card[name] for name in names})
         card.must_fit(config)
         return Metadata(config, card, _read_json(said.get("parts", "{}")))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
