@@ -357,6 +357,10 @@ def near_as_a_tensor(trained, untrained):
     return torch.argwhere(trained < untrained.amin())
 
 
+def near_as_two_tensors(trained, untrained):
+    return torch.where(trained < untrained.amin())
+
+
 def near_as_a_set(trained, untrained):
     return {(place // trained.shape[1], place % trained.shape[1]) for place in near_places(trained, untrained)}
 
@@ -767,6 +771,7 @@ ANSWERS = {
             (near_places, "you returned places in the flattened table."),
             (as_table, "you returned the table of True and False."),
             (as_distances, "you returned the distances of the near heads."),
+            (near_as_two_tensors, "you returned the blocks in one tensor and the heads in another."),
             (as_number, "you returned how many there are."),
         ],
         unknown=[none_at_all],
