@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.hybrid import ResNet, StandardizedConv2d
+from vit_tutorial.cnn import CNN, CNNConfig
+from vit_tutorial.hybrid import ResNet
 from vit_tutorial.patches import as_pair, patchify
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -29,12 +30,15 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def flops_per_image(config: ViTConfig) -> int:
-    """Count the floating-point operations of one image through a ViT; one multiplication and one addition are two.
+def flops_per_image(config: ViTConfig | CNNConfig) -> int:
+    """Count the floating-point operations of one image through a ViT or a CNN; a multiplication and an addition are two.
 
     Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
     out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
     """
+    if isinstance(config, CNNConfig):
+        with torch.device("meta"):  # shapes only, no numbers
+            return 2 * _products(CNN(config).eval(), config)
     height, width = as_pair(config.image_size)
     patches = (height // config.patch_size) * (width // config.patch_size)
     M, D = patches + (config.pool == "cls"), config.dim
@@ -52,19 +56,23 @@ def flops_per_image(config: ViTConfig) -> int:
 
 def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
     """Count the multiplications of the hybrid's ResNet for one image; give its channels and its stride too."""
-    products = []
-
-    def count(layer: StandardizedConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
-        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter
-
     with torch.device("meta"):  # shapes only, no numbers
         resnet = ResNet(config.stem_layers, config.in_channels)
-        images = torch.empty(1, config.in_channels, *as_pair(config.image_size))
-    for module in resnet.modules():
-        if isinstance(module, StandardizedConv2d):
+        return _products(resnet, config), resnet.num_features, resnet.stride
+
+
+def _products(network: nn.Module, config: ViTConfig | CNNConfig) -> int:
+    """Count the multiplications of one image in the convolutions and matrices of a network."""
+    products = []
+
+    def count(layer: nn.Conv2d | nn.Linear, inputs: tuple[Tensor], output: Tensor) -> None:
+        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter, or a row
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)
-    resnet(images)
-    return sum(products), resnet.num_features, resnet.stride
+    network(torch.empty(1, config.in_channels, *as_pair(config.image_size)))
+    return sum(products)
 
 
 class AttentionMaps(list):

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
-from vit_tutorial.studies import inside
+from vit_tutorial.studies import inside, versus
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
 
@@ -192,5 +192,12 @@ EXPERIMENTS = {
         },
         seeds=tuple(range(inside.GROUPS)),
         job=inside.patching,
+    ),
+    "versus": Experiment(
+        claim="a ViT needs more pictures than a CNN",
+        variants=versus.contests("fashion_mnist", budgets=(1, 4)),
+        seeds=(0, 1, 2),
+        job=versus.compete,
+        search=Search(versus.RATES),
     ),
 }
