@@ -13,7 +13,7 @@ from beartype import BeartypeConf, beartype
 
 CHECKING = "VIT_TUTORIAL_CHECK_SHAPES" in os.environ
 PARTS = (
-    *("patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit"),
+    *("patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit", "cnn"),
     *("weights", "introspection", "datasets", "training"),
 )
 

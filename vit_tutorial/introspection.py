@@ -31,7 +31,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def flops_per_image(config: ViTConfig | CNNConfig) -> int:
-    """Count the floating-point operations of one image through a ViT or a CNN; a multiplication and an addition are two.
+    """Count the operations of one image through a ViT or a CNN; a multiplication and an addition are two.
 
     Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
     out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.

@@ -1,4 +1,4 @@
-"""The fair comparison of lesson 9: a ViT, a hybrid and a CNN of equal cost, on few pictures and many, for short and long.
+"""The fair comparison of lesson 9: a ViT, a hybrid and a CNN of equal cost, on few pictures and many, short and long.
 
 Of each training, three things are set: how many different pictures it learns from, how many it sees in all, and which
 model learns. The budget counts what is seen: x1 is as many pictures as one pass over all of them. All models cost about
