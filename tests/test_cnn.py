@@ -8,8 +8,8 @@ from references import assert_same, exactly, randomize
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet
-
 from training.examples import CONFIG, make_data, same, weights
+
 from vit_tutorial import count_parameters
 from vit_tutorial.cnn import BLOCKS, CNN, RESNETS, BasicBlock, Bottleneck, CNNConfig
 from vit_tutorial.introspection import flops_per_image
