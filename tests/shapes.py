@@ -14,7 +14,7 @@ from beartype import BeartypeConf, beartype
 CHECKING = "VIT_TUTORIAL_CHECK_SHAPES" in os.environ
 PARTS = (
     *("patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit", "cnn"),
-    *("weights", "introspection", "datasets", "training"),
+    *("weights", "introspection", "inductive_bias", "datasets", "training"),
 )
 
 # A whole number is a float to every type checker of Python.

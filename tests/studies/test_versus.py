@@ -13,9 +13,10 @@ from vit_tutorial.evidence import FALSE, NOT_SHOWN, TRUE, Rate, best_rate, compa
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.studies import EXPERIMENTS, Experiment, Search, load_study, versus
 from vit_tutorial.studies.__main__ import main
+from vit_tutorial.studies.leads import cells, lead
 from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import Job, carry_out, make_order
-from vit_tutorial.studies.versus import RATES, SIZES, UNIT, cells, compete, contests, draw_pictures, lead, name_of
+from vit_tutorial.studies.versus import RATES, SIZES, UNIT, compete, contests, draw_pictures, name_of
 
 pytestmark = pytest.mark.slow
 NAMES = ("ViT", "hybrid", "CNN")

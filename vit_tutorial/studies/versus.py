@@ -10,24 +10,18 @@ A seed decides which pictures are learned from (the fewer among the more), the f
 augmentation. So the intervals over seeds speak of other pictures too.
 """
 
-import re
 import time
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.datasets import Dataset, load
-from vit_tutorial.evidence import Scores
 from vit_tutorial.introspection import count_parameters, flops_per_image
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 from vit_tutorial.training.loop import split_validation
 from vit_tutorial.vit import ViT, ViTConfig
-
-if TYPE_CHECKING:
-    from vit_tutorial.studies.record import Study
 
 SIZES = {"fashion_mnist": (500, 2_000, 9_000), "cifar10": (2_000, 10_000, 45_000)}  # different pictures
 UNIT = {task: max(sizes) for task, sizes in SIZES.items()}  # pictures seen in a training of budget x1
@@ -149,22 +143,3 @@ def compete(settings: dict, seed: int) -> dict:
         "data": {"name": data.name, "validation": len(validate), "test": len(data.test_labels)},
         "environment": history.environment,
     }
-
-
-# --- Reading the record ----------------------------------------------------------------------------------------------
-
-
-def cells(study: "Study") -> list[tuple[int, int]]:
-    """Give the numbers of pictures and the budgets of a record, in its order; it may hold a part of the table only."""
-    found = (re.fullmatch(r"CNN, ([\d,]+) images, x(\d+)", name) for name in study.variants)
-    return [(int(match[1].replace(",", "")), int(match[2])) for match in found if match]
-
-
-def lead(study: "Study", one: str, other: str, images: int, budget: int) -> Scores:
-    """Give by how much one model's test accuracy is above another's, seed by seed: both learned from the same pictures.
-
-    Two leads can be compared in turn: is it larger with fewer pictures, or with a smaller budget?
-    """
-    a, b = (study.scores(name_of(model, images, budget)) for model in (one, other))
-    by_seed = {seed: a.by_seed[seed] - b.by_seed[seed] for seed in a.by_seed}
-    return Scores(f"lead at {images:,} images, x{budget}", by_seed, unit="points")
