@@ -193,7 +193,7 @@ def planted(accuracy):
             runs.append(about | {"test_accuracy": score + 0.002 * next(noise)})
         searched += [
             {"variant": name, "learning_rate": rate, "seed": 100, "seconds": 1.0, "validation_accuracy": score}
-            for rate, score in zip(RATES, (0.5, 0.6, 0.7, 0.6), strict=True)
+            for rate, score in zip(RATES, (0.5, 0.6, 0.7, 0.6, 0.1), strict=True)
         ]
     return make_study("versus", experiment, runs, "", searched)
 

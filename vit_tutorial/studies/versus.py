@@ -25,7 +25,7 @@ from vit_tutorial.vit import ViT, ViTConfig
 
 SIZES = {"fashion_mnist": (500, 2_000, 9_000), "cifar10": (2_000, 10_000, 45_000)}  # different pictures
 UNIT = {task: max(sizes) for task, sizes in SIZES.items()}  # pictures seen in a training of budget x1
-RATES = (0.001, 0.003, 0.01, 0.03)
+RATES = (0.001, 0.003, 0.01, 0.03, 0.1)
 VIT = {"patch_size": 4, "num_heads": 2, "mlp_ratio": 2.0, "pool": "mean"}  # the CNN, too, ends in a mean
 HYBRID = VIT | {"stem": "hybrid", "stem_layers": ()}
 CNN_SMALL = {"stem": "3x3", "width": 8, "layers": (1, 1, 1)}
