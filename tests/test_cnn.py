@@ -1,5 +1,8 @@
 """The CNN: equal to torchvision's ResNet, trained by the loop that trains the ViT, and what the paper says of it."""
 
+from functools import partial
+from itertools import pairwise
+
 import pytest
 import shapes
 import torch
@@ -10,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import resnet
 from training.examples import CONFIG, make_data, same, weights
 
-from vit_tutorial import count_parameters
+from vit_tutorial import ViT, count_parameters
 from vit_tutorial.cnn import BLOCKS, CNN, RESNETS, BasicBlock, Bottleneck, CNNConfig
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.training import TrainingError, evaluate, fit, predict
@@ -165,6 +168,39 @@ def test_the_flops_are_those_that_torch_counts(options):
     with FlopCounterMode(display=False) as counter:
         model(images)
     assert flops_per_image(model.config) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [(partial(CNN.from_name, "ResNet-50"), (4.0, 4.0, 4.0)), (partial(ViT.from_name, "ViT-B/16"), (4.5, 5.7, 8.8))],
+    ids=["ResNet-50", "ViT-B/16"],
+)
+def test_twice_the_side_costs_a_cnn_four_times_as_much_and_a_vit_more_and_more(make, expected):
+    with torch.device("meta"):
+        costs = [flops_per_image(make(side).config) for side in (224, 448, 896, 1792)]
+    ratios = [more / less for less, more in pairwise(costs)]
+    assert ratios == pytest.approx(expected, abs=0.05)
+
+
+def test_a_larger_picture_costs_a_vit_positions_and_a_cnn_no_parameters():
+    with torch.device("meta"):
+        small, large = (ViT.from_name("ViT-S/16", side) for side in (64, 128))
+        assert count_parameters(large) - count_parameters(small) == 18_432 == (64 - 16) * 384
+        more = large.position.pos_embed.numel() - small.position.pos_embed.numel()
+        assert more == 18_432  # all of them are positions
+        networks = [CNN.from_name("ResNet-50", side) for side in (64, 128)]
+    assert len({count_parameters(network) for network in networks}) == 1
+
+
+def test_published_accuracies_depend_on_the_recipe_as_much_as_on_the_model():
+    """On ImageNet-1k, by torchvision: the ViT is above one ResNet-50 and level with another of the very same shape."""
+    old, new = torchvision.models.ResNet50_Weights.IMAGENET1K_V1, torchvision.models.ResNet50_Weights.IMAGENET1K_V2
+    accuracy = {
+        name: weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
+        for name, weights in (("old", old), ("new", new), ("ViT", torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1))
+    }
+    assert accuracy == {"old": 76.13, "new": 80.858, "ViT": 81.072}
+    assert old.meta["num_params"] == new.meta["num_params"]
 
 
 # ---------------------------------------------------------------------------------------------- moved pictures

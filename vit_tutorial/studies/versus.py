@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.introspection import count_parameters, flops_per_image
-from vit_tutorial.training import TrainingConfig, evaluate, fit
+from vit_tutorial.training import History, TrainingConfig, evaluate, fit
 from vit_tutorial.training.loop import split_validation
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -111,6 +111,17 @@ def draw_pictures(labels: Tensor, images: int, seen: int, seed: int) -> tuple[Te
     return drawn.repeat(-(-seen // images))[:seen], validate
 
 
+def train(settings: dict, seed: int, data: Dataset, **options) -> tuple[nn.Module, History, Tensor]:
+    """Train one contestant on pictures drawn for it; give the model, its history, and which pictures validate.
+
+    `options` are those of `fit`.
+    """
+    rows, validate = draw_pictures(data.train_labels, settings["images"], UNIT[settings["task"]], seed)
+    seen = replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
+    model = make_contestant(settings, data, seed)
+    return model, fit(model, seen, TrainingConfig(**settings["training"], seed=seed), **options), validate
+
+
 def compete(settings: dict, seed: int) -> dict:
     """Train one contestant and test it, on one thread; the model is that after the last step.
 
@@ -119,16 +130,12 @@ def compete(settings: dict, seed: int) -> dict:
     """
     torch.set_num_threads(1)
     data = load(settings["task"])
-    rows, validate = draw_pictures(data.train_labels, settings["images"], UNIT[settings["task"]], seed)
-    model = make_contestant(settings, data, seed)
-    config = TrainingConfig(**settings["training"], seed=seed)
-    seen = replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
     started, worked = time.perf_counter(), time.process_time()
-    history = fit(model, seen, config, progress=False)
+    model, history, validate = train(settings, seed, data, progress=False)
     seconds, processor_seconds = time.perf_counter() - started, time.process_time() - worked
     validation = evaluate(model, data.train_images[validate], data.train_labels[validate])
     test = evaluate(model, data.test_images, data.test_labels)
-    flops, images_seen = flops_per_image(model.config), config.epochs * len(rows)
+    flops, images_seen = flops_per_image(model.config), history.epochs * history.data["training"]
     return {
         "validation_accuracy": validation.accuracy,
         "test_accuracy": test.accuracy,
