@@ -3,8 +3,9 @@
     images [B, C, H, W] -> stem [B, F, h, w] -> stages of residual blocks, each of half the sides and twice the channels
     -> mean over the places [B, F'] -> logits [B, num_classes]
 
-Source: He et al. 2016, "Deep Residual Learning for Image Recognition", figure 5, table 1 and section 4.2. State-dict
-names are torchvision's.
+Sources: He et al. 2016, "Deep Residual Learning for Image Recognition", figure 5, table 1 and section 4.2;
+Dosovitskiy et al. 2021, section 3.1, "Inductive bias", and section 4.3, which puts such networks beside the ViT.
+State-dict names are torchvision's.
 """
 
 from collections.abc import Iterator
