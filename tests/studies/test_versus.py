@@ -137,6 +137,48 @@ def test_the_test_chooses_nothing_and_the_seed_decides_all_else(small, monkeypat
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
 
 
+# --- Scrambled pictures ----------------------------------------------------------------------------------------------
+
+
+def test_all_pictures_are_scrambled_in_one_order_and_keep_their_pixels(small):
+    for order in ("patches", "pixels"):
+        other = versus.scrambled(small, order)
+        assert not torch.equal(other.train_images, small.train_images)
+        for before, after in ((small.train_images, other.train_images), (small.test_images, other.test_images)):
+            assert torch.equal(before.flatten(1).sort().values, after.flatten(1).sort().values)
+        assert torch.equal(other.test_images, other.train_images[:8])  # as they were alike before
+        assert torch.equal(other.train_labels, small.train_labels)
+        assert other.name == f"small, {order} permuted"
+        assert torch.equal(versus.scrambled(small, order).train_images, other.train_images)
+    assert versus.scrambled(small, "as it is") is small
+
+
+def test_a_patch_that_is_moved_is_whole():
+    data = make_data(size=8)
+    data = replace(data, train_images=torch.arange(4).view(1, 1, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3))
+    found = versus.scrambled(data, "patches").train_images
+    assert sorted(patch.unique().item() for patch in found.unfold(2, 4, 4).unfold(3, 4, 4).reshape(4, 4, 4)) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+def test_scrambled_pictures_differ_in_their_order_alone_and_nothing_augments_them(small):
+    rows = versus.scrambles("fashion_mnist", 40, 2)
+    words = ("as it is", "patches permuted", "pixels permuted")
+    assert list(rows) == [f"{model}, {order}" for model in ("ViT", "CNN") for order in words]
+    for name, row in rows.items():
+        assert (row["training"]["max_shift"], row["training"]["flip"]) == (0, False)
+        assert row["model"]["name"] == name.split(",")[0]
+        assert {**row, "order": "", "model": ""} == {**rows["ViT, as it is"], "order": "", "model": ""}
+    before, after = (versus.compete_scrambled(rows[f"CNN, {order}"], seed=0) for order in (words[0], words[2]))
+    assert before["images_seen"] == after["images_seen"] == 96
+    assert before["train_accuracy"] != after["train_accuracy"]
+    assert before["test_loss"] == compete(rows["CNN, as it is"], seed=0)["test_loss"]
+
+
 # --- The study -------------------------------------------------------------------------------------------------------
 
 

@@ -200,4 +200,11 @@ EXPERIMENTS = {
         job=versus.compete,
         search=Search(versus.RATES),
     ),
+    "locality": Experiment(
+        claim="a CNN needs neighbours that belong together, a ViT does not",
+        variants=versus.scrambles("fashion_mnist", 9_000, budget=1),
+        seeds=(0, 1, 2),
+        job=versus.compete_scrambled,
+        search=Search(versus.RATES[1:4]),
+    ),
 }

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.datasets import Dataset, load
+from vit_tutorial.inductive_bias import permute_patches, permute_pixels
 from vit_tutorial.introspection import count_parameters, flops_per_image
 from vit_tutorial.training import History, TrainingConfig, evaluate, fit
 from vit_tutorial.training.loop import split_validation
@@ -41,6 +42,7 @@ MODELS: dict[str, dict[str, dict]] = {  # on each data, fields of ViTConfig, or 
         "CNN": CNN_SMALL,  # 6.5
     },
 }
+ORDERS = {"as it is": "as it is", "patches": "patches permuted", "pixels": "pixels permuted"}
 AUGMENTATION = {  # the same for all models
     "fashion_mnist": {"max_shift": 1},
     "cifar10": {"max_shift": 4, "flip": True},  # He et al. 2016, section 4.2
@@ -64,6 +66,23 @@ def contests(task: str, budgets: tuple[int, ...], sizes: tuple[int, ...] | None 
         for budget in budgets
         for images in sizes or SIZES[task]
         for model, shape in MODELS[task].items()
+    }
+
+
+def scrambles(task: str, images: int, budget: int) -> dict[str, dict]:
+    """Give the settings of the ViT and the CNN on pictures as they are, and with patches or pixels permuted, by name.
+
+    Nothing is shifted or mirrored: of a scrambled picture that would be no augmentation.
+    """
+    rows = contests(task, (budget,), (images,))
+    return {
+        f"{model}, {words}": {
+            **(row := rows[name_of(model, images, budget)]),
+            "order": order,
+            "training": row["training"] | {"max_shift": 0, "flip": False},
+        }
+        for model in ("ViT", "CNN")
+        for order, words in ORDERS.items()
     }
 
 
@@ -123,13 +142,38 @@ def train(settings: dict, seed: int, data: Dataset, **options) -> tuple[nn.Modul
 
 
 def compete(settings: dict, seed: int) -> dict:
+    """Train one contestant and test it: see `measure`."""
+    return measure(settings, seed, load(settings["task"]))
+
+
+def compete_scrambled(settings: dict, seed: int) -> dict:
+    """Train one contestant on pictures whose patches, or pixels, are in another order, and test it on such too."""
+    return measure(settings, seed, scrambled(load(settings["task"]), settings["order"]))
+
+
+def scrambled(data: Dataset, order: str) -> Dataset:
+    """Put the patches, or the pixels, of every picture in one and the same random order; "as it is" changes nothing."""
+    if order == "as it is":
+        return data
+    generator, size = torch.Generator().manual_seed(0), VIT["patch_size"]
+    pixels = data.train_images[0, 0].numel()
+    if order == "patches":
+        patches = torch.randperm(pixels // size**2, generator=generator)
+        images = (permute_patches(images, patches, size) for images in (data.train_images, data.test_images))
+    else:
+        places = torch.randperm(pixels, generator=generator)
+        images = (permute_pixels(images, places) for images in (data.train_images, data.test_images))
+    train_images, test_images = images
+    return replace(data, name=f"{data.name}, {order} permuted", train_images=train_images, test_images=test_images)
+
+
+def measure(settings: dict, seed: int, data: Dataset) -> dict:
     """Train one contestant and test it, on one thread; the model is that after the last step.
 
     `flops` are those of one picture forward; a training step takes three times as many: forward, and back to the
     activations and to the weights. `processor_seconds` are those of training, without what other programs took.
     """
     torch.set_num_threads(1)
-    data = load(settings["task"])
     started, worked = time.perf_counter(), time.process_time()
     model, history, validate = train(settings, seed, data, progress=False)
     seconds, processor_seconds = time.perf_counter() - started, time.process_time() - worked
