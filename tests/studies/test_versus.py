@@ -269,12 +269,14 @@ def test_one_wild_seed_shows_nothing():
 # --- The stored record -----------------------------------------------------------------------------------------------
 
 
-def test_the_figures_of_the_record_agree_with_each_other():
-    study = load_study("versus")
+@pytest.mark.parametrize("name", ["versus", "locality"])
+def test_the_figures_of_a_record_agree_with_each_other(name):
+    study, variants = load_study(name), EXPERIMENTS[name].variants
     data = load("fashion_mnist")
-    assert study.data == {"name": data.name, "validation": 1_000, "test": len(data.test_labels)}
+    assert (study.data["validation"], study.data["test"]) == (1_000, len(data.test_labels))
+    assert study.data["name"] == data.name
     for run in study.runs:
-        settings = EXPERIMENTS["versus"].variants[run["variant"]]
+        settings = variants[run["variant"]]
         assert run["images_seen"] == settings["training"]["epochs"] * UNIT["fashion_mnist"]
         assert run["flops"] == flops_per_image(versus.make_config(settings, data))
         assert run["training_flops"] == 3 * run["flops"] * run["images_seen"]
