@@ -1,0 +1,529 @@
+# %% [markdown]
+# # 9 · ViT against CNN: a fair comparison
+#
+# **The question.** *A ViT needs more data than a CNN.* Everybody has read it. Suppose that you train both on 500 pictures, and
+# the CNN wins. Does that show it? Perhaps the rate was chosen for the CNN. Perhaps both were stopped too soon. Perhaps it was
+# one lucky seed. This lesson makes the comparison that such a sentence needs, and looks at what the two take for granted.
+
+# %%
+from itertools import pairwise
+
+import torch
+import torchvision
+
+from vit_tutorial import ViT, attention_distance, attention_maps, count_parameters, plots
+from vit_tutorial.cnn import CNN, BasicBlock, CNNConfig
+from vit_tutorial.datasets import load
+from vit_tutorial.evidence import compare, compare_each
+from vit_tutorial.inductive_bias import permute_patches, permute_positions, shift_test
+from vit_tutorial.introspection import flops_per_image, receptive_distance, receptive_field
+from vit_tutorial.studies import load_study, versus
+from vit_tutorial.studies.leads import cells, lead
+
+torch.set_num_threads(1)  # the same numbers on every machine
+data = load("fashion_mnist")
+study = load_study("versus")
+
+# %% jupyter={"source_hidden": true}
+few, many = min(cells(study)), max(cells(study), key=lambda cell: (-cell[1], cell[0]))
+figure, axes = plots.new_figure(1, 1, size=(8, 2.6))
+bars = {
+    f"{model}, {few[0]:,} pictures": list(study.scores(versus.name_of(model, *few)).by_seed.values())
+    for model in ("ViT", "CNN")
+}
+plots.draw_spread(axes[0, 0], bars, colours=(plots.BLUE, plots.ORANGE))
+plots.show(
+    figure,
+    alt="Three points for the ViT and three for the CNN, on one axis of test accuracy. All points of the CNN lie far to the right of those of the ViT.",
+    caption=f"Both learned from the same {few[0]:,} pictures of clothes, and saw {few[1] * versus.UNIT['fashion_mnist']:,} in all. Each point is one seed.",
+)
+
+# %% [markdown]
+# The CNN is far ahead, and no point of one lies among those of the other. Now say *because there are so few pictures*. For
+# that sentence we need another row: the same two with many pictures. You will see it below. Guess first: is the lead smaller
+# there?
+#
+# **What you will do**
+#
+# 1. Build a CNN of the same cost as a ViT, and check it against torchvision's.
+# 2. Say exactly what a convolution does when the picture moves, and measure what becomes of that in a whole network.
+# 3. Show with a pencil that permuting patches is permuting rows of a table.
+# 4. Measure how far each layer of both sees, in the same unit.
+# 5. Compare them fairly: same pictures, same operations, own rates, several seeds, several budgets.
+#
+# **You need**: lessons 1 to 8.
+
+# %% [markdown]
+# ## By hand
+#
+# A row of six pixels, a filter of three numbers, and zeros beyond the border:
+#
+# | pixels | 0 | 0 | 1 | 0 | 0 | 0 |
+# |---|---|---|---|---|---|---|
+# | filter 1, 2, 3: each place adds 1·left + 2·itself + 3·right | 0 | 3 | 2 | 1 | 0 | 0 |
+#
+# Move the pixel to the right by one. What does the filter give now? And the *mean* of the six numbers? Then move the pixel to
+# the last place, and do both once more.
+
+# %%
+row = torch.tensor([0.0, 0, 1, 0, 0, 0]).view(1, 1, 6)  # [B=1, C=1, W=6]
+kernel = torch.tensor([1.0, 2, 3]).view(1, 1, 3)
+for place in (2, 3, 5):
+    out = torch.conv1d(row.roll(place - 2, dims=-1), kernel, padding=1)  # [1, 1, 6]
+    print(f"pixel at {place}: {out.int().flatten().tolist()}, mean {out.mean():.2f}")
+
+# %% [markdown]
+# One place to the right, and the whole result goes one place to the right. That is **equivariance**: to shift and then to
+# filter is to filter and then to shift. The mean did not change at all. That is **invariance**. At the border both break: part
+# of the pattern has no place to go to.
+#
+# These are two words for two things. The convolution is *equivariant*. What is *invariant*, if anything, is the mean over all
+# places that comes after it.
+#
+# The second tool for a pencil: **how many pixels can a place see?** One 3-wide filter sees 1 to each side. A second one on top
+# sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two pixels, so the next filter adds 2 to each side.
+
+# %% [markdown]
+# ## A CNN that reads like our ViT
+#
+# It is a ResNet (He et al. 2016). Its block is the one of figure 5, left. As in the ViT's block, the input is added at the end:
+#
+# $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)$$
+#
+# | | encoder block of a ViT | basic block of a ResNet |
+# |---|---|---|
+# | mixes places | attention: all with all, by content | two 3×3 convolutions: neighbours, by place |
+# | mixes features | MLP | the same two convolutions |
+# | norm | LayerNorm: over the features of one token | BatchNorm: over all places and pictures of the batch |
+# | added | x, twice | x, once |
+# | shape on the way | [B, N, D] stays | [B, F, h, w] → half the sides, twice the features, stage by stage |
+
+# %%
+block = BasicBlock(in_channels=8, width=8).eval()
+x = torch.randn(2, 8, 28, 28)  # [B, F, h, w]
+inside = torch.relu(block.bn1(block.conv1(x)))  # [2, 8, 28, 28]
+by_hand = torch.relu(block.bn2(block.conv2(inside)) + x)
+print("the block is the equation:", torch.equal(block(x), by_hand))
+
+torch.manual_seed(0)
+contestants = {
+    name: versus.make_contestant(settings, data, seed=0)
+    for name, settings in zip(
+        ("ViT", "hybrid", "CNN"), versus.contests("fashion_mnist", (1,), (500,)).values(), strict=True
+    )
+}
+images = data.normalize(data.test_images[:200])  # [200, 1, 28, 28]
+for name, stage in contestants["CNN"].eval().forward_intermediates(images).items():
+    print(f"{name:<9}", list(stage.shape))
+
+# %% [markdown]
+# Is it right? The large ones have torchvision's names, so weights go over as they are. (Here they are random ones.)
+
+# %%
+torch.manual_seed(0)
+ours = CNN.from_name("ResNet-18", num_classes=10).double().eval()
+theirs = torchvision.models.resnet18(num_classes=10).double().eval()
+theirs.load_state_dict(ours.state_dict())
+pixels = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+with torch.no_grad():
+    print(f"largest difference from torchvision: {(ours(pixels) - theirs(pixels)).abs().max():.0e}")
+
+# %% [markdown]
+# ## What does each take for granted?
+#
+# An **inductive bias** is what a model takes for granted before it has seen a picture: of two functions that fit the pictures
+# equally well, it prefers one. A CNN has two of them built in:
+#
+# - **Locality**: what belongs together is close together. A place sees its neighbours.
+# - **Equivariance**: a thing is the same thing elsewhere. All places share one filter.
+#
+# And the ViT? It keeps some. Pixels of one patch belong together, since they are cut as a square. All patches share one
+# projection and one MLP. Some texts say that a CNN needs no positions because convolution is "sensitive to position", and
+# others that it is "invariant". Both cannot be right. A border settles it.
+#
+# ### The border
+#
+# Beyond its border a picture has zeros, and these can be seen. Let the other side of the picture lie there instead
+# (*circular* padding), and there is no border at all. Take a picture of one grey: what can be different at two places of it?
+
+# %%
+grey = torch.full((1, 1, 28, 28), 0.5, dtype=torch.float64)
+for padding in ("circular", "zeros"):
+    torch.manual_seed(0)
+    network = CNN(CNNConfig(28, 1, 10, stem="3x3", width=8, layers=(1,), padding=padding)).double().eval()
+    features = network.forward_intermediates(grey)["layer1.0"]  # [1, 8, 28, 28]
+    spread = features.amax(dim=(2, 3)) - features.amin(dim=(2, 3))
+    print(f"{padding:<9} largest difference between two places: {spread.max():.2f}")
+
+# %% [markdown]
+# Without a border all places are alike. With zeros beyond it, a place near the border knows that it is near. So: **the
+# convolution does not know where it is, its border does.** That is how a CNN comes by positions that nobody gave it.
+#
+# ### Shift, layer by layer
+#
+# Without a border the equation holds exactly, until a stride comes:
+
+# %%
+torch.manual_seed(0)
+network = CNN(CNNConfig(28, 1, 10, stem="3x3", width=8, layers=(1, 1, 1), padding="circular")).double().eval()
+some = images[:50].double()
+with torch.no_grad():
+    for pixels in (1, 2, 4):
+        stages = network.forward_intermediates(some)
+        moved = network.forward_intermediates(some.roll(pixels, dims=3))
+        words = []
+        for name in ("stem", "layer1.0", "layer2.0", "layer3.0"):
+            step = 28 // stages[name].shape[-1]  # pixels from one place to the next
+            exact = pixels % step == 0 and torch.allclose(moved[name], stages[name].roll(pixels // step, dims=3))
+            words.append(f"{name} {'yes' if exact else 'no'}")
+        same = torch.allclose(moved["logits"], stages["logits"])
+        print(f"shifted by {pixels}: {', '.join(words)}; logits the same: {'yes' if same else 'no'}")
+
+# %% [markdown]
+# A stage with a step of 4 pixels is equivariant to shifts by 4, 8, 12 and so on. In between, it looks at other pixels than
+# before. A ViT has a stride too: its patch. And it has positions, so not even a shift by a whole patch is free.
+#
+# ### "CNNs are translation invariant"
+#
+# *Invariant* needs a number. We train both for a short time, move test pictures up, down, left and right, and count the answers
+# that stay. Both learned with the same augmentation, shifts by one pixel.
+
+
+# %%
+settings = versus.contests("fashion_mnist", (1,), (9_000,))
+trained = {}
+for name in ("ViT", "CNN"):
+    row = settings[versus.name_of(name, 9_000, 1)]
+    rate = study.scores(versus.name_of(name, 9_000, 1)).rate.value  # the one that validation chose
+    row["training"]["learning_rate"] = rate
+    trained[name], _, _ = versus.train(row, 0, data)
+print({name: f"rate {study.scores(versus.name_of(name, 9_000, 1)).rate.value:g}" for name in trained})
+
+# %% jupyter={"source_hidden": true}
+distances = range(0, 9)
+moved = {
+    (name, border): shift_test(model, data.test_images[:500], data.test_labels[:500], distances, border)
+    for name, model in trained.items()
+    for border in ("zeros", "circular")
+}
+figure, axes = plots.new_figure(1, 2, size=(10, 3.2), sharex=True)
+for ax, what in zip(axes[0], ("accuracy", "agreement"), strict=True):
+    lines = {f"{name}, {border}": [getattr(row, what) for row in rows] for (name, border), rows in moved.items()}
+    plots.draw_lines(ax, distances, lines, "shifted by so many pixels", what, marker="o", markersize=4)
+    ax.set_ylim(0, 1.02)
+plots.show(
+    figure,
+    alt="Two plots over the number of pixels. All lines fall as the pictures are moved further, in accuracy and in agreement with the answer before.",
+    caption="500 test pictures, mean of four directions. zeros: black comes in. circular: what goes out on one side comes in on the other.",
+)
+
+# %% tags=["claim-N2"]
+for pixels in (1, 4, 8):
+    agreement = {name: moved[name, "circular"][pixels].agreement for name in trained}
+    print(
+        f"shifted by {pixels}: "
+        + ", ".join(f"{name} keeps {share:.1%} of its answers" for name, share in agreement.items())
+    )
+groups = {
+    name: [
+        shift_test(model, data.test_images[g:500:10], data.test_labels[g:500:10], (4,), "circular")[0].agreement
+        for g in range(10)
+    ]
+    for name, model in trained.items()
+}
+print(
+    compare(
+        groups["CNN"],
+        [0.99] * 10,
+        "the CNN keeps 99% of its answers, moved by 4 pixels",
+        of="groups of pictures",
+        names=("CNN", "99%"),
+    )
+)
+print(
+    compare(
+        groups["CNN"],
+        groups["ViT"],
+        "the CNN keeps more of its answers than the ViT",
+        of="groups of pictures",
+        names=("CNN", "ViT"),
+    )
+)
+
+# %% [markdown]
+# **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures.
+#
+# ## Patches in another order
+#
+# Now the other bias, locality. Cut a picture of 2×2 patches, and swap the first two. The first token is then
+# $E\,x_2 + p_1$, the second $E\,x_1 + p_2$. Write them in the other order: $E\,x_1 + p_2$ and $E\,x_2 + p_1$. These are the tokens
+# of the *old* picture, with the first two rows of `pos_embed` swapped. Attention does not mind the order of its tokens (lesson
+# 3). So the answer is the same:
+#
+# $$\text{ViT}_{p}(\text{patches in order } \pi) = \text{ViT}_{p'}(\text{picture}), \qquad p'_{\pi(i)} = p_i$$
+
+# %%
+model, order = contestants["ViT"].double().eval(), torch.randperm(49, generator=torch.Generator().manual_seed(0))
+with torch.no_grad():
+    scrambled = model(permute_patches(some, order, patch_size=4))
+    other_rows = permute_positions(model, order)(some)
+print(f"largest difference: {(scrambled - other_rows).abs().max():.0e}")
+
+# %% [markdown]
+# A ViT that starts with random positions starts *equally well* on scrambled patches: the rows are random in any order. All that
+# it knows of the arrangement, it learns. A CNN is another matter. Its filters reach over the edges of the patches, and there
+# the pixels are strangers.
+
+# %% [markdown]
+# ## How far does each layer see?
+#
+# **"A ViT sees globally from the first layer, a CNN only with depth."** In lesson 8 the attention distance was in pixels. For a
+# CNN there is no attention, but there is a gradient: how much does the place in the middle change with each pixel? Its size,
+# made to sum to 1, is the **effective receptive field** (Luo et al. 2016), and the mean distance weighted with it is in pixels
+# too. And the ViT has such a gradient as well.
+
+# %% jupyter={"source_hidden": true}
+torch.manual_seed(0)
+fresh = {
+    name: versus.make_contestant(settings[versus.name_of(name, 9_000, 1)], data, seed=0) for name in ("ViT", "CNN")
+}
+stages_of = {"CNN": ("stem", "layer1.0", "layer2.0", "layer3.0"), "ViT": ("patch_embed", "blocks.0", "blocks.1")}
+figure, axes = plots.new_figure(2, 4, size=(10, 5.2))
+for row, (name, stages) in zip(axes, stages_of.items(), strict=True):
+    for ax in row[len(stages) :]:
+        ax.axis("off")
+    for ax, stage in zip(row, stages, strict=False):
+        field = receptive_field(trained[name].float(), images, stage)
+        plots.draw_matrix(ax, field.sqrt(), f"{name}, {stage}", decimals=None)
+plots.show(
+    figure,
+    alt="Above, four maps of 28 by 28 pixels for the CNN: a bright spot in the middle that grows from 3 by 3 pixels to most of the picture. Below, three for the ViT: one patch, and then the whole picture with that patch brightest.",
+    caption="What the place in the middle answers to, in trained models, 200 pictures. Brightness is the root of the share.",
+)
+
+
+# %%
+def reaches(model, stages, images=images):
+    """Give, for each stage, the mean distance in pixels at which it sees, and the share of the pixels it can see at all."""
+    with torch.no_grad():
+        shapes = {name: x.shape for name, x in model.eval().forward_intermediates(images[:1]).items()}
+    found = {}
+    for stage in stages:
+        grid = tuple(shapes[stage][2:]) if len(shapes[stage]) == 4 else model.grid_size
+        field = receptive_field(model, images, stage)
+        found[stage] = receptive_distance(field, grid), (field > 0).double().mean().item()
+    return found
+
+
+for name, stages in stages_of.items():
+    for words, models in (("untrained", fresh), ("trained", trained)):
+        numbers = ", ".join(f"{s} {d:.1f} ({share:.0%})" for s, (d, share) in reaches(models[name], stages).items())
+        print(f"{name:<4}{words:<10}{numbers}")
+for words, models in (("untrained", fresh), ("trained", trained)):
+    maps = attention_maps(models["ViT"].eval(), images)
+    heads = attention_distance(maps, 4, models["ViT"].grid_size, num_prefix_tokens=0)
+    print(f"ViT {words:<10}attention distance {', '.join(f'{d:.1f}' for d in heads.mean(dim=1).tolist())}")
+print("mean distance in pixels; in brackets the share of the pixels that can be seen at all")
+
+# %% [markdown]
+# The first half of the sentence is about what *can* be seen: after one block the ViT can see every pixel, and this CNN not even
+# after its last stage. The second half, about what *is* seen, needs a verdict. Ten groups of 20 pictures; each stage of the CNN against the
+# first block of the ViT:
+
+# %% tags=["claim-L1"]
+for words, models in (("untrained", fresh), ("trained", trained)):
+    of_group = {
+        name: [reaches(models[name], stages, images[group::10]) for group in range(10)]
+        for name, stages in {"ViT": ("blocks.0",), "CNN": stages_of["CNN"]}.items()
+    }
+    first = [group["blocks.0"][0] for group in of_group["ViT"]]
+    pairs = {stage: (first, [group[stage][0] for group in of_group["CNN"]]) for stage in stages_of["CNN"]}
+    claim = f"block 1 of the ViT sees farther than this stage of the CNN, {words}"
+    print(compare_each(pairs, claim, unit="pixels", of="groups of pictures"))
+
+# %% [markdown]
+# Two numbers for one block of the ViT, and they differ. Attention counts where a head looks. The gradient counts the residual
+# connection too, through which a token mostly sees itself.
+#
+# ## What do they cost?
+#
+# ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
+#
+# No weights are needed for that. On the *meta* device a model has shapes and no numbers:
+
+# %% tags=["claim-N7"]
+sides = (224, 448, 896, 1792)
+for name, build in (("ResNet-50", CNN), ("ViT-B/16", ViT)):
+    with torch.device("meta"):
+        costs = [flops_per_image(build.from_name(name, side).config) for side in sides]
+    ratios = ", ".join(f"×{more / less:.1f}" for less, more in pairwise(costs))
+    print(
+        f"{name:<10}"
+        + ", ".join(f"{side} px {cost / 1e9:,.0f}" for side, cost in zip(sides, costs, strict=True))
+        + f" GFLOPs: {ratios}"
+    )
+
+# %% [markdown]
+# Twice the side is four times the pixels. The CNN costs four times as much: linear, exactly. The ViT at first nearly does so
+# too, because the projections and the MLP, which are linear, cost more than the attention (lesson 4). Quadratic would be ×16.
+# It comes nearer to that the larger the picture is.
+#
+# ### "Shared weights are the CNN's"
+#
+# Whose parameters grow with the picture?
+
+# %% tags=["claim-N8"]
+with torch.device("meta"):
+    for name, build in (("ViT-S/16", ViT), ("ResNet-50", CNN)):
+        small, large = (count_parameters(build.from_name(name, side)) for side in (64, 128))
+        print(f"{name:<10}{small:,} parameters at 64 pixels, {large:,} at 128: {large - small:,} more")
+    print("positions of 48 more patches:", 48 * ViT.from_name("ViT-S/16", 64).config.dim)
+
+# %% [markdown]
+# All that is added are positions. Every other weight of a ViT is shared by all patches, as a filter is by all places.
+#
+# ### "A ViT has more parameters and is slower"
+#
+# Which ViT, and than which CNN? One run, one processor core (`tests/benchmarks/bench_models.py`):
+
+# %% tags=["claim-N3"]
+import json
+
+from vit_tutorial.datasets import DATA_FOLDER
+
+benchmark = json.loads((DATA_FOLDER / "results" / "benchmark_models.json").read_text(encoding="utf-8"))
+print(f"{'':<11}{'parameters':>12}{'GFLOPs':>10}{'images/s':>10}{'memory, MB':>12}")
+for row in benchmark["rows"]:
+    print(
+        f"{row['model']:<11}{row['parameters']:>12,}{row['flops'] / 1e9:>10.4f}{row['images_per_second']:>10,.1f}"
+        f"{row['peak_bytes'] / 1e6:>12.1f}"
+    )
+
+# %% [markdown]
+# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A ViT* is no
+# size.
+#
+# ## The fair comparison
+#
+# Three models, about 4.7 million operations a picture each: our ViT, our CNN, and a **hybrid** whose first layers are
+# convolutions (lesson 7). And the rules, each of which is there because somebody broke it:
+#
+# | the same for all | each its own |
+# |---|---|
+# | the pictures that are learned from, by seed | the learning rate: the best of five, chosen on validation pictures, with a seed that judges nothing |
+# | the pictures that validate, and those that test | |
+# | how many pictures are seen in all | |
+# | augmentation, batch size, schedule, optimizer | |
+# | operations a picture, to 5 in a hundred | |
+
+# %%
+print(f"{'':<8}{'FLOPs':>12}{'parameters':>12}")
+for name, model in contestants.items():
+    print(f"{name:<8}{flops_per_image(model.config):>12,}{count_parameters(model):>12,}")
+
+# %% jupyter={"source_hidden": true}
+budgets = sorted({budget for _, budget in cells(study)})
+figure, axes = plots.new_figure(1, len(budgets), size=(4.2 * len(budgets) + 1, 3.4), sharey=True)
+for ax, budget in zip(axes[0], budgets, strict=True):
+    sizes = [images for images, one in cells(study) if one == budget]
+    lines = {
+        name: [
+            sum(scores) / len(scores)
+            for scores in (study.scores(versus.name_of(name, n, budget)).by_seed.values() for n in sizes)
+        ]
+        for name in contestants
+    }
+    plots.draw_lines(ax, sizes, lines, "different pictures", "", marker="o")
+    for colour, name in zip(plots.COLOURS, lines, strict=False):
+        for n in sizes:
+            ax.plot(
+                [n] * len(study.seeds),
+                study.scores(versus.name_of(name, n, budget)).by_seed.values(),
+                ".",
+                color=colour,
+                alpha=0.5,
+            )
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes], minor=False)
+    ax.minorticks_off()
+    ax.set_title(f"x{budget}: {budget * versus.UNIT['fashion_mnist']:,} pictures seen", fontsize=10)
+axes[0, 0].set_ylabel("test accuracy")
+plots.show(
+    figure,
+    alt="For each budget, test accuracy over the number of different pictures, one line each for ViT, hybrid and CNN. The CNN's line lies above the hybrid's, and that above the ViT's.",
+    caption="Small dots: seeds. Lines: their mean.",
+)
+
+# %% [markdown]
+# ### "A ViT is worse than a CNN on small data"
+#
+# First, who is ahead, cell by cell. Then the sentence itself: if *few pictures* are the reason, the lead has to shrink where
+# there are many.
+
+# %% tags=["claim-N1"]
+pairs = {
+    f"{images:,} images, x{budget}": tuple(
+        study.scores(versus.name_of(model, images, budget)) for model in ("CNN", "ViT")
+    )
+    for images, budget in cells(study)
+}
+print(compare_each(pairs, "the CNN is better than the ViT", holds="if"))
+for budget in budgets:
+    print()
+    leads = [lead(study, "CNN", "ViT", images, budget) for images in (500, 9_000)]
+    print(compare(*leads, f"at x{budget} the CNN's lead is larger with 500 pictures than with 9,000"))
+
+# %% [markdown]
+# Equal in *what*? Pictures seen, operations and seconds are three different budgets. Here they are side by side, for the
+# largest number of pictures:
+
+# %% jupyter={"source_hidden": true}
+most = max(images for images, _ in cells(study))
+axes_of = {
+    "images_seen": "pictures seen",
+    "training_flops": "operations of the training",
+    "processor_seconds": "seconds of one core",
+}
+figure, axes = plots.new_figure(1, 3, size=(11, 3.2), sharey=True)
+for ax, (key, words) in zip(axes[0], axes_of.items(), strict=True):
+    for colour, name in zip(plots.COLOURS, contestants, strict=False):
+        kinds = [versus.name_of(name, most, budget) for images, budget in cells(study) if images == most]
+        cost = [sum(study.values(key)[kind]) / len(study.seeds) for kind in kinds]
+        right = [sum(study.values("test_accuracy")[kind]) / len(study.seeds) for kind in kinds]
+        ax.plot(cost, right, "o-", color=colour, label=name)
+    ax.set(xscale="log", xlabel=words)
+    ax.minorticks_off()
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+axes[0, 0].set_ylabel("test accuracy")
+axes[0, 0].legend(frameon=False)
+plots.show(
+    figure,
+    alt="Test accuracy over pictures seen, over operations and over seconds, with a line for each of ViT, hybrid and CNN.",
+    caption=f"{most:,} different pictures; each point is a budget, the mean of {len(study.seeds)} seeds.",
+)
+
+# %% [markdown]
+# ### "On ImageNet a ViT is below a ResNet, and with more pictures above"
+#
+# We cannot train on ImageNet here. What we can do is read what torchvision says of its own networks, all trained on ImageNet-1k
+# alone:
+
+# %% tags=["claim-N6"]
+published = {
+    "ResNet-50, old recipe": torchvision.models.ResNet50_Weights.IMAGENET1K_V1,
+    "ResNet-50, new recipe": torchvision.models.ResNet50_Weights.IMAGENET1K_V2,
+    "ViT-B/16": torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1,
+}
+for name, weights in published.items():
+    print(
+        f"{name:<22}{weights.meta['_metrics']['ImageNet-1K']['acc@1']:.1f}% top 1, {weights.meta['num_params']:,} parameters"
+    )
+
+# %% [markdown]
+# One network, two recipes, and nearly five points between them: as much as between the old ResNet and the ViT. These are three
+# trainings, one of each, so no verdict follows from them. That the ViT gets ahead with many more pictures is figure 3 of the
+# paper (ImageNet, ImageNet-21k, JFT-300M). Nothing in this course can test it.
+
+# %% [markdown]
+# The picture at the top of this lesson was true, and its *because* was not shown by it.
