@@ -527,3 +527,35 @@ for name, weights in published.items():
 
 # %% [markdown]
 # The picture at the top of this lesson was true, and its *because* was not shown by it.
+# %% [markdown]
+# ## What to remember
+#
+# 1. Convolution is *equivariant*: shift and then filter is filter and then shift. Strides keep that for whole steps only, and a
+#    border of zeros tells a place where it is.
+# 2. A mean over all places is *invariant*. A whole CNN is so only as far as strides and borders let it be. Measure it.
+# 3. For a ViT, permuting patches is permuting rows of `pos_embed`. All that it knows of the arrangement, it learned.
+# 4. After one block a ViT *can* see everything. How far it *does* look is another number, and so it is for a CNN.
+# 5. Fair means: the same pictures, the same budget, each its own rate, several seeds, and a claim that names its *because*.
+#
+# | what | shape |
+# |---|---|
+# | stage i of a CNN, counted from 0 | [B, 2^i F, H/2^i, W/2^i] |
+# | effective receptive field of one place | [H, W], sums to 1 |
+# | an order of patches | [N] |
+#
+# **Four questions.** Two on this lesson, and two that mix in earlier ones.
+#
+# <details><summary>A CNN with circular padding and a total stride of 4 ends in a mean over all places. A picture is moved by 6
+# pixels round the border. Are the logits the same?</summary>Not exactly: 6 is no multiple of 4. Moved by 8 they are.</details>
+# <details><summary>A CNN beats a ViT on 500 pictures, each at its own rate, with five seeds. Is "because there are few pictures"
+# shown?</summary>No. Perhaps it wins on 9,000 too. Compare the two leads.</details>
+# <details><summary>Two 3×3 convolutions, each with stride 2. How many pixels wide is what one place can see?</summary>7. The first
+# sees 3. One step is then two pixels, so the second adds 2 to each side.</details>
+# <details><summary>You permute the patches of every picture in one fixed order, and train a ViT from the start. What do you expect
+# (lesson 3)?</summary>The same accuracy, up to chance: the positions start as random rows, in any order.</details>
+#
+# **Read on**: He et al. 2016, *Deep Residual Learning for Image Recognition* · Luo et al. 2016, *Understanding the Effective
+# Receptive Field in Deep Convolutional Neural Networks* · Azulay and Weiss 2019, *Why do deep convolutional networks generalize so
+# poorly to small image transformations?* · Islam, Jia and Bruce 2020, *How Much Position Information Do Convolutional Neural
+# Networks Encode?* · Raghu et al. 2021, *Do Vision Transformers See Like Convolutional Neural Networks?* · the code of this lesson:
+# `vit_tutorial/cnn.py`, `vit_tutorial/inductive_bias.py` and `vit_tutorial/studies/versus.py`.
