@@ -23,6 +23,7 @@ from vit_tutorial.studies.leads import cells, lead
 torch.set_num_threads(1)  # the same numbers on every machine
 data = load("fashion_mnist")
 study = load_study("versus")
+COLOURS = {"ViT": plots.BLUE, "hybrid": plots.GREEN, "CNN": plots.ORANGE}
 
 # %% jupyter={"source_hidden": true}
 few, many = min(cells(study)), max(cells(study), key=lambda cell: (-cell[1], cell[0]))
@@ -208,8 +209,15 @@ moved = {
 }
 figure, axes = plots.new_figure(1, 2, size=(10, 3.2), sharex=True)
 for ax, what in zip(axes[0], ("accuracy", "agreement"), strict=True):
-    lines = {f"{name}, {border}": [getattr(row, what) for row in rows] for (name, border), rows in moved.items()}
-    plots.draw_lines(ax, distances, lines, "shifted by so many pixels", what, marker="o", markersize=4)
+    for (name, border), rows in moved.items():
+        line = {f"{name}, {border}": [getattr(row, what) for row in rows]}
+        style = {
+            "color": COLOURS[name],
+            "linestyle": "-" if border == "circular" else ":",
+            "marker": "o",
+            "markersize": 4,
+        }
+        plots.draw_lines(ax, distances, line, "shifted by so many pixels", what, **style)
     ax.set_ylim(0, 1.02)
 plots.show(
     figure,
@@ -251,6 +259,9 @@ print(
 )
 
 # %% [markdown]
+# Look at the ViT's solid line of agreement once more, at 4 and at 8 pixels. There the picture is moved by whole patches: the
+# tokens are the very ones of before, with other positions. In between every patch holds other pixels.
+#
 # **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures.
 #
 # ## Patches in another order
@@ -426,23 +437,12 @@ budgets = sorted({budget for _, budget in cells(study)})
 figure, axes = plots.new_figure(1, len(budgets), size=(4.2 * len(budgets) + 1, 3.4), sharey=True)
 for ax, budget in zip(axes[0], budgets, strict=True):
     sizes = [images for images, one in cells(study) if one == budget]
-    lines = {
-        name: [
-            sum(scores) / len(scores)
-            for scores in (study.scores(versus.name_of(name, n, budget)).by_seed.values() for n in sizes)
-        ]
-        for name in contestants
-    }
-    plots.draw_lines(ax, sizes, lines, "different pictures", "", marker="o")
-    for colour, name in zip(plots.COLOURS, lines, strict=False):
-        for n in sizes:
-            ax.plot(
-                [n] * len(study.seeds),
-                study.scores(versus.name_of(name, n, budget)).by_seed.values(),
-                ".",
-                color=colour,
-                alpha=0.5,
-            )
+    for name, colour in COLOURS.items():
+        scores = [list(study.scores(versus.name_of(name, n, budget)).by_seed.values()) for n in sizes]
+        means = {name: [sum(one) / len(one) for one in scores]}
+        plots.draw_lines(ax, sizes, means, "different pictures", "", marker="o", color=colour)
+        for n, one in zip(sizes, scores, strict=True):
+            ax.plot([n] * len(one), one, ".", color=colour, alpha=0.5)
     ax.set_xscale("log")
     ax.set_xticks(sizes, [f"{n:,}" for n in sizes], minor=False)
     ax.minorticks_off()
@@ -486,13 +486,12 @@ axes_of = {
 }
 figure, axes = plots.new_figure(1, 3, size=(11, 3.2), sharey=True)
 for ax, (key, words) in zip(axes[0], axes_of.items(), strict=True):
-    for colour, name in zip(plots.COLOURS, contestants, strict=False):
+    for name, colour in COLOURS.items():
         kinds = [versus.name_of(name, most, budget) for images, budget in cells(study) if images == most]
         cost = [sum(study.values(key)[kind]) / len(study.seeds) for kind in kinds]
         right = [sum(study.values("test_accuracy")[kind]) / len(study.seeds) for kind in kinds]
         ax.plot(cost, right, "o-", color=colour, label=name)
     ax.set(xscale="log", xlabel=words)
-    ax.minorticks_off()
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)
 axes[0, 0].set_ylabel("test accuracy")
