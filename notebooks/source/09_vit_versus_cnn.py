@@ -286,6 +286,40 @@ print(f"largest difference: {(scrambled - other_rows).abs().max():.0e}")
 # the pixels are strangers.
 
 # %% [markdown]
+# ### "A CNN needs neighbours, a ViT does not"
+#
+# A study trained both on pictures in three orders: as they are, patches permuted, pixels permuted; one order for all pictures.
+# Before you look: what should happen to each of the four that are scrambled?
+
+# %% jupyter={"source_hidden": true}
+orders = load_study("locality")
+rows = {name: list(orders.scores(name).by_seed.values()) for name in orders.variants}
+figure, axes = plots.new_figure(1, 1, size=(8, 3))
+colours = [COLOURS[name.split(",")[0]] for name in rows]
+plots.draw_spread(axes[0, 0], rows, colours=colours)
+plots.show(
+    figure,
+    alt="Six rows of three points each, test accuracy of the ViT and of the CNN on pictures as they are, with patches permuted and with pixels permuted.",
+    caption=f"9,000 pictures of clothes, {versus.UNIT['fashion_mnist']:,} seen, nothing augmented. Each point is one seed.",
+)
+
+# %% tags=["claim-locality"]
+print(
+    compare(
+        orders.scores("ViT, as it is"),
+        orders.scores("ViT, patches permuted"),
+        "a ViT learns as well from permuted patches, to 3 points",
+        within=0.03,
+    )
+)
+for model in ("ViT", "CNN"):
+    pairs = {
+        order: (orders.scores(f"{model}, as it is"), orders.scores(f"{model}, {order} permuted"))
+        for order in ("patches", "pixels")
+    }
+    print(compare_each(pairs, f"the {model} learns better from pictures as they are", holds="if"))
+
+# %% [markdown]
 # ## How far does each layer see?
 #
 # **"A ViT sees globally from the first layer, a CNN only with depth."** In lesson 8 the attention distance was in pixels. For a
