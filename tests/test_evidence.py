@@ -19,6 +19,7 @@ from vit_tutorial.evidence import (
     compare,
     compare_each,
     compare_images,
+    judge,
     standard_error,
     t_probability,
     t_quantile,
@@ -375,3 +376,39 @@ def test_a_difference_as_large_as_the_margin_is_rarely_called_equal():
     for _ in range(2000):
         equal += compare([generator.gauss(1, 0.3) for _ in range(5)], [0] * 5, within=1.0).verdict == TRUE
     assert equal / 2000 <= 0.05
+
+
+# --- Without chance --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cases", "holds", "verdict"),
+    [
+        (True, "all", TRUE),
+        (False, "all", FALSE),
+        ({"a": True, "b": True}, "all", TRUE),
+        ({"a": True, "b": False}, "all", FALSE),
+        ({"a": True, "b": False}, "any", TRUE),
+        ({"a": False, "b": False}, "any", FALSE),
+        ({"a": False, "b": False}, "none", TRUE),
+        ({"a": True, "b": False}, "none", FALSE),
+        ({"a": True, "b": False, "c": True}, "if", "TRUE IF a or c (FALSE: b)"),
+        ({"a": True, "b": True}, "if", TRUE),
+        ({"a": False, "b": False}, "if", FALSE),
+    ],
+)
+def test_without_chance_the_cases_decide(cases, holds, verdict):
+    assert judge(cases, "it is so", holds=holds).verdict == verdict
+
+
+def test_a_judgement_is_one_line_that_says_in_how_many_cases():
+    assert repr(judge(True, "it is so")) == "verdict: TRUE that it is so"
+    assert repr(judge({"a": True, "b": False}, "it is so")) == "verdict: FALSE that it is so; so in 1 of 2 cases"
+    assert repr(judge({"a": 1, "b": 0}, "it is so", holds="if")) == "verdict: TRUE IF a (FALSE: b) that it is so"
+
+
+def test_a_judgement_needs_a_case_and_a_known_word():
+    with pytest.raises(ValueError, match="for 0 cases"):
+        judge({}, "it is so")
+    with pytest.raises(ValueError, match="'some' for 1 cases"):
+        judge(True, "it is so", holds="some")
