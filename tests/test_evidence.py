@@ -329,6 +329,12 @@ def test_an_accuracy_is_held_against_a_threshold(right, verdict):
     assert f"accuracy {right / 10:.1f}%, minus 40%: {(right - 400) / 10:+.1f} points" in str(finding)
 
 
+def test_another_share_than_that_of_right_answers_has_its_own_name():
+    finding = accuracy_above(700, 1000, 0.6, name="wrong answers")
+    assert str(finding).startswith("wrong answers 70.0%, minus 60%: +10.0 points")
+    assert "wrong answers" in finding.claim
+
+
 # --- The intervals ---------------------------------------------------------------------------------------------------
 
 

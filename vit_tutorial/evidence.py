@@ -408,17 +408,24 @@ def against_shuffles(
 
 
 def accuracy_above(
-    right: int, images: int, threshold: float, claim: str | None = None, confidence: float = 0.95
+    right: int,
+    images: int,
+    threshold: float,
+    claim: str | None = None,
+    confidence: float = 0.95,
+    *,
+    name: str = "accuracy",
 ) -> Finding:
     """Judge whether a model that had `right` of so many images right is above a threshold (0..1), by Wilson's interval.
 
     The threshold is said before one looks. The verdict speaks of this model on other images, not of other trainings.
+    `name` is for another share of the images than that of right answers, which is counted the same way.
     """
     low, high = accuracy_interval(right, images, confidence)
     return Finding(
-        claim=claim or f"the accuracy is above {threshold:.0%}",
+        claim=claim or f"the {name} is above {threshold:.0%}",
         verdict=_verdict(low, high, (threshold,)),
-        label=f"accuracy {right / images:.1%}, minus {threshold:.0%}",
+        label=f"{name} {right / images:.1%}, minus {threshold:.0%}",
         difference=right / images - threshold,
         low=low - threshold,
         high=high - threshold,

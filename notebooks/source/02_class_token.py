@@ -332,8 +332,8 @@ with torch.no_grad():
     logits = without_blocks(images)
 deaf = torch.allclose(logits, logits[:1], rtol=0, atol=1e-5)
 print("the same logits for all 500 pictures:", deaf)
-unused = {"of the outputs of the last block": same, "of the inputs of the first": not (moved == 8 and deaf)}
-print(judge(unused, "only the 0th counts", holds="if"))
+alone = {"after the last block": same, "before the first": not (moved == 8 and deaf)}
+print(judge(alone, "only the 0th token counts", holds="if"))
 
 # %% [markdown]
 # ### The alternative: take the mean

@@ -275,11 +275,11 @@ def differ(one, other):
 
 print(f"patch outputs are shuffled as the patches were: {differ(straight[1:][order], shuffled[1:]) < 1e-12}")
 stays = {
-    "the outputs of the patches": differ(straight[1:], shuffled[1:]) < 1e-12,
+    "one reads the outputs of the patches": differ(straight[1:], shuffled[1:]) < 1e-12,
     "the class output": differ(straight[0], shuffled[0]) < 1e-12,
     "the mean of all outputs": differ(straight.mean(0), shuffled.mean(0)) < 1e-12,
 }
-print(judge(stays, "is asked for, what comes out stays as it is, to 12 decimals", holds="if"))
+print(judge(stays, "shuffling changes nothing, to 12 decimals", holds="if"))
 
 # %% [markdown]
 # Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*.
@@ -698,7 +698,7 @@ print("from interpolated positions, better than before fine-tuning:", tuned > ke
 # %% tags=["claim-E5"]
 fresh = torch.cat([weights["pos_embed"][:, :1], torch.randn(1, 196, 64) * 0.02], dim=1)
 print("from random positions, more than 10 points behind:", tuned - fine_tune(fresh) > 0.10)
-takes = {"its positions are interpolated": kept > 0.5, "they are only as many": misplaced > 0.5}
+takes = {"its positions are interpolated": kept > 0.5, "they are in the wrong places": misplaced > 0.5}
 print(judge(takes, "it gets more than half of the larger pictures right, untouched", holds="if"))
 
 # %% [markdown] tags=["extra"]
