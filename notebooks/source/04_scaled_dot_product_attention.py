@@ -660,7 +660,7 @@ with torch.device("meta"):
         mlp = multiplications(block.mlp, tokens)
         squared = attention - 4 * N * D * D
         right.append(squared == 2 * N * N * D and mlp == 8 * N * D * D)
-        counted[N] = {"QKᵀ and weights · V": squared, "Q, K, V and the projection": attention - squared, "the MLP": mlp}
+        counted[N] = {"in QKᵀ and weights · V": squared, "in the projections": attention - squared, "in the MLP": mlp}
         print(f"N = {N:>5,}: N² part {squared:>14,}   MLP {mlp:>14,}   N² part / MLP = {squared / mlp:.2f}")
 print("as the table says:", all(right))
 
@@ -785,7 +785,7 @@ print(f"P = 1 at 224x224: tables {tables:,.0f} GB; fused {without:.1f} GB; the M
 squared, rest = (lambda n: 24 * n * n * D), (lambda n: 144 * n * D * D)  # 12 blocks
 times = (squared(N) + rest(N)) / (squared(196) + rest(196))
 print(f"multiplications against P = 16: {times:,.0f} times, for {N // 196} times the tokens")
-takes_most = {"it is kept": tables > hidden, "the kernel is fused": without > hidden}
+takes_most = {"the table is kept": tables > hidden, "the kernel is fused": without > hidden}
 print(judge(takes_most, "attention takes more memory than the MLPs", holds="if"))
 print(judge(squared(N) > rest(N), "most of the work is the N² part"))
 

@@ -317,10 +317,10 @@ shapes = [list(of_grey[name].shape[1:]) for name in ("patches", "patch_embed", "
 print(*shapes, sep=" -> ")
 notes_sum = torch.tensor([0.3, -0.3, 0.7, 0.4, -0.5, 1.0, 1.0, -0.5], dtype=torch.float64)
 holds = {
-    "of the shapes": shapes == [[16, 16], [16, 8], [17, 8], [4], [2]],
-    "of the sum with the position": torch.allclose(first_patch + its_position, notes_sum),
-    "of a black patch with a bias": torch.equal(with_bias, first_patch),
-    "of one without": torch.equal(without_bias, first_patch),
+    "in the shapes": shapes == [[16, 16], [16, 8], [17, 8], [4], [2]],
+    "in the sum with the position": torch.allclose(first_patch + its_position, notes_sum),
+    "for a black patch with a bias": torch.equal(with_bias, first_patch),
+    "for one without": torch.equal(without_bias, first_patch),
 }
 print(judge(holds, "the notes are right", holds="if"))
 
