@@ -399,7 +399,9 @@ plots.show(
 # %% [markdown]
 # ## Everybody's weights
 #
-# **"This is the real ViT."** The best test: take torchvision's ViT-B/16, copy all its weights into ours, and show both
+# ### "This is the real ViT"
+#
+# The best test: take torchvision's ViT-B/16, copy all its weights into ours, and show both
 # the cat. The weights are random, so nothing is downloaded.
 
 # %%
@@ -411,13 +413,13 @@ with torch.device("meta"):
 ours = load_weights(ours.to_empty(device="cpu"), theirs.state_dict()).eval()
 print(f"{count_parameters(ours):,} weights copied")
 
-# %%
+# %% tags=["claim-real-vit"]
 with torch.no_grad():
     our_logits, their_logits = ours(cat), theirs(cat)  # [1, 1000] each
 spread, difference = their_logits.std().item(), (our_logits - their_logits).abs().max().item()
 print(f"spread of the logits above 0.1: {spread > 0.1}")
 print(f"largest difference below 0.00001: {difference < 1e-5}")
-print("verdict:", "TRUE" if spread > 0.1 and difference < 1e-5 else "FALSE")
+print(judge(spread > 0.1 and difference < 1e-5, "with torchvision's weights it gives torchvision's logits"))
 
 # %% [markdown]
 # `load_weights` finds out by itself whose weights it is given: torchvision's, timm's, or Google's own, which come as
