@@ -870,7 +870,7 @@ for norm in ("pre", "post"):
 without, with_it = (norms.scores(f"pre-norm, 12 blocks, {how} warm-up") for how in ("no", "with"))
 guessing = dict.fromkeys(without.by_seed, 0.1)
 claim = "without it a pre-norm ViT ends less than 40 points above guessing"
-print(compare(guessing, without, claim, at_least=-0.4, names=("guessing", "without warm-up")))
+print(compare(guessing, without, claim, at_least=-0.4, names=("guessing", ""), unit="points"))
 print(compare(with_it, without, "warm-up helps it all the same"))
 
 # %% [markdown]
