@@ -74,7 +74,7 @@ def claims_of(path: Path) -> list[Claim]:
     Raises ValueError if a tagged cell stands under no heading in quotation marks, or has printed no verdict.
     """
     notebook = nbformat.read(path, as_version=4)
-    name = " · ".join(TITLE.search(words_of(notebook)).groups())
+    name = "{} · {}: {}".format(*TITLE.search(words_of(notebook)).groups())
     found: list[Claim] = []
     for heading, anchor, cells in sections(notebook):
         claim = Claim(path, name, heading, anchor)
@@ -159,7 +159,7 @@ def entry(claims: list[Claim]) -> str:
     lines = [f"### {claims[0].sentence}", ""]
     for claim in claims:
         for verdict in claim.verdicts:
-            lines += [f"**{plain(verdict.word)}**: {plain(verdict.claim)}", ""]
+            lines += [f"**{plain(verdict.word)}** that {plain(verdict.claim)}", ""]
             lines += [*(f"- {plain(numbers)}" for numbers in verdict.numbers), ""] if verdict.numbers else []
         lines += [f"[Lesson {claim.title}]({claim.lesson.name}#{claim.anchor})", ""]
         lines += ["<details><summary>What was measured</summary>", ""]

@@ -141,8 +141,13 @@ BOX, GAP = (300, 46), 34  # width and height of a box, and the height between tw
 
 
 def drawing(found: list[Lesson]) -> str:
-    """Draw a row for each distance from the start, and an arrow from each lesson to those that build on it."""
+    """Draw a row for each distance from the start, and an arrow from each lesson to those that build on it.
+
+    A lesson that builds on none, and none on it, is left out.
+    """
     needs = nearest_needs(found)
+    used = {need for own in needs.values() for need in own}
+    found = [one for one in found if needs[one.number] or one.number in used]
     row: dict[int, int] = {}
     for one in found:
         row[one.number] = 1 + max((row[need] for need in needs[one.number] if need in row), default=-1)
@@ -156,7 +161,7 @@ def drawing(found: list[Lesson]) -> str:
             place[one.number] = (left + i * (BOX[0] + GAP), 2 + level * (BOX[1] + GAP))
     words = "; ".join(f"{one.title} builds on {listed(needs[one.number])}" for one in found if needs[one.number])
     parts = [
-        '<div class="course-map">',
+        '<div class="course-map" style="margin-bottom:2rem">',
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-labelledby="map-title map-words" font-size="16" '
         f'style="max-width:{width:.0f}px;width:100%;height:auto" fill="none" stroke="currentColor">',
         '<title id="map-title">What builds on what</title>',
@@ -164,9 +169,9 @@ def drawing(found: list[Lesson]) -> str:
         '<defs><marker id="map-tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" '
         'orient="auto"><path d="M 0 0 L 10 5 L 0 10 z" fill="currentColor" stroke="none"/></marker></defs>',
     ]
-    for number, own in needs.items():
-        for need in (need for need in own if need in place):
-            (x1, y1), (x2, y2) = place[need], place[number]
+    for one in found:
+        for need in (need for need in needs[one.number] if need in place):
+            (x1, y1), (x2, y2) = place[need], place[one.number]
             start, end = (x1 + BOX[0] / 2, y1 + BOX[1]), (x2 + BOX[0] / 2, y2)
             line = f'x1="{start[0]:.0f}" y1="{start[1]:.0f}" x2="{end[0]:.0f}" y2="{end[1]:.0f}"'
             parts.append(f'<line {line} marker-end="url(#map-tip)"/>')

@@ -160,7 +160,7 @@ def test_the_figure_is_the_last_one_up_to_the_cell(site, write_lesson):
 
 def test_what_was_printed_is_not_read_as_markdown(site, write_lesson):
     page = site.claims_page(write_lesson('### "It is so"', "verdict: TRUE that a*b < [c] | $d").parent)
-    assert r"**TRUE**: a\*b &lt; \[c\] \| \$d" in page
+    assert r"**TRUE** that a\*b &lt; \[c\] \| \$d" in page
 
 
 def test_one_sentence_in_two_lessons_stands_once_with_both_links(site, write_lesson):
