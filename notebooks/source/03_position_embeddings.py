@@ -735,9 +735,11 @@ print(judge(unordered == at_once, "what works on all tokens at once is blind to 
 # %% tags=["extra", "claim-E7"]
 with torch.no_grad():
     tokens = blind.forward_intermediates(both)["class_token"]  # [2, 50, 64]
-    numbered = blind.blocks(tokens + torch.arange(50.0)[:, None])  # 0 to the class token, 49 to the last patch
-    change = differ(blind.classify(blind.norm(numbered)), blind(both))
-print(judge(change > 1e-9, "the plain numbers of the places change the logits"))
+    added = {"the plain numbers": torch.arange(50.0)[:, None], "waves": seeing.position.pos_embed}  # 0: class token
+    moved = {name: blind.classify(blind.norm(blind.blocks(tokens + place))) for name, place in added.items()}
+    changes = {name: differ(logits, blind(both)) > 1e-9 for name, logits in moved.items()}
+print("logits change with", ", with ".join(f"{name}: {changed}" for name, changed in changes.items()))
+print(judge(changes["the plain numbers"], "the plain numbers of the places change the logits"))
 
 # %% [markdown] tags=["extra"]
 # Nothing changes: each block begins with a LayerNorm (lesson 6), which subtracts the mean of a token, and with it n. A
