@@ -785,7 +785,7 @@ check.position_parameters(my_position_parameters)
 # %% [markdown]
 # ## Exercise: a test for blindness
 #
-# Difficulty 2 of 5, about 8 minutes. Write the test of E1 as a function. `layer` turns tokens [B, N, D] into tokens
+# Difficulty 2 of 5, about 8 minutes. Write the test of equivariance as a function. `layer` turns tokens [B, N, D] into tokens
 # [B, N, D], `order` holds the numbers 0 to N−1 in some order. Return True if the layer is equivariant for this order,
 # False if not. Some layers add up many numbers, so ask for "equal up to rounding".
 #
@@ -853,7 +853,7 @@ class MyPositionEmbedding(nn.Module):
 check.position_embedding(MyPositionEmbedding)
 
 # %% [markdown]
-# Now put it to work. `ViT` takes your class in place of its own, and learns the jigsaw of E2 with it. Without positions
+# Now put it to work. `ViT` takes your class in place of its own, and learns the jigsaw with it. Without positions
 # it stayed at 50%.
 
 # %%
@@ -975,7 +975,7 @@ check.sincos_2d(my_sincos_2d)
 # %% [markdown]
 # ## Exercise: move to another image size
 #
-# Difficulty 4 of 5, about 12 minutes. Write the interpolation of E5 for square grids: `pos_embed` is [1, 1 + old·old, D]
+# Difficulty 4 of 5, about 12 minutes. Write the interpolation of positions for square grids: `pos_embed` is [1, 1 + old·old, D]
 # with the class token's row in front, and [1, 1 + new·new, D] should come back. For the stretching itself use
 # `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a picture [1, D, old, old].
 #
