@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, numbered, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, numbered, uneven
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.difference import Hints, Moved
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "05_multi_head_attention"
@@ -34,7 +35,22 @@ split_heads = Exercise(
     difficulty=2,
     minutes=8,
     solution=_as("b n (h d) -> b h n d"),
-    inputs=[_input(1, 3, 4, 2), _input(2, 3, 6, 2), _input(2, 5, 8, 4), _input(1, 2, 6, 1), _input(3, 4, 12, 3)],
+    inputs=[
+        _input(1, 3, 4, 2),
+        _input(2, 3, 6, 2),
+        _input(2, 5, 8, 4),
+        _input(1, 2, 6, 1),
+        _input(3, 4, 12, 3),
+        (uneven(2, 3, 8), 2),
+    ],
+    hints=Hints(
+        axes="B h N d",
+        sizes=lambda x, num_heads: {"N": x.shape[1], "D": x.shape[2], "d": x.shape[2] // num_heads},
+        moved=Moved(
+            names=("B", "h", "N", "d"),
+            lengths=lambda x, num_heads: (len(x), num_heads, x.shape[1], x.shape[2] // num_heads),
+        ),
+    ),
     mistakes=[
         Mistake(
             lambda x, num_heads: x.reshape(len(x), num_heads, x.shape[1], -1),
@@ -100,7 +116,22 @@ merge_heads = Exercise(
     difficulty=2,
     minutes=6,
     solution=_to("b h n d -> b n (h d)"),
-    inputs=[_heads(1, 2, 3, 2), _heads(1, 1, 2, 3), _heads(2, 3, 4, 2), _heads(2, 2, 2, 4), _heads(3, 4, 5, 3)],
+    inputs=[
+        _heads(1, 2, 3, 2),
+        _heads(1, 1, 2, 3),
+        _heads(2, 3, 4, 2),
+        _heads(2, 2, 2, 4),
+        _heads(3, 4, 5, 3),
+        (uneven(2, 3, 5, 4),),
+    ],
+    hints=Hints(
+        axes="B N D",
+        sizes=lambda heads: {"h": heads.shape[1], "N": heads.shape[2], "d": heads.shape[3]},
+        moved=Moved(
+            names=("B", "N", "h", "d"),
+            lengths=lambda heads: (len(heads), heads.shape[2], heads.shape[1], heads.shape[3]),
+        ),
+    ),
     mistakes=[
         Mistake(
             lambda heads: heads.reshape(len(heads), heads.shape[2], -1),
@@ -233,6 +264,7 @@ head_numbers = Exercise(
     minutes=5,
     solution=solution_of(_COUNTS),
     inputs=[(8, 2), (12, 3), (64, 4), (192, 3), (768, 12), (1280, 16)],
+    hints=Hints(inputs="D h", sizes=lambda dim, heads: {"d": dim // heads}),
     mistakes=[
         *mistakes_of(_COUNTS),
         Mistake(
@@ -276,6 +308,10 @@ head_map = Exercise(
     minutes=12,
     solution=_own_map(),
     inputs=[_matrices(4, 2, 0), _matrices(4, 2, 1), _matrices(6, 3, 1), _matrices(8, 2, 1), _matrices(12, 4, 2)],
+    hints=Hints(
+        inputs="qkv_weight proj_weight num_heads head",
+        sizes=lambda qkv, proj, num_heads, head: {"D": proj.shape[1], "d": proj.shape[1] // num_heads},
+    ),
     mistakes=[
         Mistake(
             _own_map(finish=lambda down, up: up @ down),
@@ -359,10 +395,11 @@ def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
         layer = make(x.shape[-1], num_heads)
         if not isinstance(layer, nn.Module):
             return NO_MODULE
+        if misfit := misfit_of(layer):
+            return misfit
         wanted = {name: value.shape for name, value in MultiHeadAttention(x.shape[-1], num_heads).named_parameters()}
         if {name: value.shape for name, value in layer.named_parameters()} != wanted:
             return OTHER_NAMES
-        layer.double()
         fill(layer.named_parameters(), spread=0.6)
         try:
             out = look(layer.train(), x) if look else layer.eval()(x)
@@ -477,6 +514,10 @@ multi_head_attention = Exercise(
         _tokens(2, 5, 8, num_heads=2),
         _tokens(2, 4, 6, num_heads=3),
     ],
+    hints=Hints(
+        axes="B N D",
+        sizes=lambda x, num_heads: {"N": x.shape[1], "D": x.shape[2], "d": x.shape[2] // num_heads},
+    ),
     mistakes=[
         Mistake(
             _layer(weigh=_scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)),

@@ -4,15 +4,17 @@ import math
 import re
 from collections.abc import Callable
 from functools import cache
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
-from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, scattered
+from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, misfit_of, scattered
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.patches import PatchEmbedding
 from vit_tutorial.vit import ViT, ViTConfig
@@ -41,7 +43,8 @@ _COUNTS = (
         ),
         (
             lambda D, L, P, side, K: 3 * P * P * D + D + (_tokens(P, side) - 1) * D,
-            "your first number lacks 2·D: the class token, and the position of the class token.",
+            "your first number lacks 2·D, two of these: the biases of the patch embedding, the class token, and the "
+            "position of the class token.",
         ),
         (
             lambda D, L, P, side, K: P * P * D + D + D + _tokens(P, side) * D,
@@ -116,6 +119,10 @@ vit_parameters = Exercise(
     minutes=10,
     solution=solution_of(_COUNTS),
     inputs=[(4, 1, 2, 4, 3), (8, 3, 4, 12, 5), (192, 12, 16, 224, 1000), (768, 12, 16, 224, 1000)],
+    hints=Hints(
+        inputs="D depth P image_size classes",
+        sizes=lambda D, L, P, side, K: {"N": _tokens(P, side) - 1},
+    ),
     mistakes=[
         *mistakes_of(_COUNTS),
         Mistake(
@@ -134,11 +141,11 @@ def _input(seed: int, **options):
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         shape = {"image_size": 8, "patch_size": 4, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
-        model = ViT(ViTConfig(**(shape | options))).double().eval()
+        model = ViT(ViTConfig(**(shape | options))).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(torch.randn_like(parameter) * 0.3)  # so that no part does nothing
-        images = torch.rand(2, model.config.in_channels, *[model.config.image_size] * 2, dtype=torch.float64)
+        images = torch.rand(2, model.config.in_channels, *[model.config.image_size] * 2)
     return model, images
 
 
@@ -174,13 +181,13 @@ def _refuse(*args, **options) -> None:
 def _in_words(forward: Callable) -> Callable:
     """Turn an answer into one that says in words what frequent errors are; others are raised as they are.
 
-    The model that the answer gets refuses to be called as a whole.
+    Meanwhile every ViT refuses to be called as a whole.
     """
 
     def run(model: ViT, images: Tensor) -> Tensor | str:
-        model.forward = model.forward_intermediates = _refuse
         try:
-            return forward(model, images)
+            with patch.multiple(ViT, forward=_refuse, forward_intermediates=_refuse):
+                return forward(model, images)
         except _OwnForward:
             return OWN_FORWARD
         except TypeError as error:
@@ -226,6 +233,7 @@ vit_forward = Exercise(
     minutes=10,
     solution=_classified,
     adapt=_in_words,
+    hints=Hints(axes="B K"),
     inputs=[_input(0, depth=1), _input(1), _input(2, in_channels=1, image_size=12), _input(3, depth=3, num_heads=4)],
     mistakes=[
         Mistake(
@@ -386,23 +394,35 @@ def _by_replacing(block: tuple[str, str] = ("encoder.layers.encoder_layer_", "bl
 def _named(rename: Callable) -> Callable:
     """Turn a renaming into a function that says which of the new names are wrong, or which holds a wrong tensor."""
 
-    def run(weights: dict[str, Tensor]) -> tuple[str, str] | str:
+    def run(weights: dict[str, Tensor]) -> str:
         given, right = dict(weights), _renamed()(weights)
         renamed = rename(weights)
         if renamed is None or renamed is ...:
             return renamed
+        if renamed and _are_pairs(renamed):
+            return Said("you returned pairs of names and weights. Make a dictionary of them: dict(…).")
         if not isinstance(renamed, dict):
             return NO_DICT
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
         if missing or unknown:
-            return _first_of(missing, "missing"), _first_of(unknown, "unknown")
+            told = f"{_first_of(missing, 'missing')}; {_first_of(unknown, 'unknown')}"
+            return Said(f"not all of your names are timm's: {told}.")
         for name, weight in right.items():
             if not _equal(renamed[name], weight):
                 held = (theirs for theirs, each in given.items() if _equal(renamed[name], each))
-                return f"{name} holds {next(held, 'none of the tensors given')}"
+                source = next(held, "")
+                return Said(
+                    f"`{name}` holds the tensor of `{source}`."
+                    if source
+                    else f"`{name}` holds none of the tensors given."
+                )
         return f"all {len(right)} names are timm's, and each holds its tensor"
 
     return run
+
+
+def _are_pairs(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, tuple | list) and len(each) == 2 for each in value)
 
 
 def _first_of(names: list, what: str) -> str:
@@ -538,7 +558,7 @@ OTHER_AXIS = "class token and patches joined along another axis than 1"
 @cache
 def _our_weights(config: ViTConfig) -> dict[str, Tensor]:
     with torch.device("cpu"):  # kept from one check to the next, whatever the default device is then
-        ours = ViT(config).double().state_dict()
+        ours = ViT(config).state_dict()
     fill(ours.items(), spread=0.3)
     return ours
 
@@ -552,7 +572,9 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
         model = make(*sizes)
         if not isinstance(model, nn.Module):
             return NO_MODULE
-        own = {name: value.shape for name, value in model.double().state_dict().items()}
+        if misfit := misfit_of(model):
+            return misfit
+        own = {name: value.shape for name, value in model.state_dict().items()}
         weights = dict(_our_weights(ViTConfig(*sizes)))
         for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
             if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
@@ -580,7 +602,7 @@ def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> s
         if missing <= {"cls_token", "pos_embed"}:
             return PLAIN_TENSOR
     named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
-    return f"other names in the state dict: {', '.join(named)}" if named else ""
+    return Said(f"the names in your state dict are not the course's: {', '.join(named)}.") if named else ""
 
 
 def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num_patches: int) -> str:
@@ -594,7 +616,7 @@ def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num
             return TOO_FEW_POSITIONS
         if name == "patch_embed.proj.weight" and len(shape) == 2:
             return LINEAR_PATCHES
-        return f"{name} is {list(shape)} and should be {list(wanted[name])}"
+        return Said(f"`{name}` has the shape {list(shape)}, and should have {list(wanted[name])}.")
     return ""
 
 
@@ -726,6 +748,7 @@ vit_from_parts = Exercise(
     minutes=25,
     solution=_Whole,
     adapt=_with_our_weights,
+    hints=Hints(axes="B K"),
     inputs=[
         (_images(1, 1, 4, 4), 2, 3, 4, 2, 1),
         (_images(2, 3, 8, 8), 4, 5, 8, 3, 2),
