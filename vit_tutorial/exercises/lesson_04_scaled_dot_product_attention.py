@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import scaled_dot_product_attention
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, uneven
-from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
@@ -222,6 +222,54 @@ def _only_where(change: Callable[[Tensor, Tensor], Tensor]) -> Callable:
 
 TWO_THINGS = "you returned two things. Here the outputs alone are wanted."
 
+_CHANGED_STEPS = (
+    ({"scale": lambda d: 1}, "the scores are not scaled. Divide them by sqrt(d) before the softmax."),
+    ({"scale": lambda d: 1 / d}, "you divide by d. Divide by its square root."),
+    ({"scale": math.sqrt}, "you multiply by sqrt(d). Divide by it."),
+    (
+        {"axis": -2},
+        "the softmax runs over the queries. Each query shares out 1 over the keys: that is the last axis, dim=-1.",
+    ),
+    (
+        {"scale": lambda d: 1 / math.sqrt(2)},
+        "you divide by √2, as in the lesson's example. There d was 2; take q.shape[-1].",
+    ),
+    ({"axis": 1}, "right without a batch: then dim=1 is the last axis. With a batch in front it is not: use dim=-1."),
+    (
+        {"forbid": lambda scores, mask: scores},
+        "right without a mask, but a mask changes nothing. Where it is False, the score becomes -inf.",
+    ),
+    (
+        {"forbid": _only_where(lambda scores, mask: scores.masked_fill(mask, -torch.inf))},
+        "your mask is the wrong way round: it forbids where it is True. True means: may look. Fill where ~mask.",
+    ),
+    (
+        {
+            "forbid": lambda scores, mask: scores,
+            "finish": _only_where(lambda weights, mask: weights.masked_fill(~mask, 0)),
+        },
+        (
+            "you masked after the softmax, so what is left of a row no longer sums to 1. Put -inf into the scores "
+            "before it."
+        ),
+    ),
+    (
+        {
+            "forbid": lambda scores, mask: scores,
+            "finish": _only_where(lambda weights, mask: weights.masked_fill(~mask, -torch.inf)),
+        },
+        "you put -inf into the weights, after the softmax. It belongs into the scores, before it.",
+    ),
+    (
+        {"forbid": _only_where(lambda scores, mask: scores.masked_fill(~mask, 0))},
+        "forbidden scores became 0, and e to the power 0 is 1: they still get weight. Make them -inf.",
+    ),
+    (
+        {"forbid": _only_where(lambda scores, mask: scores + mask)},
+        "you added the mask itself: True adds 1, and False forbids nothing. scores.masked_fill(~mask, -torch.inf).",
+    ),
+)
+
 attention = Exercise(
     name="attention",
     lesson=LESSON,
@@ -249,16 +297,7 @@ attention = Exercise(
         ],
     ),
     mistakes=[
-        Mistake(
-            _attention(scale=lambda d: 1),
-            "the scores are not scaled. Divide them by sqrt(d) before the softmax.",
-        ),
-        Mistake(_attention(scale=lambda d: 1 / d), "you divide by d. Divide by its square root."),
-        Mistake(_attention(scale=math.sqrt), "you multiply by sqrt(d). Divide by it."),
-        Mistake(
-            _attention(axis=-2),
-            "the softmax runs over the queries. Each query shares out 1 over the keys: that is the last axis, dim=-1.",
-        ),
+        *(Mistake(_attention(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(_scores_as_weights, "there is no softmax: the scores were used as weights."),
         Mistake(
             _scaled_late,
@@ -266,14 +305,6 @@ attention = Exercise(
         ),
         Mistake(_weights_alone, "you returned the weights. Multiply them by v."),
         Mistake(scaled_dot_product_attention, TWO_THINGS),
-        Mistake(
-            _attention(scale=lambda d: 1 / math.sqrt(2)),
-            "you divide by √2, as in the lesson's example. There d was 2; take q.shape[-1].",
-        ),
-        Mistake(
-            _attention(axis=1),
-            "right without a batch: then dim=1 is the last axis. With a batch in front it is not: use dim=-1.",
-        ),
         Mistake(
             _divided_by(lambda k, v: k.shape[-2]),
             "you divide by the square root of the number of keys. Take that of the length of a query, q.shape[-1].",
@@ -287,38 +318,8 @@ attention = Exercise(
             "the sum has lost its last axis, so each *column* is divided by the sum of a row. Keep the axis: "
             "sum(-1, keepdim=True).",
         ),
-        Mistake(
-            _attention(forbid=lambda scores, mask: scores),
-            "right without a mask, but a mask changes nothing. Where it is False, the score becomes -inf.",
-        ),
-        Mistake(
-            _attention(forbid=_only_where(lambda scores, mask: scores.masked_fill(mask, -torch.inf))),
-            "your mask is the wrong way round: it forbids where it is True. True means: may look. Fill where ~mask.",
-        ),
-        Mistake(
-            _attention(
-                forbid=lambda scores, mask: scores,
-                finish=_only_where(lambda weights, mask: weights.masked_fill(~mask, 0)),
-            ),
-            "you masked after the softmax, so what is left of a row no longer sums to 1. Put -inf into the scores "
-            "before it.",
-        ),
-        Mistake(
-            _attention(
-                forbid=lambda scores, mask: scores,
-                finish=_only_where(lambda weights, mask: weights.masked_fill(~mask, -torch.inf)),
-            ),
-            "you put -inf into the weights, after the softmax. It belongs into the scores, before it.",
-        ),
-        Mistake(
-            _attention(forbid=_only_where(lambda scores, mask: scores.masked_fill(~mask, 0))),
-            "forbidden scores became 0, and e to the power 0 is 1: they still get weight. Make them -inf.",
-        ),
-        Mistake(
-            _attention(forbid=_only_where(lambda scores, mask: scores + mask)),
-            "you added the mask itself: True adds 1, and False forbids nothing. scores.masked_fill(~mask, -torch.inf).",
-        ),
     ],
+    pairs=pairs_of(_attention, _CHANGED_STEPS),
     done="Each row of weights sums to 1, each output is a mixture of values, and what is masked has no part in it.",
 )
 

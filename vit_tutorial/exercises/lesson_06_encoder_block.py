@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, misfit_of, uneven
-from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
@@ -123,6 +123,47 @@ def _norm_input(*shape: int, size: float = 1.0, shift: float = 0.0) -> tuple[Ten
     return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, 1e-6
 
 
+_CHANGED_STEPS = (
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True, correction=0) + eps},
+        "your ε is outside the root. It belongs to the variance: sqrt(variance + ε).",
+    ),
+    (
+        {"divide": lambda z, eps: torch.sqrt(z.var(dim=-1, keepdim=True) + eps)},
+        "your variance is divided by D - 1, as torch.var does unless told otherwise. Divide by D: correction=0.",
+    ),
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True) + eps},
+        "two things: your ε is outside the root, and torch.std divides by D - 1 unless you say correction=0.",
+    ),
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True, correction=0)},
+        "your ε is missing: a token whose numbers are nearly equal is blown up. sqrt(variance + ε).",
+    ),
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True)},
+        "your ε is missing, and torch.std divides by D - 1 unless you say correction=0.",
+    ),
+    (
+        {"divide": lambda z, eps: z.var(dim=-1, keepdim=True, correction=0) + eps},
+        "you divided by the variance. Divide by its root.",
+    ),
+    ({"divide": lambda z, eps: 1.0}, "you subtracted the mean, and did not divide by the root of the variance."),
+    ({"centre": lambda z: 0.0}, "the mean is still there: subtract it before you divide."),
+    (
+        {"centre": lambda z: 0.0, "divide": lambda z, eps: (z.square().mean(dim=-1, keepdim=True) + eps).sqrt()},
+        "the mean was never subtracted. That is RMSNorm, which newer language models use; LayerNorm centres first.",
+    ),
+    ({"finish": lambda x, gamma, beta: x}, "γ and β are missing: times gamma, plus beta, number by number."),
+    ({"finish": lambda x, gamma, beta: gamma * x}, "β is missing: add beta at the end."),
+    ({"finish": lambda x, gamma, beta: x + beta}, "γ is missing: multiply by gamma before you add beta."),
+    (
+        {"finish": lambda x, gamma, beta: gamma * (x + beta)},
+        "you added beta before you multiplied by gamma: the order is gamma · (…) + beta.",
+    ),
+    ({"finish": lambda x, gamma, beta: beta * x + gamma}, "gamma and beta are swapped: γ multiplies, β is added."),
+)
+
 layer_norm = Exercise(
     name="layer_norm",
     lesson=LESSON,
@@ -151,56 +192,7 @@ layer_norm = Exercise(
         ],
     ),
     mistakes=[
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True, correction=0) + eps),
-            "your ε is outside the root. It belongs to the variance: sqrt(variance + ε).",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: torch.sqrt(z.var(dim=-1, keepdim=True) + eps)),
-            "your variance is divided by D - 1, as torch.var does unless told otherwise. Divide by D: correction=0.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True) + eps),
-            "two things: your ε is outside the root, and torch.std divides by D - 1 unless you say correction=0.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True, correction=0)),
-            "your ε is missing: a token whose numbers are nearly equal is blown up. sqrt(variance + ε).",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True)),
-            "your ε is missing, and torch.std divides by D - 1 unless you say correction=0.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.var(dim=-1, keepdim=True, correction=0) + eps),
-            "you divided by the variance. Divide by its root.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: 1.0),
-            "you subtracted the mean, and did not divide by the root of the variance.",
-        ),
-        Mistake(
-            _norm(centre=lambda z: 0.0),
-            "the mean is still there: subtract it before you divide.",
-        ),
-        Mistake(
-            _norm(centre=lambda z: 0.0, divide=lambda z, eps: (z.square().mean(dim=-1, keepdim=True) + eps).sqrt()),
-            "the mean was never subtracted. That is RMSNorm, which newer language models use; LayerNorm centres first.",
-        ),
-        Mistake(
-            _norm(finish=lambda x, gamma, beta: x),
-            "γ and β are missing: times gamma, plus beta, number by number.",
-        ),
-        Mistake(_norm(finish=lambda x, gamma, beta: gamma * x), "β is missing: add beta at the end."),
-        Mistake(_norm(finish=lambda x, gamma, beta: x + beta), "γ is missing: multiply by gamma before you add beta."),
-        Mistake(
-            _norm(finish=lambda x, gamma, beta: gamma * (x + beta)),
-            "you added beta before you multiplied by gamma: the order is gamma · (…) + beta.",
-        ),
-        Mistake(
-            _norm(finish=lambda x, gamma, beta: beta * x + gamma),
-            "gamma and beta are swapped: γ multiplies, β is added.",
-        ),
+        *(Mistake(_norm(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(
             _over(-2),
             "your mean and variance run over the tokens, so that tokens of one image meet. They run over the D numbers "
@@ -222,6 +214,7 @@ layer_norm = Exercise(
         ),
         Mistake(_over(), "your mean and variance are those of all numbers at once. Each token has its own: dim=-1."),
     ],
+    pairs=pairs_of(_norm, _CHANGED_STEPS),
     done="ε inside the root, the variance divided by D, each token on its own: this is nn.LayerNorm.",
 )
 

@@ -148,7 +148,7 @@ def _clock_of_this_thread() -> Callable[[], float]:
 
 
 def _keep_stops_quiet() -> None:
-    """See that Python reports no _Stop: of a thread that is about to end, or where nothing can be raised (`__del__`)."""
+    """See that Python reports no _Stop, met by a thread that is about to end, or where nothing can be raised."""
     for module, name in ((sys, "unraisablehook"), (threading, "excepthook")):
         report = getattr(module, name)
         if not getattr(report, "keeps_stops_quiet", False):

@@ -266,6 +266,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         r"dim (\d+) .*divis|must be divisible",
         "the heads must share D evenly.",
     ),
+    (TypeError, r"^(reshape|view|expand|repeat|permute|flatten)\(\) takes \d+ positional|must be tuple of ints, not float", "a length must be a whole number: divide with // and not with /."),
     (TypeError, r"'(Tensor|Parameter)' object is not callable", "a tensor is called like a function. Is an operator missing in front of the bracket, or do square brackets belong there?"),
     (TypeError, r"'(int|float|tuple|list|str|dict)' object is not callable", lambda m: f"a {m[1]} is called like a function: is an operator missing, or has it the name of a function? (x.shape has square brackets, x.size() round ones.)"),
     (TypeError, r"'(\w+)' object is not subscriptable", lambda m: f"square brackets stand behind a {m[1]}, which has no places. Is it to be called first?"),

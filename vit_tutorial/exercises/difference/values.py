@@ -128,7 +128,7 @@ def _ratio(case: Case) -> float | None:
 
 
 def _has_ratio(case: Case) -> bool:
-    return _ratio(case) is not None if case.b.any() else not case.a.any()
+    return not case.is_right and _ratio(case) is not None if case.b.any() else not case.a.any()
 
 
 def _factor(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -165,7 +165,7 @@ def _offset(case: Case) -> float | None:
 
 
 def _has_offset(case: Case) -> bool:
-    return _offset(case) is not None
+    return not case.is_right and _offset(case) is not None
 
 
 def _shift(cases: Sequence[Case]) -> Iterator[Candidate]:
