@@ -28,7 +28,8 @@ echo "No Python was found; install Python 3.11 or newer from https://www.python.
 exit 1
 endef
 
-# Each group of tests in two processes; the tests of a file stay in one of them (pyproject.toml).
+# Each group of tests in two processes. The tests of a file stay in one of them (pyproject.toml), but for those in a
+# browser: the notebooks are one file, and take longer than all others.
 PYTEST := $(VENV_PYTHON) -m pytest -n 2
 
 .PHONY: help setup lab test test-fast lint results notebooks
@@ -62,7 +63,7 @@ test-fast: lint
 test: lint
 	$(PYTEST) --ignore=tests/browser
 	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
-	$(PYTEST) tests/browser
+	$(PYTEST) --dist=worksteal tests/browser
 	rm -rf build && mkdir build && cp -R notebooks/*.ipynb notebooks/figures build
 	$(LIKE_STORED) $(PYTEST) --nbval build
 	rm -rf build

@@ -13,6 +13,8 @@ if shapes.CHECKING:
     shapes.install()
     collect_ignore = shapes.other_files(Path(__file__).parent)
 
+pytest.register_assert_rewrite("references", "solutions", "explorers")  # so that their asserts show the values
+
 # The first call of a function can take long on a busy machine: no test is about the time that one example takes.
 settings.register_profile("course", deadline=None, derandomize=True)
 settings.load_profile("course")

@@ -236,8 +236,26 @@ def test_queries_keys_and_values_start_as_three_xavier_matrices():
     assert not attention.proj.bias.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8])
+def test_a_mask_of_whole_numbers_is_refused(dtype):
+    """Nobody knows whether 1 is to be added, or says that a query may look."""
+    q = torch.randn(2, 3, 4)
+    with pytest.raises(
+        ValueError, match=exactly(f"the mask is {dtype}; pass mask.bool(), True where a query may look")
+    ):
+        scaled_dot_product_attention(q, q, q, torch.tensor([1, 0, 1], dtype=dtype))
+
+
+def test_a_mask_of_another_precision_is_added():
+    q, mask = torch.randn(2, 3, 4).half(), torch.tensor([[0.0, torch.finfo(torch.float32).min, 0.0]])
+    output, weights = scaled_dot_product_attention(q, q, q, mask)
+    assert output.dtype == torch.float16
+    assert not weights[..., 1].any()
+
+
 @pytest.mark.parametrize(
-    ("dim", "num_heads", "nearest"), [(768, 10, 8), (64, 7, 8), (10, 3, 2), (8, 100, 8), (8, 0, 1), (8, -1, 1)]
+    ("dim", "num_heads", "nearest"),
+    [(768, 10, 8), (64, 7, 8), (10, 3, 2), (8, 100, 8), (8, 0, 1), (8, -1, 1), (10**9 + 7, 4, 1)],
 )
 def test_heads_that_do_not_divide_are_refused(dim, num_heads, nearest):
     message = f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"

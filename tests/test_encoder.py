@@ -18,7 +18,8 @@ from references import (
 )
 from torch import nn
 
-from vit_tutorial import MLP, DropPath, Encoder, EncoderBlock, MultiHeadAttention, count_parameters
+from vit_tutorial import MLP, DropPath, Encoder, EncoderBlock, MultiHeadAttention, PositionEmbedding, count_parameters
+from vit_tutorial.encoder import build_part
 
 # ---------------------------------------------------------------------------------------------- MLP
 
@@ -331,6 +332,14 @@ def test_a_part_gets_every_option_that_its_signature_takes(mlp, options):
 def test_an_option_that_a_part_cannot_take_is_refused_by_name(mlp, asked, refused):
     with pytest.raises(TypeError, match=exactly(refused)):
         EncoderBlock(8, 2, mlp=mlp, **asked)
+
+
+def test_tensors_are_options_too():
+    table = torch.zeros(3, 8)
+    part = partial(PositionEmbedding, table=table)
+    assert build_part(part, PositionEmbedding, 3, 8, table=table).pos_embed.shape == (1, 3, 8)
+    with pytest.raises(TypeError, match=exactly("PositionEmbedding cannot take table=tensor(")):
+        build_part(part, PositionEmbedding, 3, 8, table=torch.ones(3, 8))
 
 
 def test_what_a_partial_has_set_may_be_asked_for():

@@ -14,6 +14,7 @@ from vit_tutorial.evidence import (
     Scores,
     accuracy_above,
     accuracy_interval,
+    against_shuffles,
     best_rate,
     compare,
     compare_each,
@@ -274,6 +275,41 @@ def test_images_on_which_two_models_agree_say_nothing():
     assert few.conditions == ("they differ on 10",)
     with pytest.raises(ValueError, match="2 answers cannot be paired with 1"):
         compare_images([True, False], [True])
+
+
+def test_a_number_is_held_against_the_same_in_random_order():
+    by_chance = [i / 1000 for i in range(1000)]  # their middle 95% lies from 0.024 to 0.975
+    for value, verdict in ((0.98, TRUE), (0.97, NOT_SHOWN), (0.5, NOT_SHOWN), (0.03, NOT_SHOWN), (0.02, FALSE)):
+        assert against_shuffles(value, by_chance, "it is more than chance").verdict == verdict, value
+    finding = against_shuffles(1.2, by_chance[::-1], "neighbours are alike", name="likeness")
+    assert (finding.low, finding.high) == pytest.approx((1.2 - 0.975, 1.2 - 0.024))
+    assert str(finding).splitlines() == [
+        "likeness minus the same in random order: +0.70, 95% interval +0.22 to +1.18 (1,000 shuffles)",
+        "verdict: TRUE that neighbours are alike",
+    ]
+
+
+def test_few_shuffles_or_a_number_that_is_not_finite_show_nothing():
+    for value, shuffled in ((9.0, [0.0] * 99), (math.nan, [0.0] * 100), (9.0, [math.inf] * 100)):
+        finding = against_shuffles(value, shuffled, "it is more than chance")
+        assert finding.verdict == NOT_SHOWN
+        assert finding.reason
+    assert against_shuffles(9.0, [0.0] * 100, "it is more than chance").verdict == TRUE
+
+
+def test_without_an_effect_a_number_is_called_more_than_chance_once_in_forty_times():
+    numbers = random.Random(0)
+    verdicts = [
+        against_shuffles(numbers.gauss(0, 1), [numbers.gauss(0, 1) for _ in range(199)], "it is").verdict
+        for _ in range(2000)
+    ]
+    assert 0.015 < verdicts.count(TRUE) / 2000 < 0.035
+    assert 0.015 < verdicts.count(FALSE) / 2000 < 0.035
+
+
+def test_what_is_paired_is_named():
+    assert "(5 groups of pictures)" in str(compare(moved(1, 1, 1, 1, 2), BASE, "it helps", of="groups of pictures"))
+    assert "2 of the 3 groups" in str(compare([1, 2], [0, 1], "it helps", of="groups"))
 
 
 def test_an_accuracy_has_an_interval_and_a_standard_error():

@@ -31,8 +31,8 @@ def small_model(attention=MultiHeadAttention, **options):
     return randomize(ViT(ViTConfig(**(SMALL | options)), attention=attention).double())
 
 
-def small_images(batch=2):
-    return torch.randn(batch, 3, 12, 12, dtype=torch.float64)
+def small_images(batch=2, size=(12, 12)):
+    return torch.randn(batch, 3, *size, dtype=torch.float64)
 
 
 def random_maps(layers, batch, heads, tokens):
@@ -289,6 +289,16 @@ def test_distance_of_a_model():
 def test_tokens_that_do_not_fill_the_grid_are_refused(tokens, options, message):
     with pytest.raises(ValueError, match=exactly(message)):
         attention_distance(random_maps(1, 1, 1, tokens), 4, **options)
+
+
+def test_a_grid_that_is_not_square_must_be_named():
+    """Patches of 2x8 are as many as of 4x4, so the number of tokens does not tell them apart."""
+    maps = attention_maps(small_model(image_size=(8, 32)), small_images(size=(8, 32)))
+    for some in (maps, maps[1:]):
+        with pytest.raises(ValueError, match=exactly("the maps are of a grid of 2x8 patches; pass grid_size=(2, 8)")):
+            attention_distance(some, 4)
+    assert attention_distance(maps, 4, (2, 8)).shape == (3, 4)
+    assert isinstance(maps[0], torch.Tensor)
 
 
 def test_distance_of_nothing_is_refused():

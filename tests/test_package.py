@@ -22,13 +22,14 @@ PUBLIC = {name: getattr(vit_tutorial, name) for name in vit_tutorial.__all__}
 
 
 def imports(module):
-    """Every module that a file imports, at its top or inside a function."""
-    for node in ast.walk(ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{module}.py: write imports in full"
-            yield node.module
+    """Every module that a file imports, or a file of a folder, at its top or inside a function."""
+    for path in sorted((FOLDER / module).glob("*.py")) or [FOLDER / f"{module}.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: write imports in full"
+                yield node.module
 
 
 @pytest.mark.parametrize("module", MODEL_FILES)
@@ -61,8 +62,9 @@ def test_a_module_of_the_model_is_imported_later_only_where_it_is_said():
 def test_what_stands_around_the_model_imports_the_model_and_little_more(module, more):
     allowed = {f"vit_tutorial.{name}" for name in MODEL_FILES} | more
     for name in imports(module):
-        top = name.split(".")[0]
-        assert name in allowed or top in FURTHER | more or top in sys.stdlib_module_names, f"{module}.py imports {name}"
+        top, own = name.split(".")[0], name.startswith(f"vit_tutorial.{module}.")
+        known = name in allowed or own or top in FURTHER | more
+        assert known or top in sys.stdlib_module_names, f"{module} imports {name}"
 
 
 def test_importing_the_package_loads_little_beside_torch():
@@ -71,7 +73,7 @@ def test_importing_the_package_loads_little_beside_torch():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     others = {name.split(".")[0] for name in loaded} - {"vit_tutorial", *sys.stdlib_module_names}
     assert others <= {"numpy", "einops", "jaxtyping", "wadler_lindig", "safetensors"}  # the last but one is jaxtyping's
-    ours = {".".join(name.split(".")[1:2]) for name in loaded if name.startswith("vit_tutorial.")}
+    ours = {name.split(".")[1] for name in loaded if name.startswith("vit_tutorial.")}
     assert ours == {*MODEL_FILES, "weights", "pretrained", "introspection", "support"}
 
 

@@ -1,9 +1,11 @@
 """Patches: cut and reassembled without loss, in reading order; the convolution is one linear layer on each patch."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from references import assert_same, exactly, patchify_by_loops, randomize
 
 from vit_tutorial import PatchEmbedding, patchify, unpatchify
@@ -197,8 +199,8 @@ def test_patch_embedding_refuses_to_be_built(image_size, patch_size, message):
         (
             torch.zeros(2, 3, 8, 12),
             ValueError,
-            "images are 8x12 but the model was built for 8x8; resize them, or build it with image_size=(8, 12) "
-            "and interpolate the positions",
+            "images are 8x12 but the model was built for 8x8; resize them, or build another with image_size=(8, 12) "
+            "and load_weights(another, model.state_dict()), which stretches the positions",
         ),
         (
             torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
@@ -207,11 +209,69 @@ def test_patch_embedding_refuses_to_be_built(image_size, patch_size, message):
             "and normalise",
         ),
         (torch.zeros(2, 3, 8, 8, dtype=torch.int64), TypeError, "images are torch.int64"),
+        (
+            torch.zeros(2, 8, 8, 3),
+            ValueError,
+            "images have shape [2, 8, 8, 3], with their 3 channels last; a model takes [B, C, H, W]: turn them with "
+            "images.permute(0, 3, 1, 2)",
+        ),
+        (
+            torch.zeros(2, 3, 8, 8, dtype=torch.float16),
+            TypeError,
+            "images are torch.float16 and the weights torch.float32; convert them with images.to(torch.float32), or "
+            "the model with model.to(torch.float16)",
+        ),
+        (torch.zeros(2, 3, 8, 8, dtype=torch.float64), TypeError, "images are torch.float64 and the weights torch.flo"),
+        (np.zeros((2, 3, 8, 8)), TypeError, "images are a numpy.ndarray; pass a tensor [B, C, H, W], such as torch.as"),
+        (Image.new("RGB", (8, 8)), TypeError, "images are a PIL.Image.Image; pass a tensor [B, C, H, W]"),
+        ([torch.zeros(3, 8, 8)], TypeError, "images are a builtins.list; pass a tensor [B, C, H, W]"),
     ],
 )
 def test_patch_embedding_refuses_images(images, error, message):
     with pytest.raises(error, match=exactly(message)):
         PatchEmbedding(8, 4)(images)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_autocast_takes_images_of_another_precision(dtype):
+    images = torch.randn(2, 3, 8, 8)
+    part = PatchEmbedding(8, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(part(images.to(dtype)).float(), part(images).float(), rtol=0.02, atol=0.02)
+        with pytest.raises(TypeError, match=r"images are torch\.float64 and the weights torch\.float32"):
+            part(images.double())
+
+
+def test_shapes_without_numbers_go_through():
+    part = PatchEmbedding(8, 4).to("meta")
+    assert part(torch.zeros(2, 3, 8, 8, device="meta")).shape == (2, 4, 768)
+    with pytest.raises(TypeError, match=r"images are torch\.float16 and the weights torch\.float32"):
+        part(torch.zeros(2, 3, 8, 8, device="meta").half())
+
+
+@pytest.mark.parametrize("patch_size", [(16, 8), 4.0, "4", None])
+def test_a_patch_size_is_one_whole_number(patch_size):
+    message = f"patch_size is {patch_size!r}; it must be one whole number"
+    for use in (lambda: PatchEmbedding(16, patch_size), lambda: patchify(torch.zeros(1, 3, 16, 16), patch_size)):
+        with pytest.raises(ValueError, match=exactly(message)):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ("32", "a side of the size is '32'; it must be one whole number"),
+        (32.0, "a side of the size is 32.0; it must be one whole number"),
+        ((32, 16.5), "a side of the size is 16.5; it must be one whole number"),
+        ((32,), "the size is (32,); give one whole number, or two as (height, width)"),
+        ((3, 32, 32), "the size is (3, 32, 32); give one whole number, or two as (height, width)"),
+    ],
+)
+def test_an_image_size_is_one_whole_number_or_two(size, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        PatchEmbedding(size, 4)
+    with pytest.raises(ValueError, match=exactly(message)):
+        unpatchify(torch.zeros(1, 4, 48), size)
 
 
 @pytest.mark.parametrize("bad", [[torch.nan], [torch.inf], [-torch.inf], [torch.inf, -torch.inf], [torch.nan] * 7])

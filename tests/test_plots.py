@@ -220,3 +220,12 @@ def test_live_curves_are_drawn_once_at_the_end_where_nobody_watches(shown, monke
 def test_a_training_that_was_finished_before_is_drawn_also_where_somebody_watches(shown, monkeypatch):
     monkeypatch.setattr(plots, "somebody_is_watching", lambda: True)
     assert repr(plots.LiveCurves().finish(history_of(5))).startswith("[figure: Curves over 5 of 5 epochs")
+
+
+def test_no_line_is_left_out_and_each_has_a_look_of_its_own():
+    _, axes = plots.new_figure(1, 1)
+    plots.draw_lines(axes[0, 0], [0, 1], {f"line {i}": [i, i] for i in range(14)}, "x", "y")
+    drawn = axes[0, 0].get_lines()
+    assert len({(line.get_color(), line.get_linestyle()) for line in drawn}) == 14
+    with pytest.raises(ValueError, match="15 lines cannot be told apart; draw at most 14"):
+        plots.draw_lines(axes[0, 0], [0, 1], {f"line {i}": [i, i] for i in range(15)}, "x", "y")

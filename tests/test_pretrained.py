@@ -84,6 +84,17 @@ def test_the_card_says_how_to_feed_the_model_and_what_it_answers(network):
     torch.testing.assert_close(cards["ViT-B/32"].normalize(images), expected)
 
 
+def test_the_card_says_which_part_of_a_picture_the_model_sees(network):
+    """torchvision resizes to 256 or 242 pixels and cuts out 224; timm's share of the side is 0.9 here."""
+    views = {name: ViT.from_pretrained(name).card for name in ("ViT-B/32", "ViT-L/16", "ViT-Ti/16")}
+    sides = {name: (224 / card.crop, card.interpolation) for name, card in views.items()}
+    assert sides == {
+        "ViT-B/32": (pytest.approx(256), "bilinear"),
+        "ViT-L/16": (pytest.approx(242), "bilinear"),
+        "ViT-Ti/16": (pytest.approx(224 / 0.9), "bicubic"),
+    }
+
+
 def test_another_resolution_and_other_classes(network):
     model = ViT.from_pretrained("ViT-Ti/16", image_size=(64, 96), num_classes=3, drop_path=0.1)
     assert model(model.card.normalize(pictures(96)[:, :, :64])).shape == (1, 3)

@@ -7,6 +7,8 @@ uses the arrays as they are; timm's own reader of these files is the second witn
 import io
 import math
 import pickle
+import re
+import zipfile
 from functools import partial
 
 import numpy as np
@@ -21,6 +23,7 @@ from torch.nn import functional as F
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from vit_tutorial import ViT, ViTConfig, load_weights
+from vit_tutorial.weights import files
 
 SMALL = {"image_size": 32, "patch_size": 8, "num_classes": 5, "dim": 24, "depth": 2, "num_heads": 3}
 
@@ -248,6 +251,71 @@ def test_a_google_hybrid_is_read(tmp_path):
     torch.testing.assert_close(ours(images().float()), theirs(images().float()), rtol=1e-4, atol=1e-4)
 
 
+def google_hybrid(seed=0, spread=0.05):
+    """Random arrays of an R+ViT with stages of 2 and 1 units, whose tokens are 1x1 patches of the feature map."""
+    rng = np.random.default_rng(seed)
+    convs = {"conv_root": (7, 7, 3, 64)}
+    for block, units, channels, before in ((1, 2, 256, 64), (2, 1, 512, 256)):
+        for unit in range(1, units + 1):
+            name, width = f"block{block}/unit{unit}", channels // 4
+            came = before if unit == 1 else channels
+            if unit == 1:
+                convs[f"{name}/conv_proj"] = (1, 1, came, channels)
+            convs |= {f"{name}/conv1": (1, 1, came, width), f"{name}/conv2": (3, 3, width, width)}
+            convs[f"{name}/conv3"] = (1, 1, width, channels)
+    resnet = {}
+    for name, shape in convs.items():
+        resnet[f"{name}/kernel"] = rng.normal(scale=spread, size=shape)
+        norm = name.replace("conv", "gn")
+        resnet |= {f"{norm}/{part}": rng.normal(part == "scale", 0.2, shape[-1]) for part in ("scale", "bias")}
+    return google_weights() | resnet | {"embedding/kernel": rng.normal(scale=0.05, size=(1, 1, 512, 24))}
+
+
+def google_resnet(weights, images, standardise, epsilon):
+    """Compute the feature map [B, h, w, C] as Google's code does, with `standardise` and `epsilon` of one's choice."""
+    w = {name: torch.from_numpy(array) for name, array in weights.items()}
+
+    def same(x, size, stride, fill=0.0):  # the border that Flax calls SAME
+        missing = [max((-(-side // stride) - 1) * stride + size - side, 0) for side in (x.shape[3], x.shape[2])]
+        return F.pad(x, [n for m in missing for n in (m // 2, m - m // 2)], value=fill)
+
+    def conv(x, name, stride=1):
+        kernel = w[f"{name}/kernel"]
+        kernel = kernel - kernel.mean((0, 1, 2))
+        kernel = kernel / standardise(kernel.square().mean((0, 1, 2)))
+        return F.conv2d(same(x, len(kernel), stride), kernel.permute(3, 2, 0, 1), stride=stride)
+
+    def norm(x, name):
+        groups = x.unflatten(1, (32, -1))
+        centred = groups - groups.mean((2, 3, 4), keepdim=True)
+        scaled = centred / (centred.square().mean((2, 3, 4), keepdim=True) + epsilon).sqrt()
+        return scaled.flatten(1, 2) * w[f"{name}/scale"].view(-1, 1, 1) + w[f"{name}/bias"].view(-1, 1, 1)
+
+    x = F.relu(norm(conv(images, "conv_root", 2), "gn_root"))
+    x = F.max_pool2d(same(x, 3, 2, -math.inf), 3, 2)
+    for name, stride in (("block1/unit1", 1), ("block1/unit2", 1), ("block2/unit1", 2)):
+        shortcut = x
+        if f"{name}/conv_proj/kernel" in w:
+            shortcut = norm(conv(x, f"{name}/conv_proj", stride), f"{name}/gn_proj")
+        for number in (1, 2, 3):
+            x = norm(conv(x, f"{name}/conv{number}", stride if number == 2 else 1), f"{name}/gn{number}")
+            x = F.relu(x if number < 3 else x + shortcut)
+    return x
+
+
+def test_how_far_googles_hybrids_are_from_ours():
+    """The docstring of load_weights says it: ours computes as timm's, with other small constants than Google's."""
+    weights, pixels = google_hybrid(), images()
+    ours = load_weights(model(stem="hybrid", stem_layers=(2, 1)), {k: torch.from_numpy(v) for k, v in weights.items()})
+    timms = google_resnet(weights, pixels, lambda variance: (variance + 1e-8).sqrt(), 1e-5)
+    assert_same(ours.forward_intermediates(pixels)["feature_map"], timms)
+    googles = google_resnet(weights, pixels, lambda variance: variance.sqrt() + 1e-5, 1e-6)
+    rest = {name: array for name, array in weights.items() if not name.startswith(("conv_root", "gn_root", "block"))}
+    expected = google_forward(rest, googles, patch=1)
+    off = (ours(pixels) - expected).abs().max() / expected.std()
+    assert 1e-6 < off < 1e-4
+
+
 # ---------------------------------------------------------------------------------------------- other resolutions
 
 
@@ -282,6 +350,23 @@ def test_old_names_of_torchvision_are_known():
     }
     assert old.keys() != weights.keys()
     assert_same(load_weights(model(gelu="exact"), old)(images()), theirs.eval()(images()))
+
+
+@pytest.mark.parametrize(
+    "heads", [torch.nn.Linear(24, 5), torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(24, 5))]
+)
+def test_a_head_that_was_put_on_torchvisions_model_is_its_head(heads):
+    theirs = torchvision.models.VisionTransformer(32, 8, 2, 3, 24, 96, num_classes=7)
+    theirs.heads = heads
+    randomize(theirs.double().eval())
+    assert_same(load_weights(model(gelu="exact"), theirs.state_dict())(images()), theirs(images()))
+
+
+def test_two_layers_on_torchvisions_model_are_not_taken_for_one():
+    theirs = torchvision.models.VisionTransformer(32, 8, 2, 3, 24, 96, num_classes=7)
+    theirs.heads = torch.nn.Sequential(torch.nn.Linear(24, 5), torch.nn.ReLU(), torch.nn.Linear(5, 5))
+    with pytest.raises(ValueError, match=exactly("missing head.weight; missing head.bias; unknown heads.0.weight")):
+        load_weights(model(), theirs.state_dict())
 
 
 # ---------------------------------------------------------------------------------------------- other heads
@@ -405,6 +490,21 @@ def test_the_first_bytes_say_what_a_file_is(tmp_path, name):
     assert load_weights(blank(), tmp_path / name).head.bias.any()
 
 
+@pytest.mark.parametrize("first", [b"\x80", b"PK"])
+def test_the_length_of_a_header_is_not_taken_for_a_kind_of_file(tmp_path, first):
+    """The first bytes of a .safetensors file are a number; those of a pickle and of a zip mean what they are."""
+    source = model()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    content = (tmp_path / "w.safetensors").read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    step = 256 ** len(first)
+    length = -(-(start - 8 - int.from_bytes(first, "little")) // step) * step + int.from_bytes(first, "little")
+    header = length.to_bytes(8, "little") + content[8:start].ljust(length)
+    assert header.startswith(first)
+    (tmp_path / "w.safetensors").write_bytes(header + content[start:])
+    assert torch.equal(load_weights(blank(), tmp_path / "w.safetensors")(images()), source(images()))
+
+
 @pytest.mark.parametrize("wrap", ["model", "state_dict", "model_state_dict", "net"])
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 def test_what_training_programs_wrap_around_weights_is_taken_off(wrap, prefix):
@@ -479,7 +579,7 @@ def test_more_reasons():
     assert "the weights have no head; keep the model's own" in refused(
         lambda w: [w.pop("head.weight"), w.pop("head.bias")]
     )
-    assert "distillation (dist_token)" in refused(lambda w: w.update(dist_token=torch.zeros(1, 1, 24)))
+    assert "as a distilled DeiT has (dist_token)" in refused(lambda w: w.update(dist_token=torch.zeros(1, 1, 24)))
     assert "18 positions and the model 17" in refused(lambda w: w.update(pos_embed=torch.zeros(1, 18, 24)))
     assert "the parts of the head do not fit together" in refused(lambda w: w.update({"head.bias": torch.zeros(9)}))
     both = refused(lambda w: [w.update({f"x.{key}": w.pop(key)}) for key in list(w) if key.startswith("blocks.")])
@@ -514,3 +614,229 @@ def test_timms_mean_before_the_norm_is_refused_with_its_reason():
     theirs = timm.models.VisionTransformer(**sizes, global_pool="avg", class_token=False)
     with pytest.raises(ValueError, match=exactly("this model of timm takes the mean before its last norm (fc_norm)")):
         load_weights(model(pool="mean"), theirs.state_dict())
+
+
+# ---------------------------------------------------------------------------------------------- layer scale
+
+
+TIMM = {"img_size": 32, "patch_size": 8, "num_classes": 5, "embed_dim": 24, "depth": 2, "num_heads": 3}
+
+
+def timm_model(**options):
+    return randomize(timm.models.VisionTransformer(**(TIMM | options)).double().eval())
+
+
+@pytest.mark.parametrize("names", [{}, {r"ls(\d)\.gamma": r"gamma_\1"}], ids=["timm", "BEiT"])
+@pytest.mark.parametrize("no_embed_class", [False, True], ids=["dinov2", "deit3"])
+def test_layer_scale_is_folded_into_the_linear_layers(names, no_embed_class):
+    theirs = timm_model(init_values=0.1, no_embed_class=no_embed_class)
+    weights = {key: value.clone() for key, value in theirs.state_dict().items()}
+    for pattern, name in names.items():
+        weights = {re.sub(pattern, name, key): value for key, value in weights.items()}
+    kept = {key: value.clone() for key, value in weights.items()}
+    weights["mask_token"] = torch.zeros(1, 24)  # dinov2's own files have one
+    ours = load_weights(model(gelu="exact"), weights)
+    assert (theirs(images()) - timm_model()(images())).abs().max() > 0.1
+    assert_same(ours(images()), theirs(images()))
+    assert all(torch.equal(weights[key], value) for key, value in kept.items()), "the source is left alone"
+
+
+def test_layer_scale_of_other_sizes_is_refused():
+    weights = timm_model(init_values=0.1).state_dict()
+    weights["blocks.1.ls2.gamma"] = torch.ones(1, 24)
+    with pytest.raises(
+        ValueError, match=exactly("(unknown blocks.1.ls2.gamma); nothing was loaded: they have layer s")
+    ):
+        load_weights(model(), weights)
+
+
+def test_layer_scale_in_half_precision_is_multiplied_in_full():
+    theirs = timm_model(init_values=0.1).half()
+    ours = load_weights(model(gelu="exact"), theirs.state_dict())
+    assert_same(ours(images()), theirs.double()(images()))
+
+
+# ---------------------------------------------------------------------------------------------- Hugging Face
+
+
+def hugging_face_names(kind, spelling, i):
+    """What a block's parts are called, as timm's name to theirs."""
+    block = f"{kind}.encoder.layer.{i}" if spelling == "file" or kind == "dinov2" else f"{kind}.layers.{i}"
+    apart = "attention.attention.{}" if spelling == "file" else "attention.{}_proj"
+    one = (lambda name: name) if spelling == "file" else (lambda name: name[0])
+    names = {f"attn.{name}": apart.format(one(name)) for name in ("query", "key", "value")}
+    names["attn.proj"] = "attention.output.dense" if spelling == "file" else "attention.o_proj"
+    if kind == "dinov2":
+        names |= {name: name for name in ("norm1", "norm2", "mlp.fc1", "mlp.fc2")}
+    elif spelling == "file":
+        names |= {"norm1": "layernorm_before", "norm2": "layernorm_after"}
+        names |= {"mlp.fc1": "intermediate.dense", "mlp.fc2": "output.dense"}
+    else:
+        names |= {"norm1": "layernorm_before", "norm2": "layernorm_after", "mlp.fc1": "mlp.fc1", "mlp.fc2": "mlp.fc2"}
+    return {f"blocks.{i}.{ours}": f"{block}.{theirs}" for ours, theirs in names.items()}
+
+
+def hugging_face(weights, kind="vit", spelling="file"):
+    """Give timm's weights the names and shapes of Hugging Face's."""
+    names = {
+        "patch_embed.proj": f"{kind}.embeddings.patch_embeddings.projection",
+        "norm": f"{kind}.layernorm",
+        "head": "classifier",
+        "pre_logits.fc": f"{kind}.pooler.dense",
+    }
+    for i in range(2):
+        names |= hugging_face_names(kind, spelling, i)
+    theirs = {}
+    for key, value in weights.items():
+        name, _, part = key.rpartition(".")
+        if "attn.qkv" in name:
+            for which, rows in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                theirs[f"{names[name.replace('qkv', which)]}.{part}"] = rows
+        elif found := re.fullmatch(r"blocks\.(\d)\.ls(\d)", name):
+            theirs[f"{kind}.encoder.layer.{found[1]}.layer_scale{found[2]}.lambda1"] = value
+        elif key in ("cls_token", "pos_embed", "mask_token"):
+            theirs[f"{kind}.embeddings.{key.replace('pos_embed', 'position_embeddings')}"] = value
+        else:
+            theirs[f"{names[name]}.{part}"] = value
+    return theirs
+
+
+@pytest.mark.parametrize("spelling", ["file", "memory"])
+@pytest.mark.parametrize("kind", ["vit", "deit", "dinov2"])
+def test_weights_of_hugging_face_load(tmp_path, kind, spelling):
+    options = {"init_values": 0.1} if kind == "dinov2" else {}
+    theirs = timm_model(**options)
+    weights = hugging_face(theirs.state_dict() | {"mask_token": torch.zeros(1, 24)}, kind, spelling)
+    assert any("attention.attention.query" in key or "q_proj" in key for key in weights)
+    assert_same(load_weights(model(gelu="exact"), weights)(images()), theirs(images()))
+    without_its_name = {key.removeprefix(f"{kind}."): value.contiguous() for key, value in weights.items()}
+    save_file(without_its_name, tmp_path / "w.safetensors")
+    assert_same(load_weights(model(gelu="exact"), tmp_path / "w.safetensors")(images()), theirs(images()))
+
+
+def test_the_pooler_of_hugging_face_is_the_tanh_head():
+    source = model(representation_size=24)
+    assert_same(
+        load_weights(blank(representation_size=24), hugging_face(source.state_dict()))(images()), source(images())
+    )
+
+
+def test_positions_of_hugging_face_are_stretched_as_theirs_are():
+    weights = timm_model().state_dict()
+    ours = load_weights(model(image_size=48), hugging_face(weights))
+    grid = weights["pos_embed"][:, 1:].unflatten(1, (4, 4)).permute(0, 3, 1, 2)
+    grid = F.interpolate(grid, size=(6, 6), mode="bicubic", align_corners=False)
+    assert_same(ours.position.pos_embed[:, 1:], grid.permute(0, 2, 3, 1).flatten(1, 2))
+
+
+# ---------------------------------------------------------------------------------------------- what is not here
+
+
+UNSUPPORTED = {
+    "registers": ({"reg_tokens": 4}, "they have register tokens (reg_token), which the model here cannot do"),
+    "a norm before": ({"pre_norm": True}, "they have a norm before the blocks (norm_pre), which the model here"),
+    "q and k": ({"qk_norm": True}, "they have a norm of queries and keys (blocks.0.attn.q_norm), which the model"),
+    "attention": ({"global_pool": "map", "class_token": False}, "they pool with attention (attn_pool), which the mod"),
+    "mean, then norm": ({"global_pool": "avg"}, "this model of timm takes the mean before its last norm (fc_norm), wh"),
+    "two of them": (
+        {"reg_tokens": 2, "global_pool": "avg"},
+        "they have register tokens (reg_token), this model of timm takes the mean before its last norm (fc_norm), whi",
+    ),
+    "gated": ({"mlp_layer": timm.layers.SwiGLUPacked}, "they have a gated MLP (SwiGLU), whose second layer takes half"),
+    "no place": ({"no_embed_class": True}, "16 positions and the model 17; if their class token has no position"),
+    "no class token": (
+        {"class_token": False, "global_pool": "avg", "fc_norm": False},
+        "nothing was loaded: only the model has a class token (pool='cls')",
+    ),
+    "no positions": ({"pos_embed": "none"}, "nothing was loaded: only the model has learned positions (position='lea"),
+    "no head": ({"num_classes": 0}, "the weights have no head; keep the model's own head with skip_head=True"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), UNSUPPORTED.values(), ids=UNSUPPORTED)
+def test_what_other_models_do_and_ours_cannot_is_named(options, message):
+    with pytest.raises(
+        ValueError, match="nothing was loaded: .*" + exactly(message.removeprefix("nothing was loaded: "))
+    ):
+        load_weights(model(), timm_model(**options).state_dict())
+
+
+NAMED = {
+    "decoder_embed.weight": "they have a decoder, as masked autoencoders have (decoder)",
+    "blocks.0.attn.relative_position_bias_table": "they have relative positions (blocks.0.attn.relative_position)",
+    "blocks.0.attn.q_bias": "they have biases for queries and values alone (blocks.0.attn.q_bias)",
+    "rope.freqs": "they turn queries and keys by their positions (RoPE) (rope.freqs)",
+    "vision_model.post_layernorm.weight": "they are of a model of pictures and texts, such as CLIP or SigLIP (vision_",
+    "head_dist.weight": "they have one token more, for distillation, as a distilled DeiT has (head_dist)",
+    "blocks.1.mlp.w12.weight": "they have a gated MLP (SwiGLU) (blocks.1.mlp.w12)",
+}
+
+
+@pytest.mark.parametrize(("name", "message"), NAMED.items())
+def test_parts_of_others_are_known_by_their_names(name, message):
+    weights = model().state_dict() | {name: torch.zeros(3)}
+    with pytest.raises(ValueError, match=exactly(message) + ".*, which the model here cannot do"):
+        load_weights(model(), weights)
+
+
+def test_hugging_faces_parts_that_are_not_here_are_named():
+    weights = hugging_face(timm_model().state_dict(), "deit")
+    weights["deit.embeddings.distillation_token"] = torch.zeros(1, 1, 24)
+    with pytest.raises(
+        ValueError, match=exactly("they have one token more, for distillation, as a distilled DeiT has (dist_token)")
+    ):
+        load_weights(model(), weights)
+    weights = hugging_face(timm_model(init_values=0.1).state_dict(), "dinov2")
+    weights["classifier.weight"] = torch.zeros(5, 48)
+    with pytest.raises(ValueError, match=exactly("side by side, 48 numbers; keep the model's own head with skip_head")):
+        load_weights(model(), weights)
+    load_weights(model(), weights, skip_head=True)
+    weights["dinov2.embeddings.register_tokens"] = torch.zeros(1, 4, 24)
+    with pytest.raises(ValueError, match=exactly("they have register tokens (reg_token)")):
+        load_weights(model(), weights)
+
+
+def test_what_stands_before_all_names_is_named():
+    weights = {f"student.backbone.{key}": value for key, value in model().state_dict().items()}
+    with pytest.raises(ValueError, match=exactly("their names begin with 'student.backbone.'; take it off")):
+        load_weights(model(), weights)
+
+
+# ---------------------------------------------------------------------------------------------- claims of files
+
+
+def array_file(path, name, shape, numbers):
+    """An .npz whose array claims another shape than it has numbers for."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(f"{name}.npy", header.getvalue() + bytes(4 * numbers))
+
+
+def test_an_npz_cannot_claim_what_it_has_not(tmp_path):
+    array_file(tmp_path / "w.npz", "cls", (10**6, 10**6), 3)
+    with pytest.raises(ValueError, match=r"is not a whole \.npz file of numbers; copy it again"):
+        load_weights(model(), tmp_path / "w.npz")
+
+
+def test_an_npz_that_unfolds_to_many_times_its_size_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_MOST_BYTES", 10**6)  # instead of 256 MB
+    np.savez_compressed(tmp_path / "w.npz", cls=np.zeros(10**6, np.float32))
+    with pytest.raises(ValueError, match=r"would unfold its \d+ bytes to 4000128; nothing was read: save weights with"):
+        load_weights(model(), tmp_path / "w.npz")
+
+
+def test_a_tensor_cannot_claim_what_it_has_not(tmp_path):
+    weights = model().state_dict() | {"cls_token": torch.zeros(1).expand(10**6, 10**6)}
+    torch.save(weights, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=exactly("fewer numbers for cls_token than its shape [1000000, 1000000] says")):
+        load_weights(model(), tmp_path / "w.pth")
+
+
+def test_a_compressed_file_of_torch_is_none(tmp_path):
+    torch.save(model().state_dict(), tmp_path / "w.pth")
+    with zipfile.ZipFile(tmp_path / "w.pth") as whole, zipfile.ZipFile(tmp_path / "c.pth", "w", 8) as packed:
+        for name in whole.namelist():
+            packed.writestr(name, whole.read(name))
+    with pytest.raises(ValueError, match=r"is not a whole file of torch\.save"):
+        load_weights(model(), tmp_path / "c.pth")

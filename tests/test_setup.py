@@ -467,7 +467,7 @@ def test_the_tests_are_what_the_readme_says(ready):
     everything, shapes, browser, notebooks = runs[5:]
     assert everything == "-m pytest -n 2 --ignore=tests/browser"
     assert shapes == "-m pytest -n 2"
-    assert browser == "-m pytest -n 2 tests/browser"
+    assert browser == "-m pytest -n 2 --dist=worksteal tests/browser"
     assert notebooks == "-m pytest -n 2 --nbval build"
     assert not (ready.course / "build").exists()
     script = (ROOT / ".ci" / "run").read_text().splitlines()

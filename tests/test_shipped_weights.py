@@ -43,6 +43,15 @@ def test_weights_are_small_and_of_the_recorded_model(shipped):
     assert list(model.card.class_names) == record["class_names"]
 
 
+@pytest.mark.parametrize("path", [*WEIGHTS, *KEPT.values()], ids=lambda path: path.stem)
+def test_a_damaged_bit_of_what_is_shipped_would_be_seen(path, tmp_path):
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    (tmp_path / path.name).write_bytes(content)
+    with pytest.raises(ValueError, match="is damaged: numbers or metadata are not those that save_model wrote"):
+        load_model(tmp_path / path.name)
+
+
 @pytest.fixture(params=RECORDS, ids=lambda path: path.stem)
 def record(request):
     return json.loads(request.param.read_text(encoding="utf-8"))

@@ -4,11 +4,13 @@ import contextlib
 import json
 import re
 import shlex
+import signal
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from training.examples import make_data
 
 from vit_tutorial import ViTConfig, load_model, train
@@ -16,6 +18,7 @@ from vit_tutorial.datasets import DataError
 from vit_tutorial.recipes import RECIPES, RECORDED
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import History, TrainingConfig, evaluate, record
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
 from vit_tutorial.training.distributed import current_world
 
 SMALL = "--patch-size=4 --dim=8 --depth=2 --num-heads=2 --epochs=2 --batch-size=16 --learning-rate=0.002 --device=cpu"
@@ -302,3 +305,76 @@ def test_a_run_killed_before_it_kept_its_weights_keeps_them_when_it_goes_on(data
     kept, whole = weights_of(kept), weights_of(whole)
     assert all(torch.equal(kept[name], whole[name]) for name in whole)
     assert [path.name for path in elsewhere.iterdir()] == ["epoch_001.safetensors"]
+
+
+def test_a_folder_is_refused_before_the_data_are_loaded(data, tmp_path, monkeypatch):
+    def refused(*options, out=tmp_path / "run"):
+        with monkeypatch.context() as early:
+            early.setattr(train, "load", lambda name, root=None: pytest.fail("data were loaded"))
+            with pytest.raises(SystemExit) as ended:
+                command(out, *options)
+        return ended.value.code
+
+    (tmp_path / "file").write_text("")
+    assert "file cannot be made (File exists); name a folder that you may write to" in refused(out=tmp_path / "file")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes(b"precious")
+    assert "run holds model.safetensors and no checkpoint, so something else would be written over" in refused()
+    (tmp_path / "run" / "model.safetensors").unlink()
+    command(tmp_path / "run")
+    assert "learning_rate was 0.002 and is 0.5; use another folder" in refused("--learning-rate", "0.5")
+    assert "ended after its 2 epochs" in refused("--epochs", "3")
+
+
+def test_a_run_begins_with_the_weights_of_another(data, tmp_path):
+    command(tmp_path / "first")
+    start = tmp_path / "first" / "model.safetensors"
+    command(tmp_path / "more", "--start-from", str(start), "--epochs", "1", "--learning-rate", "0")
+    first, more = weights_of(start), weights_of(tmp_path / "more" / "model.safetensors")
+    assert all(torch.equal(first[name], more[name]) for name in first)
+    with pytest.raises(SystemExit, match="do not fit the model"):
+        command(tmp_path / "other", "--start-from", str(start), "--dim", "16")
+
+
+def test_what_killed_saves_left_is_swept(data, tmp_path):
+    for name in (".model.safetensors.12.tmp", ".history.json.3.tmp", ".mine.3.tmp"):
+        (tmp_path / name).write_text("half")
+    command(tmp_path)
+    assert [path.name for path in tmp_path.glob(".*.tmp")] == [".mine.3.tmp"]
+
+
+def test_the_folder_is_reserved_until_all_is_written(data, tmp_path, monkeypatch):
+    def held():
+        return FileLock(tmp_path / f"{CHECKPOINT_NAME}.lock", timeout=0, is_singleton=True).is_locked
+
+    seen = []
+    finish = train.finish
+    monkeypatch.setattr(train, "finish", lambda *options: (seen.append(held()), finish(*options)))
+    command(tmp_path)
+    assert seen == [True]
+    assert not held()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_ends_with_the_way_to_go_on(data, tmp_path, monkeypatch, capsys, number):
+    command(tmp_path / "whole")
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(train, "print_epoch", lambda history: signal.raise_signal(number))
+        with pytest.raises(SystemExit, match="stopped; the same command goes on from the last checkpoint in"):
+            command(tmp_path / "stopped")
+    assert signal.getsignal(signal.SIGTERM) is before
+    capsys.readouterr()
+    command(tmp_path / "stopped")
+    assert "epoch 1/2" not in capsys.readouterr().out
+    whole, resumed = (weights_of(tmp_path / name / "model.safetensors") for name in ("whole", "stopped"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_mad_learning_rate_gets_one_plain_word(data, tmp_path, capsys):
+    command(tmp_path, "--learning-rate", "30", "--warmup-epochs", "0", "--epochs", "3")
+    said = capsys.readouterr().err
+    assert said.count("warning: the mean loss of epoch 1 is ") == 1
+    assert "TrainingWarning" not in said
+    command(tmp_path / "ordinary")
+    assert capsys.readouterr().err == ""

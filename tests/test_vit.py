@@ -2,9 +2,12 @@
 
 import copy
 import io
+import json
 import weakref
+from dataclasses import asdict
 from functools import partial
 
+import numpy as np
 import pytest
 import shapes
 import timm
@@ -12,6 +15,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
 from references import assert_same, exactly, patchify_by_loops, randomize
 from torch import nn
 from torch.nn import functional as F
@@ -331,6 +335,13 @@ def test_a_config_is_frozen_and_can_be_compared():
         config.dim = 3
 
 
+@shapes.not_while_checking
+def test_numbers_of_numpy_become_those_of_python():
+    config = ViTConfig(np.int64(8), np.int32(4), depth=torch.tensor(2), stem_layers=[np.int64(1)])
+    assert config == ViTConfig(8, 4, depth=2, stem_layers=(1,))
+    assert json.loads(json.dumps(asdict(config)))["depth"] == 2
+
+
 def test_a_new_model_is_unsure_of_every_class():
     """Its first loss is near log(classes), as it should be before anything is learned."""
     model = ViT(ViTConfig(**SMALL))
@@ -465,13 +476,79 @@ def test_torch_compile_takes_the_whole_model(options):
     assert_same(stages["logits"], model(images))
 
 
+CONFIGS = {
+    "ViT": {},
+    "mean": {"pool": "mean"},
+    "sincos": {"position": "sincos"},
+    "no positions": {"position": "none", "gelu": "tanh"},
+    "post-norm": {"norm": "post", "representation_size": 7},
+    "not square": {"image_size": (8, 20), "in_channels": 1, "qkv_bias": False},
+    "fused": {"image_size": 36},  # 82 tokens
+    "hybrid": {"image_size": 32, "patch_size": 16, "stem": "hybrid", "stem_layers": (1, 1, 1)},
+}
+
+
+OTHERS = ("post-norm", "not square")
+
+
+def of_config(options):
+    """The model, two images for it and five more."""
+    model = small_model(**options)
+    size, channels = model.patch_embed.image_size, model.config.in_channels
+    return model, small_images(2, size, channels), small_images(5, size, channels)
+
+
 @pytest.mark.filterwarnings("ignore")  # of torch.jit, which says of each check that it is not part of the trace
-@pytest.mark.parametrize("pool", ["cls", "mean"])
-def test_the_model_can_be_traced_and_exported_for_batches_of_any_size(pool):
-    model, images, more = small_model(pool=pool), small_images(2), small_images(5)
+@pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
+def test_the_model_can_be_traced_and_exported_for_batches_of_any_size(options):
+    model, images, more = of_config(options)
     assert_same(torch.jit.trace(model, images)(more), model(more))
     exported = torch.export.export(model, (images,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}})
     assert_same(exported.module()(more), model(more))
+
+
+@pytest.mark.slow
+@shapes.not_while_checking
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+@pytest.mark.parametrize(
+    "options",
+    [CONFIGS["ViT"], CONFIGS["hybrid"], *({"pool": "mean", "position": "sincos"} | CONFIGS[name] for name in OTHERS)],
+    ids=["ViT", "hybrid", *OTHERS],
+)
+def test_onnx_takes_the_model_for_batches_of_any_size(options):
+    model, images, more = (part.float() for part in of_config(options))
+    program = torch.onnx.export(
+        model, (images,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}, verbose=False
+    )
+    onnx = ReferenceEvaluator(program.model_proto)
+    (logits,) = onnx.run(None, {onnx.input_names[0]: more.numpy()})
+    assert_same(torch.from_numpy(logits), model(more).detach())
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap and the fused kernel
+@pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
+def test_vmap_goes_over_images_and_gives_the_gradient_of_each(options):
+    model, _, images = of_config(options)
+    assert_same(torch.vmap(lambda image: model(image[None])[0])(images), model(images))
+    weights = dict(model.named_parameters())
+
+    def loss(weights, image):
+        return torch.func.functional_call(model, weights, image[None]).square().sum()
+
+    each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(weights, images)
+    model(images[3:4]).square().sum().backward()
+    for name, parameter in model.named_parameters():
+        assert_same(each[name][3], parameter.grad)
+
+
+@shapes.not_while_checking
+@pytest.mark.filterwarnings("ignore")  # torch.jit.script says that it is on its way out
+def test_symbolic_tracing_and_scripting_are_not_for_this_model():
+    """As the docstring of ViT says."""
+    model, images = small_model(), small_images()
+    for take in (torch.fx.symbolic_trace, torch.jit.script):
+        with pytest.raises((NotImplementedError, RuntimeError, TypeError)):
+            take(model)(images)
 
 
 def test_the_forward_pass_keeps_no_stage_alive():
@@ -498,6 +575,39 @@ def test_the_model_can_be_built_without_numbers_and_filled_later():
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
     model.load_state_dict(expected.state_dict(), assign=True)
     assert torch.equal(model.eval()(images), expected(images))
+
+
+@pytest.fixture
+def empty_memory_is_nan():
+    """With this PyTorch fills memory that nobody has written to, which otherwise holds anything."""
+    torch.use_deterministic_algorithms(True)
+    assert torch.empty(3).isnan().all()
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
+def test_no_buffer_is_left_without_its_numbers(options, empty_memory_is_nan):
+    """A state dict does not hold all of them."""
+    expected, images, _ = (part.float() for part in of_config(options))
+    stay = {name: buffer.clone() for name, buffer in expected.named_buffers()}
+
+    with torch.device("meta"):
+        empty = ViT(expected.config)
+    assert {tensor.device.type for tensor in (*empty.parameters(), *empty.buffers())} == {"meta"}
+    lent = nn.ModuleDict({"inner": copy.deepcopy(empty)})
+    models = {
+        "to_empty": copy.deepcopy(empty).to_empty(device="cpu"),
+        "to_empty of what held numbers": copy.deepcopy(expected).to_empty(device="cpu"),
+        "to_empty of what is around it": lent.to_empty(device="cpu")["inner"],
+        "assign": copy.deepcopy(empty),
+    }
+    for name, model in models.items():
+        model.load_state_dict(expected.state_dict(), assign=name == "assign")
+        assert torch.equal(model.eval()(images), expected(images)), name
+        assert {key: value.tolist() for key, value in model.named_buffers()} == {
+            key: value.tolist() for key, value in stay.items()
+        }
 
 
 # ---------------------------------------------------------------------------------------------- the learner's own parts
@@ -650,11 +760,26 @@ def test_a_part_that_computes_the_same_changes_nothing():
         ({"num_heads": 5}, "dim 16 does not divide into 5 heads; the nearest number that does is 4"),
         ({"pool": "max"}, "pool is 'max'; it must be one of 'cls', 'mean'"),
         ({"position": "rotary"}, "position is 'rotary'; it must be one of 'learned', 'sincos', 'none'"),
-        ({"norm": "rms"}, "norm is 'rms'; it must be 'pre' or 'post'"),
+        ({"norm": "rms"}, "norm is 'rms'; it must be one of 'pre', 'post'"),
+        ({"patch_size": (4, 2)}, "patch_size is (4, 2); it must be one whole number"),
+        ({"patch_size": 4.0}, "patch_size is 4.0; it must be one whole number"),
+        ({"patch_size": "4"}, "patch_size is '4'; it must be one whole number"),
+        ({"image_size": "12"}, "image_size is '12'; it must be one whole number"),
+        ({"image_size": (12, 12.5)}, "a part of image_size is 12.5; it must be one whole number"),
+        ({"image_size": (3, 12, 12)}, "the size is (3, 12, 12); give one whole number, or two as (height, width)"),
+        ({"dim": "wide"}, "dim is 'wide'; it must be one whole number"),
+        ({"depth": None}, "depth is None; it must be one whole number"),
+        ({"stem_layers": 3}, "stem_layers is 3; it must be a tuple of whole numbers"),
+        ({"mlp_ratio": "4"}, "mlp_ratio is '4'; it must be a number"),
+        ({"drop_path": float("nan")}, "drop_path is nan; it must be a number"),
+        ({"qkv_bias": "False"}, "qkv_bias is 'False'; it must be True or False"),
         ({"gelu": "relu"}, "gelu is 'relu'; it must be one of 'exact', 'tanh'"),
         ({"depth": 0}, "depth is 0; an encoder has 1 block or more"),
         ({"dim": 0}, "dim is 0; it must be 1 or more"),
-        ({"num_classes": 0}, "num_classes is 0; it must be 1 or more"),
+        (
+            {"num_classes": 0},
+            "num_classes is 0; it must be 1 or more; features without a head are forward_intermediates(images)['pool']",
+        ),
         ({"in_channels": 0}, "in_channels is 0; it must be 1 or more"),
         ({"representation_size": 0}, "representation_size is 0; it must be 1 or more"),
         ({"mlp_ratio": 0.01}, "hidden_dim is 0; it must be 1 or more"),
@@ -680,6 +805,9 @@ def test_configs_that_cannot_work_are_refused(options, message):
         (torch.zeros(1, 1, 12, 12), ValueError, "images have 1 channels but in_channels is 3"),
         (torch.zeros(1, 3, 16, 12), ValueError, "images are 16x12 but the model was built for 12x12"),
         (torch.zeros(1, 3, 12, 12, dtype=torch.uint8), TypeError, "images are torch.uint8"),
+        (torch.zeros(1, 12, 12, 3), ValueError, "with their 3 channels last; a model takes [B, C, H, W]: turn them"),
+        (torch.zeros(1, 3, 12, 12).half(), TypeError, "images are torch.float16 and the weights torch.float32"),
+        (torch.zeros(1, 3, 12, 12).numpy(), TypeError, "images are a numpy.ndarray; pass a tensor [B, C, H, W]"),
         (torch.full((1, 3, 12, 12), torch.nan), ValueError, "images hold NaN or infinity in 432 of 432 values"),
     ],
 )

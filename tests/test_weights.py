@@ -1,18 +1,34 @@
 """Weights in and out: what is saved comes back, what does not fit is named, and no damaged file counts as a model."""
 
+import hashlib
 import json
 import os
 import pickle
+import random
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
+import shapes
 import torch
 from references import assert_same, exactly, randomize
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from vit_tutorial import ModelCard, ViT, ViTConfig, load_model, load_weights, save_model
+from vit_tutorial import (
+    MLP,
+    ModelCard,
+    MultiHeadAttention,
+    PositionEmbedding,
+    ViT,
+    ViTConfig,
+    interpolate_positions,
+    load_model,
+    load_weights,
+    save_model,
+)
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 2, "num_heads": 4}
 CARD = ModelCard(("cat", "dog", "fish", "bird", "cow"), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "animals.json")
@@ -72,7 +88,8 @@ def test_the_card_travels_with_the_model(tmp_path):
     assert load_model(save_model(small_model(), path)).card == ModelCard()
     again = load_model(save_model(small_model(), path, CARD))
     assert load_model(save_model(again, path)).card == CARD
-    assert load_model(save_model(again, path, ModelCard(("a", "b")))).card == ModelCard(("a", "b"))
+    other = ModelCard(("a", "b", "c", "d", "e"))
+    assert load_model(save_model(again, path, other)).card == other
     assert small_model().card is None
 
 
@@ -90,7 +107,7 @@ def test_the_file_can_be_read_without_this_package(tmp_path):
     with safe_open(path, framework="pt") as file:
         assert {"cls_token", "pos_embed", "blocks.1.attn.qkv.weight"} < set(file.keys())
         metadata = file.metadata()
-    assert set(metadata) == {"format", "config", "card"}
+    assert set(metadata) == {"format", "config", "card", "sha256"}
     assert json.loads(metadata["config"])["depth"] == 2
     assert json.loads(metadata["card"])["class_names"] == list(CARD.class_names)
 
@@ -305,3 +322,447 @@ def test_weights_that_do_not_fit_are_named_and_nothing_is_loaded(tmp_path, spoil
 
 def test_a_saved_model_can_be_read_by_others(tmp_path):
     assert save_model(small_model(), tmp_path / "model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
+# ---------------------------------------------------------------------------------------------- silently another model
+
+
+class MyAttention(MultiHeadAttention):
+    """Names and shapes are the course's; what it computes is not."""
+
+    def forward(self, x, return_weights=False):
+        return 2 * super().forward(x, return_weights)
+
+
+def with_another_norm():
+    model = small_model()
+    model.norm.eps = 1e-3
+    return model
+
+
+def other_heads():
+    model = small_model()
+    model.blocks[1].attn.num_heads = 2
+    return model
+
+
+def table_of_its_own():
+    return ViT(ViTConfig(**SMALL), position=partial(PositionEmbedding, table=torch.randn(10, 16)))
+
+
+def changed_table():
+    model = small_model(position="sincos")
+    model.position.pos_embed.add_(1)
+    return model.half()
+
+
+def without_a_block():
+    model = small_model()
+    del model.blocks[1]
+    return model
+
+
+class MyViT(ViT):
+    """Another model, for all that anybody knows."""
+
+
+def of_a_class_of_its_own():
+    return MyViT(ViTConfig(**SMALL))
+
+
+OWN_PARTS = {
+    "attention": (
+        lambda: ViT(ViTConfig(**SMALL), attention=MyAttention),
+        "blocks.0.attn is MyAttention(num_heads=4); blocks.1.attn is MyAttention(num_heads=4)",
+    ),
+    "mlp with a setting": (
+        lambda: ViT(ViTConfig(**SMALL), mlp=partial(MLP, gelu="tanh")),
+        "blocks.0.mlp.act is GELU(approximate='tanh'); blocks.1.mlp.act is GELU(approximate='tanh')",
+    ),
+    "heads": (other_heads, "blocks.1.attn is MultiHeadAttention(num_heads=2)"),
+    "norm": (with_another_norm, "norm is LayerNorm((16,), eps=0.001"),
+    "positions": (table_of_its_own, "position is PositionEmbedding(10, 16, fixed)"),
+    "changed positions": (changed_table, "position is PositionEmbedding(10, 16, fixed)"),
+    "fewer blocks": (without_a_block, "blocks.1 is not there"),
+    "the model": (of_a_class_of_its_own, "the model is MyViT"),
+}
+
+
+@pytest.mark.parametrize(("make", "what"), OWN_PARTS.values(), ids=OWN_PARTS)
+def test_a_model_with_parts_of_its_own_is_not_loaded_as_if_it_had_the_courses(tmp_path, make, what):
+    path = save_model(make(), tmp_path / "model.safetensors")
+    message = f"{path} is of a model with parts of its own ({what}"
+    with pytest.raises(ValueError, match=exactly(message) + ".*build it as it was, .*and load_weights"):
+        load_model(path)
+    with pytest.raises(ValueError, match="nothing was loaded"):
+        load_weights(small_model(), path)
+
+
+def test_weights_of_parts_of_its_own_load_into_a_model_that_has_them(tmp_path):
+    model = ViT(ViTConfig(**SMALL), attention=MyAttention).eval()
+    path = save_model(model, tmp_path / "model.safetensors")
+    other = load_weights(ViT(ViTConfig(**SMALL), attention=MyAttention).eval(), path)
+    images = small_images()
+    assert torch.equal(other(images), model(images))
+    assert not torch.equal(small_model()(images), model(images))
+    with pytest.raises(ValueError, match=exactly("parts of their own: none for the weights, blocks.0.attn is MyAtt")):
+        load_weights(other, save_model(small_model(), tmp_path / "other.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"num_heads": 2},
+        {"gelu": "tanh", "norm": "post", "pool": "mean"},
+        {"position": "sincos", "dropout": 0.3, "drop_path": 0.2},
+        {"representation_size": 4, "position": "none"},
+        {"image_size": 32, "patch_size": 16, "stem": "hybrid", "stem_layers": (1, 1, 1)},
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_no_model_of_the_courses_parts_has_parts_of_its_own(tmp_path, options, dtype):
+    model = ViT(ViTConfig(**(SMALL | options))).to(dtype).train()
+    with safe_open(save_model(model, tmp_path / "model.safetensors"), framework="pt") as file:
+        assert set(file.metadata()) == {"format", "config", "card", "sha256"}
+
+
+@pytest.mark.parametrize(
+    ("options", "others", "message"),
+    [
+        ({}, {"num_heads": 2}, "num_heads is 4 for the weights and 2 for the model"),
+        ({"gelu": "tanh"}, {}, "gelu is 'tanh' for the weights and 'exact' for the model"),
+        ({"position": "sincos"}, {"position": "none"}, "position is 'sincos' for the weights and 'none' for the model"),
+    ],
+)
+def test_a_config_that_no_shape_shows_is_compared(tmp_path, options, others, message):
+    path = save_model(small_model(**options), tmp_path / "model.safetensors")
+    model = small_model(2, **others)
+    before = model.head.bias.clone()
+    with pytest.raises(ValueError, match=exactly(f"the model would not compute what the file's does ({message})")):
+        load_weights(model, path)
+    assert torch.equal(model.head.bias, before)
+    load_weights(model, load_file(path))
+
+
+@pytest.mark.parametrize("size", [(8, 32), (16, 16), (32, 8), (12, 24), 32])
+@pytest.mark.parametrize("pool", ["cls", "mean"])
+def test_our_own_file_knows_its_grid(tmp_path, size, pool):
+    """Patches of 2x8 are as many as of 4x4 and 8x2."""
+    source = small_model(image_size=(8, 32), pool=pool)
+    model = load_weights(small_model(2, image_size=size, pool=pool), save_model(source, tmp_path / "m.safetensors"))
+    expected = interpolate_positions(source.position.pos_embed, (2, 8), model.grid_size, model.num_prefix_tokens)
+    assert torch.equal(model.position.pos_embed, expected)
+
+
+def test_what_is_assumed_of_the_grid_of_others_is_said(recwarn):
+    weights = small_model(image_size=16).state_dict()
+    wide = small_model(image_size=(8, 32))
+    with pytest.warns(UserWarning, match=exactly("how their 16 positions lie; they are taken for a grid of 2x8")):
+        load_weights(wide, weights)
+    assert torch.equal(wide.position.pos_embed, weights["pos_embed"])
+    with pytest.warns(UserWarning, match=exactly("how their 16 positions lie; they are taken for a grid of 4x4")):
+        load_weights(small_model(image_size=(8, 12)), weights)
+    recwarn.clear()
+    load_weights(wide, weights, grid_size=(4, 4))
+    assert torch.equal(wide.position.pos_embed, interpolate_positions(weights["pos_embed"], 4, (2, 8)))
+    load_weights(small_model(image_size=20), weights)
+    assert not recwarn.list, "squares of one size and of another are what everybody has"
+    message = (
+        "the weights have 17 positions, and a grid of 3x5 patches with 1 class tokens takes 16; pass the grid_size"
+    )
+    with pytest.raises(ValueError, match=exactly(message)):
+        load_weights(wide, weights, grid_size=(3, 5))
+
+
+def test_positions_that_are_no_square_take_their_grid():
+    source = small_model(image_size=(8, 12))
+    model = small_model(2, image_size=16)
+    with pytest.raises(ValueError, match=exactly("the weights have 7 positions and the model 17; say how they lie")):
+        load_weights(model, source.state_dict())
+    load_weights(model, source.state_dict(), grid_size=(2, 3))
+    assert torch.equal(model.position.pos_embed, interpolate_positions(source.position.pos_embed, (2, 3), 4))
+
+
+# ---------------------------------------------------------------------------------------------- damaged, bit by bit
+
+
+def test_no_single_bit_can_change_unseen(tmp_path):
+    path = save_model(small_model(), tmp_path / "model.safetensors", CARD)
+    whole = path.read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    generator = random.Random(0)
+    places = [generator.randrange(header) for _ in range(300)] + [generator.randrange(len(whole)) for _ in range(200)]
+    for place in places:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << generator.randrange(8)
+        path.write_bytes(flipped)
+        for load in (load_model, partial(load_weights, small_model(2))):
+            with pytest.raises(
+                ValueError, match=r"is damaged|is not a whole|config or card|do not fit|no vit_tutorial"
+            ):
+                load(path)
+
+
+def test_a_file_from_before_there_were_checksums_loads(tmp_path):
+    path = save_model(small_model(), tmp_path / "model.safetensors", CARD)
+    rewrite(path, sha256=None)
+    assert torch.equal(load_model(path)(small_images() * 0), small_model()(small_images() * 0))
+
+
+def test_the_same_model_gives_the_same_bytes(tmp_path):
+    files = {save_model(small_model(), tmp_path / f"{i}.safetensors", CARD).read_bytes() for i in range(8)}
+    assert len(files) == 1
+    other = small_model()
+    other.head.bias.data[0] += 1
+    assert save_model(other, tmp_path / "other.safetensors", CARD).read_bytes() not in files
+
+
+def test_the_checksum_can_be_computed_by_others(tmp_path):
+    """sha256 of the other metadata as JSON, then of each tensor by name: name, dtype and shape as JSON, and bytes."""
+    path = save_model(small_model(), tmp_path / "model.safetensors", CARD)
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata()
+        digest = hashlib.sha256(json.dumps(metadata | {"sha256": None}, sort_keys=True).encode())
+        for name in sorted(file.keys()):
+            array = file.get_tensor(name)
+            digest.update(json.dumps([name, f"torch.{array.dtype}", list(array.shape)]).encode() + array.tobytes())
+    assert digest.hexdigest() == metadata["sha256"]
+
+
+NO_NUMBERS = {
+    "NaN": (lambda value: value.fill_(torch.nan), "holds NaN or infinity in 16 of 16 numbers; nothing was loaded"),
+    "infinity": (lambda value: value.index_fill(0, torch.tensor(3), torch.inf), "holds NaN or infinity in 1 of 16"),
+    "integers": (
+        lambda value: value.long(),
+        "is a tensor of torch.int64; nothing was loaded: weights are real numbers",
+    ),
+    "booleans": (lambda value: value > 0, "is a tensor of torch.bool; nothing was loaded: weights are real numbers"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "message"), NO_NUMBERS.values(), ids=NO_NUMBERS)
+@pytest.mark.parametrize("kind", ["dict", "safetensors", "pth"])
+def test_weights_are_finite_real_numbers(tmp_path, spoil, message, kind):
+    weights, model = {key: value.clone() for key, value in small_model(2).state_dict().items()}, small_model(1)
+    weights["norm.bias"] = spoil(weights["norm.bias"])
+    source = weights if kind == "dict" else tmp_path / f"weights.{kind}"
+    if kind == "safetensors":
+        save_file(weights, source)
+    elif kind == "pth":
+        torch.save(weights, source)
+    with pytest.raises(ValueError, match=exactly(f"norm.bias {message}")):
+        load_weights(model, source)
+    for name, value in small_model(1).state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path):
+    path = save_model(small_model(1), tmp_path / "model.safetensors")
+    before, model = path.read_bytes(), small_model(2)
+    model.norm.bias.data[3] = 1e6
+    with pytest.raises(ValueError, match=exactly("norm.bias holds NaN or infinity as torch.float16; nothing was wri")):
+        save_model(model, path, dtype=torch.float16)
+    with torch.device("meta"):
+        empty = ViT(ViTConfig(**SMALL))
+    with pytest.raises(
+        ValueError, match=r"patch_embed\.proj\.weight is on the device meta and has no numbers; nothing was written"
+    ):
+        save_model(empty, path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch.ao, which moves
+def test_a_quantized_model_is_not_saved(tmp_path):
+    quantized = torch.ao.quantization.quantize_dynamic(small_model(), {torch.nn.Linear})
+    with pytest.raises(
+        ValueError, match="is no tensor of real numbers; nothing was written: save the model it was made"
+    ):
+        save_model(quantized, tmp_path / "model.safetensors")
+
+
+def test_a_model_with_tied_layers_is_saved_and_not_taken_for_one_without(tmp_path):
+    model = small_model()
+    model.blocks[1].mlp = model.blocks[0].mlp
+    path = save_model(model, tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match=exactly("parts of its own (blocks.1.mlp is not there)")):
+        load_model(path)
+    assert torch.equal(load_weights(small_model(2), load_file(path))(small_images() * 0), model(small_images() * 0))
+
+
+CARDS = {
+    "names": ({"class_names": ("a",)}, "the card has 1 class_names for 5 classes; give 5, or none"),
+    "no text": ({"class_names": (1, 2, 3, 4, 5)}, "the card has class_names that are no text"),
+    "mean": ({"mean": (0.5,), "std": (0.5,)}, "the card has 1 mean for 3 channels; give 3, or none"),
+    "std": ({"mean": (0.5,) * 3, "std": (0.5,) * 4}, "the card has 4 std for 3 channels; give 3, or none"),
+    "one of the two": ({"mean": (0.5,) * 3}, "the card has 3 mean and 0 std; give both, or neither"),
+    "zero": ({"mean": (0.5,) * 3, "std": (0.5, 0.0, 0.5)}, "they must be finite, and std above 0"),
+    "crop": ({"crop": 0.0}, "the card has crop 0.0; it must be above 0, and 1 at most"),
+    "NaN": ({"mean": (0.5, float("nan"), 0.5), "std": (0.5,) * 3}, "they must be finite, and std above 0"),
+}
+
+
+@pytest.mark.parametrize(("card", "message"), CARDS.values(), ids=CARDS)
+def test_a_card_fits_its_model(tmp_path, card, message):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(ValueError, match=exactly(message)):
+        save_model(small_model(), path, ModelCard(**card))
+    assert not path.exists()
+    save_model(small_model(), path, CARD)
+    rewrite(path, card=json.dumps(asdict(ModelCard()) | card), sha256=None)
+    with pytest.raises(ValueError, match="config or card that cannot be read .*" + exactly(message)):
+        load_model(path)
+
+
+# ---------------------------------------------------------------------------------------------- files of strangers
+
+
+BOMBS = {
+    "depth": {"depth": 100_000},
+    "dim": {"dim": 10**9},
+    "dim that overflows": {"dim": 10**30},
+    "hidden": {"mlp_ratio": 1e12},
+    "classes": {"num_classes": 10**12},
+    "channels": {"in_channels": 10**12},
+    "tanh head": {"representation_size": 10**12},
+    "heads": {"num_heads": 10**12},
+    "positions": {"image_size": 4 * 10**6},
+    "fixed positions": {"image_size": 4 * 10**6, "position": "sincos"},
+    "no positions": {"image_size": 4 * 10**9, "position": "none"},
+    "stages": {"image_size": 64, "patch_size": 16, "stem": "hybrid", "stem_layers": (10**9, 1, 1)},
+    "patch": {"image_size": 10**9, "patch_size": 10**9},
+}
+
+
+@pytest.mark.parametrize("sizes", BOMBS.values(), ids=BOMBS)
+def test_a_config_that_asks_for_more_than_the_file_holds_is_refused_before_it_is_built(tmp_path, sizes):
+    path = save_model(small_model(), tmp_path / "model.safetensors")
+    rewrite(path, config=json.dumps(asdict(small_model().config) | sizes), sha256=None)
+    with pytest.raises(ValueError, match=r"config or card that cannot be read|do not fit the model"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "1" * 5000, '{"dim": ' + "1" * 5000 + "}", "NaN"])
+@pytest.mark.parametrize("entry", ["config", "card"])
+def test_odd_json_is_refused_in_one_short_sentence(tmp_path, entry, text):
+    path = save_model(small_model(), tmp_path / "model.safetensors")
+    rewrite(path, sha256=None, **{entry: text})
+    with pytest.raises(ValueError, match="has a config or card that cannot be read") as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_sizes_are_looked_at_before_numbers(tmp_path):
+    """Weights of a model with one block more or fewer are refused by names and shapes."""
+    path = save_model(small_model(), tmp_path / "model.safetensors")
+    rewrite(path, config=json.dumps(asdict(small_model(depth=1).config)), sha256=None)
+    with pytest.raises(ValueError, match=exactly("the weights do not fit the model (unknown blocks.1.attn.proj.bias;")):
+        load_model(path)
+    rewrite(path, config=json.dumps(asdict(small_model(image_size=16).config)))
+    with pytest.raises(
+        ValueError, match=exactly("(pos_embed is [1, 10, 16] and should be [1, 17, 16]); nothing was l")
+    ):
+        load_model(path)
+
+
+def test_loading_does_not_change_the_random_numbers(tmp_path):
+    path = save_model(small_model(), tmp_path / "model.safetensors")
+    state = torch.get_rng_state()
+    load_model(path)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("my.pth", torch.save),
+        ("old.pth", partial(torch.save, _use_new_zipfile_serialization=False)),
+        ("google.npz", lambda weights, path: np.savez(path, **{key: value.numpy() for key, value in weights.items()})),
+        ("my.safetensors", torch.save),
+    ],
+)
+def test_good_files_of_other_kinds_are_for_load_weights(tmp_path, name, write):
+    path = tmp_path / name
+    write(small_model(2).state_dict(), path)
+    with pytest.raises(ValueError, match=r"does: build the model with ViT\(config\) and use load_weights$"):
+        load_model(path)
+    assert torch.equal(load_weights(small_model(), path).head.bias, small_model(2).head.bias)
+
+
+ADDRESSES = {
+    "https://host.example/vit.safetensors": "addresses are not followed; download it first, or ViT.from_pretrained",
+    "hf-hub:timm/vit_base_patch16_224": "addresses are not followed; download it first, or ViT.from_pretrained",
+    "google/vit-base-patch16-224": "names of a hub are not known here: ViT.from_pretrained('ViT-B/16') fetches",
+}
+
+
+@pytest.mark.parametrize(("address", "message"), ADDRESSES.items())
+@pytest.mark.parametrize("load", [load_model, partial(load_weights, small_model())])
+def test_addresses_and_names_of_a_hub_are_no_files(address, message, load):
+    with pytest.raises(FileNotFoundError, match=exactly(f"there is no file {address}") + ".*" + exactly(message)):
+        load(address)
+
+
+def test_a_folder_with_weights_in_it_is_named(tmp_path):
+    save_model(small_model(), tmp_path / "model.safetensors")
+    with pytest.raises(FileNotFoundError, match=exactly(f"is a folder; pass {tmp_path / 'model.safetensors'}")):
+        load_model(tmp_path)
+
+
+def test_a_home_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_model(small_model(), tmp_path / "model.safetensors")
+    assert load_model("~/model.safetensors").config == small_model().config
+
+
+# ---------------------------------------------------------------------------------------------- models that are wrapped
+
+
+class Around(torch.nn.Module):
+    """What DistributedDataParallel looks like from outside."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+WRAPPERS = {
+    "distributed": Around,
+    "compiled": torch.compile,
+    "compiled around distributed": lambda model: torch.compile(Around(model)),
+    "distributed around compiled": lambda model: Around(torch.compile(model)),
+    "averaged": torch.optim.swa_utils.AveragedModel,
+}
+
+
+@shapes.not_while_checking
+@pytest.mark.parametrize("wrap", WRAPPERS.values(), ids=WRAPPERS)
+def test_models_in_wrappers_are_saved_and_filled(tmp_path, wrap):
+    """`fit` itself makes the third of them, with config.compile on several GPUs."""
+    source, images = small_model(2), small_images()
+    weights = wrap(small_model(2)).state_dict()
+    assert torch.equal(load_weights(small_model(), weights)(images), source(images))
+    torch.save(weights, tmp_path / "weights.pth")
+    assert torch.equal(load_weights(small_model(), tmp_path / "weights.pth")(images), source(images))
+    model = small_model()
+    wrapped = wrap(model)
+    assert load_weights(wrapped, source.state_dict()) is wrapped
+    filled = wrapped.module if isinstance(wrapped, torch.optim.swa_utils.AveragedModel) else model
+    assert torch.equal(filled(images), source(images))
+    assert torch.equal(load_model(save_model(wrapped, tmp_path / "model.safetensors"))(images), source(images))
+
+
+def test_a_model_without_memory_is_refused():
+    with torch.device("meta"):
+        empty = ViT(ViTConfig(**SMALL))
+    with pytest.raises(
+        ValueError, match=exactly("(patch_embed.proj.weight is on the device meta); give it memory first")
+    ):
+        load_weights(empty, small_model().state_dict())
+    images = small_images()
+    filled = load_weights(empty.to_empty(device="cpu"), small_model().state_dict()).eval()
+    assert torch.equal(filled(images), small_model()(images))
+
+
+def test_names_are_text():
+    with pytest.raises(ValueError, match=exactly("0 is no name of a tensor; nothing was loaded")):
+        load_weights(small_model(), {0: torch.zeros(1)})

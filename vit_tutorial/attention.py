@@ -29,7 +29,7 @@ def scaled_dot_product_attention(
 
     Shapes: q [..., N, d], k [..., M, d], v [..., M, d_v] -> output [..., N, d_v], weights [..., N, M]; each row of the
     weights sums to 1. A boolean mask is True where a query may look; a real one is added to the scores.
-    Raises ValueError if the shapes do not fit, or if a mask leaves a query nothing to look at.
+    Raises ValueError if the shapes do not fit, a mask is of whole numbers, or it leaves a query nothing to look at.
     Source: Vaswani et al. 2017, equation 1.
     """
     _check_qkv(q, k, v)
@@ -53,8 +53,8 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True, fused: bool = True):
         super().__init__()
         if num_heads < 1 or dim % num_heads:
-            fitting = [h for h in range(1, dim + 1) if dim % h == 0]
-            nearest = min(fitting, key=lambda h: (abs(h - num_heads), h))
+            small = [h for h in range(1, math.isqrt(dim) + 1) if dim % h == 0]
+            nearest = min(small + [dim // h for h in small], key=lambda h: (abs(h - num_heads), h))
             raise ValueError(
                 f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"
             )
@@ -91,13 +91,17 @@ def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 
 def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
+    if mask.dtype != torch.bool and not mask.is_floating_point():
+        raise ValueError(
+            f"the mask is {mask.dtype}; pass mask.bool(), True where a query may look, or real numbers, which are added"
+        )
     try:
         allowed = mask.broadcast_to(scores.shape)
     except RuntimeError:
         raise ValueError(
             f"the mask {list(mask.shape)} does not fit the scores {list(scores.shape)}; rows are queries, columns keys"
         ) from None
-    scores = scores.masked_fill(~allowed, -torch.inf) if mask.dtype == torch.bool else scores + allowed
+    scores = scores.masked_fill(~allowed, -torch.inf) if mask.dtype == torch.bool else scores + allowed.to(scores)
     blind = scores.eq(-torch.inf).all(dim=-1)
     if blind.any():
         raise ValueError(

@@ -7,6 +7,8 @@
 Three sets are known. `fashion_mnist` lies in the folder `data/` of the course and needs no network.
 `fashion_mnist_full` and `cifar10` are looked up on disk first and downloaded last. Whatever is read is compared with a
 published checksum before it is used, so a damaged file is an error and never a slightly different data set.
+
+Own pictures need no name: `Dataset.from_folder(path, image_size=32)` reads a folder of folders, one a class.
 """
 
 import contextlib
@@ -18,8 +20,11 @@ import os
 import socket
 import sys
 import tempfile
+import warnings
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,6 +57,10 @@ class DataError(RuntimeError):
     """A data set is missing, incomplete, damaged or out of reach; the message names the file and the way out."""
 
 
+class DataWarning(UserWarning):
+    """Something of a folder of pictures is left out; the message names it."""
+
+
 # --- What a data set is ----------------------------------------------------------------------------------------------
 
 
@@ -70,6 +79,34 @@ class Dataset:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | os.PathLike,
+        image_size: int | tuple[int, int],
+        *,
+        channels: int | None = None,
+        test_fraction: float = 0.2,
+        seed: int = 0,
+    ) -> "Dataset":
+        """Read own pictures from folders, one folder a class, as torchvision's ImageFolder takes them.
+
+        The folder holds train/ and test/, each with the same classes; or it holds the classes, and then `test_fraction`
+        of every class (one picture at least), chosen by `seed`, is for testing. Classes are sorted by name. A picture
+        is turned upright as its EXIF says, laid on white where it is transparent, brought to `image_size` pixels (a
+        side, or height and width) without distortion, and cut to its middle. `channels` is 1 for grey or 3 for colour;
+        None is 1 if all pictures are grey. Files that cannot be read are left out, and one DataWarning names them.
+        Raises DataError for a folder that is not of this form, and ValueError for a number out of range.
+        """
+        if channels not in (None, 1, 3):
+            raise ValueError(f"channels is {channels}; it must be 1 for grey, 3 for colour, or None")
+        if not 0 < test_fraction < 1:
+            raise ValueError(f"test_fraction is {test_fraction}; it must be above 0 and below 1")
+        size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
+        if len(size) != 2 or any(not isinstance(side, int) or side < 1 for side in size):
+            raise ValueError(f"image_size is {image_size!r}; it must be a positive whole number of pixels, or two")
+        return _read_folder(Path(path).expanduser(), size, channels, test_fraction, seed)
 
     @property
     def image_size(self) -> int | tuple[int, int]:
@@ -298,6 +335,185 @@ def _grey_dataset(
     return Dataset(
         name, train_images, train_labels.long(), test_images, test_labels.long(), FASHION_MNIST_CLASSES, mean, std
     )
+
+
+# --- A folder of one's own -------------------------------------------------------------------------------------------
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # those of torchvision
+PARTS = ("train", "test")
+OTHER_PARTS = ("val", "valid", "validation")  # names of a part that others have, and `fit` cuts off by itself
+MOST_NAMED = 10  # files in one sentence
+
+
+def _read_folder(folder: Path, size: tuple[int, int], channels: int | None, test_fraction: float, seed: int) -> Dataset:
+    """Read the pictures of a folder that has train and test, or that is split here."""
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}; name one that holds a folder of pictures for each class")
+    try:
+        parts = _parts_of(folder)
+        class_names = _classes_of(folder, parts)
+        files = {part: [_files_of(place / name) for name in class_names] for part, place in parts.items()}
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be read ({error.strerror}); allow reading it") from error
+    left_out, read = [], {}
+    for part, place in parts.items():
+        taken = [[file for file in found if _is_picture(file)] for found in files[part]]
+        _check_counts(place, class_names, [len(found) for found in taken], needed=1)
+        pictures = _read_pictures(place, [file for found in taken for file in found], size, channels)
+        labels = torch.arange(len(class_names)).repeat_interleave(torch.tensor([len(found) for found in taken]))
+        whole = [i for i, picture in enumerate(pictures) if isinstance(picture, Tensor)]
+        left_out += [picture for picture in pictures if isinstance(picture, str)]
+        read[part] = [pictures[i] for i in whole], labels[whole]
+        counts = torch.bincount(labels[whole], minlength=len(class_names)).tolist()
+        _check_counts(place, class_names, counts, needed=1 if len(parts) == 2 else 2, unreadable=left_out)
+    unused = [file for found in files.values() for of_class in found for file in of_class if not _is_picture(file)]
+    _warn_of_what_is_left_out(folder, left_out, unused)
+
+    channels = channels or max(len(picture) for pictures, _ in read.values() for picture in pictures)
+    images = {
+        part: torch.stack([picture.expand(channels, -1, -1) for picture in pictures])
+        for part, (pictures, _) in read.items()
+    }
+    labels = {part: labels for part, (_, labels) in read.items()}
+    if len(parts) == 1:
+        held_out = _choose(labels["all"], test_fraction, seed)
+        images = {"train": images["all"][~held_out], "test": images["all"][held_out]}
+        labels = {"train": labels["all"][~held_out], "test": labels["all"][held_out]}
+    mean, std = channel_statistics(images["train"])
+    name = folder.resolve().name
+    return Dataset(name, images["train"], labels["train"], images["test"], labels["test"], class_names, mean, std)
+
+
+def _subfolders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _parts_of(folder: Path) -> dict[str, Path]:
+    """Give the places of train and test, or one place called all that is to be split."""
+    there = [  # a class may be called train too: it holds pictures, and a part holds folders
+        name
+        for name in _subfolders(folder)
+        if name in (*PARTS, *OTHER_PARTS)
+        and _subfolders(folder / name)
+        and not any(_is_picture(path) for path in (folder / name).iterdir())
+    ]
+    if not there:
+        return {"all": folder}
+    missing = [part for part in PARTS if part not in there]
+    if missing:
+        raise DataError(
+            f"{folder} has {' and '.join(there)}, but no {' and no '.join(missing)}; name its parts train and test, or "
+            "take a folder that holds the classes themselves, which is split"
+        )
+    others = [name for name in _subfolders(folder) if name not in PARTS]
+    if others:
+        warnings.warn(
+            f"of {folder}, train and test are used, and not {', '.join(others)}; training holds out validation images "
+            "of its own",
+            DataWarning,
+            stacklevel=4,
+        )
+    return {part: folder / part for part in PARTS}
+
+
+def _classes_of(folder: Path, parts: dict[str, Path]) -> tuple[str, ...]:
+    found = [_subfolders(place) for place in parts.values()]
+    if len(found) == 2 and found[0] != found[1]:
+        only = [
+            f"{', '.join(sorted(set(own) - set(other)))} only in {part}"
+            for part, own, other in zip(parts, found, reversed(found), strict=True)
+            if set(own) - set(other)
+        ]
+        raise DataError(f"the classes of train and test in {folder} differ: {'; '.join(only)}; give both the same ones")
+    names = found[0]
+    if len(names) < 2:
+        what = f"only one class, {names[0]}" if names else "no folder"
+        raise DataError(f"{folder} holds {what}; put the pictures of each class, two or more, into a folder of its own")
+    return tuple(names)
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Give all files of a class, those in folders below too, in an order that is the same on every machine."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    found = [
+        Path(place, name)
+        for place, _, names in os.walk(folder, onerror=refuse, followlinks=True)
+        for name in names
+        if not name.startswith(".")
+    ]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURE_ENDINGS and not path.name.startswith(".") and not path.is_dir()
+
+
+def _read_pictures(
+    place: Path, files: Sequence[Path], size: tuple[int, int], channels: int | None
+) -> list[Tensor | str]:
+    """Read pictures as pixels [C, H, W], several at a time; in place of one that cannot be read stands why."""
+    from tqdm.auto import tqdm
+
+    from vit_tutorial.support.pictures import PictureError, fit_picture, pillow_is_quiet, pixels_of, read_picture
+
+    def read(file: Path) -> Tensor | str:
+        try:
+            image = read_picture(file)
+        except (PictureError, FileNotFoundError) as error:
+            return getattr(error, "fault", str(error)).replace(f"{place}{os.sep}", "")
+        if channels is not None:
+            image = image.convert("L" if channels == 1 else "RGB")
+        return pixels_of(fit_picture(image, *size))
+
+    pool = ThreadPoolExecutor()
+    try:
+        with pillow_is_quiet():
+            shown = tqdm(pool.map(read, files), total=len(files), unit="picture", disable=not somebody_is_watching())
+            return list(shown)
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever presses Ctrl-C does not wait for the rest
+
+
+def _check_counts(
+    place: Path, class_names: Sequence[str], counts: Sequence[int], needed: int, unreadable: Sequence[str] = ()
+) -> None:
+    """Raise DataError unless every class has the pictures that it needs."""
+    few = [f"{name} has {count}" for name, count in zip(class_names, counts, strict=True) if count < needed]
+    if few:
+        broken = f", without those that cannot be read ({unreadable[0]})" if unreadable else ""
+        purpose = "" if needed == 1 else ", one to train with and one to test with"
+        raise DataError(
+            f"each class in {place} needs {needed} picture{'s' * (needed > 1)} or more{purpose}, ending in "
+            f"{', '.join(PICTURE_ENDINGS)}, and {', '.join(few)}{broken}; add some, or delete the folder of the class"
+        )
+
+
+def _warn_of_what_is_left_out(folder: Path, unreadable: Sequence[str], unused: Sequence[Path]) -> None:
+    """Say in one sentence what of a folder is not in its data set, if anything is not."""
+    clauses = []
+    if unreadable:
+        more = f", and {len(unreadable) - MOST_NAMED} more" if len(unreadable) > MOST_NAMED else ""
+        clauses.append(f"{len(unreadable)} damaged: {', '.join(unreadable[:MOST_NAMED])}{more}")
+    if unused:
+        endings = Counter(path.suffix.lower() or "no ending" for path in unused)
+        kinds = ", ".join(f"{count} with {ending}" for ending, count in sorted(endings.items()))
+        clauses.append(f"{len(unused)} that do not end like a picture: {kinds}")
+    if clauses:
+        warnings.warn(f"files in {folder} are left out, {', and '.join(clauses)}", DataWarning, stacklevel=4)
+
+
+def _choose(labels: Int64[Tensor, " N"], fraction: float, seed: int) -> Tensor:
+    """Choose the same share of every class, one picture at least and never all: a mask [N]."""
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero()[:, 0]
+        count = min(max(1, round(len(members) * fraction)), len(members) - 1)
+        chosen[members[torch.randperm(len(members), generator=generator)[:count]]] = True
+    return chosen
 
 
 # --- Downloading it --------------------------------------------------------------------------------------------------

@@ -11,16 +11,19 @@ Depth"; Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
 """
 
 import inspect
+import math
 import reprlib
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.patches import whole_number
 
 LAYER_NORM_EPS = 1e-6
 GELU = {"exact": "none", "tanh": "tanh"}
@@ -58,7 +61,7 @@ class DropPath(nn.Module):
 
     Shapes: [B, ...] -> [B, ...]. A branch that stays is divided by the probability to stay, so that the mean is kept.
     Raises ValueError if the rate is not at least 0 and below 1.
-    Source: Huang et al. 2016, section 3, one choice per image.
+    Source: Huang et al. 2016, section 3. They draw once a mini-batch and scale in testing; this form is timm's.
     """
 
     def __init__(self, rate: float):
@@ -125,7 +128,7 @@ class Encoder(nn.Sequential):
 
     Shapes: [B, N, D] -> [B, N, D]. The other options go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
     Raises ValueError if there are no blocks.
-    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4.
+    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4, here from 0 on as in timm.
     """
 
     def __init__(
@@ -148,6 +151,27 @@ class Encoder(nn.Sequential):
         return nn.Sequential(*list(self)[place]) if isinstance(place, slice) else super().__getitem__(place)
 
 
+def check_setting(name: str, value: Any, kind: Any) -> Any:
+    """Give the value of a setting as its annotation has it: a list, which is all that JSON has, becomes a tuple.
+
+    Raises ValueError with the name and the value if it is of another kind.
+    """
+    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    if value is None and NoneType in kinds:
+        return None
+    if get_origin(kind) is Literal and value not in get_args(kind):
+        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}")
+    if kind is bool and not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; it must be True or False")
+    if float in kinds and not (isinstance(value, float | int) and math.isfinite(value)):
+        raise ValueError(f"{name} is {value!r}; it must be a number")
+    if isinstance(value, list | tuple) and tuple in map(get_origin, kinds):
+        return tuple(whole_number(f"a part of {name}", part) for part in value)
+    if get_origin(kind) is tuple:
+        raise ValueError(f"{name} is {value!r}; it must be a tuple of whole numbers")
+    return whole_number(name, value) if int in kinds and float not in kinds else value
+
+
 def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any, **options: Any) -> nn.Module:
     """Build a part of the model, which may be the learner's, in the place of the course's `own` class.
 
@@ -168,7 +192,7 @@ def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any
             call.arguments[name] = value
         elif others and name not in set_before:
             call.arguments.setdefault(others, {})[name] = value
-        elif not any(name in known and value == known[name] for known in (usual, set_before)):
+        elif not any(name in known and _equal(value, known[name]) for known in (usual, set_before)):
             refused.append(f"{name}={reprlib.repr(value)}")
     if refused:
         called = getattr(getattr(part, "func", part), "__name__", repr(part))
@@ -177,3 +201,7 @@ def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any
         )
     call.apply_defaults()
     return part(*call.args, **call.kwargs)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is other or (not isinstance(one, Tensor) and one == other)

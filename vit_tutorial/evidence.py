@@ -8,6 +8,7 @@
     compare            one claim, from the differences seed by seed
     compare_each       the same claim in several cases: in all of them, in any, in none, or in which
     compare_images     two models on the same pictures, where there are no seeds
+    against_shuffles   one number, against what it comes to if the order were chance
     accuracy_above     one model on so many pictures, against a threshold
     best_rate          the learning rate that a variant is given, chosen by validation
 
@@ -23,6 +24,7 @@ from statistics import NormalDist, fmean, stdev
 
 TRUE, FALSE, NOT_SHOWN = "TRUE", "FALSE", "NOT SHOWN"
 FEWEST_SEEDS = 3  # below that no interval is computed
+FEWEST_SHUFFLES = 100
 FEWEST_RATES = 3  # below that a learning rate does not count as chosen
 
 
@@ -86,7 +88,7 @@ class Finding:
     high: float
     confidence: float  # of the interval from low to high, 0..1
     count: int
-    of: str  # what was counted: "seeds" or "images"
+    of: str  # what was counted: "seeds", "images", "shuffles" …
     limits: tuple[float, ...] = (0.0,)  # the verdict is about the side of these on which the interval lies
     unit: str = ""
     conditions: tuple[str, ...] = ()  # what has to be said with the verdict
@@ -161,6 +163,7 @@ def compare(
     within: float | None = None,
     names: tuple[str, str] = ("the first", "the second"),
     unit: str | None = None,
+    of: str = "seeds",
     confidence: float = 0.95,
 ) -> Finding:
     """Compare two variants by the differences a - b of each seed.
@@ -169,7 +172,8 @@ def compare(
     for it: "no worse by more than"); `within` asks for a difference smaller than that in both directions, "as good
     as". Both limits are in the unit of the scores, and are said before one looks. The interval is Student's t of the
     paired differences. It assumes that the seeds are independent and their differences roughly normal, and speaks of
-    other seeds on the same data, not of other data. For `within`, an interval inside both limits is two one-sided
+    other seeds on the same data, not of other data. Where the pairs are something else, such as groups of pictures,
+    `of` names them, and it speaks of other ones of these. For `within`, an interval inside both limits is two one-sided
     tests. Fewer than three seeds, or a score that is no finite number, show nothing.
     Raises ValueError if `a` and `b` have different seeds, or if a limit or the confidence makes no sense.
     """
@@ -187,7 +191,7 @@ def compare(
     differences = [one[seed] - other[seed] for seed in one]
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
     if len(differences) < FEWEST_SEEDS:
-        reason = f"{len(differences)} of the {FEWEST_SEEDS} seeds that it takes"
+        reason = f"{len(differences)} of the {FEWEST_SEEDS} {of} that it takes"
     elif bad := [seed for seed, value in zip(one, differences, strict=True) if not math.isfinite(value)]:
         reason = f"seed {bad[0]} has a score that is no finite number"
     else:
@@ -205,7 +209,7 @@ def compare(
         high=high,
         confidence=confidence,
         count=len(differences),
-        of="seeds",
+        of=of,
         limits=limits,
         unit=unit if unit is not None else a.unit if isinstance(a, Scores) else "",
         conditions=_about_rates(rates),
@@ -333,6 +337,40 @@ def compare_images(
         of="images",
         unit="points",
         conditions=(f"they differ on {won + lost:,}",),
+    )
+
+
+def against_shuffles(
+    value: float, shuffled: Sequence[float], claim: str, *, name: str = "the number", confidence: float = 0.95
+) -> Finding:
+    """Compare a number with what it comes to when what it is about is put in random order: a permutation test.
+
+    The claim is that `value` is higher than chance. `shuffled` are the numbers of as many random orders; the interval
+    is from `value` less the upper end of their middle part (`confidence` of them all) to `value` less the lower end. It
+    speaks of this very model: another one may have learned something else. Fewer than 100 shuffles, or a number that is
+    not finite, show nothing.
+    Source: Fisher 1935, "The Design of Experiments", section 21.
+    """
+    difference, low, high, reason = math.nan, math.nan, math.nan, ""
+    if len(shuffled) < FEWEST_SHUFFLES:
+        reason = f"{len(shuffled)} of the {FEWEST_SHUFFLES} shuffles that it takes"
+    elif not all(map(math.isfinite, [value, *shuffled])):
+        reason = "one of the numbers is not finite"
+    else:
+        ordered, outside = sorted(shuffled), math.floor((1 - confidence) / 2 * (len(shuffled) + 1))
+        difference = value - fmean(shuffled)
+        low, high = value - ordered[-max(outside, 1)], value - ordered[max(outside, 1) - 1]
+    return Finding(
+        claim=claim,
+        verdict=_verdict(low, high, (0.0,)),
+        label=f"{name} minus the same in random order",
+        difference=difference,
+        low=low,
+        high=high,
+        confidence=confidence,
+        count=len(shuffled),
+        of="shuffles",
+        reason=reason,
     )
 
 

@@ -7,7 +7,7 @@ in Transformers".
 import contextlib
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -67,6 +67,19 @@ def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
     return sum(products), resnet.num_features, resnet.stride
 
 
+class AttentionMaps(list):
+    """The maps of several layers, [B, h, N, N] each, of a model with this grid of patches (rows, columns)."""
+
+    def __init__(self, maps: Iterable[Tensor], grid_size: tuple[int, int]):
+        super().__init__(maps)
+        self.grid_size = grid_size
+
+    def __getitem__(self, place: int | slice) -> Any:
+        """Give one map, or those of some layers with the same grid."""
+        found = super().__getitem__(place)
+        return AttentionMaps(found, self.grid_size) if isinstance(place, slice) else found
+
+
 @torch.no_grad()
 def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[Tensor, "B h N N"]]:
     """Run the model once and collect the attention weights of every layer, in order.
@@ -91,7 +104,7 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
             hooks.callback(attention.register_forward_pre_hook(ask_for_weights, with_kwargs=True).remove)
             hooks.callback(attention.register_forward_hook(keep_weights).remove)
         model(images)
-    return maps
+    return AttentionMaps(maps, model.grid_size)
 
 
 @torch.no_grad()
@@ -168,10 +181,13 @@ def attention_distance(
 
     Shapes: L maps [B, h, N, N] -> [L, h]. Only attention from patch to patch counts, and each patch's share is made to
     sum to 1. Without `grid_size` (rows, columns) the grid is taken to be square.
-    Raises ValueError if there are no maps or the tokens do not fill the grid.
+    Raises ValueError if there are no maps, the tokens do not fill the grid, or a grid that is not square is not named.
     Source: section 4.5 of the paper and figure 7, right.
     """
     _check_maps(maps)
+    known = getattr(maps, "grid_size", None)
+    if grid_size is None and known and known[0] != known[1]:
+        raise ValueError(f"the maps are of a grid of {known[0]}x{known[1]} patches; pass grid_size={tuple(known)}")
     num_patches = maps[0].shape[-1] - num_prefix_tokens
     rows, columns = grid_size or (math.isqrt(num_patches),) * 2
     if rows * columns != num_patches:

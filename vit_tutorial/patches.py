@@ -9,6 +9,7 @@ Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", section 3.1, e
 """
 
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -61,9 +62,22 @@ def unpatchify(
 
 
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
-    """Read a size of an image or a grid: one number stands for both sides, two are (height, width)."""
-    height, width = size if isinstance(size, Sequence) else (size, size)
-    return int(height), int(width)
+    """Read a size of an image or a grid: one number stands for both sides, two are (height, width).
+
+    Raises ValueError for anything else.
+    """
+    sides = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
+    if len(sides) != 2:
+        raise ValueError(f"the size is {size!r}; give one whole number, or two as (height, width)")
+    return whole_number("a side of the size", sides[0]), whole_number("a side of the size", sides[1])
+
+
+def whole_number(name: str, value: object) -> int:
+    """Read a whole number, NumPy's and PyTorch's too; raise ValueError with its name for another value."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} is {value!r}; it must be one whole number") from None
 
 
 class PatchEmbedding(nn.Module):
@@ -103,6 +117,11 @@ class PatchEmbedding(nn.Module):
     def _check_input(self, images: Tensor) -> None:
         _check_images(images)
         channels, *size = images.shape[1:]
+        if channels != self.in_channels == images.shape[-1]:
+            raise ValueError(
+                f"images have shape {_shape(images)}, with their {self.in_channels} channels last; "
+                "a model takes [B, C, H, W]: turn them with images.permute(0, 3, 1, 2)"
+            )
         if channels != self.in_channels:
             raise ValueError(
                 f"images have {channels} channels but in_channels is {self.in_channels}; "
@@ -111,17 +130,22 @@ class PatchEmbedding(nn.Module):
         if tuple(size) != self.image_size:
             raise ValueError(
                 f"images are {size[0]}x{size[1]} but the model was built for "
-                f"{self.image_size[0]}x{self.image_size[1]}; resize them, or build it with image_size={tuple(size)} "
-                "and interpolate the positions"
+                f"{self.image_size[0]}x{self.image_size[1]}; resize them, or build another with "
+                f"image_size={tuple(size)} and load_weights(another, model.state_dict()), which stretches the positions"
             )
         if not images.is_floating_point():
             raise TypeError(
                 f"images are {images.dtype}, but a model computes with real numbers; "
                 "convert with images.float() / 255 and normalise"
             )
+        dtype = next(self.proj.parameters(), images).dtype
+        if images.dtype != dtype and not (_autocast_converts(images) and torch.float64 not in (images.dtype, dtype)):
+            raise TypeError(
+                f"images are {images.dtype} and the weights {dtype}; convert them with images.to({dtype}), "
+                f"or the model with model.to({images.dtype})"
+            )
         # On an accelerator this look at the values would make every step wait for the device.
-        on_cpu = images.device.type == "cpu" and not torch.compiler.is_compiling()
-        if on_cpu and not images.sum().isfinite() and not images.isfinite().all():  # the sum alone may overflow
+        if images.device.type == "cpu" and not torch.compiler.is_compiling() and not _are_finite(images):
             bad = int((~images.isfinite()).sum())
             raise ValueError(
                 f"images hold NaN or infinity in {bad} of {images.numel()} values; look for a division by zero, "
@@ -129,7 +153,24 @@ class PatchEmbedding(nn.Module):
             )
 
 
+def _autocast_converts(images: Tensor) -> bool:
+    device = images.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
+def _are_finite(images: Tensor) -> bool:
+    try:
+        return bool(images.sum().isfinite()) or bool(images.isfinite().all())  # the sum alone may overflow
+    except RuntimeError:  # inside torch.vmap no single value can be looked at
+        return True
+
+
 def _check_images(images: Tensor) -> None:
+    if not isinstance(images, Tensor):
+        raise TypeError(
+            f"images are a {type(images).__module__}.{type(images).__qualname__}; pass a tensor [B, C, H, W], such as "
+            "torch.as_tensor(numpy.array(images)), turned with permute where the channels come last"
+        )
     if images.ndim != 4:
         hint = "; add the batch axis with images[None]" if images.ndim == 3 else ""
         raise ValueError(f"images must have rank 4 [B, C, H, W]; got rank {images.ndim}, shape {_shape(images)}{hint}")
@@ -138,7 +179,7 @@ def _check_images(images: Tensor) -> None:
 
 
 def _check_divides(height: int, width: int, patch_size: int) -> None:
-    if patch_size < 1:
+    if whole_number("patch_size", patch_size) < 1:
         raise ValueError(f"patch_size is {patch_size}; it must be 1 pixel or more")
     for side, size in (("height", height), ("width", width)):
         if size < 1 or size % patch_size:

@@ -130,9 +130,15 @@ def draw_attention(ax: Axes, image: Tensor | np.ndarray, weights: Tensor | np.nd
 def draw_lines(
     ax: Axes, x: Sequence[float], lines: dict[str, Sequence[float]], xlabel: str, ylabel: str, **options
 ) -> None:
-    """Draw named lines over a common x, with a legend; `options` go to `Axes.plot`."""
-    for colour, (name, y) in zip(COLOURS, lines.items(), strict=False):
-        ax.plot(x, y, color=colour, label=name, **options)
+    """Draw named lines over a common x, with a legend; `options` go to `Axes.plot`.
+
+    The lines take the seven colours in turn, and from the eighth on are dashed. Raises ValueError for more than 14.
+    """
+    styles = [(colour, dashes) for dashes in ("-", "--") for colour in COLOURS]
+    if len(lines) > len(styles):
+        raise ValueError(f"{len(lines)} lines cannot be told apart; draw at most {len(styles)} in one picture")
+    for (colour, dashes), (name, y) in zip(styles, lines.items(), strict=False):
+        ax.plot(x, y, **{"color": colour, "linestyle": dashes, "label": name} | options)
     ax.set_xlabel(xlabel)
     ax.set_ylabel(ylabel)
     ax.grid(alpha=0.3)

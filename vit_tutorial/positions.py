@@ -6,6 +6,8 @@ Sources: Dosovitskiy et al. 2021, section 3.1, E_pos of equation 1, and appendix
 3.5, for sine and cosine; Beyer et al. 2022, "Better plain ViT baselines for ImageNet-1k", for their 2-D form.
 """
 
+from collections.abc import Callable
+
 import torch
 from einops import rearrange
 from jaxtyping import Float
@@ -19,19 +21,25 @@ class PositionEmbedding(nn.Module):
     """Add one vector per position, the same for every image, to the tokens.
 
     Shapes: [B, N, D] -> [B, N, D]. `pos_embed` is [1, N, D]: learned, or the fixed `table` [N, D] where one is given.
+    No state dict holds a fixed table, so the module fills it in again where a move leaves it without its numbers.
     Raises ValueError if the sequence does not have N tokens of D numbers.
     Source: section 3.1 of the paper, E_pos of equation 1.
     """
 
     def __init__(self, num_tokens: int, dim: int, table: Float[Tensor, "N D"] | None = None):
         super().__init__()
+        self.table = table
         if table is None:
             self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, dim))
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
         else:
             if table.shape != (num_tokens, dim):
                 raise ValueError(f"the table must be [{num_tokens}, {dim}]; got shape {list(table.shape)}")
-            self.register_buffer("pos_embed", table[None].clone(), persistent=False)
+            self.table = table.clone()  # an attribute of its own: moving the module leaves it whole
+            self.register_buffer(
+                "pos_embed", torch.empty_like(table[None], device=torch.get_default_device()), persistent=False
+            )
+            self.pos_embed.copy_(table)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         if tokens.ndim != 3 or tokens.shape[1:] != self.pos_embed.shape[1:]:
@@ -41,6 +49,28 @@ class PositionEmbedding(nn.Module):
                 "for another image size use interpolate_positions"
             )
         return tokens + self.pos_embed
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        """Move or convert as `to`, `half` and `to_empty` ask, of which the last one brings no numbers along."""
+        fixed = self.table is not None and (self.pos_embed.is_meta or self.has_its_table())
+        super()._apply(fn, recurse)
+        if fixed:
+            self.pos_embed.copy_(self.table)
+        return self
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, local_metadata: dict, *rest) -> None:
+        """Fill the table in when a model without numbers takes those of a state dict, `assign=True`."""
+        if self.table is not None and self.pos_embed.is_meta and local_metadata.get("assign_to_params_buffers"):
+            self.pos_embed = self.table[None].clone()
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+    def has_its_table(self) -> bool:
+        """Say whether the positions are fixed, and still those that were given."""
+        return self.table is not None and torch.equal(self.pos_embed[0], self.table.to(self.pos_embed))
+
+    def extra_repr(self) -> str:
+        _, num_tokens, dim = self.pos_embed.shape
+        return f"{num_tokens}, {dim}" + (", fixed" if self.table is not None else "")
 
 
 def sincos_1d(num_positions: int, dim: int) -> Float[Tensor, "N D"]:

@@ -8,7 +8,7 @@ import importlib.util
 import io
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -81,7 +81,7 @@ def from_pretrained(
         raise FetchError(f"Nothing could be fetched ({reason}): {_what(name, published)}") from error
     model = cls.from_name(name, image_size or published.image_size, num_classes or 1000, **options)
     load_weights(model, weights, skip_head=num_classes not in (None, 1000))
-    model.card = card if num_classes in (None, 1000) else ModelCard(mean=card.mean, std=card.std, record=card.record)
+    model.card = card if num_classes in (None, 1000) else replace(card, class_names=())
     return model.eval()
 
 
@@ -102,7 +102,9 @@ def _from_torchvision(published: Published) -> tuple[dict[str, Tensor], ModelCar
     entry = get_model_weights(published.model)[published.tag]
     shown = entry.transforms()
     record = f"torchvision {published.model} {published.tag}"
-    card = ModelCard(tuple(entry.meta["categories"]), tuple(shown.mean), tuple(shown.std), record)
+    crop, interpolation = shown.crop_size[0] / shown.resize_size[0], shown.interpolation.value
+    names = tuple(entry.meta["categories"])
+    card = ModelCard(names, tuple(shown.mean), tuple(shown.std), record, crop, interpolation)
     with contextlib.redirect_stdout(io.StringIO()):  # it prints "Downloading" even where nothing comes
         return entry.get_state_dict(progress=True, check_hash=True), card
 
@@ -115,7 +117,8 @@ def _from_timm(published: Published) -> tuple[dict[str, Tensor], ModelCard]:
     theirs = timm.create_model(f"{published.model}.{published.tag}", pretrained=True)
     shown, known = theirs.pretrained_cfg, ImageNetInfo()
     names = tuple(known.index_to_description(i) for i in range(theirs.num_classes))
-    card = ModelCard(names, tuple(shown["mean"]), tuple(shown["std"]), f"timm {published.model}.{published.tag}")
+    view = shown["crop_pct"], shown["interpolation"]
+    card = ModelCard(names, tuple(shown["mean"]), tuple(shown["std"]), f"timm {published.model}.{published.tag}", *view)
     return theirs.state_dict(), card
 
 

@@ -195,8 +195,9 @@ RECIPES = PRESETS | RECORDED
 
 PICTURES = {
     "fashion_mnist": (10_000, 1, 28),
+    "fashion_mnist_full": (60_000, 1, 28),
     "cifar10": (50_000, 3, 32),
-}  # of a preset's data: how many, channels, side
+}  # of a recipe's data: how many, channels, side
 LONGEST = 15 * 60.0  # seconds that somebody will wait in a lesson
 
 

@@ -2,17 +2,25 @@
 
     python -m vit_tutorial.train --data fashion_mnist --out runs/first
     python -m vit_tutorial.train --recipe cifar10-gpu --out runs/cifar10
+    python -m vit_tutorial.train --data FOLDER --picture-size 56 --out runs/own_pictures
     torchrun --nproc-per-node 4 -m vit_tutorial.train --recipe cifar10-gpu --out runs/four_gpus
 
 The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
-The same command again goes on where the last one was stopped. torchrun starts several processes that share each batch.
+The same command again goes on where the last one was stopped: Ctrl-C and SIGTERM save first. A run that has ended is
+not made longer; --start-from begins another one with its weights. torchrun starts several processes that share each
+batch.
 """
 
+import contextlib
 import re
 import shlex
+import signal
 import sys
+import threading
 import time
-from dataclasses import asdict, dataclass
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,17 +28,19 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from vit_tutorial.datasets import READERS, DataError, Dataset, load
-from vit_tutorial.recipes import RECIPES, build_model
-from vit_tutorial.support.files import write_json
+from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
+from vit_tutorial.recipes import PICTURES, RECIPES, build_model
+from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import RESULTS
-from vit_tutorial.training import History, TrainingConfig, TrainingError, fit
+from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, refuse_other_run, reserved
 from vit_tutorial.training.devices import choose_device
 from vit_tutorial.training.distributed import joined
 from vit_tutorial.training.record import keep_weights, make_record
 from vit_tutorial.vit import ViT, ViTConfig
-from vit_tutorial.weights import ModelCard, save_model
+from vit_tutorial.weights import ModelCard, load_weights, save_model
 
+RESULT_NAMES = ("model.safetensors", "history.json")  # what a run leaves in its folder, besides the checkpoint
 FROM_DATA = ("image_size", "in_channels", "num_classes")  # fields of ViTConfig that the data set decides
 
 
@@ -59,18 +69,20 @@ class TrainingOptions(TrainingConfig):
 
 @dataclass(frozen=True)
 class Choice:
-    """The option that is read first, because all other defaults come from it."""
+    """The options that are read first, because all other defaults come from them."""
 
     recipe: Literal[tuple(RECIPES)] = "cpu"  # all other defaults are those of this recipe; --preset means the same
+    data: Literal[tuple(READERS)] | Path = "fashion_mnist"  # the data set, or a folder with a folder for each class
 
 
 @dataclass(frozen=True)
 class Options(Choice):
     """All options of the command line."""
 
-    data: Literal[tuple(READERS)] = tyro.MISSING  # the data set
+    picture_size: int | None = None  # pixels a side of the pictures of a folder; none: as in the recipe's data set
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
+    start_from: Path | None = None  # file of weights to begin with; none: random ones
     record: str | None = None  # also write a record of this name to the folder of records
     records: Path = RESULTS  # that folder
     float16: Path | None = None  # file that also gets the weights, in half the bytes
@@ -86,6 +98,8 @@ def parse(arguments: list[str]) -> Options:
     arguments = [re.sub("^--preset(?==|$)", "--recipe", argument) for argument in arguments]
     choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False)
     recipe = RECIPES[choice.recipe]
+    if isinstance(choice.data, Path):  # a training of one's own, whose results are not the recipe's
+        recipe = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -137,11 +151,57 @@ def main(arguments: list[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parse(arguments)
     try:
-        run(options, f"python -m vit_tutorial.train {shlex.join(arguments)}")
+        with plain_warnings(), sigterm_as_ctrl_c():
+            run(options, f"python -m vit_tutorial.train {shlex.join(arguments)}")
     except (DataError, TrainingError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(f"stopped; the same command goes on from the last checkpoint in {options.out}")
+
+
+@contextlib.contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print the warnings of a training and of its data as one sentence, above the progress bar if there is one."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where) -> None:
+            if issubclass(category, TrainingWarning | DataWarning):
+                tqdm.write(f"warning: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *where)
+
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM end the program as Ctrl-C does; outside the main thread nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def check_folder(folder: Path, config: TrainingConfig) -> None:
+    """Raise TrainingError if this run cannot go on from what the folder holds, or would write over what is not its own.
+
+    What killed saves have left there is deleted.
+    """
+    for name in RESULT_NAMES:
+        sweep(folder / name)
+    refuse_other_run(folder, config)
+    others = [name for name in RESULT_NAMES if (folder / name).exists()]
+    if others and not (folder / CHECKPOINT_NAME).exists():
+        raise TrainingError(
+            f"{folder} holds {' and '.join(others)} and no checkpoint, so something else would be written over; use "
+            "another folder, or move away what is there"
+        )
 
 
 def run(options: Options, command: str) -> None:
@@ -149,29 +209,60 @@ def run(options: Options, command: str) -> None:
     config = TrainingConfig(**asdict(options.training))
     shape = {name: value for name, value in asdict(options.model).items() if name not in FROM_DATA}
     device = choose_device(config.device)
-    with joined(device) as world:
-        if world.is_main:  # the others wait, so that only one process downloads
-            data = load(options.data, root=options.data_root)
-        world.broadcast(None)
-        if not world.is_main:
-            data = load(options.data, root=options.data_root)
-        model = build_model(data, shape, config.seed)
-        kept = options.keep, options.keep_in or options.out / "epochs"
+    with contextlib.ExitStack() as until_all_is_written:
+        with joined(device) as world:
+            until_all_is_written.enter_context(reserved(options.out, world))
+            world.let_main(lambda: check_folder(options.out, config))
+            if world.is_main:  # the others wait, so that only one process downloads
+                data = find_data(options)
+            world.broadcast(None)
+            if not world.is_main:
+                data = find_data(options, quiet=True)
+            model = build_model(data, shape, config.seed)
+            if options.start_from:
+                load_weights(model, options.start_from)
+            kept = options.keep, options.keep_in or options.out / "epochs"
+            if world.is_main:
+                print(data)
+                keep_weights(model, options.out, *kept)  # the run may have been killed just before it did
+
+            def after_epoch(history: History) -> None:
+                if history.epochs in options.keep:  # or the checkpoint need not be read
+                    keep_weights(model, options.out, *kept)
+                if not options.quiet:
+                    print_epoch(history)
+
+            started = time.perf_counter()
+            history = fit(model, data, config, checkpoint=options.out, on_epoch=after_epoch)
+            seconds = time.perf_counter() - started
         if world.is_main:
-            print(data)
-            keep_weights(model, options.out, *kept)  # the run may have been killed just before it did
+            finish(options, command, model, data, history, seconds, device)
 
-        def after_epoch(history: History) -> None:
-            if history.epochs in options.keep:  # or the checkpoint need not be read
-                keep_weights(model, options.out, *kept)
-            if not options.quiet:
-                print_epoch(history)
 
-        started = time.perf_counter()
-        history = fit(model, data, config, checkpoint=options.out, on_epoch=after_epoch)
-        seconds = time.perf_counter() - started
-    if world.is_main:
-        finish(options, command, model, data, history, seconds, device)
+def find_data(options: Options, quiet: bool = False) -> Dataset:
+    """Load the data set that the options name, or read the folder; if `quiet`, what is left out of it is not said.
+
+    Raises ValueError for options that do not go together, and DataError as `load` and `Dataset.from_folder` do.
+    """
+    if not isinstance(options.data, Path):
+        if options.picture_size is not None:
+            raise ValueError(
+                f"--picture-size {options.picture_size} is for a folder, and {options.data} has pictures of one size; "
+                "leave it out"
+            )
+        return load(options.data, root=options.data_root)
+    if options.data_root is not None:
+        raise ValueError(
+            f"--data-root {options.data_root} is for the data sets that have a name, and {options.data} is a folder; "
+            "leave it out"
+        )
+    if not options.data.expanduser().is_dir():
+        raise DataError(f"--data {options.data} is no folder, and none of the data sets {', '.join(READERS)}; name one")
+    own_size = PICTURES[RECIPES[options.recipe].data][2]
+    with warnings.catch_warnings():
+        if quiet:
+            warnings.simplefilter("ignore", DataWarning)
+        return Dataset.from_folder(options.data, own_size if options.picture_size is None else options.picture_size)
 
 
 def print_epoch(history: History) -> None:

@@ -10,14 +10,14 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part
+from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part, check_setting
 from vit_tutorial.hybrid import RESNETS, HybridEmbedding
 from vit_tutorial.patches import PatchEmbedding, as_pair, patchify
 from vit_tutorial.positions import PositionEmbedding, sincos_2d
@@ -28,7 +28,7 @@ from vit_tutorial.tokens import ClassToken
 class ViTConfig:
     """Everything that decides the shape of a ViT; the defaults are ViT-B/16 for ImageNet.
 
-    Raises ValueError for a name that is not known or a size below 1.
+    Raises ValueError for a name that is not known, a value of another kind, or a size below 1.
     """
 
     image_size: int | tuple[int, int] = 224  # pixels: H = W, or (H, W)
@@ -51,17 +51,14 @@ class ViTConfig:
     drop_path: float = 0.0  # stochastic depth of the last block; it grows to this from 0
 
     def __post_init__(self):
-        for name in ("image_size", "stem_layers"):
-            if isinstance(getattr(self, name), list):  # JSON has no tuples
-                object.__setattr__(self, name, tuple(getattr(self, name)))
-        for name in ("pool", "position", "stem"):  # norm and gelu are checked where they are used
-            allowed = get_args(type(self).__annotations__[name])
-            if (value := getattr(self, name)) not in allowed:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, allowed))}")
+        for name, kind in type(self).__annotations__.items():
+            object.__setattr__(self, name, check_setting(name, getattr(self, name), kind))
         for name in ("dim", "num_classes", "in_channels", "representation_size"):
             size = getattr(self, name)
             if size is not None and size < 1:
-                raise ValueError(f"{name} is {size}; it must be 1 or more")
+                features = "; features without a head are forward_intermediates(images)['pool']"
+                hint = features if name == "num_classes" else ""
+                raise ValueError(f"{name} is {size}; it must be 1 or more{hint}")
 
 
 Keep = Callable[[str, Tensor], Tensor]  # takes a stage and its name, and gives the stage back
@@ -87,8 +84,9 @@ class ViT(nn.Module):
 
     Shapes: images [B, C, H, W] of real numbers -> logits [B, num_classes].
     Each part can be another class, called as the course's own is called: `ViT(config, attention=MyAttention)`. It gets
-    every option of the config that its signature takes.
-    State-dict names are timm's. Raises ValueError or TypeError with the numbers if config, parts or images do not fit.
+    every option of the config that its signature takes. torch.compile, export, jit.trace, onnx.export and vmap take the
+    model with batches of any size; torch.fx.symbolic_trace and torch.jit.script do not. State-dict names are timm's.
+    Raises ValueError or TypeError with the numbers if config, parts or images do not fit.
     Source: figure 1 and equations 1 to 4 of the paper.
     """
 
@@ -192,11 +190,7 @@ class ViT(nn.Module):
         "patch_embed" [B, N, D]; "class_token" (if there is one), "position", "blocks.0" … and "norm" [B, N+1, D];
         "pool" [B, D]; "pre_logits" [B, representation_size or D]; "logits" [B, num_classes].
         """
-        stages, pixels, patch_size = {}, images, self.config.patch_size
-        if isinstance(self.patch_embed, HybridEmbedding):
-            pixels = stages["feature_map"] = self.patch_embed.backbone(images)
-            patch_size //= self.patch_embed.backbone.stride
-        stages["patches"] = patchify(pixels, patch_size)
+        first, stages, pixels, patch_size = {}, {}, images, self.config.patch_size
 
         def keep(name: str, x: Tensor) -> Tensor:
             if name != "class_token" or self.num_prefix_tokens:
@@ -204,7 +198,10 @@ class ViT(nn.Module):
             return x
 
         ViT.forward(self, images, keep)
-        return stages
+        if isinstance(self.patch_embed, HybridEmbedding):
+            pixels = first["feature_map"] = self.patch_embed.backbone(images)
+            patch_size //= self.patch_embed.backbone.stride
+        return first | {"patches": patchify(pixels, patch_size)} | stages
 
     def _one_by_one(self, x: Tensor, keep: Keep) -> Tensor:
         for i, block in enumerate(self.blocks):
@@ -227,8 +224,10 @@ class ViT(nn.Module):
         if self.config.position == "learned":
             return position(num_tokens, dim)
         if self.config.position == "sincos":
-            prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
-            table = torch.cat([prefix, sincos_2d(self.grid_size, dim)])
+            device = torch.get_default_device()
+            with torch.device("cpu") if device.type == "meta" else device:  # these numbers are in no state dict
+                prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
+                table = torch.cat([prefix, sincos_2d(self.grid_size, dim)])
             return build_part(position, PositionEmbedding, num_tokens, dim, table=table)
         return nn.Identity()
 

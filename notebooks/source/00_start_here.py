@@ -18,7 +18,7 @@
 # %%
 import torch
 
-from vit_tutorial import attention_maps, load_model, plots
+from vit_tutorial import attention_maps, load_model, patchify, plots
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.progress import my_progress
@@ -69,6 +69,28 @@ AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size)
 # again. If that does not help, the machine check below says what to do.
 #
 # You do not have to understand any of this yet. In eight lessons you will have built every part of it.
+#
+# The clothes or the background? Say what you think, and then look at the count below. It is made by a folded box: for the
+# class token and the last layer, how much of its weight lies on patches that are black all over.
+
+# %% jupyter={"source_hidden": true}
+many = data.test_images[:300]
+looks = attention_maps(model, model.card.normalize(many))[-1].mean(dim=1)[:, 0, 1:]  # mean of the heads: [300, 49]
+black = patchify(many, model.config.patch_size).amax(dim=2) == 0  # [300, 49]
+on_black, are_black = (looks * black).sum(dim=1), black.float().mean(dim=1)
+print(f"the first picture: {on_black[0]:.0%} of the weight, on {are_black[0]:.0%} of the patches")
+print(f"300 pictures:      {on_black.mean():.0%} of the weight, on {are_black.mean():.0%} of the patches")
+
+# %% [markdown]
+# <details><summary>What there was to see</summary>
+#
+# Both. On the first picture the background gets about the weight that it would get from somebody who looks anywhere. Over
+# 300 pictures it gets a little less. So these numbers do not say that the model looks at the clothes.
+#
+# And they do not say what made it answer as it did. In the last layer every token already holds something of all others.
+# Where a model looks is not yet an explanation: lesson 8 tests that.
+#
+# </details>
 
 # %% [markdown]
 # ## By hand: from ten numbers to an answer
@@ -88,9 +110,10 @@ print([round(p, 2) for p in by_hand.tolist()])
 print("the same as PyTorch's own:", torch.allclose(by_hand, z.softmax(dim=0)))
 
 # %% [markdown]
-# Now the first picture. The highest bar is the model's answer.
+# Now the ten logits of the first picture, and what softmax makes of them. The highest bar is the model's answer.
 
 # %%
+print("logits:", [round(z, 1) for z in logits[0].tolist()])
 probabilities = logits[0].softmax(dim=0)
 figure, axes = plots.new_figure(1, 2, size=(8.5, 3.2), width_ratios=[1, 2])
 plots.draw_image(axes[0, 0], images[0], data.class_names[labels[0]])
@@ -116,16 +139,17 @@ check_machine()
 #
 # | lesson | afterwards you can |
 # |---|---|
-# | [1 Patches](01_patches.ipynb) | turn an image into a sequence, in three ways that agree |
+# | [1 Patches](01_patches.ipynb) | turn an image into a sequence of tokens, in ways that agree |
 # | [2 Class token](02_class_token.ipynb) | say which token answers for the whole image, and why |
 # | [3 Position embeddings](03_position_embeddings.ipynb) | show that attention is blind to order, and cure it |
 # | [4 Scaled dot-product attention](04_scaled_dot_product_attention.ipynb) | compute attention with a pencil |
 # | [5 Multi-head attention](05_multi_head_attention.ipynb) | cut it into heads, and match PyTorch's own |
 # | [6 Encoder block](06_encoder_block.ipynb) | stack attention 24 times so that it trains, and say what makes it so |
 # | [7 Vision Transformer](07_vision_transformer.ipynb) | assemble the whole model, and load published weights into it |
+# | [8 Looking inside](08_looking_inside.ipynb) | say what a picture of attention proves, and what it does not |
 # | [11 Train on a GPU](11_train_on_a_gpu.ipynb) | train it yourself, on a laptop or on a GPU |
 #
-# Take them in this order. The numbers 8 to 10 are kept for lessons that are not written yet.
+# Take them in this order. The numbers 9 and 10 are kept for lessons that are not written yet.
 #
 # Each lesson has the same bones. A question. Numbers small enough for a pencil. The code beside its formula, and a
 # check that it agrees with the library everybody uses. A picture to touch. Sentences that people repeat, tested. An
@@ -189,7 +213,7 @@ my_progress()
 # 2. Inside, patches look at each other, and one can see where.
 # 3. Shift+Enter runs a box. Lessons run from top to bottom.
 # 4. Every exercise checks itself, and nearly always says in words what is wrong.
-# 5. Every claim in this course is followed by the code that tests it.
+# 5. A claim about models comes with the code that tests it, or with its source.
 #
 # **Three questions.**
 #

@@ -7,7 +7,8 @@
 # **What you will do**
 #
 # 1. Cut a 4×4 image into patches by hand, and check the result with a pencil.
-# 2. Write the same cut in three ways: slices, `einops`, and a convolution. Show that all three agree.
+# 2. Write the cut twice, with slices and with `einops`, and show that both agree. Make tokens of the patches with a linear
+#    layer, and show that a convolution cuts and embeds at once.
 # 3. Count the tokens: how many, how long, and what they cost.
 # 4. Take a picture apart, shuffle it, and put it back without losing a pixel.
 # 5. Write your own patch embedding, put it into a real Vision Transformer, and train it.
@@ -44,7 +45,7 @@ plots.show(
 #
 # We use the same letters in all lessons:
 #
-# | letter | meaning | in the paper's standard model, ViT-B/16 |
+# | letter | meaning | in ViT-B/16, a model of the paper |
 # |---|---|---|
 # | B | images in a batch | - |
 # | C | channels (red, green, blue) | 3 |
@@ -95,8 +96,9 @@ plots.show(
 
 # %% [markdown]
 # Could one simply `reshape` the 4×4 image to 4 rows of 4? No, and it is worth seeing why. A tensor lies in memory as
-# one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` leaves the line
-# as it is, and only says where to break it.
+# one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` goes along the rows
+# and breaks them at other places. Here it need not even touch the line. (After a `permute` the rows no longer follow the
+# line. Then `reshape` has to copy the numbers, in the new order.)
 
 # %%
 print("strides of rows and columns:", tiny[0, 0].stride(), "- one pixel down is 4 numbers further")
@@ -172,9 +174,10 @@ print(list(tokens.shape), "= [B, N, D]")
 # In ViT-B/16 the patch happens to have 768 numbers, and D happens to be 768 too. That is a coincidence. With 32×32
 # patches a row has 3,072 numbers, and D is still 768.
 #
-# ### With a convolution: the library's way
+# ### With a convolution: the libraries' way
 #
-# Every ViT that you will meet writes this step as a **convolution**. A convolution slides a window over the image. Its
+# torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it cuts
+# with `einops`, and has a linear layer between two norms.) A convolution slides a window over the image. Its
 # *kernel size* says how large the window is: here P×P pixels, of all channels. It has D *filters*, each a list of P·P·C
 # numbers: multiply the window with it, number by number, and add up. Its *stride* says how far the window jumps: here P
 # pixels, so it never straddles two patches. So each filter is one column of E. (`nn.Linear` keeps E turned over: there

@@ -117,7 +117,7 @@ print("same as the loop:", torch.equal(by_einops, by_loop))
 # an `nn.Parameter`. That is PyTorch's word for numbers that training may change.
 
 # %%
-first = cls_token.expand(len(tokens), -1, -1)  # [1, 1, D] -> [B, 1, D]; -1 means: leave this axis as it is
+first = cls_token.expand(tokens.shape[0], -1, -1)  # [1, 1, D] -> [B, 1, D]; -1 means: leave this axis as it is
 by_expand = torch.cat([first, tokens], dim=1)  # [B, N+1, D]
 print("same as by einops:", torch.equal(by_expand, by_einops))
 print("still one vector in memory:", first.data_ptr() == cls_token.data_ptr())
@@ -638,7 +638,7 @@ class MyClassToken(nn.Module):
         self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
 
     def forward(self, tokens):
-        first = self.cls_token.expand(len(tokens), -1, -1)  # [1, 1, D] -> [B, 1, D]
+        first = self.cls_token.expand(tokens.shape[0], -1, -1)  # [1, 1, D] -> [B, 1, D]
         return torch.cat([first, tokens], dim=1)  # [B, N+1, D]
 
 

@@ -375,6 +375,7 @@ AttentionLab(image[0], [layer[0] for layer in maps], grid_size=model.grid_size, 
 #
 # 1. Head 0 looks at the trousers and almost nowhere else. Head 2 looks at the background. The next cell counts it.
 # 2. No: the score is −0.81, the weight 0.4%. e to a negative power is small, and still positive. Only −∞ gives 0.
+#    (In float32 so does a score that lies 104 or more below the largest: e to the power −104 is too small to be kept.)
 # 3. The weights become more even. The scores stay as they are: they are divided by the temperature on the way into the
 #    softmax.
 #
@@ -693,9 +694,10 @@ print(f"it overtakes the MLP at N = 4·D = {4 * D:,} tokens: at P = 16, a pictur
 # %% [markdown]
 # **Memory** is another matter. The table of weights has N² numbers for each head. While training, it must be kept: the
 # gradient needs it. But it need not be stored at all. A *fused* kernel works through the table piece by piece. For each
-# query it keeps a running largest score, a running sum and a running output; for the way back it stores one number for
-# each query, and computes the pieces again (Dao et al. 2022, *FlashAttention*). `F.scaled_dot_product_attention` does
-# so where it has such a kernel. We ask autograd what each of the two keeps for the way back:
+# query it keeps a running largest score, a running sum and a running output. For the way back it stores the largest score
+# and the sum, two numbers for each query, and computes the pieces again (Dao et al. 2022, *FlashAttention*; since
+# FlashAttention-2, Dao 2023, one number: the logarithm of the sum of all e to the score). `F.scaled_dot_product_attention`
+# does so where it has such a kernel. We ask autograd what each of the two keeps for the way back:
 
 
 # %%
@@ -1431,7 +1433,7 @@ check.mended_attention(MendedAttention)
 # **Next**: one table of weights is one kind of question. Lesson 5 lets every token ask several at once.
 #
 # **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, sections 3.2.1 and 3.4 · Dao et al. 2022,
-# *FlashAttention* · Press and Wolf 2017, *Using the Output Embedding to Improve Language Models* · Mikolov, Yih and
+# *FlashAttention* · Dao 2023, *FlashAttention-2*, section 3.1.1 · Press and Wolf 2017, *Using the Output Embedding to Improve Language Models* · Mikolov, Yih and
 # Zweig 2013, *Linguistic Regularities in Continuous Space Word Representations* · Linzen 2016, *Issues in Evaluating
 # Semantic Spaces Using Word Analogies* · Dehghani et al. 2023, *Patch n' Pack: NaViT* · the code of this lesson:
 # `vit_tutorial/attention.py`.

@@ -8,7 +8,7 @@
 # ![Three ways to build a block. In each a token z runs along a line, the residual stream; attention and then the MLP read it, and what they say is added to it. Pre-norm has a norm in front of each branch. Post-norm has a norm on the line, after each plus. Swin v2 has a norm at the end of each branch.](figures/encoder_block.svg)
 #
 # The answer in one sentence: **a norm, a second branch that works on each token alone, and two plus signs.** All are
-# small. *Where* the norm stands looks like a detail, and decides whether the training needs care.
+# short to write; the second branch holds two thirds of the block's parameters. *Where* the norm stands looks like a detail, and decides whether the training needs care.
 #
 # **What you will do**
 #
@@ -52,7 +52,8 @@ torch.set_num_threads(1)  # the same numbers on every machine
 # $$\text{LN}(z) = \gamma \cdot \frac{z - \text{mean}(z)}{\sqrt{\text{var}(z) + \varepsilon}} + \beta$$
 #
 # γ and β are learned, one of each for every one of the D places. They start at 1 and 0, so at first they do nothing.
-# ε is 0.000001 in a ViT. It keeps the division alive if all numbers of a token are equal.
+# ε keeps the division alive if all numbers of a token are equal. It is 0.000001 here, as in the ViTs of Google, torchvision
+# and timm. Not everywhere: Hugging Face's ViT has 1e-12 unless told otherwise, and vit-pytorch PyTorch's default, 1e-5.
 
 
 # %%
@@ -264,7 +265,7 @@ print("pre, same as the course's block: ", torch.equal(pre_norm(blocks["pre"], z
 print("post, same as the course's block:", torch.equal(post_norm(blocks["post"], z), blocks["post"](z)))
 
 # %% [markdown]
-# PyTorch has this block too, `nn.TransformerEncoderLayer`, with a switch for the norm. Ask it for GELU and for ViT's ε,
+# PyTorch has this block too, `nn.TransformerEncoderLayer`, with a switch for the norm. Ask it for GELU and for our ε,
 # give our numbers its names, and compare:
 
 # %%
@@ -294,8 +295,10 @@ for norm, block in blocks.items():
 # stays is made larger, so that the next layer gets numbers of the usual size.
 #
 # - **Dropout** (Srivastava et al. 2014) sets single numbers to 0, each with chance p, and divides the rest by 1 − p.
-# - **Stochastic depth** (Huang et al. 2016; `DropPath` in the course) drops a whole *branch* for an image: that image
-#   skips the branch, and goes on along the stream. Branches that stay are divided by their chance to stay.
+# - **Stochastic depth**, as `DropPath` has it today in timm and in the course, drops a whole *branch* for an image: that
+#   image skips the branch, and goes on along the stream. Branches that stay are divided by their chance to stay. (Huang et
+#   al. 2016, whose idea it is, drop it for a mini-batch at a time. They divide nothing in training, and make the branch
+#   smaller in testing instead.)
 
 # %%
 torch.manual_seed(0)
@@ -402,8 +405,10 @@ plots.show(
 # %% [markdown]
 # Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is: the
 # loss looks at a sum of many additions, and a late one is a small part of it. The first block gets a little more.
-# Post-norm's last blocks get the full pull, however deep the stack is. So the first steps must be small. That is what
-# **warm-up** is for: the learning rate starts near 0 and grows over some steps.
+# Post-norm's last blocks get about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see
+# in this the reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and
+# grows over some steps. Our table alone does not show that. Post-norm's *first* block gets more still; and Adam, which we
+# train with, takes steps whose size hardly depends on the length of the gradient (lesson 11).
 #
 # So much for theory. Train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with warm-up over 30 steps or
 # with none. A loss of ln 10 = 2.3 is that of guessing.
@@ -555,11 +560,11 @@ for name, swin in zip(("Swin:                ", "Swin v2:             "), swins,
 # | GPT-2, 2019 | pre | Radford et al., section 2.3: the norm moved to the input of each sub-block |
 # | ViT, 2020 | pre | Dosovitskiy et al., section 3.1, equations 2 and 3; run above |
 # | Swin, 2021 | pre | Liu et al., equation 3; run above |
-# | Swin v2, 2022 | at the end of each branch | Liu et al., section 3.2 and figure 1; run above |
+# | Swin v2, 2022 | at the end of each branch (the largest models: one more on the stream, every 6 blocks) | Liu et al., section 3.2 and figure 1; run above, without that one |
 #
-# Swin v2 changed it because in its largest pre-norm models the stream grew too much: its authors measured activations
-# that differed by a factor of 10,000 between layers. In the lab, choose *at the end of each branch*, and see that each
-# addition has size 1.
+# Swin v2 changed it because in large pre-norm Swins the stream grew too much: its authors measured activations that
+# differed by a factor of 10,000 between layers (section 3.1). In the lab, choose *at the end of each branch*, and see that
+# each addition has size 1.
 
 # %%
 print("verdict: FALSE - GPT-2, ViT and the first Swin do; BERT is post-norm, and Swin v2 has a third way")

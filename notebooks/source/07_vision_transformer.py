@@ -486,10 +486,11 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 #
 # ### V2 · "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
-# (Section 3.1; the tanh is in Google's code.) **Pre-training** is the first, long training, on very many images: in the
-# paper on ImageNet, ImageNet-21k or JFT-300M. (Google's files for ImageNet-21k have 21,843 classes.) **Fine-tuning** goes
-# on from there for a short time, on the smaller task that one wants solved, with its own classes. For that the whole head
-# is thrown away, and a new one starts, in the paper at zero. The size of the hidden layer is `representation_size`.
+# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very
+# many images: in the paper on ImageNet, ImageNet-21k or JFT-300M. (Google's files for ImageNet-21k have 21,843 classes.)
+# **Fine-tuning** goes on from there for a short time, on the smaller task that one wants solved, with its own classes. For
+# that the whole head is thrown away, and a new one starts, in the paper at zero (appendix B.1.1). The size of the hidden
+# layer is `representation_size`.
 #
 # So that you see it work, we take a small model from torchvision with such a head and with random weights, as if it came
 # from pre-training. Ours must load it and say the same:
@@ -1004,7 +1005,7 @@ print("the same logits:", equal)
 # <details><summary>Does it matter whether the last norm comes before or after you pick token 0?</summary>No. The norm
 # treats each token alone, so it gives the class token the same numbers either way.</details>
 #
-# **Next**: the model is whole, and knows nothing. Lesson 11 trains it.
+# **Next**: the model is whole. Lesson 8 looks inside one that is trained.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · He et al.
 # 2016, *Deep Residual Learning for Image Recognition*, for the hybrid's stem · the code of this lesson:

@@ -19,7 +19,7 @@
 # 5. Look into a longer training, of colour photographs, and slide through it.
 # 6. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 55 minutes, of which the machine trains two with the preset for a CPU, and 40 for the exercises. **You need**:
+# **Time**: 55 minutes, of which the machine trains one with the preset for a CPU, and 40 for the exercises. **You need**:
 # lessons 1 to 7.
 
 # %%
@@ -27,7 +27,7 @@ import copy
 import json
 import math
 import time
-from pathlib import Path
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -45,6 +45,7 @@ from vit_tutorial.exercises.lesson_11_train_on_a_gpu import TrainingPatient
 from vit_tutorial.explore import AttentionLab, TrainingTimeline
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.support.files import writable_or_temporary
 from vit_tutorial.training.optimizers import MovingAverage
 from vit_tutorial.studies import load_study
 from vit_tutorial.recipes import PRESETS, choose_preset, forecast_presets
@@ -120,12 +121,15 @@ print(*forecasts, sep="\n")
 
 # %% [markdown]
 # The machine takes the largest preset that ends within 15 minutes. **To choose yourself, replace the line that begins with
-# `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in seconds, and needs no network.
+# `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in seconds, and needs no network. Of its 36
+# epochs the lesson trains half, so that you wait a minute and not two. What the other half is worth, you will see.
 
 # %%
 name = choose_preset(forecasts).name
 preset = PRESETS[name]
 config, device = preset.training, choose_device(preset.training.device)
+if name == "cpu":
+    config = replace(config, epochs=config.epochs // 2)
 data = load(preset.data)
 print("preset:", name)
 
@@ -258,9 +262,11 @@ plots.show(
 )
 
 # %% [markdown]
-# The changes of shape and colour, and their ranges, are those of TrivialAugment (Müller and Hutter 2021). It makes one change
-# an image, chosen at random, with a random strength. Here each image gets one of shape and one of colour. One of the choices
-# is to change nothing, as with the coffee. `distort=0.5` allows half of the range.
+# The changes of shape and colour are those of TrivialAugment (Müller and Hutter 2021), and so are their ranges, but one: it
+# moves an image by up to 32 pixels, whatever its size, and the course by up to half a side. It makes one change an image,
+# chosen at random, with a random strength. Here each image gets one of shape and one of colour. One of the choices is to
+# change nothing, as with the coffee. `distort=0.5` allows half of the range. The grey box is random erasing (Zhong et al.
+# 2020): up to a third of the image, as torchvision and timm have it; Zhong's own code goes up to 0.4.
 #
 # **Two pictures in one.** Here the label changes too. **CutMix** (Yun et al. 2019) pastes a box of another picture of the
 # batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al. 2018) lays
@@ -389,7 +395,9 @@ print(f"step of Muon below 4: {(after[0] / after[-1]).item() < 4}")
 # ### 6 · Warm-up, then cosine
 #
 # In the first steps v is a poor estimate, and a full step can wreck the model. So the learning rate climbs from almost 0.
-# Later it falls along half a cosine, so that the last steps only polish. You will write this yourself below.
+# Later it falls along half a cosine, so that the last steps only polish. You will write this yourself below. (ViT's authors
+# decay in a straight line in their large pre-trainings, and along a cosine on ImageNet and in fine-tuning; they clip in these
+# two as well: tables 3 and 4 of the paper.)
 
 # %%
 figure, axes = plots.new_figure(size=(8, 2.8))
@@ -464,18 +472,18 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 # Other settings need a folder of their own in the next cell.
 #
 # ```python
-# from dataclasses import replace
 # config = replace(config, epochs=10, warmup_epochs=1, plain_epochs=min(1, config.plain_epochs))
 # ```
 #
 # ## Train
 #
 # Run the next cell. A bar shows how far it is, and the curves grow from epoch to epoch. Every epoch is saved in the folder
-# `runs/lesson11`, and within a long epoch once a minute.
+# `runs/lesson11`, and within a long epoch once a minute. (If the course lies where nothing can be written, the next cell says
+# so, and takes a temporary folder.)
 #
-# **Stop it in the middle** (the ■ button; it ends with `KeyboardInterrupt`), and run the cell again. It goes on where it was
-# saved, and ends with the very same weights as a run that was never stopped. Try it. To train afresh, delete that folder. To
-# train another preset, give it another folder.
+# **Stop it in the middle** (the ■ button; it is saved, and ends with `KeyboardInterrupt`), and run the cell again. It goes on
+# with the very next step, and ends with the same weights as a run that was never stopped. Try it. To train afresh, delete
+# that folder. To train another preset, give it another folder.
 #
 # **No time to train?** Write `TRAIN = False`. Then the lesson goes on with the weights that come with the course. Somebody
 # else has trained them: on the whole of Fashion-MNIST, or on CIFAR-10 if you have chosen one of the other presets. They have
@@ -486,6 +494,7 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 
 # %%
 TRAIN, live = True, plots.LiveCurves()
+runs = writable_or_temporary("runs")
 kept = {0: preset.build(data)}  # after 0 epochs: untrained
 
 
@@ -498,7 +507,7 @@ def after_epoch(history):
 # %%
 if TRAIN:
     model = preset.build(data)  # untrained; if the folder holds a stopped run, fit goes on from there
-    history = fit(model, data, config, checkpoint=Path("runs/lesson11"), on_epoch=after_epoch)
+    history = fit(model, data, config, checkpoint=runs / "lesson11", on_epoch=after_epoch)
     print("you have trained", history.epochs, "epochs")
 else:
     file = "vit_cifar10" if data.name == "cifar10" else "vit_fashion_mnist"
@@ -522,8 +531,9 @@ if TRAIN:
     )
 
 # %% [markdown]
-# **MFU** is *model FLOPs utilisation* (Chowdhery et al. 2022): the operations that the model needs in a second, over those
-# that the machine reaches in large matrix products. The rest of the time goes into everything else: norms, softmax, moving
+# **MFU** is *model FLOPs utilisation* (Chowdhery et al. 2022, appendix B): the operations that the model needs in a second,
+# over the most that the machine can do. They take that from the data sheet. This course takes what large matrix products
+# reach here, which is less, so its figure is higher than theirs would be. The rest of the time goes into everything else: norms, softmax, moving
 # numbers about, and waiting. Small models reach little of it, since their matrices are small.
 #
 # ## Look at what happened
@@ -533,7 +543,7 @@ if TRAIN:
 # changed each time they are shown, so they are harder than the validation images. And the training accuracy is a mean over the
 # epoch, while the model was still improving. So it can lie below the validation accuracy. If it later passes it, and the
 # validation curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*. With the preset
-# for a CPU you see it in the second half.
+# for a CPU it begins in the last third.
 
 # %%
 third = history.epochs // 3
@@ -559,16 +569,17 @@ last = history.epochs
 TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.validation_accuracy, epoch=last)
 
 # %% [markdown]
-# **The test.** Once, and last.
+# **The test.** Once, and last. (Differences of accuracies are counted in *points*: 84% is three points above 81%.)
 
 # %%
 test = evaluate(model, data.test_images, data.test_labels)
-print("right on more than 85% of the test images:", test.accuracy > 0.85)
+print("right on more than 84% of the test images:", test.accuracy > 0.84)
 if TRAIN and name == "cpu":
     record = json.loads((DATA_FOLDER / "results" / "benchmark_training.json").read_text())
     recorded = [row["test"] for row in record["seeds"]]
-    print(f"the course's record of this preset: {min(recorded):.1%} to {max(recorded):.1%} with {len(recorded)} seeds")
-    print("yours is within a point of them:", min(recorded) - 0.01 < test.accuracy < max(recorded) + 0.01)
+    spread = f"{min(recorded):.1%} to {max(recorded):.1%} with {len(recorded)} seeds"
+    print(f"the course's record of this preset, {preset.training.epochs} epochs: {spread}")
+    print("yours is less than three points below:", test.accuracy > min(recorded) - 0.03)
 elif TRAIN:
     record = json.loads((DATA_FOLDER / "results" / "vit_cifar10.json").read_text())
     print(f"the course's record, of a small model without a GPU: {record['test']['accuracy']:.1%}")
@@ -607,8 +618,9 @@ plots.show(
 )
 
 # %% [markdown]
-# Look at them one by one. Would you have known? Some of these pictures are hard, and some labels are doubtful. A model
-# that is wrong *and certain* has the largest loss: that is what the list is sorted by.
+# Look at them one by one. Would you have known? Some of these pictures are hard, and some labels are doubtful. The list is
+# sorted by the loss: first comes the picture whose *right* class got the least. The model may have been certain of one
+# wrong class, or have wavered between two: the percentages tell.
 #
 # **Where does it look?** The same explorer as in lesson 4, now on your own model and its worst mistake. Press the arrow keys
 # to see other tokens; choose a layer and a head.
@@ -644,7 +656,7 @@ plots.show(
 # could. The names of the classes and the mean and std of the input travel along.
 
 # %%
-path = save_model(model, Path("runs/my_vit.safetensors"))
+path = save_model(model, runs / "my_vit.safetensors")
 again = load_model(path)
 picture = again.card.normalize(data.test_images[:4])
 with torch.no_grad():
@@ -769,7 +781,7 @@ for which, row in zip(photo_names, probability, strict=True):
 # And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten words, and *none
 # of these* is not one. It could give 10% to each. But no picture of the training ever asked it to be unsure. So a high
 # probability does not show that any of the classes is there. Even for pictures like those of the training it has to be checked:
-# the ten worst mistakes above were certain, too.
+# read the percentages of the ten worst mistakes above.
 
 # %% [markdown]
 # ## Claims, tested
@@ -929,10 +941,14 @@ print("by more than two points of accuracy, in the mean:", sum(ahead) / 3 > 0.02
 print(f"verdict: {found.verdict} that {found.claim}")
 
 # %% [markdown]
-# ### "Without pre-training a ViT reaches only 40% on CIFAR-10"
+# ### "A ViT reaches only 40% on CIFAR-10: the data set is too small"
 #
-# You may have read this figure, with the conclusion that a ViT needs more data. The longer training above began with random
-# weights and has seen nothing but CIFAR-10.
+# You may have read this figure. It comes from a ViT-B/16 *with* pre-training: timm's weights, fine-tuned on CIFAR-10. So it
+# says nothing of a ViT without. And with pre-training the data set cannot be to blame: the paper fine-tunes the same model on
+# the same pictures to 98.95% (table 5). So the fault lies in the recipe.
+#
+# That leaves the other half: does a ViT stay at 40% that has seen nothing *but* CIFAR-10? The longer training above began with
+# random weights.
 
 # %%
 passed = next(epoch for epoch, accuracy in enumerate(longer.validation_accuracy, start=1) if accuracy > 0.4)
@@ -944,17 +960,17 @@ print(accuracy_above(right, images, 0.4, "a ViT without pre-training gets above 
 
 # %% [markdown]
 # So 40% is no limit of the architecture. If yours stays there, look at the recipe first. Here is what others report; we have not
-# measured it:
+# measured it. Pages on GitHub change, so each stands with its date:
 #
 # | who | model (only the last one is pre-trained) | epochs | test accuracy |
 # |---|---|---|---|
-# | kentaroy47, `vision-transformers-cifar10` on GitHub | ViT, patch 8 | not stated | 30% |
+# | kentaroy47, `vision-transformers-cifar10` on GitHub, README of 20 November 2025 | ViT, patch 8 | not stated; the script's default is 200 | 30% |
 # | the same | ViT, patch 4 | 200 | 80% |
-# | the same | ViT, patch 4 | 500 | 88% |
-# | omihub777, `ViT-CIFAR` on GitHub | ViT, 7 blocks, D = 384, 6.3 M parameters | 200 | 91.0% |
-# | Hassani et al. 2021, their code | ViT-Lite-7/4: 7 blocks, patch 4, 3.7 M parameters | 200 | 91.4% |
+# | the same | ViT, patch 4 | 500 | 85% (until 10 November 2025 it said 88%) |
+# | omihub777, `ViT-CIFAR` on GitHub, README of 4 March 2021 | ViT, 7 blocks, D = 384, 6.3 M parameters | 200 | 90.9% |
+# | Hassani et al. 2021, `Compact-Transformers` on GitHub, README of 30 June 2021; taken out on 12 September 2021 | ViT-Lite-7/4: 7 blocks, patch 4, 3.7 M parameters | 200 | 91.4% |
 # | the same | CVT-7/4: the same size, pools by attention | 200 | 92.4% |
-# | kentaroy47 | ResNet-18, made of convolutions, with strong augmentation (RandAugment) | not stated | 95% |
+# | kentaroy47, as above | ResNet-18, made of convolutions, with strong augmentation (RandAugment) | not stated; the script's default is 200 | 95% |
 # | Dosovitskiy et al. 2021, table 5 | ViT-B/16, 86 M parameters, pre-trained on ImageNet-21k | | 98.95% |
 #
 # The better ones of those that are not pre-trained learned for longer than our small model, had more parameters, or saw stronger
@@ -1285,6 +1301,9 @@ check.training_clinic(my_findings)
 #
 # With more processes each has fewer images per step. If you enlarge the batch in return, raise the learning rate with care,
 # and warm up for longer (Goyal et al. 2017).
+#
+# **A larger model.** Most of the memory of a training holds what is kept for the way back. `--gradient-checkpointing` keeps
+# what enters each block, and computes the rest again (Chen et al. 2016). The gradients are the same, for one more way forward.
 #
 # **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes: CIFAR-10 is 184 MB. ImageNet at
 # 224×224 would be 193 GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.

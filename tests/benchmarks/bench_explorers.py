@@ -26,6 +26,7 @@ from vit_tutorial.explore import (
     AttentionLab,
     AttentionPlane,
     HeadsGallery,
+    LensLab,
     ModelMap,
     PatchLab,
     PositionLab,
@@ -70,6 +71,10 @@ CASES = {
     "position lab, 196 positions, D = 64": lambda: PositionLab(trained(), {"noise": picture(1, 28)}, grid=14),
     "heads gallery, 6 layers of 4 heads, 50 tokens": lambda: HeadsGallery(trained(), picture(1, 28)),
     "heads gallery, switching heads of layer 0": lambda: HeadsGallery(trained(), picture(1, 28)),
+    "lens lab, 6 blocks, 50 tokens": lambda: LensLab(trained(), {"a": picture(1, 28), "b": picture(1, 28)}),
+    "lens lab, exchanging after each block": lambda: LensLab(
+        trained(), {"a": picture(1, 28), "b": picture(1, 28)}, exchange="all patches"
+    ),
     "signal lab, 12 blocks": lambda: SignalLab(depth=12),
     "model map, 6 blocks, D = 64": lambda: ModelMap(trained(), picture(1, 28)),
     "attention lab, 6 layers of 4 heads, 50 tokens": lambda: AttentionLab(picture(1, 28), maps(6, 4, 50), 7),
@@ -82,7 +87,10 @@ CASES = {
     "training timeline, 6 moments, 50 tokens": lambda: timeline(),
 }
 MOVES = ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp")
-OTHER_KEYS = {"heads gallery, switching heads of layer 0": tuple("01230123")}  # each runs the whole model
+OTHER_KEYS = {  # each runs the model, or most of it
+    "heads gallery, switching heads of layer 0": tuple("01230123"),
+    "lens lab, exchanging after each block": tuple("01230123"),
+}
 CANVAS = "canvas[role=application]"
 WATCH = """canvas => {
     const element = document.querySelector(canvas);

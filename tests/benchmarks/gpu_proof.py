@@ -111,7 +111,7 @@ def stop(*_) -> None:
 def follow(step: str, options: argparse.Namespace, proof: dict, workshop: Path, ends: float) -> dict:
     """Run a step in a process of its own, and copy what it writes down into the proof until it has ended."""
     left = ends - time.time() - GRACE
-    until = min(ends - GRACE, time.time() + MOST_SECONDS.get(step, left))
+    until = min(ends - GRACE, time.time() + (left if options.rehearse else MOST_SECONDS.get(step, left)))
     own, errors, settings = (workshop / f"{step}.{kind}" for kind in ("json", "errors", "settings"))
     if left < 5:
         return write(options, proof | {step: {"ended": "not begun: no time was left"}})

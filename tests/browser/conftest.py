@@ -4,6 +4,7 @@ import contextlib
 import os
 
 import pytest
+import traitlets
 from lab import LabPage, chromium, lab_server, why_no_browser
 from page import ExplorerPage
 
@@ -25,6 +26,10 @@ def show(browser):
     pages = []
 
     def shown(lab, theme="light"):
+        limited = {name for name, _ in lab._limits(lab.choices())}
+        limited |= {name for name, trait in lab.traits().items() if isinstance(trait, traitlets.Bool)}
+        without = [name for name in lab.choice_names if name not in limited]
+        assert not without, f"{lab!r} takes anything as {without[0]}; yield its limit in _limits"
         pages.append(ExplorerPage(browser, lab, theme))
         return pages[-1]
 

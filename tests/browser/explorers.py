@@ -65,20 +65,26 @@ def record_words(lab):
 
 
 def kernel_says(lab, expression):
-    """The text that the kernel prints for an expression, asked through a new cell."""
-    lab.page.evaluate(
+    """The text that the kernel prints for an expression, sent beside the notebook's cells.
+
+    A kernel that has just met an error drops what comes next ("aborted"): then it is asked again.
+    """
+    return lab.page.evaluate(
         """async (code) => {
             const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
-            const future = kernel.requestExecute({ code, silent: false });
-            window.vitAnswer = "";
-            future.onIOPub = (message) => {
-                if (message.header.msg_type === "stream") window.vitAnswer += message.content.text;
-            };
-            await future.done;
+            for (;;) {
+                let said = "";
+                const future = kernel.requestExecute({ code, silent: false });
+                future.onIOPub = (message) => {
+                    if (message.header.msg_type === "stream") said += message.content.text;
+                };
+                const { status, evalue } = (await future.done).content;
+                if (status === "ok") return said;
+                if (status === "error") throw new Error(evalue);
+            }
         }""",
         f"print({expression}, end='')",
     )
-    return lab.page.evaluate("() => window.vitAnswer")
 
 
 def assert_kernel_says(lab, expression, expected):

@@ -143,7 +143,8 @@ def lab_server(root: Path, dark: bool = False) -> Iterator[LabServer]:
         "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         "IPYTHONDIR": "ipython",
     }
-    environment = {**os.environ, **{name: str(home / folder) for name, folder in folders.items()}}
+    own = {name: str(home / folder) for name, folder in folders.items()}
+    environment = {**os.environ, **own, "VIT_TUTORIAL_PROGRESS": ""}  # what is solved here is nobody's progress
     for folder in folders.values():
         (home / folder).mkdir()
     write_settings(home / "settings", dark)
@@ -208,7 +209,7 @@ class LabPage:
     def __init__(self, browser, server: LabServer, width: int = 1200, height: int = 1400):
         self.server = server
         self.context = browser.new_context(viewport={"width": width, "height": height}, reduced_motion="reduce")
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
         self.page = self.context.new_page()
         self.console_errors: list[str] = []
         self.foreign_requests: list[str] = []
@@ -277,6 +278,12 @@ class LabPage:
             }""",
             timeout=seconds * 1000,
             polling=100,
+        )
+
+    def notebook(self) -> nbformat.NotebookNode:
+        """The notebook as it stands in the page, with the outputs it has now."""
+        return nbformat.from_dict(
+            self.page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.toJSON()")
         )
 
     def outputs(self) -> list[dict]:

@@ -53,7 +53,7 @@ class ExplorerPage:
         self.errors: list[str] = []
         self.foreign_requests: list[str] = []
         self.context = browser.new_context(viewport={"width": 1200, "height": 1400}, reduced_motion="reduce")
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
         self.context.route("**/*", self._answer)
         self.page = self.context.new_page()
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)

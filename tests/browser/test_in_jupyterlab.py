@@ -6,6 +6,7 @@ from explorers import NOISE, PICTURE, PICTURES, assert_kernel_says, check_named_
 from lab import write_notebook
 
 from vit_tutorial import explore
+from vit_tutorial.explore.base import Explorer
 
 PREPARE = f"""import torch
 from vit_tutorial import load_model
@@ -27,6 +28,7 @@ EXPLORERS = {  # what makes each, and a change from code
     "AttentionLab": ("AttentionLab(small, maps, 7, scores=np.log(maps))", "layer=0"),
     "AttentionPlane": ("AttentionPlane()", "mask='causal'"),
     "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
+    "LensLab": ("LensLab(trained(), {'one': small, 'two': small.T})", "exchange='all patches'"),
     "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
     "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),
     "TrainingTimeline": ("TrainingTimeline({0: trained(), 1: trained()}, pictures, 'abc', [0.5])", "picture='c'"),
@@ -34,8 +36,9 @@ EXPLORERS = {  # what makes each, and a change from code
 
 
 def test_no_explorer_is_forgotten():
-    classes = [name for name in explore.__all__ if isinstance(getattr(explore, name), type)]
-    assert sorted(name for name in classes if not name.endswith(("State", "Setting"))) == sorted(EXPLORERS)
+    exported = [getattr(explore, name) for name in explore.__all__]
+    labs = {each.__name__ for each in exported if isinstance(each, type) and issubclass(each, Explorer)}
+    assert set(EXPLORERS) == labs, "EXPLORERS has one line for each explorer: what makes it, and a change from code"
 
 
 def wait_for_other_words(lab, number, before):
@@ -107,6 +110,40 @@ def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
     assert lab.console_errors == []
 
 
+def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_notebook, servers):
+    kept = "labs = labs if 'labs' in globals() else []"
+    codes = [kept, "show(HeadsGallery(trained(), small))", "show(PatchLab(small, 7))"]
+    write_notebook(servers("light").root / "again.ipynb", PREPARE.replace("labs = []", ""), *codes)
+    lab = open_notebook("again.ipynb")
+    for _ in range(3):
+        lab.run_all(120)
+    assert_kernel_says(lab, "[number for number, lab in enumerate(labs) if '(closed)' not in repr(lab)]", "[4, 5]")
+    assert lab.page.locator(PICTURE).count() == 2
+    assert words(lab, 1).startswith("Patch size 7:")
+    assert lab.errors() == []
+    assert lab.broken_widgets() == []
+    assert lab.console_errors == []
+
+
+def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
+    write_notebook(
+        servers("light").root / "joined.ipynb",
+        PREPARE,
+        "from ipywidgets import HBox, jslink\nlabs = [LensLab(trained(), small) for _ in range(2)]",
+        "jslink((labs[0], 'block'), (labs[1], 'block'))\nHBox(labs)",
+    )
+    lab = open_notebook("joined.ipynb")
+    lab.run_all(120)
+    lab.page.locator(PICTURE).nth(1).wait_for(state="visible")
+    for pressed, other in ((0, 1), (1, 0)):
+        before = words(lab, other)
+        lab.page.locator(PICTURE).nth(pressed).press("PageUp")
+        wait_for_other_words(lab, other, before)
+        assert words(lab, other) == words(lab, pressed)
+    assert lab.errors() == []
+    assert lab.console_errors == []
+
+
 def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
     lab = explore.PatchLab(NOISE, 8)
     data, _ = lab._repr_mimebundle_()
@@ -115,6 +152,6 @@ def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
     notebook.cells = [nbformat.v4.new_code_cell("lab", outputs=[output], execution_count=1)]
     nbformat.write(notebook, servers("light").root / "stored.ipynb")
     image = open_notebook("stored.ipynb").page.locator(".jp-OutputArea-output img")
-    image.wait_for(state="visible", timeout=10_000)
+    image.wait_for(state="visible")
     assert image.evaluate("image => image.naturalWidth") > 900
     assert image.get_attribute("alt").startswith("Patch size 8: 4 rows and 4 columns give 16 tokens")

@@ -72,7 +72,11 @@ def test_every_lesson_file_is_named_after_the_notebook_of_its_exercises():
 def test_every_exercise_has_a_table_of_answers_in_the_file_of_its_lesson():
     found = {(module, name) for module, table in gather() for name in table}
     wanted = {(m.__name__.rpartition(".")[2], name) for m in lesson_modules() for name in m.__all__}
-    assert found == wanted
+    missing, foreign = sorted(wanted - found), sorted(found - wanted)
+    assert not missing, f'add "{missing[0][1]}": Answers(…) to ANSWERS in tests/exercises/answers/{missing[0][0]}.py'
+    assert not foreign, (
+        f"tests/exercises/answers/{foreign[0][0]}.py answers {foreign[0][1]}, no exercise of that lesson"
+    )
 
 
 def test_the_fields_make_sense(exercise):
@@ -80,7 +84,7 @@ def test_the_fields_make_sense(exercise):
     assert 1 <= exercise.minutes <= 60
     assert exercise.inputs
     assert all(isinstance(args, tuple) for args in exercise.inputs)
-    assert len(set(sentences_of(exercise))) >= 4
+    assert len(set(sentences_of(exercise))) >= 4, f"{exercise.name} knows too few mistakes; give four sentences or more"
 
 
 def sentences_of(exercise):
@@ -126,13 +130,15 @@ def test_nearly_all_of_these_have_words():
 
 
 def test_each_sentence_comes_of_an_answer_that_a_learner_would_write(exercise):
+    assert exercise.name in TABLES, f"{exercise.name} has no answers in tests/exercises/answers/"
     answers = TABLES[exercise.name]
-    assert answers.right
-    assert len(answers.wrong) >= 4
+    assert answers.right, f"{exercise.name} has no right answer that is written in another way than its solution"
+    assert len(answers.wrong) >= 4, f"{exercise.name} has {len(answers.wrong)} wrong answers; give four or more"
     known = {id(mistake.answer) for mistake in exercise.mistakes}
     assert not [name_of(answer) for answer, _ in answers.wrong if id(answer) in known]
     said = {sentence for sentence in sentences_of(exercise) for _, start in answers.wrong if sentence.startswith(start)}
-    assert sorted(set(sentences_of(exercise)) - said) == []
+    unsaid = sorted(set(sentences_of(exercise)) - said)
+    assert unsaid == [], f"no wrong answer to {exercise.name} has these sentences; write one for each"
 
 
 @pytest.mark.parametrize("answer", [None, 3, "patchify", torch.zeros(2)])

@@ -1,17 +1,26 @@
 """What every explorer has from its base: choices that are checked in one place, and follow one another."""
 
+import gc
 import re
+import weakref
 from dataclasses import dataclass
+from pathlib import Path
 
+import ipywidgets as widgets
+import jupyter_client
 import numpy as np
 import pytest
 import traitlets
 
 import vit_tutorial.explore as explore
 from explore.examples import picture
-from vit_tutorial.explore import PatchLab
+from vit_tutorial import ViT, ViTConfig
+from vit_tutorial.explore import HeadsGallery, PatchLab, base
 from vit_tutorial.explore.base import Explorer
-from vit_tutorial.explore.limits import Between, ChoiceError, OneOf, Such, settle
+from vit_tutorial.explore.limits import Accepted, Between, ChoiceError, OneOf, settle
+
+EXPLORE = Path(explore.__file__).parent
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Sum(Explorer):
         yield "high", Between(0, 99)
         yield "low", Between(0, choices["high"])
         yield "name", OneOf(("a", "b"))
-        yield "pairs", Such(sorted, [])
+        yield "pairs", Accepted(sorted, [])
 
     def _state(self, high, low, name, pairs):
         return SumState(high + low, f"{name}: {high} and {low}")
@@ -191,6 +200,130 @@ def test_pictures_of_other_sizes_move_what_depends_on_them():
     assert (lab.patch_size, lab.token) == (16, 3)
 
 
-def test_every_explorer_is_one():
-    classes = [getattr(explore, name) for name in explore.__all__ if isinstance(getattr(explore, name), type)]
-    assert len([each for each in classes if issubclass(each, Explorer)]) == 9
+@pytest.mark.parametrize("name", sorted(file.parent.name for file in EXPLORE.glob("*/__init__.py")))
+def test_every_explorer_is_exported_tested_and_measured(name):
+    lab = name.title().replace("_", "")
+    for exported in (lab, f"{lab}State", f"{name}_state"):
+        assert exported in explore.__all__, (
+            f"export {exported} in explore/__init__.py: import it, and name it in __all__"
+        )
+    assert issubclass(getattr(explore, lab), Explorer)
+    for file in (f"explore/test_{name}.py", f"explore/js/{name}.test.js", f"browser/test_{name}.py"):
+        assert (TESTS / file).exists(), f"{lab} has no tests/{file}; write it as that of patch_lab"
+    for table, file in (("EXPLORERS", "browser/test_in_jupyterlab.py"), ("CASES", "benchmarks/bench_explorers.py")):
+        assert f"{lab}(" in (TESTS / file).read_text(), f"{lab} has no line in {table} of tests/{file}; add one"
+
+
+# Closed explorers, and cells that run again
+
+
+class Shell:
+    """A shell whose front end says which cell runs."""
+
+    def __init__(self):
+        self.request = {}
+
+    def get_parent(self):
+        return self.request
+
+    def run(self, cell, run):
+        self.request = {"metadata": {"cellId": cell} if cell else {}, "header": {"msg_id": run}}
+
+
+@pytest.fixture
+def shell(monkeypatch):
+    shell = Shell()
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr(base, "_made", {})
+    return shell
+
+
+def held_by(lab):
+    return [weakref.ref(part) for part in (lab._model, next(iter(lab._pictures.values())))]
+
+
+def gallery():
+    return HeadsGallery(ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2)), picture(12, 12, 1))
+
+
+def test_a_cell_that_runs_again_frees_what_its_explorers_held(shell):
+    shell.run("cell", "first run")
+    history = [gallery(), gallery()]  # as IPython keeps what cells have shown
+    held = [reference for lab in history for reference in held_by(lab)]
+    shell.run("cell", "second run")
+    history.append(gallery())
+    gc.collect()
+    assert [reference() for reference in held] == [None] * 4
+    assert [lab in widgets.widget._instances.values() for lab in history] == [False, False, True]
+    assert [lab._sent == {} for lab in history] == [True, True, False]
+    assert history[2].words()
+
+
+def test_other_cells_and_front_ends_that_tell_nothing_leave_explorers_alone(shell):
+    labs = []
+    for cell, run in (("one", "1"), ("two", "2"), ("one, as a copy", "3"), (None, "4"), (None, "5")):
+        shell.run(cell, run)
+        labs.append(gallery())
+    shell.request = {}
+    labs.append(gallery())
+    assert all(lab.words() for lab in labs)
+
+
+def test_no_cell_runs_outside_a_notebook(monkeypatch):
+    for found in (None, object()):  # plain Python, and IPython in a terminal
+        monkeypatch.setattr("IPython.get_ipython", lambda found=found: found)
+        assert base._running_cell() is None
+
+
+def test_a_closed_explorer_that_nobody_keeps_is_gone():
+    lab = gallery()
+    whole = weakref.ref(lab)
+    lab.close()
+    del lab
+    gc.collect()
+    assert whole() is None
+
+
+def test_a_closed_explorer_says_so():
+    lab = Sum()
+    lab.close()
+    lab.close()
+    assert repr(lab) == "Sum(closed)"
+    assert lab._repr_mimebundle_() == ({"text/plain": "Sum(closed)"}, {})
+    sentence = "this Sum is closed, as when its cell is run again; make a new one"
+    for ask in (lab.state, lab.words, lab.figure, lambda: setattr(lab, "low", 4)):
+        with pytest.raises(RuntimeError, match=sentence):
+            ask()
+
+
+IN_A_KERNEL = """
+import gc, weakref
+import numpy as np
+from vit_tutorial import ViT, ViTConfig
+from vit_tutorial.explore import HeadsGallery
+if "models" not in globals(): models = []
+lab = HeadsGallery(ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2)), np.zeros((1, 12, 12), np.uint8))
+models.append(weakref.ref(lab._model))
+gc.collect()
+print(sum(model() is not None for model in models))
+lab
+"""
+
+
+@pytest.mark.slow
+def test_in_a_kernel_the_runs_of_a_cell_hold_one_model():
+    def run(client, cell):
+        request = client.session.msg("execute_request", {"code": IN_A_KERNEL, "silent": False})
+        request["metadata"] = {"cellId": cell}  # as JupyterLab and VS Code send it
+        client.shell_channel.send(request)
+        said = ""
+        while True:
+            message = client.get_iopub_msg(timeout=60)
+            if message["parent_header"].get("msg_id") == request["header"]["msg_id"]:
+                assert message["msg_type"] != "error", message["content"]
+                said += message["content"].get("text", "")
+                if message["content"].get("execution_state") == "idle":
+                    return said
+
+    with jupyter_client.run_kernel() as client:
+        assert [run(client, cell) for cell in ("a", "a", "a", "b", "b")] == ["1\n", "1\n", "1\n", "2\n", "2\n"]

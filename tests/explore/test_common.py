@@ -10,8 +10,8 @@ import pytest
 
 from explore.examples import check_still_picture, picture, random_maps
 from vit_tutorial.explore import AttentionLab, PatchLab
-from vit_tutorial.explore.pictures import as_picture
-from vit_tutorial.explore.words import decimals, fine_percent, percent
+from vit_tutorial.explore.pictures import as_picture, shown_classes
+from vit_tutorial.explore.words import best_class, decimals, fine_percent, patch_name, percent
 
 EXPLORE = Path(sys.modules["vit_tutorial.explore"].__file__).parent
 
@@ -21,7 +21,16 @@ def test_halves_are_rounded_up_as_in_the_browser():
     assert percent(1.0) == "100.0%"
     assert (fine_percent(0.0625), fine_percent(0.0004), fine_percent(1e-6)) == ("6.3%", "0.040%", "<0.001%")
     assert decimals(0.125) == "0.13"
+    assert best_class([0.25, 0.375, 0.375], ["bag", "boot", "coat"]) == "boot 37.5%"
+    assert patch_name(9, 7) == "patch 9 (row 1, column 2)"
     assert decimals(2.25, 1) == "2.3"
+
+
+def test_of_many_classes_the_most_probable_are_shown():
+    assert shown_classes(np.ones(3) / 3) == [0, 1, 2]
+    probabilities = np.linspace(0, 1, 12)
+    assert shown_classes(probabilities) == list(range(2, 12))
+    assert shown_classes(probabilities[::-1]) == list(range(10))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from vit_tutorial import (
 )
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import HeadsGallery, heads_gallery_state
-from vit_tutorial.explore.heads_gallery.numbers import as_off, heads_off, off_words, shown_classes
+from vit_tutorial.explore.heads_gallery.numbers import as_off, heads_off, off_words
 from vit_tutorial.explore.pictures import class_names_of
 from vit_tutorial.explore.words import percent
 
@@ -171,13 +171,6 @@ def test_which_heads_are_off_in_words():
     assert as_off([(2, 1), [0, 1], (2, 1)], 3, 2) == [[0, 1], [2, 1]]
     assert off_words([], 4) == "nothing"
     assert off_words([[1, 0], [1, 2], [3, 3]], 4) == "layer 1 heads 0 and 2; layer 3 head 3"
-
-
-def test_of_many_classes_the_most_probable_are_shown():
-    assert shown_classes(np.ones(3) / 3) == [0, 1, 2]
-    probabilities = np.linspace(0, 1, 12)
-    assert shown_classes(probabilities) == list(range(2, 12))
-    assert shown_classes(probabilities[::-1]) == list(range(10))
 
 
 def test_names_of_classes():

@@ -16,6 +16,7 @@ import torch
 from vit_tutorial import ModelCard, ViT, ViTConfig, attention_maps
 from vit_tutorial.explore.heads_gallery.numbers import heads_off
 from vit_tutorial.explore.vit import packed_vit
+from vit_tutorial.introspection import logit_lens, patch_tokens
 
 STORED = Path(__file__).parent / "js" / "vit.json"
 SIZE = {"image_size": (4, 6), "patch_size": 2, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
@@ -75,7 +76,10 @@ def expected(options):
     mixed = stages["blocks.0"].clone()
     mixed[:, TOKEN] = other["blocks.0"][:, TOKEN]
     replaced = model.classify(model.norm(model.blocks[2](model.blocks[1](mixed))))
+    patches = slice(model.num_prefix_tokens, None)
     found = {
+        "lens": logit_lens(model, one).softmax(-1),
+        "exchanged": torch.cat([patch_tokens(model, one, block, patches, two) for block in range(4)]).softmax(-1),
         "front": stages["position"],
         "after": torch.cat([stages[f"blocks.{i}"] for i in range(3)]),
         "map": attention_maps(model, one)[1],

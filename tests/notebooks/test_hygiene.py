@@ -14,6 +14,7 @@ import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
 from vit_tutorial.exercises import check
+from vit_tutorial.exercises.progress import my_progress
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
@@ -31,6 +32,7 @@ ALT = re.compile(r"\balt=([\"'])(?P<words>.*?)\1", re.DOTALL)
 CHECK = re.compile(r"^check\.(\w+)\((\w+)\)$", re.MULTILINE)
 EFFORT = re.compile(r"^Difficulty (\d) of 5, about (\d+) minutes?\. ", re.MULTILINE)
 HINT = re.compile(r"^<details><summary>Hint (\d)</summary>$", re.MULTILINE)
+TIME = re.compile(r"^\*\*Time\*\*.*?\b(\d+) for the exercises", re.MULTILINE)
 SOURCE = re.compile(r"\bsrc=([\"'])(?P<address>.*?)\1", re.DOTALL)
 
 
@@ -195,7 +197,24 @@ def test_exercises_have_all_their_parts(path):
 def test_the_exercises_of_a_lesson_are_those_of_its_notebook_each_once(path):
     stubs = [cell for cell in cells(path, "code") if is_tagged(cell, "exercise")]
     used = [name for cell in stubs for name, _ in CHECK.findall(cell.source)]
-    assert sorted(used) == sorted(name for name in check.__all__ if getattr(check, name).lesson == path.stem)
+    wanted = [name for name in check.__all__ if getattr(check, name).lesson == path.stem]
+    without = sorted(set(wanted) - set(used))
+    assert not without, f"{without[0]} has no stub: write it in notebooks/source/{path.stem}.py, and make notebooks"
+    assert sorted(used) == sorted(wanted)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_time_of_the_exercises_is_their_minutes_to_the_nearest_five(path):
+    minutes = sum(getattr(check, name).minutes for name in check.__all__ if getattr(check, name).lesson == path.stem)
+    said = [found for cell in cells(path, "markdown") for found in TIME.findall(cell.source)]
+    assert said in ([], [str(5 * round(minutes / 5))]), f"the exercises of {path.stem} take {minutes} minutes together"
+
+
+def test_the_stored_table_of_progress_has_the_exercises_of_today(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIT_TUTORIAL_PROGRESS", str(tmp_path / "progress.json"))
+    (cell,) = [cell for cell in cells(PATHS[0], "code") if cell.source == "my_progress()"]
+    stored = cell.outputs[0].data["text/plain"]
+    assert stored == repr(my_progress()), f"execute it again: make notebooks NAMES={PATHS[0].stem}"
 
 
 def test_every_exercise_belongs_to_a_notebook():

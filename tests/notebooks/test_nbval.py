@@ -1,5 +1,6 @@
 """`pytest --nbval`, with the course's conftest.py, sees wrong outputs and hangs, and overlooks only what it should."""
 
+import copy
 import shutil
 import subprocess
 import sys
@@ -70,6 +71,15 @@ def reports(tmp_path_factory):
     ]
     said = [run.communicate()[0] for run in runs]
     return [(run.returncode, words) for run, words in zip(runs, said, strict=True)]
+
+
+def test_the_cells_of_a_notebook_stay_together_in_two_processes(tmp_path):
+    """Only -n 2 is given: each cell needs the one before it, and finds it in its own kernel alone."""
+    cells = [stored("x = 0"), *(stored("x = x + 1\nprint(x)", text=f"{i}\n") for i in range(1, 6))]
+    run = start_notebooks(tmp_path, {name: copy.deepcopy(cells) for name in ("one", "two")}, "-n2")
+    said = run.communicate()[0]
+    assert run.returncode == 0, said
+    assert said.splitlines()[-1].strip("= ").startswith("12 passed")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from vit_tutorial import attention_maps, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.studies import load_study
-from vit_tutorial.studies.inside import METHODS, answering, faithfulness, patching
+from vit_tutorial.studies.inside import METHODS, answering, faithfulness, lens, patching
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -33,6 +33,7 @@ def test_who_answers_looks_at_the_patches(weights, channels):
     ("job", "study", "variant", "key"),
     [
         (faithfulness, "faithfulness", "fashion_mnist, noise, rollout", "probability"),
+        (lens, "lens", "fashion_mnist", "accuracy"),
         (patching, "patching", "heads, another picture", "accuracy"),
     ],
 )

@@ -1,11 +1,14 @@
 """The stored studies are whole, agree with themselves and with the code, and can be repeated."""
 
+import re
 from dataclasses import asdict
 
 import pytest
 import torch
 
+from vit_tutorial import studies
 from vit_tutorial.datasets import DATA_FOLDER
+from vit_tutorial.evidence import FEWEST_SEEDS
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.recipes import PRESETS
 from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
@@ -30,6 +33,7 @@ def test_a_stored_study_is_whole(stored):
     study, experiment = stored
     assert study.claim == experiment.claim
     assert study.seeds == list(experiment.seeds)
+    assert len(study.seeds) >= FEWEST_SEEDS, "so few seeds show nothing (evidence.compare); take more"
     assert study.command == f"python -m vit_tutorial.studies {study.name}"
     expected = [(variant, seed) for variant in experiment.variants for seed in experiment.seeds]
     assert [(run["variant"], run["seed"]) for run in study.runs] == expected
@@ -112,9 +116,14 @@ def test_each_ingredient_is_one_change_of_the_preset():
 
 def test_a_stored_study_is_described(stored):
     study, _ = stored
-    lines = (DATA_FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
-    (line,) = [line for line in lines if f"`results/study_{study.name}.json`" in line]
-    assert f"`{study.command}`" in line
+    rows = (DATA_FOLDER / "README.md").read_text(encoding="utf-8").splitlines()
+    row = next((row for row in rows if f"`results/study_{study.name}.json`" in row), "")
+    assert f"`{study.command}`" in row, (
+        f"data/README.md has no row with results/study_{study.name}.json and its command"
+    )
+    assert re.search(rf"^    {study.name} ", studies.__doc__, re.MULTILINE), (
+        f"the docstring of studies/__init__.py, which --help shows, has no line about {study.name}"
+    )
 
 
 def test_the_figures_for_large_images_are_those_in_torchvision():

@@ -4,9 +4,11 @@ import errno
 import json
 import os
 
+import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
-from vit_tutorial.support.files import write_file, write_json
+from vit_tutorial.support.files import in_one_order, sweep, writable_or_temporary, write_file, write_json
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -38,3 +40,42 @@ def test_json_keeps_each_list_of_plain_values_on_one_line(tmp_path):
     assert '"losses": [2.3, 1.5, 0.9]' in text
     assert '"counts": [1, 2]' in text
     assert text.endswith("}\n")
+
+
+def test_sweep_deletes_what_killed_writes_of_this_file_left(tmp_path):
+    path = tmp_path / "weights+1.bin"
+    others = ["weights+1.bin", ".weights+1.bin.tmp", ".weights+1.bin.1x.tmp", ".weightss1.bin.3.tmp", ".another.3.tmp"]
+    for name in (*others, ".weights+1.bin.3.tmp", ".weights+1.bin.77.tmp"):
+        (tmp_path / name).write_text("")
+    sweep(path)
+    assert sorted(found.name for found in tmp_path.iterdir()) == sorted(others)
+
+
+def test_words_and_tensors_are_the_same_bytes_each_time(tmp_path):
+    tensors = {"half": np.ones(3, np.float16), "ä": np.arange(6.0).reshape(2, 3), "none": np.zeros((0, 2), np.float32)}
+    words = {"format": "ours", "card": "naïve", "config": '{"a": 1}'}
+    contents = {in_one_order(save(tensors, words)) for _ in range(20)}
+    assert len(contents) == 1
+    content = contents.pop()
+    loaded = load(content)
+    assert all(np.array_equal(loaded[name], tensor) for name, tensor in tensors.items())
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    assert list(header["__metadata__"].items()) == sorted(words.items())
+    assert load(in_one_order(save(tensors))).keys() == tensors.keys()
+
+
+def test_a_folder_that_can_be_written_is_taken_and_nothing_stays_of_the_trial(tmp_path, capsys):
+    assert writable_or_temporary(tmp_path / "runs") == tmp_path / "runs"
+    assert list((tmp_path / "runs").iterdir()) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_that_cannot_be_written_is_named_and_replaced(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "runs").write_text("a file, where the folder would be")
+    other = writable_or_temporary(tmp_path / "runs")
+    assert other.is_dir()
+    assert other.parent == tmp_path
+    said = f"{tmp_path}/runs cannot be written (File exists), so what is made here goes to {other}\n"
+    assert capsys.readouterr().out == said

@@ -1,25 +1,30 @@
 """Checkpoints: nothing is lost when a run is stopped or killed at any moment, and no other run is taken for it."""
 
 import errno
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import shapes
 import torch
 
 from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, same, step_hook, weights
 from vit_tutorial.training import (
+    History,
     TrainingError,
     checkpoint,
     fit,
     loop,
 )
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
+from vit_tutorial.training.distributed import World
+from vit_tutorial.training.loss_scale import LossScale
 
 
 class Stop(Exception):
@@ -276,7 +281,7 @@ def test_a_full_disk_gets_a_sentence_and_keeps_the_last_good_checkpoint(data, tm
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(TrainingError, match=r"the end of epoch 2 could not be written .* \(No space left on device\)"):
         fit(make_model(), data, CONFIG, checkpoint=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_NAME]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.lock"]
     assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
 
 
@@ -284,3 +289,201 @@ def test_a_checkpoint_folder_that_is_a_file_gets_a_sentence(data, tmp_path):
     (tmp_path / "taken").write_text("something")
     with pytest.raises(TrainingError, match=r"the checkpoint folder .*taken cannot be made"):
         fit(make_model(), data, CONFIG, checkpoint=tmp_path / "taken")
+
+
+# Files of other versions, and files that are none
+
+
+def rewrite(file, change):
+    """Let `change` alter the tensors and the words of a checkpoint, and seal it again."""
+    packed = file.read_bytes()[32:]
+    words = json.loads(packed[8 : 8 + int.from_bytes(packed[:8], "little")])["__metadata__"]
+    words = {name: json.loads(text) for name, text in words.items()}
+    tensors = safetensors.torch.load(packed)
+    change(tensors, words)
+    seal(file, safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in words.items()}))
+
+
+def seal(file, content):
+    file.write_bytes(hashlib.sha256(content).digest() + content)
+
+
+def younger(tensors, words):
+    """Make it the checkpoint of a version that had no format, no gradient checkpointing and one gelu only."""
+    del words["format"], words["history"]["config"]["gradient_checkpointing"], words["history"]["model"]["gelu"]
+    del words["history"]["skipped_steps"]
+
+
+def test_a_checkpoint_that_lacks_a_setting_goes_on_with_its_default(data, tmp_path):
+    whole = make_model()
+    fit(whole, data, CONFIG)
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, younger)
+    resumed = make_model(seed=9)
+    history = fit(resumed, data, CONFIG, checkpoint=tmp_path)
+    assert same(weights(resumed), weights(whole))
+    assert history.config == asdict(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("training", "model", "sentence"),
+    [
+        ({"gradient_checkpointing": True}, {}, "in its config, gradient_checkpointing was False and is True"),
+        ({}, {"gelu": "tanh"}, "in its model, gelu was exact and is tanh"),
+    ],
+)
+def test_a_checkpoint_that_lacks_a_setting_was_not_made_with_another_value(data, tmp_path, training, model, sentence):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, younger)
+    with pytest.raises(TrainingError, match=f"belongs to another run: {sentence}; use another folder"):
+        fit(make_model(**model), data, replace(CONFIG, **training), checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("what", ["config", "model"])
+def test_a_setting_that_is_not_known_here_is_refused_by_name(data, tmp_path, what):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: words["history"][what].update(shampoo=1))
+    sentence = f"another version of the course: in its {what}, shampoo is not known here; use that version, or another"
+    with pytest.raises(TrainingError, match=sentence):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_of_a_newer_format_is_refused(data, tmp_path):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: words.update(format=2, progress="in other words"))
+    with pytest.raises(
+        TrainingError, match=r"newer version of the course \(format 2, and this one reads 1\); update the"
+    ):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors, words: words.pop("progress"),  # as the first version of all wrote it
+        lambda tensors, words: words["progress"].pop("step"),
+        lambda tensors, words: words.pop("history"),
+        lambda tensors, words: words.update(history=[]),
+        lambda tensors, words: words.update(format="new"),
+    ],
+)
+def test_a_whole_file_with_something_else_in_it_gets_a_sentence(data, tmp_path, change):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, change)
+    with pytest.raises(
+        TrainingError, match=r"is not as this version of the course writes it \(.*\); use another folder"
+    ):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", (2**60).to_bytes(8, "little") + b"{}", b"\x02" + bytes(7) + b"{}"])
+def test_a_sealed_file_of_another_kind_gets_a_sentence(data, tmp_path, content):
+    seal(tmp_path / CHECKPOINT_NAME, content)
+    with pytest.raises(TrainingError, match="is not as this version of the course writes it"):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+
+
+def test_a_checkpoint_that_cannot_be_read_gets_a_sentence(data, tmp_path):
+    (tmp_path / CHECKPOINT_NAME).mkdir()
+    with pytest.raises(TrainingError, match=r"cannot be read \(Is a directory\); use another folder"):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+
+
+def test_tensors_that_have_no_place_are_refused_before_anything_changes(data, tmp_path):
+    fit_until(1, make_model(), data, ALL_AT_ONCE, tmp_path)
+    model = make_model(seed=9).double()
+    untouched = weights(model)
+    with pytest.raises(TrainingError, match=r"model\.\S+ was float32 \[.*\] and is float64 \["):
+        fit(model, data, ALL_AT_ONCE, checkpoint=tmp_path)
+    assert same(weights(model), untouched)
+
+    def rename(old, new):
+        rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: tensors.update({new: tensors.pop(old)}))
+        model = make_model(seed=9)
+        untouched = weights(model)
+        with pytest.raises(TrainingError) as caught:
+            fit(model, data, ALL_AT_ONCE, checkpoint=tmp_path)
+        assert same(weights(model), untouched)
+        rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: tensors.update({old: tensors.pop(new)}))
+        return str(caught.value)
+
+    assert "average.head.c was float32 [4] and is not there" in rename("average.head.bias", "average.head.c")
+    assert "optimizer.7.0.step has no place" in rename("optimizer.0.0.step", "optimizer.7.0.step")
+    assert "optimizer.0.99.step has no place" in rename("optimizer.0.0.step", "optimizer.0.99.step")
+    fit(make_model(seed=9), data, ALL_AT_ONCE, checkpoint=tmp_path)
+
+
+def test_a_run_that_has_ended_is_not_made_longer_and_says_how_to_go_on(data, tmp_path):
+    fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+    with pytest.raises(TrainingError) as caught:
+        fit(make_model(), data, replace(CONFIG, epochs=5), checkpoint=tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / CHECKPOINT_NAME} is a run that has ended after its 3 epochs, with a learning rate that fell to "
+        "0; 5 epochs are another run, in another folder: begin it with these weights, loaded into the model, or named "
+        "by --start-from on the command line"
+    )
+
+
+# The folder
+
+
+def test_the_same_run_is_the_same_bytes(data, tmp_path):
+    def one():
+        saved = checkpoint.Checkpoint(tmp_path, model, [], None, LossScale(enabled=False), History())
+        saved.save(checkpoint.EpochProgress())
+        return (tmp_path / CHECKPOINT_NAME).read_bytes()
+
+    model = make_model()
+    assert len({one() for _ in range(10)}) == 1
+
+
+HOLDER = """
+import sys, filelock
+with filelock.FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_second_of_two_processes_in_one_folder_is_told(data, tmp_path):
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / f"{CHECKPOINT_NAME}.lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(TrainingError, match=rf"another process is training in {tmp_path}; wait until it has ended"):
+            fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+        other.stdin.close()
+    assert fit(make_model(), data, CONFIG, checkpoint=tmp_path).epochs == 3
+
+
+def test_a_folder_stays_reserved_until_the_outermost_end(data, tmp_path):
+    def free():
+        return subprocess.run(
+            [sys.executable, "-c", "import sys, filelock; filelock.FileLock(sys.argv[1], timeout=0).acquire()", lock],
+            capture_output=True,
+        ).returncode
+
+    lock = str(tmp_path / f"{CHECKPOINT_NAME}.lock")
+    with checkpoint.reserved(tmp_path, World()):
+        fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+        assert free() != 0
+    assert free() == 0
+
+
+def test_what_killed_saves_left_is_swept_and_nothing_else(data, tmp_path):
+    ours = [f".{CHECKPOINT_NAME}.{number}.tmp" for number in (1, 4711)]
+    others = [".other.bin.12.tmp", f".{CHECKPOINT_NAME}.x.tmp", f"{CHECKPOINT_NAME}.12.tmp", "notes.tmp"]
+    (tmp_path / "deeper").mkdir()
+    for name in (*ours, *others, f"deeper/.{CHECKPOINT_NAME}.1.tmp"):
+        (tmp_path / name).write_text("half")
+    fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*others, "deeper", CHECKPOINT_NAME, f"{CHECKPOINT_NAME}.lock"}
+    assert len(list((tmp_path / "deeper").iterdir())) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="here is no folder that nobody may write to")
+def test_a_folder_that_cannot_be_written_is_reported_at_the_start(data):
+    steps = []
+    with step_hook(steps.append), pytest.raises(TrainingError, match="folder /proc cannot be written to"):
+        fit(make_model(), data, CONFIG, checkpoint="/proc")
+    assert steps == []

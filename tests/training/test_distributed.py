@@ -18,22 +18,46 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"),
 ]
+SINGLE = replace(CONFIG, batch_size=16)
 CONFIGS = {"plain": replace(CONFIG, batch_size=18), "all at once": replace(ALL_AT_ONCE, batch_size=17)}
 
 TOGETHER = """
-import contextlib, io, runpy, sys
+import contextlib, io, runpy, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
 from training.examples import make_data, weights
-from training.test_distributed import COMMAND, CONFIGS, double_model
+from training.test_distributed import COMMAND, CONFIGS, SINGLE, double_model, single_model
 from vit_tutorial import datasets
-from vit_tutorial.training import fit
+from vit_tutorial.training import TrainingError, fit
 from vit_tutorial.training.distributed import joined
 
 out = Path(sys.argv[2])
 with joined(torch.device("cpu")) as world:
+    model = single_model()
+    fit(model, make_data(), SINGLE)
+    torch.save(weights(model), out / f"single {world.rank}.pt")
+
+    model, steps = single_model(), []
+    def stop_the_second(module, args):
+        steps.extend([1] * module.training)
+        if world.rank == 1 and len(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+    model.register_forward_pre_hook(stop_the_second)
+    try:
+        fit(model, make_data(), SINGLE, checkpoint=out / "stopped", checkpoint_seconds=3600)
+    except KeyboardInterrupt:
+        (out / f"stopped {world.rank}.txt").write_text(str(len(steps)))
+    model = single_model()
+    fit(model, make_data(), SINGLE, checkpoint=out / "stopped")
+    torch.save(weights(model), out / f"resumed {world.rank}.pt")
+
+    try:
+        fit(model, make_data(), SINGLE, checkpoint=__file__)
+    except TrainingError as error:
+        (out / f"refused {world.rank}.txt").write_text(str(error))
+
     for name, config in CONFIGS.items():
         calls = []
         model = double_model()
@@ -59,11 +83,16 @@ def double_model():
     return model
 
 
+def single_model():
+    """A model without chance of its own, in float32."""
+    return make_model(dropout=0.0, drop_path=0.0)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """What three processes wrote; 48 training images in batches of 18 or 17 leave one process with little or nothing.
 
-    They train together twice by `fit`, and twice by the command line: one start of all three serves every test.
+    They train together several times by `fit`, and twice by the command line: one start of all three serves every test.
     """
     out = tmp_path_factory.mktemp("together")
     script = out / "together.py"
@@ -103,6 +132,63 @@ def test_all_processes_end_with_the_very_same_weights(together, name):
     first, *others = (one["weights"] for one in together[name])
     for other in others:
         assert all(torch.equal(first[key], other[key]) for key in first)
+
+
+def key_rows(name, tensor):
+    """Take apart a bias of queries, keys and values: give that of the keys, and the rest; of another tensor all."""
+    if not name.endswith("attn.qkv.bias"):
+        return tensor[:0], tensor
+    query, key, value = tensor.chunk(3)
+    return key, torch.cat([query, value])
+
+
+def test_in_float32_only_the_bias_of_the_keys_is_another_and_it_changes_no_answer(folder):
+    """The bias of the keys adds one number to all scores of a query, which softmax does not see.
+
+    So its gradient is 0 but for rounding, and AdamW divides that noise by its own size: the bias takes a random walk,
+    another one for another order of sums. All that the model computes stays as it is.
+    """
+    alone = single_model()
+    fit(alone, make_data(), SINGLE)
+    before, found, walked = single_model().state_dict(), torch.load(folder / "single 0.pt"), 0.0
+    for name, tensor in alone.state_dict().items():
+        (key, rest), (other_key, other_rest) = key_rows(name, tensor), key_rows(name, found[name])
+        torch.testing.assert_close(rest, other_rest, rtol=0, atol=2e-6)
+        if len(key):
+            walked = max(walked, (key - other_key).abs().max().item())
+            found[name] = torch.cat([other_rest[: len(key)], key, other_rest[len(key) :]])  # as in the other model
+    assert walked > 1e-5
+    together, swapped = single_model().eval(), single_model().eval()
+    together.load_state_dict(torch.load(folder / "single 0.pt"))
+    swapped.load_state_dict(found)
+    images = make_data().test_images / 255
+    torch.testing.assert_close(together(images), swapped(images), rtol=0, atol=1e-5)
+    assert max((alone.state_dict()[name] - tensor).abs().max().item() for name, tensor in before.items()) > 0.005
+
+
+def test_the_bias_of_the_keys_has_no_gradient_but_rounding():
+    model = double_model()
+    torch.nn.functional.cross_entropy(model(make_data().train_images / 255), make_data().train_labels).backward()
+    for block in model.blocks:
+        query, key, value = block.attn.qkv.bias.grad.chunk(3)
+        assert key.abs().max() < 1e-12 * value.abs().max()
+        assert query.abs().max() > 1e-6 * value.abs().max()
+
+
+def test_a_signal_to_one_process_stops_all_after_the_same_step_and_saves(folder):
+    assert [(folder / f"stopped {rank}.txt").read_text() for rank in range(3)] == ["5", "5", "5"]
+    whole, *resumed = (
+        torch.load(folder / f"{name}.pt") for name in ("single 0", "resumed 0", "resumed 1", "resumed 2")
+    )
+    for one in resumed:
+        for name, tensor in whole.items():
+            torch.testing.assert_close(key_rows(name, one[name])[1], key_rows(name, tensor)[1], rtol=0, atol=2e-6)
+
+
+def test_trouble_of_the_main_process_is_told_in_all(folder):
+    said = [(folder / f"refused {rank}.txt").read_text() for rank in range(3)]
+    assert "together.py cannot be made (File exists); name a folder" in said[0]
+    assert said[1:] == said[:1] * 2
 
 
 def test_only_the_first_process_reports(together):

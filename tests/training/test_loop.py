@@ -3,18 +3,22 @@
 import io
 import math
 import sys
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import shapes
 import torch
+from learners import SETTINGS
 from torch import nn
 
 from training.examples import CLASSES, CONFIG, make_data, make_model, same, step_hook, weights
 from vit_tutorial.training import (
+    History,
     TrainingConfig,
     TrainingError,
+    TrainingWarning,
     evaluate,
     fit,
     learning_rate_at,
@@ -377,6 +381,67 @@ def test_an_infinite_gradient_under_a_finite_loss_stops_too(data):
     with pytest.raises(TrainingError, match=r"length of its gradient (nan|inf) in epoch 1, step 1"):
         fit(model, data, replace(CONFIG, clip_norm=None))
     assert same(weights(model), before)
+
+
+# --- What a learner has set PyTorch to ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_run_is_the_same_whatever_was_set(data, setting):
+    plain, model = make_model(), make_model()
+    expected = fit(plain, data, CONFIG)
+    with SETTINGS[setting]():
+        train, validation = split_validation(data.train_labels, 0.25, 0)
+        history = fit(model, data, CONFIG)
+        logits = predict(model, data.test_images)
+        assert predict_seconds(model, data, CONFIG, steps=2) > 0
+    assert same(weights(model), weights(plain))
+    assert history.validation_loss == expected.validation_loss
+    assert torch.equal(logits, predict(plain, data.test_images))
+    assert len(train) + len(validation) == len(data.train_labels)
+
+
+# --- A word about steps that are too long ----------------------------------------------------------------------------
+
+
+def test_a_mad_learning_rate_gets_one_word_and_the_run_goes_on(data):
+    with pytest.warns(TrainingWarning) as caught:
+        history = fit(make_model(), data, replace(CONFIG, learning_rate=30.0, warmup_epochs=0))
+    assert history.epochs == 3
+    assert [str(warning.message) for warning in caught] == [
+        f"the mean loss of epoch 1 is {history.train_loss[0]:.2f}, and to guess among 4 classes costs 1.39: the steps "
+        "are too long; try a smaller learning_rate than 30, or a longer warm-up"
+    ]
+    if not shapes.CHECKING:
+        assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"learning_rate": 1e-6}, {"warmup_epochs": 0}, {"label_smoothing": 0.9}, {"cutmix": 0.5, "mixup": 0.5}],
+)
+def test_an_ordinary_run_stays_silent_however_little_it_learns(data, options):
+    noise = replace(data, train_labels=data.train_labels[torch.randperm(len(data.train_labels))])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        fit(make_model(), noise, replace(CONFIG, **options))
+
+
+@pytest.mark.parametrize(
+    ("losses", "classes", "speaks"),
+    [
+        ([38.0], 10, False),  # still warming up
+        ([38.0, 199.0], 10, True),
+        ([2.4, 2.303], 10, False),  # guessing
+        ([2.4, 3.2], 10, False),
+        ([2.4, 3.4], 10, True),
+        ([2.4, 6.9], 1000, False),
+        ([2.4, 7.95], 1000, True),
+    ],
+)
+def test_the_word_is_about_losses_far_above_that_of_guessing(losses, classes, speaks):
+    history = History(train_loss=losses, config=asdict(TrainingConfig(warmup_epochs=1)))
+    assert bool(loop.worse_than_guessing(history, classes)) == speaks
 
 
 # --- The progress bar ------------------------------------------------------------------------------------------------

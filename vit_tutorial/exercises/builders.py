@@ -1,14 +1,16 @@
 """What the checks of several lessons build: tensors whose numbers tell mix-ups apart, and modules that hold them."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.exercises.difference import Said
 from vit_tutorial.exercises.engine import Mistake
+from vit_tutorial.vit import ViT, ViTConfig
 
 # ------------------------------------------------------------------------------------------ tensors
 
@@ -92,3 +94,19 @@ def fill(named: Iterable[tuple[str, Tensor]], spread: float) -> None:
         generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
         numbers = torch.randn(tensor.shape, generator=generator, dtype=torch.float64)
         tensor.copy_(spread * numbers + (1.0 if "norm" in name and name.endswith("weight") else 0.0))
+
+
+def small_vit(seed: int, batch: int = 2, attention: Callable[..., nn.Module] = MultiHeadAttention, **options):
+    """Return a small ViT in float64 in which no part does nothing, and images for it; always the same numbers.
+
+    `options` are fields of ViTConfig that are not those of the smallest model.
+    """
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        shape = {"image_size": 8, "patch_size": 4, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
+        model = ViT(ViTConfig(**(shape | options)), attention=attention).double().eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+        images = torch.rand(batch, model.config.in_channels, *[model.config.image_size] * 2, dtype=torch.float64)
+    return model, images

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
-from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, misfit_of, scattered
+from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, misfit_of, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
@@ -137,18 +137,6 @@ vit_parameters = Exercise(
 # ------------------------------------------------------------------------------------------ write forward
 
 
-def _input(seed: int, **options):
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        shape = {"image_size": 8, "patch_size": 4, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
-        model = ViT(ViTConfig(**(shape | options))).eval()
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.3)  # so that no part does nothing
-        images = torch.rand(2, model.config.in_channels, *[model.config.image_size] * 2)
-    return model, images
-
-
 def _embed(model, images):
     return model.position(model.class_token(model.patch_embed(images)))
 
@@ -234,7 +222,12 @@ vit_forward = Exercise(
     solution=_classified,
     adapt=_in_words,
     hints=Hints(axes="B K"),
-    inputs=[_input(0, depth=1), _input(1), _input(2, in_channels=1, image_size=12), _input(3, depth=3, num_heads=4)],
+    inputs=[
+        small_vit(0, depth=1),
+        small_vit(1),
+        small_vit(2, in_channels=1, image_size=12),
+        small_vit(3, depth=3, num_heads=4),
+    ],
     mistakes=[
         Mistake(
             lambda model, images: OWN_FORWARD,

@@ -3,6 +3,7 @@
 from vit_tutorial.explore.attention_lab import AttentionLab, AttentionLabState, attention_lab_state
 from vit_tutorial.explore.attention_plane import AttentionPlane, AttentionPlaneState, attention_plane_state
 from vit_tutorial.explore.heads_gallery import HeadsGallery, HeadsGalleryState, heads_gallery_state
+from vit_tutorial.explore.lens_lab import LensLab, LensLabState, lens_lab_state
 from vit_tutorial.explore.model_map import ModelMap, ModelMapState, model_map_state
 from vit_tutorial.explore.patch_lab import PatchLab, PatchLabState, patch_lab_state
 from vit_tutorial.explore.position_lab import PositionLab, PositionLabState, position_lab_state
@@ -17,6 +18,8 @@ __all__ = [
     "AttentionPlaneState",
     "HeadsGallery",
     "HeadsGalleryState",
+    "LensLab",
+    "LensLabState",
     "ModelMap",
     "ModelMapState",
     "PatchLab",
@@ -33,6 +36,7 @@ __all__ = [
     "attention_lab_state",
     "attention_plane_state",
     "heads_gallery_state",
+    "lens_lab_state",
     "model_map_state",
     "patch_lab_state",
     "position_lab_state",

@@ -1,6 +1,6 @@
 // What the views of all explorers are drawn with: elements, canvases, keys, and the way to the model.
 
-import { pixelOf, within } from "./numbers.js";
+import { fitted, pixelOf, within } from "./numbers.js";
 
 /** Make an element: make("label", { className: "x", textContent: "y" }, child, ...). */
 export function make(tag, properties = {}, ...children) {
@@ -39,7 +39,17 @@ export function button(text, onClick, properties = {}) {
   return element;
 }
 
-/** A list to choose from; choices are [value, text] pairs. */
+/** A button that shows a picture, its longer side so many CSS pixels, with its name below. */
+export function thumbnail(picture, side, onClick) {
+  const [width, height] = fitted(picture, side);
+  const canvas = sheet(width, height, { "aria-hidden": "true" });
+  pen(canvas).drawImage(plane(picture.width, picture.height, pixelOf(picture)), 0, 0, width, height);
+  const element = button("", onClick, { className: "vit-thumb" });
+  element.append(canvas, make("span", { textContent: picture.name }));
+  return element;
+}
+
+/** A list to choose from; a choice is a text, or [value, text]. */
 export function chooser(choices, onChoose) {
   const select = make("select");
   fill(select, choices);
@@ -47,12 +57,13 @@ export function chooser(choices, onChoose) {
   return select;
 }
 
-/** Put the choices into a list, and leave the list alone if it has them already. */
+/** Put the choices, texts or [value, text], into a list, and leave the list alone if it has them already. */
 export function fill(select, choices) {
   const key = JSON.stringify(choices);
   if (select.dataset.key === key) return;
   select.dataset.key = key;
-  select.replaceChildren(...choices.map(([value, text]) => make("option", { value, textContent: text })));
+  const options = choices.map((choice) => (typeof choice === "string" ? [choice, choice] : choice));
+  select.replaceChildren(...options.map(([value, text]) => make("option", { value, textContent: text })));
 }
 
 /** A slider over whole numbers. */
@@ -134,8 +145,8 @@ export function mark(context, x, y, width, height, thick = 2) {
   }
 }
 
-/** A short text that is read on every background. */
-export function tag(context, text, x, y, size) {
+/** A short text that is read on every background; pressed together if it is wider than `most`. */
+export function tag(context, text, x, y, size, most) {
   context.font = `600 ${size}px system-ui, "DejaVu Sans", sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
@@ -143,8 +154,8 @@ export function tag(context, text, x, y, size) {
   context.lineWidth = Math.max(2, size / 4);
   context.strokeStyle = "rgba(0, 0, 0, 0.75)";
   context.fillStyle = "#ffffff";
-  context.strokeText(text, x, y);
-  context.fillText(text, x, y);
+  context.strokeText(text, x, y, most);
+  context.fillText(text, x, y, most);
 }
 
 /** A canvas that holds a picture pixel by pixel; `colourAt(i)` writes pixel i into the array. */

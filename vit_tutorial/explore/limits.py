@@ -73,7 +73,7 @@ class Between:
 
 
 @dataclass(frozen=True)
-class Such:
+class Accepted:
     """Whatever `accept` returns without a ValueError; where another choice made it impossible, `start`."""
 
     accept: Callable[[Any], Any]

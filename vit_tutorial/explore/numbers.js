@@ -55,9 +55,26 @@ export const within = (number, least, most) => Math.min(most, Math.max(least, nu
 /** Where the largest of some numbers stands, the first of equal ones. */
 export const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
 
+/** The most probable class: "Sneaker 92.0%". */
+export function bestClass(probabilities, classes) {
+  const best = largestOf(probabilities);
+  return `${classes[best]} ${percent(probabilities[best])}`;
+}
+
+/** The classes whose bars are shown: all, in their order, or the most probable ones. */
+export function shownClasses(probabilities, bars) {
+  const order = Array.from(probabilities, (_, i) => i);
+  if (order.length > bars) order.sort((a, b) => probabilities[b] - probabilities[a] || a - b);
+  return order.slice(0, bars).sort((a, b) => a - b);
+}
+
 /** The choice after the current one, or `by` places on, round and round. */
 export const nextOf = (choices, current, by = 1) =>
   choices[(choices.indexOf(current) + by + choices.length) % choices.length];
+
+/** "patch 9 (row 1, column 1)", on a grid of so many columns. */
+export const patchName = (patch, columns) =>
+  `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
 
 const DIRECTIONS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from vit_tutorial.vit import ViT
 
+BARS = 10  # classes that are shown of many
+
 
 def as_array(values) -> np.ndarray:
     """An array, or a tensor on any device and in any floating type, as a numpy array."""
@@ -47,8 +49,22 @@ def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     return {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
 
 
-def packed(pictures: Mapping[str, UInt8[np.ndarray, "C H W"]]) -> dict[str, Any]:
-    """Pictures as a view takes them (`picturesOf` in common.js): names, shapes, and all pixels one after the other."""
+def pictures_for(model: ViT, images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
+    """Pictures by name, as `named_pictures` gives them, each of the size that the model takes.
+
+    Raises ValueError if one is not, with its name.
+    """
+    pictures = named_pictures(images)
+    for name, picture in pictures.items():
+        try:
+            model_input(model, picture)
+        except ValueError as error:
+            raise ValueError(f"picture {name!r}: {error}") from None
+    return pictures
+
+
+def pack_pictures(pictures: Mapping[str, UInt8[np.ndarray, "C H W"]]) -> dict[str, Any]:
+    """Pictures as a view takes them (`unpackPictures` in numbers.js): names, shapes, and all pixels in a row."""
     return {
         "names": list(pictures),
         "shapes": [list(picture.shape) for picture in pictures.values()],
@@ -78,3 +94,10 @@ def class_names_of(model: ViT, class_names: Sequence[str] | None = None) -> list
     if len(names) != number:
         raise ValueError(f"{len(names)} class names do not fit a model of {number} classes")
     return [str(name) for name in names]
+
+
+def shown_classes(probabilities: Float[np.ndarray, " classes"]) -> list[int]:
+    """The classes whose bars are shown: all, in their order, or the BARS most probable ones."""
+    if len(probabilities) <= BARS:
+        return list(range(len(probabilities)))
+    return sorted(np.argsort(-probabilities, kind="stable")[:BARS].tolist())

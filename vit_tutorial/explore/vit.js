@@ -264,6 +264,18 @@ export function forward(vit, pass, start, off = [], replaced = []) {
   return pass;
 }
 
+/** What each of the tokens [N, D] says if it is read as the answer: probabilities of the classes, token by token. */
+export function readTokens(vit, tokens) {
+  const { outputs, room } = vit;
+  layerNorm(tokens, vit.tokens, vit.norm, vit.eps, room.normed);
+  const said = new Float64Array(vit.tokens * outputs);
+  linear(room.normed, vit.tokens, vit.head, said);
+  return Array.from({ length: vit.tokens }, (_, token) => {
+    softmaxAt(said, token * outputs, outputs);
+    return said.subarray(token * outputs, (token + 1) * outputs);
+  });
+}
+
 /** The probabilities of the classes. */
 export function probabilitiesOf(logits) {
   const probabilities = Float64Array.from(logits);

@@ -1,6 +1,7 @@
 """Numbers in words, rounded as the browser rounds them."""
 
 import math
+from collections.abc import Sequence
 
 
 def percent(share: float) -> str:
@@ -18,3 +19,14 @@ def fine_percent(share: float) -> str:
 def decimals(number: float, digits: int = 2) -> str:
     """A number with some decimals, rounded half up as the browser does."""
     return f"{math.floor(number * 10**digits + 0.5) / 10**digits:.{digits}f}"
+
+
+def best_class(probabilities: Sequence[float], class_names: Sequence[str]) -> str:
+    """The most probable class: `Sneaker 92.0%`."""
+    best = max(range(len(class_names)), key=lambda i: probabilities[i])
+    return f"{class_names[best]} {percent(float(probabilities[best]))}"
+
+
+def patch_name(patch: int, columns: int) -> str:
+    """`patch 9 (row 1, column 1)`, on a grid of so many columns."""
+    return f"patch {patch} (row {patch // columns}, column {patch % columns})"

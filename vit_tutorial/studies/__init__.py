@@ -12,6 +12,7 @@
     scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
     ingredients  the recipe of the preset for a CPU, with one thing changed at a time
+    lens         after which block the answer of a trained model can be read
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block
     faithfulness which patches the answer of a trained model needs, and which methods find them
 

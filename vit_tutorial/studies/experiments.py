@@ -177,6 +177,12 @@ EXPERIMENTS = {
         seeds=tuple(range(inside.GROUPS)),
         job=inside.faithfulness,
     ),
+    "lens": Experiment(
+        claim="the answer can be read before the last block",
+        variants={source: {"source": source} for source in inside.WEIGHTS},
+        seeds=tuple(range(inside.GROUPS)),
+        job=inside.lens,
+    ),
     "patching": Experiment(
         claim="the knowledge moves from the patches to the class token",
         variants={

@@ -1,4 +1,4 @@
-"""What lesson 8 measures on the course's trained models: which patches the answer needs, and where the answer sits.
+"""What lesson 8 measures on the course's trained models: when they know, where the answer sits, and what it needs.
 
 Nothing is trained here. A seed is a group of a hundred test pictures: group g of ten holds the pictures g, g + 10,
 g + 20 … of the first thousand. So an interval over the groups speaks of other pictures, and of this one model.
@@ -19,6 +19,7 @@ from vit_tutorial.introspection import (
     occlusion,
     patch_heads,
     patch_tokens,
+    token_stages,
 )
 from vit_tutorial.patches import patchify
 from vit_tutorial.support.paths import DATA_FOLDER
@@ -87,6 +88,23 @@ def faithfulness(settings: dict, group: int) -> dict:
         "area": round(area, 5),
         "probability": [round(value, 4) for value in curve.tolist()],
         "data": {"name": data.name, "test": GROUPS * PER_GROUP, "group": PER_GROUP, "shares": list(SHARES)},
+    }
+
+
+@torch.no_grad()
+def lens(settings: dict, group: int) -> dict:
+    """Read a hundred pictures after each block, through the model's own last norm and head, and count the right ones.
+
+    What is read is what the model itself reads at its end: the class token, or the mean of all tokens. `accuracy` has a
+    number for each of 0 to L blocks that are done.
+    """
+    model, data = _model_and_data(settings["source"])
+    chosen = slice(group, GROUPS * PER_GROUP, GROUPS)
+    images, labels = model.card.normalize(data.test_images[chosen]), data.test_labels[chosen]
+    logits = [model.classify(model.norm(x)) for x in token_stages(model, images)]
+    return {
+        "accuracy": [round((answer.argmax(dim=1) == labels).float().mean().item(), 4) for answer in logits],
+        "data": {"name": data.name, "test": GROUPS * PER_GROUP, "group": PER_GROUP},
     }
 
 

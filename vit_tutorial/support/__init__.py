@@ -1,1 +1,1 @@
-"""What everything may use: whole files, places on disk, and whether anybody is watching."""
+"""What everything may use: whole files, places on disk, one picture as pixels, and whether anybody is watching."""

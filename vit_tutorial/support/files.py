@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 from pathlib import Path
 
 
@@ -19,6 +20,49 @@ def write_file(path: str | os.PathLike, content: bytes) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def sweep(path: str | os.PathLike) -> None:
+    """Delete what killed writes of this file have left beside it; call it where nobody else is writing the file."""
+    path = Path(path)
+    for left in path.parent.glob(".*.tmp"):
+        if re.fullmatch(rf"\.{re.escape(path.name)}\.\d+\.tmp", left.name):
+            left.unlink(missing_ok=True)
+
+
+def make_writable(folder: str | os.PathLike) -> None:
+    """Make a folder if there is none, and try that a file can be made in it; nothing stays of the trial.
+
+    Raises OSError if either is impossible.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def writable_or_temporary(folder: str | os.PathLike) -> Path:
+    """Give the folder, made if there was none; where it cannot be written, say so and give a temporary one."""
+    try:
+        make_writable(folder)
+    except OSError as error:
+        other = Path(tempfile.mkdtemp(prefix="vit_tutorial_"))
+        print(f"{folder} cannot be written ({error.strerror}), so what is made here goes to {other}")
+        return other
+    return Path(folder)
+
+
+def in_one_order(content: bytes) -> bytes:
+    """Put the words of a .safetensors in the order of their names, so that the same content is the same bytes.
+
+    The library writes them in an order that is drawn anew in each process. The tensors stay where they are.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:

@@ -6,9 +6,11 @@ history       History: what a run wrote down
 evaluation    predict and evaluate: what a model says, and how often it is right
 checkpoint    what a run resumes from
 record        what stays of a run: weights along the way, and a record of what came out
+stopping      the stop button: save first
 augmentation  each time a picture is met it is a slightly different one
 optimizers    AdamW, Muon, and a moving average of the weights
 loss_scale    what float16 needs, so that small gradients do not become 0
+memory        gradient checkpointing: less memory for more time
 distributed   several processes that train one model
 devices       where it runs, in which number format, and how fast
 """
@@ -17,13 +19,14 @@ from vit_tutorial.training.checkpoint import TrainingError
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.evaluation import Evaluation, evaluate, predict
 from vit_tutorial.training.history import History
-from vit_tutorial.training.loop import fit, learning_rate_at, predict_seconds, split_validation
+from vit_tutorial.training.loop import TrainingWarning, fit, learning_rate_at, predict_seconds, split_validation
 
 __all__ = [
     "Evaluation",
     "History",
     "TrainingConfig",
     "TrainingError",
+    "TrainingWarning",
     "evaluate",
     "fit",
     "learning_rate_at",

@@ -11,8 +11,9 @@ tests/benchmarks/bench_step.py. Where an operation has no numbers of its own, to
 All random numbers are drawn on the CPU, whatever the device: so one seed gives the same pictures everywhere.
 
 Sources: He et al. 2016, "Deep Residual Learning for Image Recognition", section 4.2 (flip and shifted crop); Müller and
-Hutter 2021, "TrivialAugment", the wide search space (changes of shape and colour); Zhong et al. 2020, "Random Erasing";
-Yun et al. 2019, "CutMix", equation 1; Zhang et al. 2018, "mixup", equation 1.
+Hutter 2021, "TrivialAugment", the wide search space (changes of shape and colour; a move goes up to half a side, theirs
+to 32 pixels); Zhong et al. 2020, "Random Erasing" (boxes up to a third, as in torchvision and timm; their code has
+0.4); Yun et al. 2019, "CutMix", equation 1; Zhang et al. 2018, "mixup".
 """
 
 import math
@@ -66,8 +67,8 @@ def draw(
     """Draw what is to happen to `count` images of `size` (H, W) pixels.
 
     `flip` mirrors half of them. `max_shift` moves each by up to so many pixels. `distort` (0 to 1) gives each one
-    change of shape and one of colour, with the ranges of TrivialAugment times this number. `erase`, `cutmix` and
-    `mixup` are the shares of images that this happens to. `generator` lives on the CPU.
+    change of shape and one of colour, with the ranges of TrivialAugment (of a move: half a side) times this number.
+    `erase`, `cutmix` and `mixup` are the shares of images that this happens to. `generator` lives on the CPU.
     Raises ValueError if `max_shift` does not fit the images.
     """
     height, width = size

@@ -2,25 +2,34 @@
 
 The file is a SHA-256 and then a .safetensors, which holds numbers and text only: reading one runs no code. It is
 written all or nothing, so a kill at any moment leaves the last one whole.
+
+An older version of the course wrote fewer settings: those that a file lacks had their defaults. So a new setting does
+by default what was done before there was one.
 """
 
+import contextlib
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-from vit_tutorial.support.files import write_file
+from vit_tutorial.support.files import in_one_order, make_writable, sweep, write_file
+from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.distributed import World
 from vit_tutorial.training.history import History
 from vit_tutorial.training.loss_scale import LossScale
 from vit_tutorial.training.optimizers import MovingAverage
 
 CHECKPOINT_NAME = "checkpoint.bin"
+FORMAT = 1  # counted up when a file can no longer be read as before; the first files did not say it
 PROGRESS_NUMBERS = ("step", "seen", "loss_sum", "correct", "seconds")  # the fields of EpochProgress that JSON can hold
 GENERATOR_KEY = "chances"  # the state of the generator lies among the tensors
 WAY_OUT = "use another folder, or delete this one to train from the start"
@@ -40,6 +49,43 @@ class EpochProgress:
     correct: float = 0.0  # of those images
     seconds: float = 0.0
     generator_state: Tensor | None = None  # of the random numbers that the rest of the epoch will draw
+
+
+@contextlib.contextmanager
+def reserved(folder: Path | None, world: World) -> Iterator[None]:
+    """Keep a folder for this run alone, and clear away what a killed save has left there.
+
+    The same run may reserve its folder again inside. Without a folder nothing happens. The main process acts for all.
+    Raises TrainingError if the folder cannot be made or written, or another process is training in it.
+    """
+    if folder is None:
+        yield
+        return
+    # The lock's file stays: whoever deletes it may take it away from another process that has just locked it.
+    lock = FileLock(folder / f"{CHECKPOINT_NAME}.lock", timeout=0, is_singleton=True)
+    world.let_main(lambda: _reserve(folder, lock))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _reserve(folder: Path, lock: FileLock) -> None:
+    try:
+        make_writable(folder)
+    except OSError as error:
+        raise TrainingError(
+            f"the checkpoint folder {folder} cannot be {'written to' if folder.is_dir() else 'made'} "
+            f"({error.strerror}); name a folder that you may write to"
+        ) from error
+    with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks
+        try:
+            lock.acquire()
+        except Timeout:
+            raise TrainingError(
+                f"another process is training in {folder}; wait until it has ended, or use another folder"
+            ) from None
+    sweep(folder / CHECKPOINT_NAME)
 
 
 class Checkpoint:
@@ -76,8 +122,9 @@ class Checkpoint:
         if progress.generator_state is not None:
             tensors[GENERATOR_KEY] = progress.generator_state
         numbers = {name: getattr(progress, name) for name in PROGRESS_NUMBERS}
-        words = {"history": json.dumps(asdict(self.history)), "progress": json.dumps(numbers)}
-        content = safetensors.torch.save(tensors, words)
+        history = json.dumps(asdict(self.history))
+        words = {"format": str(FORMAT), "history": history, "progress": json.dumps(numbers)}
+        content = in_one_order(safetensors.torch.save(tensors, words))
         moment = _moment(self.history, progress)
         try:
             write_file(self.file, hashlib.sha256(content).digest() + content)
@@ -96,29 +143,23 @@ class Checkpoint:
         """Put the run back to where the file was written, and say where in the epoch that was; or change nothing.
 
         Without a file the run is at its beginning. The main process reads it for all.
-        Raises TrainingError if the folder cannot be made, or if the file is damaged or belongs to another run.
+        Raises TrainingError if the file cannot be read, is damaged, or belongs to another run or version.
         """
         if self.file is None:
             return EpochProgress()
         file = self.file
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(
-                f"the checkpoint folder {file.parent} cannot be made ({error.strerror}); name a folder that you may "
-                "write to"
-            ) from error
-        content = world.broadcast(file.read_bytes() if world.is_main and file.exists() else None)
+        content = world.let_main(lambda: _read(file))
         if content is None:
             return EpochProgress()
         tensors, saved, progress = _unpack(file, content)
-        for what in ("config", "model", "data"):
-            then, now = getattr(saved, what), json.loads(json.dumps(getattr(self.history, what)))
-            changed = [f"{k} was {then.get(k)} and is {now.get(k)}" for k in now if then.get(k) != now.get(k)]
-            if changed:
-                raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {WAY_OUT}")
+        refuse_other_settings(file, saved, self.history.config)
+        shape = getattr(self.model, "config", None)
+        _refuse_changes(file, "model", saved.model, self.history.model, _defaults(shape) if is_dataclass(shape) else {})
+        _refuse_changes(file, "data", saved.data, self.history.data, {})
+        self._refuse_other_tensors(tensors)
         self._restore(tensors)
-        vars(self.history).update(vars(saved))
+        settings = {name: getattr(self.history, name) for name in ("config", "model", "data")}  # all of today's
+        vars(self.history).update(vars(saved) | settings)
         self.holds = _moment(saved, progress)
         return progress
 
@@ -138,6 +179,25 @@ class Checkpoint:
             tensors["loss_scale"] = self.scale.state()
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
+    def _refuse_other_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Raise TrainingError unless every tensor has its place: then to restore them cannot fail half way."""
+        places = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        if self.average is not None:
+            places |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
+            places["average_steps"] = torch.tensor(0)
+        held = {name: tensor for name, tensor in tensors.items() if name.startswith(("model.", "average"))}
+        then, now = ({name: _kind(tensor) for name, tensor in some.items()} for some in (held, places))
+        for name in sorted(then | now, reverse=True):  # the model before its average
+            was, is_now = (some.get(name, "not there") for some in (then, now))
+            if was != is_now:
+                raise TrainingError(f"{self.file} belongs to another run: {name} was {was} and is {is_now}; {WAY_OUT}")
+        moved = [[p for group in one.param_groups for p in group["params"]] for one in self.optimizers]
+        for name, tensor in _with_prefix(tensors, "optimizer.").items():
+            number, i, _ = name.split(".")
+            fits = int(number) < len(moved) and int(i) < len(moved[int(number)])
+            if not (fits and tensor.shape in ((), moved[int(number)][int(i)].shape)):
+                raise TrainingError(f"{self.file} belongs to another run: optimizer.{name} has no place; {WAY_OUT}")
+
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         self.model.load_state_dict(_with_prefix(tensors, "model."))
         for number, optimizer in enumerate(self.optimizers):
@@ -149,7 +209,7 @@ class Checkpoint:
         if self.average is not None:
             self.average.model.load_state_dict(_with_prefix(tensors, "average."))
             self.average.steps = int(tensors["average_steps"])
-        if self.scale.enabled:
+        if self.scale.enabled and "loss_scale" in tensors:
             self.scale.restore(tensors["loss_scale"])
 
 
@@ -160,25 +220,96 @@ def weights_after_an_epoch(folder: Path) -> tuple[int, dict[str, Tensor]] | None
     epoch. Raises TrainingError if the checkpoint is damaged.
     """
     file = folder / CHECKPOINT_NAME
-    if not file.exists():
+    content = _read(file)
+    if content is None:
         return None
-    tensors, history, progress = _unpack(file, file.read_bytes())
+    tensors, history, progress = _unpack(file, content)
     weights = _with_prefix(tensors, "average.") or _with_prefix(tensors, "model.")
     return None if progress.step else (history.epochs, weights)
 
 
+def refuse_other_run(folder: Path, config: TrainingConfig) -> None:
+    """Raise TrainingError if the folder holds a checkpoint that a run with these settings cannot go on from.
+
+    It is a first look, which needs neither model nor data.
+    """
+    file = folder / CHECKPOINT_NAME
+    content = _read(file)
+    if content is not None:
+        refuse_other_settings(file, _unpack(file, content)[1], asdict(config))
+
+
+def refuse_other_settings(file: Path, saved: History, now: dict[str, Any]) -> None:
+    """Raise TrainingError if the settings of the training are not those of the run that wrote the file."""
+    then, now = _defaults(TrainingConfig) | saved.config, json.loads(json.dumps(now))
+    if then["epochs"] < now["epochs"] and saved.epochs == then["epochs"] and then | {"epochs": now["epochs"]} == now:
+        raise TrainingError(
+            f"{file} is a run that has ended after its {then['epochs']} epochs, with a learning rate that fell to 0; "
+            f"{now['epochs']} epochs are another run, in another folder: begin it with these weights, loaded into the "
+            "model, or named by --start-from on the command line"
+        )
+    _refuse_changes(file, "config", saved.config, now, _defaults(TrainingConfig))
+
+
+def _refuse_changes(file: Path, what: str, then: dict[str, Any], now: dict[str, Any], defaults: dict[str, Any]) -> None:
+    now = json.loads(json.dumps(now))
+    if defaults and (unknown := sorted(then.keys() - now.keys() - {"class"})):
+        raise TrainingError(
+            f"{file} was written by another version of the course: in its {what}, {', '.join(unknown)} is not known "
+            f"here; use that version, or {WAY_OUT.removeprefix('use ')}"
+        )
+    then = {name: defaults[name] for name in now if name in defaults} | then
+    changed = [f"{name} was {then.get(name)} and is {now[name]}" for name in now if then.get(name) != now[name]]
+    if changed:
+        raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {WAY_OUT}")
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """Give the defaults of a dataclass as JSON holds them."""
+    return json.loads(json.dumps({f.name: f.default for f in fields(config) if f.default is not MISSING}))
+
+
+def _read(file: Path) -> bytes | None:
+    """Read a checkpoint; None if there is none. Raises TrainingError if it cannot be read."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise TrainingError(f"{file} cannot be read ({error.strerror}); {WAY_OUT}") from error
+
+
 def _unpack(file: Path, content: bytes) -> tuple[dict[str, Tensor], History, EpochProgress]:
-    """Take a checkpoint apart; raise TrainingError if it is not the one that was written."""
+    """Take a checkpoint apart; raise TrainingError if it is not the one that was written, or cannot be read here."""
     digest, packed = content[:32], content[32:]
     if hashlib.sha256(packed).digest() != digest:
         raise TrainingError(f"{file} ({len(content):,} bytes) is truncated or damaged; {WAY_OUT}")
-    length = int.from_bytes(packed[:8], "little")
-    words = json.loads(packed[8 : 8 + length])["__metadata__"]
-    tensors, numbers = safetensors.torch.load(packed), json.loads(words["progress"])
-    progress = EpochProgress(
-        **{name: numbers[name] for name in PROGRESS_NUMBERS}, generator_state=tensors.get(GENERATOR_KEY)
-    )
-    return tensors, History(**json.loads(words["history"])), progress
+    try:
+        length = int.from_bytes(packed[:8], "little")
+        words = json.loads(packed[8 : 8 + length])["__metadata__"]
+        number = int(words.get("format", 1))
+        if number > FORMAT:
+            raise TrainingError(
+                f"{file} was written by a newer version of the course (format {number}, and this one reads {FORMAT}); "
+                f"update the course, or {WAY_OUT}"
+            )
+        tensors, numbers, said = (
+            safetensors.torch.load(packed),
+            json.loads(words["progress"]),
+            json.loads(words["history"]),
+        )
+        known = {f.name for f in fields(History)} & {"config", "train_loss", *said}  # without these two it is none
+        history = History(**{name: said[name] for name in known})
+        progress = EpochProgress(
+            **{name: numbers[name] for name in PROGRESS_NUMBERS}, generator_state=tensors.get(GENERATOR_KEY)
+        )
+    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise TrainingError(f"{file} is not as this version of the course writes it ({error!r}); {WAY_OUT}") from error
+    return tensors, history, progress
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
 def _moment(history: History, progress: EpochProgress) -> str:

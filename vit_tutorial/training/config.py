@@ -1,7 +1,10 @@
 """The settings of a training: everything that decides how a model learns, in one frozen dataclass.
 
-Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, clipping); Szegedy et al. 2016, section 7
+Sources: Dosovitskiy et al. 2021, appendix B.1, tables 3 and 4 (warm-up, clipping); Szegedy et al. 2016, section 7
 (label smoothing). Those of the optimizers and of augmentation are in their own files.
+
+A setting that is added later does by default what was done before: checkpoints and records without it stay what they
+are.
 """
 
 import math
@@ -38,6 +41,7 @@ class TrainingConfig:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of matrix products; auto: 16 bits on a GPU
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # auto: cuda if there is one, else cpu
     compile: bool = False  # let torch.compile make one faster program of the model; takes a minute or so first
+    gradient_checkpointing: bool = False  # keep what enters a block, and compute the rest again: slower, less memory
 
     def __post_init__(self):
         for name, low, high in (
@@ -62,6 +66,11 @@ class TrainingConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {allowed}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
+        if self.gradient_checkpointing and self.compile:
+            raise ValueError(
+                "gradient_checkpointing and compile are both on, but torch.compile decides itself what to keep; "
+                "turn one of them off"
+            )
         for name, kind in get_type_hints(TrainingConfig).items():
             if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
                 allowed = ", ".join(map(repr, get_args(kind)))

@@ -12,7 +12,7 @@ Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data P
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,21 @@ class World:
         values = [value]
         dist.broadcast_object_list(values, src=0)
         return values[0]
+
+    def let_main(self, act: Callable[[], Any]) -> Any:
+        """Let the main process do something, and give every process the result; or raise its error in every one."""
+        if self.size == 1:
+            return act()
+        result = None
+        if self.is_main:
+            try:
+                result = act()
+            except Exception as error:  # the others wait for it
+                result = error
+        result = self.broadcast(result)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
 
 def current_world() -> World:

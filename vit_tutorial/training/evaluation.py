@@ -7,6 +7,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_tutorial.support.usual import usual_torch
+from vit_tutorial.training.checks import check_labels
 from vit_tutorial.training.devices import autocast
 
 
@@ -28,6 +30,7 @@ class Evaluation:
         return order[(self.predictions != self.labels)[order]][:count]
 
 
+@usual_torch()
 @torch.no_grad()
 def predict(
     model: nn.Module,
@@ -73,9 +76,13 @@ def evaluate(
     precision: str = "float32",
     mirrored: bool = False,
 ) -> Evaluation:
-    """Let the model classify images and compare with their labels; see `predict` for what it raises."""
+    """Let the model classify images and compare with their labels; see `predict` for what it raises.
+
+    Raises TypeError or ValueError for labels that are not int64 of 0..K-1, one an image.
+    """
     logits = predict(model, images, batch_size=batch_size, precision=precision, mirrored=mirrored)
     labels = labels.cpu()
+    check_labels(labels, len(images), logits.shape[1])
     losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
     confidences, predictions = logits.softmax(dim=1).max(dim=1)
     classes = logits.shape[1]

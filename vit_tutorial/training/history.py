@@ -55,7 +55,8 @@ class History:
     @property
     def images_per_second(self) -> float:
         """Training images per second of training, by all processes together; the time for validation is left out."""
-        return self.epochs * self.data["training"] / sum(self.training_seconds) if self.training_seconds else 0.0
+        epochs = len(self.training_seconds)
+        return epochs * self.data["training"] / sum(self.training_seconds) if epochs else 0.0
 
     def to_json(self, path: str | os.PathLike) -> Path:
         """Write everything to a JSON file, all or nothing, and return its path."""

@@ -8,8 +8,9 @@ the device that computes, as bytes, and are augmented and normalised there, a ba
 Every random number comes from the seed, the epoch and the step, and a checkpoint holds the state in between. So a run
 that was killed and starts again ends with the very same weights as one that was never stopped.
 
-Sources: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 (warm-up, cosine, clipping); Szegedy et al. 2016, section
-7 (label smoothing). Those of the optimizers and of augmentation are in their own files.
+Sources: Dosovitskiy et al. 2021, appendix B.1, tables 3 and 4 (warm-up, and where they say so cosine and clipping;
+section 4.1 decays in a straight line); Szegedy et al. 2016, section 7 (label smoothing). Those of the optimizers and
+of augmentation are in their own files.
 """
 
 import copy
@@ -17,6 +18,7 @@ import math
 import os
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,18 +32,29 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.terminal import somebody_is_watching
+from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
-from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError
+from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
+from vit_tutorial.training.checks import check_labels, check_learns
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
 from vit_tutorial.training.evaluation import evaluate
 from vit_tutorial.training.history import History
 from vit_tutorial.training.loss_scale import LossScale
+from vit_tutorial.training.memory import with_gradient_checkpointing
 from vit_tutorial.training.optimizers import MovingAverage, make_optimizers
+from vit_tutorial.training.stopping import StopSignals
 from vit_tutorial.weights import ModelCard
 
+WORSE = 1.0  # how far above the loss of guessing a mean loss must be to say so
 
+
+class TrainingWarning(UserWarning):
+    """Training goes on, but hardly as it was meant; the message has the numbers and the way out."""
+
+
+@usual_torch()
 def fit(
     model: nn.Module,
     data: Dataset,
@@ -54,15 +67,20 @@ def fit(
 ) -> History:
     """Train the model in place on the training images of `data`, and return the history. Test images are never used.
 
-    `checkpoint` is a folder: the run is saved there after each epoch, and within it every `checkpoint_seconds`; a run
-    that finds its own checkpoint goes on from it. The weights are those after the last step, or their moving average if
-    the config asks for one. The model ends up in eval mode, on its device, with `model.card` filled in. `progress`
-    shows a bar where somebody is watching; `on_epoch` is called with the history after each epoch. In a group of
-    processes each calls `fit` with the same arguments; the main one writes, shows the bar and calls `on_epoch`.
+    `checkpoint` is a folder: the run is saved there after each epoch, within it every `checkpoint_seconds`, and before
+    Ctrl-C or SIGTERM ends it; a run that finds its own checkpoint goes on from it. The weights are those after the last
+    step, or their moving average if the config asks for one. The model ends up in eval mode, on its device, with
+    `model.card` filled in. `progress` shows a bar where somebody is watching; `on_epoch` is called with the history
+    after each epoch. In a group of processes each calls `fit` with the same arguments; the main one writes, shows the
+    bar and calls `on_epoch`.
 
-    Raises TrainingError if the loss is no longer a number, or if a checkpoint cannot be used or written.
+    Warns with TrainingWarning if the model has become worse than guessing. Raises TrainingError if the loss is no
+    longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = config or TrainingConfig()
+    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_labels(data.train_labels, len(data.train_images), classes)
+    check_learns(model)
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     learner = Learner(model, data, config)
@@ -72,11 +90,19 @@ def fit(
     history = History.begin(model, data, config, len(train), len(validation))
     folder = None if checkpoint is None else Path(checkpoint)
     saved = Checkpoint(folder, model, learner.optimizers, learner.average, learner.scale, history)
-    at = saved.load(world)  # the run's place in its epoch: the beginning, or where it was stopped
-    if history.epochs < config.epochs:
-        history.environment = describe_environment(device) | {"processes": world.size}
-
-    with _Bar(steps, history, at, config, progress and world.is_main) as bar, torch.random.fork_rng(_gpus(device)):
+    bar = _Bar(steps, history, config)
+    with (
+        reserved(folder, world),
+        StopSignals(wanted=folder is not None) as stop,
+        bar,
+        torch.random.fork_rng(_gpus(device)),
+    ):
+        at = saved.load(world)  # the run's place in its epoch: the beginning, or where it was stopped
+        if history.epochs < config.epochs:
+            history.environment = describe_environment(device) | {"processes": world.size}
+        if progress and world.is_main:
+            bar.begin(at)
+        warned = False
         for epoch in range(history.epochs, config.epochs):
             started = time.perf_counter() - at.seconds
             generator = torch.Generator().manual_seed(mix_seed(config.seed, epoch))  # of order and augmentation
@@ -102,9 +128,12 @@ def fit(
                 learner.step(rate)
                 if now_read:
                     bar.show(epoch, at)
-                    if world.is_main and saved.is_due(checkpoint_seconds):
+                    told = stop.asked(world, device)
+                    if world.is_main and (told or saved.is_due(checkpoint_seconds)):
                         at.generator_state, at.seconds = generator.get_state(), time.perf_counter() - started
                         saved.save(at)
+                    if told:
+                        stop.obey(told)
             history.training_seconds.append(time.perf_counter() - started)
             loss_sum, correct, seen = world.sum([at.loss_sum, at.correct, at.seen], device)
             history.train_loss.append(loss_sum / seen)
@@ -119,6 +148,9 @@ def fit(
             at = EpochProgress()
             if world.is_main:
                 saved.save(at)
+                if not warned and (words := worse_than_guessing(history, data.num_classes)):
+                    warnings.warn(words, TrainingWarning, stacklevel=3)
+                    warned = True
                 if on_epoch is not None:
                     on_epoch(history)
     if learner.average is not None:
@@ -138,6 +170,8 @@ class Learner:
         self.optimizers = make_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
         self.average = MovingAverage(model, config.average) if config.average else None
         self.forward = DistributedDataParallel(model) if self.world.size > 1 else model
+        if config.gradient_checkpointing:
+            self.forward = with_gradient_checkpointing(self.forward, model)
         if config.compile:  # anew for the last, smaller batch: one program for any size would be a slower one
             self.forward = torch.compile(self.forward, dynamic=False)
         self.scale = LossScale(enabled=number_format(self.device, config.precision) is torch.float16)
@@ -210,6 +244,22 @@ def augmentation_options(config: TrainingConfig, epoch: int) -> dict:
     return options if epoch < config.epochs - config.plain_epochs else options | {"cutmix": 0.0, "mixup": 0.0}
 
 
+def worse_than_guessing(history: History, classes: int) -> str:
+    """Say so if the mean loss of the last epoch, after the warm-up, is far above that of guessing; else nothing.
+
+    To give each of K classes the same probability costs ln K, whatever the labels, smoothing and mixing. A model that
+    learns, or only learns slowly, stays below that or close to it. One whose steps are too long does not.
+    """
+    guessing, loss, config = math.log(classes), history.train_loss[-1], history.config
+    if history.epochs <= config["warmup_epochs"] or loss < guessing + WORSE:
+        return ""
+    return (
+        f"the mean loss of epoch {history.epochs} is {loss:.2f}, and to guess among {classes} classes costs "
+        f"{guessing:.2f}: the steps are too long; try a smaller learning_rate than {config['learning_rate']:.2g}, or a "
+        "longer warm-up"
+    )
+
+
 def _validate(learner: Learner, data: Dataset, held_out: Tensor) -> tuple[float, float]:
     """Compute loss and accuracy on the held-out images; each process takes its share of them."""
     world, config = learner.world, learner.config
@@ -224,6 +274,7 @@ def _validate(learner: Learner, data: Dataset, held_out: Tensor) -> tuple[float,
     return loss_sum / seen, right / seen
 
 
+@usual_torch()
 def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, steps: int = 6) -> float:
     """Predict how long `fit` will take, in seconds, by taking some steps with a copy of the model.
 
@@ -247,6 +298,7 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     return statistics.median(seconds[1:]) * steps_in_all * with_validation / learner.world.size
 
 
+@usual_torch()
 def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) -> tuple[Tensor, Tensor]:
     """Choose the images to hold out, the same share of every class; the same seed gives the same split.
 
@@ -270,7 +322,7 @@ def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) ->
 def learning_rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
     """Compute the learning rate of a step, counted from 0: a straight line up, then half a cosine down to almost 0.
 
-    Source: Dosovitskiy et al. 2021, appendix B.1; Loshchilov and Hutter 2017, "SGDR", equation 5.
+    Source: Dosovitskiy et al. 2021, table 3 (ImageNet); Loshchilov and Hutter 2017, "SGDR", equation 5.
     """
     total = config.epochs * steps_per_epoch
     warmup = round(config.warmup_epochs * steps_per_epoch)
@@ -282,14 +334,17 @@ def learning_rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) ->
 class _Bar:
     """A progress bar over all steps where somebody is watching, and nothing elsewhere."""
 
-    def __init__(self, steps: int, history: History, at: EpochProgress, config: TrainingConfig, wanted: bool):
+    def __init__(self, steps: int, history: History, config: TrainingConfig):
         self.history, self.config, self.steps, self.bar = history, config, steps, None
-        self.before, self.started = self._images(history.epochs, at), time.perf_counter()
-        if wanted and somebody_is_watching():
+
+    def begin(self, at: EpochProgress) -> None:
+        """Show the bar, from where the run is now."""
+        self.before, self.started = self._images(self.history.epochs, at), time.perf_counter()
+        if somebody_is_watching():
             from tqdm.auto import tqdm
 
-            done = history.epochs * steps + at.step
-            self.bar = tqdm(total=config.epochs * steps, initial=done, unit="step")
+            done = self.history.epochs * self.steps + at.step
+            self.bar = tqdm(total=self.config.epochs * self.steps, initial=done, unit="step")
 
     def _images(self, epoch: int, at: EpochProgress) -> int:
         training = self.history.data["training"]

@@ -1,4 +1,4 @@
-"""Answers to the exercises as learners write them, right and wrong: one file per lesson file, tried by test_engine.py.
+"""Answers to the exercises as learners write them, right and wrong: one file per lesson file, tried by test_answers.py.
 
 Each file holds `ANSWERS = {"name of the exercise": Answers(right=[...], wrong=[...])}`.
 """

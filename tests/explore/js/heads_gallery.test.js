@@ -6,8 +6,6 @@ import {
   goneIn,
   offWords,
   onPatches,
-  says,
-  shownClasses,
   withGone,
   without,
   wordsOf,
@@ -48,12 +46,6 @@ test("a query's weights on the patches are found by head and query", () => {
   const maps = Float32Array.from({ length: 2 * 3 * 3 }, (_, i) => i); // [2 heads, 3 tokens, 3 tokens]
   assert.deepEqual([...onPatches(maps, 3, 1, 1, 2)], [16, 17]);
   assert.deepEqual([...onPatches(maps, 3, 0, 0, 1)], [3, 4, 5]);
-});
-
-test("of many classes the most probable are shown", () => {
-  assert.deepEqual(shownClasses([0.2, 0.3, 0.5], 10), [0, 1, 2]);
-  assert.deepEqual(shownClasses([0.1, 0.3, 0.1, 0.5], 3), [0, 1, 3]);
-  assert.equal(says([0.25, 0.75], ["cat", "dog"]), "dog 75.0%");
 });
 
 test("the words are those of Python", () => {

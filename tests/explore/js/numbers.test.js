@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   arrows,
+  bestClass,
   bytesOf,
   cellUnder,
   count,
@@ -12,14 +13,23 @@ import {
   fitted,
   largestOf,
   neighbour,
+  patchName,
   percent,
   pixelOf,
+  shownClasses,
   unpackHalf,
   unpackPictures,
   within,
 } from "../../../vit_tutorial/explore/numbers.js";
 
+test("of many classes the most probable are shown", () => {
+  assert.deepEqual(shownClasses([0.2, 0.3, 0.5], 10), [0, 1, 2]);
+  assert.deepEqual(shownClasses([0.1, 0.3, 0.1, 0.5], 3), [0, 1, 3]);
+});
+
 test("numbers are written as Python writes them", () => {
+  assert.equal(bestClass([0.25, 0.375, 0.375], ["bag", "boot", "coat"]), "boot 37.5%");
+  assert.equal(patchName(9, 7), "patch 9 (row 1, column 2)");
   assert.equal(count(38416), "38,416");
   assert.equal(percent(0.0625), "6.3%");
   assert.deepEqual([0.0625, 0.0004, 1e-6].map(finePercent), ["6.3%", "0.040%", "<0.001%"]);

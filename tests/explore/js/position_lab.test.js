@@ -3,7 +3,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  bestClass,
   endsOf,
   neighbourhood,
   placeOf,
@@ -79,7 +78,6 @@ test("weights are taken home, and the largest changes are found", () => {
   const found = shuffleChange([2, 0, 1], [0.5, 0.25, 0.25], [0.25, 0.25, 0.5], [0.75, 0.25], [0.5, 0.5]);
   assert.deepEqual([...found.home], [0.25, 0.25, 0.5]);
   assert.deepEqual(found.change, [0, 0.25]);
-  assert.equal(bestClass([0.25, 0.75], ["bag", "boot"]), "boot 75.0%");
 });
 
 test("the words are those of Python", () => {

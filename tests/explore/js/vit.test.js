@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { embed, forward, passOf, probabilitiesOf, vitOf } from "../../../vit_tutorial/explore/vit.js";
+import { embed, forward, passOf, probabilitiesOf, readTokens, vitOf } from "../../../vit_tutorial/explore/vit.js";
 
 const cases = JSON.parse(readFileSync(new URL("vit.json", import.meta.url))); // test_vit.py sees that it is PyTorch's
 
@@ -33,6 +33,11 @@ for (const [name, expected] of Object.entries(cases)) {
     assertNear([...tokens[1], ...tokens[2], ...tokens[3]], expected.after, "after the blocks");
     assertNear(maps[1], expected.map, "map");
     assertNear(logits, expected.logits, "logits");
+    assertNear(
+      tokens.flatMap((after) => readTokens(vit, after).flatMap((said) => [...said])),
+      expected.lens,
+      "read",
+    );
   });
 
   test(`${name}: a head that is off adds nothing, until it is on again`, () => {

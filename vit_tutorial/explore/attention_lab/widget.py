@@ -20,7 +20,7 @@ from vit_tutorial.explore.attention_lab.numbers import (
 )
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import Between
-from vit_tutorial.explore.pictures import as_picture, packed
+from vit_tutorial.explore.pictures import as_picture, pack_pictures
 from vit_tutorial.explore.still import diverging, viridis
 
 
@@ -73,7 +73,7 @@ class AttentionLab(Explorer):
         start["query"] = 0 if num_prefix_tokens else middle
         super().__init__(
             start | choices,
-            **packed({"picture": self._image}),
+            **pack_pictures({"picture": self._image}),
             maps=self._maps.tobytes(),
             scores=b"" if self._scores is None else self._scores.tobytes(),
             sizes=list(self._maps.shape[:3]),

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from vit_tutorial.attention import scaled_dot_product_attention
-from vit_tutorial.explore.limits import Between, Limit, OneOf, Such, settle
+from vit_tutorial.explore.limits import Accepted, Between, Limit, OneOf, settle
 from vit_tutorial.explore.words import decimals, fine_percent
 
 TOKENS = 3
@@ -68,7 +68,7 @@ def as_points(points, kind: str) -> list[list[float]]:
 def attention_plane_limits() -> Iterator[tuple[str, Limit]]:
     """What the choices may be; none depends on another."""
     for kind in KINDS:
-        yield kind, Such(partial(as_points, kind=kind), getattr(PRESETS["by hand"], kind))
+        yield kind, Accepted(partial(as_points, kind=kind), getattr(PRESETS["by hand"], kind))
     yield "query", Between(0, TOKENS - 1)
     yield "temperature", Between(*TEMPERATURES)
     yield "mask", OneOf(MASKS)

@@ -1,6 +1,6 @@
 // The numbers of the heads gallery in the browser: the same as in numbers.py. The model itself runs in ../vit.js.
 
-import { largestOf, percent } from "../numbers.js";
+import { bestClass, largestOf, patchName, percent } from "../numbers.js";
 
 /** The heads of one layer that are off. */
 export const goneIn = (off, layer) => off.filter(([where]) => where === layer).map(([, head]) => head);
@@ -20,13 +20,6 @@ export function onPatches(maps, tokens, prefix, head, query) {
   return maps.subarray(start + prefix, start + tokens);
 }
 
-/** The classes whose bars are shown: all, in their order, or the most probable with all heads on. */
-export function shownClasses(allOn, bars) {
-  const order = Array.from(allOn, (_, i) => i);
-  if (order.length > bars) order.sort((a, b) => allOn[b] - allOn[a] || a - b);
-  return order.slice(0, bars).sort((a, b) => a - b);
-}
-
 /** Which heads are off: "layer 0 head 1; layer 3 all heads", or "nothing". */
 export function offWords(off, heads) {
   const parts = [...new Set(off.map(([layer]) => layer))].map((layer) => {
@@ -37,17 +30,10 @@ export function offWords(off, heads) {
   return parts.join("; ") || "nothing";
 }
 
-/** The most probable class and its probability. */
-export function says(probabilities, classes) {
-  const best = largestOf(probabilities);
-  return `${classes[best]} ${percent(probabilities[best])}`;
-}
-
 /** What the gallery shows, in a few sentences, as `words` in numbers.py; `seen[head]` is what each head gives to patches. */
 export function wordsOf({ name, layer, query, off, seen, probabilities, allOn, label, classes, prefix, columns }) {
   const patch = query - prefix;
-  const who =
-    patch >= 0 ? `Patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})` : "The class token";
+  const who = patch >= 0 ? patchName(patch, columns).replace("p", "P") : "The class token";
   const gone = goneIn(off, layer);
   const most = seen.map((weights, head) => {
     const best = largestOf(weights);
@@ -56,6 +42,6 @@ export function wordsOf({ name, layer, query, off, seen, probabilities, allOn, l
   const truth = label === null ? "" : ` The label is ${classes[label]}.`;
   return (
     `${name}, layer ${layer}. ${who} looks most at: ${most.join(", ")}. Switched off: ${offWords(off, seen.length)}. ` +
-    `The model says ${says(probabilities, classes)}; with all heads on, ${says(allOn, classes)}.${truth}`
+    `The model says ${bestClass(probabilities, classes)}; with all heads on, ${bestClass(allOn, classes)}.${truth}`
   );
 }

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vit_tutorial.explore.heads_gallery.numbers import HeadsGalleryState, off_words, shown_classes
+from vit_tutorial.explore.heads_gallery.numbers import HeadsGalleryState, off_words
+from vit_tutorial.explore.pictures import shown_classes
 from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, frame, still
 from vit_tutorial.explore.words import percent
 

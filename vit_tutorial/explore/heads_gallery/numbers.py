@@ -10,14 +10,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from vit_tutorial.explore.limits import Between, Limit, Such, settle
+from vit_tutorial.explore.limits import Accepted, Between, Limit, settle
 from vit_tutorial.explore.pictures import as_picture, class_names_of, model_input
 from vit_tutorial.explore.vit import check_vit
-from vit_tutorial.explore.words import percent
+from vit_tutorial.explore.words import best_class, patch_name, percent
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.vit import ViT
-
-BARS = 10  # classes shown
 
 Off = Sequence[tuple[int, int]]  # heads that are switched off: (layer, head), both counted from 0
 
@@ -80,7 +78,7 @@ def heads_gallery_limits(model: ViT) -> Iterator[tuple[str, Limit]]:
     config = model.config
     yield "layer", Between(0, config.depth - 1)
     yield "query", Between(0, model.grid_size[0] * model.grid_size[1] + model.num_prefix_tokens - 1)
-    yield "off", Such(lambda off: as_off(off, config.depth, config.num_heads), [])
+    yield "off", Accepted(lambda off: as_off(off, config.depth, config.num_heads), [])
 
 
 @dataclass(frozen=True)
@@ -129,21 +127,17 @@ def heads_gallery_state(
     shown = maps[layer][0].double().numpy()
     columns, prefix = model.grid_size[1], model.num_prefix_tokens
     patch = query - prefix
-    who = f"Patch {patch} (row {patch // columns}, column {patch % columns})" if patch >= 0 else "The class token"
+    who = patch_name(patch, columns).capitalize() if patch >= 0 else "The class token"
     most = []
     for head, weights in enumerate(shown[:, query, prefix:]):
         best = int(weights.argmax())
         gone = " (off)" if [layer, head] in off else ""
         most.append(f"head {head}{gone} patch {best} ({percent(float(weights[best]))})")
 
-    def says(given: Float[np.ndarray, " classes"]) -> str:
-        best = int(given.argmax())
-        return f"{names[best]} {percent(float(given[best]))}"
-
     truth = "" if label is None else f" The label is {names[label]}."
     words = (
         f"{name}, layer {layer}. {who} looks most at: {', '.join(most)}. Switched off: {off_words(off, len(shown))}. "
-        f"The model says {says(probabilities)}; with all heads on, {says(all_on)}.{truth}"
+        f"The model says {best_class(probabilities, names)}; with all heads on, {best_class(all_on, names)}.{truth}"
     )
     return HeadsGalleryState(
         image=picture,
@@ -181,10 +175,3 @@ def off_words(off: Off, heads: int) -> str:
         some = f"head{'s' * (len(gone) > 1)} {' and '.join(map(str, gone))}"
         parts.append(f"layer {layer} {'all heads' if len(gone) == heads else some}")
     return "; ".join(parts) or "nothing"
-
-
-def shown_classes(all_on: Float[np.ndarray, " classes"]) -> list[int]:
-    """The classes whose bars are shown: all, in their order, or the BARS most probable with all heads on."""
-    if len(all_on) <= BARS:
-        return list(range(len(all_on)))
-    return sorted(np.argsort(-all_on, kind="stable")[:BARS].tolist())

@@ -21,9 +21,19 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { arrows, bytesOf, cellUnder, largestOf, percent, pixelOf, unpackPictures } from "../numbers.js";
+import {
+  arrows,
+  bestClass,
+  bytesOf,
+  cellUnder,
+  largestOf,
+  percent,
+  pixelOf,
+  shownClasses,
+  unpackPictures,
+} from "../numbers.js";
 import { embed, forward, passOf, probabilitiesOf, vitOf } from "../vit.js";
-import { goneIn, offWords, onPatches, says, shownClasses, withGone, without, wordsOf } from "./arithmetic.js";
+import { goneIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
 import { largeLayout, smallLayout } from "./geometry.js";
 
 const BAR = 130; // the longest bar, in CSS pixels
@@ -63,10 +73,7 @@ function render({ model, el }) {
   // Controls
   let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
   const toggleClass = () => choose({ query: model.get("query") < prefix ? lastPatch : 0 });
-  const choosePicture = chooser(
-    names.map((name) => [name, name]),
-    (picture) => choose({ picture }),
-  );
+  const choosePicture = chooser(names, (picture) => choose({ picture }));
   const layerOut = make("output");
   const layerSlider = slider(0, layers - 1, (layer) => choose({ layer }));
   const classButton = button("Class token (c)", toggleClass);
@@ -113,7 +120,7 @@ function render({ model, el }) {
     ),
   );
 
-  // What the model says, and all layers
+  // What the model and all layers
   const lines = Array.from({ length: Math.min(sent.bars, classes.length) }, () => {
     const [name, now, before] = [make("th", { scope: "row" }), make("td"), make("td")];
     const [thick, thin] = [make("span", { className: "vit-bar" }), make("span", { className: "vit-bar" })];
@@ -260,8 +267,10 @@ function render({ model, el }) {
       thin.style.width = `${BAR * allOn[index]}px`;
     });
     const same = largestOf(probabilities) === largestOf(allOn);
-    const compared = same ? "the same answer as with all heads on" : `with all heads on it was ${says(allOn, classes)}`;
-    verdict.textContent = `${says(probabilities, classes)}: ${compared}`;
+    const compared = same
+      ? "the same answer as with all heads on"
+      : `with all heads on it was ${bestClass(allOn, classes)}`;
+    verdict.textContent = `${bestClass(probabilities, classes)}: ${compared}`;
   }
 
   function draw() {

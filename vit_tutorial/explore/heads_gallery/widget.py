@@ -12,14 +12,13 @@ import traitlets
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.heads_gallery.figure import heads_gallery_figure
 from vit_tutorial.explore.heads_gallery.numbers import (
-    BARS,
     HeadsGalleryState,
     check_label,
     heads_gallery_limits,
     heads_gallery_state,
 )
 from vit_tutorial.explore.limits import OneOf
-from vit_tutorial.explore.pictures import class_names_of, model_input, named_pictures, packed
+from vit_tutorial.explore.pictures import BARS, class_names_of, pack_pictures, pictures_for
 from vit_tutorial.explore.still import viridis
 from vit_tutorial.explore.vit import check_vit, packed_vit
 from vit_tutorial.vit import ViT
@@ -48,8 +47,8 @@ class HeadsGallery(Explorer):
         labels: Sequence[int] | int | None = None,
         **choices: Any,
     ):
-        self._pictures = named_pictures(images)
         check_vit(model, "the gallery")
+        self._pictures = pictures_for(model, images)
         self._model = copy.deepcopy(model).double().eval()
         truth = [None] * len(self._pictures) if labels is None else np.atleast_1d(np.asarray(labels)).tolist()
         if len(truth) != len(self._pictures):
@@ -58,14 +57,9 @@ class HeadsGallery(Explorer):
         for label in truth:
             check_label(label, self._class_names)
         self._labels = dict(zip(self._pictures, truth, strict=True))
-        for name, picture in self._pictures.items():
-            try:
-                model_input(model, picture)
-            except ValueError as error:
-                raise ValueError(f"picture {name!r}: {error}") from None
         super().__init__(
             choices,
-            **packed(self._pictures),
+            **pack_pictures(self._pictures),
             vit=packed_vit(model),
             classes=self._class_names,
             labels=truth,

@@ -21,7 +21,7 @@ from vit_tutorial.explore.model_map.numbers import (
     sentence_of,
     share_of,
 )
-from vit_tutorial.explore.pictures import as_picture, packed
+from vit_tutorial.explore.pictures import as_picture, pack_pictures
 from vit_tutorial.explore.still import diverging
 from vit_tutorial.vit import ViT
 
@@ -58,7 +58,7 @@ class ModelMap(Explorer):
         depth = model.config.depth
         super().__init__(
             choices,
-            **packed({"picture": picture}),
+            **pack_pictures({"picture": picture}),
             boxes=[told(each, places, depth, table) for each, table in zip(self._boxes, tables, strict=True)],
             places=places,
             arcs=arcs,

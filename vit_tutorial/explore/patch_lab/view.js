@@ -83,13 +83,10 @@ function render({ model, el }) {
   }
 
   // Controls
-  const choosePicture = chooser(
-    [...pictures.keys()].map((name) => [name, name]),
-    (picture) => {
-      const patch = nearestSize(pictures.get(picture), model.get("patch_size"));
-      set(model, { picture, patch_size: patch, token: 0 });
-    },
-  );
+  const choosePicture = chooser([...pictures.keys()], (picture) => {
+    const patch = nearestSize(pictures.get(picture), model.get("patch_size"));
+    set(model, { picture, patch_size: patch, token: 0 });
+  });
   const choosePatch = chooser([], (text) => {
     const { picture, columns, patch, places, order, seed } = cutNow();
     const size = Number(text);
@@ -108,14 +105,13 @@ function render({ model, el }) {
     const [order, seed] = [model.get("order"), model.get("seed")];
     reorder({ order: "shuffled", seed: order === "shuffled" ? (seed + 1) % SEEDS : seed });
   }
-  const same = (texts) => texts.map((text) => [text, text]);
-  const chooseOrder = chooser(same(ORDERS), (order) => reorder({ order }));
+  const chooseOrder = chooser(ORDERS, (order) => reorder({ order }));
   const chooseSeed = make("input", { type: "number", min: 0, max: SEEDS - 1, step: 1 });
   chooseSeed.addEventListener("input", () => {
     const seed = Math.floor(Number(chooseSeed.value));
     if (chooseSeed.value !== "" && seed >= 0 && seed < SEEDS) reorder({ seed });
   });
-  const chooseBack = chooser(same(REASSEMBLIES), (reassembly) => set(model, { reassembly }));
+  const chooseBack = chooser(REASSEMBLIES, (reassembly) => set(model, { reassembly }));
   const chooseGap = slider(0, 8, (gap) => set(model, { gap }));
   chooseGap.style.width = "80px"; // so that all controls stand in one line
   const seedField = labelled("Seed", chooseSeed);

@@ -16,7 +16,7 @@ from vit_tutorial.explore.patch_lab.numbers import (
     patch_lab_limits,
     patch_lab_state,
 )
-from vit_tutorial.explore.pictures import named_pictures, packed
+from vit_tutorial.explore.pictures import named_pictures, pack_pictures
 
 
 class PatchLab(Explorer):
@@ -37,7 +37,7 @@ class PatchLab(Explorer):
 
     def __init__(self, images, patch_size: int = 16, **choices: Any):
         self._pictures = named_pictures(images)
-        super().__init__({"patch_size": patch_size, **choices}, **packed(self._pictures))
+        super().__init__({"patch_size": patch_size, **choices}, **pack_pictures(self._pictures))
 
     def _limits(self, choices):
         yield "picture", OneOf(self._pictures)

@@ -88,12 +88,6 @@ export function shuffleChange(order, weights, straight, probabilities, straightP
   return { home, change: [apart(home, straight), apart(probabilities, straightProbabilities)] };
 }
 
-/** `Sneaker 92.0%`. */
-export function bestClass(probabilities, classes) {
-  const best = probabilities.indexOf(Math.max(...probabilities));
-  return `${classes[best]} ${percent(probabilities[best])}`;
-}
-
 /** A difference of two shares in percentage points, with one decimal. */
 export const points = (share) => percent(share).slice(0, -1);
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Integer
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.patch_lab import sequence_order
 from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input
-from vit_tutorial.explore.words import decimals, percent
+from vit_tutorial.explore.words import best_class, decimals, percent
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.patches import patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
@@ -257,12 +257,6 @@ def rearranged(picture: np.ndarray, patch_size: int, places: Integer[np.ndarray,
     """The picture, uint8 [C, H, W], with patch `places[i]` lying at place i."""
     patches = patchify(torch.from_numpy(picture)[None], patch_size)[:, torch.from_numpy(places)]
     return unpatchify(patches, picture.shape[1:], picture.shape[0])[0].numpy()
-
-
-def best_class(probabilities: Float[np.ndarray, " classes"], class_names: tuple[str, ...]) -> str:
-    """`Sneaker 92.0%`."""
-    best = int(np.argmax(probabilities))
-    return f"{class_names[best]} {percent(probabilities[best])}"
 
 
 def order_name(order: int) -> str:

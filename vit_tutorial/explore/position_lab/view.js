@@ -19,9 +19,8 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { arrows, bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import { arrows, bestClass, bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
 import {
-  bestClass,
   endsOf,
   neighbourhood,
   orderName,
@@ -93,16 +92,10 @@ function render({ model, el }) {
   }
   const gridOut = make("output");
   const gridSlider = slider(old, 2 * old, regrid);
-  const chooseShow = chooser(
-    SHOWS.map((text) => [text, text]),
-    (show) => set(model, { show }),
-  );
+  const chooseShow = chooser(SHOWS, (show) => set(model, { show }));
   const numberOut = make("output");
   const numberSlider = slider(0, dim - 1, (number) => set(model, { number, show: SHOWS[1] }));
-  const chooseColours = chooser(
-    COLOURS.map((text) => [text, text]),
-    (choice) => set(model, { colours: choice }),
-  );
+  const chooseColours = chooser(COLOURS, (choice) => set(model, { colours: choice }));
   root.append(
     make(
       "div",
@@ -138,10 +131,7 @@ function render({ model, el }) {
   root.append(mapSheet, legend(viridis, 120, ...ends), note(help, { className: "vit-note vit-help" }), near);
 
   // The shuffled patches
-  const choosePicture = chooser(
-    names.map((name) => [name, name]),
-    (picture) => set(model, { picture }),
-  );
+  const choosePicture = chooser(names, (picture) => set(model, { picture }));
   const chooseOrder = chooser(
     Array.from({ length: numOrders }, (_, order) => [order, orderName(order)]),
     (order) => set(model, { order: Number(order) }),

@@ -8,7 +8,7 @@ from typing import Any
 import traitlets
 
 from vit_tutorial.explore.base import Explorer
-from vit_tutorial.explore.pictures import packed
+from vit_tutorial.explore.pictures import pack_pictures
 from vit_tutorial.explore.position_lab.figure import position_lab_figure
 from vit_tutorial.explore.position_lab.numbers import (
     COLOURS,
@@ -49,7 +49,7 @@ class PositionLab(Explorer):
         choices.setdefault("position", grid // 2 * grid + grid // 2)
         super().__init__(
             choices,
-            **packed(dict(zip(data.names, data.pictures, strict=True))),
+            **pack_pictures(dict(zip(data.names, data.pictures, strict=True))),
             kinds=list(KINDS),
             near_and_far=list(NEAR_AND_FAR),
             tables=data.tables.tobytes(),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, Encoder
-from vit_tutorial.explore.limits import Between, Limit, OneOf, Such, settle
+from vit_tutorial.explore.limits import Accepted, Between, Limit, OneOf, settle
 from vit_tutorial.explore.words import decimals
 
 NORMS = ("pre", "post", "inside", "none")
@@ -143,7 +143,7 @@ def signal_lab_limits(choices: dict[str, Any]) -> Iterator[tuple[str, Limit]]:
     """What the choices may be; `block` depends on `depth`."""
     yield from setting_limits()
     yield "block", Between(1, choices["depth"])
-    yield "held", Such(as_held, [])
+    yield "held", Accepted(as_held, [])
 
 
 def as_held(held: list) -> list:

@@ -62,12 +62,11 @@ function render({ model, el }) {
 
   // Controls
   const take = (changes) => set(model, changes);
-  const same = (texts) => texts.map((text) => [text, text]);
-  const choosePicture = chooser(same(names), (picture) => take({ picture }));
+  const choosePicture = chooser(names, (picture) => take({ picture }));
   const stageOut = make("output");
   const stageSlider = slider(0, stages - 1, (stage) => take({ stage }));
   stageSlider.style.width = "90px";
-  const chooseReads = chooser(same(READS), (reads) => take({ reads }));
+  const chooseReads = chooser(READS, (reads) => take({ reads }));
   const ticks = {
     patches: checkbox("Patch embeddings", (patches) => take({ patches })),
     class_token: checkbox("Class token", (class_token) => take({ class_token })),

@@ -8,7 +8,7 @@ import traitlets
 
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import OneOf
-from vit_tutorial.explore.pictures import named_pictures, packed
+from vit_tutorial.explore.pictures import named_pictures, pack_pictures
 from vit_tutorial.explore.still import diverging
 from vit_tutorial.explore.token_table.figure import token_table_figure
 from vit_tutorial.explore.token_table.numbers import (
@@ -50,7 +50,7 @@ class TokenTable(Explorer):
         self._stages = stages = token_stages(model, list(self._pictures.values()))
         super().__init__(
             choices,
-            **packed(self._pictures),
+            **pack_pictures(self._pictures),
             classes=list(stages.class_names),
             grid=list(stages.grid_size),
             sizes=list(stages.tokens.shape),

@@ -1,6 +1,6 @@
 // The numbers of the training timeline in the browser, looked up as in numbers.py, and the same words.
 
-import { bytesOf, decimals, largestOf, percent, unpackHalf } from "../numbers.js";
+import { bytesOf, decimals, largestOf, patchName, percent, unpackHalf } from "../numbers.js";
 
 /** The validation accuracy after so many epochs; null before training, or if there are no accuracies. */
 export const accuracyAfter = (accuracy, epoch) => (accuracy.length && epoch ? accuracy[epoch - 1] : null);
@@ -11,10 +11,6 @@ export const momentName = (epoch) => (epoch ? `after ${epoch} epoch${epoch > 1 ?
 /** Whoever speaks for the whole picture, and what it does. */
 export const wholeName = (prefix) => (prefix ? "the class token" : "all patches together");
 export const wholeLooks = (prefix) => `${wholeName(prefix)} look${prefix ? "s" : ""}`;
-
-/** "patch 9 (row 1, column 1)". */
-export const placeName = (patch, columns) =>
-  `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
 
 /** "Bag with 93.1%": the most probable class. */
 export function says(probabilities, classes) {
@@ -75,16 +71,16 @@ export function wordsOfAnswer({ epoch, picture, moment, answers }, { epochs, acc
 
 /** Where someone looks most in a layer. */
 export function wordsOfAttention({ layer, chosen, seen }, { prefix, grid }) {
-  const who = chosen === null ? wholeLooks(prefix) : `${placeName(chosen, grid[1])} looks`;
+  const who = chosen === null ? wholeLooks(prefix) : `${patchName(chosen, grid[1])} looks`;
   const best = largestOf(seen);
-  return `In layer ${layer} ${who} most at ${placeName(best, grid[1])}, with ${percent(seen[best])}.`;
+  return `In layer ${layer} ${who} most at ${patchName(best, grid[1])}, with ${percent(seen[best])}.`;
 }
 
 /** How alike a position is to others. */
 export function wordsOfPosition({ patch, near }, { grid }) {
   const [close, far] = Array.from(near, (mean) => decimals(mean));
   return (
-    `The position of ${placeName(patch, grid[1])}: mean cosine similarity ${close} to its neighbours, ` +
+    `The position of ${patchName(patch, grid[1])}: mean cosine similarity ${close} to its neighbours, ` +
     `${far} to the others.`
   );
 }

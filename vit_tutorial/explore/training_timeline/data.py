@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vit_tutorial.explore.heads_gallery.numbers import shown_classes
-from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input
+from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input, shown_classes
 from vit_tutorial.introspection import attention_maps, in_eval_mode
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.vit import ViT

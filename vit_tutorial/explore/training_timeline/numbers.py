@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.training_timeline.data import TrainingTimelineData
-from vit_tutorial.explore.words import decimals, percent
+from vit_tutorial.explore.words import decimals, patch_name, percent
 
 
 def training_timeline_limits(data: TrainingTimelineData) -> Iterator[tuple[str, Limit]]:
@@ -70,14 +70,11 @@ def training_timeline_state(
     best = int(seen[moment].argmax())
     whole = "the class token looks" if data.prefix else "all patches together look"
 
-    def place(patch: int) -> str:
-        return f"patch {patch} (row {patch // columns}, column {patch % columns})"
-
     words = (
         f"{words_of_answer(data, moment, which)} "
-        f"In layer {layer} {whole if chosen is None else f'{place(chosen)} looks'} most at {place(best)}, "
-        f"with {percent(seen[moment, best])}. "
-        f"The position of {place(patch)}: mean cosine similarity {decimals(near[0])} to its neighbours, "
+        f"In layer {layer} {whole if chosen is None else f'{patch_name(chosen, columns)} looks'} most at "
+        f"{patch_name(best, columns)}, with {percent(seen[moment, best])}. "
+        f"The position of {patch_name(patch, columns)}: mean cosine similarity {decimals(near[0])} to its neighbours, "
         f"{decimals(near[1])} to the others."
     )
     return TrainingTimelineState(

@@ -15,11 +15,11 @@ import {
   painter,
   panel,
   pen,
-  plane,
   pointer,
   set,
   sheet,
   slider,
+  thumbnail,
 } from "../common.js";
 import {
   arrows,
@@ -28,8 +28,8 @@ import {
   decimals,
   fitted,
   largestOf,
+  patchName,
   percent,
-  pixelOf,
   unpackPictures,
   within,
 } from "../numbers.js";
@@ -37,7 +37,6 @@ import {
   accuracyAfter,
   lookupsOf,
   momentName,
-  placeName,
   says,
   wholeLooks,
   wholeName,
@@ -165,15 +164,7 @@ function render({ model, el }) {
   }
 
   // Pictures, answer, attention, positions
-  const thumbs = pictures.map((picture, which) => {
-    const [width, height] = fitted(picture, THUMB);
-    const canvas = sheet(width, height, { "aria-hidden": "true" });
-    const original = plane(picture.width, picture.height, pixelOf(picture));
-    pen(canvas).drawImage(original, 0, 0, width, height);
-    const thumb = button("", () => choosePicture(which), { className: "vit-thumb" });
-    thumb.append(canvas, make("span", { textContent: picture.name }));
-    return thumb;
-  });
+  const thumbs = pictures.map((picture, which) => thumbnail(picture, THUMB, () => choosePicture(which)));
   const lines = sent.bars[0].map(() => {
     const [name, number, bar] = [make("th", { scope: "row" }), make("td"), make("span", { className: "vit-bar" })];
     const cell = make("td", {}, bar);
@@ -261,7 +252,7 @@ function render({ model, el }) {
     const best = largestOf(seen);
     const even = percent(1 / (rows * columns + prefix));
     below.textContent =
-      `Now most at ${placeName(best, columns)}: ${percent(seen[best])}. ` +
+      `Now most at ${patchName(best, columns)}: ${percent(seen[best])}. ` +
       `Spread evenly, each would get ${even}. ${ONE_SCALE}`;
     canvas.setAttribute("aria-label", `Attention. ${wordsOfAttention(state, sent)}`);
   }

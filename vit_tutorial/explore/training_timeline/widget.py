@@ -8,7 +8,7 @@ from typing import Any
 import traitlets
 
 from vit_tutorial.explore.base import Explorer
-from vit_tutorial.explore.pictures import packed
+from vit_tutorial.explore.pictures import pack_pictures
 from vit_tutorial.explore.still import diverging, viridis
 from vit_tutorial.explore.training_timeline.data import training_timeline_data
 from vit_tutorial.explore.training_timeline.figure import training_timeline_figure
@@ -43,7 +43,7 @@ class TrainingTimeline(Explorer):
         data = self._data = training_timeline_data(models, pictures, names, accuracy)
         super().__init__(
             {"layer": data.layers - 1, **choices},
-            **packed(dict(zip(data.names, data.pictures, strict=True))),
+            **pack_pictures(dict(zip(data.names, data.pictures, strict=True))),
             epochs=list(data.epochs),
             accuracy=list(data.accuracy),
             grid=list(data.grid),

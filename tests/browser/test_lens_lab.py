@@ -1,0 +1,179 @@
+"""The lens lab in a browser: it reads and exchanges tokens as torch does, and reacts to mouse and keyboard."""
+
+import numpy as np
+import pytest
+import torch
+from explorers import GREY_NOISE, PICTURE, check_named_and_readable, reacts, record_words, words
+
+from vit_tutorial import ViT, ViTConfig, load_model
+from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.explore import LensLab, lens_lab_state
+
+DATA = load("fashion_mnist")
+PICTURES = dict(zip(("boot", "pullover", "trouser"), DATA.test_images[:3], strict=True))
+STRIP = "canvas[role=img]"
+OPEN = {"picture": "boot", "other": "pullover", "block": 3, "token": 0, "exchange": "nothing"}
+
+
+def trained():
+    return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+
+
+def lab_of(**choices):
+    return LensLab(trained(), PICTURES, **choices)
+
+
+@pytest.fixture(scope="module")
+def state_of():
+    """`state_of(block=2)`: what Python says of these choices; the others are those at the beginning."""
+    vit = trained().double()
+
+    def state(**changes):
+        chosen = OPEN | changes
+        picture, other = chosen.pop("picture"), chosen.pop("other")
+        return lens_lab_state(vit, PICTURES[picture], PICTURES[other], **chosen, name=picture, other_name=other)
+
+    return state
+
+
+def middle_of(lab, token):
+    """Where on the page the middle of a token lies: the class token's box, 38 high, or a patch, 48 wide and high."""
+    box = lab.page.locator(PICTURE).bounding_box()
+    if token == 0:
+        return box["x"] + 168, box["y"] + 19
+    row, column = divmod(token - 1, 7)
+    return box["x"] + 48 * column + 24, box["y"] + 46 + 48 * row + 24
+
+
+def press(lab, key, canvases=(PICTURE,)):
+    return reacts(lab, lambda: lab.page.keyboard.press(key), canvases)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_lens_lab_reacts_to_mouse_and_keys(show, state_of, theme):
+    lab = show(lab_of(), theme)
+    page = lab.page
+    both = [PICTURE, STRIP]
+    page.locator(PICTURE).focus()
+    assert words(lab) == state_of().words
+    for key, block in {"PageDown": 4, "PageUp": 3, "0": 0, "6": 6, "2": 2}.items():
+        assert press(lab, key, both) == state_of(block=block).words
+    assert reacts(lab, lambda: page.mouse.click(*middle_of(lab, 19)), both) == state_of(block=2, token=19).words
+    for key, token in {"ArrowRight": 20, "ArrowDown": 27, "ArrowLeft": 26, "End": 49, "Home": 0}.items():
+        assert press(lab, key, both) == state_of(block=2, token=token).words
+    assert press(lab, "c", both) == state_of(block=2, token=49).words
+    assert reacts(lab, lambda: page.mouse.click(*middle_of(lab, 3)), both) == state_of(block=2, token=3).words
+    assert press(lab, "ArrowUp", both) == state_of(block=2).words
+    now = {"block": 2, "exchange": "this token"}
+    assert press(lab, "x", both) == state_of(**now).words
+    assert press(lab, "o", both) == state_of(**now, other="trouser").words
+    assert press(lab, "p", both) == state_of(block=2, exchange="all patches", other="trouser").words
+    assert press(lab, "n", both) == state_of(block=2, exchange="all patches", other="trouser", picture="pullover").words
+    assert press(lab, "p", both) == state_of(block=2, other="trouser", picture="pullover").words
+    lab.follow()
+    check_named_and_readable(lab, theme)
+
+
+def test_every_control_works_by_mouse(show, state_of):
+    lab = show(lab_of())
+    page = lab.page
+
+    def click(name, which=0):
+        button = page.get_by_role("button", name=name, exact=True).nth(which)
+        assert button.get_attribute("aria-pressed") == "false"
+        return reacts(lab, button.click)
+
+    height = page.get_by_role("button", name="nothing").bounding_box()["y"]
+    assert click("trouser", 1) == state_of(other="trouser", exchange="this token").words  # to borrow is to exchange
+    assert page.get_by_role("button", name="nothing").bounding_box()["y"] == height  # nothing jumps
+    assert click("all patches (p)") == state_of(other="trouser", exchange="all patches").words
+    assert click("pullover", 1) == state_of(exchange="all patches").words
+    assert click("nothing") == state_of().words
+    page.get_by_role("button", name="all patches (p)").focus()
+    assert press(lab, "Space") == state_of(exchange="all patches").words
+    assert press(lab, "p") == state_of().words  # the keys work wherever the focus is
+    assert click("class token (x)") == state_of(exchange="this token").words
+    assert click("trouser") == state_of(exchange="this token", picture="trouser").words
+    page.mouse.click(*middle_of(lab, 9))
+    assert click("Class token (c)") == state_of(exchange="this token", picture="trouser").words
+    box = page.locator(STRIP).bounding_box()
+    at = (box["x"] + 4.5 * box["width"] / 7, box["y"] + 40)
+    now = {"exchange": "this token", "picture": "trouser"}
+    assert reacts(lab, lambda: page.mouse.click(*at)) == state_of(**now, block=4).words
+    page.mouse.down()
+    page.mouse.move(at[0] + 2 * box["width"] / 7, at[1])
+    page.mouse.up()
+    assert words(lab) == state_of(**now, block=6).words
+    assert press(lab, "2") == state_of(**now, block=2).words
+    assert press(lab, "6") == state_of(**now, block=6).words
+    page.get_by_role("slider", name="Blocks done").focus()
+    assert press(lab, "ArrowLeft") == state_of(**now, block=5).words
+    lab.follow()
+    lab.set(**OPEN)
+    assert words(lab) == state_of().words
+
+
+@pytest.mark.parametrize("exchange", ["nothing", "this token", "all patches"])
+def test_the_bars_are_the_probabilities_of_torch(show, state_of, exchange):
+    lab = show(lab_of(exchange=exchange))
+    for block in range(7):
+        for token in (0, 25):
+            state = state_of(exchange=exchange, block=block, token=token)
+            lab.set(block=block, token=token)
+            assert words(lab) == state.words
+            drawn = lab.page.locator(".vit-lens .vit-bar").evaluate_all(
+                "all => all.map(bar => parseFloat(bar.style.width) / 100)"
+            )
+            lens, _, answer, before = np.array(drawn).reshape(10, 4).T
+            np.testing.assert_allclose(lens, state.lens[block, token], atol=1e-5)
+            np.testing.assert_allclose(answer, state.answer, atol=1e-5)
+            np.testing.assert_allclose(before, state.answer_untouched if state.exchanged else np.zeros(10), atol=1e-5)
+
+
+def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
+    lab = show(lab_of())
+    page = lab.page
+    page.locator(PICTURE).focus()
+    said_since = record_words(lab)
+    page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
+    keys = ["ArrowDown"] * 3 + ["ArrowRight"] * 4 + ["x", "p", "0", "1", "2", "3"] * 3 + ["7", "PageDown", "o"]
+    for key in keys:
+        page.keyboard.press(key)
+    page.keyboard.type("bdm")
+    # from the class token to patch 24 in the middle, two rows down, three columns to the edge; no block 7
+    assert len(said_since()) == len(keys) - 2
+    assert words(lab) == state_of(block=4, token=42, exchange="all patches", other="trouser").words
+    assert page.evaluate("() => Array.from(document.body.childNodes, (node) => node.nodeType)").count(3) == 0
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
+
+
+def test_what_changes_nothing_is_not_sent_and_other_keys_are_the_browsers(show):
+    lab = show(lab_of(block=6))
+    lab.page.locator(PICTURE).focus()
+    for key in ("PageDown", "6", "9", "Home", "Control+o", "Alt+x", "Meta+p"):
+        lab.page.keyboard.press(key)
+    assert lab.sent() == []
+
+
+def test_it_fits_on_a_phone(show):
+    lab = show(lab_of(exchange="this token"))
+    lab.page.set_viewport_size({"width": 380, "height": 800})
+    lab.page.wait_for_function(
+        "canvas => document.querySelector(canvas).getBoundingClientRect().width < 340", arg=STRIP
+    )
+    assert lab.page.evaluate("document.documentElement.scrollWidth") <= 380
+    assert lab.page.locator(STRIP).evaluate("canvas => canvas.vitWidth") < 340  # drawn anew, not made smaller
+
+
+def test_a_model_without_a_class_token_and_of_many_classes(show):
+    torch.manual_seed(0)
+    size = {"image_size": 28, "patch_size": 7, "in_channels": 1, "dim": 16, "depth": 2, "num_heads": 2}
+    lab = show(LensLab(ViT(ViTConfig(**size, num_classes=12, pool="mean")), {"a": GREY_NOISE, "b": GREY_NOISE.T}))
+    lab.page.locator(PICTURE).focus()
+    assert lab.page.get_by_role("button", name="Class token (c)").count() == 0
+    names = lab.page.locator(".vit-lens tbody th").all_text_contents()
+    assert len(names) == 10
+    press(lab, "ArrowUp")
+    press(lab, "x")
+    lab.page.keyboard.press("c")
+    lab.follow()

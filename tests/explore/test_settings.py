@@ -1,0 +1,51 @@
+"""What a learner has set PyTorch to changes nothing in an explorer: it is made and drawn as in a fresh Python."""
+
+import numpy as np
+import pytest
+import torch
+from learners import SETTINGS
+
+from explore.examples import picture
+from vit_tutorial import ModelCard, ViT, ViTConfig, explore
+from vit_tutorial.explore.base import Explorer
+
+
+def explorers():
+    """Give what makes each explorer, by name; models and pictures are there already."""
+    torch.manual_seed(0)
+    model = ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2))
+    model.card = ModelCard(("cat", "dog", "owl"), (0.3,), (0.4,))
+    image, maps = picture(12, 12, 1), np.full((2, 3, 10, 10), 0.1)
+    pictures = torch.from_numpy(np.stack([image] * 3))
+    return {
+        "PatchLab": lambda: explore.PatchLab({"one": image}, 4),
+        "TokenTable": lambda: explore.TokenTable(model, image),
+        "PositionLab": lambda: explore.PositionLab(model, {"noise": image}),
+        "AttentionLab": lambda: explore.AttentionLab(image, maps, 3),
+        "AttentionPlane": lambda: explore.AttentionPlane(),
+        "HeadsGallery": lambda: explore.HeadsGallery(model, image),
+        "LensLab": lambda: explore.LensLab(model, image),
+        "SignalLab": lambda: explore.SignalLab(depth=6),
+        "ModelMap": lambda: explore.ModelMap(model, image),
+        "TrainingTimeline": lambda: explore.TrainingTimeline({0: model, 1: model}, pictures, "abc", [0.5]),
+    }
+
+
+def test_no_explorer_is_forgotten():
+    classes = [value for value in vars(explore).values() if isinstance(value, type) and issubclass(value, Explorer)]
+    assert sorted(explorers()) == sorted(each.__name__ for each in classes)
+
+
+def shown(make):
+    lab = make()
+    page = lab._repr_mimebundle_()[0]["text/html"]  # with the still picture
+    return lab._sent, repr(lab), lab.words(), page
+
+
+@pytest.mark.parametrize("name", explorers())
+def test_an_explorer_shows_the_same_whatever_was_set(name):
+    make = explorers()[name]
+    expected = shown(make)
+    for setting in SETTINGS.values():
+        with setting():
+            assert shown(make) == expected

@@ -1,0 +1,53 @@
+"""A notebook with its solutions in the place of the stubs, and what its checks said."""
+
+import re
+
+CHECK = re.compile(r"\bcheck\.(\w+)\(")
+TRAIN, DO_NOT = "TRAIN, live = True, ", "TRAIN, live = False, "  # what the last lesson offers to those without time
+
+
+def has_tag(cell, tag):
+    return tag in cell.metadata.get("tags", [])
+
+
+def solved(notebook):
+    """Put the code of each solution into its exercise's cell, before the call of the check; return those checks."""
+    called, stub = [], None
+    for cell in notebook.cells:
+        if has_tag(cell, "exercise"):
+            assert stub is None, f"no solution follows the exercise {stub.source.splitlines()[0]}"
+            stub = cell
+        elif has_tag(cell, "solution"):
+            lines = [line for line in stub.source.splitlines() if CHECK.match(line)]
+            called += [CHECK.match(line)[1] for line in lines]
+            code = [line for line in cell.source.splitlines() if not CHECK.match(line)]
+            stub.source, stub = "\n".join([*code, *lines]), None
+    assert stub is None, "the last exercise has no solution"
+    return called
+
+
+def said_by_checks(notebook):
+    """Return what the cells said that call a check, as {cell number: words}."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    said = {}
+    for number, cell in enumerate(cells, start=1):
+        if CHECK.search(cell.source):
+            parts = [output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.outputs]
+            said[number] = "\n".join(parts)
+    return said
+
+
+def skip_training(notebook):
+    """Say no in the cell, if there is one, that asks whether to train; with yes the stored outputs are compared."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = cell.source.replace(TRAIN, DO_NOT)
+
+
+def check_answers(notebook, names):
+    """Raise unless a notebook that has run shows that these exercises are passed, no other verdict and no warning."""
+    printed = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert [output.text for output in printed if output.get("name") == "stderr"] == []
+    said = "\n".join(said_by_checks(notebook).values())
+    assert re.findall("^[✗…].*", said, re.MULTILINE) == []
+    assert set(re.findall(r"^✓ (\w+): right\b", said, re.MULTILINE)) == set(names)

@@ -1,0 +1,333 @@
+// Lens lab: the browser runs the model, reads every token after every block, and exchanges tokens of two pictures.
+
+import {
+  button,
+  frame,
+  greyPlane,
+  group,
+  headedTable,
+  labelled,
+  live,
+  make,
+  mark,
+  note,
+  onKeys,
+  panel,
+  pen,
+  pointer,
+  resize,
+  set,
+  sheet,
+  slider,
+  tag,
+  thumbnail,
+} from "../common.js";
+import { arrows, bestClass, largestOf, nextOf, percent, shownClasses, unpackPictures, within } from "../numbers.js";
+import { vitOf } from "../vit.js";
+import { blockName, lensOf, tokenName, verdictOf, wordsOf } from "./arithmetic.js";
+import { linesOf, pictureLayout, STRIP, stripLayout } from "./geometry.js";
+
+const OWN = "#2a7de1"; // the answer to the picture
+const OTHER = "#d26f00"; // the answer to the other one
+const NEITHER = "#8a8a8a";
+const DARK = "#222222"; // what lies over a patch that says something else
+const THUMB = 44;
+const WRITTEN = 26; // from this width on, a patch has room for what it says
+
+function render({ model, el }) {
+  const sent = model.get("_sent");
+  const { names, classes, exchanges } = sent;
+  const vit = vitOf(sent.vit);
+  const { layers, prefix, tokens } = vit;
+  const [rows, columns] = vit.grid;
+  const pictures = unpackPictures(sent);
+  const greys = new Map(pictures.map((picture) => [picture.name, greyPlane(picture)]));
+  const stateOf = lensOf(vit, (name) => pictures[names.indexOf(name)].pixels);
+
+  const whoKnows = prefix ? "the class token know the answer, and when do the patches" : "each patch know the answer";
+  const root = frame(
+    el,
+    "Lens lab",
+    `go through the blocks. When does ${whoKnows}? ` +
+      "Then exchange tokens for another picture's: whose answer does the model give?",
+    "What you can do",
+  );
+
+  // Controls
+  const choose = (changes) => set(model, changes);
+  const goTo = (block) => choose({ block: within(block, 0, layers) });
+  let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
+  const toggleClass = () => choose({ token: model.get("token") < prefix ? lastPatch : 0 });
+  const toggleExchange = (exchange) => choose({ exchange: model.get("exchange") === exchange ? "nothing" : exchange });
+  const blockOut = make("output");
+  const blockSlider = slider(0, layers, goTo);
+  const classButton = button("Class token (c)", toggleClass);
+  const show = (picture) => choose({ picture });
+  const lend = (other) => {
+    const exchange = model.get("exchange");
+    choose({ other, exchange: exchange === "nothing" ? "this token" : exchange });
+  };
+  const [thumbs, others] = [show, lend].map((take) =>
+    pictures.map((picture) => thumbnail(picture, THUMB, () => take(picture.name))),
+  );
+  const exchangeButtons = exchanges.map((exchange) => button("", () => choose({ exchange })));
+  const exchangeGroup = group("", ...exchangeButtons);
+  const lenders = group("for another picture's (o: the next one)", ...others);
+  const shownGroup = group("Picture (n: the next one)", ...thumbs);
+  for (const one of [shownGroup, lenders]) one.lastChild.className = "vit-picks";
+  root.append(
+    make(
+      "div",
+      { className: "vit-controls" },
+      shownGroup,
+      labelled("Blocks done", blockSlider, blockOut),
+      ...(prefix ? [group("Who speaks", classButton)] : []),
+    ),
+  );
+
+  // The picture with what each token says; the chosen token block by block; all classes
+  const layout = pictureLayout(vit);
+  const pictureSheet = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const strip = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
+  const verdict = make("p", { className: "vit-reading" });
+  const { table, heads, rows: lines } = headedTable("vit-top vit-lens", ["", ""], Math.min(sent.bars, classes.length));
+  const bars = lines.map(({ cells }) =>
+    cells.map((cell) => {
+      const [number, thick, thin] = ["span", "span", "span"].map((tagName) => make(tagName));
+      thick.className = thin.className = "vit-bar";
+      cell.append(number, make("div", {}, thick, thin));
+      return { number, thick, thin };
+    }),
+  );
+  const legend = make("div", { className: "vit-key" });
+  Object.assign(legend.style, { minHeight: "42px", alignContent: "start" }); // two lines: what is below stays in place
+  const picturePanel = panel("", pictureSheet, legend);
+  picturePanel.style.width = `${layout.width}px`;
+  const stripPanel = panel("", strip, verdict, table);
+  stripPanel.style.width = `${STRIP.width}px`;
+  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  root.append(
+    make("div", { className: "vit-panels" }, picturePanel, stripPanel),
+    make("div", { className: "vit-controls vit-below" }, exchangeGroup, lenders),
+    note(
+      `Click a token, or use the arrow keys; Home, End: the first and the last${prefix ? "; c: the class token" : ""}. ` +
+        `Page Up, Page Down, or 0 to ${Math.min(9, layers)}: blocks done. x: exchange this token; p: all patches. ` +
+        "A token says a class as the answer is made: through the model's last norm and head.",
+      { className: "vit-note vit-wide" },
+    ),
+    words,
+  );
+
+  /** The colour of a class: that of the answer, or of the answer to the other picture; all others have none. */
+  function colourOf(index, { untouched, lender, exchange }) {
+    if (index === largestOf(untouched.answer)) return OWN;
+    return exchange !== "nothing" && index === largestOf(lender.answer) ? OTHER : null;
+  }
+
+  function drawControls({ picture, other, block, token, exchange }) {
+    thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", String(names[i] === picture)));
+    lenders.classList.toggle("vit-idle", exchange === "nothing");
+    others.forEach((thumb, i) => thumb.setAttribute("aria-pressed", String(names[i] === other)));
+    blockSlider.value = block;
+    blockSlider.setAttribute("aria-valuetext", blockName(block));
+    blockOut.textContent = `${block} (0 to ${layers})`;
+    classButton.setAttribute("aria-pressed", String(token < prefix));
+    exchangeGroup.firstChild.textContent = `Exchange ${blockName(block)}`;
+    const short = token < prefix ? "class token" : `patch ${token - prefix}`;
+    const texts = ["nothing", `${short} (x)`, "all patches (p)"];
+    exchangeButtons.forEach((one, i) => {
+      one.textContent = texts[i];
+      one.setAttribute("aria-pressed", String(exchanges[i] === exchange));
+    });
+    const who = tokenName(token, vit);
+    picturePanel.firstChild.textContent = `What each token says ${blockName(block)}`;
+    stripPanel.firstChild.textContent = `${who[0].toUpperCase()}${who.slice(1)} after each block: the class that it says`;
+    heads[0].textContent = `${short}, ${blockName(block)}`;
+    heads[1].textContent = exchange === "nothing" ? "the model's answer" : "the answer (thin: without)";
+  }
+
+  function drawLegend({ picture, other, exchange, untouched, lender }) {
+    const [own, others] = [untouched, lender].map(({ answer }) => largestOf(answer));
+    const entry = (colour, text) => {
+      const swatch = make("span", { textContent: "■" });
+      swatch.style.color = colour;
+      return make("span", {}, swatch, ` ${text}`);
+    };
+    legend.replaceChildren(
+      entry(OWN, `${classes[own]}, the answer to ${picture}`),
+      ...(exchange !== "nothing" && own !== others ? [entry(OTHER, `${classes[others]}, the answer to ${other}`)] : []),
+    );
+  }
+
+  function drawPicture(shown) {
+    const { picture, other, block, token: chosen, lens, exchanged } = shown;
+    const context = pen(pictureSheet);
+    const { width, side, top, boxOf } = layout;
+    context.drawImage(greys.get(picture), 0, top, width, side);
+    for (let token = 0; token < tokens; token++) {
+      const said = lens[block][token];
+      const best = largestOf(said);
+      const colour = colourOf(best, shown);
+      const [x, y, across, down] = boxOf(token);
+      const lent = exchanged.includes(token);
+      if (token < prefix) {
+        context.fillStyle = DARK;
+        context.fillRect(x, y, across, down);
+      } else if (lent) {
+        const grey = greys.get(other);
+        const [wide, high] = [grey.width / columns, grey.height / rows];
+        const patch = token - prefix;
+        const corner = [(patch % columns) * wide, Math.floor(patch / columns) * high];
+        context.drawImage(grey, ...corner, wide, high, x, y, across, down);
+      }
+      const veil = [DARK, colour ? 0.25 : 0.5];
+      for (const [style, alpha] of colour ? [veil, [colour, 0.4 + 0.5 * said[best]]] : [veil]) {
+        context.globalAlpha = alpha;
+        context.fillStyle = style;
+        context.fillRect(x + 0.5, y + 0.5, across - 1, down - 1);
+      }
+      context.globalAlpha = 1;
+      const middle = [x + across / 2, y + down / 2];
+      if (token < prefix) {
+        const whose = lent ? ` of ${other}` : "";
+        tag(context, `class token${whose}: ${classes[best]} ${percent(said[best])}`, ...middle, 15, across - 8);
+      } else if (across >= WRITTEN) {
+        context.globalAlpha = colour ? 1 : 0.7;
+        const lines = [...(exchanged.length === 1 && lent ? [`of ${other}`] : []), ...linesOf(classes[best])];
+        lines.forEach((line, i) => {
+          tag(context, line, middle[0], middle[1] + 12 * (i - (lines.length - 1) / 2), 10, across - 5);
+        });
+        context.globalAlpha = 1;
+      }
+    }
+    const [x, y, across, down] = boxOf(chosen);
+    mark(context, x + 2, y + 2, across - 4, down - 4);
+  }
+
+  function drawStrip(shown) {
+    const { block: chosen, token, exchange, lens, untouched } = shown;
+    resize(strip, Math.min(STRIP.width, root.clientWidth - 32), STRIP.height);
+    const context = pen(strip);
+    const style = getComputedStyle(root);
+    const { step, leftOf } = stripLayout(strip.vitWidth, layers);
+    const { floor, bar: longest } = STRIP;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    for (let block = 0; block <= layers; block++) {
+      const [left, middle] = [leftOf(block), leftOf(block) + step / 2];
+      if (block === chosen) {
+        context.fillStyle = style.color;
+        context.globalAlpha = 0.09;
+        context.fillRect(left + 1, 0, step - 2, STRIP.height);
+        context.globalAlpha = 1;
+      }
+      const said = lens[block][token];
+      const best = largestOf(said);
+      let highest = 0;
+      const bar = (said, from, to, alpha) => {
+        const best = largestOf(said);
+        const height = longest * said[best];
+        highest = Math.max(highest, height);
+        context.globalAlpha = alpha;
+        context.fillStyle = colourOf(best, shown) ?? NEITHER;
+        context.fillRect(left + from * step, floor - height, (to - from) * step, height);
+        context.globalAlpha = 1;
+      };
+      const differs = exchange !== "nothing" && block >= chosen;
+      if (differs) bar(untouched.lens[block][token], 0.25, 0.4, 0.45);
+      bar(said, differs ? 0.42 : 0.25, 0.75, 1);
+      context.fillStyle = style.color;
+      context.font = `12px ${style.fontFamily}`;
+      context.fillText(percent(said[best]), middle, floor - highest - 9, step - 4);
+      context.font = `600 12px ${style.fontFamily}`;
+      context.fillText(classes[best], middle, floor + 12, step - 6);
+      context.font = `${block === chosen ? 700 : 400} 12px ${style.fontFamily}`;
+      context.fillText(block ? String(block) : "start", middle, floor + 32);
+    }
+    context.fillStyle = style.color;
+    context.globalAlpha = 0.5;
+    context.fillRect(0, floor, strip.vitWidth, 1);
+    context.globalAlpha = 1;
+    const course = lens.map((said, block) => `${block} ${bestClass(said[token], classes)}`);
+    strip.setAttribute("aria-label", `After so many blocks: ${course.join(", ")}`);
+  }
+
+  function drawBars(shown) {
+    const { block, token, exchange, lens, answer, untouched, lender } = shown;
+    const most = untouched.answer.map((share, i) => Math.max(share, lender.answer[i]));
+    const indices = shownClasses(most, lines.length);
+    lines.forEach(({ name }, line) => {
+      name.textContent = classes[indices[line]];
+    });
+    const changed = exchange !== "nothing";
+    const pairs = [
+      [lens[block][token], null],
+      [answer, changed ? untouched.answer : null],
+    ];
+    pairs.forEach(([now, before], column) => {
+      const best = largestOf(now);
+      bars.forEach((cells, line) => {
+        const i = indices[line];
+        const { number, thick, thin } = cells[column];
+        number.textContent = percent(now[i]);
+        number.style.fontWeight = i === best ? "700" : "400";
+        thick.style.width = `${100 * now[i]}%`;
+        thin.style.width = before ? `${100 * before[i]}%` : "0";
+        thick.style.background = thin.style.background = colourOf(i, shown) ?? NEITHER;
+      });
+    });
+    verdict.textContent = verdictOf(shown, classes);
+  }
+
+  function draw() {
+    const traits = ["picture", "other", "block", "token", "exchange"];
+    const choices = Object.fromEntries(traits.map((trait) => [trait, model.get(trait)]));
+    if (choices.token >= prefix) lastPatch = choices.token;
+    const shown = { ...choices, ...stateOf(choices) };
+    drawControls(shown);
+    drawLegend(shown);
+    drawPicture(shown);
+    drawStrip(shown);
+    drawBars(shown);
+    const text = wordsOf(shown, { vit, classes });
+    words.textContent = text;
+    pictureSheet.setAttribute("aria-label", text);
+  }
+
+  // Pointing and keys
+  for (const type of ["pointerdown", "pointermove"]) {
+    const held = (event) => type === "pointerdown" || event.buttons & 1;
+    pictureSheet.addEventListener(type, (event) => {
+      if (held(event)) choose({ token: layout.tokenAt(...pointer(pictureSheet, event)) });
+    });
+    strip.addEventListener(type, (event) => {
+      if (held(event)) goTo(stripLayout(strip.vitWidth, layers).blockAt(pointer(strip, event)[0]));
+    });
+  }
+  strip.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    pictureSheet.focus({ preventScroll: true }); // so that the keys go on working
+  });
+  onKeys(root, (event) => {
+    if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
+    const [block, patch] = [model.get("block"), model.get("token") - prefix];
+    const go = (cell) => choose({ token: patch < 0 ? lastPatch : prefix + cell });
+    return {
+      ...arrows(Math.max(0, patch), rows, columns, go),
+      ...(prefix && patch < columns ? { ArrowUp: () => choose({ token: 0 }) } : {}),
+      Home: () => choose({ token: 0 }),
+      End: () => choose({ token: tokens - 1 }),
+      PageUp: () => goTo(block - 1),
+      PageDown: () => goTo(block + 1),
+      ...(prefix ? { c: toggleClass } : {}),
+      n: () => show(nextOf(names, model.get("picture"))),
+      o: () => lend(nextOf(names, model.get("other"))),
+      x: () => toggleExchange("this token"),
+      p: () => toggleExchange("all patches"),
+      ...Object.fromEntries(Array.from({ length: Math.min(10, layers + 1) }, (_, digit) => [digit, () => goTo(digit)])),
+    };
+  });
+  return live(model, root, draw);
+}
+
+export default { render };

@@ -1,0 +1,28 @@
+"""What is looked at before a model learns or is judged: its labels, and whether anything in it may change."""
+
+import torch
+from torch import Tensor, nn
+
+
+def check_labels(labels: Tensor, images: int, classes: int) -> None:
+    """Raise TypeError for labels of another type than int64, ValueError unless each image has one of 0..K-1."""
+    if labels.dtype != torch.int64:
+        raise TypeError(f"labels are {labels.dtype}; pass torch.int64, labels.long()")
+    if labels.shape != (images,):
+        raise ValueError(f"labels have shape {list(labels.shape)} for {images} images; pass one number for each image")
+    least, most = (int(labels.min()), int(labels.max())) if images else (0, 0)
+    if least < 0 or most >= classes:
+        raise ValueError(
+            f"labels go from {least} to {most}, and a model of {classes} classes takes 0 to {classes - 1}; number them "
+            "anew from 0, or build a model with more classes"
+        )
+
+
+def check_learns(model: nn.Module) -> None:
+    """Raise ValueError if no parameter of the model may change."""
+    frozen = [parameter.numel() for parameter in model.parameters() if not parameter.requires_grad]
+    if len(frozen) == len(list(model.parameters())):
+        raise ValueError(
+            f"all {sum(frozen)} parameters of the model are frozen, so it cannot learn; free some of them, such as "
+            "model.head.requires_grad_()"
+        )

@@ -1,0 +1,64 @@
+"""The stop button: a run that is told to stop takes the step it is in to its end, is saved, and only then stops.
+
+Ctrl-C, and the ■ button of a notebook, send SIGINT; a system that wants its machine back sends SIGTERM. While `fit` has
+a place to save to, either only makes a note. After the save the signal does what it would have done at once: it raises
+KeyboardInterrupt, or ends the process. A second signal is not waited for. A look at the validation images is taken to
+its end too: the epoch is saved behind it.
+"""
+
+import signal
+import threading
+from types import FrameType
+
+import torch
+
+from vit_tutorial.training.distributed import World
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """A context in which SIGTERM and SIGINT are noted; at its end all is as it was.
+
+    Only the main thread may listen to signals: in another one, and where it is not `wanted`, nothing changes. A signal
+    that the process ignores stays ignored.
+    """
+
+    def __init__(self, wanted: bool):
+        self.listening = wanted
+        self.noted: int | None = None  # the signal that came
+        self._before: dict[int, object] = {}  # what a signal did before
+
+    def __enter__(self) -> "StopSignals":
+        if self.listening and threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                before = signal.getsignal(number)
+                if before not in (signal.SIG_IGN, None):  # None: somebody else than Python listens
+                    self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.noted = number
+        self._as_before()
+
+    def _as_before(self) -> None:
+        while self._before:
+            signal.signal(*self._before.popitem())
+
+    def asked(self, world: World, device: torch.device) -> int | None:
+        """Give the signal that came to any of the processes, the same to all, so that all stop after the same step."""
+        if not self.listening:
+            return None
+        came = world.sum([float(self.noted == number) for number in SIGNALS], device)
+        return next((number for number, times in zip(SIGNALS, came, strict=True) if times), None)
+
+    def obey(self, number: int) -> None:
+        """Let the signal do now what it would have done without us."""
+        self.noted = None
+        self._as_before()
+        signal.raise_signal(number)
+
+    def __exit__(self, kind: type[BaseException] | None, *_) -> None:
+        self._as_before()
+        if self.noted is not None and kind is None:  # it came after the last step
+            self.obey(self.noted)

@@ -1,0 +1,99 @@
+"""Our own files: a model, its config and its card in one `.safetensors` file."""
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from vit_tutorial.support.files import write_file
+from vit_tutorial.vit import ViT
+from vit_tutorial.weights.card import ModelCard
+from vit_tutorial.weights.files import existing_file, read_safetensors
+from vit_tutorial.weights.loading import must_fit, put
+from vit_tutorial.weights.metadata import (
+    describe,
+    is_ours,
+    must_be_possible,
+    must_be_unchanged,
+    name_parts,
+    understand,
+)
+from vit_tutorial.weights.names import unwrapped
+
+
+def save_model(
+    model: ViT, path: str | os.PathLike, card: ModelCard | None = None, dtype: torch.dtype | None = None
+) -> Path:
+    """Write the model to one `.safetensors` file, all or nothing; an existing file survives a failed write.
+
+    `card` defaults to the model's own. `dtype` (say torch.float16) stores the weights smaller. Returns the path. The
+    same model gives the same bytes, with a checksum among them.
+    Raises ValueError if the card does not fit the model, or a weight is not finite (in `dtype`).
+    """
+    path, model = Path(path), unwrapped(model)
+    card = card or model.card or ModelCard()
+    card.must_fit(model.config)
+    weights: dict[str, torch.Tensor] = {}
+    for key, value in model.state_dict().items():
+        if not isinstance(value, torch.Tensor) or value.is_quantized:
+            raise ValueError(
+                f"{key} is no tensor of real numbers; nothing was written: save the model it was made from"
+            )
+        if value.is_meta:
+            raise ValueError(f"{key} is on the device meta and has no numbers; nothing was written")
+        value = value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
+        if not value.isfinite().all():
+            raise ValueError(
+                f"{key} holds NaN or infinity as {value.dtype}; nothing was written: load_model would refuse it"
+            )
+        shared = any(value.data_ptr() == other.data_ptr() for other in weights.values())  # by layers that are tied
+        weights[key] = value.clone() if shared else value
+    write_file(path, _in_order(save(weights, describe(model, card, weights))))
+    return path
+
+
+def _in_order(content: bytes) -> bytes:
+    """Put the metadata in the order of their names: safetensors writes them in another order each time."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[start:]
+
+
+def load_model(path: str | os.PathLike) -> ViT:
+    """Build the model that `save_model` wrote: same config, same weights (as float32), in eval mode, with its `card`.
+
+    Names, shapes and sizes are looked at before anything is built. Raises FileNotFoundError if there is no such file,
+    ValueError if it is damaged, was not written by `save_model`, or belongs to a model with parts of its own.
+    """
+    path = existing_file(path)
+    weights, said = read_safetensors(path)
+    if not is_ours(said):
+        raise ValueError(
+            f"{path} holds weights but no vit_tutorial config; build the model with ViT(config) and use load_weights"
+        )
+    about = understand(path, said)
+    if about.parts:
+        raise ValueError(
+            f"{path} is of a model with parts of its own ({name_parts(about.parts)}), which no file holds; build it as "
+            "it was, ViT(config, attention=…) or the like, and load_weights(model, path)"
+        )
+    must_be_possible(path, about.config, weights)
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            model = ViT(about.config).float()
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise ValueError(
+            f"{path} has a config or card that cannot be read ({repr(error)[:200]}); save the model again with "
+            "save_model"
+        ) from error
+    must_fit(weights, model.state_dict())
+    must_be_unchanged(path, said, weights)
+    model.to_empty(device=torch.get_default_device())
+    put(model, weights)
+    model.card = about.card
+    return model.eval()
