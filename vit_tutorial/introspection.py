@@ -206,6 +206,15 @@ def attention_distance(
     return torch.stack(distances)
 
 
+def answer_attention(maps: list[Float[Tensor, "B h M M"]], model: ViT) -> list[Float[Tensor, "B N"]]:
+    """Give how much the answer looks at each patch, by block: the class token's row, or the mean of all rows.
+
+    Shapes: L maps [B, h, M, M] -> L of [B, N], the mean over the heads.
+    """
+    rows = [weights.mean(dim=1) for weights in maps]
+    return [row[:, 0, 1:] if model.num_prefix_tokens else row.mean(dim=1) for row in rows]
+
+
 def _check_maps(maps: list[Tensor]) -> None:
     if not maps:
         raise ValueError("there are 0 attention maps; pass the list that attention_maps(model, images) gives")
@@ -358,12 +367,12 @@ def occlusion(
     """
     classes = _asked_about(model, images, classes)
     before = _probability(model, images, classes)
-    patches = math.prod(model.grid_size)
+    patches, pixels = math.prod(model.grid_size), _fill(model, images, fill)
     lost = []
     for patch in range(patches):
         hidden = torch.zeros(len(images), patches, dtype=torch.bool, device=images.device)
         hidden[:, patch] = True
-        lost.append(before - _probability(model, covered(model, images, hidden, fill), classes))
+        lost.append(before - _probability(model, covered(model, images, hidden, pixels), classes))
     return torch.stack(lost, dim=1)
 
 
@@ -442,8 +451,9 @@ def deletion_curve(
     classes = _asked_about(model, images, classes)
     order = ranking.argsort(dim=1, descending=True, stable=True)
     place = order.argsort(dim=1)  # [B, N]: 0 for the patch that is covered first
+    pixels = _fill(model, images, fill)
     return torch.stack(
-        [_probability(model, covered(model, images, place < count, fill), classes) for count in counts], dim=1
+        [_probability(model, covered(model, images, place < count, pixels), classes) for count in counts], dim=1
     )
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from vit_tutorial import plots
-from vit_tutorial.introspection import attention_maps, attention_rollout
+from vit_tutorial.introspection import answer_attention, attention_maps, attention_rollout
 from vit_tutorial.patches import as_pair
 from vit_tutorial.pretrained import PUBLISHED
 from vit_tutorial.support.files import write_file
@@ -82,12 +82,9 @@ def looks_at(model: ViT, pixels: UInt8[Tensor, "C H W"]) -> dict[str, Float[Tens
     """
     device = next(model.parameters()).device
     maps = attention_maps(model, model.card.normalize(pixels[None].to(device)))
-    tables = {"last block, mean of heads": maps[-1].mean(dim=1), "all blocks, rollout": attention_rollout(maps)}
-    prefix = model.num_prefix_tokens
-    rows = slice(0, 1) if prefix else slice(None)
-    return {
-        name: table[0, rows, prefix:].mean(dim=0).view(model.grid_size).float().cpu() for name, table in tables.items()
-    }
+    last, through_all = answer_attention([maps[-1], attention_rollout(maps)[:, None]], model)  # [1, N] each
+    tables = {"last block, mean of heads": last, "all blocks, rollout": through_all}
+    return {name: table.view(model.grid_size).float().cpu() for name, table in tables.items()}
 
 
 def draw_prediction(model: ViT, prediction: Prediction) -> plots.Picture:

@@ -41,6 +41,11 @@ def reacts(lab, action, canvases=(PICTURE,)):
     return words(lab)
 
 
+def press(lab, key, canvases=(PICTURE,)):
+    """Press a key, and see these canvases and the words follow, as `reacts` does."""
+    return reacts(lab, lambda: lab.page.keyboard.press(key), canvases)
+
+
 def wait_for_words(lab, expected):
     """Wait until the explorer says this."""
     lab.page.wait_for_function(

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from explorers import PICTURE, check_named_and_readable, reacts, record_words, wait_for_words, words
+from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, wait_for_words, words
 
 from vit_tutorial.explore import AttentionPlane, attention_plane_state
 from vit_tutorial.explore.attention_plane.numbers import PRESETS
@@ -28,10 +28,6 @@ def on_page(lab, x, y):
     box = lab.page.locator(PICTURE).bounding_box()
     scale = box["width"] / WIDTH
     return box["x"] + scale * x, box["y"] + scale * y
-
-
-def press(lab, key):
-    return reacts(lab, lambda: lab.page.keyboard.press(key))
 
 
 def moved(which, token, point, **changes):

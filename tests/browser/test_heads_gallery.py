@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from explorers import PICTURE, check_named_and_readable, reacts, record_words, words
+from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, words
 
 from vit_tutorial import ViT, ViTConfig, explore, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -46,10 +46,6 @@ def corner(lab, canvas, row, column):
     """Where on the page the middle of a patch lies."""
     box = lab.page.locator(canvas).bounding_box()
     return box["x"] + (column + 0.5) * box["width"] / 7, box["y"] + (row + 0.5) * box["height"] / 7
-
-
-def press(lab, key, canvases=(PICTURE,)):
-    return reacts(lab, lambda: lab.page.keyboard.press(key), canvases)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

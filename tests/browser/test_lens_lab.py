@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explorers import GREY_NOISE, PICTURE, check_named_and_readable, reacts, record_words, words
+from explorers import GREY_NOISE, PICTURE, check_named_and_readable, press, reacts, record_words, words
 
 from vit_tutorial import ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -43,10 +43,6 @@ def middle_of(lab, token):
         return box["x"] + 168, box["y"] + 19
     row, column = divmod(token - 1, 7)
     return box["x"] + 48 * column + 24, box["y"] + 46 + 48 * row + 24
-
-
-def press(lab, key, canvases=(PICTURE,)):
-    return reacts(lab, lambda: lab.page.keyboard.press(key), canvases)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

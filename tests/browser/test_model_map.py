@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explorers import PICTURE, check_named_and_readable, pixels, reacts, record_words, wait_for_words, words
+from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_words, wait_for_words, words
 
 from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.explore import ModelMap, model_map_state
@@ -37,10 +37,6 @@ def place_of(lab, key):
     box = lab.page.locator(PICTURE).bounding_box()
     scale = box["width"] / WIDE
     return box["x"] + scale * (x + wide / 2), box["y"] + scale * (y + high / 2)
-
-
-def press(lab, key):
-    return reacts(lab, lambda: lab.page.keyboard.press(key))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from explorers import PICTURE, check_named_and_readable, reacts, record_words, words
+from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, words
 
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
 from vit_tutorial.explore.signal_lab.numbers import CEILING, GROUND, NORMS, axis_ends, say
@@ -22,10 +22,6 @@ def place_of(lab, chart, block, longest):
     scale = box["width"] / WIDTH
     x = chart * (CHART + GAP) + LEFT + (block - 0.5) / longest * INNER
     return box["x"] + scale * x, box["y"] + scale * HEIGHT / 2
-
-
-def press(lab, key):
-    return reacts(lab, lambda: lab.page.keyboard.press(key))
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

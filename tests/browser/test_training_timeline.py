@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from explorers import PICTURE, check_named_and_readable, pixels, reacts, record_words, words
+from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_words, words
 
 from vit_tutorial import ModelCard, ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -52,10 +52,6 @@ def colour_timeline():
     trained.card = ModelCard(tuple(f"thing {i}" for i in range(12)), (0.5,) * 3, (0.3,) * 3)
     models = moments(random_model(config, 0), trained, {0: 0.0, 3: 0.4, 10: 1.0})
     return TrainingTimeline(models, torch.randint(256, (2, 3, 8, 12), dtype=torch.uint8), ("noise", "more noise"))
-
-
-def press(lab, key, canvases=(PICTURE,)):
-    return reacts(lab, lambda: lab.page.keyboard.press(key), canvases)
 
 
 def bars(lab):

@@ -5,8 +5,9 @@ import torch
 
 from vit_tutorial import attention_maps, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.introspection import answer_attention
 from vit_tutorial.studies import load_study
-from vit_tutorial.studies.inside import METHODS, answering, faithfulness, lens, patching
+from vit_tutorial.studies.inside import METHODS, faithfulness, lens, patching
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -23,7 +24,7 @@ def test_who_answers_looks_at_the_patches(weights, channels):
     model = load_model(DATA_FOLDER / f"{weights}.safetensors")
     side = model.config.image_size
     maps = attention_maps(model, torch.randn(2, channels, side, side))
-    for looks, weights_of_block in zip(answering(maps, model), maps, strict=True):
+    for looks, weights_of_block in zip(answer_attention(maps, model), maps, strict=True):
         heads = weights_of_block.mean(dim=1)
         expected = heads[:, 0, 1:] if model.num_prefix_tokens else heads.mean(dim=1)
         torch.testing.assert_close(looks, expected)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.introspection import (
+    answer_attention,
     attention_maps,
     attention_rollout,
     deletion_curve,
@@ -27,6 +28,7 @@ from vit_tutorial.vit import ViT
 from vit_tutorial.weights import load_model
 
 GROUPS, PER_GROUP = 10, 100
+IN_ALL = GROUPS * PER_GROUP
 WEIGHTS = {"fashion_mnist": "vit_fashion_mnist", "cifar10": "vit_cifar10"}
 FILLS = ("mean", "black", "noise")
 SHARES = (0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)  # of the patches, covered one after another
@@ -34,17 +36,12 @@ SHARES = (0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1)  # of the p
 Method = Callable[[ViT, Tensor, Tensor, str, torch.Generator], Tensor]  # -> [B, N], larger is more important
 
 
-def answering(maps: list[Tensor], model: ViT) -> list[Tensor]:
-    """Give how much the answer looks at each patch, by block: the class token's row, or the mean of all rows.
-
-    Shapes: L maps [B, h, M, M] -> L of [B, N], the mean over the heads.
-    """
-    rows = [weights.mean(dim=1) for weights in maps]
-    return [row[:, 0, 1:] if model.num_prefix_tokens else row.mean(dim=1) for row in rows]
+def _attention(model: ViT, images: Tensor) -> list[Tensor]:
+    return answer_attention(attention_maps(model, images), model)
 
 
 def _rollout(model: ViT, images: Tensor) -> Tensor:
-    return answering([attention_rollout(attention_maps(model, images))[:, None]], model)[0]
+    return answer_attention([attention_rollout(attention_maps(model, images))[:, None]], model)[0]
 
 
 # Each method ranks the patches. Those that do not ask the model are controls: nobody can say that they know why.
@@ -54,9 +51,11 @@ METHODS: dict[str, Method] = {
     ),
     "brightness": lambda model, x, pixels, fill, generator: _patches(pixels, model).mean(dim=-1),
     "contrast": lambda model, x, pixels, fill, generator: _patches(pixels, model).std(dim=-1),
-    "attention, last block": lambda model, x, pixels, fill, generator: answering(attention_maps(model, x), model)[-1],
+    "attention, last block": lambda model, x, pixels, fill, generator: answer_attention(
+        attention_maps(model, x), model
+    )[-1],
     "attention, all blocks": lambda model, x, pixels, fill, generator: torch.stack(
-        answering(attention_maps(model, x), model)
+        answer_attention(attention_maps(model, x), model)
     ).mean(dim=0),
     "rollout": lambda model, x, pixels, fill, generator: _rollout(model, x),
     "gradient x input": lambda model, x, pixels, fill, generator: gradient_times_input(model, x),
@@ -75,8 +74,8 @@ def faithfulness(settings: dict, group: int) -> dict:
     The answer is what the model says of the whole picture. `area` is the mean probability on the way from no patch
     covered to all: the smaller it is, the better the method knows what the answer needs.
     """
-    model, data = _model_and_data(settings["source"])
-    pixels = data.test_images[group : GROUPS * PER_GROUP : GROUPS]
+    model, data, chosen = _model_and_group(settings["source"], group)
+    pixels = data.test_images[chosen]
     images = model.card.normalize(pixels)
     generator = torch.Generator().manual_seed(group)
     ranking = METHODS[settings["method"]](model, images, pixels, settings["fill"], generator)
@@ -87,7 +86,7 @@ def faithfulness(settings: dict, group: int) -> dict:
     return {
         "area": round(area, 5),
         "probability": [round(value, 4) for value in curve.tolist()],
-        "data": {"name": data.name, "test": GROUPS * PER_GROUP, "group": PER_GROUP, "shares": list(SHARES)},
+        "data": {"name": data.name, "test": IN_ALL, "group": PER_GROUP, "shares": list(SHARES)},
     }
 
 
@@ -98,14 +97,10 @@ def lens(settings: dict, group: int) -> dict:
     What is read is what the model itself reads at its end: the class token, or the mean of all tokens. `accuracy` has a
     number for each of 0 to L blocks that are done.
     """
-    model, data = _model_and_data(settings["source"])
-    chosen = slice(group, GROUPS * PER_GROUP, GROUPS)
-    images, labels = model.card.normalize(data.test_images[chosen]), data.test_labels[chosen]
+    model, data, chosen = _model_and_group(settings["source"], group)
+    images = model.card.normalize(data.test_images[chosen])
     logits = [model.classify(model.norm(x)) for x in token_stages(model, images)]
-    return {
-        "accuracy": [round((answer.argmax(dim=1) == labels).float().mean().item(), 4) for answer in logits],
-        "data": {"name": data.name, "test": GROUPS * PER_GROUP, "group": PER_GROUP},
-    }
+    return _right_answers(logits, data, chosen)
 
 
 def patching(settings: dict, group: int) -> dict:
@@ -114,9 +109,8 @@ def patching(settings: dict, group: int) -> dict:
     Each picture gets those of the next one in its group, where another picture's are asked for. `accuracy` has a number
     for each of 0 to L blocks that are done; for heads, one for each of the L blocks whose heads are exchanged.
     """
-    model, data = _model_and_data(settings["source"])
-    chosen = slice(group, GROUPS * PER_GROUP, GROUPS)
-    images, labels = model.card.normalize(data.test_images[chosen]), data.test_labels[chosen]
+    model, data, chosen = _model_and_group(settings["source"], group)
+    images = model.card.normalize(data.test_images[chosen])
     put_in = images.roll(1, dims=0) if settings["put_in"] == "another picture" else settings["put_in"]
     tokens = {"class token": slice(0, 1), "patches": slice(1, None)}
     if settings["what"] == "heads":
@@ -125,12 +119,19 @@ def patching(settings: dict, group: int) -> dict:
     else:
         which = tokens[settings["what"]]
         logits = [patch_tokens(model, images, block, which, put_in) for block in range(model.config.depth + 1)]
+    return _right_answers(logits, data, chosen)
+
+
+def _model_and_group(source: str, group: int) -> tuple[ViT, Dataset, slice]:
+    """Give a model, its data, and which of the test pictures are the group's."""
+    torch.set_num_threads(1)
+    return load_model(DATA_FOLDER / f"{WEIGHTS[source]}.safetensors"), load(source), slice(group, IN_ALL, GROUPS)
+
+
+def _right_answers(logits: list[Tensor], data: Dataset, chosen: slice) -> dict:
+    """Write down the share of right answers to the chosen pictures, for each of several logits [B, K]."""
+    labels = data.test_labels[chosen]
     return {
         "accuracy": [round((answer.argmax(dim=1) == labels).float().mean().item(), 4) for answer in logits],
-        "data": {"name": data.name, "test": GROUPS * PER_GROUP, "group": PER_GROUP},
+        "data": {"name": data.name, "test": IN_ALL, "group": PER_GROUP},
     }
-
-
-def _model_and_data(source: str) -> tuple[ViT, Dataset]:
-    torch.set_num_threads(1)
-    return load_model(DATA_FOLDER / f"{WEIGHTS[source]}.safetensors"), load(source)

@@ -55,10 +55,14 @@ def understand(path: Path, said: dict[str, str]) -> Metadata:
         card.must_fit(config)
         return Metadata(config, card, _read_json(said.get("parts", "{}")))
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(
-            f"{path} has a config or card that cannot be read ({repr(error)[:200]}); save the model again with "
-            "save_model"
-        ) from error
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: Exception) -> ValueError:
+    """Make the error for a file of ours whose config or card is none."""
+    return ValueError(
+        f"{path} has a config or card that cannot be read ({repr(error)[:200]}); save the model again with save_model"
+    )
 
 
 def _read_json(text: str) -> dict[str, Any]:

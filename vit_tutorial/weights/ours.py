@@ -1,13 +1,12 @@
 """Our own files: a model, its config and its card in one `.safetensors` file."""
 
-import json
 import os
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
-from vit_tutorial.support.files import write_file
+from vit_tutorial.support.files import in_one_order, write_file
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.card import ModelCard
 from vit_tutorial.weights.files import existing_file, read_safetensors
@@ -19,6 +18,7 @@ from vit_tutorial.weights.metadata import (
     must_be_unchanged,
     name_parts,
     understand,
+    unreadable,
 )
 from vit_tutorial.weights.names import unwrapped
 
@@ -50,18 +50,8 @@ def save_model(
             )
         shared = any(value.data_ptr() == other.data_ptr() for other in weights.values())  # by layers that are tied
         weights[key] = value.clone() if shared else value
-    write_file(path, _in_order(save(weights, describe(model, card, weights))))
+    write_file(path, in_one_order(save(weights, describe(model, card, weights))))
     return path
-
-
-def _in_order(content: bytes) -> bytes:
-    """Put the metadata in the order of their names: safetensors writes them in another order each time."""
-    start = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:start])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # the numbers begin at a multiple of 8
-    return len(text).to_bytes(8, "little") + text + content[start:]
 
 
 def load_model(path: str | os.PathLike) -> ViT:
@@ -87,10 +77,7 @@ def load_model(path: str | os.PathLike) -> ViT:
         with torch.device("meta"):  # shapes without numbers
             model = ViT(about.config).float()
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise ValueError(
-            f"{path} has a config or card that cannot be read ({repr(error)[:200]}); save the model again with "
-            "save_model"
-        ) from error
+        raise unreadable(path, error) from error
     must_fit(weights, model.state_dict())
     must_be_unchanged(path, said, weights)
     model.to_empty(device=torch.get_default_device())
