@@ -10,19 +10,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from vit_tutorial.support.usual import usual_torch
+
 
 @contextlib.contextmanager
 def plain_surroundings(seed: int = 0) -> Iterator[None]:
     """Set PyTorch as it is when it is imported, and random numbers of one kind; afterwards all is as it was."""
-    dtype, precision = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+    precision, states = torch.get_float32_matmul_precision(), (random.getstate(), np.random.get_state())  # noqa: NPY002
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
     with contextlib.ExitStack() as stack:
-        stack.callback(_set_back, dtype, precision, states)
+        stack.callback(_set_back, precision, states)
         stack.enter_context(torch.random.fork_rng(devices))
-        for context in thread_surroundings():
-            stack.enter_context(context)
-        torch.set_default_dtype(torch.float32)
+        stack.enter_context(usual_torch())
         torch.set_float32_matmul_precision("highest")
         # Not torch.manual_seed: for each kind of device that is not in use it formats the stack, which takes longer
         # than most answers.
@@ -32,17 +31,6 @@ def plain_surroundings(seed: int = 0) -> Iterator[None]:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002  what an answer may use
         yield
-
-
-def thread_surroundings() -> Iterator[contextlib.AbstractContextManager]:
-    """Yield what each thread has of its own: the default device, whether gradients are kept, autocast."""
-    if torch.get_default_device().type != "cpu":  # else it would only make each call of PyTorch slower
-        yield torch.device("cpu")
-    yield torch.inference_mode(False)
-    yield torch.enable_grad()
-    for device in ("cpu", "cuda"):
-        if torch.is_autocast_enabled(device):
-            yield torch.autocast(device, enabled=False)
 
 
 def in_single_precision(value: Any) -> Any:
@@ -57,8 +45,7 @@ def in_single_precision(value: Any) -> Any:
     return value
 
 
-def _set_back(dtype: torch.dtype, precision: str, states: tuple) -> None:
-    torch.set_default_dtype(dtype)
+def _set_back(precision: str, states: tuple) -> None:
     torch.set_float32_matmul_precision(precision)
     random.setstate(states[0])
     np.random.set_state(states[1])  # noqa: NPY002
