@@ -232,19 +232,39 @@ time.sleep(0.3)
 print("threads:", threading.active_count())
 
 press_stop = lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-threading.Timer(0.3, press_stop).start()
-engine.SECONDS = 60  # the button is pressed long before, however busy the machine is
-try:
-    print(check.count_tokens(loops))
-except KeyboardInterrupt:
-    print("interrupted")
-assert state() == before
-time.sleep(0.3)
-print("threads:", threading.active_count())
+engine.SECONDS = engine.LOOKING = 60  # the button is pressed long before, however busy the machine is
+
+class Endless(list):
+    def __len__(self):
+        while True: pass
+
+for answer in (loops, lambda image_size, patch_size: Endless()):
+    threading.Timer(0.3, press_stop).start()
+    try:
+        print(check.count_tokens(answer))
+    except KeyboardInterrupt:
+        print("interrupted")
+    assert state() == before
+    time.sleep(0.3)
+    print("threads:", threading.active_count())
 
 engine.SECONDS, engine.WAIT = 60, 0.3
 print(check.count_tokens(sleeps))
 """
+
+
+def test_a_call_that_waits_for_another_call_is_stopped_with_it():
+    inner = []
+
+    def outer():
+        inner.append(threading.current_thread())
+        call_within(Budget(100.0, 100.0), lambda: (inner.append(threading.current_thread()), loops(0)))
+
+    with pytest.raises(OutOfTime):
+        call_within(Budget(100.0, 0.5), outer)
+    for thread in inner:
+        thread.join(10)
+    assert [thread.is_alive() for thread in inner] == [False, False]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="Windows has no such signals to leave as they were")
@@ -260,8 +280,7 @@ def test_a_script_keeps_its_signal_handlers_and_its_stop_button_and_ends():
         looped,
         "  in line",
         "threads: 1",
-        "interrupted",
-        "threads: 1",
+        *("interrupted", "threads: 1") * 2,
         f"{waited}very busy?",
         "  in line",
     ]

@@ -1,12 +1,13 @@
 """No right answer is rejected, no wrong one passes, no sentence is false; whatever surrounds the check."""
 
+import contextlib
 import math
-import os
 import random
 
 import numpy as np
 import pytest
 import torch
+from learners import SETTINGS
 from torch import nn
 from torch.nn import functional as F
 
@@ -296,49 +297,12 @@ def test_a_sentence_that_was_once_false_is_true(name, answer, true, false):
 # ------------------------------------------------------------------------------------------ hostile surroundings
 
 
-def set_and_set_back(setting, value, read):
-    before = read()
-    setting(value)
-    return lambda: setting(before)
-
-
-def double():
-    return set_and_set_back(torch.set_default_dtype, torch.float64, torch.get_default_dtype)
-
-
-def half():
-    return set_and_set_back(torch.set_default_dtype, torch.bfloat16, torch.get_default_dtype)
-
-
-def on_no_device():
-    torch.set_default_device("meta")
-    return lambda: torch.set_default_device(None)
-
-
-def entered(context):
-    context.__enter__()
-    return lambda: context.__exit__(None, None, None)
-
-
 def other_seeds():
     torch.manual_seed(99), random.seed(99), np.random.seed(99)  # noqa: NPY002
-    return lambda: None
+    return contextlib.nullcontext()
 
 
-def elsewhere():
-    return set_and_set_back(os.chdir, "/", os.getcwd)
-
-
-SURROUNDINGS = {
-    "float64": double,
-    "bfloat16": half,
-    "meta": on_no_device,
-    "no grad": lambda: entered(torch.no_grad()),
-    "inference": lambda: entered(torch.inference_mode()),
-    "autocast": lambda: entered(torch.autocast("cpu", dtype=torch.bfloat16)),
-    "seeds": other_seeds,
-    "another folder": elsewhere,
-}
+SURROUNDINGS = SETTINGS | {"seeds": other_seeds, "another folder": lambda: contextlib.chdir("/")}
 TRIED = [
     ("layer_norm", norm_in_loops),
     ("class_token", TokenInAList),
@@ -355,16 +319,14 @@ PLAIN = [getattr(check, name)(answer) for name, answer in TRIED]
 
 @pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
 def test_hostile_surroundings_change_no_verdict(surroundings):
-    leave = surroundings()
-    try:
+    def found():
+        return torch.get_default_device(), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_rng_state()[:9]
+
+    with surroundings():
+        before = found()
         verdicts = [getattr(check, name)(answer) for name, answer in TRIED]
-        kept = torch.get_default_dtype(), torch.is_grad_enabled(), torch.is_inference_mode_enabled()
-        device = torch.get_default_device().type
-    finally:
-        leave()
+        assert str(found()) == str(before)
     assert [verdict.message for verdict in verdicts] == [verdict.message for verdict in PLAIN]
-    assert (kept[0] == torch.float32) is (surroundings not in (double, half))
-    assert (device == "cpu") is (surroundings is not on_no_device)
 
 
 # ------------------------------------------------------------------------------------------ a progress file of any kind

@@ -39,14 +39,19 @@ from vit_tutorial.exercises.difference import (
     sizes_of,
     where_wrong,
 )
-from vit_tutorial.exercises.limit import Budget, OutOfTime
+from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
 from vit_tutorial.exercises.stub import has_dots, is_stub_class, other_methods
 from vit_tutorial.exercises.surroundings import in_single_precision, plain_surroundings
 from vit_tutorial.exercises.verdict import Verdict
 
 SECONDS = 10  # of computing, for all that one check runs of the learner's code
 WAIT = 60  # seconds that may pass meanwhile, however little it computes: it sleeps, or the machine is busy
+LOOKING = 20  # seconds of computing besides, for looking at what came out: an object may hang whoever looks at it
 SEARCH_SECONDS = 1  # of computing, for trying the mistakes; those that do not fit usually differ on the first input
+
+
+class Unsolved(Exception):
+    """The solution itself fails: the exercise is wrong, and no answer to it can be judged."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +74,9 @@ class Property:
 class Exercise:
     """One exercise: the right answer, inputs from the smallest up, and the mistakes it knows.
 
-    Calling it with the learner's answer gives a Verdict, in a few seconds, whatever the answer does. Only
-    KeyboardInterrupt, the learner's own stop, passes through. An answer that passes is kept as progress.
+    Calling it with the learner's answer gives a Verdict, in a few seconds, whatever the answer does. Only the learner's
+    own stop, a KeyboardInterrupt from outside, passes through. An answer that passes is kept as progress. Raises
+    Unsolved if the solution itself fails.
     """
 
     name: str
@@ -93,9 +99,23 @@ class Exercise:
 
     def __call__(self, answer: Callable) -> Verdict:
         with contextlib.redirect_stdout(ShortOutput(sys.stdout)), plain_surroundings():
-            verdict = self._judge(answer)
+            verdict = self._judge_apart(answer)
         if verdict.passed and not _in_solution_cell():
             verdict = replace(verdict, note=store.keep(self.name))
+        return verdict
+
+    def _judge_apart(self, answer: Callable) -> Verdict:
+        """Judge in another thread: an object of the learner's own may raise or hang when it is looked at, too."""
+        budget = Budget(SECONDS + LOOKING, 3 * WAIT)
+        try:
+            verdict, error = call_within(budget, self._judge, answer)
+        except OutOfTime:
+            return self._wrong_in_words("looking at what your code gave does not come to an end.")
+        if isinstance(error, Unsolved):
+            raise error
+        if error is not None:
+            said = f"looking at your answer, or at what it gave, raises {type(error).__name__}"
+            return self._wrong_in_words(f"{said}: {describe_error(error)}")
         return verdict
 
     def _judge(self, answer: Callable) -> Verdict:
@@ -126,10 +146,10 @@ class Exercise:
         return lambda *args: (answer if self.adapt is None else self.adapt(answer))(*in_single_precision(args))
 
     def _expected(self, args: tuple) -> Any:
-        """Return what the solution gives; if it fails, the exercise is wrong, and no answer to it can be judged."""
+        """Return what the solution gives; raises Unsolved if it fails."""
         tried = attempt(self._adapted(self.solution), args)
         if tried.fault is not None:
-            raise tried.fault
+            raise Unsolved(f"{self.name}: the solution fails") from tried.fault
         return tried.output
 
     def _try(self, answer: Callable, budget: Budget) -> list[Attempt]:

@@ -119,11 +119,11 @@ count_class_token = Exercise(
 
 
 def _in_front(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token.expand(len(sequence), -1, -1), sequence], dim=1)
+    return torch.cat([cls_token.expand(sequence.shape[0], -1, -1), sequence], dim=1)
 
 
 def _at_the_end(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([sequence, cls_token.expand(len(sequence), -1, -1)], dim=1)
+    return torch.cat([sequence, cls_token.expand(sequence.shape[0], -1, -1)], dim=1)
 
 
 def _added(sequence: Tensor, cls_token: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ def _not_expanded(sequence: Tensor, cls_token: Tensor) -> Tensor:
 
 
 def _alone(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return cls_token.expand(len(sequence), -1, -1)
+    return cls_token.expand(sequence.shape[0], -1, -1)
 
 
 _WAYS = (

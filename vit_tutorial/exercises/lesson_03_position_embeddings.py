@@ -296,12 +296,12 @@ class _OneNumberEach(_Table):
 
 class _Longer(_Table):
     def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens, self.pos_embed.expand(len(tokens), -1, -1)], dim=2)
+        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=2)
 
 
 class _More(_Table):
     def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens, self.pos_embed.expand(len(tokens), -1, -1)], dim=1)
+        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=1)
 
 
 class _Multiplied(_Table):
@@ -311,7 +311,7 @@ class _Multiplied(_Table):
 
 class _TableAlone(_Table):
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.pos_embed.expand(len(tokens), -1, -1)
+        return self.pos_embed.expand(tokens.shape[0], -1, -1)
 
 
 class _TokensAlone(_Table):

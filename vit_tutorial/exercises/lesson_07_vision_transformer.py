@@ -636,7 +636,7 @@ class _Whole(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         x = self.patch_embed(images)
-        return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+        return torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.pos_embed
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.norm(self.blocks(self.embed(images)))[:, 0])
@@ -654,13 +654,13 @@ def _whole(way: Callable[[nn.Module, Tensor], Tensor]) -> type[nn.Module]:
 
 def _class_token_last(model, images):
     x = model.patch_embed(images)
-    x = torch.cat([x, model.cls_token.expand(len(x), -1, -1)], dim=1) + model.pos_embed
+    x = torch.cat([x, model.cls_token.expand(x.shape[0], -1, -1)], dim=1) + model.pos_embed
     return model.head(model.norm(model.blocks(x))[:, 0])
 
 
 def _class_token_last_and_read(model, images):
     x = model.patch_embed(images)
-    x = torch.cat([x, model.cls_token.expand(len(x), -1, -1)], dim=1) + model.pos_embed
+    x = torch.cat([x, model.cls_token.expand(x.shape[0], -1, -1)], dim=1) + model.pos_embed
     return model.head(model.norm(model.blocks(x))[:, -1])
 
 
@@ -671,7 +671,7 @@ def _class_token_once(model, images):
 
 def _on_another_axis(model, images):
     x = model.patch_embed(images)
-    return torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=0)
+    return torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=0)
 
 
 def _without_positions(model, images):
@@ -692,7 +692,7 @@ def _each_block_added(model, images):
 
 def _positions_on_patches(model, images):
     x = model.patch_embed(images) + model.pos_embed[:, 1:]
-    x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+    x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
     return model.head(model.norm(model.blocks(x))[:, 0])
 
 
@@ -764,7 +764,7 @@ vit_from_parts = Exercise(
         ),
         Mistake(
             _whole(_class_token_once),
-            "the class token is there once, and the batch has B images: self.cls_token.expand(len(x), -1, -1).",
+            "the class token is there once, and the batch has B images: self.cls_token.expand(x.shape[0], -1, -1).",
         ),
         Mistake(
             _whole(_on_another_axis),

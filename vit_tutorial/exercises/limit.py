@@ -21,6 +21,9 @@ LOOK_AFTER = 0.05  # seconds between two looks, so that Ctrl+C is heard on Windo
 PATIENCE = 0.2  # seconds that a stopped thread gets to end
 
 
+_here = threading.local()  # its `running` is the call that this thread was made for
+
+
 @dataclass
 class Budget:
     """What is left for somebody else's code, in seconds: of computing, and of all time that passes meanwhile."""
@@ -66,7 +69,7 @@ def call_within(budget: Budget, function: Callable, *args) -> tuple[Any, BaseExc
 
 
 class _Running:
-    """A call in a thread of its own."""
+    """A call in a thread of its own; it may wait for another such call, its inner one."""
 
     def __init__(self, function: Callable, args: tuple):
         self.value: Any = None
@@ -76,6 +79,10 @@ class _Running:
         self._done = threading.Event()
         self._clock: Callable[[], float] | None = None
         self._used: float | None = None
+        self._inner: _Running | None = None
+        outer = getattr(_here, "running", None)
+        if outer is not None:
+            outer._inner = self
         context = contextvars.copy_context()
         self.thread = threading.Thread(target=self._work, args=(context, function, args), daemon=True)
         self.thread.start()
@@ -94,14 +101,19 @@ class _Running:
         """Raise _Stop in the thread, again and again if it catches it; one that sleeps will meet it when it wakes."""
         until = time.monotonic() + PATIENCE
         _keep_stops_quiet()
-        while time.monotonic() < until:
-            with self._guard:
-                if self._over:
-                    return
-                _raise_in(self.thread, _Stop)
+        while time.monotonic() < until and not self._send_stop():
             self.thread.join(LOOK_AFTER / 5)
 
+    def _send_stop(self) -> bool:
+        """Raise _Stop in the thread and in the one that it waits for, if they still run; say whether both are over."""
+        inner_is_over = self._inner is None or self._inner._send_stop()
+        with self._guard:
+            if not self._over:
+                _raise_in(self.thread, _Stop)
+            return inner_is_over and self._over
+
     def _work(self, context: contextvars.Context, function: Callable, args: tuple) -> None:
+        _here.running = self
         began = time.thread_time()
         self._clock = _clock_of_this_thread()
         try:
