@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from exercises.toys import doubled, in_time, scale, toy
+from exercises.toys import in_time, scale, toy
 from vit_tutorial.exercises import engine
-from vit_tutorial.exercises.engine import Unsolved
 
 LOOKS = ("__class__", "__getattribute__", "__len__", "__iter__", "__getitem__", "__array__", "__eq__", "__repr__")
 ERRORS = (SystemExit, KeyboardInterrupt, GeneratorExit, KeyError)
@@ -77,9 +76,3 @@ def test_an_output_that_hangs_when_it_is_looked_at_is_stopped(monkeypatch):
     verdict = in_time(toy(solution=lambda x: [x]), lambda x: Endless())
     assert verdict.diagnosis == "looking at what your code gave does not come to an end."
     assert not [thread.name for thread in threading.enumerate() if "(_work)" in thread.name]
-
-
-def test_a_solution_that_fails_is_no_fault_of_the_answer():
-    with pytest.raises(Unsolved, match="double: the solution fails") as raised:
-        toy(solution=lambda x: 1 / 0)(doubled)
-    assert isinstance(raised.value.__cause__, ZeroDivisionError)
