@@ -49,7 +49,8 @@ def _ignores(case: Case, name: str, answer: Ask, solve: Ask) -> bool | None:
 def _changed(inputs: Mapping[str, Any], name: str) -> dict[str, Any] | None:
     value = inputs[name]
     if isinstance(value, Tensor) and value.is_floating_point():
-        return {**inputs, name: value * 0.5 + 0.25}
+        ramp = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype)  # a norm undoes what is the same everywhere
+        return {**inputs, name: value * ramp.reshape(value.shape) + 0.25}
     if isinstance(value, Tensor) and value.dtype == torch.bool:
         return {**inputs, name: torch.ones_like(value)}
     if isinstance(value, Number) and not isinstance(value, bool | complex):

@@ -43,6 +43,8 @@ def compare_parts(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]],
     for name in dict.fromkeys(wanted):
         if made.count(name) > wanted.count(name):
             return f"`{name}` is called {_times(made.count(name))}, and should be called {_times(wanted.count(name))}."
+        if name in mine.known and made.count(name) < wanted.count(name):
+            return f"`{name}` is called {_times(made.count(name))}; the solution calls it {_times(wanted.count(name))}."
     return _first_difference(mine, right, explain)
 
 
@@ -112,7 +114,7 @@ def _at_the_end(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]], s
     if gets and should and gets != should:
         return f"all layers get what they should. At the end you return {gets}; it should be {should}."
     said = explain([Case({}, mine.output, right.output)])
-    return f"all layers get what they should. What you return at the end is wrong{f': {said}' if said else '.'}"
+    return f"all layers get what they should. What you make of it at the end is wrong{f': {said}' if said else '.'}"
 
 
 def _known(trace: Trace, until: str, names: frozenset[str]) -> dict[str, Tensor]:

@@ -227,7 +227,7 @@ def _normalised(cases: Sequence[Case]) -> Iterator[Candidate]:
         for other in (-1, -2, -3, -4):
             letter = cases[0].letters[other] if cases[0].b.ndim >= -other else ""
             yield (
-                f"your weights sum to 1 along axis {letter or other}. They should {wanted}: softmax over that one.",
+                f"your weights sum to 1 along axis {letter or other}. They should {wanted}.",
                 lambda case, i=other, j=axis: _sums_to_one(case.a, i) and not _sums_to_one(case.a, j),
             )
         yield (
