@@ -4,7 +4,7 @@ python tests/benchmarks/bench_checks.py tries the corpus, slips as students make
 `--mutants` it tries mutants of the right answers there. For each exercise: how many are wrong, how many of these get
 a sentence, and how many pass (each of those is to be looked at by eye: is it right after all?). At the end the share
 named, and the median and the worst time of a check in seconds of computing. `--all` prints every sentence, so that
-somebody can read whether it is true.
+somebody can read whether it is true. `--record` tries both, and writes data/results/benchmark_checks.json.
 """
 
 import argparse
@@ -20,11 +20,15 @@ import os
 
 os.environ["VIT_TUTORIAL_PROGRESS"] = ""  # nothing that passes here is anybody's progress
 
+import torch
 from exercises.corpus import made_of, wrong_answers
 from exercises.corpus.gathered import CORPUS
 from exercises.mutants import mutants_of
 
+from vit_tutorial.datasets import DATA_FOLDER
 from vit_tutorial.exercises import check
+from vit_tutorial.support.files import write_json
+from vit_tutorial.training.devices import describe_environment
 
 
 def main() -> None:
@@ -33,29 +37,42 @@ def main() -> None:
     parser.add_argument("--mutants", action="store_true", help="mutants of the solutions in place of the corpus")
     parser.add_argument("--all", action="store_true", help="print every sentence")
     parser.add_argument("--unnamed", action="store_true", help="print what has no sentence, or passes")
+    parser.add_argument("--record", action="store_true", help="write data/results/benchmark_checks.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     names = options.names or [name for name in check.__all__ if name in CORPUS]
-    total = {"wrong": 0, "named": 0, "listed": 0, "passed": 0}
-    seconds = []
+    content = {
+        "command": "python tests/benchmarks/bench_checks.py --record",
+        "environment": describe_environment(torch.device("cpu")),
+        "clock": "processor time",
+    }
+    for kind in ("corpus", "mutants") if options.record else ("mutants" if options.mutants else "corpus",):
+        content[kind] = measure(names, kind, options)
+        print(kind, json.dumps(content[kind]["all"]))
+    if options.record:
+        write_json(DATA_FOLDER / "results" / "benchmark_checks.json", content)
+
+
+def measure(names: list[str], kind: str, options: argparse.Namespace) -> dict[str, dict]:
+    """Check all wrong answers of a kind to some exercises; return counts for each, and for all together."""
+    rows, seconds = {}, []
     for name in names:
-        counts = judge(name, options, seconds)
-        total = {key: total[key] + counts[key] for key in total}
-        print(
-            f"{name:22} {counts['wrong']:4} wrong  {counts['named']:4} named  {counts['passed']:3} passed", flush=True
-        )
+        rows[name] = judge(name, kind, options, seconds)
+        print(f"{name:22} {', '.join(f'{count:4} {what}' for what, count in rows[name].items())}", flush=True)
+    total = {key: sum(row[key] for row in rows.values()) for key in ("wrong", "named", "listed", "passed")}
     seconds.sort()
-    total["share named"] = round(total["named"] / max(1, total["wrong"]), 3)
-    total["median s"], total["worst s"] = round(seconds[len(seconds) // 2], 3), round(seconds[-1], 3)
-    print(json.dumps(total))
+    total["share_named"] = round(total["named"] / max(1, total["wrong"]), 3)
+    total["median_seconds"] = round(seconds[len(seconds) // 2], 3)
+    total["worst_seconds"] = round(seconds[-1], 3)
+    return {"all": total, **rows}
 
 
-def judge(name: str, options: argparse.Namespace, seconds: list[float]) -> dict[str, int]:
+def judge(name: str, kind: str, options: argparse.Namespace, seconds: list[float]) -> dict[str, int]:
     """Check every wrong answer to one exercise, and count."""
     exercise = getattr(check, name)
     exercise(made_of(CORPUS[name].right))  # what is done once, on a first call, is nobody's time
     counts = {"wrong": 0, "named": 0, "listed": 0, "passed": 0}
-    for label, text in mutants_of(CORPUS[name].right) if options.mutants else wrong_answers(CORPUS[name]):
+    for label, text in mutants_of(CORPUS[name].right) if kind == "mutants" else wrong_answers(CORPUS[name]):
         answer = made_of(text)
         start = time.process_time()
         verdict = exercise(answer)

@@ -7,7 +7,12 @@ from exercises.corpus.gathered import CORPUS
 from exercises.test_answers import EXERCISES
 
 NAMED = 0.8  # the share of wrong answers that get a sentence
+LEAST = 15  # slips of an exercise
 EVERY = 5  # of these, one in so many is tried here
+
+
+def test_every_exercise_has_slips():
+    assert [name for name in EXERCISES if name not in CORPUS or len(CORPUS[name].slips) < LEAST] == []
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -26,3 +31,4 @@ def test_no_wrong_answer_passes_and_most_are_told_what_is_wrong():
     assert sum(bool(verdict.diagnosis) for _, _, verdict in tried) > NAMED * len(tried)
     for name, label, verdict in tried:
         assert verdict.diagnosis in verdict.message, (name, label)
+        assert "looking at your answer" not in verdict.message, (name, label)  # said of an engine that fails, too
