@@ -23,6 +23,9 @@ NOUNS = {
 }
 
 
+OF_IMAGES = ("H", "W", "height", "width", "image_size")  # lengths in pixels
+
+
 def places(cases: Sequence[Case]) -> Iterator[Candidate]:
     """Yield sentences on outputs that are right in some places; every case has equal shapes."""
     depth = min(case.b.ndim for case in cases)
@@ -42,13 +45,13 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
         for words, right in patterns:
             yield words.format(noun), lambda case, i=axis, f=right: _right_along(case, i, f)
     if depth > 1 and all(case.b.shape[-1] == case.b.shape[-2] for case in cases):
-        for words, where in (
-            ("only the diagonal is wrong.", lambda i, j: i != j),
-            ("the diagonal alone is right.", lambda i, j: i == j),
-            ("below the diagonal and on it, all is right; above it, it is wrong.", lambda i, j: j <= i),
-            ("above the diagonal and on it, all is right; below it, it is wrong.", lambda i, j: j >= i),
+        for words, where, each in (
+            ("only the diagonal is wrong.", lambda i, j: i != j, True),
+            ("the diagonal alone is right.", lambda i, j: i == j, True),
+            ("below the diagonal and on it, all is right; above it, it is wrong.", lambda i, j: j <= i, False),
+            ("above the diagonal and on it, all is right; below it, it is wrong.", lambda i, j: j >= i, False),
         ):
-            yield words, lambda case, f=where: _right_where(case, f)
+            yield words, lambda case, f=where, e=each: _right_where(case, f, e)
     if all(case.b.dtype == torch.float64 and _is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
         yield "every yes is right, and there are too many of them.", lambda case: bool((case.a >= case.b).all())
         yield (
@@ -100,6 +103,8 @@ def _conditions(sample: Case) -> Iterator[tuple[str, int, Callable[[Case], Any]]
         yield f"where {name} is 0", 1, lambda case, n=name: case.sizes[n] == 0
         yield f"where {name} is negative", 1, lambda case, n=name: case.sizes[n] < 0
     for one, other in combinations(names, 2):
+        if (one in OF_IMAGES) != (other in OF_IMAGES):
+            continue  # as many pixels as patches: that is chance
         yield f"where {one} and {other} differ", 1, lambda case, a=one, b=other: case.sizes[a] != case.sizes[b]
         yield f"where {one} equals {other}", 1, lambda case, a=one, b=other: case.sizes[a] == case.sizes[b]
     for one, other in permutations(names, 2):
@@ -129,14 +134,14 @@ def _right_along(case: Case, axis: int, right: Callable[[int, int], bool]) -> bo
     return marks == wanted
 
 
-def _right_where(case: Case, where: Callable[[Tensor, Tensor], Tensor]) -> bool | None:
+def _right_where(case: Case, where: Callable[[Tensor, Tensor], Tensor], each: bool) -> bool | None:
+    """Say whether these places of each matrix are right, and the others not: each of them, or some."""
     size = case.b.shape[-1]
-    i, j = torch.arange(size)[:, None], torch.arange(size)
-    wanted = where(i, j).expand(case.b.shape)
+    wanted = where(torch.arange(size)[:, None], torch.arange(size))
     if wanted.all() or not wanted.any():
         return None
-    marks = _marks(case)
-    return bool(marks[wanted].all()) and not bool(marks[~wanted].all())
+    marks = _marks(case).reshape(-1, size, size).all(0)
+    return bool(marks[wanted].all()) and not bool(marks[~wanted].any() if each else marks[~wanted].all())
 
 
 def _is_yes_no(x: Tensor) -> bool:
