@@ -105,7 +105,7 @@ except RuntimeError:
 # So it must be there once for each image. `einops` says it by name:
 
 # %%
-first = repeat(cls_token, "1 1 d -> b 1 d", b=len(tokens))  # [1, 1, D] -> [B, 1, D]
+first = repeat(cls_token, "1 1 d -> b 1 d", b=tokens.shape[0])  # [1, 1, D] -> [B, 1, D]
 by_einops = torch.cat([first, tokens], dim=1)  # [B, 1, D] and [B, N, D] -> [B, N+1, D]
 print(by_einops.int())
 print("same as the loop:", torch.equal(by_einops, by_loop))

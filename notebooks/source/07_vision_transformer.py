@@ -864,8 +864,10 @@ check.timm_names(my_timm_names)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The class token is there once, [1, 1, D], and the batch has B images: [B, N, D]. `self.cls_token.expand(len(x), -1, -1)`
-# gives one to each image, and `torch.cat([…, x], dim=1)` puts it in front. Then the four equations.
+# The class token is there once, [1, 1, D], and the batch has B images: [B, N, D].
+# `self.cls_token.expand(x.shape[0], -1, -1)` gives one to each image, and `torch.cat([…, x], dim=1)` puts it in front.
+# (`len(x)` is the same number, but a model that is traced or exported keeps that of its first batch for ever.) Then the
+# four equations.
 #
 # </details>
 
@@ -915,7 +917,7 @@ class MyViT(nn.Module):
 
     def forward(self, images):
         x = self.patch_embed(images)  # [B, N, D]
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed  # equation 1
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.pos_embed  # equation 1
         x = self.norm(self.blocks(x))  # equations 2, 3 and 4: [B, N+1, D]
         return self.head(x[:, 0])  # [B, num_classes]
 
