@@ -131,19 +131,20 @@ export function outlineOf(pixels, columns) {
 /** How a drawing differs from the pictures that the model learned from: sentences, each after a space, or nothing. */
 export function adviceOf(outline, usual, answers, named) {
   if (!outline) {
-    return ` Nothing is drawn, and it answers all the same: it has ${answers} answers, and none of them is “nothing”.`;
+    return ` Nothing is drawn, and still it answers: it has ${answers} answers, and none of them is “nothing”.`;
   }
   if (!usual || named) return "";
   let said = "";
   if (outline.filled < usual.filled) {
     said +=
-      ` Between its edges ${percent(outline.filled)} of the pixels are lit, and ${percent(usual.filled)} or more in ` +
-      `${usual.of_100} of 100 training pictures: they are cloth, not outlines. Fill (f) fills what is closed.`;
+      ` This is an outline: between its edges ${percent(outline.filled)} of the pixels are lit, in ${usual.of_100} of 100 ` +
+      `training pictures ${percent(usual.filled)} or more. Fill (f) fills what is closed.`;
   }
   if (outline.long < usual.long - usual.near || outline.off > usual.off + usual.near) {
     said +=
       ` It is ${outline.long} pixels long and ${decimals(outline.off, 1)} off the centre; ${usual.of_100} of 100 training ` +
-      `pictures are ${usual.long} long, and at most ${decimals(usual.off, 1)} off. Centre and scale (c) mends that.`;
+      `pictures are ${usual.long} long and at most ${decimals(usual.off, 1)} off. Centre and scale (c) does to it ` +
+      "what was done to them.";
   }
   return said;
 }

@@ -49,7 +49,7 @@ def pixels_of(
         short = drawing if len(str(drawing)) < 40 else f"{str(drawing)[:37]}..."
         known = ", ".join(map(repr, [EMPTY, *pictures]))
         raise ValueError(
-            f"drawing {short!r} is not among {known}, and not {size[0]}x{size[1]} pixels; drawing_of(image) writes them"
+            f"drawing {short!r} is not among {known}, nor is it {size[0]}x{size[1]} pixels as drawing_of writes them"
         )
     return pixels.reshape(1, *size)
 
@@ -142,7 +142,7 @@ def sketch_lab_limits(model: ViT, pictures: Mapping[str, UInt8[np.ndarray, "1 H 
 
 @dataclass(frozen=True)
 class SketchLabState:
-    """A drawing, what the model answers with some heads switched off, where one block looks, and the answer by blocks."""
+    """A drawing, the answer with some heads switched off, where one layer looks, and the answer block by block."""
 
     image: UInt8[np.ndarray, "1 H W"]
     grid: tuple[int, int]  # rows and columns of patches
@@ -243,7 +243,7 @@ def answer_words(
 
 
 def advice_of(outline: Outline | None, usual: Outline | None, answers: int, named: bool) -> str:
-    """How a drawing differs from the pictures that the model learned from: sentences, each after a space, or nothing."""
+    """How a drawing differs from the pictures that the model learned from: nothing, or sentences after a space each."""
     if outline is None:
         return (
             f" Nothing is drawn, and it answers all the same: it has {answers} answers, and none of them is “nothing”."
@@ -253,12 +253,13 @@ def advice_of(outline: Outline | None, usual: Outline | None, answers: int, name
     said, most = "", round(100 * (1 - RARE))
     if outline.filled < usual.filled:
         said += (
-            f" Between its edges {percent(outline.filled)} of the pixels are lit, and {percent(usual.filled)} or more in "
-            f"{most} of 100 training pictures: they are cloth, not outlines. Fill (f) fills what is closed."
+            f" This is an outline: between its edges {percent(outline.filled)} of the pixels are lit, in {most} of 100 "
+            f"training pictures {percent(usual.filled)} or more. Fill (f) fills what is closed."
         )
     if outline.long < usual.long - NEAR or outline.off > usual.off + NEAR:
         said += (
             f" It is {outline.long} pixels long and {decimals(outline.off, 1)} off the centre; {most} of 100 training "
-            f"pictures are {usual.long} long, and at most {decimals(usual.off, 1)} off. Centre and scale (c) mends that."
+            f"pictures are {usual.long} long and at most {decimals(usual.off, 1)} off. Centre and scale (c) does to it "
+            "what was done to them."
         )
     return said

@@ -203,10 +203,7 @@ function render({ model, el }) {
     make("thead", { className: "vit-heard" }, head),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
-  const advice = make("p", { className: "vit-advice" });
-  const warning =
-    "A confident answer is not a right one: the bars sum to 100% whatever one draws, and there is no bar for “something " +
-    "else”. The model learned from photographs of clothes that fill the frame.";
+  const advice = make("p", { className: "vit-advice vit-reserved" });
   const heard = make("p", { className: "vit-heard", "aria-live": "polite" });
   const say = (text) => {
     heard.textContent = text;
@@ -250,6 +247,8 @@ function render({ model, el }) {
     return { bar, said, line: make("tr", {}, name, make("td", {}, bar), said) };
   });
   const stepsTable = make("table", { className: "vit-top vit-answers" }, ...steps.map(({ line }) => line));
+  const cutPanel = panel(`The ${rows * columns} patches it cuts`, cutSheet, cutNote);
+  cutPanel.style.width = `${cut.width}px`;
   const stepsPanel = panel("The answer, if it were read after so many blocks", stepsTable);
   stepsPanel.style.flex = "0 1 560px";
   const insidePanel = make(
@@ -265,13 +264,7 @@ function render({ model, el }) {
         button("All heads on (a)", () => putOff([])),
       ),
     ),
-    make(
-      "div",
-      { className: "vit-panels" },
-      panel(`The ${rows * columns} patches it cuts`, cutSheet, cutNote),
-      mapsPanel,
-      stepsPanel,
-    ),
+    make("div", { className: "vit-panels" }, cutPanel, mapsPanel, stepsPanel),
     note(
       "Each map has its own brightest colour. A head that is off adds nothing: its numbers are zero before the output " +
         "projection. An answer before the last block is read through the model's last norm and head.",
@@ -457,7 +450,7 @@ function render({ model, el }) {
     canvas.setAttribute("aria-label", text + brushWords(now.cursor, width));
     clearTimeout(timer);
     const rest = () => {
-      advice.textContent = warning + help;
+      advice.textContent = help.trim();
       if (heard.textContent !== text) say(text);
     };
     if (heard.textContent) timer = setTimeout(rest, REST);

@@ -33,12 +33,13 @@ class SketchLab(Explorer):
     """An explorer: draw, and the browser runs the model while one draws; it shows what is answered, and how.
 
     `model` is a pre-norm ViT of the course's own parts that takes grey pictures. `images` is a dict from names to
-    uint8 pictures [1, H, W] or [H, W] (0 to 255) of the size that the model takes, to start from. `class_names` defaults
-    to the names on the model's card. `learned_from` are the training pictures, uint8 [n, 1, H, W]: with them the lab says
-    how a drawing differs from all but two in a hundred of them. The traits `drawing` (`nothing`, a name, or pixels as
-    `drawing_of` writes them), `cursor` (the pixel under the brush), `brush` (its width in pixels), `grey` (what it paints,
-    0 to 255), `more` (whether the inside is shown), `layer`, `query` (a token) and `off` (pairs [layer, head]) follow
-    what the learner does and can be set from code; `state().image` holds the pixels.
+    uint8 pictures [1, H, W] or [H, W] (0 to 255) of the size that the model takes, to start from. `class_names`
+    defaults to the names on the model's card. `learned_from` are the training pictures, uint8 [n, 1, H, W]: with them
+    the lab says how a drawing differs from all but two in a hundred of them.
+    The traits `drawing` (`nothing`, a name, or pixels as `drawing_of` writes them), `cursor` (the pixel under the
+    brush), `brush` (its width in pixels), `grey` (what it paints, 0 to 255), `more` (whether the inside is shown),
+    `layer`, `query` (a token) and `off` (pairs [layer, head]) follow what the learner does and can be set from code;
+    `state().image` holds the pixels.
     Raises ValueError if the model is one that the browser cannot run, or sizes and choices do not fit.
     """
 
