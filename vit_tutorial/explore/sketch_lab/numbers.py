@@ -117,9 +117,9 @@ def usual_outline(photographs) -> Outline:
         raise ValueError("learned_from holds no picture with a pixel brighter than 0")
     filled, long, off = _outlines(pictures)
     return Outline(
-        filled=float(np.quantile(filled, RARE)),
-        long=int(np.quantile(long, RARE)),
-        off=float(np.quantile(off, 1 - RARE)),
+        filled=float(np.quantile(filled, RARE, method="lower")),
+        long=int(np.quantile(long, RARE, method="lower")),
+        off=float(np.quantile(off, 1 - RARE, method="higher")),
     )
 
 
@@ -245,9 +245,7 @@ def answer_words(
 def advice_of(outline: Outline | None, usual: Outline | None, answers: int, named: bool) -> str:
     """How a drawing differs from the pictures that the model learned from: nothing, or sentences after a space each."""
     if outline is None:
-        return (
-            f" Nothing is drawn, and it answers all the same: it has {answers} answers, and none of them is “nothing”."
-        )
+        return f" Nothing is drawn, and still it answers: it has {answers} answers, and none of them is “nothing”."
     if usual is None or named:
         return ""
     said, most = "", round(100 * (1 - RARE))
