@@ -99,8 +99,10 @@ function render({ model, el }) {
   /** Put what the stroke has covered on the canvas, together with other changes. */
   function show(changes = {}) {
     const drawing = textOf(painted(stroke.base, stroke.covered, model.get("grey")));
-    if (!stroke.kept) keep(stroke.before);
-    stroke.kept = true;
+    if (!stroke.kept && drawing !== stroke.before) {
+      keep(stroke.before);
+      stroke.kept = true;
+    }
     choose({ drawing, ...changes });
   }
 
@@ -126,7 +128,11 @@ function render({ model, el }) {
     choose({ drawing });
   }
 
-  const putPixels = (of) => put(textOf(of(pixelsNow(model.get("drawing")), width)));
+  function putPixels(of) {
+    const before = pixelsNow(model.get("drawing"));
+    const after = of(before, width);
+    if (after.some((pixel, i) => pixel !== before[i])) put(textOf(after));
+  }
 
   function undo() {
     lift();
@@ -229,12 +235,12 @@ function render({ model, el }) {
   const layerSlider = slider(0, layers - 1, goLayer);
   const classButton = button("Class token (t)", () => inside({ query: 0 }));
   const cut = cutLayout(rows, columns);
-  const cutSheet = sheet(cut.width, cut.height, { role: "img", className: "vit-pointing" });
+  const cutSheet = sheet(cut.width, cut.height, { role: "img", className: "vit-pointing", "aria-label": "Patches" });
   const cutNote = note("");
   const [mapWidth, mapHeight] = mapSize(rows, columns);
   const cards = without(heads).map((one) => {
-    const map = sheet(mapWidth, mapHeight, { role: "img", className: "vit-pointing" });
-    const onOff = button("", () => toggle(one));
+    const map = sheet(mapWidth, mapHeight, { role: "img", className: "vit-pointing", "aria-label": `Head ${one}` });
+    const onOff = button(`Head ${one}`, () => toggle(one));
     const most = note("");
     const box = make("div", {}, onOff, make("div", { className: "vit-map" }, map), most);
     box.style.width = `${mapWidth}px`;
