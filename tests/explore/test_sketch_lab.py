@@ -122,6 +122,19 @@ def test_what_the_lab_warns_of_is_true():
     assert wrong.words.startswith("A drawing. The model says T-shirt/top 90.5%,")
 
 
+def test_what_the_lesson_says_to_try():
+    vit, boot = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors"), load("fashion_mnist").test_images[0].clone()
+
+    def says():
+        return sketch_lab_state(vit, drawing_of(boot)).words.split(" says ")[1]
+
+    assert says().startswith("Ankle boot 91.0%")
+    boot[:, :12] = 0
+    assert says().startswith("Ankle boot 75.")
+    boot[:, :13] = 0
+    assert says().startswith("Sneaker 75.")
+
+
 # What is said
 
 
