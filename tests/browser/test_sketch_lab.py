@@ -75,7 +75,7 @@ def test_the_mouse_draws_and_the_model_answers(show, theme):
     assert words(lab).startswith("An empty canvas. The model says Sandal 79")
     reacts(lab, lambda: draw(lab, TROUSERS))
     assert says(lab) != "Trouser", "an outline of trousers is not trousers to this model"
-    assert "This is an outline: between its edges" in words(lab)
+    assert "This is an outline: 64.0% of what lies between its edges is lit" in words(lab)
     assert "It is 24 pixels long and 0.0 off the centre" in words(lab)
     outline = image(lab)
     assert outline[3, 14] == 255
@@ -323,7 +323,8 @@ def test_a_screen_reader_hears_the_answer_once_the_drawing_rests(show):
     text = words(lab)[: words(lab).index(" The brush is at")]
     assert heard() == [text]
     assert "This is an outline" not in text
-    assert page.locator(".vit-reserved").inner_text() in text
+    assert page.locator(".vit-drawn").inner_text() in text
+    assert page.get_by_text("A confident answer is not a right one").is_visible()
     page.keyboard.press("ArrowDown")
     page.clock.run_for(5000)
     assert heard() == [], "where the brush goes is not said"
@@ -339,7 +340,7 @@ def test_the_bars_and_the_large_answer_are_the_probabilities_of_torch(show):
     for choices in ({"drawing": "boot"}, {"off": [(0, 1), (3, 2)]}, {"drawing": "trousers"}, {"off": []}):
         lab.set(**choices)
         state = lab.lab.state()
-        rows = lab.page.locator(".vit-answering .vit-answers tbody tr")
+        rows = lab.page.locator(".vit-sketch .vit-answers tbody tr")
         widths = rows.evaluate_all("all => all.map(row => parseFloat(row.querySelector('.vit-bar').style.width))")
         np.testing.assert_allclose(np.array(widths) / 100, state.probabilities, atol=1e-5)
         assert [row.split()[0] for row in rows.all_inner_texts()] == [name.split()[0] for name in DATA.class_names]
@@ -390,6 +391,7 @@ def test_a_phone_does_not_scroll_sideways(show):
     inside = lab.page.locator(".vit-lab").evaluate("root => [root.scrollWidth, root.clientWidth]")
     assert inside[0] == inside[1]
     box = lab.page.locator(PICTURE).bounding_box()
+    assert lab.page.locator(".vit-answer").bounding_box()["y"] < box["y"], "the answer stands above the drawing hand"
     assert box["width"] == pytest.approx(box["height"], abs=1)
     reacts(lab, lambda: draw(lab, [(5.5, 5.5), (20.5, 5.5)]))
     assert image(lab)[5, 6:20].all(), "a place on a small canvas is the same pixel"

@@ -165,8 +165,8 @@ def test_advice_is_given_where_a_drawing_is_unlike_the_training_pictures_and_onl
     assert advice_of(Outline(0.1, 3, 9.0), usual, 10, True) == ""
     assert advice_of(Outline(0.1, 3, 9.0), None, 10, False) == ""
     assert advice_of(Outline(0.512, 27, 1.5), usual, 10, False) == (
-        " This is an outline: between its edges 51.2% of the pixels are lit, in 98 of 100 training pictures 70.0% or "
-        "more. Fill (f) fills what is closed."
+        " This is an outline: 51.2% of what lies between its edges is lit; in 98 of 100 training pictures it is 70.0% "
+        "or more. Fill (f) fills what is closed."
     )
     for outline, numbers in (
         (Outline(0.7, 26, 1.5), "26 pixels long and 1.5"),
@@ -187,7 +187,7 @@ def test_a_drawing_is_compared_with_what_the_model_learned_from():
     dot = np.zeros((12, 12), np.uint8)
     dot[0, 0] = 255
     lab = SketchLab(model(), learned_from=torch.from_numpy(bars), drawing=drawing_of(dot))
-    assert "It is 1 pixels long and 5.5 off the centre; 98 of 100 training pictures are 12 long" in lab.words()
+    assert "It is 1 pixel long and 5.5 off the centre; 98 of 100 training pictures are 12 long" in lab.words()
     assert "training pictures" not in SketchLab(model(), drawing=drawing_of(dot)).words()
     assert "training pictures" not in SketchLab(model(), {"dot": dot}, learned_from=bars, drawing="dot").words()
 

@@ -121,7 +121,7 @@ test("advice is given where a drawing is unlike the training pictures, and only 
   assert.equal(adviceOf({ filled: 0.1, long: 3, off: 9 }, null, 10, false), "");
   assert.equal(
     adviceOf({ ...good, filled: 0.512 }, USUAL, 10, false),
-    " This is an outline: between its edges 51.2% of the pixels are lit, in 98 of 100 training pictures 70.0% or more. " +
+    " This is an outline: 51.2% of what lies between its edges is lit; in 98 of 100 training pictures it is 70.0% or more. " +
       "Fill (f) fills what is closed.",
   );
   for (const other of [{ long: 26 }, { off: 2 }]) {

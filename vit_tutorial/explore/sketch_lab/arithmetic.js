@@ -137,12 +137,12 @@ export function adviceOf(outline, usual, answers, named) {
   let said = "";
   if (outline.filled < usual.filled) {
     said +=
-      ` This is an outline: between its edges ${percent(outline.filled)} of the pixels are lit, in ${usual.of_100} of 100 ` +
-      `training pictures ${percent(usual.filled)} or more. Fill (f) fills what is closed.`;
+      ` This is an outline: ${percent(outline.filled)} of what lies between its edges is lit; in ${usual.of_100} of 100 ` +
+      `training pictures it is ${percent(usual.filled)} or more. Fill (f) fills what is closed.`;
   }
   if (outline.long < usual.long - usual.near || outline.off > usual.off + usual.near) {
     said +=
-      ` It is ${outline.long} pixels long and ${decimals(outline.off, 1)} off the centre; ${usual.of_100} of 100 training ` +
+      ` It is ${outline.long} pixel${outline.long > 1 ? "s" : ""} long and ${decimals(outline.off, 1)} off the centre; ${usual.of_100} of 100 training ` +
       `pictures are ${usual.long} long and at most ${decimals(usual.off, 1)} off. Centre and scale (c) does to it ` +
       "what was done to them.";
   }

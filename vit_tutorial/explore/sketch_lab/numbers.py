@@ -251,13 +251,13 @@ def advice_of(outline: Outline | None, usual: Outline | None, answers: int, name
     said, most = "", round(100 * (1 - RARE))
     if outline.filled < usual.filled:
         said += (
-            f" This is an outline: between its edges {percent(outline.filled)} of the pixels are lit, in {most} of 100 "
-            f"training pictures {percent(usual.filled)} or more. Fill (f) fills what is closed."
+            f" This is an outline: {percent(outline.filled)} of what lies between its edges is lit; in {most} of 100 "
+            f"training pictures it is {percent(usual.filled)} or more. Fill (f) fills what is closed."
         )
     if outline.long < usual.long - NEAR or outline.off > usual.off + NEAR:
         said += (
-            f" It is {outline.long} pixels long and {decimals(outline.off, 1)} off the centre; {most} of 100 training "
-            f"pictures are {usual.long} long and at most {decimals(usual.off, 1)} off. Centre and scale (c) does to it "
-            "what was done to them."
+            f" It is {outline.long} pixel{'s' * (outline.long > 1)} long and {decimals(outline.off, 1)} off the centre; "
+            f"{most} of 100 training pictures are {usual.long} long and at most {decimals(usual.off, 1)} off. Centre and "
+            "scale (c) does to it what was done to them."
         )
     return said

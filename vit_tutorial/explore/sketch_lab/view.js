@@ -134,6 +134,8 @@ function render({ model, el }) {
     if (after.some((pixel, i) => pixel !== before[i])) put(textOf(after));
   }
 
+  const fill = () => putPixels((before) => filled(before, width, model.get("grey") || lastGrey));
+
   function undo() {
     lift();
     if (past.length) choose({ drawing: past.pop() });
@@ -184,13 +186,14 @@ function render({ model, el }) {
     make("summary", { textContent: "Keys" }),
     make("p", {
       id: `vit-keys-${Math.random().toString(36).slice(2, 8)}`,
-      textContent:
-        `Arrow keys: move the brush; with Shift: ${patch} pixels. Space: paint; hold it to paint on the way. ` +
-        "p: leave the brush down, or lift it. e: eraser. Minus, Plus: brush width. Comma, Full stop: darker, lighter. " +
-        "z: undo. x: clear. f: fill. c: centre and scale. n: the next test picture. Home, End: to the first and the last " +
-        "pixel. m: more. There: " +
-        `q: the patch under the brush looks${prefix ? "; t: the class token" : ""}. Page Up, Page Down: layer. ` +
+      textContent: [
+        `Arrow keys: move the brush; with Shift: ${patch} pixels; Home, End: to the first and the last pixel.`,
+        "Space: paint; hold it to paint on the way. p: leave the brush down, or lift it.",
+        "e: eraser. Minus, Plus: brush width. Comma, Full stop: darker, lighter.",
+        "z: undo. x: clear. f: fill. c: centre and scale. n: the next test picture. m: more.",
+        `q: the patch under the brush looks${prefix ? "; t: the class token" : ""}. Page Up, Page Down: layer.`,
         `0 to ${Math.min(9, heads - 1)}: switch a head off or on; a: all heads on.`,
+      ].join("\n"),
     }),
   );
 
@@ -209,7 +212,7 @@ function render({ model, el }) {
     make("thead", { className: "vit-heard" }, head),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
-  const advice = make("p", { className: "vit-advice vit-reserved" });
+  const advice = make("p", { className: "vit-advice vit-drawn" });
   const heard = make("p", { className: "vit-heard", "aria-live": "polite" });
   const say = (text) => {
     heard.textContent = text;
@@ -279,34 +282,36 @@ function render({ model, el }) {
   );
   moreButton.setAttribute("aria-controls", insidePanel.id);
 
-  root.append(
-    make(
-      "div",
-      { className: "vit-panels" },
+  const warning =
+    "A confident answer is not a right one: the bars sum to 100% whatever one draws, and there is no bar for “something " +
+    "else”. The model learned from photographs of clothes, not from drawings.";
+  const parts = {
+    answer: [answer],
+    canvas: [canvas],
+    tools: [
       make(
-        "section",
-        { className: "vit-drawing" },
-        canvas,
-        make(
-          "div",
-          { className: "vit-controls vit-below" },
-          labelled("Brush", brushSlider, brushOut),
-          labelled("Grey", greySlider, greyOut),
-        ),
-        make(
-          "div",
-          { className: "vit-tools" },
-          eraser,
-          undoButton,
-          button("Clear (x)", () => put(empty)),
-          button("Fill (f)", () => putPixels((pixels) => filled(pixels, width, model.get("grey") || lastGrey))),
-          button("Centre and scale (c)", () => putPixels(centred)),
-          downButton,
-        ),
-        keys,
+        "div",
+        { className: "vit-controls" },
+        labelled("Brush", brushSlider, brushOut),
+        labelled("Grey", greySlider, greyOut),
       ),
-      make("section", { className: "vit-answering" }, answer, table, advice, startGroup),
-    ),
+      make(
+        "div",
+        { className: "vit-tools" },
+        ...[eraser, undoButton, button("Clear (x)", () => put(empty)), button("Fill (f)", fill)],
+        ...[button("Centre and scale (c)", () => putPixels(centred)), downButton],
+      ),
+      keys,
+    ],
+    bars: [table, make("p", { className: "vit-advice", textContent: warning }), advice, startGroup],
+  };
+  const sections = Object.entries(parts).map(([area, inside]) => {
+    const section = make("section", {}, ...inside);
+    section.style.gridArea = area;
+    return section;
+  });
+  root.append(
+    make("div", { className: "vit-sketching" }, make("div", { className: "vit-sketch" }, ...sections)),
     make("div", { className: "vit-below" }, moreButton),
     insidePanel,
     heard,
@@ -533,7 +538,7 @@ function render({ model, el }) {
       ".": () => setGrey(ink + GREY_STEP),
       z: undo,
       x: () => put(empty),
-      f: () => putPixels((before) => filled(before, width, ink || lastGrey)),
+      f: fill,
       c: () => putPixels(centred),
       n: () => put(nextOf([...starts.keys()], starts.has(known) ? known : empty)),
       m: () => change({ more: !model.get("more") }),
