@@ -255,9 +255,10 @@ def advice_of(outline: Outline | None, usual: Outline | None, answers: int, name
             f"training pictures it is {percent(usual.filled)} or more. Fill (f) fills what is closed."
         )
     if outline.long < usual.long - NEAR or outline.off > usual.off + NEAR:
+        long = f"{outline.long} pixel{'s' * (outline.long > 1)} long"
         said += (
-            f" It is {outline.long} pixel{'s' * (outline.long > 1)} long and {decimals(outline.off, 1)} off the centre; "
-            f"{most} of 100 training pictures are {usual.long} long and at most {decimals(usual.off, 1)} off. Centre and "
-            "scale (c) does to it what was done to them."
+            f" It is {long} and {decimals(outline.off, 1)} off the centre; {most} of 100 training pictures are "
+            f"{usual.long} long and at most {decimals(usual.off, 1)} off. Centre and scale (c) does to it what was done "
+            "to them."
         )
     return said
