@@ -258,7 +258,7 @@ def advice_of(outline: Outline | None, usual: Outline | None, answers: int, name
         long = f"{outline.long} pixel{'s' * (outline.long > 1)} long"
         said += (
             f" It is {long} and {decimals(outline.off, 1)} off the centre; {most} of 100 training pictures are "
-            f"{usual.long} long and at most {decimals(usual.off, 1)} off. Centre and scale (c) does to it what was done "
-            "to them."
+            f"{usual.long} long and at most {decimals(usual.off, 1)} off. Centre and scale (c) does to it what was "
+            "done to them."
         )
     return said
