@@ -284,7 +284,7 @@ function render({ model, el }) {
 
   const warning =
     "A confident answer is not a right one: the bars sum to 100% whatever one draws, and there is no bar for “something " +
-    "else”. The model learned from photographs of clothes, not from drawings.";
+    "else”. The model knows what it learned from; a drawing made here is not one of these.";
   const parts = {
     answer: [answer],
     canvas: [canvas],
