@@ -1,0 +1,59 @@
+"""From an executed notebook to a lesson that reads well without a kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import nbformat
+import states
+from explorers import Place
+from nbformat import NotebookNode
+
+WAIT = "Two explorers that move together; they need JavaScript."
+TRY_IT = (
+    "*Nothing runs on this page. To try it: `make lab` in the folder of the course opens JupyterLab; in one that somebody "
+    "hosts for you, type `pip install -e .` in the folder first.*"
+)
+QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
+
+
+def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
+    """Return the notebook as a page: explorers in their places, solutions folded, the line on how to try an exercise.
+
+    `places` are the saved explorers of this lesson, by cell.
+    """
+    cells: list[NotebookNode] = []
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "navigation" in tags:  # the page has its own
+            continue
+        if claims := [tag for tag in tags if tag.startswith("claim-")]:
+            cells.append(nbformat.v4.new_markdown_cell("\n".join(f"({tag})=" for tag in claims)))
+        cells.append(cell)
+        if cell.cell_type == "markdown":
+            cell.source = with_questions(cell.source)
+        elif cell.id in places:
+            put(places[cell.id], cell)
+        if "solution" in tags:
+            cell.metadata = {
+                "tags": [*tags, "hide-cell"],
+                "mystnb": {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"},
+            }
+        if "exercise" in tags:
+            cells.append(nbformat.v4.new_markdown_cell(TRY_IT))
+    return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def with_questions(text: str) -> str:
+    """Mark the folds of the questions at a lesson's end, so that the page can keep which were answered."""
+    if (found := QUESTIONS.search(text)) is None:
+        return text
+    return text[: found.end()] + text[found.end() :].replace("<details>", '<details class="vit-question">')
+
+
+def put(place: Place, cell: NotebookNode) -> None:
+    """Put a saved explorer where the cell shows its still picture, or, for a box of several, its text."""
+    for output in cell.outputs:
+        if "data" in output and (place.kept["picture"] == states.picture(output)):
+            output.data = {"text/html": place.html(output.data.get("text/html", f"<p>{WAIT}</p>"))}
