@@ -1,7 +1,7 @@
 """What explorers need in order to live without a kernel: saved while a lesson is executed, read by the web edition.
 
     notebooks/states/NN_name.json       a lesson: for each cell that shows explorers, their classes and their states
-    notebooks/states/arrays/DIGEST.gz   an array of a state, once, however many explorers need it
+    notebooks/states/arrays/DIGEST.xz   an array of a state, once, however many explorers need it
 
 A state is what the explorer in Python sends to its view, with bytes as {"base64": "..."}, or, where there are
 many, as {"array": "DIGEST"}.
@@ -10,10 +10,11 @@ many, as {"array": "DIGEST"}.
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import json
+import lzma
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from nbformat import NotebookNode
 
 FOLDER = Path(__file__).parent / "states"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 OURS = "vit_tutorial.explore."
 SMALL = 2_000  # bytes that stand in the state itself
 
@@ -48,13 +50,14 @@ class Saved:
         return {"array": digest}
 
 
-def save(notebook: NotebookNode, states: Mapping[str, dict], buffers: Mapping[str, dict]) -> Saved:
-    """Collect the explorers that the executed notebook shows, from what nbclient has kept of all its widgets.
+def save(notebook: NotebookNode) -> Saved:
+    """Collect the explorers that an executed notebook shows, from the state of all widgets in its metadata.
 
     An output shows one explorer, or a box of several; links between the explorers of a box are kept.
     """
-    saved = Saved()
-    seen: dict[str, int] = {}
+    saved, seen = Saved(), Counter()
+    widgets = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
+    states = {model: widget["state"] for model, widget in widgets.items()}
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             shown = output.get("data", {}).get(WIDGET_VIEW, {}).get("model_id")
@@ -62,9 +65,9 @@ def save(notebook: NotebookNode, states: Mapping[str, dict], buffers: Mapping[st
             models = [one for one in models if states.get(one, {}).get("_anywidget_id", "").startswith(OURS)]
             if not models:
                 continue
-            explorers = [explorer(saved, states[one], buffers.get(one, {})) for one in models]
+            explorers = [explorer(saved, states[one], widgets[one].get("buffers", [])) for one in models]
             name = explorers[0]["view"]
-            seen[name] = seen.get(name, 0) + 1
+            seen[name] += 1
             saved.cells[cell.id] = {
                 "name": name if seen[name] == 1 else f"{name}_{seen[name]}",
                 "picture": picture(output),
@@ -78,11 +81,11 @@ def model_of(reference: str) -> str:
     return reference.removeprefix("IPY_MODEL_")
 
 
-def explorer(saved: Saved, sent: Mapping[str, Any], buffers: Mapping[tuple, Mapping]) -> dict[str, Any]:
+def explorer(saved: Saved, sent: Mapping[str, Any], buffers: list[Mapping]) -> dict[str, Any]:
     """Return one explorer: its class, the name of its view, and its state."""
     state = json.loads(json.dumps({name: value for name, value in sent.items() if not NOT_STATE.fullmatch(name)}))
-    for path, buffer in buffers.items():
-        if path[0] in state:
+    for buffer in buffers:
+        if (path := buffer["path"])[0] in state:
             place = state
             for key in path[:-1]:
                 place = place[key]
@@ -115,13 +118,13 @@ def write(folder: Path, lesson: str, saved: Saved) -> None:
     if saved.cells:
         arrays.mkdir(parents=True, exist_ok=True)
         for digest, content in saved.arrays.items():
-            if not (place := arrays / f"{digest}.gz").exists():
-                place.write_bytes(gzip.compress(content, mtime=0))
+            if not (place := arrays / f"{digest}.xz").exists():
+                place.write_bytes(lzma.compress(content, preset=9))
         path.write_text(json.dumps(saved.cells, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
         path.unlink(missing_ok=True)
     named = {digest for lesson in folder.glob("*.json") for digest in arrays_of(read(lesson))}
-    for array in arrays.glob("*.gz"):
+    for array in arrays.glob("*.xz"):
         if array.stem not in named:
             array.unlink()
 
@@ -133,7 +136,7 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 def array(folder: Path, digest: str) -> bytes:
     """Return the content of an array that a state in this folder names."""
-    return gzip.decompress((folder / "arrays" / f"{digest}.gz").read_bytes())
+    return lzma.decompress((folder / "arrays" / f"{digest}.xz").read_bytes())
 
 
 def arrays_of(value: Any) -> Iterator[str]:

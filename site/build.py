@@ -14,13 +14,13 @@ from pathlib import Path
 
 import nbformat
 from claims import claims_page
-from explorers import HERE, NOTEBOOKS, places, write_scripts
+from host import HERE, NOTEBOOKS, places, write_scripts
 from lessons import lesson
 from sphinx.cmd.build import build_main
 
 COURSE = HERE.parent
 MATHJAX = COURSE / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
-LEFTOVERS = (".buildinfo", "objects.inv", "_sources")  # of no use to a reader
+LEFTOVERS = (".buildinfo", "objects.inv", "_sources", "_static/locales", "_static/**/*.map")  # of no use to a reader
 
 CONTENTS = """
 
@@ -77,9 +77,8 @@ def build(site: Path) -> int:
         lay_out_static(static)
         options = ["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(Path(work) / "doctrees")]
         failed = build_main([*options, "-D", f"html_static_path={HERE / 'static'},{static}", str(source), str(site)])
-    for name in LEFTOVERS:
-        path = site / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in [path for pattern in LEFTOVERS for path in site.glob(pattern)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     return failed
 
 

@@ -9,7 +9,7 @@ project = "The Vision Transformer, built by hand"
 html_title = project
 author = "vit_tutorial"
 language = "en"
-extensions = ["myst_nb", "sphinx.ext.mathjax", "explorers"]
+extensions = ["myst_nb", "sphinx.ext.mathjax", "host"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True

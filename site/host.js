@@ -1,11 +1,12 @@
 // Explorers on a page without a kernel.
 //
 // vitExplorers.mount(element, { state, esm, css }) gives a view its model. `state` is what the explorer in Python would
-// send, with bytes as { base64: "..." }, or as { array: "DIGEST" } where they lie in a file of their own.
+// send, with bytes as { base64: "..." }, or as { array: "DIGEST" } where they lie in a script of their own.
 //
 // vitExplorers.watch() brings each <div class="vit-explorer" data-needs="..."> of the page to life when it comes into
 // sight. What it needs are names of scripts beside this one, each of which calls vitExplorers.keep(name, value): a
-// page that was opened as a file may run scripts, but not fetch. The state is the first of them.
+// page that was opened as a file may run scripts, but not fetch. The state is the first of them. An array,
+// "arrays/DIGEST", is kept in base 64 as gzip packs it.
 globalThis.vitExplorers = (() => {
   const kept = new Map();
   const loading = new Map();
@@ -15,16 +16,21 @@ globalThis.vitExplorers = (() => {
   function decoded(value) {
     if (Array.isArray(value)) return value.map(decoded);
     if (value === null || typeof value !== "object") return value;
-    if ("base64" in value) return viewOf(value.base64);
-    if (typeof value.array === "string") return viewOf(kept.get(`arrays/${value.array}`));
+    if ("base64" in value) return new DataView(bytesOf(value.base64).buffer);
+    if (typeof value.array === "string") return kept.get(`arrays/${value.array}`);
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, decoded(inner)]));
   }
 
-  function viewOf(base64) {
+  function bytesOf(base64) {
     const letters = atob(base64);
     const bytes = new Uint8Array(letters.length);
     for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
-    return new DataView(bytes.buffer);
+    return bytes;
+  }
+
+  async function unpacked(base64) {
+    const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new DataView(await new Response(stream).arrayBuffer());
   }
 
   /** What a view asks of a model; `receive` changes it as a kernel would, `onSave` hears what a kernel would. */
@@ -84,19 +90,20 @@ globalThis.vitExplorers = (() => {
 
   /** Run the script of this name, once, and return what it keeps. */
   function load(name) {
-    if (!loading.has(name)) {
-      loading.set(
-        name,
-        new Promise((resolve, reject) => {
-          const script = document.createElement("script");
-          script.onload = () => resolve(kept.get(name));
-          script.onerror = () => reject(new Error(`${name}.js is missing beside host.js; make the site again`));
-          script.src = `${folder}${name}.js`;
-          document.head.append(script);
-        }),
-      );
-    }
+    if (!loading.has(name)) loading.set(name, run(name));
     return loading.get(name);
+  }
+
+  async function run(name) {
+    await new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`${name}.js is missing beside host.js; make the site again`));
+      script.src = `${folder}${name}.js`;
+      document.head.append(script);
+    });
+    if (name.startsWith("arrays/")) kept.set(name, await unpacked(kept.get(name)));
+    return kept.get(name);
   }
 
   /** Put the living explorers of a place where their still picture stands. */

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 
 import nbformat
 import states
-from explorers import Place
+from host import Place
 from nbformat import NotebookNode
 
 WAIT = "Two explorers that move together; they need JavaScript."
 TRY_IT = (
-    "*Nothing runs on this page. To try it: `make lab` in the folder of the course opens JupyterLab; in one that somebody "
-    "hosts for you, type `pip install -e .` in the folder first.*"
+    '<p class="vit-try">Nothing runs on this page. To try it: <code>make lab</code> in the folder of the course opens '
+    "JupyterLab. In one that is hosted for you, type <code>pip install -e .</code> in that folder first.</p>"
 )
 QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
 

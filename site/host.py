@@ -10,6 +10,7 @@ that of a lesson. Names are those of the folders in `vit_tutorial/explore/`, wit
 from __future__ import annotations
 
 import base64
+import gzip
 import importlib
 import json
 import sys
@@ -96,7 +97,8 @@ def write_scripts(notebooks: Path, folder: Path) -> None:
             keep(f"views/{one['view']}", str(explorer._esm))
             (folder / "explore.css").write_text(str(explorer._css), encoding="utf-8")
         for digest in states.arrays_of(place.kept["explorers"]):
-            keep(f"arrays/{digest}", base64.b64encode(states.array(notebooks / "states", digest)).decode("ascii"))
+            packed = gzip.compress(states.array(notebooks / "states", digest), mtime=0)
+            keep(f"arrays/{digest}", base64.b64encode(packed).decode("ascii"))
     (folder / "host.js").write_bytes((HERE / "host.js").read_bytes())
 
 
