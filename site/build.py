@@ -1,4 +1,4 @@
-"""Make the web edition: `python site/build.py [FOLDER]`, build/site if none is given.
+"""Make the web edition: `python site/build.py [--open] [FOLDER]`, build/site if none is given.
 
 The pages are those of site/pages/, what site/claims.py says of the claims, and the executed notebooks. Nothing is
 fetched while they are made, nor when they are read.
@@ -7,9 +7,11 @@ fetched while they are made, nor when they are read.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import sys
 import tempfile
+import webbrowser
 from pathlib import Path
 
 import nbformat
@@ -21,6 +23,13 @@ from sphinx.cmd.build import build_main
 COURSE = HERE.parent
 MATHJAX = COURSE / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
 LEFTOVERS = (".buildinfo", "objects.inv", "_sources", "_static/locales", "_static/**/*.map")  # of no use to a reader
+
+# What axe-core finds in the pages as the theme and myst-nb write them.
+MENDED = (
+    ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that are seen
+    (r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"', r"\1"),
+    (r"<th\b([^>]*)>(?:<p></p>)?</th>", r"<td\1></td>"),  # a heading without words
+)
 
 CONTENTS = """
 
@@ -77,6 +86,11 @@ def build(site: Path) -> int:
         lay_out_static(static)
         options = ["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(Path(work) / "doctrees")]
         failed = build_main([*options, "-D", f"html_static_path={HERE / 'static'},{static}", str(source), str(site)])
+    for page in site.glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for wrong, right in MENDED:
+            text = re.sub(wrong, right, text)
+        page.write_text(text, encoding="utf-8")
     for path in [path for pattern in LEFTOVERS for path in site.glob(pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return failed
@@ -85,7 +99,9 @@ def build(site: Path) -> int:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Make the web edition of the course.")
     parser.add_argument("folder", nargs="?", type=Path, default=COURSE / "build" / "site")
-    site = parser.parse_args(arguments).folder
+    parser.add_argument("--open", action="store_true", help="show it in a browser")
+    options = parser.parse_args(arguments)
+    site = options.folder.resolve()
     if not MATHJAX.exists():
         print("MathJax is not there; run make site, which installs it", file=sys.stderr)
         return 1
@@ -93,6 +109,8 @@ def main(arguments: list[str]) -> int:
         return failed
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
     print(f"{site / 'index.html'}: {len(list(site.glob('*.html')))} pages, {size / 1e6:.1f} MB")
+    if options.open:
+        webbrowser.open((site / "index.html").as_uri())
     return 0
 
 

@@ -27,7 +27,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"**": ["navbar-logo.html", "search-button-field.html", "sbt-sidebar-nav.html", "progress.html"]}
+html_sidebars = {"**": ["home.html", "search-button-field.html", "sbt-sidebar-nav.html", "progress.html"]}
 templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["explorers/explore.css", "course.css"]

@@ -15,6 +15,7 @@ TRY_IT = (
     '<p class="vit-try">Nothing runs on this page. To try it: <code>make lab</code> in the folder of the course opens '
     "JupyterLab. In one that is hosted for you, type <code>pip install -e .</code> in that folder first.</p>"
 )
+LINK = re.compile(r"""(?<=href=["'])(\d\d_\w+)\.ipynb""")
 QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
 
 
@@ -28,13 +29,13 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
         tags = cell.metadata.get("tags", [])
         if "navigation" in tags:  # the page has its own
             continue
-        if claims := [tag for tag in tags if tag.startswith("claim-")]:
-            cells.append(nbformat.v4.new_markdown_cell("\n".join(f"({tag})=" for tag in claims)))
         cells.append(cell)
         if cell.cell_type == "markdown":
             cell.source = with_questions(cell.source)
-        elif cell.id in places:
-            put(places[cell.id], cell)
+        else:
+            if cell.id in places:
+                put(places[cell.id], cell)
+            lead_to_pages(cell)
         if "solution" in tags:
             cell.metadata = {
                 "tags": [*tags, "hide-cell"],
@@ -50,6 +51,13 @@ def with_questions(text: str) -> str:
     if (found := QUESTIONS.search(text)) is None:
         return text
     return text[: found.end()] + text[found.end() :].replace("<details>", '<details class="vit-question">')
+
+
+def lead_to_pages(cell: NotebookNode) -> None:
+    """Let the links in what a cell shows lead to pages; Sphinx does so for those in the text."""
+    for output in cell.outputs:
+        if shown := output.get("data", {}).get("text/html"):
+            output.data["text/html"] = LINK.sub(r"\1.html", shown)
 
 
 def put(place: Place, cell: NotebookNode) -> None:

@@ -100,6 +100,19 @@ function followProgress() {
   if (end) sight.observe(end);
 }
 
+/** Let the keyboard reach what is scrolled sideways: long formulas, on a narrow page. */
+async function reachFormulas() {
+  await globalThis.MathJax?.startup?.promise;
+  const size = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const formula of document.querySelectorAll("mjx-container[display]")) size.observe(formula);
+}
+
 followTheme();
 followProgress();
+reachFormulas();
 globalThis.vitExplorers.watch();
