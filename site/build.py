@@ -2,12 +2,15 @@
 
 The pages are those of site/pages/, what site/claims.py says of the claims, and the executed notebooks. Nothing is
 fetched while they are made, nor when they are read.
+
+SITE_BASE is the path that a server will have them under, such as /course: a missing page, at whatever depth, then leads
+back to the start.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
+import os
 import shutil
 import sys
 import tempfile
@@ -16,20 +19,15 @@ from pathlib import Path
 
 import nbformat
 from claims import claims_page
+from contents import fill
 from host import HERE, NOTEBOOKS, places, write_scripts
+from html_pages import mended, with_base
 from lessons import lesson
 from sphinx.cmd.build import build_main
 
 COURSE = HERE.parent
 MATHJAX = COURSE / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
 LEFTOVERS = (".buildinfo", "objects.inv", "_sources", "_static/locales", "_static/**/*.map")  # of no use to a reader
-
-# What axe-core finds in the pages as the theme and myst-nb write them.
-MENDED = (
-    ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that are seen
-    (r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"', r"\1"),
-    (r"<th\b([^>]*)>(?:<p></p>)?</th>", r"<td\1></td>"),  # a heading without words
-)
 
 CONTENTS = """
 
@@ -51,8 +49,9 @@ CONTENTS = """
 
 def lay_out(source: Path) -> None:
     """Write what Sphinx reads: every lesson and every page that there is, and the scripts of the explorers."""
-    shutil.copytree(HERE / "pages", source, dirs_exist_ok=True)
     shutil.copytree(NOTEBOOKS / "figures", source / "figures")
+    for page in (HERE / "pages").glob("*.md"):
+        (source / page.name).write_text(fill(page.read_text(encoding="utf-8"), NOTEBOOKS), encoding="utf-8")
     (source / "claims.md").write_text(claims_page(NOTEBOOKS), encoding="utf-8")
     pages = sorted(page.stem for page in source.glob("*.md") if page.stem != "index")
     shutil.copy(HERE / "404.md", source)
@@ -87,10 +86,10 @@ def build(site: Path) -> int:
         options = ["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(Path(work) / "doctrees")]
         failed = build_main([*options, "-D", f"html_static_path={HERE / 'static'},{static}", str(source), str(site)])
     for page in site.glob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        for wrong, right in MENDED:
-            text = re.sub(wrong, right, text)
-        page.write_text(text, encoding="utf-8")
+        page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
+    if (base := os.environ.get("SITE_BASE")) is not None:
+        page = site / "404.html"
+        page.write_text(with_base(page.read_text(encoding="utf-8"), base), encoding="utf-8")
     for path in [path for pattern in LEFTOVERS for path in site.glob(pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return failed
