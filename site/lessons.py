@@ -11,11 +11,16 @@ from host import Place
 from nbformat import NotebookNode
 
 WAIT = "Two explorers that move together; they need JavaScript."
+READ_IT = (
+    '<p class="vit-try">This is the web edition, for reading: explorers are alive, and below each piece of code stands '
+    "what it gave. To run the code and to change it, get the folder of the course and type <code>make lab</code>.</p>"
+)
 TRY_IT = (
     '<p class="vit-try">Nothing runs on this page. To try it: <code>make lab</code> in the folder of the course opens '
     "JupyterLab. In one that is hosted for you, type <code>pip install -e .</code> in that folder first.</p>"
 )
 LINK = re.compile(r"""(?<=href=["'])(\d\d_\w+)\.ipynb""")
+HEADING = re.compile(r"\A# .+\n")
 QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
 
 
@@ -31,7 +36,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
             continue
         cells.append(cell)
         if cell.cell_type == "markdown":
-            cell.source = with_questions(cell.source)
+            cell.source = HEADING.sub(rf"\g<0>\n{READ_IT}\n", with_questions(cell.source))
         else:
             if cell.id in places:
                 put(places[cell.id], cell)

@@ -26,6 +26,12 @@ def test_the_line_of_the_notebooks_leaves_room_for_that_of_the_pages():
     assert [cell.source for cell in page(ends[0], code("1"), ends[1])] == ["1"]
 
 
+def test_below_the_title_a_page_says_what_it_is():
+    first, second = page(*map(nbformat.v4.new_markdown_cell, ("# 1 · Title\n\nText.", "## Heading\n\nText.")))
+    assert first.source == f"# 1 · Title\n\n{lessons.READ_IT}\n\nText."
+    assert second.source == "## Heading\n\nText."
+
+
 def test_a_solution_is_folded_and_an_exercise_says_how_to_try_it():
     stub, how, solution = page(code("...", ["exercise"]), code("1", ["solution"]))
     assert "make lab" in how.source
