@@ -108,6 +108,9 @@ class Visit:
         self.page.locator(".theme-switch-button:visible").click()
         self.page.locator(".theme-change-button[data-mode=dark]:visible").click()
         self.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        self.page.mouse.move(0, 0)  # away from the switch, whose tooltip stands outside all landmarks
+        self.page.evaluate("() => document.activeElement.blur()")
+        self.page.wait_for_function("() => !document.querySelector('.tooltip')")
 
     def violations(self):
         """What axe-core finds against the rules of accessibility, a line for each."""
