@@ -74,9 +74,9 @@ test: lint
 	$(PYTEST) --ignore=tests/browser
 	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
 	$(PYTEST) --dist=worksteal tests/browser
-	rm -rf build && mkdir build && cp -R notebooks/*.ipynb notebooks/figures build
-	$(LIKE_STORED) $(PYTEST) --nbval build
-	rm -rf build
+	rm -rf build/nbval && mkdir -p build/nbval && cp -R notebooks/*.ipynb notebooks/figures build/nbval
+	$(LIKE_STORED) $(PYTEST) --nbval build/nbval
+	rm -rf build/nbval
 
 results:
 	$(call setup_env,course)

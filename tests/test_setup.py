@@ -486,8 +486,8 @@ def test_the_tests_are_what_the_readme_says(ready):
     assert everything == "-m pytest -n 2 --ignore=tests/browser"
     assert shapes == "-m pytest -n 2"
     assert browser == "-m pytest -n 2 --dist=worksteal tests/browser"
-    assert notebooks == "-m pytest -n 2 --nbval build"
-    assert not (ready.course / "build").exists()
+    assert notebooks == "-m pytest -n 2 --nbval build/nbval"
+    assert not (ready.course / "build" / "nbval").exists()
     script = (ROOT / ".ci" / "run").read_text().splitlines()
     assert script[-1] == "make test"
     assert "make test" in (ROOT / "README.md").read_text()
