@@ -326,6 +326,24 @@ def test_the_course_does_not_bring_the_tests(ready):
     assert ready.calls("pip install") == ["-m pip install -e .", "-m pip install -e .[test]"]
 
 
+def test_the_web_edition_brings_the_course_and_not_the_tests(machine):
+    machine.add_python()
+    (machine.course / "package.json").write_text("{}")
+    status, said = machine.make("site")
+    assert status == 0, said
+    assert machine.calls("install") == ["-m pip install -e .[site]"]
+    assert machine.calls("npm ci") == ["npm ci --omit=dev"]
+    assert machine.calls("site/build.py") == ["site/build.py"]
+    assert machine.make("site-open")[0] == 0
+    assert machine.calls("site/build.py")[1:] == ["site/build.py --open"]
+    machine.make("setup")
+    assert len(machine.calls("pip install")) == 1
+    machine.make("test")
+    machine.make("site")
+    assert machine.calls("pip install")[1:] == ["-m pip install -e .[test]"]
+    assert machine.calls("npm ci")[1:] == ["npm ci"]
+
+
 # --------------------------------------------------------------------------------------------- another build of PyTorch
 
 
@@ -581,6 +599,8 @@ def test_a_difference_from_pyproject_is_seen(project, old, new, fault):
 
 
 def test_every_dependency_has_a_lowest_and_a_first_untested_version(project):
-    listed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["site"], *extras["test"]]
+    listed.remove(f"{project['name']}[site]")
     for name, bounds in map(requirement, listed):
         assert sorted(bound[:1] for bound in bounds) == ["<", ">"], f"{name} has no range"
