@@ -219,7 +219,7 @@ def test_the_command_in_a_record_still_means_the_training_of_that_record(name, m
     for field in ("out", "float16", "keep_in"):
         one, other = getattr(options, field), getattr(whole, field)
         assert one == other or one.resolve() == other
-    for field in ("data", "data_root", "record", "records", "keep", "quiet", "model", "training"):
+    for field in ("data", "classes", "data_root", "record", "records", "keep", "quiet", "model", "training"):
         assert getattr(options, field) == getattr(whole, field)
 
 
@@ -411,6 +411,20 @@ def test_frozen_parts_and_layer_wise_rates_are_options(data, tmp_path):
     assert still == {name for name in one if name.startswith(("patch_embed.", "blocks.0."))}
     config = History.from_json(tmp_path / "more" / "history.json").config
     assert (config["freeze"], config["layer_decay"]) == (["patch_embed", "blocks.0"], 0.5)
+
+
+def test_a_run_learns_only_the_classes_that_are_named(data, tmp_path, capsys):
+    command(tmp_path, "--classes", "3", "1")
+    assert "2 classes of sides: 32 training and 4 test images" in capsys.readouterr().out
+    model = load_model(tmp_path / "model.safetensors")
+    assert model.card.class_names == ("bright right", "bright bottom")
+    with pytest.raises(
+        SystemExit, match=r"^error: classes are \(1, 4\); sides has 0 to 3, and each may be named once$"
+    ):
+        command(tmp_path / "other", "--classes", "1", "4")
+    recipe = train.parse(["--recipe", "vit_clothes_six"])
+    assert recipe.classes == RECIPES["vit_clothes_six"].classes
+    assert train.parse(["--recipe", "vit_clothes_six", "--data", "cifar10", "--out", "there"]).classes == ()
 
 
 def test_weights_that_are_not_there_end_with_a_sentence(data, tmp_path):

@@ -83,6 +83,7 @@ class Choice:
 class Options(Choice):
     """All options of the command line."""
 
+    classes: tuple[int, ...] = ()  # only these classes of the data, by their numbers; none: all
     picture_size: int | None = None  # pixels a side of the pictures of a folder; none: as in the recipe's data set
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
@@ -103,7 +104,7 @@ def parse(arguments: list[str]) -> Options:
     choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False, registry=registry)
     recipe = RECIPES[choice.recipe]
     if isinstance(choice.data, Path):  # a training of one's own, whose results are not the recipe's
-        recipe = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")
+        recipe = replace(recipe, classes=(), out=None, weights=None, keep=(), keep_in=None, result="")
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -113,6 +114,7 @@ def parse(arguments: list[str]) -> Options:
         keep=recipe.keep,
         keep_in=recipe.keep_in,
         start_from=choice.start_from,
+        classes=recipe.classes if choice.data == recipe.data else (),
         model=ModelOptions(**(shape_of(choice.start_from) or recipe.model)),
         training=TrainingOptions(**asdict(recipe.training)),
     )
@@ -231,6 +233,8 @@ def run(options: Options, command: str) -> None:
             world.broadcast(None)
             if not world.is_main:
                 data = find_data(options, quiet=True)
+            if options.classes:
+                data = data.of_classes(options.classes)
             model = build_model(data, shape, config.seed)
             words = begin_with(model, options.start_from) if options.start_from else ""
             kept = options.keep, options.keep_in or options.out / "epochs"

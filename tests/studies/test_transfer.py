@@ -59,25 +59,11 @@ def stripes(monkeypatch, tmp_path):
 # --- Pictures --------------------------------------------------------------------------------------------------------
 
 
-def test_the_two_trainings_share_no_class():
-    for first in transfer.SPLITS.values():
-        assert len(set(first)) == 6
-    data = make_data(2)
-    part = transfer.of_kinds(data, (7, 2))
-    assert (part.class_names, part.num_classes) == (("kind 7", "kind 2"), 2)
-    for images, labels, own, own_labels in (
-        (data.train_images, data.train_labels, part.train_images, part.train_labels),
-        (data.test_images, data.test_labels, part.test_images, part.test_labels),
-    ):
-        assert torch.equal(own[own_labels == 0], images[labels == 7])
-        assert torch.equal(own[own_labels == 1], images[labels == 2])
-    assert (part.mean, part.std) == channel_statistics(part.train_images)
-
-
 def test_the_other_four_are_those_that_were_not_learned_first(stripes):
     assert transfer.other_four("first six").class_names == NAMES[6:]
     assert transfer.other_four("last six").class_names == NAMES[:4]
-    first = transfer.of_kinds(stripes, transfer.SPLITS["first six"])
+    assert transfer.pretrained("last six", "labels")[0].card.class_names == NAMES[4:]
+    first = stripes.of_classes(transfer.SPLITS["first six"])
     assert (transfer.other_four("first six").mean, transfer.other_four("first six").std) == (first.mean, first.std)
 
 

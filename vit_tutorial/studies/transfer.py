@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.datasets import Dataset, channel_statistics, load
+from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.patches import patchify
 from vit_tutorial.recipes import build_model
 from vit_tutorial.support.files import write_json
@@ -49,25 +49,6 @@ HELD_OUT = 500  # training pictures of each kind that only choose learning rates
 def photographs() -> Dataset:
     """Load CIFAR-10, once a process."""
     return load("cifar10")
-
-
-def of_kinds(data: Dataset, kinds: tuple[int, ...]) -> Dataset:
-    """Keep the pictures of some classes, which are numbered anew from 0; mean and std are those of what is left."""
-    number = torch.full((data.num_classes,), -1)
-    number[list(kinds)] = torch.arange(len(kinds))
-    train, test = (number[labels] >= 0 for labels in (data.train_labels, data.test_labels))
-    images = data.train_images[train]
-    mean, std = channel_statistics(images)
-    return Dataset(
-        f"{len(kinds)} classes of {data.name}",
-        images,
-        number[data.train_labels[train]],
-        data.test_images[test],
-        number[data.test_labels[test]],
-        tuple(data.class_names[kind] for kind in kinds),
-        mean,
-        std,
-    )
 
 
 def draw_few(data: Dataset, per_class: int, seed: int) -> tuple[Dataset, Tensor, Tensor]:
@@ -186,7 +167,7 @@ def pretrained(split: str, how: str) -> tuple[ViT, dict]:
     file = folder / "model.safetensors"
     with FileLock(folder / "model.lock"):
         if not file.exists():
-            data = of_kinds(photographs(), SPLITS[split])
+            data = photographs().of_classes(SPLITS[split])
             model, worked = build_model(data, SHAPE, PRETRAINING.seed), time.process_time()
             said = {"images": len(data.train_labels), "shape": SHAPE, "training": asdict(PRETRAINING)}
             if how == "labels":
@@ -264,7 +245,7 @@ FORGOTTEN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std of somebody who d
 def other_four(split: str) -> Dataset:
     """Give the pictures of the four classes that the first training has not seen, with its mean and std."""
     first = SPLITS[split]
-    data = of_kinds(photographs(), tuple(kind for kind in range(10) if kind not in first))
+    data = photographs().of_classes([kind for kind in range(10) if kind not in first])
     card = _card(split, "own")
     return replace(data, mean=card.mean, std=card.std)
 
@@ -273,7 +254,7 @@ def other_four(split: str) -> Dataset:
 def _card(split: str, statistics: str) -> ModelCard:
     if statistics == "forgotten":
         return ModelCard((), *FORGOTTEN)
-    data = of_kinds(photographs(), SPLITS[split])
+    data = photographs().of_classes(SPLITS[split])
     return ModelCard((), data.mean, data.std)
 
 
