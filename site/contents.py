@@ -108,7 +108,7 @@ def fill(text: str, notebooks: Path) -> str:
 
 def lessons_table(found: list[Lesson]) -> str:
     """Return a table in Markdown: title with link, what it is about, and minutes for the text and for the exercises."""
-    rows = ["| | lesson | | minutes | exercises |", "|---|---|---|---|---|"]
+    rows = ["| | lesson | | minutes to read | minutes of exercises |", "|---|---|---|---|---|"]
     for one in found:
         link = f"[{one.title}]({one.file})"
         rows.append(f"| {one.number} | {link} | {one.about} | {one.minutes} | {one.exercises or '–'} |")

@@ -205,7 +205,7 @@ function render({ model, el }) {
     const [name, share, bar] = [make("th", { scope: "row" }), make("td"), make("span", { className: "vit-bar" })];
     return { name, share, bar, line: make("tr", {}, name, make("td", {}, bar), share) };
   });
-  const head = make("tr", {}, ...["class", "", "probability"].map((textContent) => make("th", { textContent })));
+  const head = make("tr", {}, ...["class", "bar", "probability"].map((textContent) => make("th", { textContent })));
   const table = make(
     "table",
     { className: "vit-top vit-answers" },
