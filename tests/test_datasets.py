@@ -356,6 +356,26 @@ def test_channel_statistics_equal_the_definition(count, channels, seed):
     torch.testing.assert_close(torch.tensor(std).double(), scaled.std((0, 2, 3), correction=0), rtol=0, atol=1e-7)
 
 
+def test_some_classes_are_numbered_anew_and_the_rest_is_gone(embedded):
+    part = embedded.of_classes([7, 2])
+    assert part.name == "2 classes of fashion_mnist"
+    assert part.class_names == (embedded.class_names[7], embedded.class_names[2])
+    for images, labels, own, own_labels in (
+        (embedded.train_images, embedded.train_labels, part.train_images, part.train_labels),
+        (embedded.test_images, embedded.test_labels, part.test_images, part.test_labels),
+    ):
+        assert len(own) == len(own_labels) == int(((labels == 7) | (labels == 2)).sum())
+        assert torch.equal(own[own_labels == 0], images[labels == 7])
+        assert torch.equal(own[own_labels == 1], images[labels == 2])
+    assert (part.mean, part.std) == channel_statistics(part.train_images)
+
+
+@pytest.mark.parametrize("classes", [(), (3, 3), (0, 10), (-1,)])
+def test_classes_that_are_not_there_get_a_sentence(embedded, classes):
+    with pytest.raises(ValueError, match=r"^classes are \(.*\); fashion_mnist has 0 to 9, and each may be named once$"):
+        embedded.of_classes(classes)
+
+
 def test_repr_says_what_it_is(embedded):
     expected = "Dataset fashion_mnist: 10,000 training and 2,000 test images of 1x28x28, 10 classes"
     assert repr(embedded) == expected

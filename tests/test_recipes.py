@@ -3,7 +3,7 @@
 import json
 import runpy
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from vit_tutorial import recipes
 from vit_tutorial.datasets import READERS
 from vit_tutorial.recipes import PRESETS, RECIPES, RECORDED, build_model
 from vit_tutorial.support.paths import DATA_FOLDER, RESULTS, RUNS
+from vit_tutorial.training import TrainingConfig
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -39,10 +40,11 @@ def test_one_seed_builds_one_model():
 def test_a_recorded_recipe_is_what_its_record_says(name):
     recipe, record = RECORDED[name], json.loads((RESULTS / f"{name}.json").read_text())
     assert recipe.recorded
-    assert record["what"] == f"a ViT trained on {recipe.data}"
-    now = vars(recipe.training)
+    of = f"{len(recipe.classes)} classes of " if recipe.classes else ""
+    assert record["what"] == f"a ViT trained on {of}{recipe.data}"
+    now, at_rest = (json.loads(json.dumps(asdict(config))) for config in (recipe.training, TrainingConfig()))
     assert {key: now[key] for key in record["config"]} == record["config"]  # settings that came later are at rest:
-    assert all(not now[key] or now[key] == "adamw" for key in now.keys() - record["config"].keys())
+    assert all(now[key] == at_rest[key] for key in now.keys() - record["config"].keys())
     assert {key: record["model"][key] for key in recipe.model} == recipe.model
     assert recipe.out == RUNS / name
     assert recipe.weights in (None, DATA_FOLDER / f"{name}.safetensors")

@@ -5,7 +5,7 @@ import json
 import re
 import shlex
 import signal
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
@@ -219,7 +219,7 @@ def test_the_command_in_a_record_still_means_the_training_of_that_record(name, m
     for field in ("out", "float16", "keep_in"):
         one, other = getattr(options, field), getattr(whole, field)
         assert one == other or one.resolve() == other
-    for field in ("data", "data_root", "record", "records", "keep", "quiet", "model", "training"):
+    for field in ("data", "classes", "data_root", "record", "records", "keep", "quiet", "model", "training"):
         assert getattr(options, field) == getattr(whole, field)
 
 
@@ -334,6 +334,102 @@ def test_a_run_begins_with_the_weights_of_another(data, tmp_path):
     assert all(torch.equal(first[name], more[name]) for name in first)
     with pytest.raises(SystemExit, match="do not fit the model"):
         command(tmp_path / "other", "--start-from", str(start), "--dim", "16")
+
+
+def other_classes(data, classes):
+    """Give the same pictures with fewer classes, under other names, and much brighter."""
+    keep = data.train_labels < classes
+    return replace(
+        data,
+        train_images=data.train_images[keep] // 2 + 128,
+        train_labels=data.train_labels[keep],
+        test_images=data.test_images[data.test_labels < classes],
+        test_labels=data.test_labels[data.test_labels < classes],
+        class_names=tuple(f"new {i}" for i in range(classes)),
+        mean=(0.7,),
+        std=(0.1,),
+    )
+
+
+def test_weights_for_other_classes_keep_their_shape_mean_and_std_and_get_a_new_head(
+    data, tmp_path, monkeypatch, capsys
+):
+    command(tmp_path / "first")
+    start = tmp_path / "first" / "model.safetensors"
+    monkeypatch.setattr(train, "load", lambda name, root=None: other_classes(data, 3))
+    capsys.readouterr()
+    options = f"--weights={start} --epochs=1 --batch-size=16 --learning-rate=0 --warmup-epochs=0 --device=cpu"
+    train.main(
+        [*shlex.split(options), "--record", "tuned", "--out", str(tmp_path / "more"), "--records", str(tmp_path)]
+    )
+    said = capsys.readouterr()
+    assert f"begins with the weights of {start}; the head starts anew, since that of the file is for its 4 classes" in (
+        said.out
+    )
+    assert re.search(r"^warning: sides has mean 0\.700 .*, which are kept; ", said.err, re.MULTILINE)
+    first, more = load_model(start), load_model(tmp_path / "more" / "model.safetensors")
+    assert (more.card.mean, more.card.std) == (data.mean, data.std)
+    assert more.card.class_names == ("new 0", "new 1", "new 2")
+    assert more.card.record == "tuned.json"
+    assert replace(more.config, num_classes=4) == first.config
+    one, other = first.state_dict(), more.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one if not name.startswith("head."))
+    assert other["head.weight"].shape == (3, 8)
+
+
+def test_the_same_number_of_other_classes_takes_a_new_head_too(data, tmp_path, monkeypatch, capsys):
+    command(tmp_path / "first")
+    start = tmp_path / "first" / "model.safetensors"
+    monkeypatch.setattr(train, "load", lambda name, root=None: other_classes(data, 4))
+    command(tmp_path / "more", "--weights", str(start), "--epochs=1", "--learning-rate=0")
+    assert "the head starts anew" in capsys.readouterr().out
+    one, other = weights_of(start), weights_of(tmp_path / "more" / "model.safetensors")
+    assert {name for name in one if not torch.equal(one[name], other[name])} == {"head.weight", "head.bias"}
+
+
+def test_weights_of_another_library_lose_a_head_that_does_not_fit_and_only_that(data, tmp_path, capsys):
+    command(tmp_path / "first")
+    foreign = dict(weights_of(tmp_path / "first" / "model.safetensors"))
+    foreign |= {"head.weight": torch.zeros(10, 8), "head.bias": torch.zeros(10)}
+    torch.save(foreign, tmp_path / "foreign.pth")
+    command(tmp_path / "more", "--weights", str(tmp_path / "foreign.pth"), "--epochs=1", "--learning-rate=0")
+    assert "since that of the file is for other classes" in capsys.readouterr().out
+    more = weights_of(tmp_path / "more" / "model.safetensors")
+    assert all(torch.equal(foreign[name], more[name]) for name in more if not name.startswith("head."))
+    del foreign["norm.weight"]
+    torch.save(foreign, tmp_path / "foreign.pth")
+    with pytest.raises(SystemExit, match=r"do not fit the model \(missing norm\.weight"):
+        command(tmp_path / "other", "--weights", str(tmp_path / "foreign.pth"))
+
+
+def test_frozen_parts_and_layer_wise_rates_are_options(data, tmp_path):
+    command(tmp_path / "first")
+    start = tmp_path / "first" / "model.safetensors"
+    command(tmp_path / "more", "--weights", str(start), "--freeze", "patch_embed", "blocks.0", "--layer-decay", "0.5")
+    one, other = weights_of(start), weights_of(tmp_path / "more" / "model.safetensors")
+    still = {name for name in one if torch.equal(one[name], other[name])}
+    assert still == {name for name in one if name.startswith(("patch_embed.", "blocks.0."))}
+    config = History.from_json(tmp_path / "more" / "history.json").config
+    assert (config["freeze"], config["layer_decay"]) == (["patch_embed", "blocks.0"], 0.5)
+
+
+def test_a_run_learns_only_the_classes_that_are_named(data, tmp_path, capsys):
+    command(tmp_path, "--classes", "3", "1")
+    assert "2 classes of sides: 32 training and 4 test images" in capsys.readouterr().out
+    model = load_model(tmp_path / "model.safetensors")
+    assert model.card.class_names == ("bright right", "bright bottom")
+    with pytest.raises(
+        SystemExit, match=r"^error: classes are \(1, 4\); sides has 0 to 3, and each may be named once$"
+    ):
+        command(tmp_path / "other", "--classes", "1", "4")
+    recipe = train.parse(["--recipe", "vit_clothes_six"])
+    assert recipe.classes == RECIPES["vit_clothes_six"].classes
+    assert train.parse(["--recipe", "vit_clothes_six", "--data", "cifar10", "--out", "there"]).classes == ()
+
+
+def test_weights_that_are_not_there_end_with_a_sentence(data, tmp_path):
+    with pytest.raises(SystemExit, match=r"^error: .*nowhere\.safetensors"):
+        command(tmp_path / "more", "--weights", str(tmp_path / "nowhere.safetensors"))
 
 
 def test_what_killed_saves_left_is_swept(data, tmp_path):

@@ -124,6 +124,32 @@ class Dataset:
         """How many different labels there are."""
         return len(self.class_names)
 
+    def of_classes(self, classes: Sequence[int]) -> "Dataset":
+        """Keep the pictures of some classes, which are numbered anew from 0; mean and std are those of what is left.
+
+        Raises ValueError for a class that is not there, or that is named twice.
+        """
+        classes = tuple(classes)
+        if not classes or len(set(classes)) < len(classes) or not set(classes) <= set(range(self.num_classes)):
+            raise ValueError(
+                f"classes are {classes}; {self.name} has 0 to {self.num_classes - 1}, and each may be named once"
+            )
+        number = torch.full((self.num_classes,), -1)
+        number[list(classes)] = torch.arange(len(classes))
+        train, test = (number[labels] >= 0 for labels in (self.train_labels, self.test_labels))
+        images = self.train_images[train]
+        mean, std = channel_statistics(images)
+        return Dataset(
+            f"{len(classes)} classes of {self.name}",
+            images,
+            number[self.train_labels[train]],
+            self.test_images[test],
+            number[self.test_labels[test]],
+            tuple(self.class_names[one] for one in classes),
+            mean,
+            std,
+        )
+
     def normalize(self, images: UInt8[Tensor, "*B C H W"]) -> Float[Tensor, "*B C H W"]:
         """Shift and scale pixels so that every channel of the training set has mean 0 and standard deviation 1.
 

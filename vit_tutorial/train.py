@@ -7,8 +7,9 @@
 
 The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
 The same command again goes on where the last one was stopped: Ctrl-C and SIGTERM save first. A run that has ended is
-not made longer; --start-from begins another one with its weights. torchrun starts several processes that share each
-batch.
+not made longer; --start-from begins another one with its weights, or with any others: to fine-tune them, name other
+data, --freeze what shall stay, and --layer-decay. Their shape, mean and std are kept, and for other classes the head
+starts anew. torchrun starts several processes that share each batch.
 """
 
 import contextlib
@@ -38,7 +39,9 @@ from vit_tutorial.training.devices import choose_device
 from vit_tutorial.training.distributed import joined
 from vit_tutorial.training.record import keep_weights, make_record
 from vit_tutorial.vit import ViT, ViTConfig
-from vit_tutorial.weights import ModelCard, load_weights, save_model
+from vit_tutorial.weights import load_weights, save_model
+from vit_tutorial.weights.files import existing_file, read
+from vit_tutorial.weights.metadata import Metadata, is_ours, understand
 
 RESULT_NAMES = ("model.safetensors", "history.json")  # what a run leaves in its folder, besides the checkpoint
 FROM_DATA = ("image_size", "in_channels", "num_classes")  # fields of ViTConfig that the data set decides
@@ -73,16 +76,17 @@ class Choice:
 
     recipe: Literal[tuple(RECIPES)] = "cpu"  # all other defaults are those of this recipe; --preset means the same
     data: Literal[tuple(READERS)] | Path = "fashion_mnist"  # the data set, or a folder with a folder for each class
+    start_from: Path | None = None  # file of weights to begin with, --weights means the same; none: random ones
 
 
 @dataclass(frozen=True)
 class Options(Choice):
     """All options of the command line."""
 
+    classes: tuple[int, ...] = ()  # only these classes of the data, by their numbers; none: all
     picture_size: int | None = None  # pixels a side of the pictures of a folder; none: as in the recipe's data set
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
-    start_from: Path | None = None  # file of weights to begin with; none: random ones
     record: str | None = None  # also write a record of this name to the folder of records
     records: Path = RESULTS  # that folder
     float16: Path | None = None  # file that also gets the weights, in half the bytes
@@ -95,11 +99,12 @@ class Options(Choice):
 
 def parse(arguments: list[str]) -> Options:
     """Read the options; what is not given comes from the recipe. A wrong option ends the program with exit status 2."""
-    arguments = [re.sub("^--preset(?==|$)", "--recipe", argument) for argument in arguments]
-    choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False)
+    for other, name in (("preset", "recipe"), ("weights", "start-from")):
+        arguments = [re.sub(f"^--{other}(?==|$)", f"--{name}", argument) for argument in arguments]
+    choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False, registry=registry)
     recipe = RECIPES[choice.recipe]
     if isinstance(choice.data, Path):  # a training of one's own, whose results are not the recipe's
-        recipe = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")
+        recipe = replace(recipe, classes=(), out=None, weights=None, keep=(), keep_in=None, result="")
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -108,7 +113,9 @@ def parse(arguments: list[str]) -> Options:
         float16=recipe.weights,
         keep=recipe.keep,
         keep_in=recipe.keep_in,
-        model=ModelOptions(**recipe.model),
+        start_from=choice.start_from,
+        classes=recipe.classes if choice.data == recipe.data else (),
+        model=ModelOptions(**(shape_of(choice.start_from) or recipe.model)),
         training=TrainingOptions(**asdict(recipe.training)),
     )
     return tyro.cli(
@@ -119,6 +126,14 @@ def parse(arguments: list[str]) -> Options:
         default=defaults,
         registry=registry,
     )
+
+
+def shape_of(weights: Path | None) -> dict:
+    """Give the fields of ViTConfig that a file of ours tells; none for another file, or one that cannot be read."""
+    with contextlib.suppress(OSError, ValueError):  # `run` says why
+        if weights and (about := about_file(weights)):
+            return {name: value for name, value in asdict(about.config).items() if name not in FROM_DATA}
+    return {}
 
 
 registry = tyro.constructors.ConstructorRegistry()
@@ -218,12 +233,13 @@ def run(options: Options, command: str) -> None:
             world.broadcast(None)
             if not world.is_main:
                 data = find_data(options, quiet=True)
+            if options.classes:
+                data = data.of_classes(options.classes)
             model = build_model(data, shape, config.seed)
-            if options.start_from:
-                load_weights(model, options.start_from)
+            words = begin_with(model, options.start_from) if options.start_from else ""
             kept = options.keep, options.keep_in or options.out / "epochs"
             if world.is_main:
-                print(data)
+                print(data, *filter(None, [words]), sep="\n")
                 keep_weights(model, options.out, *kept)  # the run may have been killed just before it did
 
             def after_epoch(history: History) -> None:
@@ -237,6 +253,35 @@ def run(options: Options, command: str) -> None:
             seconds = time.perf_counter() - started
         if world.is_main:
             finish(options, command, model, data, history, seconds, device)
+
+
+def about_file(file: Path) -> Metadata | None:
+    """Read what a file of ours says of itself; None for another file. Raises FileNotFoundError and ValueError."""
+    path = existing_file(file)
+    _, said = read(path)
+    return understand(path, said) if is_ours(said) else None
+
+
+def begin_with(model: ViT, file: Path) -> str:
+    """Give the model the weights of a file, and say what became of their head; for other classes it stays untrained.
+
+    The model also gets the mean, std and view that the weights were trained with, where the file tells them.
+    Raises FileNotFoundError or ValueError as `load_weights` does.
+    """
+    about, names = about_file(file), model.card.class_names
+    known = about.card.class_names if about else ()
+    other_classes = bool(known) and known != names
+    try:
+        load_weights(model, file, skip_head=other_classes)
+    except ValueError:
+        load_weights(model, file, skip_head=True)  # or it was not for the head's sake
+        other_classes = True
+    if about and about.card.mean and len(about.card.mean) == model.config.in_channels:
+        model.card = replace(about.card, class_names=names, record="")
+    if not other_classes:
+        return f"begins with the weights of {file}, head included"
+    of = f"its {len(known)} classes" if known else "other classes"
+    return f"begins with the weights of {file}; the head starts anew, since that of the file is for {of}"
 
 
 def find_data(options: Options, quiet: bool = False) -> Dataset:
@@ -286,7 +331,7 @@ def finish(
 ) -> None:
     """Write weights, history and record, and print what the record says."""
     if options.record:
-        model.card = ModelCard.of(data, record=f"{options.record}.json")
+        model.card = replace(model.card, record=f"{options.record}.json")
     history.to_json(options.out / "history.json")
     weights = save_model(model, options.out / "model.safetensors")
     if options.float16:

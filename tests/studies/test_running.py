@@ -210,6 +210,28 @@ def test_jobs_of_any_kind_search_their_rate_and_then_run_the_seeds(tmp_path, mon
         load_study("toy", tmp_path)
 
 
+def test_variants_search_among_rates_of_their_own_or_not_at_all(tmp_path, monkeypatch):
+    rates = {"low": (0.05, 0.1, 0.15, 0.2), "fixed": ()}
+    variants = TOY.variants | {"fixed": {"name": "fixed", "right": 0.1, "rate": 0.4}}
+    toy = replace(TOY, variants=variants, search=replace(TOY.search, own=rates))
+    monkeypatch.setitem(EXPERIMENTS, "toy", toy)
+    main(["toy", "--runs", str(tmp_path / "runs"), "--records", str(tmp_path)])
+    study = load_study("toy", tmp_path)
+    assert len(study.search["runs"]) == 2 * (4 + 3)
+    assert study.scores("low", "test_score").rate == Rate(0.1, (0.05, 0.1, 0.15, 0.2))
+    assert study.scores("high", "test_score").rate == Rate(0.3, (0.1, 0.2, 0.3))
+    fixed = study.scores("fixed", "test_score")
+    assert fixed.rate is None
+    assert fixed.by_seed == pytest.approx({0: 0.6, 1: 0.601, 2: 0.602})
+    assert not any("learning_rate" in run for run in study.runs if run["variant"] == "fixed")
+    other = replace(toy, search=replace(toy.search, own=rates | {"low": (0.1, 0.2, 0.3)}))
+    monkeypatch.setitem(EXPERIMENTS, "toy", other)
+    with pytest.raises(StudyError, match=r"search.own.low was \[0.05, 0.1, 0.15, 0.2\] and is \[0.1, 0.2, 0.3\]"):
+        load_study("toy", tmp_path)
+    with pytest.raises(ValueError, match="a search among 2 rates chooses too little"):
+        replace(TOY.search, own={"low": (0.1, 0.2)})
+
+
 def test_a_recipe_trains_at_the_rate_of_the_search():
     searched = Experiment(claim="", variants={"tiny": TINY()}, search=Search(rates=(0.1, 0.01, 0.001)))
     assert searched.settings("tiny", 0.01) == asdict(TINY(learning_rate=0.01))

@@ -295,7 +295,7 @@ def test_fit_fills_in_history_and_card_and_leaves_eval_mode(data, tmp_path):
         assert all(value > 0 for value in values)
     for values in (history.train_accuracy, history.validation_accuracy):
         assert all(0 <= value <= 1 for value in values)
-    assert history.config == asdict(CONFIG)
+    assert history.config == asdict(CONFIG) | {"freeze": []}
     assert history.model["dim"] == 16
     assert history.model["parameters"] == sum(p.numel() for p in model.parameters())
     assert (history.data["name"], history.data["training"], history.data["validation"]) == ("sides", 48, 16)

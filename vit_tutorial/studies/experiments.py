@@ -24,12 +24,18 @@ class Search:
     seeds: tuple[int, ...] = (100,)  # others than those of the study, so that no seed judges what it chose
     by: str = "validation_accuracy"  # the entry of a result that chooses, the higher the better; never the test's
     setting: str = "training.learning_rate"  # where the settings of a variant hold the rate
+    own: dict[str, tuple[float, ...]] | None = None  # variants that try other rates; () where nothing is searched
 
     def __post_init__(self):
-        if len(set(self.rates)) < FEWEST_RATES:
-            raise ValueError(
-                f"a search among {len(set(self.rates))} rates chooses too little; try {FEWEST_RATES} or more"
-            )
+        for rates in (self.rates, *(rates for rates in (self.own or {}).values() if rates)):
+            if len(set(rates)) < FEWEST_RATES:
+                raise ValueError(
+                    f"a search among {len(set(rates))} rates chooses too little; try {FEWEST_RATES} or more"
+                )
+
+    def rates_of(self, variant: str) -> tuple[float, ...]:
+        """Give the rates that a variant tries."""
+        return (self.own or {}).get(variant, self.rates)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,10 @@ class Study:
         best = best_rate({rate: validation[name] for rate, name in rates.items()})
         return rates[best.value], best
 
-    def _searched(self, variant: str) -> Rate:
+    def _searched(self, variant: str) -> Rate | None:
+        rates = (self.search.get("own") or {}).get(variant, self.search["rates"])
+        if not rates:
+            return None
         return best_rate(
             {
                 rate: [
@@ -76,7 +79,7 @@ class Study:
                     for run in self.search["runs"]
                     if (run["variant"], run["learning_rate"]) == (variant, rate)
                 ]
-                for rate in self.search["rates"]
+                for rate in rates
             }
         )
 

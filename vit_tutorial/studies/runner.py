@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from itertools import product
 from pathlib import Path
 from queue import Queue
 from typing import NamedTuple
@@ -52,15 +51,17 @@ def run_search(name: str, experiment: Experiment, runs: Path, workers: int = 1) 
     Raises StudyError if a kept run was made with other settings, or if a run fails.
     """
     search = experiment.search
-    jobs = [Job(*job) for job in product(experiment.variants, search.rates, search.seeds)]
+    tried = [(name, rate) for name in experiment.variants for rate in search.rates_of(name)]
+    jobs = [Job(name, rate, seed) for name, rate in tried for seed in search.seeds]
     return _run(f"{name}, search", experiment, jobs, runs / name, workers)
 
 
 def choose_rates(experiment: Experiment, searched: list[dict]) -> dict[str, float]:
     """Choose the learning rate of each variant from the results of its search."""
-    scores = {variant: {rate: [] for rate in experiment.search.rates} for variant in experiment.variants}
+    search = experiment.search
+    scores = {name: {rate: [] for rate in rates} for name in experiment.variants if (rates := search.rates_of(name))}
     for run in searched:
-        scores[run["variant"]][run["learning_rate"]].append(run[experiment.search.by])
+        scores[run["variant"]][run["learning_rate"]].append(run[search.by])
     return {variant: best_rate(of_rates).value for variant, of_rates in scores.items()}
 
 
@@ -77,8 +78,8 @@ def run_study(
     `rates` has the learning rate of each variant, where the study searches for it. Raises StudyError if a kept run was
     made with other settings, or if a run fails.
     """
-    rates = rates or dict.fromkeys(experiment.variants)
-    jobs = [Job(variant, rates[variant], seed) for variant in experiment.variants for seed in seeds]
+    rates = rates or {}
+    jobs = [Job(variant, rates.get(variant), seed) for variant in experiment.variants for seed in seeds]
     return _run(name, experiment, jobs, runs / name, workers)
 
 

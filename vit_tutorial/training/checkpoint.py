@@ -259,7 +259,11 @@ def _refuse_changes(file: Path, what: str, then: dict[str, Any], now: dict[str, 
             f"here; use that version, or {WAY_OUT.removeprefix('use ')}"
         )
     then = {name: defaults[name] for name in now if name in defaults} | then
-    changed = [f"{name} was {then.get(name)} and is {now[name]}" for name in now if then.get(name) != now[name]]
+    changed = [
+        f"{name} was {then.get(name)} and is {now.get(name)}"
+        for name in {**now, **then}
+        if then.get(name) != now.get(name)
+    ]
     if changed:
         raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {WAY_OUT}")
 

@@ -34,6 +34,8 @@ class TrainingConfig:
     cutmix: float = 0.0  # share of the training images that get a box of another one, label included
     mixup: float = 0.0  # share of the training images that are blended with another one, label included
     plain_epochs: int = 0  # epochs at the end without cutmix and mixup
+    freeze: tuple[str, ...] = ()  # parts that do not learn, by their names in the state dict: patch_embed, blocks.0 …
+    layer_decay: float = 1.0  # factor of the learning rate from each layer to the one below it; 1: the same for all
     optimizer: Literal["adamw", "muon"] = "adamw"  # muon: for the matrices of the blocks, and AdamW for the rest
     average: float = 0.0  # decay of a moving average of the weights, which is the model at the end; 0: none
     validation_fraction: float = 0.1  # share of the training images held out to watch progress; 0: none
@@ -57,6 +59,7 @@ class TrainingConfig:
             ("cutmix", 0, 1),
             ("mixup", 0, 1 - self.cutmix if 0 <= self.cutmix <= 1 else 1),
             ("plain_epochs", 0, self.epochs),
+            ("layer_decay", 0, 1),
             ("average", 0, 0.99999),
             ("validation_fraction", 0, 0.9),
             ("seed", 0, math.inf),
@@ -64,6 +67,9 @@ class TrainingConfig:
             if not low <= getattr(self, name) <= high:
                 allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {allowed}")
+        if isinstance(self.freeze, str):
+            raise ValueError(f"freeze is {self.freeze!r}; it must be several names, such as ({self.freeze!r},)")
+        object.__setattr__(self, "freeze", tuple(self.freeze))
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
         if self.gradient_checkpointing and self.compile:

@@ -39,13 +39,13 @@ class History:
         The checksum is over the training images and labels, so that a checkpoint notices other ones.
         """
         shape = getattr(model, "config", None)
-        described = json.loads(json.dumps(asdict(shape))) if is_dataclass(shape) else {"class": type(model).__name__}
+        described = _as_json(asdict(shape)) if is_dataclass(shape) else {"class": type(model).__name__}
         described["parameters"] = sum(parameter.numel() for parameter in model.parameters())
         checksum = 0
         for part in (data.train_images, data.train_labels):
             checksum = zlib.crc32(part.cpu().contiguous().numpy(), checksum)
         counts = {"name": data.name, "training": training, "validation": validation, "crc32": checksum}
-        return cls(config=asdict(config), model=described, data=counts)
+        return cls(config=_as_json(asdict(config)), model=described, data=counts)
 
     @property
     def epochs(self) -> int:
@@ -68,3 +68,8 @@ class History:
         """Read what `to_json` wrote."""
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
+
+
+def _as_json(settings: dict) -> dict:
+    """Give settings as a file gives them back: lists where there were tuples."""
+    return json.loads(json.dumps(settings))

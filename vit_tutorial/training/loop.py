@@ -40,18 +40,18 @@ from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
 from vit_tutorial.training.evaluation import evaluate
+from vit_tutorial.training.fine_tuning import Hold, card_for, frozen, other_statistics
 from vit_tutorial.training.history import History
 from vit_tutorial.training.loss_scale import LossScale
 from vit_tutorial.training.memory import with_gradient_checkpointing
 from vit_tutorial.training.optimizers import MovingAverage, make_optimizers
 from vit_tutorial.training.stopping import StopSignals
-from vit_tutorial.weights import ModelCard
 
 WORSE = 1.0  # how far above the loss of guessing a mean loss must be to say so
 
 
 class TrainingWarning(UserWarning):
-    """Training goes on, but hardly as it was meant; the message has the numbers and the way out."""
+    """Training goes on, but perhaps not as it was meant; the message has the numbers and the way out."""
 
 
 @usual_torch()
@@ -72,15 +72,31 @@ def fit(
     step, or their moving average if the config asks for one. The model ends up in eval mode, on its device, with
     `model.card` filled in. `progress` shows a bar where somebody is watching; `on_epoch` is called with the history
     after each epoch. In a group of processes each calls `fit` with the same arguments; the main one writes, shows the
-    bar and calls `on_epoch`.
+    bar and calls `on_epoch`. A model that has a card keeps its mean and std, with which its weights were trained.
 
-    Warns with TrainingWarning if the model has become worse than guessing. Raises TrainingError if the loss is no
-    longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
+    Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
+    Raises ValueError for labels that are none of the model's classes or a part to freeze that it does not have, and
+    TrainingError if the loss is no longer a number, if a checkpoint cannot be used or written, or if another process
+    trains in the folder.
     """
     config = config or TrainingConfig()
     classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
     check_labels(data.train_labels, len(data.train_images), classes)
-    check_learns(model)
+    with frozen(model, config.freeze) as hold:
+        check_learns(model)
+        return _fit(model, data, config, hold, checkpoint, checkpoint_seconds, progress, on_epoch)
+
+
+def _fit(
+    model: nn.Module,
+    data: Dataset,
+    config: TrainingConfig,
+    hold: Hold,
+    checkpoint: str | os.PathLike | None,
+    checkpoint_seconds: float,
+    progress: bool,
+    on_epoch: Callable[[History], None] | None,
+) -> History:
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     learner = Learner(model, data, config)
@@ -88,6 +104,10 @@ def fit(
     images, labels = data.train_images.to(device), data.train_labels.to(device)  # all of them, once
 
     history = History.begin(model, data, config, len(train), len(validation))
+    if words := other_statistics(learner.card, data):
+        history.data |= {"mean": list(learner.card.mean), "std": list(learner.card.std)}  # for whoever resumes
+        if world.is_main:
+            warnings.warn(words, TrainingWarning, stacklevel=4)
     folder = None if checkpoint is None else Path(checkpoint)
     saved = Checkpoint(folder, model, learner.optimizers, learner.average, learner.scale, history)
     bar = _Bar(steps, history, config)
@@ -111,6 +131,7 @@ def fit(
                 generator.set_state(at.generator_state)
             options = augmentation_options(config, epoch)
             model.train()
+            hold()
             for step in range(at.step, steps):
                 count = len(batches[step])
                 shard = world.shard(count)  # which images of the batch this process takes
@@ -149,7 +170,7 @@ def fit(
             if world.is_main:
                 saved.save(at)
                 if not warned and (words := worse_than_guessing(history, data.num_classes)):
-                    warnings.warn(words, TrainingWarning, stacklevel=3)
+                    warnings.warn(words, TrainingWarning, stacklevel=4)
                     warned = True
                 if on_epoch is not None:
                     on_epoch(history)
@@ -166,8 +187,10 @@ class Learner:
         self.device, self.world, self.config = choose_device(config.device), current_world(), config
         self.read_every = 1 if self.device.type == "cpu" else 20  # steps; to read a loss is to wait for the GPU
         self.model = model.to(self.device)
-        self.card = model.card = ModelCard.of(data)
-        self.optimizers = make_optimizers(model, config.optimizer, config.learning_rate, config.weight_decay)
+        self.card = model.card = card_for(model, data)
+        self.optimizers = make_optimizers(
+            model, config.optimizer, config.learning_rate, config.weight_decay, config.layer_decay
+        )
         self.average = MovingAverage(model, config.average) if config.average else None
         self.forward = DistributedDataParallel(model) if self.world.size > 1 else model
         if config.gradient_checkpointing:
@@ -232,7 +255,7 @@ class Learner:
             return
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["lr_scale"]
             optimizer.step()
         if self.average is not None:
             self.average.update(self.model)
@@ -280,7 +303,13 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
 
     The first step does not count: it also allocates memory. The minute or so of torch.compile is left out too.
     """
-    learner = Learner(copy.deepcopy(model).train(), data, replace(config, compile=False))
+    model = copy.deepcopy(model).train()
+    with frozen(model, config.freeze) as hold:
+        hold()
+        return _predict_seconds(Learner(model, data, replace(config, compile=False)), data, config, steps)
+
+
+def _predict_seconds(learner: Learner, data: Dataset, config: TrainingConfig, steps: int) -> float:
     count = min(config.batch_size, len(data.train_labels))
     images, labels = data.train_images[:count].to(learner.device), data.train_labels[:count].to(learner.device)
     generator, seconds = torch.Generator(), []

@@ -15,27 +15,51 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vit_tutorial.training.fine_tuning import learning_rate_scales, named_parameters
+
 ITERATION = (3.4445, -4.7750, 2.0315)  # Jordan et al.: singular values near 0 grow fastest, none ends far from 1
 ITERATIONS = 5
 
 
 def make_optimizers(
-    model: nn.Module, name: str, learning_rate: float, weight_decay: float
+    model: nn.Module, name: str, learning_rate: float, weight_decay: float, layer_decay: float = 1.0
 ) -> list[torch.optim.Optimizer]:
     """Build AdamW ("adamw"), or Muon for the matrices in the blocks and AdamW for the rest ("muon").
 
     All matrices decay; biases, norms, the class token and the positions are left alone. A matrix that shrinks is a
     simpler function; a position that shrinks is only harder to see. Muon's steps are scaled to the length of AdamW's,
-    so one learning rate serves both.
+    so one learning rate serves both. Each group has an `lr_scale`, by which its learning rate is multiplied.
+    Raises ValueError if `layer_decay` is not 1 and the model has no blocks.
     """
-    hidden, matrices, others = [], [], []
-    for key, parameter in model.named_parameters():
+    scales = learning_rate_scales(model, layer_decay)
+    names = {id(parameter): name for name, parameter in named_parameters(model).items()}
+    hidden: Groups = {}
+    matrices: Groups = {}
+    others: Groups = {}
+    for parameter in model.parameters():
+        key = names[id(parameter)]
         is_matrix = parameter.ndim >= 2 and not key.endswith(("cls_token", "pos_embed"))
         in_block = name == "muon" and parameter.ndim == 2 and "blocks." in key
-        (hidden if is_matrix and in_block else matrices if is_matrix else others).append(parameter)
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    adamw = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), fused=True)
-    return [adamw, Muon(hidden, learning_rate, weight_decay)] if hidden else [adamw]
+        groups = hidden if is_matrix and in_block else matrices if is_matrix else others
+        groups.setdefault(scales[key], []).append(parameter)
+    adamw = torch.optim.AdamW(
+        [*_with_scales(matrices, weight_decay), *_with_scales(others, 0.0)],
+        lr=learning_rate,
+        betas=(0.9, 0.999),
+        fused=True,
+    )
+    return [adamw, Muon(_with_scales(hidden, weight_decay), learning_rate, weight_decay)] if hidden else [adamw]
+
+
+Groups = dict[float, list[nn.Parameter]]  # by the factor of their learning rate
+
+
+def _with_scales(groups: Groups, weight_decay: float) -> list[dict]:
+    """Make an optimizer's groups of parameters; without any there is one empty group."""
+    return [
+        {"params": members, "weight_decay": weight_decay, "lr_scale": scale}
+        for scale, members in (groups or {1.0: []}).items()
+    ]
 
 
 class Muon(torch.optim.Optimizer):
@@ -47,7 +71,9 @@ class Muon(torch.optim.Optimizer):
     Sources: Jordan et al. 2024; Liu et al. 2025, section 2.2, equation 4 (step size and weight decay).
     """
 
-    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float, momentum: float = 0.95):
+    def __init__(
+        self, matrices: list[nn.Parameter] | list[dict], lr: float, weight_decay: float, momentum: float = 0.95
+    ):
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
         for matrix in (matrix for group in self.param_groups for matrix in group["params"]):
             if matrix.ndim != 2:
