@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
-from vit_tutorial.studies import inside, versus
+from vit_tutorial.studies import inside, unfair, versus
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
 
@@ -212,5 +212,11 @@ EXPERIMENTS = {
         seeds=(0, 1, 2),
         job=versus.compete_scrambled,
         search=Search(versus.RATES[1:4]),
+    ),
+    "unfair": Experiment(
+        claim="with 500 pictures a CNN is better than a ViT",
+        variants=unfair.trainings(),
+        seeds=(0, 1, 2),
+        job=unfair.follow,
     ),
 }

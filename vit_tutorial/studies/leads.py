@@ -1,9 +1,14 @@
-"""Reading the record of the fair comparison of lesson 9: which cells it has, and who is ahead in one, by how much."""
+"""Reading the records of lesson 9: the cells of the fair comparison, who is ahead in one, the clinic's curves."""
 
 import re
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from vit_tutorial.evidence import Scores
 from vit_tutorial.studies.record import Study
+from vit_tutorial.studies.unfair import EPOCHS
 from vit_tutorial.studies.versus import name_of
 
 
@@ -21,3 +26,15 @@ def lead(study: Study, one: str, other: str, images: int, budget: int) -> Scores
     a, b = (study.scores(name_of(model, images, budget)) for model in (one, other))
     by_seed = {seed: a.by_seed[seed] - b.by_seed[seed] for seed in a.by_seed}
     return Scores(f"lead at {images:,} images, x{budget}", by_seed, unit="points")
+
+
+def curves_of(study: Study, model: str, rate: float, epochs: int = EPOCHS, max_shift: int = 1) -> Float[Tensor, "S E"]:
+    """Give the test accuracy after every epoch, a row for each seed, of a training of the record `unfair`.
+
+    Raises ValueError if the record has no such training.
+    """
+    wanted = {"learning_rate": rate, "epochs": epochs, "max_shift": max_shift}
+    for name, curves in study.values("test_curve").items():
+        if name.split(",")[0] == model and wanted.items() <= study.training(name).items():
+            return torch.tensor(curves)
+    raise ValueError(f"no {model} was trained with {wanted}; the trainings are {', '.join(study.variants)}")

@@ -3,7 +3,7 @@
 import { cellUnder, fitted } from "../numbers.js";
 
 export const LARGE = 308; // the longer side of the large picture, in CSS pixels
-export const SMALL = 112;
+export const SMALL = 108;
 
 /** The size of a picture, what a box of pixels covers on it, and the patch under a point. */
 export function layoutOf(picture, grid, side) {

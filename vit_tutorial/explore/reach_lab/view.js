@@ -73,7 +73,7 @@ function render({ model, el }) {
   const pictureSheet = sheet(large.width, large.height, { tabIndex: 0, role: "application", className: "vit-touch" });
   const cards = stages.map(({ of, name }, stage) => {
     const canvas = sheet(small.width, small.height, { role: "img", className: "vit-pointing" });
-    const title = make("div", { textContent: `${of} ${name}` });
+    const title = note(`${of} ${name}`);
     const far = note("");
     const box = make("div", {}, title, canvas, far);
     box.style.width = `${small.width}px`;
@@ -81,6 +81,7 @@ function render({ model, el }) {
     return { canvas, title, far, box };
   });
   const largePanel = panel("", pictureSheet, legend(palette, large.width, note("nothing"), note("most")));
+  largePanel.style.width = `${large.width}px`;
   const rowOf = (of) =>
     panel(`What each stage of the ${of} sees`, make("div", { className: "vit-panels" }, ...cardsOf(of)));
   const cardsOf = (of) => cards.filter((_, i) => stages[i].of === of).map(({ box }) => box);
@@ -133,7 +134,7 @@ function render({ model, el }) {
     stageSlider.value = stage;
     stageSlider.setAttribute("aria-valuetext", title);
     stageOut.textContent = title;
-    largePanel.firstChild.textContent = `${title}: what it can see here, and what it looks at`;
+    largePanel.firstChild.textContent = `${title}, large`;
     drawOn(pictureSheet, large, seen[stage], picture, place);
     cards.forEach(({ canvas, title, far }, i) => {
       drawOn(canvas, small, seen[i], picture, place);
