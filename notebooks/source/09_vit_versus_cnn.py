@@ -425,6 +425,25 @@ for words, models in (("untrained", fresh), ("trained", trained)):
 # Two numbers for one block of the ViT, and they differ. Attention counts where a head looks. The gradient counts the residual
 # connection too, through which a token mostly sees itself.
 #
+# ### "With depth a CNN sees more detail"
+#
+# Detail is how finely places are told apart. So count the places of each stage, and how much of the picture each one can see:
+
+# %% tags=["claim-detail"]
+with torch.no_grad():
+    maps_of = trained["CNN"].eval().forward_intermediates(images[:1])
+counted = {stage: maps_of[stage].shape[2:].numel() for stage in stages_of["CNN"]}
+can_see = {stage: share for stage, (_, share) in reaches(trained["CNN"], stages_of["CNN"]).items()}
+for stage in stages_of["CNN"]:
+    print(f"{stage:<10}{counted[stage]:>4} places, each can see {can_see[stage]:.0%} of the picture")
+steps = list(pairwise(stages_of["CNN"]))
+print(judge({f"{a} to {b}": counted[b] > counted[a] for a, b in steps}, "a later stage has more places"))
+print(judge({f"{a} to {b}": can_see[b] > can_see[a] for a, b in steps}, "a place of a later stage can see more"))
+
+# %% [markdown]
+# What grows with depth is *context*, not detail. In our ViT the number of places stays what it was after the first layer, and
+# that first layer has decided how fine they are.
+#
 # ## What do they cost?
 #
 # ### "A ViT's cost is quadratic in the pixels, a CNN's linear"

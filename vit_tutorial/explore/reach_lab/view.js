@@ -91,7 +91,7 @@ function render({ model, el }) {
     note(
       "Click a place, or use the arrow keys; Home, End: the first and the last. Page Up, Page Down, or 0 to " +
         `${Math.min(9, last)}: the stage. Dark: what the place cannot see, by count. Colour: how strongly it answers to a ` +
-        "pixel, by gradient; the brightest pixel of each picture is its own measure. Solid frame: the patch.",
+        "pixel, by gradient; each map has its own brightest colour. Solid frame: the patch.",
       { className: "vit-note vit-wide" },
     ),
     words,
