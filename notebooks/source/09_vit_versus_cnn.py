@@ -990,7 +990,8 @@ check.fair_leads(my_fair_leads)
 
 # %% [markdown]
 # And now a comparison of your own. Change `challenger` and `champion`: any settings of `ViTConfig` or `CNNConfig`, see
-# `versus.MODELS`. Say first what you expect. Is it fair in FLOPs? The cell prints them. It trains for a very short time, 1,000
+# `versus.MODELS`. Two ViTs, or two CNNs, may meet too; in `runs` the champion is called "CNN" and the challenger "ViT". Say
+# first what you expect. Is it fair in FLOPs? The cell prints them. It trains for a very short time, 1,000
 # pictures seen, so what it shows is about very short trainings.
 
 # %%

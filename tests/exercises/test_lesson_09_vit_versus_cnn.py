@@ -34,7 +34,7 @@ def test_moved_rows_are_those_of_permute_positions_and_answer_as_scrambled_pictu
 
 def test_agreement_is_that_of_the_shift_test():
     model, _ = small_vit(1, in_channels=1, num_classes=5)
-    model.card = ModelCard(["class"] * 5, mean=(0.5,), std=(0.1,))
+    model.card = ModelCard(("class",) * 5, mean=(0.5,), std=(0.1,))
     images = torch.randint(0, 256, (20, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     rows = shift_test(model.float(), images, torch.zeros(20, dtype=torch.int64), (1, 2, 3), border="circular")
     for row in rows:
