@@ -260,7 +260,7 @@ rollout = Exercise(
             "the mean over the heads is missing: each layer is still [B, h, N, N]. Take the mean over axis 1 first.",
         ),
         Mistake(
-            _rolled(fuse=lambda weights: weights.mean()),
+            _rolled(fuse=lambda weights: weights.mean().expand_as(weights[:, 0])),
             "you took the mean of all numbers. Take it over axis 1, which holds the heads: weights.mean(dim=1).",
         ),
         Mistake(
@@ -711,14 +711,6 @@ near_heads = Exercise(
         Mistake(
             _nearest,
             "you returned the nearest head alone. There may be several near heads, or none.",
-        ),
-        Mistake(
-            lambda trained, untrained: _pairs(trained < trained.min()),
-            "you compared the trained heads with their own nearest. Compare with the untrained: untrained.min().",
-        ),
-        Mistake(
-            lambda trained, untrained: _pairs(trained <= trained.min()),
-            "you compared the trained heads with their own nearest. Compare with the untrained: untrained.min().",
         ),
         Mistake(
             lambda trained, untrained: _pairs(trained - untrained.min()),
