@@ -397,3 +397,13 @@ def test_the_usual_eps_and_another_rate_are_seen_in_a_block_that_is_mended():
 
 def test_a_last_norm_without_eps_is_wrong():
     assert not check.vit_from_parts(NoEps).passed
+
+
+def test_a_number_that_counts_for_small_values_alone_is_not_said_to_change_nothing():
+    def brackets_forgotten(kept, new, decay, step):
+        d = min(decay, (1 + step) / 10 + step)
+        return d * kept + (1 - d) * new
+
+    verdict = check.moving_average(brackets_forgotten)
+    assert not verdict.passed
+    assert "changes nothing" not in verdict.diagnosis

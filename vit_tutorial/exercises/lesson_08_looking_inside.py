@@ -200,7 +200,6 @@ rollout = Exercise(
     minutes=8,
     solution=_rolled(),
     hints=Hints(
-        axes="B N N",
         steps=[
             ("the mean over the heads", lambda _, maps: [weights.mean(1) for weights in maps]),
             ("the identity that is added", lambda layers, maps: [layer + _identity_like(layer) for layer in layers]),
