@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.exercises.builders import small_vit
 from vit_tutorial.exercises.difference import Case, Hints, Moved, explain, meaning
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -133,6 +135,12 @@ def test_each_of_several_numbers_has_its_words():
         (lambda: torch.zeros(4, 1).sum(5), "there is no axis 5"),
         (lambda: torch.zeros(4).reshape(2.0, 2), "a length must be a whole number"),
         (lambda: torch.nn.ModuleList([torch.nn.ReLU()])(1), "a ModuleList is a list of layers"),
+        (lambda: torch.nn.Dropout(0.2, training=True), "nn.Dropout makes a layer, and knows no `training`"),
+        (lambda: torch.nn.ReLU().training(), "True or False is called like a function"),
+        (lambda: torch.nn.LayerNorm(4, width=3), "`LayerNorm` knows no `width`."),
+        (lambda: torch.zeros(2) < torch.zeros(2, 2).min(dim=0), "`min` with an axis gives two things"),
+        (lambda: small_vit(0)[0].position(torch.zeros(1, 4, 8)), "the number of tokens is not that of the positions"),
+        (lambda: MultiHeadAttention(1, 4), "the heads must share D evenly."),
         (lambda: nothing, "nothing here is called `nothing`"),  # noqa: F821
         (lambda: None.shape, "`shape` is asked of None."),
         (lambda: int("x", 1), ""),
@@ -143,3 +151,24 @@ def test_an_exception_has_a_meaning(raises, said):
         raises()
     words = meaning(raised.value)
     assert words.startswith(said) if said else not words, (words, raised.value)
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        ([[(0, 1)], [(2, 2)]], "yours are all right, and some are missing."),
+        ([[], []], "your list is empty, and something is expected."),
+        ([[(0, 1)], []], "some are missing, and none is too many."),
+        ([[(0, 1), (1, 0), (7, 7)], [(2, 2), (3, 3), (4, 4)]], "all that are expected are there, and others besides."),
+        ([[(1, 1)], [(5, 5)]], "none of yours is among those expected."),
+        ([[(0, 1), (5, 5)], [(2, 2), (0, 0)]], "some are missing, and others are too many."),
+    ],
+)
+def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said):
+    wanted = [[(0, 1), (1, 0)], [(2, 2), (3, 3)]]
+    assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
+
+
+def test_several_things_in_place_of_a_number_are_no_axis():
+    given = [Case({"n": n}, (1, n, 2 * n), 2 * n * n) for n in (2, 5)]
+    assert explain(given) == "you returned several things, and one number is expected."

@@ -11,7 +11,7 @@ from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, misfit_of, uneven
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
-from vit_tutorial.exercises.difference import Hints
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "06_encoder_block"
@@ -406,11 +406,14 @@ def _built(make: Callable[..., nn.Module], z: Tensor, num_heads: int) -> nn.Modu
         return NO_MODULE
     if misfit := misfit_of(block):
         return misfit
-    names = {name for name, _ in block.named_parameters()}
-    if {name.split(".")[0] for name in names} - set(PARTS):
+    own, course = ({name: x.shape for name, x in each.named_parameters()} for each in (block, EncoderBlock(dim, 1)))
+    if {name.split(".")[0] for name in own} - set(PARTS):
         return OTHER_NAMES
-    if names - {name for name, _ in EncoderBlock(2, 1).named_parameters()}:
+    if own.keys() - course.keys():
         return OTHER_LAYERS
+    for name, shape in own.items():
+        if shape != course[name]:
+            return Said(f"`{name}` has the shape {list(shape)}, and should have {list(course[name])}.")
     fill(block.named_parameters(), spread=0.4 if z.abs().max() > 0.1 else 0.05)
     return block
 
@@ -692,8 +695,16 @@ def _always(branch: Tensor, training: bool) -> Tensor:
     return F.dropout(branch, RATE)
 
 
+def _bare(branch: Tensor, training: bool) -> Tensor:
+    return F.dropout(branch)
+
+
 def _mended(branch: Tensor, training: bool) -> Tensor:
     return F.dropout(branch, RATE, training)
+
+
+class _UsualEpsDropped(_with_dropout(_mended)):
+    eps = 1e-5
 
 
 def _passes_through(block: nn.Module, z: Tensor) -> bool:
@@ -731,7 +742,12 @@ mended_block = Exercise(
     solution=_with_dropout(_mended),
     adapt=_twice,
     hints=replace(TOKENS, part=0),
-    inputs=[_tokens(1, 2, 4, num_heads=1), _tokens(2, 5, 8, num_heads=2), _tokens(1, 6, 6, num_heads=3, size=3.0)],
+    inputs=[
+        _tokens(1, 2, 4, num_heads=1),
+        _tokens(1, 3, 4, num_heads=2, size=0.005),  # small, so that eps counts
+        _tokens(2, 5, 8, num_heads=2),
+        _tokens(1, 6, 6, num_heads=3, size=3.0),
+    ],
     mistakes=[
         Mistake(
             _with_dropout(_always),
@@ -755,6 +771,22 @@ mended_block = Exercise(
             _with_dropout(_always, _mended),
             "the MLP is mended; after attention, dropout still works in eval.",
         ),
+        *(
+            Mistake(
+                _with_dropout(*branches),
+                f"{where}, F.dropout has no p and no `training`: so it drops half of the numbers, and in eval too.",
+            )
+            for where, branches in (
+                ("in both branches", (_bare, _bare)),
+                ("after attention", (_bare, _mended)),
+                ("after the MLP", (_mended, _bare)),
+            )
+        ),
+        Mistake(
+            _UsualEpsDropped,
+            "dropout is mended, and your norms have PyTorch's usual ε, 0.00001. Leave them: "
+            "nn.LayerNorm(dim, eps=1e-6).",
+        ),
         Mistake(
             _with_dropout(lambda branch, training: F.dropout(branch, RATE) if training else (1 - RATE) * branch),
             "in eval you shrink what the branches say. F.dropout has made up for it in training already, by dividing "
@@ -768,7 +800,7 @@ mended_block = Exercise(
             "dropout(branch).",
         ),
         Property(
-            lambda run: all(0.1 < _share_dropped(run, branch) < 0.3 for branch in ("attention", "mlp")),
+            lambda run: all(0.17 < _share_dropped(run, branch) < 0.23 for branch in ("attention", "mlp")),
             "while training, another share than 0.2 of the numbers is dropped.",
         ),
         Property(

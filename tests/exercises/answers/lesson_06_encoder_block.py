@@ -484,6 +484,30 @@ class OnlyMLP(Patient):
         return x + F.dropout(self.mlp(self.norm2(x)), 0.2, self.training)
 
 
+class BareInBoth(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)))
+        return x + F.dropout(self.mlp(self.norm2(x)))
+
+
+class BareAfterAttention(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)))
+        return x + F.dropout(self.mlp(self.norm2(x)), 0.2, self.training)
+
+
+class BareAfterMLP(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)), 0.2, self.training)
+        return x + F.dropout(self.mlp(self.norm2(x)))
+
+
+class OtherEps(WithModule):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+
+
 class ShrunkInEval(Patient):
     def forward(self, x):
         if self.training:
@@ -613,6 +637,10 @@ ANSWERS = {
             (NoDropout, "there is no dropout any more"),
             (OnlyAttention, "attention is mended"),
             (OnlyMLP, "the MLP is mended"),
+            (BareInBoth, "in both branches, F.dropout has no p"),
+            (BareAfterAttention, "after attention, F.dropout has no p"),
+            (BareAfterMLP, "after the MLP, F.dropout has no p"),
+            (OtherEps, "dropout is mended, and your norms have PyTorch's usual ε"),
             (ShrunkInEval, "in eval you shrink what the branches say."),
             (OnTheStream, "while training, dropout falls on the residual stream."),
             (AnotherRate, "while training, another share than 0.2"),

@@ -258,19 +258,23 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         ValueError,
-        r"there are positions for (\d+) tokens.*?(\d+)",
+        r"there are positions for tokens",
         "the number of tokens is not that of the positions: is the class token in front, and only once?",
     ),
     (
         ValueError,
-        r"dim (\d+) .*divis|must be divisible",
+        r"dim (\d+) does not divide|must be divisible",
         "the heads must share D evenly.",
     ),
     (TypeError, r"^(reshape|view|expand|repeat|permute|flatten)\(\) takes \d+ positional|must be tuple of ints, not float", "a length must be a whole number: divide with // and not with /."),
     (TypeError, r"'(Tensor|Parameter)' object is not callable", "a tensor is called like a function. Is an operator missing in front of the bracket, or do square brackets belong there?"),
+    (TypeError, r"'bool' object is not callable", "True or False is called like a function: leave the round brackets out (self.training has none)."),
+    (TypeError, r"'NoneType' object is not callable", "None is called like a function: what stands in front of the brackets was never made, or never returned."),
     (TypeError, r"'(int|float|tuple|list|str|dict)' object is not callable", lambda m: f"a {m[1]} is called like a function: is an operator missing, or has it the name of a function? (x.shape has square brackets, x.size() round ones.)"),
     (TypeError, r"'(\w+)' object is not subscriptable", lambda m: f"square brackets stand behind a {m[1]}, which has no places. Is it to be called first?"),
     (TypeError, r"'builtin_function_or_method' object is not subscriptable", "a method needs round brackets: x.size(0), or x.shape[0]."),
+    (TypeError, r"'(\S+)' not supported between instances of '\S*?(\w+)' and 'torch\.return_types\.(\w+)'", lambda m: f"`{m[3]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
+    (TypeError, r"'(\S+)' not supported between instances of 'torch\.return_types\.(\w+)'", lambda m: f"`{m[2]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}."),
     (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is a {m[1]}: divide with // and not with /."),
     (TypeError, r"got \(float|must be tuple of ints, but found element of type float|'float' object|got float|must be int, not float|type float", "a length must be a whole number: divide with // and not with /."),
@@ -278,6 +282,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"iteration over a 0-d tensor", "one number is gone through, or unpacked, as if it were several."),
     (TypeError, r"(\S+) missing (\d+) required (positional |keyword-only )?arguments?: (.*)", lambda m: f"`{_last(m[1])}` is called without {m[4]}."),
     (TypeError, r"(\S+) takes (?:from )?(\d+)(?: to (\d+))? positional arguments? but (\d+) (was|were) given", lambda m: f"`{_last(m[1])}` is called with {m[4]} things in its brackets, and takes {m[3] or m[2]} (self is counted)."),
+    (TypeError, r"_DropoutNd\.__init__\(\) got an unexpected keyword argument '(\w+)'", lambda m: f"nn.Dropout makes a layer, and knows no `{m[1]}`. The function is F.dropout."),
     (TypeError, r"(\S+) got an unexpected keyword argument '(\w+)'", lambda m: f"`{_last(m[1])}` knows no `{m[2]}`."),
     (TypeError, r"(\S+) got multiple values for argument '(\w+)'", lambda m: f"`{m[2]}` is given twice to `{_last(m[1])}`."),
     (TypeError, r"_forward_unimplemented|ModuleList\.forward|ModuleList\._forward", "a list of layers is called. Go through it: for layer in self.layers: x = layer(x); or make it nn.Sequential."),
@@ -388,4 +393,4 @@ def _kind(name: str) -> str:
 
 
 def _last(name: str) -> str:
-    return name.rpartition(".")[2].removesuffix("()")
+    return name.removesuffix("()").removesuffix(".__init__").rpartition(".")[2]

@@ -7,6 +7,7 @@ from vit_tutorial.exercises.difference.case import Candidate, Case, Said, Test, 
 from vit_tutorial.exercises.difference.counts import several_numbers
 from vit_tutorial.exercises.difference.hints import NO_HINTS, Hints
 from vit_tutorial.exercises.difference.kinds import kinds
+from vit_tutorial.exercises.difference.members import is_list_of_tuples, members
 from vit_tutorial.exercises.difference.orders import orders, rearranged
 from vit_tutorial.exercises.difference.places import places, some_right, where_wrong
 from vit_tutorial.exercises.difference.questions import questions
@@ -54,6 +55,8 @@ def _found(
 ) -> Found | None:
     if found := _first(steps_of(hints.steps, adapt), wrong):
         return found
+    if all(is_list_of_tuples(case.expected) and is_list_of_tuples(case.got) for case in wrong):
+        return _first(members(), wrong)
     if all(isinstance(case.expected, tuple | list) and isinstance(case.got, tuple | list) for case in wrong):
         return several_numbers(wrong, partial(explain, secret=secret)), None
     if found := _first(kinds(), wrong):
