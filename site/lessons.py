@@ -47,7 +47,10 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
                 "mystnb": {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"},
             }
         elif cell.metadata.get("jupyter", {}).get("source_hidden"):  # it only draws or tidies, or is an extra
-            cell.metadata = {"tags": [*tags, "hide-input"]}
+            cell.metadata = {
+                "tags": [*tags, "hide-input"],
+                "mystnb": {"code_prompt_show": "Code", "code_prompt_hide": "Code"},
+            }
         if "exercise" in tags:
             cells.append(nbformat.v4.new_markdown_cell(TRY_IT))
     return nbformat.from_dict({**notebook, "cells": cells})

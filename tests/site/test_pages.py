@@ -44,7 +44,8 @@ def test_code_that_is_folded_in_the_lesson_is_folded_on_the_page_and_what_it_sho
     drawing = code("plots.show(figure)", ["extra"])
     drawing.metadata["jupyter"] = {"source_hidden": True}
     folded, plain = page(drawing, code("1"))
-    assert folded.metadata == {"tags": ["extra", "hide-input"]}
+    assert folded.metadata.tags == ["extra", "hide-input"]
+    assert folded.metadata.mystnb["code_prompt_show"] == "Code"
     assert "hide-input" not in plain.metadata.get("tags", [])
 
 
