@@ -25,7 +25,7 @@ QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
 
 
 def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
-    """Return the notebook as a page: explorers in their places, solutions folded, the line on how to try an exercise.
+    """Return the notebook as a page: explorers in their places, folds kept, the line on how to try an exercise.
 
     `places` are the saved explorers of this lesson, by cell.
     """
@@ -45,6 +45,11 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
             cell.metadata = {
                 "tags": [*tags, "hide-cell"],
                 "mystnb": {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"},
+            }
+        elif cell.metadata.get("jupyter", {}).get("source_hidden"):  # it only draws or tidies, or is an extra
+            cell.metadata = {
+                "tags": [*tags, "hide-input"],
+                "mystnb": {"code_prompt_show": "Code", "code_prompt_hide": "Code"},
             }
         if "exercise" in tags:
             cells.append(nbformat.v4.new_markdown_cell(TRY_IT))

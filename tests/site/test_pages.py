@@ -40,6 +40,15 @@ def test_a_solution_is_folded_and_an_exercise_says_how_to_try_it():
     assert solution.metadata.mystnb["code_prompt_show"] == "Solution"
 
 
+def test_code_that_is_folded_in_the_lesson_is_folded_on_the_page_and_what_it_shows_is_not():
+    drawing = code("plots.show(figure)", ["extra"])
+    drawing.metadata["jupyter"] = {"source_hidden": True}
+    folded, plain = page(drawing, code("1"))
+    assert folded.metadata.tags == ["extra", "hide-input"]
+    assert folded.metadata.mystnb["code_prompt_show"] == "Code"
+    assert "hide-input" not in plain.metadata.get("tags", [])
+
+
 def test_only_the_folds_of_the_last_questions_are_questions():
     hint = nbformat.v4.new_markdown_cell("<details><summary>Hint</summary>x</details>")
     last = nbformat.v4.new_markdown_cell(
