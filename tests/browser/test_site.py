@@ -281,6 +281,14 @@ def test_a_browser_that_keeps_nothing_is_no_error(site, visit):
     one.wake()
 
 
+def test_on_a_phone_the_menu_leads_to_another_lesson(site, visit):
+    page = visit().open(site / "index.html")
+    page.set_viewport_size(PHONE)
+    page.locator(".primary-toggle:visible").click()
+    page.locator("dialog[open]").get_by_role("link", name="1 · Patches").click()
+    page.wait_for_url("**/01_patches.html")
+
+
 def test_a_dark_page_is_printed_as_a_light_one_and_whole(site, visit):
     one = visit()
     page = one.open(site / f"{LESSONS[1]}.html")
