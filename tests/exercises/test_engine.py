@@ -82,6 +82,30 @@ def test_another_exception_is_no_part_of_a_mistake():
     assert "x @ x" not in exercise(lambda x: 3 * x if x.ndim == 1 else [][0]).diagnosis
 
 
+def stacked(x):
+    return torch.arange(24.0).reshape(2, 3, 4) * x[0]
+
+
+@pytest.mark.filterwarnings("ignore:The use of `x.T`")
+def test_a_product_of_matrices_is_not_said_to_join_numbers_and_a_turned_batch_is_told():
+    def batches(x):
+        stack = stacked(x)
+        return stack @ stack.reshape(3, 4, 2)
+
+    def turned(x):
+        stack = stacked(x)
+        return stack @ stack.T
+
+    assert toy()(batches).diagnosis.startswith("two tensors do not fit: along axis 0 one has 2 and the other 3.")
+    assert toy()(turned).diagnosis.endswith(
+        "`stack.T` turns all 3 axes around: stack.transpose(-2, -1) exchanges the last two."
+    )
+
+
+def test_numbers_that_are_joined_are_said_to_be():
+    assert toy()(lambda x: x + torch.zeros(3)).diagnosis.startswith("two tensors are joined number by number, and")
+
+
 def test_an_answer_that_only_raises_fits_no_mistake():
     exercise = toy(mistakes=[Mistake(lambda x: 1 / 0, "you divided by zero.")])
     assert exercise(lambda x: 1 // 0).diagnosis == "something is divided by 0."

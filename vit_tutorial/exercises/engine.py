@@ -34,6 +34,7 @@ from vit_tutorial.exercises.difference import (
     compare_parts,
     explain,
     meaning,
+    meaning_in,
     partly_right,
     shapes_nearby,
     sizes_of,
@@ -231,6 +232,7 @@ class Exercise:
         lines, words = [], "" if mistake else meaning(first.fault)
         if place := first.place_in(answer):
             frame, number, text = place
+            words = words and meaning_in(first.fault, frame, text)
             lines.append(_row("in", f"line {number}: {text}" if text else f"line {number}"))
             if near := shapes_nearby(frame, text):
                 lines.append(_row("where", near))

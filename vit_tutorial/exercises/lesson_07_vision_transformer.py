@@ -399,7 +399,9 @@ def _named(rename: Callable) -> Callable:
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
         if missing or unknown:
             told = f"{_first_of(missing, 'missing')}; {_first_of(unknown, 'unknown')}"
-            return Said(f"not all of your names are timm's: {told}.")
+            if unknown:
+                return Said(f"not all of your names are timm's: {told}.")
+            return Said(f"all of your names are timm's, and some are not there: {told}.")
         for name, weight in right.items():
             if not _equal(renamed[name], weight):
                 held = (theirs for theirs, each in given.items() if _equal(renamed[name], each))

@@ -304,6 +304,11 @@ def only_names(weights):
     return list(renaming()(weights).keys())
 
 
+def first_name_alone(weights):
+    for name, weight in renaming()(weights).items():
+        return {name: weight}
+
+
 def one_digit(weights):
     renamed = {}
     for key, value in renaming()(weights).items():
@@ -656,6 +661,7 @@ ANSWERS = {
         right=[renaming(), by_cases],
         wrong=[
             (not_renamed, "nothing was renamed"),
+            (first_name_alone, "all of your names are timm's, and some are not there"),
             (only_names, "you returned the names alone."),
             (one_digit, "blocks 10 and 11 are gone"),
             (from_one, "your blocks count from 1."),

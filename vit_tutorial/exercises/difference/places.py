@@ -95,6 +95,17 @@ def _conditions(sample: Case) -> Iterator[tuple[str, int, Callable[[Case], Any]]
         yield f"without `{name}`", 1, lambda case, n=name: case.inputs[n] is None
         if isinstance(value, str):
             yield f'where `{name}` is "{value}"', 1, lambda case, n=name, v=value: case.inputs[n] == v
+        if isinstance(value, Tensor):
+            yield (
+                f"where `{name}` has {value.ndim} ax{'e' if value.ndim > 1 else 'i'}s",
+                1,
+                lambda case, n=name, count=value.ndim: case.inputs[n].ndim == count,
+            )
+            yield (
+                f"where `{name}` has {value.ndim} axes or more",
+                1,
+                lambda case, n=name, count=value.ndim: case.inputs[n].ndim >= count,
+            )
     names = list(sample.sizes)
     for name in names:
         yield f"where {name} is more than 1", 1, lambda case, n=name: case.sizes[n] > 1

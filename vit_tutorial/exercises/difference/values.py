@@ -43,6 +43,7 @@ def values(cases: Sequence[Case], alone: bool = False) -> Iterator[Candidate]:
     yield from _not_numbers()
     yield from _one_number(cases)
     if alone and cases[0].b.numel() == 1:
+        yield "it is rounded down to a whole number.", lambda case: alike(case.a, case.b.floor())
         return
     yield from _inputs(cases)
     yield "the sign is wrong: every number is the negative of the right one.", lambda case: alike(case.a, -case.b)
