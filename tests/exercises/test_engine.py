@@ -64,7 +64,7 @@ def test_an_exception_is_told_with_its_line_and_input():
     assert title.startswith("✗ double: your code raised IndexError: index 100 is out of bounds")
     assert re.fullmatch(r"  in       line \d+: return y\[100\]", place)
     assert near == "  where    y is [2]"
-    assert words == "  In words: there is no place 100 along axis 0: it has 2, counted from 0 to 1."
+    assert words == "  In words: there is no place 100 along this axis: it has 2, counted from 0 to 1."
     assert given == "  input    x = a tensor of shape [2]: 0, 1"
 
 
@@ -104,6 +104,12 @@ def test_a_product_of_matrices_is_not_said_to_join_numbers_and_a_turned_batch_is
 
 def test_numbers_that_are_joined_are_said_to_be():
     assert toy()(lambda x: x + torch.zeros(3)).diagnosis.startswith("two tensors are joined number by number, and")
+
+
+def test_a_mistake_that_only_raises_is_named_if_it_raises_the_same():
+    exercise = toy(mistakes=[Mistake(lambda x: 2 * x if x.ndim == 1 else x @ x, "your matrices do not fit.")])
+    assert exercise(lambda x: x + x if x.ndim == 1 else torch.mm(x, x)).diagnosis == "your matrices do not fit."
+    assert "your matrices" not in exercise(lambda x: x + x if x.ndim == 1 else x.reshape(3, 7)).diagnosis
 
 
 def test_an_answer_that_only_raises_fits_no_mistake():

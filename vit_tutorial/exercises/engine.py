@@ -216,7 +216,7 @@ class Exercise:
             lines.append(_row("expected", describe(right, place)))
         lines.append(_row("got", describe(output, None if self.secret else place)))
         count = f" on {len(wrong)} of {len(attempts)} inputs. The smallest" if len(attempts) > 1 else ""
-        mistake = self._find_mistake(attempts)
+        mistake = self._find_mistake(attempts, wrong)
         words = "" if mistake else what_went_wrong(output) or self._in_words(answer, attempts, expected)
         faults = [tried.fault for tried in attempts if tried.fault is not None]
         if (
@@ -228,7 +228,7 @@ class Exercise:
 
     def _raised(self, answer: Callable, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:
         first = attempts[wrong[0]]
-        mistake = self._find_mistake(attempts)
+        mistake = self._find_mistake(attempts, wrong)
         lines, words = [], "" if mistake else meaning(first.fault)
         if place := first.place_in(answer):
             frame, number, text = place
@@ -285,20 +285,29 @@ class Exercise:
 
     # ------------------------------------------------------------------------------------------ what is behind it
 
-    def _find_mistake(self, attempts: list[Attempt]) -> str:
-        """Return the sentence of the mistake that gives the same on every input, exceptions included; or nothing."""
+    def _find_mistake(self, attempts: list[Attempt], wrong: list[int]) -> str:
+        """Return the sentence of the mistake that gives the same on every input, exceptions included; or nothing.
+
+        Where nothing but exceptions tells a mistake, they must say the same.
+        """
         if all(tried.fault is not None for tried in attempts):
             return ""
         until = time.thread_time() + SEARCH_SECONDS
+        word_by_word = all(attempts[i].fault is not None for i in wrong)
         for mistake in (*self.mistakes, *self.pairs):
             if time.thread_time() > until:
                 break
-            if all(self._fits(mistake, args, tried) for args, tried in zip(self._inputs, attempts, strict=False)):
+            if all(
+                self._fits(mistake, args, tried, word_by_word)
+                for args, tried in zip(self._inputs, attempts, strict=False)
+            ):
                 return mistake.sentence
         return ""
 
-    def _fits(self, mistake: Mistake, args: tuple, tried: Attempt) -> bool:
+    def _fits(self, mistake: Mistake, args: tuple, tried: Attempt, word_by_word: bool) -> bool:
         guess = attempt(self._adapted(mistake.answer), args)
+        if word_by_word and tried.fault is not None and str(guess.fault) != str(tried.fault):
+            return False
         return type(guess.fault) is type(tried.fault) and same(tried.output, guess.output)
 
     def _in_words(self, answer: Callable, attempts: list[Attempt], expected: list) -> str:

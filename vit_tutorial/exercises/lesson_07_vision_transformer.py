@@ -595,8 +595,11 @@ def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> s
     """Say in words which names of a state dict are missing or unknown, or nothing."""
     missing, unknown = wanted.keys() - own.keys(), own.keys() - wanted.keys()
     if missing and not unknown:
-        if all(name.startswith("blocks.") for name in missing):
+        made, needed = ({name.split(".")[1] for name in names if name.startswith("blocks.")} for names in (own, wanted))
+        if not made and all(name.startswith("blocks.") for name in missing):
             return NO_BLOCKS
+        if len(made) < len(needed):
+            return Said(f"your model has {len(made)} block{'s' * (len(made) != 1)}, and `depth` is {len(needed)}.")
         if missing <= {"cls_token", "pos_embed"}:
             return PLAIN_TENSOR
     named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]

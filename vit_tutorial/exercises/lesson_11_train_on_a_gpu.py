@@ -58,7 +58,7 @@ learning_rate = Exercise(
         (1, 10, 2, 1.0),
         (2, 10, 2, 1.0),
         (4, 10, 2, 1.0),
-        (9, 10, 2, 1.0),
+        (9, 10, 2, 0.25),
         (3, 10, 6, 0.5),  # late, and still warming up
         (50, 100, 20, 0.003),  # not half-way, where the cosine is 0
     ],

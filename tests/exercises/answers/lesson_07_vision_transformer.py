@@ -528,6 +528,11 @@ class SharedBlocks(MyViT):
         self.blocks = nn.Sequential(*[EncoderBlock(sizes[4], sizes[6])] * sizes[5])
 
 
+class OneBlockTooFew(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, depth - 1, num_heads)
+
+
 class BlocksInAList(MyViT):
     def __init__(self, *sizes):
         super().__init__(*sizes)
@@ -715,6 +720,7 @@ ANSWERS = {
             (EveryToken, "every token goes through the head."),
             (WithSoftmax, "softmax is applied."),
             (SharedBlocks, "all blocks are one and the same."),
+            (OneBlockTooFew, "your model has 1 block, and `depth` is 2."),
             (BlocksInAList, "the blocks are in a Python list"),
             (PlainClassToken, "the class token or the positions are plain tensors"),
             (PositionsForPatches, "there are positions for N tokens."),

@@ -206,7 +206,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         IndexError,
         r"index (-?\d+) is out of bounds for dimension (\d+) with size (\d+)",
-        lambda m: f"there is no place {m[1]} along axis {m[2]}: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
+        lambda m: f"there is no place {m[1]} along this axis: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
     ),
     (
         IndexError,

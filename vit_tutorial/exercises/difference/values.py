@@ -62,7 +62,7 @@ def vague_values(cases: Sequence[Case]) -> Iterator[Candidate]:
 
 
 def _not_numbers() -> Iterator[Candidate]:
-    why = "0/0, a root of something negative, or a softmax over a row of nothing but -inf"
+    why = "0/0, a root of something negative, or a softmax over a row that has +inf in it, or nothing but -inf"
     yield (
         f"your numbers are NaN, no numbers at all: that comes of {why}.",
         lambda case: bool(case.a.isnan().all()) and not bool(case.b.isnan().any()),
