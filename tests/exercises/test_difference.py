@@ -34,8 +34,8 @@ def cases(got, expected=lambda x: x):
         (lambda x: x * 0, "every number is 0."),
         (
             lambda x: (x / 0).softmax(-1),
-            "your numbers are NaN, no numbers at all: that comes of 0/0, a root of something negative, or a softmax over "
-            "a row that has +inf in it",
+            "your numbers are NaN, no numbers at all: that comes of 0/0, a root of something negative, or a softmax "
+            "over a row that has +inf in it",
         ),
         (lambda x: x + torch.nan, "your numbers are NaN, no numbers at all"),
         (lambda x: x.abs(), "it is the absolute value of what is expected."),
