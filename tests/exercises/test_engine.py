@@ -1,6 +1,7 @@
 """The engine tells what is wrong and names the mistake: in functions, in classes, in properties and in exceptions."""
 
 import re
+import warnings
 
 import pytest
 import torch
@@ -110,6 +111,18 @@ def test_a_mistake_that_only_raises_is_named_if_it_raises_the_same():
     exercise = toy(mistakes=[Mistake(lambda x: 2 * x if x.ndim == 1 else x @ x, "your matrices do not fit.")])
     assert exercise(lambda x: x + x if x.ndim == 1 else torch.mm(x, x)).diagnosis == "your matrices do not fit."
     assert "your matrices" not in exercise(lambda x: x + x if x.ndim == 1 else x.reshape(3, 7)).diagnosis
+
+
+def test_what_a_check_tries_by_itself_warns_nobody():
+    def careful(x):
+        if (x < 0).any():  # no input is: a question turns its sign
+            warnings.warn("this is negative", stacklevel=1)
+        return 2 * x
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert not toy(solution=careful)(lambda x: x**3 + x.flip(-1) + 5).passed
+    assert said == []
 
 
 def test_an_answer_that_only_raises_fits_no_mistake():

@@ -14,6 +14,7 @@ import contextlib
 import inspect
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -336,7 +337,9 @@ class Exercise:
 
     def _solve(self, *args: Any) -> Any:
         """Return the right answer for any inputs, or None where there is none."""
-        return attempt(self._adapted(self.solution), args).output
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of inputs that no learner gave
+            return attempt(self._adapted(self.solution), args).output
 
     def _compare_layers(self, answer: Callable, cases: list[Case], budget: Budget) -> str:
         """Return a sentence, true of all inputs, on the first layer that is not called as it should be; or nothing."""
