@@ -399,6 +399,47 @@ def test_a_last_norm_without_eps_is_wrong():
     assert not check.vit_from_parts(NoEps).passed
 
 
+def test_an_input_that_changes_little_is_not_said_to_change_nothing():
+    def eps_outside_and_beta_subtracted(z, gamma, beta, eps):
+        variance = z.var(dim=-1, keepdim=True, correction=0)
+        return gamma * (z - z.mean(dim=-1, keepdim=True)) / (variance.sqrt() + eps) - beta
+
+    verdict = check.layer_norm(eps_outside_and_beta_subtracted)
+    assert not verdict.passed
+    assert "changes nothing" not in verdict.diagnosis
+
+
+def test_a_factor_is_told_of_the_peak_that_is_left_out_after_warm_up():
+    def no_peak(step, steps, warmup, peak):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+    assert "too large by the factor 1/peak" in check.learning_rate(no_peak).diagnosis
+
+
+def test_a_condition_that_holds_by_chance_on_few_inputs_is_not_said():
+    def bare_number(step, steps, warmup, peak):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak * (1 + torch.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+    def halves(step, steps, warmup, peak):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak + math.cos(math.pi * (step - warmup) / (steps - warmup)) / 2
+
+    assert check.learning_rate(bare_number).diagnosis.startswith("where step is no smaller than warmup: `cos`")
+    assert "peak/2" not in check.learning_rate(halves).diagnosis
+
+    def as_many_as_steps_fit(images, P, stride):
+        B, C, H, W = images.shape
+        ordered = images.unfold(2, P, stride).unfold(3, P, stride).permute(0, 2, 3, 4, 5, 1)
+        return ordered.reshape(B, (H // stride) * (W // stride), P * P * C)
+
+    assert "larger than C" not in check.overlapping_patches(as_many_as_steps_fit).diagnosis
+
+
 def test_a_number_that_counts_for_small_values_alone_is_not_said_to_change_nothing():
     def brackets_forgotten(kept, new, decay, step):
         d = min(decay, (1 + step) / 10 + step)

@@ -98,9 +98,14 @@ block_parameters = Exercise(
 # ------------------------------------------------------------------------------------------ LayerNorm by hand
 
 
+def _root(z: Tensor, eps: float) -> Tensor:
+    """Return by what LayerNorm divides each token."""
+    return torch.sqrt(z.var(dim=-1, keepdim=True, correction=0) + eps)
+
+
 def _norm(
     centre: Callable = lambda z: z.mean(dim=-1, keepdim=True),
-    divide: Callable = lambda z, eps: torch.sqrt(z.var(dim=-1, keepdim=True, correction=0) + eps),
+    divide: Callable = _root,
     finish: Callable = lambda x, gamma, beta: gamma * x + beta,
 ) -> Callable:
     """LayerNorm with one step done differently."""
@@ -193,6 +198,15 @@ layer_norm = Exercise(
     ),
     mistakes=[
         *(Mistake(_norm(**change), sentence) for change, sentence in _CHANGED_STEPS),
+        *(
+            Mistake(
+                lambda z, gamma, beta, eps, scale=scale: (
+                    scale(z, gamma) - z.mean(-1, keepdim=True) / _root(z, eps) + beta
+                ),
+                "only the mean is divided by the root, as division comes before subtraction. Put z - mean in brackets.",
+            )
+            for scale in (lambda z, gamma: gamma * z, lambda z, gamma: z)
+        ),
         Mistake(
             _over(-2),
             "your mean and variance run over the tokens, so that tokens of one image meet. They run over the D numbers "
@@ -674,10 +688,26 @@ def _twice(make: Callable[..., nn.Module]) -> Callable:
         if look:
             return look(block.train(), z)
         output = block.eval()(z)
+        if _sets_the_seed(block, z):
+            return Said(
+                "your block sets the seed itself. Then dropout drops the same numbers at each call, in eval too, and "
+                "whatever the notebook draws afterwards changes. Tell F.dropout the mode instead."
+            ), False
         block.train()
         return output, not torch.equal(block(z), block(z))
 
     return run
+
+
+def _sets_the_seed(block: nn.Module, z: Tensor) -> bool:
+    """Say whether the random numbers after a call are the same, whatever they were before it."""
+    states = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            block(z)
+            states.append(torch.get_rng_state())
+    return torch.equal(*states)
 
 
 def _with_dropout(attention: Callable, mlp: Callable | None = None) -> type[nn.Module]:

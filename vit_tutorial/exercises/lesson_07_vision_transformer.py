@@ -399,7 +399,9 @@ def _named(rename: Callable) -> Callable:
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
         if missing or unknown:
             told = f"{_first_of(missing, 'missing')}; {_first_of(unknown, 'unknown')}"
-            return Said(f"not all of your names are timm's: {told}.")
+            if unknown:
+                return Said(f"not all of your names are timm's: {told}.")
+            return Said(f"all of your names are timm's, and some are not there: {told}.")
         for name, weight in right.items():
             if not _equal(renamed[name], weight):
                 held = (theirs for theirs, each in given.items() if _equal(renamed[name], each))
@@ -593,8 +595,11 @@ def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> s
     """Say in words which names of a state dict are missing or unknown, or nothing."""
     missing, unknown = wanted.keys() - own.keys(), own.keys() - wanted.keys()
     if missing and not unknown:
-        if all(name.startswith("blocks.") for name in missing):
+        made, needed = ({name.split(".")[1] for name in names if name.startswith("blocks.")} for names in (own, wanted))
+        if not made and all(name.startswith("blocks.") for name in missing):
             return NO_BLOCKS
+        if len(made) < len(needed):
+            return Said(f"your model has {len(made)} block{'s' * (len(made) != 1)}, and `depth` is {len(needed)}.")
         if missing <= {"cls_token", "pos_embed"}:
             return PLAIN_TENSOR
     named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]

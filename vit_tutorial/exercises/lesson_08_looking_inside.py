@@ -1146,7 +1146,7 @@ mended_map = Exercise(
     mistakes=[
         Mistake(
             _map_maker(hook=_hooked),
-            "no map was collected, so nothing was multiplied, and the map is all zero. The fused kernel never calls "
+            "your map is all zero, as it is where no map was collected. The fused kernel never calls "
             "attn_drop: set block.attn.fused_attn = False for as long as you listen.",
         ),
         *map(_with_faults, sorted(_SUBSETS, key=len)),

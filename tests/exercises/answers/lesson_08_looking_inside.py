@@ -935,8 +935,8 @@ ANSWERS = {
     "mended_map": Answers(
         right=[where(), by_the_courses_functions, from_queries_and_keys],
         wrong=[
-            (where(listen, **MANY), "no map was collected"),
-            (where(listen), "no map was collected"),
+            (where(listen, **MANY), "your map is all zero"),
+            (where(listen), "your map is all zero"),
             *half_mended(),
             (where(residual=lambda layer, identity: layer + identity), "the rows of A + I sum to 2."),
             (where(heads=lambda weights: weights.amax(dim=1)), "you took the largest of the heads."),

@@ -2,11 +2,12 @@
 
 # ruff: noqa: E501  a line for each error
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Match = re.Match[str]
 
@@ -45,8 +46,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         RuntimeError,
         r"shape '\[([-\d, ]*)\]' is invalid for input of size (\d+)",
-        lambda m: f"you ask for the shape [{m[1]}], and there are {m[2]} numbers: the lengths must multiply to that. "
-        "Is an axis forgotten, the batch or the channels?",
+        lambda m: _of_a_shape([int(length) for length in m[1].split(",") if length.strip()], int(m[2])),
     ),
     (
         RuntimeError,
@@ -108,7 +108,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         RuntimeError,
         r"Given groups=1, weight of size \[(\d+), (\d+), (\d+), (\d+)\], expected input\[.*\] to have (\d+) channels, "
         r"but got (\d+) channels",
-        lambda m: f"the convolution is made for {m[2]} channels, and the images have {m[6]}. Is in_channels used?",
+        lambda m: f"the convolution is made for {m[2]} channels, and the images have {m[6]}. Is in_channels its first number?",
     ),
     (
         RuntimeError,
@@ -206,7 +206,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         IndexError,
         r"index (-?\d+) is out of bounds for dimension (\d+) with size (\d+)",
-        lambda m: f"there is no place {m[1]} along axis {m[2]}: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
+        lambda m: f"there is no place {m[1]} along this axis: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
     ),
     (
         IndexError,
@@ -286,7 +286,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"(\S+) got an unexpected keyword argument '(\w+)'", lambda m: f"`{_last(m[1])}` knows no `{m[2]}`."),
     (TypeError, r"(\S+) got multiple values for argument '(\w+)'", lambda m: f"`{m[2]}` is given twice to `{_last(m[1])}`."),
     (TypeError, r"_forward_unimplemented|ModuleList\.forward|ModuleList\._forward", "a list of layers is called. Go through it: for layer in self.layers: x = layer(x); or make it nn.Sequential."),
-    (TypeError, r"(conv2d|linear|layer_norm|gelu|softmax|relu|dropout|embedding)\(\): argument '(\w+)'.* must be Tensor, not (\w+)", lambda m: f"`{m[1]}` wants a tensor, and gets a {m[3]}."),
+    (TypeError, r"(conv2d|linear|layer_norm|gelu|softmax|relu|dropout|embedding)\(\): argument '(\w+)'.* must be Tensor, not (\w+)", lambda m: f"`{m[1]}` wants a tensor, and gets a {m[3]}{_yet_to_be_called(m[3])}."),
     (TypeError, r"(\w+)\(\): argument '(\w+)' \(position \d+\) must be (.*?), not (\w+)", lambda m: f"`{m[1]}` wants {_kind(m[3])} for {m[2]}, and gets a {m[4]}."),
     (TypeError, r"(\w+)\(\) received an invalid combination of arguments", lambda m: f"`{m[1]}` cannot be called like this: look at what it gets, and in which order."),
     (TypeError, r"expected (\w+) as element (\d+) in argument 0, but got (\w+)", lambda m: f"a list of {m[1]}s is needed, and number {m[2]} in it is a {m[3]}."),
@@ -333,6 +333,11 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         r'Module \[(\w+)\] is missing the required "forward"',
         lambda m: f"the class {m[1]} has no `forward`. Is it misspelled, or not indented like __init__?",
     ),
+    (
+        RuntimeError,
+        r"dictionary (?:keys )?changed (?:size )?during iteration",
+        "the dictionary is changed while you go through it. Fill a new one.",
+    ),
     (KeyError, r"(.*)", lambda m: f"there is no {m[1]} in the dictionary."),
     (ZeroDivisionError, r"", "something is divided by 0."),
     (OverflowError, r"", "a number grew too large."),
@@ -356,6 +361,18 @@ def meaning(error: BaseException) -> str:
         if isinstance(error, kind) and (found := re.search(pattern, text)):
             return words if isinstance(words, str) else words(found)
     return ""
+
+
+def meaning_in(error: BaseException, frame: FrameType, line: str) -> str:
+    """Return what an exception means that this line of code raised, or nothing."""
+    words = meaning(error)
+    if "@" in line:
+        words = words.replace("two tensors are joined number by number, and", "two tensors do not fit:")
+    for name in re.findall(r"(\w+)\.T\b", line):
+        value = frame.f_locals.get(name)
+        if words and isinstance(value, Tensor) and value.ndim > 2:
+            return f"{words} `{name}.T` turns all {value.ndim} axes around: {name}.transpose(-2, -1) exchanges the last two."
+    return words
 
 
 def shapes_nearby(frame: FrameType, line: str) -> str:
@@ -384,6 +401,25 @@ def _of_einops(text: str) -> str:
     if "Identifiers only on one side" in text:
         return "an axis stands on one side of the pattern only. Both sides name the same axes."
     return f"the pattern does not fit the tensor: {reason}" if reason else ""
+
+
+def _of_a_shape(lengths: Sequence[int], count: int) -> str:
+    """Return words for a shape that the numbers do not fill; an axis can be forgotten only if some are left over."""
+    said = f"you ask for the shape {list(lengths)}, and there are {count} numbers: the lengths must multiply to that."
+    wanted = math.prod(length for length in lengths if length > 0)
+    if -1 in lengths:
+        return f"{said} They cannot, whatever -1 stands for: {wanted} does not divide {count}."
+    if wanted and count % wanted == 0:
+        return f"{said} Is an axis forgotten, the batch or the channels?"
+    return f"{said} Yours multiply to {wanted:,}."
+
+
+def _yet_to_be_called(name: str) -> str:
+    """Return what to add if a layer, by the name of its class, stands in place of a tensor."""
+    layer = getattr(nn, name, None)
+    if not (isinstance(layer, type) and issubclass(layer, nn.Module)):
+        return ""
+    return f", which is a layer and not what it returns. A layer is made first and then called: nn.{name}(…)(x)"
 
 
 def _kind(name: str) -> str:

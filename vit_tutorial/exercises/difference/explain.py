@@ -24,18 +24,20 @@ def explain(
     solve: Callable | None = None,
     secret: bool = False,
     adapt: Callable | None = None,
+    several: bool = False,
 ) -> str:
     """Return the simplest sentence that is true of every case that is wrong, or nothing.
 
     `solve` is the right answer: with it, more questions can be asked. A secret is not given away in numbers. `adapt`
-    turns steps put together into what the outputs are compared with.
+    turns steps put together into what the outputs are compared with. `several` says that there are other inputs, on
+    which all is right.
     """
     wrong, right = [case for case in cases if not case.is_right], [case for case in cases if case.is_right]
     if not wrong:
         return ""
     if isinstance(wrong[0].got, Said):
         return str(wrong[0].got)
-    sentence, test = _found(wrong, hints, solve, secret, adapt, len(cases) > 1) or ("", None)
+    sentence, test = _found(wrong, hints, solve, secret, adapt, several or len(cases) > 1) or ("", None)
     if sentence and right and test is not None and not holds(test, right):
         return f"{where_wrong(wrong, right) or 'on the inputs where it is wrong'}: {sentence}"
     return sentence
@@ -58,7 +60,7 @@ def _found(
     if all(is_list_of_tuples(case.expected) and is_list_of_tuples(case.got) for case in wrong):
         return _first(members(), wrong)
     if all(isinstance(case.expected, tuple | list) and isinstance(case.got, tuple | list) for case in wrong):
-        return several_numbers(wrong, partial(explain, secret=secret)), None
+        return several_numbers(wrong, partial(explain, secret=secret, several=several)), None
     if found := _first(kinds(), wrong):
         return found
     if any(case.a is None or case.b is None for case in wrong):
