@@ -19,7 +19,7 @@ from pathlib import Path
 
 import nbformat
 from claims import claims_page
-from contents import fill
+from contents import LESSONS, fill
 from host import HERE, NOTEBOOKS, places, states, write_scripts
 from html_pages import mended, with_base
 from lessons import lesson
@@ -56,12 +56,12 @@ def lay_out(source: Path) -> None:
     saved: dict[str, dict] = {}
     for place in places(NOTEBOOKS):
         saved.setdefault(place.lesson, {})[place.cell] = place
-    lessons = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    lessons = sorted(NOTEBOOKS.glob(LESSONS))
     for path in lessons:
-        notebook = nbformat.read(path, as_version=4)
-        if found := states.complaints(notebook, states.read(NOTEBOOKS / "states" / f"{path.stem}.json")):
+        notebook, here = nbformat.read(path, as_version=4), saved.get(path.stem, {})
+        if found := states.complaints(notebook, {cell: place.kept for cell, place in here.items()}):
             raise ValueError(f"{path.stem}: {found[0]}")
-        nbformat.write(lesson(notebook, saved.get(path.stem, {})), source / path.name)
+        nbformat.write(lesson(notebook, here), source / path.name)
 
     for page in (HERE / "pages").glob("*.md"):
         (source / page.name).write_text(fill(page.read_text(encoding="utf-8"), NOTEBOOKS), encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from html_pages import mended, with_base
 from sphinx.application import Sphinx
 
-STILL = f'<figure><img alt="words"><figcaption>{host.RUN_IT}</figcaption></figure>'
+STILL = f'<figure><img alt="words"><figcaption>{host.states.STILL}</figcaption></figure>'
 
 
 def code(source, tags=(), **data):
@@ -91,7 +91,7 @@ def test_an_explorer_stands_where_its_still_picture_was():
     html = cell.outputs[0].data["text/html"]
     assert 'data-needs="states/01_patches-patch_lab views/patch_lab arrays/abc"' in html
     assert '<img alt="words">' in html
-    assert host.RUN_IT not in html
+    assert host.states.STILL not in html
 
 
 def test_an_explorer_is_found_by_its_name_or_by_lesson_and_name():

@@ -218,13 +218,14 @@ class Exercise:
         lines.append(_row("got", describe(output, None if self.secret else place)))
         count = f" on {len(wrong)} of {len(attempts)} inputs. The smallest" if len(attempts) > 1 else ""
         mistake = self._find_mistake(attempts, wrong)
-        words = "" if mistake else what_went_wrong(output) or self._in_words(answer, attempts, expected)
         faults = [tried.fault for tried in attempts if tried.fault is not None]
-        if (
-            not mistake and len(faults) > len(attempts) / 2
-        ):  # one or two numbers say less than what went wrong elsewhere
+        if mistake:
+            words = ""
+        elif len(faults) > len(attempts) / 2:  # one or two numbers say less than what went wrong elsewhere
             said = meaning(faults[0]) or describe_error(faults[0])
             words = f"on most inputs it raises {type(faults[0]).__name__}: {said}"
+        else:
+            words = what_went_wrong(output) or self._in_words(answer, attempts, expected)
         return self._wrong(f"wrong{count}:", lines, mistake, words)
 
     def _raised(self, answer: Callable, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:

@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from vit_tutorial.evidence import Rate, Scores, best_rate
-from vit_tutorial.studies.experiments import EXPERIMENTS, Experiment, StudyError
+from vit_tutorial.studies.experiments import EXPERIMENTS, Experiment, Search, StudyError
 from vit_tutorial.studies.variants import Recipe, sizes
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import TrainingConfig
@@ -69,7 +69,7 @@ class Study:
         return rates[best.value], best
 
     def _searched(self, variant: str) -> Rate | None:
-        rates = (self.search.get("own") or {}).get(variant, self.search["rates"])
+        rates = Search(**_without_runs(self.search)).rates_of(variant)
         if not rates:
             return None
         return best_rate(

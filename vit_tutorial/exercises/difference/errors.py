@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 Match = re.Match[str]
 
-_SHAPES = r"\[?\(?([\d, x]+)\)?\]?"
 MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]] = (
     (
         RuntimeError,
