@@ -97,8 +97,9 @@ def _training(task: str, budget: int) -> dict:
         device="cpu",
         **AUGMENTATION[task],
     )
-    no_setting = {"seed", "freeze", "layer_decay"}  # a run has its seed; the others are for models that are trained on
-    return {key: value for key, value in asdict(config).items() if key not in no_setting}
+    settings = asdict(config)
+    del settings["seed"]
+    return settings
 
 
 def make_config(settings: dict, data: Dataset) -> ViTConfig | CNNConfig:
