@@ -201,7 +201,7 @@ EXPERIMENTS = {
     ),
     "versus": Experiment(
         claim="a ViT needs more pictures than a CNN",
-        variants=versus.contests("fashion_mnist", budgets=(1,)),
+        variants=versus.contests("fashion_mnist", budgets=(1, 4)),
         seeds=(0, 1, 2),
         job=versus.compete,
         search=Search(versus.RATES),
