@@ -38,7 +38,7 @@ def explain(
     if isinstance(wrong[0].got, Said):
         return str(wrong[0].got)
     sentence, test = _found(wrong, hints, solve, secret, adapt, several or len(cases) > 1) or ("", None)
-    if sentence and right and test is not None and not holds(test, right):
+    if sentence and test is not None and not holds(test, [*wrong, *right]):
         return f"{where_wrong(wrong, right) or 'on the inputs where it is wrong'}: {sentence}"
     return sentence
 
