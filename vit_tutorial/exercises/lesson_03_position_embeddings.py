@@ -176,7 +176,8 @@ is_equivariant = Exercise(
         ),
         Mistake(
             lambda layer, tokens, order: _alike(layer(tokens)[:, order], layer(tokens)),
-            "you never gave the layer shuffled tokens. Compare layer(tokens[:, order]) with layer(tokens)[:, order].",
+            "your two sides come of one input. Give the layer both, the tokens as they are and the shuffled ones: "
+            "compare layer(tokens[:, order]) with layer(tokens)[:, order].",
         ),
         Mistake(
             lambda layer, tokens, order: torch.equal(layer(tokens[:, order]), layer(tokens)[:, order]),

@@ -250,7 +250,8 @@ moving_average = Exercise(
         ),
         Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + new,
-            "the two shares must add up to 1, or the weights grow: the new weights get 1 - d, with the d that you give the kept ones.",
+            "the two shares must add up to 1, or the weights grow: multiply the new weights by 1 - d, with the d that "
+            "you give the kept ones.",
         ),
         Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + (1 - decay) * new,

@@ -54,7 +54,10 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
         ):
             yield words, lambda case, f=where, e=each: _right_where(case, f, e)
     if all(case.b.dtype == torch.float64 and _is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
-        yield "every yes is right, and there are too many of them.", lambda case: bool((case.a >= case.b).all())
+        yield (
+            "no True is missing, and some places that should be False are True.",
+            lambda case: bool((case.a >= case.b).all()),
+        )
         yield (
             "some places that should be True are False; none is True that should not.",
             lambda case: bool((case.a <= case.b).all()),

@@ -5,7 +5,7 @@ from itertools import permutations
 
 from torch import Tensor
 
-from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, real_numbers
+from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, real_numbers, told
 from vit_tutorial.exercises.difference.quantities import name_of
 
 WITH_NUMBERS = " Otherwise the numbers are right."
@@ -219,7 +219,9 @@ def _length_alone(cases: Sequence[Case], name: str, axis: int) -> Iterator[Candi
 
     if set(have) == {1.0}:
         yield f"{name} has length 1: {expected}.", test
-    if more is not None:
+    if len(cases) > 1 and len(set(want)) == 1 and len(set(have)) == 1:
+        yield f"{name} is {have[0]:g} long, and should be {want[0]:g}.", test
+    elif more is not None:
         yield f"{name} is too {'long' if more > 0 else 'short'} by {abs(round(more))}: {expected}.", test
     if length := name_of(have, cases):
         yield f"{name} has length {length}: {expected}.", test
@@ -244,6 +246,7 @@ def _counted(cases: Sequence[Case], gap: int | None) -> Iterator[Candidate]:
     """Sentences on shapes that are true of any mismatch; the smallest case is told in numbers."""
     first = cases[0]
     letters = f", [{', '.join(first.letters)}]" if all(first.letters) and first.letters else ""
+    on = f"with {told(first)}, " if len(cases) > 1 else ""
     always = lambda case: case.a.shape != case.b.shape  # noqa: E731
     if gap:
         many = "more" if gap > 0 else "fewer"
@@ -251,12 +254,12 @@ def _counted(cases: Sequence[Case], gap: int | None) -> Iterator[Candidate]:
         yield f"your output has {extra}: shape {_list(first.a)}, and {_list(first.b)} is wanted{letters}.", always
     if gap == 0:
         wrong = [i for i in range(first.b.ndim) if first.a.shape[i] != first.b.shape[i]]
-        told = " and ".join(
+        sizes = " and ".join(
             f"{_name(first, i)} is {first.a.shape[i]} long instead of {first.b.shape[i]}" for i in wrong
         )
-        yield f"the shape is wrong: on the smallest input {told}.", always
+        yield f"the shape is wrong: {on}{sizes}.", always
     yield (
-        f"the shape is wrong: {_list(first.a)} on the smallest input, and {_list(first.b)} is wanted{letters}.",
+        f"the shape is wrong: {on}{_list(first.a)}, and {_list(first.b)} is wanted{letters}.",
         always,
     )
 
