@@ -5,7 +5,7 @@ import torch
 
 from exercises.corpus import made_of
 from vit_tutorial.exercises import check
-from vit_tutorial.exercises.difference import Call, Case, Trace, compare_parts, explain
+from vit_tutorial.exercises.difference import Call, Case, Trace, compare_parts, explain, where_wrong
 
 
 def said_of(name, text):
@@ -235,3 +235,17 @@ def test_a_layer_made_at_another_place_is_not_said_to_be_made_in_another_way_alo
     call, other = (Call("fc1", torch.ones(2), torch.full((2,), x), "Linear(2, 2)") for x in (1.0, 3.0))
     mine, right = (Trace([each], torch.ones(2), each.output, frozenset({"fc1"})) for each in (call, other))
     assert "or at another place among the layers" in compare_parts(mine, right, explain)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [
+        ([(4, 2), (6, 3)], [(1, 2), (1, 3)], "where n is more than 1"),
+        ([(4, 2), (6, 3)], [(1, 2)], ""),  # one input without that fault is chance
+        ([(4, 2)], [(1, 2), (1, 3)], ""),
+        ([(4, 2), (6, 3)], [(1, 1), (1, 1)], ""),  # n or k, who knows
+    ],
+)
+def test_a_size_tells_inputs_apart_only_where_several_show_it_and_no_other_size_does(wrong, right, said):
+    wrong, right = ([Case({}, 0, 1, {"n": float(n), "k": float(k)}) for n, k in sizes] for sizes in (wrong, right))
+    assert where_wrong(wrong, right) == said
