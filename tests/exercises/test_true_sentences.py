@@ -100,17 +100,23 @@ def pool(cls, mean):
         """
 
 
-def test_the_smallest_input_of_a_wrong_shape_is_named():
-    said = said_of(
-        "overlapping_patches",
-        """
-        def square_alone(images, P, stride):
+def square_alone(order):
+    return f"""
+        def my_overlapping_patches(images, P, stride):
             B, C, H, W = images.shape
             places = range(0, H - P + 1, stride)
-            rows = [images[:, :, i:i + P, j:j + P].permute(0, 3, 2, 1).reshape(B, -1) for i in places for j in places]
+            rows = [images[:, :, i:i + P, j:j + P].permute{order}.reshape(B, -1) for i in places for j in places]
             return torch.stack(rows, 1)
-        """,
-    )
+        """
+
+
+def test_a_wrong_shape_is_told_of_the_input_that_is_shown():
+    said = said_of("overlapping_patches", square_alone((0, 2, 3, 1)))
+    assert said.endswith("the shape is wrong: on this input axis N is 4 long instead of 6.")
+
+
+def test_an_input_with_a_wrong_shape_is_named_where_another_one_is_shown():
+    said = said_of("overlapping_patches", square_alone((0, 3, 2, 1)))
     assert "smallest" not in said
     assert "with `images` of shape [1, 1, 4, 5], `P` = 3 and `stride` = 1, axis N is 4 long instead of 6." in said
     assert said.endswith("the shape is right, and the numbers are wrong.")

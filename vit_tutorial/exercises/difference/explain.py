@@ -73,7 +73,7 @@ def _found(
         return None
     if misfits := [case for case in wrong if case.a.shape != case.b.shape]:
         fitting = [case for case in wrong if case.a.shape == case.b.shape]
-        found = _first(shapes(misfits), misfits)
+        found = _first(shapes(misfits, shown=misfits[0] is wrong[0]), misfits)
         return _two_faults(misfits, fitting, right, found) if fitting else found
     rooms = [] if secret else [values(wrong, alone=len(wrong) == 1 and several)]
     alone = len(wrong) == 1 and several and wrong[0].b.numel() == 1

@@ -11,8 +11,8 @@ from vit_tutorial.exercises.difference.quantities import name_of
 WITH_NUMBERS = " Otherwise the numbers are right."
 
 
-def shapes(cases: Sequence[Case]) -> Iterator[Candidate]:
-    """Yield sentences on shapes; no case has equal ones."""
+def shapes(cases: Sequence[Case], shown: bool) -> Iterator[Candidate]:
+    """Yield sentences on shapes; no case has equal ones. `shown` says that the learner sees the first of them."""
     gaps = {case.a.ndim - case.b.ndim for case in cases}
     gap = gaps.pop() if len(gaps) == 1 else None
     if gap is not None and gap > 0:
@@ -36,7 +36,7 @@ def shapes(cases: Sequence[Case]) -> Iterator[Candidate]:
                 and alike(case.a.flatten().sort().values, case.b.flatten().sort().values)
             ),
         )
-    yield from _counted(cases, gap)
+    yield from _counted(cases, gap, shown)
 
 
 def _is_input(case: Case, name: str) -> bool | None:
@@ -242,11 +242,11 @@ def _others_equal(case: Case, axis: int) -> bool:
     )
 
 
-def _counted(cases: Sequence[Case], gap: int | None) -> Iterator[Candidate]:
-    """Sentences on shapes that are true of any mismatch; the smallest case is told in numbers."""
+def _counted(cases: Sequence[Case], gap: int | None, shown: bool) -> Iterator[Candidate]:
+    """Sentences on shapes that are true of any mismatch; one case is told in numbers."""
     first = cases[0]
     letters = f", [{', '.join(first.letters)}]" if all(first.letters) and first.letters else ""
-    on = f"with {told(first)}, " if len(cases) > 1 else ""
+    on = "" if len(cases) == 1 and shown else "on this input " if shown else f"with {told(first)}, "
     always = lambda case: case.a.shape != case.b.shape  # noqa: E731
     if gap:
         many = "more" if gap > 0 else "fewer"
@@ -259,7 +259,7 @@ def _counted(cases: Sequence[Case], gap: int | None) -> Iterator[Candidate]:
         )
         yield f"the shape is wrong: {on}{sizes}.", always
     yield (
-        f"the shape is wrong: {on}{_list(first.a)}, and {_list(first.b)} is wanted{letters}.",
+        f"the shape is wrong: {on}{'it is ' if on else ''}{_list(first.a)}, and {_list(first.b)} is wanted{letters}.",
         always,
     )
 
