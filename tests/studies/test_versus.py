@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from math import prod
+from statistics import fmean
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from vit_tutorial.evidence import FALSE, NOT_SHOWN, TRUE, Rate, best_rate, compa
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.studies import EXPERIMENTS, Experiment, Search, load_study, versus
 from vit_tutorial.studies.__main__ import main
-from vit_tutorial.studies.leads import cells, lead
+from vit_tutorial.studies.leads import at_cost, cells, lead
 from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import Job, carry_out, make_order
 from vit_tutorial.studies.versus import RATES, SIZES, UNIT, compete, contests, draw_pictures, name_of
@@ -232,7 +233,8 @@ def planted(accuracy):
         for seed in (0, 1, 2):
             score = accuracy(row["model"]["name"], row["images"], row["training"]["epochs"], seed)
             about = {"variant": name, "learning_rate": 0.01, "seed": seed, "seconds": 1.0, "environment": {}}
-            runs.append(about | {"test_accuracy": score + 0.002 * next(noise)})
+            cost = (1 + 0.1 * seed) * row["training"]["epochs"] * (2 if row["model"]["name"] == "CNN" else 1)
+            runs.append(about | {"test_accuracy": score + 0.002 * next(noise), "processor_seconds": cost})
         searched += [
             {"variant": name, "learning_rate": rate, "seed": 100, "seconds": 1.0, "validation_accuracy": score}
             for rate, score in zip(RATES, (0.5, 0.6, 0.7, 0.6, 0.1), strict=True)
@@ -258,6 +260,20 @@ def test_no_lead_is_not_shown_and_the_same_lead_everywhere_does_not_shrink():
     even = planted(lambda model, images, budget, seed: 0.7 + (model == "CNN") * 0.1)
     assert compare(lead(even, "CNN", "ViT", 500, 4), lead(even, "CNN", "ViT", 9_000, 4)).verdict == NOT_SHOWN
     assert compare(lead(even, "ViT", "CNN", 500, 4), [0, 0, 0]).verdict == FALSE
+
+
+def test_a_lead_that_was_bought_with_seconds_is_none_at_equal_seconds():
+    # The CNN takes twice the seconds, and both gain 10 points from one budget to the next, which is four times as long.
+    study = planted(lambda model, images, budget, seed: 0.5 + 0.1 * (budget == 4) + 0.05 * (model == "CNN"))
+    long, short = (name_of(model, 500, 4) for model in ("CNN", "ViT"))
+    assert compare(study.scores(long), study.scores(short)).difference == pytest.approx(0.05, abs=0.005)
+    seconds = fmean(study.values("processor_seconds")[short])
+    both = [at_cost(study, model, 500, "processor_seconds", seconds) for model in ("CNN", "ViT")]
+    assert both[1].by_seed == pytest.approx(study.scores(short).by_seed)
+    assert compare(*both).difference == pytest.approx(0.0, abs=0.005)
+    assert compare(*both).unit == "points"
+    with pytest.raises(ValueError, match=r"processor_seconds is 5; ViT was measured at 1\.1, 4\.4"):
+        at_cost(study, "ViT", 500, "processor_seconds", 5)
 
 
 def test_one_wild_seed_shows_nothing():
