@@ -257,8 +257,7 @@ print(compare_each(to_vit, "the CNN keeps more of its answers than the ViT", **o
 
 # %% [markdown]
 # Look at the ViT's solid line of agreement once more, at 4 and at 8 pixels. There the picture is moved by whole patches: the
-# tokens are the very ones of before, with other positions. In between every patch holds other pixels. For the CNN the reason is
-# another one: its convolutions are equivariant to such a move, but for the zeros at the border.
+# tokens are the very ones of before, with other positions. In between every patch holds other pixels.
 #
 # **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures.
 #
@@ -978,9 +977,14 @@ check.comparison_clinic(my_comparison_diagnoses)
 
 # %%
 vit, cnn = report_d()
-print(compare(cnn.tolist(), vit.tolist(), "on 500 pictures and at x4, the CNN is better", names=("CNN", "ViT")))
+options = {"names": ("CNN", "ViT"), "unit": "points"}
+print(compare(cnn.tolist(), vit.tolist(), "the CNN is better, on 500 pictures and at x4", **options))
 vit, cnn = (trained_with(name, rate)[:, 7] for name, rate in (("ViT", 0.01), ("CNN", 0.1)))
-print(compare(cnn.tolist(), vit.tolist(), "report E without its cheat: after 8 epochs", names=("CNN", "ViT")))
+print(
+    compare(
+        cnn.tolist(), vit.tolist(), "the CNN is better after 8 epochs, which is report E without its cheat", **options
+    )
+)
 
 # %% [markdown]
 # ## Exercise: a fair lead
