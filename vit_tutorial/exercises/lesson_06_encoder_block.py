@@ -781,8 +781,8 @@ mended_block = Exercise(
     mistakes=[
         Mistake(
             _with_dropout(_always),
-            "the fault is still there: dropout works in eval too. F.dropout cannot know the mode of your block unless "
-            "you tell it.",
+            "the fault is still there: dropout works in eval too. F.dropout does not know the mode of your block "
+            "unless it is told, and neither does an nn.Dropout that is made in forward.",
         ),
         Mistake(
             _with_dropout(lambda branch, training: F.dropout(branch, RATE, not training)),

@@ -71,7 +71,7 @@ def orders(cases: Sequence[Case]) -> Iterator[Candidate]:
             lambda case: _same_numbers_each(case, 1) if case.b.ndim > 1 else None,
         )
         yield (
-            "every image holds the right numbers, but in other places: rows were mixed.",
+            "every image holds the right numbers, but in other places, and some in other rows.",
             lambda case: _same_numbers_each(case, case.b.ndim - 1) if case.b.ndim > 2 else None,
         )
     yield "all the right numbers are there, in another order.", lambda case: _same_numbers(case.a, case.b)
