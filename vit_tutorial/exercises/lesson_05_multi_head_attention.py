@@ -673,8 +673,9 @@ def _report(answer: Callable) -> Callable:
 
     def run(patient: str) -> str | None:
         words = {name: answer(name) for name in PATIENTS}
-        if any(isinstance(word, dict) for word in words.values()):
-            return Said("you returned a whole dictionary. Return the word of the one patient: found[patient].")
+        if things := [word for word in words.values() if isinstance(word, dict | list | tuple | set)]:
+            kind = type(things[0]).__name__
+            return Said(f"you return a {kind}. Return the word of the one patient, as in found[patient].")
         empty = [name for name, word in words.items() if word in (None, ...)]
         unknown = [name for name, word in words.items() if word not in FAULTS]
         wrong = [name for name, word in words.items() if word != _ILLNESSES[name][0]]

@@ -123,9 +123,11 @@ def _over(*axes: int) -> Callable:
     return answer
 
 
-def _norm_input(*shape: int, size: float = 1.0, shift: float = 0.0) -> tuple[Tensor, Tensor, Tensor, float]:
+def _norm_input(
+    *shape: int, size: float = 1.0, shift: float = 0.0, eps: float = 1e-6
+) -> tuple[Tensor, Tensor, Tensor, float]:
     dim = shape[-1]
-    return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, 1e-6
+    return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, eps
 
 
 _CHANGED_STEPS = (
@@ -179,7 +181,7 @@ layer_norm = Exercise(
         _norm_input(1, 1, 4, shift=2.0),
         _norm_input(1, 3, 4, size=0.001),  # a variance near eps
         _norm_input(2, 3, 4, size=3.0, shift=-1.0),
-        _norm_input(3, 3, 3, size=0.002, shift=0.01),
+        _norm_input(3, 3, 3, size=0.002, shift=0.01, eps=1e-5),
         _norm_input(2, 5, 8),
     ],
     hints=Hints(

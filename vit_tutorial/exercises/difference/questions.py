@@ -41,15 +41,17 @@ ENOUGH = 2  # inputs that must agree
 ENOUGH_OF_ONE = 3  # where what comes out is a single number, which agrees by chance more easily
 
 
-def questions(solve: Callable, cases: Sequence[Case]) -> Iterator[Candidate]:
+def questions(solve: Callable, cases: Sequence[Case], *, numbers: bool = False) -> Iterator[Candidate]:
     """Yield sentences on what comes out of the right answer for other inputs; `cases` are those that are wrong.
+
+    With `numbers`, only those on a number that is replaced.
 
     A sentence needs more than one input that tells: there the change makes a difference, and so does each number that
     is put in. A number that is replaced must have been two numbers at least: 2 becomes 4 in many ways. If there are
     fewer, nothing is said.
     """
     for sentence, test, replaced in _questions(solve, cases):
-        if _enough(test, cases, replaced):
+        if (replaced or not numbers) and _enough(test, cases, replaced):
             yield sentence, test
 
 
