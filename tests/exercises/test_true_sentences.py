@@ -46,13 +46,6 @@ def rate(up="peak * (step + 1) / warmup", progress="(step - warmup) / (steps - w
             """,
         ),
         (
-            "overlapping_patches",
-            """
-            def stride_of_two(images, P, stride):
-                return images.unfold(2, P, 2).unfold(3, P, 2).permute(0, 2, 3, 4, 5, 1).flatten(3).flatten(1, 2)
-            """,
-        ),
-        (
             "position_parameters",
             """
             def square_of_the_patch(image_size, patch_size, dim):
@@ -167,7 +160,7 @@ def test_no_epsilon_of_ones_own_passes():
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_two_lengths_have_no_formula(count):
-    sizes = [(2, 3), (3, 4), (5, 7)][:count]
+    sizes = [(2, 3), (3, 5), (5, 9)][:count]
     made = [Case({"P": p}, torch.zeros(p - 1), torch.ones(w), {"P": float(p)}, "N") for p, w in sizes]
     assert ("P − 1" in explain(made)) == (count == 3)
 
