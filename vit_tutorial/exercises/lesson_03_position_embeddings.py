@@ -64,6 +64,14 @@ position_parameters = Exercise(
             "you counted the patches along one side. The grid has as many rows as columns: N = (H/P)².",
         ),
         Mistake(
+            lambda image_size, patch_size, dim: (image_size // patch_size + 1) ** 2 * dim,
+            "you added 1 before you squared. One token more than the patches: (H/P)² + 1 rows.",
+        ),
+        Mistake(
+            lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size) + dim,
+            "you added D to the number of patches. N+1 rows of D numbers: put N + 1 in brackets, and multiply.",
+        ),
+        Mistake(
             lambda image_size, patch_size, dim: (image_size**2 + 1) * dim,
             "you gave each pixel a position. Positions belong to tokens: N = (H/P)².",
         ),
@@ -458,7 +466,8 @@ sincos_1d = Exercise(
         Mistake(_i_from_one, "your i begins at 1. It is counted from 0: the first wave is divided by 10,000⁰ = 1."),
         Mistake(
             _with(_sin_cos, step=1),
-            "the exponent is i/D, and should be 2i/D: your waves grow half as fast as they should.",
+            "your waves grow half as fast as they should: the exponent is i/D and not 2i/D, or the base is 100 and "
+            "not 10,000.",
         ),
         Mistake(
             _with(_sin_cos, step=4),
@@ -712,6 +721,10 @@ interpolate_positions = Exercise(
         ),
         Mistake(_without_class_token, "the class token's position is gone. Put it back in front, as it was."),
         Mistake(_class_token_last, "the class token's position is at the end. It goes in front."),
+        Mistake(
+            lambda pos_embed, old, new: _stretch()(pos_embed.roll(1, dims=1), old, new),
+            "you took the last row for the class token's. Its row is the first, [:, :1], and the patches' are [:, 1:].",
+        ),
         Mistake(
             _reshaped_forth,
             "you reshaped [N, D] to [D, h, w] without moving anything, so each channel holds numbers of different "

@@ -74,6 +74,11 @@ lens = Exercise(
             "your norm has no γ and β. The model learned its own, so take the norm that you are given.",
         ),
         Mistake(
+            lambda tokens, norm, head: head(F.layer_norm(tokens, tokens.shape[-1:])),
+            "your norm is a new one, without the γ and β that the model learned, and with PyTorch's usual ε. Take the "
+            "norm that you are given.",
+        ),
+        Mistake(
             lambda tokens, norm, head: head(F.layer_norm(tokens, tokens.shape[-1:], norm.weight, norm.bias)),
             "your norm has PyTorch's usual ε, 0.00001. The model's is 0.000001; norm(tokens) uses it.",
         ),

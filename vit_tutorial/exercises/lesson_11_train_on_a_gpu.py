@@ -248,6 +248,10 @@ moving_average = Exercise(
             "steps are counted from 0 here: the first decay is 1/10.",
         ),
         Mistake(
+            lambda kept, new, decay, step: _average(kept, new, min(decay, step / (10 + step)), step),
+            "your decay begins at 0. It begins at 1/10: (1 + step) / (10 + step).",
+        ),
+        Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + new,
             "the two shares must add up to 1, or the weights grow: multiply the new weights by 1 - d, with the d that "
             "you give the kept ones.",

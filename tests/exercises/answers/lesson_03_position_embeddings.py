@@ -543,7 +543,7 @@ ANSWERS = {
             (_by_formula(_right_angle, math.cos, math.sin), "sine and cosine are swapped."),
             (_by_formula(_right_angle, start=1), "your first position is 1."),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (2 * (j // 2 + 1) / dim)), "your i begins at 1."),
-            (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j // 2 / dim)), "the exponent is i/D,"),
+            (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j // 2 / dim)), "your waves grow half as fast"),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (4 * (j // 2) / dim)), "the exponent is 4i/D,"),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j / dim)), "each column has a wave of its own."),
             (_by_formula(_right_angle, math.sin, math.sin), "all columns are sines."),

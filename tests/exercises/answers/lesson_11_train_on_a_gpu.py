@@ -231,7 +231,7 @@ ANSWERS = {
             (saying(E="leak"), "ask patient E twice for the same loss."),
             (saying(F="eval"), "look at how much of patient F moves"),
             (as_a_list, "Return a dict"),
-            (one_forgotten, "a diagnosis is missing, or is not one of the words"),
+            (one_forgotten, "there is no word for patient "),
         ],
     ),
 }

@@ -72,6 +72,8 @@ def _found(
     if any(case.a is None or case.b is None for case in wrong):
         return None
     if misfits := [case for case in wrong if case.a.shape != case.b.shape]:
+        if solve is not None and not secret and (found := _first(questions(solve, wrong, numbers=True), wrong)):
+            return found
         fitting = [case for case in wrong if case.a.shape == case.b.shape]
         found = _first(shapes(misfits, shown=misfits[0] is wrong[0]), misfits)
         return _two_faults(misfits, fitting, right, found) if fitting else found

@@ -81,8 +81,8 @@ def some_right(cases: Sequence[Case]) -> str:
 def where_wrong(wrong: Sequence[Case], right: Sequence[Case]) -> str:
     """Return what tells the inputs that go wrong from the others, such as "where there is a `mask`"; or nothing.
 
-    A condition on sizes needs two inputs of each kind, and no other size may tell them apart as well: else it may
-    hold by chance.
+    A condition on sizes needs two inputs of each kind, and nothing else may tell them apart as well, no other size and
+    no length of an axis: else it may hold by chance.
     """
     if not right:
         return ""
@@ -92,7 +92,9 @@ def where_wrong(wrong: Sequence[Case], right: Sequence[Case]) -> str:
     if min(len(wrong), len(right)) < ENOUGH:
         return ""
     found = [(names, words) for names, words, test in _on_sizes(wrong[0]) if _parts(test, wrong, right)]
-    return found[0][1] if found and all(found[0][0] <= names for names, _ in found) else ""
+    if not found or any(_parts(test, wrong, right) for test in _on_axes([*wrong, *right])):
+        return ""
+    return found[0][1] if all(found[0][0] <= names for names, _ in found) else ""
 
 
 def _parts(test: Callable[[Case], Any], wrong: Sequence[Case], right: Sequence[Case]) -> bool:
@@ -148,6 +150,23 @@ def _on_sizes(sample: Case) -> Iterator[tuple[frozenset[str], str, Callable[[Cas
                     f"where {said}",
                     lambda case, a=one, b=other, f=test: f(case.sizes[a], case.sizes[b]),
                 )
+
+
+def _on_axes(cases: Sequence[Case]) -> Iterator[Callable[[Case], Any]]:
+    """Yield tests on the lengths of axes that have no name, such as how many images there are: is it one?"""
+    for name, value in cases[0].inputs.items():
+        for axis in range(value.ndim if isinstance(value, Tensor) else 0):
+            if not _has_name(name, axis, cases):
+                yield lambda case, n=name, i=axis: case.inputs[n].shape[i] > 1
+                yield lambda case, n=name, i=axis: case.inputs[n].shape[i] == 1
+
+
+def _has_name(name: str, axis: int, cases: Sequence[Case]) -> bool:
+    """Say whether the length of an axis of an input is one of the sizes."""
+    try:
+        return any(all(case.inputs[name].shape[axis] == case.sizes[size] for case in cases) for size in cases[0].sizes)
+    except (KeyError, IndexError, AttributeError):
+        return False
 
 
 def _by_chance(one: str, other: str) -> bool:

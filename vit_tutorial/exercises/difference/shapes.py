@@ -6,7 +6,7 @@ from itertools import permutations
 from torch import Tensor
 
 from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, real_numbers, told
-from vit_tutorial.exercises.difference.quantities import name_of
+from vit_tutorial.exercises.difference.quantities import FEW, name_of
 
 WITH_NUMBERS = " Otherwise the numbers are right."
 
@@ -221,7 +221,7 @@ def _length_alone(cases: Sequence[Case], name: str, axis: int) -> Iterator[Candi
         yield f"{name} is {have[0]:g} long, and should be {want[0]:g}.", test
     elif more is not None:
         yield f"{name} is too {'long' if more > 0 else 'short'} by {abs(round(more))}: {expected}.", test
-    if length := name_of(have, cases):
+    if length := _name_of_length(have, cases):
         yield f"{name} has length {length}: {expected}.", test
     if factor is not None and factor > 1 and factor.is_integer():
         yield f"{name} is {int(factor)} times as long as it should be: {expected}.", test
@@ -231,7 +231,13 @@ def _length_alone(cases: Sequence[Case], name: str, axis: int) -> Iterator[Candi
 
 def _length(values: Sequence[float], cases: Sequence[Case]) -> str:
     """Return a name for a length, or the length of the smallest case."""
-    return name_of(values, cases) or f"{values[0]:g} on the smallest of these inputs"
+    return _name_of_length(values, cases) or f"{values[0]:g} on the smallest of these inputs"
+
+
+def _name_of_length(values: Sequence[float], cases: Sequence[Case]) -> str:
+    """Return a name for a length, or nothing: some formula fits two lengths by chance, so that only a size is told."""
+    name = name_of(values, cases)
+    return name if len(cases) != FEW or name in cases[0].sizes or constant(values) is not None else ""
 
 
 def _others_equal(case: Case, axis: int) -> bool:
