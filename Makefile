@@ -32,10 +32,11 @@ endef
 # browser: the notebooks are one file, and take longer than all others.
 PYTEST := $(VENV_PYTHON) -m pytest -n 2
 
-.PHONY: help setup lab test test-fast lint results notebooks
+.PHONY: help setup lab test test-fast lint results notebooks site site-open
 
 help:
 	@echo "make lab        open the course in JupyterLab"
+	@echo "make site-open  make the web edition, and open it (make site only makes it)"
 	@echo "make test       check everything: style, imports, unit tests, explorers in a browser, every notebook"
 	@echo "make test-fast  what of it fits a few minutes"
 	@echo "make setup      only make .venv"
@@ -47,6 +48,15 @@ setup:
 
 lab:
 	$(call setup_env,lab --port='$(PORT)' $(LAB_ARGS))
+
+# Nothing but the installation uses the network.
+site:
+	$(call setup_env,site)
+	$(VENV_PYTHON) site/build.py
+
+site-open:
+	$(call setup_env,site)
+	$(VENV_PYTHON) site/build.py --open
 
 lint:
 	$(call setup_env,test)
@@ -64,9 +74,9 @@ test: lint
 	$(PYTEST) --ignore=tests/browser
 	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
 	$(PYTEST) --dist=worksteal tests/browser
-	rm -rf build && mkdir build && cp -R notebooks/*.ipynb notebooks/figures build
-	$(LIKE_STORED) $(PYTEST) --nbval build
-	rm -rf build
+	rm -rf build/nbval && mkdir -p build/nbval && cp -R notebooks/*.ipynb notebooks/figures build/nbval
+	$(LIKE_STORED) $(PYTEST) --nbval build/nbval
+	rm -rf build/nbval
 
 results:
 	$(call setup_env,course)

@@ -1,7 +1,8 @@
 """Make the course's own environment, .venv, and start what lives in it.
 
     python setup_env.py course         install what the lessons need (`make setup`)
-    python setup_env.py test           the same, and what the tests need
+    python setup_env.py site           the same, and what makes the web edition (`make site`)
+    python setup_env.py test           all of this, and what the tests need
     python setup_env.py lab [OPTION]   install the course, then open JupyterLab (`make lab`)
 
 Two environment variables choose what .venv is made of: PYTHON is the interpreter, and TORCH_INDEX the address of the
@@ -27,6 +28,9 @@ PROGRAMS = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 VENV_PYTHON = os.path.join(PROGRAMS, "python.exe" if os.name == "nt" else "python")
 NPM = os.path.join(PROGRAMS, "npm")
 STATE = os.path.join(VENV, ".installed.json")
+
+EXTRAS = {"course": ".", "site": ".[site]", "test": ".[test]"}
+SERVED_BY = {"course": ("course", "site", "test"), "site": ("site", "test"), "test": ("test",)}
 
 OLDEST = (3, 11)
 CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3", "python")
@@ -146,9 +150,9 @@ def fingerprint():
 
 
 def is_installed(kind):
-    """Say whether the last installation ran to its end, was of this kind or "test", and nothing has changed since."""
+    """Say whether the last installation ran to its end, holds this kind, and nothing has changed since."""
     last = state()
-    return last.get("fingerprint") == fingerprint() and last["kind"] in (kind, "test") and os.path.exists(VENV_PYTHON)
+    return last.get("fingerprint") == fingerprint() and last["kind"] in SERVED_BY[kind] and os.path.exists(VENV_PYTHON)
 
 
 def choose_torch_index():
@@ -216,15 +220,15 @@ def run_quietly(*arguments):
 
 
 def installation(kind, torch_index):
-    """Return the commands that fill .venv, in order: PyTorch where it comes from elsewhere, the course, the tests'."""
+    """Return the commands that fill .venv, in order: PyTorch where it comes from elsewhere, the course, npm's tools."""
     pip = [VENV_PYTHON, "-m", "pip", "install"]
-    commands = [[*pip, "-e", ".[test]" if kind == "test" else "."]]
+    commands = [[*pip, "-e", EXTRAS[kind]]]
     if torch_index:
         # pip keeps what it finds installed, so the course does not bring another build.
         torch = re.findall(r'"(torch(?:vision)?[<>=][^"]*)"', read("pyproject.toml"))
         commands.insert(0, [*pip, "--index-url", torch_index, *torch])
-    if kind == "test" and read("package.json"):
-        commands.append([NPM, "ci"])
+    if kind != "course" and read("package.json"):
+        commands.append([NPM, "ci"] if kind == "test" else [NPM, "ci", "--omit=dev"])
     return commands
 
 
@@ -254,7 +258,7 @@ def run(command):
 
 
 def install(kind):
-    """Make .venv hold the course ("course"), or the course and its tests ("test"); at once when it does already."""
+    """Make .venv hold the course, or more than that (EXTRAS); at once when it does already."""
     python, torch_index = os.environ.get("PYTHON", ""), choose_torch_index()
     other = what_is_other(python, torch_index)
     if other:
@@ -337,7 +341,7 @@ def lab(port, options):
 
 def main(arguments):
     parser = argparse.ArgumentParser(description="Set the course up.", allow_abbrev=False)
-    parser.add_argument("what", choices=("course", "test", "lab"))
+    parser.add_argument("what", choices=(*EXTRAS, "lab"))
     parser.add_argument("--port", default="8888", help="the port of JupyterLab (lab only)")
     given, options = parser.parse_known_args(arguments)
     try:

@@ -1,8 +1,9 @@
 """Make the notebooks from their sources: `python notebooks/build.py [--check] [NAME ...]`.
 
 A lesson is written as text, notebooks/source/NN_name.py, in jupytext's percent format. Building executes it from
-top to bottom, as a learner would, and writes notebooks/NN_name.ipynb with its outputs. A notebook that fails, warns,
-shows a path of this machine or grows too large is refused in a sentence, and the one on disk stays as it was.
+top to bottom, as a learner would, and writes notebooks/NN_name.ipynb with its outputs, and into notebooks/states/ what
+its explorers need in order to live without a kernel. A notebook that fails, warns, shows a path of this machine or
+grows too large is refused in a sentence, and the one on disk stays as it was.
 
 `--check` executes nothing: it says whether sources and notebooks agree and the notebooks keep the rules.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import states
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -29,7 +31,6 @@ from nbformat import NotebookNode
 HERE = Path(__file__).parent
 SECONDS_PER_CELL = 400
 LARGEST_NOTEBOOK = 2_000_000  # bytes
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 # The same on every machine, unlike what a kernel says of itself.
 NOTEBOOK_METADATA = {
@@ -118,7 +119,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             kernel_name="python3",
             resources={"metadata": {"path": copy}},
             record_timing=False,
-            store_widget_state=False,
+            store_widget_state=True,
             coalesce_streams=True,
         )
         try:
@@ -137,8 +138,8 @@ def clean(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             for output in cell.outputs:
-                output.get("data", {}).pop(WIDGET_VIEW, None)
-                output.get("metadata", {}).pop(WIDGET_VIEW, None)
+                output.get("data", {}).pop(states.WIDGET_VIEW, None)
+                output.get("metadata", {}).pop(states.WIDGET_VIEW, None)
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
 
 
@@ -185,7 +186,7 @@ def complaints(notebook: NotebookNode) -> list[str]:
                 found.append(f"{where} shows a path of this machine: {path.group()}")
             if address := ADDRESS.search(said):
                 found.append(f"{where} shows an object's address, {address.group()}, which differs from run to run")
-            if WIDGET_VIEW in output.get("data", {}):
+            if states.WIDGET_VIEW in output.get("data", {}):
                 found.append(f"{where} holds a widget view, which is dead without its kernel")
     if notebook.metadata != NOTEBOOK_METADATA:
         found.append("the notebook's metadata are not the ones that a build writes")
@@ -216,11 +217,13 @@ def build(source: Path, sources: list[Path], folder: Path) -> str:
     start = time.monotonic()
     notebook = read_source(source, sources)
     execute(notebook, folder)
+    saved = states.save(notebook)
     clean(notebook)
     if found := complaints(notebook):
         raise BuildError("; ".join(found))
     content = dump(notebook)
     write(folder / f"{source.stem}.ipynb", content)
+    states.write(folder / "states", source.stem, saved)
     cells = len(numbered_code_cells(notebook))
     return f"{cells} code cells, {time.monotonic() - start:.1f} s, {len(content) / 1000:.0f} kB"
 
@@ -236,7 +239,7 @@ def check(source: Path, sources: list[Path], folder: Path) -> str:
         notebook = nbformat.reads(content.decode(), as_version=4)
     except (ValueError, nbformat.ValidationError):
         raise BuildError(f"is not a notebook any more: make notebooks NAMES={source.stem}") from None
-    found = complaints(notebook)
+    found = complaints(notebook) + states.complaints(notebook, states.read(folder / "states" / f"{source.stem}.json"))
     if [outline(cell) for cell in notebook.cells] != [outline(cell) for cell in wanted.cells]:
         found.insert(0, f"differs from its source: make notebooks NAMES={source.stem}")
     elif content != dump(nbformat.from_dict({**wanted, "cells": notebook.cells})):

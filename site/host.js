@@ -1,14 +1,36 @@
-// An explorer on a page without a kernel: vitExplorers.mount(element, { state, esm, css }) gives its view a model.
-// `state` is what the explorer in Python would send, with bytes as { base64: "..." }.
+// Explorers on a page without a kernel.
+//
+// vitExplorers.mount(element, { state, esm, css }) gives a view its model. `state` is what the explorer in Python would
+// send, with bytes as { base64: "..." }, or as { array: "DIGEST" } where they lie in a script of their own.
+//
+// vitExplorers.watch() brings each <div class="vit-explorer" data-needs="..."> of the page to life when it comes into
+// sight. What it needs are names of scripts beside this one, each of which calls vitExplorers.keep(name, value): a
+// page that was opened as a file may run scripts, but not fetch. The state is the first of them. An array,
+// "arrays/DIGEST", is kept in base 64 as gzip packs it.
 globalThis.vitExplorers = (() => {
+  const kept = new Map();
+  const loading = new Map();
+  const folder = document.currentScript?.src.replace(/[^/]*$/, "") ?? "";
+
   /** The state as in JupyterLab, where bytes are DataViews. */
   function decoded(value) {
     if (Array.isArray(value)) return value.map(decoded);
     if (value === null || typeof value !== "object") return value;
-    if ("base64" in value) {
-      return new DataView(Uint8Array.from(atob(value.base64), (letter) => letter.charCodeAt(0)).buffer);
-    }
+    if ("base64" in value) return new DataView(bytesOf(value.base64).buffer);
+    if (typeof value.array === "string") return kept.get(`arrays/${value.array}`);
     return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, decoded(inner)]));
+  }
+
+  function bytesOf(base64) {
+    const letters = atob(base64);
+    const bytes = new Uint8Array(letters.length);
+    for (let at = 0; at < letters.length; at++) bytes[at] = letters.charCodeAt(at);
+    return bytes;
+  }
+
+  async function unpacked(base64) {
+    const stream = new Blob([bytesOf(base64)]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new DataView(await new Response(stream).arrayBuffer());
   }
 
   /** What a view asks of a model; `receive` changes it as a kernel would, `onSave` hears what a kernel would. */
@@ -47,7 +69,7 @@ globalThis.vitExplorers = (() => {
 
   /** Draw an explorer into an element, and return its model. */
   async function mount(el, { state, esm, css }, onSave = () => {}) {
-    if (!document.getElementById("vit-explorers")) {
+    if (css && !document.getElementById("vit-explorers")) {
       document.head.append(Object.assign(document.createElement("style"), { id: "vit-explorers", textContent: css }));
     }
     const url = URL.createObjectURL(new Blob([esm], { type: "text/javascript" }));
@@ -58,5 +80,60 @@ globalThis.vitExplorers = (() => {
     return model;
   }
 
-  return { mount };
+  /** Let two models have one value for a choice each, as jslink does. */
+  function link(one, choice, other, otherChoice) {
+    one.on(`change:${choice}`, () => other.receive({ [otherChoice]: one.get(choice) }));
+    other.on(`change:${otherChoice}`, () => one.receive({ [choice]: other.get(otherChoice) }));
+  }
+
+  const keep = (name, value) => void kept.set(name, value);
+
+  /** Run the script of this name, once, and return what it keeps. */
+  function load(name) {
+    if (!loading.has(name)) loading.set(name, run(name));
+    return loading.get(name);
+  }
+
+  async function run(name) {
+    await new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`${name}.js is missing beside host.js; make the site again`));
+      script.src = `${folder}${name}.js`;
+      document.head.append(script);
+    });
+    if (name.startsWith("arrays/")) kept.set(name, await unpacked(kept.get(name)));
+    return kept.get(name);
+  }
+
+  /** Put the living explorers of a place where their still picture stands. */
+  async function show(place) {
+    const [{ explorers, links }] = await Promise.all(place.dataset.needs.split(" ").map(load));
+    const row = Object.assign(document.createElement("div"), { className: "vit-alive" });
+    const models = [];
+    for (const { view, state } of explorers) {
+      const el = document.createElement("div");
+      row.append(el);
+      models.push(await mount(el, { state, esm: kept.get(`views/${view}`) }));
+    }
+    for (const [one, choice, other, otherChoice] of links) link(models[one], choice, models[other], otherChoice);
+    place.replaceChildren(row);
+    place.dataset.alive = "";
+  }
+
+  function watch() {
+    const sight = new IntersectionObserver(
+      (entries) => {
+        for (const { isIntersecting, target } of entries) {
+          if (!isIntersecting) continue;
+          sight.unobserve(target);
+          show(target);
+        }
+      },
+      { rootMargin: "200px" },
+    );
+    for (const place of document.querySelectorAll(".vit-explorer")) sight.observe(place);
+  }
+
+  return { mount, keep, watch };
 })();

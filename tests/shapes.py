@@ -13,8 +13,8 @@ from beartype import BeartypeConf, beartype
 
 CHECKING = "VIT_TUTORIAL_CHECK_SHAPES" in os.environ
 PARTS = (
-    *("patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit"),
-    *("weights", "introspection", "datasets", "training"),
+    *("patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit", "cnn"),
+    *("weights", "introspection", "inductive_bias", "datasets", "training"),
 )
 
 # A whole number is a float to every type checker of Python.
@@ -34,7 +34,7 @@ def install() -> None:
 def other_files(folder: Path) -> list[str]:
     """The test files of the folder that are not run while checking: they ask about other things, or start processes."""
     own = {folder / f"test_{part}.py" for part in PARTS} - {folder / "test_datasets.py"}
-    own |= {folder / f"test_{name}.py" for name in ("public_weights", "shapes", "looking_inside")}
+    own |= {folder / f"test_{name}.py" for name in ("public_weights", "shapes", "looking_inside", "receptive_field")}
     own |= {folder / "training" / f"test_{part}.py" for part in ("augmentation", "optimizers", "loop")}
     return [str(path) for path in folder.rglob("test_*.py") if path not in own]
 

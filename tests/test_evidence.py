@@ -19,6 +19,7 @@ from vit_tutorial.evidence import (
     compare,
     compare_each,
     compare_images,
+    judge,
     standard_error,
     t_probability,
     t_quantile,
@@ -328,6 +329,12 @@ def test_an_accuracy_is_held_against_a_threshold(right, verdict):
     assert f"accuracy {right / 10:.1f}%, minus 40%: {(right - 400) / 10:+.1f} points" in str(finding)
 
 
+def test_another_share_than_that_of_right_answers_has_its_own_name():
+    finding = accuracy_above(700, 1000, 0.6, name="wrong answers")
+    assert str(finding).startswith("wrong answers 70.0%, minus 60%: +10.0 points")
+    assert "wrong answers" in finding.claim
+
+
 # --- The intervals ---------------------------------------------------------------------------------------------------
 
 
@@ -375,3 +382,39 @@ def test_a_difference_as_large_as_the_margin_is_rarely_called_equal():
     for _ in range(2000):
         equal += compare([generator.gauss(1, 0.3) for _ in range(5)], [0] * 5, within=1.0).verdict == TRUE
     assert equal / 2000 <= 0.05
+
+
+# --- Without chance --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cases", "holds", "verdict"),
+    [
+        (True, "all", TRUE),
+        (False, "all", FALSE),
+        ({"a": True, "b": True}, "all", TRUE),
+        ({"a": True, "b": False}, "all", FALSE),
+        ({"a": True, "b": False}, "any", TRUE),
+        ({"a": False, "b": False}, "any", FALSE),
+        ({"a": False, "b": False}, "none", TRUE),
+        ({"a": True, "b": False}, "none", FALSE),
+        ({"a": True, "b": False, "c": True}, "if", "TRUE IF a or c (FALSE: b)"),
+        ({"a": True, "b": True}, "if", TRUE),
+        ({"a": False, "b": False}, "if", FALSE),
+    ],
+)
+def test_without_chance_the_cases_decide(cases, holds, verdict):
+    assert judge(cases, "it is so", holds=holds).verdict == verdict
+
+
+def test_a_judgement_is_one_line_that_says_in_how_many_cases():
+    assert repr(judge(True, "it is so")) == "verdict: TRUE that it is so"
+    assert repr(judge({"a": True, "b": False}, "it is so")) == "verdict: FALSE that it is so; so in 1 of 2 cases"
+    assert repr(judge({"a": 1, "b": 0}, "it is so", holds="if")) == "verdict: TRUE IF a (FALSE: b) that it is so"
+
+
+def test_a_judgement_needs_a_case_and_a_known_word():
+    with pytest.raises(ValueError, match="for 0 cases"):
+        judge({}, "it is so")
+    with pytest.raises(ValueError, match="'some' for 1 cases"):
+        judge(True, "it is so", holds="some")

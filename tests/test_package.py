@@ -15,7 +15,7 @@ from torch import nn
 import vit_tutorial
 
 FOLDER = Path(vit_tutorial.__file__).parent
-MODEL_FILES = ["patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit"]  # in reading order
+MODEL_FILES = ["patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit", "cnn"]  # in reading order
 FURTHER = {"torch", "einops", "jaxtyping"}
 LATER = {("vit", "vit_tutorial.pretrained")}  # imported inside ViT.from_pretrained, when it is called
 PUBLIC = {name: getattr(vit_tutorial, name) for name in vit_tutorial.__all__}

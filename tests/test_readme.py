@@ -104,3 +104,13 @@ def test_the_hardware_is_named():
         environment = record(name)["environment"]
         assert environment["hardware"] in FIGURES
         assert f"torch {environment['torch'].split('+')[0]}" in FIGURES
+
+
+@pytest.mark.parametrize("page", ["README.md", "notebooks/source/00_start_here.py"])
+def test_what_the_checks_say_is_what_was_measured(page):
+    measured = record("benchmark_checks")["corpus"]["all"]
+    text = re.sub(r"\s+#?\s*", " ", (COURSE / page).read_text(encoding="utf-8"))
+    tried, named = re.search(r"of ([\d,]+) wrong answers .*?(\d+) in 100", text).groups()
+    assert int(tried.replace(",", "")) == measured["wrong"]
+    assert int(named) == int(100 * measured["share_named"])
+    assert measured["passed"] == 0

@@ -326,6 +326,24 @@ def test_the_course_does_not_bring_the_tests(ready):
     assert ready.calls("pip install") == ["-m pip install -e .", "-m pip install -e .[test]"]
 
 
+def test_the_web_edition_brings_the_course_and_not_the_tests(machine):
+    machine.add_python()
+    (machine.course / "package.json").write_text("{}")
+    status, said = machine.make("site")
+    assert status == 0, said
+    assert machine.calls("install") == ["-m pip install -e .[site]"]
+    assert machine.calls("npm ci") == ["npm ci --omit=dev"]
+    assert machine.calls("site/build.py") == ["site/build.py"]
+    assert machine.make("site-open")[0] == 0
+    assert machine.calls("site/build.py")[1:] == ["site/build.py --open"]
+    machine.make("setup")
+    assert len(machine.calls("pip install")) == 1
+    machine.make("test")
+    machine.make("site")
+    assert machine.calls("pip install")[1:] == ["-m pip install -e .[test]"]
+    assert machine.calls("npm ci")[1:] == ["npm ci"]
+
+
 # --------------------------------------------------------------------------------------------- another build of PyTorch
 
 
@@ -468,8 +486,8 @@ def test_the_tests_are_what_the_readme_says(ready):
     assert everything == "-m pytest -n 2 --ignore=tests/browser"
     assert shapes == "-m pytest -n 2"
     assert browser == "-m pytest -n 2 --dist=worksteal tests/browser"
-    assert notebooks == "-m pytest -n 2 --nbval build"
-    assert not (ready.course / "build").exists()
+    assert notebooks == "-m pytest -n 2 --nbval build/nbval"
+    assert not (ready.course / "build" / "nbval").exists()
     script = (ROOT / ".ci" / "run").read_text().splitlines()
     assert script[-1] == "make test"
     assert "make test" in (ROOT / "README.md").read_text()
@@ -581,6 +599,8 @@ def test_a_difference_from_pyproject_is_seen(project, old, new, fault):
 
 
 def test_every_dependency_has_a_lowest_and_a_first_untested_version(project):
-    listed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["site"], *extras["test"]]
+    listed.remove(f"{project['name']}[site]")
     for name, bounds in map(requirement, listed):
         assert sorted(bound[:1] for bound in bounds) == ["<", ">"], f"{name} has no range"

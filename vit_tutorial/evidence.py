@@ -10,10 +10,12 @@
     compare_images     two models on the same pictures, where there are no seeds
     against_shuffles   one number, against what it comes to if the order were chance
     accuracy_above     one model on so many pictures, against a threshold
+    judge              what chance has no part in: equalities and counts, right or wrong in each case
     best_rate          the learning rate that a variant is given, chosen by validation
 
-A verdict is TRUE, FALSE or NOT SHOWN; of several cases also TRUE IF. A claim is TRUE if the whole interval agrees with
-it, FALSE if the whole interval contradicts it, and NOT SHOWN otherwise. Limits are strict: a tie is no win.
+A verdict is TRUE, FALSE or NOT SHOWN; of several cases also TRUE IF. Where there is chance, a claim is TRUE if the
+whole interval agrees with it, FALSE if the whole interval contradicts it, and NOT SHOWN otherwise. Limits are strict: a
+tie is no win.
 """
 
 import math
@@ -23,6 +25,7 @@ from functools import cache
 from statistics import NormalDist, fmean, stdev
 
 TRUE, FALSE, NOT_SHOWN = "TRUE", "FALSE", "NOT SHOWN"
+HOLDS = ("all", "any", "none", "if")  # in which of several cases a claim has to be right
 FEWEST_SEEDS = 3  # below that no interval is computed
 FEWEST_SHUFFLES = 100
 FEWEST_RATES = 3  # below that a learning rate does not count as chosen
@@ -131,6 +134,21 @@ class Findings:
     __repr__ = __str__
 
 
+@dataclass(frozen=True, repr=False)
+class Judgement:
+    """The verdict on a claim that chance has no part in, with the cases. Printed, it is one line."""
+
+    claim: str
+    verdict: str
+    cases: dict[str, bool]
+    conditions: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return _last_line(self.verdict, self.claim, self.conditions)
+
+    __repr__ = __str__
+
+
 def _last_line(verdict: str, claim: str, conditions: tuple[str, ...]) -> str:
     return "; ".join([f"verdict: {verdict} that {claim}", *conditions])
 
@@ -228,7 +246,7 @@ def compare_each(
     any false TRUE or FALSE among them is at most 0.05 together.
     Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
     """
-    if holds not in ("all", "any", "none", "if") or not pairs:
+    if holds not in HOLDS or not pairs:
         raise ValueError(f"holds is {holds!r} for {len(pairs)} pairs; it is all, any, none or if, for one pair or more")
     plain = {name: compare(*pair, claim, confidence=confidence, **options) for name, pair in pairs.items()}
     parts, left = {}, len(plain)
@@ -282,6 +300,21 @@ def _by_seed(values: Values) -> dict[int, float]:
         values = values.by_seed
     pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
     return {seed: float(value) for seed, value in pairs}
+
+
+def judge(cases: bool | Mapping[str, bool], claim: str, *, holds: str = "all") -> Judgement:
+    """Judge a claim that chance has no part in: an equality, a count, a number against a limit said beforehand.
+
+    `cases` says of each case, by name, whether the claim is right there; one case needs no name. The claim holds in
+    "all", in "any", in "none", or "if", as in `compare_each`; NOT SHOWN cannot come out, since nothing is uncertain.
+    Raises ValueError if there is no case, or `holds` is another word.
+    """
+    cases = {name: bool(right) for name, right in (cases if isinstance(cases, Mapping) else {"": cases}).items()}
+    if holds not in HOLDS or not cases:
+        raise ValueError(f"holds is {holds!r} for {len(cases)} cases; it is all, any, none or if, for one case or more")
+    verdict = _verdict_on_all({name: TRUE if right else FALSE for name, right in cases.items()}, holds)
+    told = len(cases) > 1 and not verdict.startswith("TRUE IF")
+    return Judgement(claim, verdict, cases, (f"so in {sum(cases.values())} of {len(cases)} cases",) if told else ())
 
 
 def _about_rates(rates: Iterable[Rate]) -> tuple[str, ...]:
@@ -375,17 +408,24 @@ def against_shuffles(
 
 
 def accuracy_above(
-    right: int, images: int, threshold: float, claim: str | None = None, confidence: float = 0.95
+    right: int,
+    images: int,
+    threshold: float,
+    claim: str | None = None,
+    confidence: float = 0.95,
+    *,
+    name: str = "accuracy",
 ) -> Finding:
     """Judge whether a model that had `right` of so many images right is above a threshold (0..1), by Wilson's interval.
 
     The threshold is said before one looks. The verdict speaks of this model on other images, not of other trainings.
+    `name` is for another share of the images than that of right answers, which is counted the same way.
     """
     low, high = accuracy_interval(right, images, confidence)
     return Finding(
-        claim=claim or f"the accuracy is above {threshold:.0%}",
+        claim=claim or f"the {name} is above {threshold:.0%}",
         verdict=_verdict(low, high, (threshold,)),
-        label=f"accuracy {right / images:.1%}, minus {threshold:.0%}",
+        label=f"{name} {right / images:.1%}, minus {threshold:.0%}",
         difference=right / images - threshold,
         low=low - threshold,
         high=high - threshold,

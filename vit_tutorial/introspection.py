@@ -17,7 +17,8 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.hybrid import ResNet, StandardizedConv2d
+from vit_tutorial.cnn import CNN, CNNConfig
+from vit_tutorial.hybrid import ResNet
 from vit_tutorial.patches import as_pair, patchify
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -29,12 +30,15 @@ def count_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
-def flops_per_image(config: ViTConfig) -> int:
-    """Count the floating-point operations of one image through a ViT; one multiplication and one addition are two.
+def flops_per_image(config: ViTConfig | CNNConfig) -> int:
+    """Count the operations of one image through a ViT or a CNN; a multiplication and an addition are two.
 
     Matrix products and convolutions only, as torch.utils.flop_counter counts: norms, GELU, softmax and sums are left
     out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
     """
+    if isinstance(config, CNNConfig):
+        with torch.device("meta"):  # shapes only, no numbers
+            return 2 * _products(CNN(config).eval(), config)
     height, width = as_pair(config.image_size)
     patches = (height // config.patch_size) * (width // config.patch_size)
     M, D = patches + (config.pool == "cls"), config.dim
@@ -52,19 +56,23 @@ def flops_per_image(config: ViTConfig) -> int:
 
 def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
     """Count the multiplications of the hybrid's ResNet for one image; give its channels and its stride too."""
-    products = []
-
-    def count(layer: StandardizedConv2d, inputs: tuple[Tensor], output: Tensor) -> None:
-        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter
-
     with torch.device("meta"):  # shapes only, no numbers
         resnet = ResNet(config.stem_layers, config.in_channels)
-        images = torch.empty(1, config.in_channels, *as_pair(config.image_size))
-    for module in resnet.modules():
-        if isinstance(module, StandardizedConv2d):
+        return _products(resnet, config), resnet.num_features, resnet.stride
+
+
+def _products(network: nn.Module, config: ViTConfig | CNNConfig) -> int:
+    """Count the multiplications of one image in the convolutions and matrices of a network."""
+    products = []
+
+    def count(layer: nn.Conv2d | nn.Linear, inputs: tuple[Tensor], output: Tensor) -> None:
+        products.append(output[0].numel() * layer.weight[0].numel())  # each output is one sum over a filter, or a row
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(count)
-    resnet(images)
-    return sum(products), resnet.num_features, resnet.stride
+    network(torch.empty(1, config.in_channels, *as_pair(config.image_size)))
+    return sum(products)
 
 
 class AttentionMaps(list):
@@ -204,6 +212,67 @@ def attention_distance(
         between = between / between.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(between.dtype).tiny)
         distances.append((between * distance).sum(dim=-1).mean(dim=(0, 2)))  # [B, h, N, N] -> [h]
     return torch.stack(distances)
+
+
+def receptive_field(
+    model: ViT | CNN, images: Float[Tensor, "B C H W"], stage: str, place: tuple[int, int] | None = None
+) -> Float[Tensor, "H W"]:
+    """Measure which pixels one place of a stage answers to: the effective receptive field, by gradient.
+
+    Shapes: images [B, C, H, W] -> [H, W], shares that sum to 1. `stage` is a name in `forward_intermediates` of a map
+    [B, F, h, w] or of tokens [B, M, D]; `place` is (row, column) on its grid, by default the middle. A share is the
+    size of the gradient: the root of its mean square over the features of that place, the channels and the images.
+    Features are added with random signs, which leaves the expected square what it is. The model runs in eval mode.
+    Raises ValueError for a stage without places, or a place outside it.
+    Source: Luo et al. 2016, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks".
+    """
+    images = images.detach().requires_grad_()
+    with in_eval_mode(model), torch.enable_grad():
+        stages = model.forward_intermediates(images)
+        features = _on_a_grid(stages, stage, model)  # [B, F, h, w]
+        row, column = _place(features.shape[-2:], place)
+        one = features[:, :, row, column]  # [B, F]
+        signs = torch.randint(0, 2, one.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        gradient = torch.autograd.grad((one * signs.to(one)).sum(), images)[0]  # [B, C, H, W]
+    size = gradient.square().sum(dim=1).mean(dim=0).sqrt()
+    return size / size.sum()
+
+
+def receptive_distance(
+    field: Float[Tensor, "H W"], grid_size: tuple[int, int], place: tuple[int, int] | None = None
+) -> float:
+    """Say how far, in pixels, a place of the grid looks on average: `attention_distance` for a receptive field.
+
+    The distance is that of each pixel from the middle of the place, weighted with the pixel's share.
+    Raises ValueError for a place outside the grid.
+    """
+    distances = torch.zeros_like(field)
+    for dim, (at, places) in enumerate(zip(_place(grid_size, place), grid_size, strict=True)):
+        side = field.shape[dim]
+        middle = (at + 0.5) * side / places - 0.5  # in pixels, the first of which is at 0
+        away = (torch.arange(side).to(field) - middle).square()
+        distances += away[:, None] if dim == 0 else away
+    return (field * distances.sqrt()).sum().item()
+
+
+def _on_a_grid(stages: dict[str, Tensor], stage: str, model: ViT | CNN) -> Float[Tensor, "B F h w"]:
+    """Give a stage as a map; tokens take their places on the grid, and those in front of the patches are left out."""
+    grids = {name: x for name, x in stages.items() if x.ndim >= 3 and name != "patches"}
+    if stage not in grids:
+        raise ValueError(f"{stage!r} is no stage with places; they are {', '.join(grids)}")
+    x = grids[stage]
+    if x.ndim == 4:
+        return x
+    tokens = x[:, -math.prod(model.grid_size) :]
+    return rearrange(tokens, "b (h w) d -> b d h w", h=model.grid_size[0])
+
+
+def _place(grid_size: Sequence[int], place: tuple[int, int] | None) -> tuple[int, int]:
+    rows, columns = grid_size
+    row, column = place or (rows // 2, columns // 2)
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ValueError(f"place is {place}, and the grid has {rows} rows and {columns} columns, counted from 0")
+    return row, column
 
 
 def answer_attention(maps: list[Float[Tensor, "B h M M"]], model: ViT) -> list[Float[Tensor, "B N"]]:

@@ -22,7 +22,7 @@ from vit_tutorial import attention_maps, load_model, patchify, plots
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.progress import my_progress
-from vit_tutorial.explore import AttentionLab
+from vit_tutorial.explore import AttentionLab, SketchLab
 from vit_tutorial.machine import check_machine
 
 torch.set_num_threads(1)  # the same numbers on every machine
@@ -52,6 +52,16 @@ for ax, image, answer, label in zip(axes.flat, images, logits, labels, strict=Tr
     said, right = data.class_names[answer.argmax()], data.class_names[label]
     plots.draw_image(ax, image, said if said == right else f"{said}\n(it is: {right})")
 plots.show(figure, alt="Eight small grey pictures of clothes; above each stands the name that the model gave it.")
+
+# %% [markdown]
+# **Draw one yourself.** The whole model, all of its 205,962 numbers, now runs in your browser, and answers while you draw.
+# Rub out the shaft of the boot, from the top down, with the eraser: when does it become a sneaker? Then clear the square
+# and draw a bag. The model learned from photographs, so the lab says where a drawing is unlike them. What it says to an
+# empty square tells you something, too. Leave the button "More" for later: its words come in lessons 2 to 8.
+
+# %%
+starts = {name: data.test_images[data.test_labels == i][0] for i, name in enumerate(data.class_names)}
+SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 
 # %% [markdown]
 # **Where does it look?** A ViT cuts the picture into patches, and every patch looks at every other patch. How much it
@@ -183,9 +193,9 @@ def count_tokens(image_size, patch_size): ...
 check.count_tokens(count_tokens)
 
 # %% [markdown]
-# The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails. If your
-# answer looks like a mistake it knows, it says which. Try it: return `image_size // patch_size` and see. A function that
-# never ends is stopped after a second and a half.
+# The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails, and says
+# in words what is wrong, if it can: of 1,133 wrong answers to all exercises it could for 92 in 100. Try it: return
+# `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
 # The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it.
 
@@ -212,7 +222,7 @@ my_progress()
 # 1. A ViT takes a picture and returns one logit per class. Softmax turns logits into probabilities.
 # 2. Inside, patches look at each other, and one can see where.
 # 3. Shift+Enter runs a box. Lessons run from top to bottom.
-# 4. Every exercise checks itself and names the mistake.
+# 4. Every exercise checks itself, and nearly always says in words what is wrong.
 # 5. A claim about models comes with the code that tests it, or with its source.
 #
 # **Three questions.**

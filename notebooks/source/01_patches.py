@@ -22,6 +22,7 @@ from torch import nn
 
 from vit_tutorial import PatchEmbedding, patchify, plots, unpatchify
 from vit_tutorial.datasets import pictures
+from vit_tutorial.evidence import compare, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PatchLab
 
@@ -257,22 +258,22 @@ PatchLab({name: pictures(name) for name in ("chelsea", "coffee", "astronaut")}, 
 #
 # You will read the following sentences in notes about ViT. Here they are run.
 #
-# ### P1 · "An H×W image gives N = HW/P² tokens"
+# ### "An H×W image gives N = HW/P² tokens"
 #
 # We cut images of many shapes, count, and put them together again.
 
-# %%
+# %% tags=["claim-P1"]
 shapes = [(224, 224, 3, 16), (384, 384, 3, 16), (32, 32, 3, 4), (28, 28, 1, 7), (48, 96, 3, 8), (10, 15, 2, 5)]
 print(f"{'H':>5}{'W':>5}{'C':>3}{'P':>5}{'HW/P²':>8}{'N':>8}{'P·P·C':>8}   round trip")
-right = []
+right = {}
 for height, width, channels, size in shapes:
     whole = torch.rand(2, channels, height, width)
     cut = patchify(whole, size)
     same = torch.equal(unpatchify(cut, (height, width), channels), whole)
     formula = height * width // size**2
     print(f"{height:>5}{width:>5}{channels:>3}{size:>5}{formula:>8}{cut.shape[1]:>8}{cut.shape[2]:>8}   {same}")
-    right.append(same and cut.shape[1] == formula)
-print("verdict:", "TRUE" if all(right) else "FALSE", f"for all {len(shapes)} shapes, IF both sides are multiples of P")
+    right[f"{height}x{width}"] = same and cut.shape[1] == formula
+print(judge(right, "N is HW/P², where both sides are multiples of P"))
 
 # %% [markdown]
 # What if they are not? The package says so, and says what to do:
@@ -284,7 +285,7 @@ except ValueError as error:
     print(error)
 
 # %% [markdown]
-# ### P2 · "The linear projection is the same as a convolution with kernel = stride = P"
+# ### "The linear projection is the same as a convolution with kernel = stride = P"
 #
 # You have seen that the two differ by less than 0.00001. On many machines they are not the same to the last bit. Why not?
 #
@@ -317,19 +318,17 @@ print(
 # If rounding is all there is, then the difference must shrink when we keep more digits. A `float64` keeps about 16.
 # (1e-5 is 0.00001, and 1e-13 has twelve zeros after the point.)
 
-# %%
+# %% tags=["claim-P2"]
 from copy import deepcopy
 
 in_32 = (embedding(x) - linear(patchify(x, 16))).abs().max().item()
 embedding64, linear64, x64 = deepcopy(embedding).double(), deepcopy(linear).double(), x.double()
 in_64 = (embedding64(x64) - linear64(patchify(x64, 16))).abs().max().item()
 print(f"largest difference in float32 below 1e-5: {in_32 < 1e-5},  in float64 below 1e-13: {in_64 < 1e-13}")
-print(
-    "verdict:", "TRUE up to rounding" if in_32 < 1e-5 and in_64 < 1e-13 else "FALSE", "- the last bits need not agree"
-)
+print(judge(in_32 < 1e-5 and in_64 < 1e-13, "the two are the same, up to rounding: the last bits need not agree"))
 
 # %% [markdown]
-# ### P3 · "... or the same as a 1×1 convolution"
+# ### "The linear projection is the same as a 1×1 convolution"
 #
 # A 1×1 convolution on the *image* mixes the channels of single pixels, and keeps all 50,176 of them.
 
@@ -342,7 +341,7 @@ print("1x1 on 32x32 pixels:", list(on_image.shape), "=", on_image[0, 0].numel(),
 # It is another matter once the image has been cut. Put the rows of the matrix back on the grid, each with its 768
 # numbers as channels. Now a 1×1 convolution does what the linear layer does.
 
-# %%
+# %% tags=["claim-P3"]
 grid = rearrange(patchify(x64, 16), "b (h w) k -> b k h w", h=14)  # [1, 768, 14, 14]
 one_by_one = nn.Conv2d(768, 768, kernel_size=1).double()
 with torch.no_grad():
@@ -350,10 +349,11 @@ with torch.no_grad():
     one_by_one.bias.copy_(linear64.bias)
 difference = (one_by_one(grid).flatten(2).transpose(1, 2) - linear64(patchify(x64, 16))).abs().max().item()
 print(f"1x1 on the grid of patches: largest difference to the linear layer below 1e-13: {difference < 1e-13}")
-print("verdict: FALSE on the image,", "TRUE once the image has been cut" if difference < 1e-13 else "FALSE everywhere")
+where = {"on the grid of patches": difference < 1e-13, "on the image": on_image[0, 0].numel() == 4}
+print(judge(where, "a 1×1 convolution makes the tokens", holds="if"))
 
 # %% [markdown]
-# ### P4 · "Pixels as tokens are out of the question: 50,176 tokens at 224×224"
+# ### "Pixels as tokens are out of the question: 50,176 tokens at 224×224"
 #
 # We count with the formulas from above, for ViT-B and one image.
 
@@ -416,16 +416,18 @@ plots.show(
 # memory next to the processor, and every look at it takes longer: the cost here grows even faster than N². (The point at
 # P = 32 lies above the line for another reason: the table is so small that most of its time is that of the call itself.)
 
-# %%
+# %% tags=["claim-P4"]
 pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
 print(f"P = 1 at 224x224: {pixels_large / 1e9:.0f} GB a layer.  P = 1 at 28x28: {pixels_small / 1e6:.0f} MB a layer.")
-print("verdict: TRUE at 224x224 for the plain table, FALSE for small images")
+card = 80e9  # bytes of a large GPU; training keeps the tables of all 12 layers
+too_large = {"at 224x224": 12 * pixels_large > card, "at 28x28": 12 * pixels_small > card}
+print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
 
 # %% [markdown]
 # Halve P, and you get 4 times the tokens and 16 times the table. This is why P is the most expensive number in a ViT.
 # Lesson 4 measures more, and meets an algorithm that never stores the table.
 #
-# ### P5 · "Smaller patches keep detail and cost more; larger ones are cheap and coarse"
+# ### "Smaller patches keep detail and cost more; larger ones are cheap and coarse"
 #
 # The cost is now clear. Is the detail worth it? To answer that one must train. The course did: a small ViT on pictures
 # of clothes, 28×28 pixels, with several patch sizes, each from several random starts (*seeds*). An *epoch* is one
@@ -433,7 +435,6 @@ print("verdict: TRUE at 224x224 for the plain table, FALSE for small images")
 # `data/results`. The tokens counted there are the patches and one more, the class token of lesson 2.
 
 # %%
-from vit_tutorial.evidence import compare
 from vit_tutorial.studies import load_study
 
 study = load_study("patch_size")
@@ -490,13 +491,14 @@ for weights in (ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_W
     published[f"ViT-{size}/{patch}"] = weights.IMAGENET1K_V1.meta["_metrics"]["ImageNet-1K"]["acc@1"]
 print("ImageNet, % right:", {name: round(value, 1) for name, value in published.items()})
 
-# %%
+# %% tags=["claim-P5"]
 names = list(means)  # from the largest patches to the smallest
 coarsest, finest = names[0], names[-1]
 times = study.variants[finest]["flops"] / study.variants[coarsest]["flops"]
 slower = names == sorted(names, key=losses.get)  # each fits its training pictures less well than the one before
 photographs = all(published[f"ViT-{size}/16"] > published[f"ViT-{size}/32"] for size in "BL")
-print(f"cost, from {coarsest} to {finest}: {times:.0f} times the FLOPs; verdict:", "TRUE" if times > 1 else "FALSE")
+print(f"from {coarsest} to {finest}: {times:.0f} times the FLOPs")
+print(judge(times > 1, "smaller patches cost more"))
 print("on clothes, smaller patches leave a higher training loss:", slower)
 print("on photographs, 16 is better than 32 in what was published, one training each:", photographs)
 print(compare(study.scores(finest), study.scores(coarsest), "the smallest patches are more accurate on clothes"))
@@ -548,6 +550,38 @@ plots.show(figure, alt="Bars of the test accuracy after a moment of training, fo
 # After a moment of training the *coarse* model is usually far ahead: with one big patch everything is in one row, and
 # there is no arrangement to learn. The record above shows how much of that lead is left after longer training. So
 # "better" always means: after how much training, on how many pictures?
+
+# %% [markdown] tags=["extra"]
+# ### "Large patches see more *globally*, small ones may miss the whole"
+#
+# An extra. On how many of the 784 pixels does the token of the first corner depend? Ask for the gradient.
+
+# %% tags=["extra", "claim-P7"]
+misses = {}
+for size in (14, 7, 4):
+    for stage in ("position", "blocks.0"):  # before the first block, and after it
+        pixels = torch.rand(1, 1, 28, 28, requires_grad=True)
+        small_vit(size).forward_intermediates(pixels)[stage][0, 1].square().sum().backward()
+        print(f"P = {size:>2}, {stage:<9} depends on {int(pixels.grad.count_nonzero())} pixels")
+    misses[f"P = {size}"] = not pixels.grad.all()
+print(judge(misses, "after one block a token still misses part of the picture", holds="any"))
+
+# %% [markdown] tags=["extra"]
+# Every token looks at every other in the first block, whatever P is. (Lesson 8 measures how far a trained model looks.)
+#
+# ### "Larger patches make any resolution affordable"
+#
+# An extra. Before ViT, Cordonnier et al. (2020) took patches of 2×2, and so only small pictures (section 2 of the ViT paper
+# says so). Larger ones move the limit. Do they take it away?
+
+# %% tags=["extra", "claim-P8"]
+fits = {}
+for side, size in ((32, 2), (224, 2), (224, 16), (3584, 16)):
+    number = (side // size) ** 2
+    memory = 12 * attention_cost(number)[0]
+    fits[f"P = {size} at {side}x{side}"] = memory < card
+    print(f"{side:>5} pixels, P = {size:>2}: {number:>6,} tokens, tables of {memory / 1e9:>8,.1f} GB")
+print(judge(fits, "the tables of one image fit a GPU", holds="if"))
 
 # %% [markdown]
 # ## Exercise: how many, and how long

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from vit_tutorial import ClassToken, PatchEmbedding, ViT, ViTConfig, count_parameters, load_model, patchify, plots
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import compare
+from vit_tutorial.evidence import compare, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import TokenTable
 from vit_tutorial.studies import load_study
@@ -105,7 +105,7 @@ except RuntimeError:
 # So it must be there once for each image. `einops` says it by name:
 
 # %%
-first = repeat(cls_token, "1 1 d -> b 1 d", b=len(tokens))  # [1, 1, D] -> [B, 1, D]
+first = repeat(cls_token, "1 1 d -> b 1 d", b=tokens.shape[0])  # [1, 1, D] -> [B, 1, D]
 by_einops = torch.cat([first, tokens], dim=1)  # [B, 1, D] and [B, N, D] -> [B, N+1, D]
 print(by_einops.int())
 print("same as the loop:", torch.equal(by_einops, by_loop))
@@ -275,16 +275,16 @@ for off in ("nothing", "class_token", "positions", "patches"):
 # %% [markdown]
 # Without patches there is nothing to see, and the model says the same to all: about one in ten is right. Without
 # positions it is nearly lost. But without its class token it does surprisingly well, if one asks the patches together.
-# Keep this in mind for claim C3.
+# Keep this in mind when the mean of the patches races against the class token, below.
 #
 # ## Claims, tested
 #
-# ### C1 · "CLS is a learnable vector, prepended: 196 tokens become 197"
+# ### "CLS is a learnable vector, prepended: 196 tokens become 197"
 #
 # You have seen the 197. Two things are left to check: does it know anything of the picture before the first block, and
 # does training reach it?
 
-# %%
+# %% tags=["claim-C1"]
 before = stages["class_token"][:, 0]  # [500, D]
 same = torch.equal(before, before[:1].expand_as(before))
 print("the same for all 500 pictures, to the last bit:", same)
@@ -294,11 +294,11 @@ loss.backward()
 gradient = model.class_token.cls_token.grad  # [1, 1, D]
 reached = int(gradient.count_nonzero())
 print("its gradient:", list(gradient.shape), "- numbers that are not 0:", reached)
-verdict = "TRUE" if same and reached == model.config.dim else "FALSE"
-print(f"verdict: {verdict} - one learned vector, without any picture in it until the first block")
+alone = same and reached == model.config.dim
+print(judge(alone, "it is one learned vector, without any picture in it until the first block"))
 
 # %% [markdown]
-# ### C2 · "There are N+1 outputs, and only the 0th is used"
+# ### "There are N+1 outputs, and only the 0th is used"
 #
 # So we put random numbers in place of all the others, after the last block, and ask the head again.
 
@@ -325,15 +325,15 @@ print("pictures whose logits move by more than 0.01:", moved, "of 8")
 # One patch in, and the logits of all 8 pictures move. The way from the patch to token 0 leads through the blocks. Take
 # them out, and the class token never hears of the picture:
 
-# %%
+# %% tags=["claim-C2"]
 without_blocks = copy.deepcopy(model)
 without_blocks.blocks = nn.Identity()
 with torch.no_grad():
     logits = without_blocks(images)
 deaf = torch.allclose(logits, logits[:1], rtol=0, atol=1e-5)
 print("the same logits for all 500 pictures:", deaf)
-verdict = "TRUE" if same and moved == 8 and deaf else "FALSE"
-print(f"verdict: {verdict} for the outputs of the last block - but the patches count as inputs")
+alone = {"after the last block": same, "before the first": not (moved == 8 and deaf)}
+print(judge(alone, "only the 0th token counts", holds="if"))
 
 # %% [markdown]
 # ### The alternative: take the mean
@@ -357,7 +357,7 @@ for name, vit in (("cls", with_cls), ("mean", with_mean)):
 print("parameters saved:", count_parameters(with_cls) - count_parameters(with_mean), "= D and D for its position")
 
 # %% [markdown]
-# ### C3 · "CLS aggregates the image better than averaging"
+# ### "CLS aggregates the image better than averaging"
 #
 # Let us race them: two such small models, 2,000 training pictures, 4 times through, two different random starts
 # (*seeds*), 2,000 test pictures.
@@ -449,7 +449,7 @@ print("made by:", study.command)
 # A fair end of the race: each kind takes the learning rate that was best for *it*. The choice is made on pictures kept
 # apart for that (the *validation* pictures); then the test pictures judge, by the differences seed by seed.
 
-# %%
+# %% tags=["claim-C3"]
 best = {kind: study.scores(kind) for kind in ("class token", "mean")}  # at the rate that validation chose
 for kind, scores in best.items():
     values = list(scores.by_seed.values())

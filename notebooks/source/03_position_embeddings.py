@@ -25,9 +25,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from vit_tutorial import PositionEmbedding, ViT, ViTConfig, interpolate_positions, load_model, load_weights
-from vit_tutorial import patchify, plots, sincos_1d, sincos_2d, unpatchify
+from vit_tutorial import patchify, plots, scaled_dot_product_attention, sincos_1d, sincos_2d, unpatchify
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import compare, compare_each
+from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PositionLab
 from vit_tutorial.studies import load_study
@@ -240,7 +240,7 @@ PositionLab(model, shown, order=1)
 #
 # 1. In the waves neighbours are very much alike, in the learned table somewhat. Before training, they are on average no
 #    more alike than others. In *sin-cos 1-D* the patch to the right is much nearer (0.97 in the middle) than the patch below
-#    (0.73). Position 21 of the learned map shines in the last column too, in its own row and in others. Claim E4 comes
+#    (0.73). Position 21 of the learned map shines in the last column too, in its own row and in others. We come
 #    back to it.
 # 2. Yes: the same pattern, drawn smoother.
 # 3. In *sin-cos 2-D* each number changes from column to column only, or from row to row only. The learned numbers look
@@ -253,12 +253,12 @@ PositionLab(model, shown, order=1)
 # %% [markdown]
 # ## Claims, tested
 #
-# ### E1 · "Attention is permutation-invariant"
+# ### "Attention is permutation-invariant"
 #
 # You will read this in many notes. We take a whole ViT without positions, of 4 blocks, in 64-bit numbers, and show it
 # both cats. The class token stays in front; only patches are shuffled.
 
-# %%
+# %% tags=["claim-E1"]
 torch.manual_seed(0)
 size = {"image_size": 224, "patch_size": 32, "dim": 64, "depth": 4, "num_heads": 4, "num_classes": 10}
 blind = ViT(ViTConfig(**size, position="none")).double().eval()
@@ -273,13 +273,17 @@ def differ(one, other):
     return (one - other).abs().max().item()
 
 
-print(f"patch outputs stay as they are:      {differ(straight[1:], shuffled[1:]) < 1e-12}")
-print(f"patch outputs are shuffled likewise: {differ(straight[1:][order], shuffled[1:]) < 1e-12}")
-print(f"class output stays as it is:         {differ(straight[0], shuffled[0]) < 1e-12}")
-print(f"mean of all outputs stays as it is:  {differ(straight.mean(0), shuffled.mean(0)) < 1e-12}")
-print("verdict: FALSE as said - it is equivariant, to 12 decimals; invariant are the class output and a mean of all")
+print(f"patch outputs are shuffled as the patches were: {differ(straight[1:][order], shuffled[1:]) < 1e-12}")
+stays = {
+    "one reads the outputs of the patches": differ(straight[1:], shuffled[1:]) < 1e-12,
+    "the class output": differ(straight[0], shuffled[0]) < 1e-12,
+    "the mean of all outputs": differ(straight.mean(0), shuffled.mean(0)) < 1e-12,
+}
+print(judge(stays, "shuffling changes nothing, to 12 decimals", holds="if"))
 
 # %% [markdown]
+# Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*.
+#
 # The head reads the class output. So for this model the cat and the heap of patches are one and the same picture. A
 # second model has positions; nothing else is changed.
 
@@ -331,10 +335,10 @@ print(
 
 # %% [markdown]
 # It notices, and does badly. A heap of patches can tell more: how much is dark, how much is bright, which textures there
-# are. Claim E3 will train a model without positions, and it does far better than this one. This one trusts its
+# are. A model that is trained without positions, below, does far better than this one. This one trusts its
 # positions, and now they mislead it.
 #
-# ### E2 · "Without positions the model must solve a jigsaw"
+# ### "Without positions the model must solve a jigsaw"
 #
 # Let us give it one. An image of 4×8 pixels has two patches: vertical stripes and horizontal stripes. Class 0 has the
 # vertical ones on the left, class 1 on the right. Both classes hold the same patches; only the arrangement differs.
@@ -404,7 +408,7 @@ figure, axes = plots.new_figure(1, 1, size=(7, 1.8))
 plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point per seed; guessing gives 25%")
 plots.show(figure, alt=f"A row of points for each of {', '.join(study.variants)}. Without positions all lie on 25%.")
 
-# %%
+# %% tags=["claim-E2"]
 print(f"remade by: {study.command}")
 trained_on, epochs = study.settings["training_images"], study.settings["training"]["epochs"]
 print(f"{trained_on:,} pictures, {epochs} epochs, seeds {study.seeds}")
@@ -420,7 +424,7 @@ print(compare_each(pairs, "it takes positions to solve the jigsaw"))
 # judged here together, and their intervals are a little wider for it: who looks often will be misled by chance more often.)
 
 # %% [markdown]
-# ### E3 · "1-D learned positions are as good as 2-D ones"
+# ### "1-D learned positions are as good as 2-D ones"
 #
 # A heap of patches tells a lot about a photograph, so positions matter less there than in a jigsaw. How much, and which
 # kind is best? The paper tried (appendix D.4, table 8). The course tried too, on clothes: five kinds, several seeds
@@ -465,7 +469,7 @@ print(
 # And 1-D against 2-D? "As good as" needs a margin, since no two things are *exactly* as good. We allow 1-D to be one point
 # worse:
 
-# %%
+# %% tags=["claim-E3"]
 one, two = study.scores("learned 1-D"), study.scores("learned 2-D")
 print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_least=-0.01))
 
@@ -501,7 +505,7 @@ plots.show(
 )
 
 # %% [markdown]
-# ### E4 · "Neighbouring positions get similar embeddings"
+# ### "Neighbouring positions get similar embeddings"
 #
 # The standard ViT learns its table as plain 1-D positions. Nobody tells it that patches lie in a grid. We compare all 49
 # positions of the trained model with each other. The control is a model of the same shape before training.
@@ -556,7 +560,7 @@ plots.show(
     alt="Two tables of mean similarities by distance. Trained: high for the same column, also one row apart, and high again 6 columns apart. Untrained: about 0 everywhere but at distance 0.",
 )
 
-# %%
+# %% tags=["claim-E4"]
 alike = similarity(trained)
 above, beside = alike[(down == 1) & (along == 0)].mean(), alike[(down == 0) & (along == 1)].mean()
 mirrored = (row[:, None] == row) & (column[:, None] + column == 6) & (along > 1)  # the same row, left for right
@@ -567,9 +571,8 @@ print(
 )
 gap = [(similarity(p)[near].mean() - similarity(p)[far].mean()).item() for p in (trained, untrained)]
 print(f"near minus far: {gap[0]:.2f} trained, {gap[1]:.2f} untrained")
-print(
-    f"verdict: {'TRUE' if gap[0] > 0.2 > 0.1 > abs(gap[1]) else 'FALSE'} on average, made by training; not of each neighbour"
-)
+nearer = {"the model is trained": gap[0] > 0.2, "it is not": gap[1] > 0.2}
+print(judge(nearer, "neighbours are more alike, by more than 0.2 on average", holds="if"))
 
 # %% [markdown]
 # Is it the mirror, though? Take the pairs of mirrored columns one by one. If left and right were matched place by place,
@@ -594,7 +597,7 @@ for side in (0, 3, 6):
 # Clothes hang upright and are much the same left and right. Perhaps that is why. Photographs taught the paper's models
 # another pattern (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
 #
-# ### E5 · "A ViT takes any resolution, because the sequence may be any length"
+# ### "A ViT takes any resolution, because the sequence may be any length"
 #
 # The course's model was trained on 28×28 pixels with P = 4. We enlarge the test pictures to 56×56. That makes
 # 14·14 = 196 patches in place of 49.
@@ -664,9 +667,10 @@ kept = accuracy(bigger, large)
 mixed = weights["pos_embed"].clone()
 mixed[:, 1:] = mixed[:, 1 + torch.randperm(196, generator=torch.Generator().manual_seed(0))]
 load_weights(bigger, weights | {"pos_embed": mixed})
+misplaced = accuracy(bigger, large)
 print(f"28x28: {accuracy(model, x):.0%} right")
 print(f"56x56, positions interpolated: {kept:.0%} right")
-print(f"56x56, the same positions in the wrong places: {accuracy(bigger, large):.0%} right")
+print(f"56x56, the same positions in the wrong places: {misplaced:.0%} right")
 
 # %% [markdown]
 # Most of it is kept, with a loss. One likely reason: a patch of 4×4 pixels now shows a quarter of
@@ -691,12 +695,55 @@ def fine_tune(pos_embed):
 tuned = fine_tune(weights["pos_embed"])
 print("from interpolated positions, better than before fine-tuning:", tuned > kept)
 
-# %%
+# %% tags=["claim-E5"]
 fresh = torch.cat([weights["pos_embed"][:, :1], torch.randn(1, 196, 64) * 0.02], dim=1)
 print("from random positions, more than 10 points behind:", tuned - fine_tune(fresh) > 0.10)
-print(
-    f"verdict: TRUE IF the positions are interpolated ({kept:.0%} right, untouched) - and better fine-tuned after that"
-)
+takes = {"its positions are interpolated": kept > 0.5, "they are in the wrong places": misplaced > 0.5}
+print(judge(takes, "it gets more than half of the larger pictures right, untouched", holds="if"))
+
+# %% [markdown] tags=["extra"]
+# ### "Attention knows no order because it works in parallel, unlike an RNN"
+#
+# An extra. A convolution works in parallel too, on all tokens at once. And attention can be run one token after the other, as
+# an RNN is. Which of the three is blind to order?
+
+# %% tags=["extra", "claim-E6"]
+torch.manual_seed(0)
+z, shuffle = torch.randn(1, 8, 16, dtype=torch.float64), torch.tensor([3, 0, 7, 1, 6, 2, 5, 4])
+convolve = nn.Conv1d(16, 16, kernel_size=3, padding=1).double()
+layers = {
+    "attention, all tokens at once": lambda z: scaled_dot_product_attention(z, z, z)[0],
+    "attention, one after the other": lambda z: torch.cat(
+        [scaled_dot_product_attention(z[:, i : i + 1], z, z)[0] for i in range(8)], dim=1
+    ),
+    "convolution, all tokens at once": lambda z: convolve(z.transpose(1, 2)).transpose(1, 2),
+}
+unordered = {name: differ(layer(z[:, shuffle]), layer(z)[:, shuffle]) < 1e-12 for name, layer in layers.items()}
+for name, is_blind in unordered.items():
+    print(f"{name:<32} {'blind to order' if is_blind else 'notices the order'}")
+at_once = {name: name.endswith("at once") for name in layers}
+print(judge(unordered == at_once, "what works on all tokens at once is blind to order, and nothing else is"))
+
+# %% [markdown] tags=["extra"]
+# The reason is that a query weighs keys by what they say, wherever they stand. Being fast because all is done at once is
+# nothing that attention has and a convolution lacks.
+#
+# ### "Positions are the numbers 0, 1, 2, 3 … added to the tokens"
+#
+# An extra. Take the untrained model without positions of the beginning, and add n to all numbers of token n.
+
+# %% tags=["extra", "claim-E7"]
+with torch.no_grad():
+    tokens = blind.forward_intermediates(both)["class_token"]  # [2, 50, 64]
+    added = {"the plain numbers": torch.arange(50.0)[:, None], "waves": seeing.position.pos_embed}  # 0: class token
+    moved = {name: blind.classify(blind.norm(blind.blocks(tokens + place))) for name, place in added.items()}
+    changes = {name: differ(logits, blind(both)) > 1e-9 for name, logits in moved.items()}
+print("logits change with", ", with ".join(f"{name}: {changed}" for name, changed in changes.items()))
+print(judge(changes["the plain numbers"], "the plain numbers of the places change the logits"))
+
+# %% [markdown] tags=["extra"]
+# Nothing changes: each block begins with a LayerNorm (lesson 6), which subtracts the mean of a token, and with it n. A
+# position has to differ from number to number of a token, as the waves do.
 
 # %% [markdown]
 # ## Exercise: how many numbers?
@@ -738,7 +785,7 @@ check.position_parameters(my_position_parameters)
 # %% [markdown]
 # ## Exercise: a test for blindness
 #
-# Difficulty 2 of 5, about 8 minutes. Write the test of E1 as a function. `layer` turns tokens [B, N, D] into tokens
+# Difficulty 2 of 5, about 8 minutes. Write the test of equivariance as a function. `layer` turns tokens [B, N, D] into tokens
 # [B, N, D], `order` holds the numbers 0 to N−1 in some order. Return True if the layer is equivariant for this order,
 # False if not. Some layers add up many numbers, so ask for "equal up to rounding".
 #
@@ -806,7 +853,7 @@ class MyPositionEmbedding(nn.Module):
 check.position_embedding(MyPositionEmbedding)
 
 # %% [markdown]
-# Now put it to work. `ViT` takes your class in place of its own, and learns the jigsaw of E2 with it. Without positions
+# Now put it to work. `ViT` takes your class in place of its own, and learns the jigsaw with it. Without positions
 # it stayed at 50%.
 
 # %%
@@ -928,7 +975,7 @@ check.sincos_2d(my_sincos_2d)
 # %% [markdown]
 # ## Exercise: move to another image size
 #
-# Difficulty 4 of 5, about 12 minutes. Write the interpolation of E5 for square grids: `pos_embed` is [1, 1 + old·old, D]
+# Difficulty 4 of 5, about 12 minutes. Write the interpolation of positions for square grids: `pos_embed` is [1, 1 + old·old, D]
 # with the class token's row in front, and [1, 1 + new·new, D] should come back. For the stretching itself use
 # `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a picture [1, D, old, old].
 #

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from vit_tutorial import EncoderBlock, ViT, ViTConfig, attention_maps, attention_scores, load_model, plots
 from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.datasets import DATA_FOLDER, load
-from vit_tutorial.evidence import compare_each
+from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import AttentionLab, AttentionPlane
 from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
@@ -210,7 +210,7 @@ print("PyTorch:", [round(w, 2) for w in row.softmax(0).tolist()])
 # %% [markdown]
 # The course's function, `scaled_dot_product_attention`, is the three lines above, for any number of batches in front.
 # It gives back the weights too, because we want to look at them. PyTorch's own, `F.scaled_dot_product_attention`, is
-# fast and does not show its weights. Claim A1 compares them.
+# fast and does not show its weights. We compare them below.
 #
 # ### Where queries, keys and values come from
 #
@@ -395,9 +395,9 @@ print(f"layer 5, head 0: the class token gives patch 18 a score of {score:.2f} a
 # %% [markdown]
 # ## Claims, tested
 #
-# Notes on attention make these claims. They are numbered through the course; A5 and A6 are in lesson 5.
+# Notes on attention make these claims.
 #
-# ### A1 · "softmax(QKᵀ/√d)V is all there is"
+# ### "softmax(QKᵀ/√d)V is all there is"
 #
 # If so, our three lines and PyTorch's function, which was written by others in another language, must give the same
 # numbers for whatever we put in. Fifty shapes at random, with and without a mask, in 64 bits:
@@ -414,16 +414,16 @@ for _ in range(50):
         ours, _ = scaled_dot_product_attention(Q, K, V, allowed)
         largest = max(largest, (ours - F.scaled_dot_product_attention(Q, K, V, allowed)).abs().max().item())
 
-# %%
+# %% tags=["claim-A1"]
 hand = F.scaled_dot_product_attention(q[None].double(), k[None].double(), v[None].double())[0]
 ours, _ = scaled_dot_product_attention(q.double(), k.double(), v.double())
 largest = max(largest, (ours - hand).abs().max().item())
 print("largest difference below 0.000000000001:", largest < 1e-12)
 print("the three tokens by hand, first output: ", [round(x, 1) for x in hand[0].tolist()])
-print("verdict:", "TRUE - by hand, as matrices and in the library" if largest < 1e-12 else "FALSE")
+print(judge(largest < 1e-12, "by hand, as matrices and in the library it is the same"))
 
 # %% [markdown]
-# ### A2 · "The square root keeps the softmax out of saturation"
+# ### "The square root keeps the softmax out of saturation"
 #
 # Take random queries and keys of d numbers, each with mean 0 and variance 1. Their dot product is a sum of d such
 # products, so its variance is d, and its usual size √d. Long vectors give large scores. And softmax of large scores
@@ -473,14 +473,15 @@ plots.show(
     alt="With the division, entropy and gradient stay level. Without it the entropy falls. The gradient first rises, then falls: its median to nearly nothing, its mean to about half.",
 )
 
-# %%
+# %% tags=["claim-A2"]
 level = max(s[0] for s in scaled) - min(s[0] for s in scaled) < 0.6
 print(f"entropy at d = 1024: divided {scaled[-1][0]:.1f}, not divided {plain[-1][0]:.1f}; level if divided: {level}")
 smaller = {d: (p[1] < s[1], p[2] < s[2]) for d, p, s in zip(dims, plain, scaled, strict=True)}
 for d in (4, 64, 1024):
     print(f"d = {d:>4}: without the division a smaller gradient: median {smaller[d][0]}, mean {smaller[d][1]}")
-print("verdict on random vectors: entropy", "TRUE" if level and plain[-1][0] < 1 else "FALSE", end="; gradient ")
-print("TRUE IF d is large" if all(smaller[1024]) and not any(smaller[4]) else "TRUE" if all(smaller[4]) else "FALSE")
+print(judge(level and plain[-1][0] < 1, "of random vectors, the division keeps the entropy level; it falls without"))
+kept = {f"d = {d}": all(smaller[d]) for d in (4, 64, 1024)}
+print(judge(kept, "the division keeps their gradient from being smaller", holds="if"))
 
 # %% [markdown]
 # So the scores do saturate the softmax. But from d = 4 to d = 64 the gradient is *larger* without the division: the
@@ -525,7 +526,7 @@ plots.show(
 # %% [markdown]
 # How many points does √d gain over each of the others, seed by seed? Three seeds are few, so the intervals are wide.
 
-# %%
+# %% tags=["claim-A2"]
 gains = {}  # of each other variant: √d with as many heads, and the variant
 for name in study.variants:
     size, divisor = name.split(", divided by ")
@@ -568,8 +569,9 @@ for divisor, runs in begin.items():
     larger[divisor] = sum(run[1] > root[1] for run, root in zip(runs, begin["sqrt(d)"], strict=True))
     sharp, even = sum(run[0] > 0.5 for run in runs), sum(run[0] < 0.1 for run in runs)
     print(f"{divisor:<13}{sharp:<25}{even:<25}{larger[divisor] if divisor != 'sqrt(d)' else '-'}")
-said = {0: "TRUE", 5: "FALSE here"}.get(larger["1"], "UNDECIDED")
-print("verdict on the reason, that too little gradient comes through:", said)
+gradients = {divisor: [gradient for _, gradient in runs] for divisor, runs in begin.items()}
+names, claim = ("with √d", "without"), "too little gradient comes through without the division"
+print(compare(gradients["sqrt(d)"], gradients["1"], claim, names=names))
 
 # %% [markdown]
 # The models that end worst have the *larger* gradient at the start. What sets them apart is the choice: before the
@@ -578,7 +580,7 @@ print("verdict on the reason, that too little gradient comes through:", said)
 # there. Why the first is the worse start, this experiment does not show. √d is a good place to start, and no law.
 
 # %% [markdown]
-# ### A3 and A4 · "Put −∞ in the lower left" and "softmax the columns"
+# ### "Put −∞ in the lower left" and "softmax the columns"
 #
 # Which corner holds the looks that a causal mask forbids, and along which axis do we sum to 1? It depends on how you
 # draw the table.
@@ -605,21 +607,21 @@ plots.show(
     alt="Two 4 by 4 tables of causal weights. The left one is zero upper right, and rows sum to 1; the right one is its mirror image.",
 )
 
-# %%
+# %% tags=["claim-A3", "claim-A4"]
 upper_right = torch.equal(theirs == 0, ~causal_mask(4))  # zero there, and nowhere else
 same = torch.allclose(drawn, theirs.T, rtol=0, atol=1e-12)
 mixed = torch.allclose((Q[0] @ Kc / math.sqrt(6)).masked_fill(~causal_mask(4), -torch.inf).softmax(dim=0), theirs)
 print("PyTorch's table is 0 exactly in the upper right:              ", upper_right)
 print("columns as queries, −∞ lower left, softmax down: its transpose:", same)
 print("rows as queries, but softmax down: the same table:            ", mixed)
-right = upper_right and same and not mixed
-print("verdict:", "both TRUE IF columns hold the queries; no other attention, another drawing" if right else "FALSE")
+drawings = {"columns hold the queries": upper_right and same, "rows do": mixed}
+print(judge(drawings, "one masks the lower left and softmaxes the columns", holds="if"))
 
 # %% [markdown]
 # The last line but one is the mistake to beware of: to take the table from the code and the axis from a drawing with
 # columns as queries. Nothing crashes then.
 #
-# ### A7 · "Attention costs N²"
+# ### "Attention costs N²"
 #
 # Count the multiplications in one block with N tokens of D numbers, with the usual MLP that is 4 times as wide (lesson
 # 6 shows it). A product of [a, b] and [b, c] takes a·b·c of them (lesson 1 counted the additions too: twice as much):
@@ -649,7 +651,7 @@ def multiplications(function, *inputs):
 
 
 # %%
-D, right = 768, []
+D, right, counted = 768, [], {}
 with torch.device("meta"):
     block = EncoderBlock(D, num_heads=12)
     for N in (197, D, 4 * D, 6 * D):
@@ -658,6 +660,7 @@ with torch.device("meta"):
         mlp = multiplications(block.mlp, tokens)
         squared = attention - 4 * N * D * D
         right.append(squared == 2 * N * N * D and mlp == 8 * N * D * D)
+        counted[N] = {"in QKᵀ and weights · V": squared, "in the projections": attention - squared, "in the MLP": mlp}
         print(f"N = {N:>5,}: N² part {squared:>14,}   MLP {mlp:>14,}   N² part / MLP = {squared / mlp:.2f}")
 print("as the table says:", all(right))
 
@@ -723,27 +726,6 @@ print(f"plain keeps the table of N² numbers:   {whole}; for twice the tokens {p
 print(f"fused keeps less than a quarter of it: {small}; for twice the tokens {fused[1] / fused[0]:.0f} times as much")
 
 # %% [markdown]
-# Remember claim P4 of lesson 1: pixels as tokens are out of the question, because the table is too large. Does that
-# hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12 layers. We compare with what the
-# MLPs keep: for each token 4·D numbers before the function between their two matrices (lesson 6), and 4·D after it.
-
-# %%
-N, gigabyte = 224 * 224, 1e9
-tables = 12 * 12 * 4 * N * N / gigabyte  # layers, heads, bytes
-without = 12 * 12 * 4 * (4 * N * 64 + N) / gigabyte  # q, k, v, output, and one number for each query
-hidden = 12 * 2 * 4 * N * 4 * D / gigabyte
-print("formula and measurement agree to 10%:", abs(4 * (4 * 2048 * 64 + 2048) / fused[1] - 1) < 0.1)
-print(f"P = 1 at 224x224: tables {tables:,.0f} GB; fused {without:.1f} GB; the MLPs {hidden:.1f} GB")
-squared, rest = (lambda n: 24 * n * n * D), (lambda n: 144 * n * D * D)  # 12 blocks
-times = (squared(N) + rest(N)) / (squared(196) + rest(196))
-print(f"multiplications against P = 16: {times:,.0f} times, for {N // 196} times the tokens")
-print("verdict on P4: because of the table:", "TRUE" if without > hidden else "FALSE with a fused kernel", end="; ")
-print("because of the work:", "TRUE, most of it is the N² part" if squared(N) > rest(N) else "FALSE")
-
-# %% [markdown]
-# The memory that is left still grows with the number of tokens, and the MLPs need more of it. It is the work that
-# decides.
-#
 # So far we have counted. Does the clock agree? The next cell reads a record: one thread, forward only, 4 heads at D =
 # 64 and 3 at D = 192. The time holds QKᵀ, the softmax and weights · V, without the projections. "Plain" is the course's
 # function, "fused" PyTorch's. Each is divided by the time of the MLP at the same N. Counted, that ratio is 2·N²·D /
@@ -768,14 +750,15 @@ plots.show(
     caption="Above the dotted line attention takes longer than the MLP.",
 )
 
-# %%
+# %% tags=["claim-A7"]
 for row in record["crossovers"]:
     print(f"D = {row['D']:>3}: as long as the MLP at N = {row['counted']} counted, {row['explicit']} plain, ", end="")
     print(f"{row['fused']} fused; fused as counted, to 10%: {abs(row['fused'] / row['counted'] - 1) < 0.1}")
 sooner = all(row["explicit"] < 0.9 * row["counted"] for row in record["crossovers"])
-print("verdict on A7:", "TRUE of two lines of the four" if all(right) else "FALSE", end="; ")
-print(f"in ViT-B/16 at 224x224 {1 - share:.0%} of the work grows with N alone")
 print("on the clock the plain way crosses the MLP", "earlier than counted" if sooner else "as counted")
+print(f"in ViT-B/16 at 224x224 {1 - share:.0%} of the work grows with N alone")
+squares = {part: counted[4 * D][part] == 16 * counted[D][part] for part in counted[D]}
+print(judge(squares, "4 times the tokens cost 16 times the work", holds="if"))
 
 # %% [markdown]
 # Multiplications are not all there is. The softmax is not counted, and the plain way writes the table of N² numbers
@@ -787,11 +770,34 @@ print(f"D = 64, N = {largest['N']:,}: plain takes as long as {largest['over_mlp'
 print(f"fused {largest['over_mlp']['fused']:.0f}; counted {largest['N'] / (4 * 64):.0f}")
 
 # %% [markdown]
+# ### "Pixels as tokens are out of the question, because the table is too large"
+#
+# So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12 layers. We compare with what the
+# MLPs keep: for each token 4·D numbers before the function between their two matrices (lesson 6), and 4·D after it.
+
+# %% tags=["claim-P4"]
+N, gigabyte = 224 * 224, 1e9
+tables = 12 * 12 * 4 * N * N / gigabyte  # layers, heads, bytes
+without = 12 * 12 * 4 * (4 * N * 64 + N) / gigabyte  # q, k, v, output, and one number for each query
+hidden = 12 * 2 * 4 * N * 4 * D / gigabyte
+print("formula and measurement agree to 10%:", abs(4 * (4 * 2048 * 64 + 2048) / fused[1] - 1) < 0.1)
+print(f"P = 1 at 224x224: tables {tables:,.0f} GB; fused {without:.1f} GB; the MLPs {hidden:.1f} GB")
+squared, rest = (lambda n: 24 * n * n * D), (lambda n: 144 * n * D * D)  # 12 blocks
+times = (squared(N) + rest(N)) / (squared(196) + rest(196))
+print(f"multiplications against P = 16: {times:,.0f} times, for {N // 196} times the tokens")
+takes_most = {"the table is kept": tables > hidden, "the kernel is fused": without > hidden}
+print(judge(takes_most, "attention takes more memory than the MLPs", holds="if"))
+print(judge(squared(N) > rest(N), "most of the work is the N² part"))
+
+# %% [markdown]
+# The memory that is left still grows with the number of tokens, and the MLPs need more of it. It is the work that
+# decides.
+#
 # ### A detour for those who come from text
 #
 # (15 minutes, up to the exercises, which do not need it. Skip it if you do not come from text.)
 #
-# #### A8 · "aunt − uncle is woman − man, and the unembedding is the transposed embedding"
+# #### "aunt − uncle is woman − man, and the unembedding is the transposed embedding"
 #
 # A language model's tokens are words. Each word has a row of D numbers in a table, its **embedding**, as each patch has
 # one after lesson 1. Here are ten words with two numbers each, written by hand: to the right is female, up is older.
@@ -938,12 +944,14 @@ plots.show(
     caption="Rows: embeddings. Columns: unembeddings. Red is alike, blue opposite, white unrelated. Tied: women are like women, men like men. Seed 1.",
 )
 
-# %%
-is_parallel, is_woman = after > 0.4 > abs(start), sum(n > 10 for n in hits[True])
-print("verdict: aunt - uncle is parallel to woman - man:", "TRUE, roughly" if is_parallel else "FALSE", end="; ")
-print(f"man + aunt - uncle 'is woman', and so on: with {is_woman} of 6 seeds")
-is_tied, is_not = turned[True] > 0.999, abs(turned[False]) < 0.3
-print("verdict on the unembedding:", "TRUE IF the weights are tied" if is_tied and is_not else "FALSE")
+# %% tags=["claim-A8"]
+ways = [[parallel(run[which]) for run in trained[False]] for which in (1, 0)]
+claim = "training makes aunt - uncle more like woman - man, by more than 0.3"
+print(compare(*ways, claim, at_least=0.3, names=("likeness after training", "before")))
+sums, claim = [n / 20 for n in hits[True]], "man + aunt - uncle is woman, and most such sums come out"
+print(compare(sums, [0.5] * 6, claim, names=("sums that come out", "half"), unit="points"))
+transposed = {"the weights are tied": turned[True] > 0.999, "they are not": turned[False] > 0.999}
+print(judge(transposed, "the unembedding is the transposed embedding", holds="if"))
 
 # %% [markdown]
 # Nobody told the model what an aunt is. But in these sentences every woman is followed by *she* and *her*, and every
@@ -1003,18 +1011,102 @@ print("one vector before, different ones after:", len(set(nearest.values())))
 # This is what a ViT does with an ear. Before the first layer, equal patches at equal places are equal tokens. After it,
 # each has taken in some of its picture.
 
+# %% [markdown] tags=["extra"]
+# #### "*fluffy* attends to *creature*"
+#
+# An extra. It is said the other way round here: who asks, attends. In *a fluffy creature*, with a causal mask, change the
+# value of one word. Whose output moves?
+
+# %% tags=["extra", "claim-A9"]
+torch.manual_seed(0)
+said = ["a", "fluffy", "creature"]
+q, k, v = torch.randn(3, 1, 3, 4, dtype=torch.float64)
+before, _ = scaled_dot_product_attention(q, k, v, causal_mask(3))  # [1, 3, 4]
+attends = {}
+for j, word in enumerate(said[1:], start=1):
+    other = v.clone()
+    other[0, j] += 1
+    moved = (scaled_dot_product_attention(q, k, other, causal_mask(3))[0] - before).abs().sum(-1)[0] > 0
+    attends[word] = {said[i] for i in range(3) if moved[i] and i != j}  # these have taken in something of the word
+    print(f"the value of {word} is changed; other outputs that move: {', '.join(attends[word]) or 'none'}")
+print(judge("fluffy" in attends["creature"], "fluffy takes in something of creature"))
+
+# %% [markdown] tags=["extra"]
+# *creature* asks, *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one.
+#
+# #### "While training, every place predicts its next word at once; afterwards only the last vector answers"
+#
+# An extra. If so, one pass over a sentence gives what all its beginnings give, each run alone. An untrained model will do.
+
+# %% tags=["extra", "claim-A10"]
+reader = TinyLanguageModel(tied=True).double()
+with torch.no_grad():
+    at_once = reader(sentences)  # [40, 9, V]
+    alone = torch.stack([reader(sentences[:, :n])[:, -1] for n in range(1, 10)], dim=1)  # of each beginning the last
+print(judge(torch.allclose(at_once, alone, rtol=0, atol=1e-12), "one causal pass is all beginnings, each run alone"))
+
+# %% [markdown] tags=["extra"]
+# This is the use of the causal mask. A ViT has none, and gives one answer for a picture, not one for each patch.
+#
+# #### "The embedding matrix holds the position too, and attention changes it: E + ΔE is the new embedding matrix"
+#
+# An extra. Look at the matrix before and after a sentence is read. In *the man was at work and he was glad* the word *was*
+# stands at two places.
+
+# %% tags=["extra", "claim-A12"]
+before, was = reader.E.detach().clone(), [i for i, word in enumerate(texts[2].split()) if word == "was"]
+with torch.no_grad():
+    scores = reader(sentences[2:3])[0]  # [9, V]
+print("'was' at places", was, "takes one row of E; what comes out differs:", not torch.allclose(*scores[was]))
+changes = {
+    "reading changes E": not torch.equal(before, reader.E),
+    "E has a row a place": len(before) != len(vocabulary),
+}
+print(judge(changes, "the embedding matrix holds more than one row a word", holds="any"))
+
+# %% [markdown] tags=["extra"]
+# What is added to is the row that was taken out, the *token*, once for each place. (Videos write tokens as columns, and then
+# E has a column for each word.)
+#
+# #### "The Transformer also has a decoder"
+#
+# An extra. The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder writes
+# the translation, and each of its blocks has three branches (Vaswani et al. 2017, section 3.1): attention with a causal
+# mask, **cross-attention**, whose queries come from the decoder and whose keys and values come from the encoder, and the
+# MLP. With our function, in one head:
+
+# %% tags=["extra", "claim-A11"]
+decoder = nn.TransformerDecoderLayer(16, nhead=1, dim_feedforward=64, dropout=0, batch_first=True, norm_first=True)
+decoder = decoder.double().eval()
+
+
+def attend(part, x, y, allowed=None):  # queries from x, keys and values from y
+    each = zip((x, y, y), part.in_proj_weight.chunk(3), part.in_proj_bias.chunk(3), strict=True)
+    return part.out_proj(scaled_dot_product_attention(*(t @ W.T + b for t, W, b in each), allowed)[0])
+
+
+read, x = torch.randn(2, 7, 16, dtype=torch.float64), torch.randn(2, 5, 16, dtype=torch.float64)  # 7 words in, 5 out
+theirs = decoder(x, read, tgt_mask=~causal_mask(5))
+z = decoder.norm1(x)
+x = x + attend(decoder.self_attn, z, z, causal_mask(5))
+x = x + attend(decoder.multihead_attn, decoder.norm2(x), read)
+x = x + decoder.linear2(decoder.linear1(decoder.norm3(x)).relu())
+equal = torch.allclose(x, theirs, rtol=0, atol=1e-12)
+print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cross-attention in between"))
+
 # %%
 # A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
 used = """
-A B D E K Kc M N PEOPLE Q Qc S V W W_k W_q W_v Z a accuracies added additive after allowed alone arrives attention b
-barred begin blind block books box bright cards causal class_token colour columns counts crossing d d_v dims divisor
-drawn embedding end even exponentials few found fused gains gigabyte goal hand he head hidden his hits i ids is_not
-is_parallel is_tied is_woman itself j k key label larger largest layers learned level lines looks mask masked meaning
-mixed mlp name names nearest nothing number off on options others ours out output padding pair patches phrase phrases
-picture pictures place plain q recipe record rest right root row rows runs said same scaled score scores sentences
-share sharp shown side size small smaller sooner squared squares start study style table tables text texts theirs tied
-times title tokens trained turned undivided unembedding unit untrained upper_right v value values vector vocabulary w
-weight weights which who whole without word words x y z
+A B D E K Kc M N PEOPLE Q Qc S V W W_k W_q W_v Z a accuracies added additive after allowed alone arrives at_once
+attend attends attention b barred before begin blind block books box bright cards causal changes claim class_token
+colour columns counted counts crossing d d_v decoder dims divisor drawings drawn embedding end equal even exponentials
+few found fused gains gigabyte goal gradients hand he head hidden his hits i ids is_not is_parallel is_tied is_woman
+itself j k kept key label larger largest layers learned level lines looks mask masked meaning mixed mlp moved name
+names nearest nothing number off on options other others ours out output padding pair patches phrase phrases picture
+pictures place plain q read reader recipe record rest right root row rows runs said same scaled score scores sentences
+share sharp shown side size small smaller sooner squared squares start study style sums table tables takes_most text
+texts theirs tied times title tokens trained transposed turned undivided unembedding unit untrained upper_right v
+value values vector vocabulary w was ways weight weights which who whole without word words x y z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice

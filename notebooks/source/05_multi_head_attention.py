@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from vit_tutorial import MultiHeadAttention, ViT, ViTConfig, attention_maps, count_parameters, load_model, plots
 from vit_tutorial import scaled_dot_product_attention
 from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.evidence import compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import HeadsGallery
 
@@ -368,7 +369,7 @@ for name, row in shares.items():
 #
 # ## Claims, tested
 #
-# Four sentences that one hears. The last two, A5 and A6, fill the gap in lesson 4's list.
+# Sentences that one hears.
 #
 # ### "Every head is needed"
 #
@@ -458,23 +459,20 @@ for group, (added, together) in (costs | {"all 24": cost(all_heads)}).items():
     print(f"{group:<26}{added:>18.1f}{together:>10.1f}")
 print("the 8 most important, as layer.head:", ", ".join(f"{layer}.{head}" for layer, head in sorted(order[-8:])))
 
-# %%
+# %% tags=["claim-every-head"]
 single, eight = lost.max().item(), middle[1]
 print(f"the most that a single head costs, on the first 500 pictures: {single:.1f} points")
 more = all(together > added for added, together in [*costs.values(), *random_eights])
 print("every group of eight costs more together than its heads one by one:", more)
-words = {True: "TRUE", False: "FALSE"}
-print(
-    f"verdict: {words[single > 5]} one at a time, {words[eight > 5]} together: eight at random cost {eight:.0f} points"
-)
 least = costs["the 8 least important"][1]
-print("is it here as in that paper? One at a time:", "yes" if single <= 5 else "no", end="; a third of them together: ")
-print("yes, the" if least <= 5 else "no, even the", f"8 least important cost {least:.1f} points")
+print(f"eight at random cost {eight:.0f} points, even the 8 least important {least:.1f}")
+needed = {"one at a time": single > 5, "eight together": eight > 5, "the least important eight": least > 5}
+print(judge(needed, "more than 5 points are lost without heads", holds="if"))
 
 # %% [markdown]
 # Heads stand in for each other: that each alone can go does not mean that all can. Among the eight most important are all
 # four of layer 0, where the patches first meet. And *not needed by the trained model* is not *not needed for training*:
-# that is part of A6.
+# more heads or fewer are trained below.
 #
 # ### "Each head looks at something else"
 #
@@ -487,7 +485,7 @@ print("yes, the" if least <= 5 else "no, even the", f"8 least important cost {le
 # leaves two unrelated maps, exactly as sharp.
 
 
-# %%
+# %% tags=["claim-heads-differ"]
 def mean_overlap(model, images, columns=slice(None)):
     def overlap(weights, a, b):  # weights [B, h, N, N], heads a and b
         return torch.minimum(weights[:, a], weights[:, b][..., columns]).sum(-1).mean()
@@ -504,18 +502,16 @@ for name, one in (("untrained", untrained), ("trained", model)):
     pairs, unrelated = mean_overlap(one, images), mean_overlap(one, images, shuffled)
     more[name] = pairs - unrelated
     print(f"{name:<10} overlap {pairs:.1f}   one head shuffled {unrelated:.1f}   largest weight of a row {sharp:.0%}")
-claim = "TRUE: two heads share no more than two unrelated maps that are equally sharp (within 0.05)"
-if more["trained"] > 0.05:
-    claim = "FALSE: two heads share more than two unrelated maps that are equally sharp"
-print("verdict:", claim)
-print("that holds before training too:", (more["untrained"] > 0.05) == (more["trained"] > 0.05))
+print(
+    judge({name: gap <= 0.05 for name, gap in more.items()}, "two heads overlap no more than unrelated maps as sharp")
+)
 print("training draws them further apart than unrelated maps:", more["trained"] < -0.05)
 
 # %% [markdown]
 # Training makes each head sharper; it does not draw the heads apart. Nobody told them what to look for. They start from
 # different random numbers, and so they differ from the first step.
 #
-# ### A5 · "The value matrix can be factored into down and up"
+# ### "The value matrix can be factored into down and up"
 #
 # You hear this in explanations of language models. Follow one head through W_V and W_O. W_V takes D numbers *down* to d.
 # Its rows of W_O take d numbers *up* to D. And the matrix product with all heads side by side is a sum over heads:
@@ -543,24 +539,39 @@ print("each head's map:", list(maps_of_heads[0].shape), "ranks", torch.linalg.ma
 # So heads do not know of each other: each *adds* its own finding to the output. And what is gained by the two factors? One
 # could give each head its full map of D×D numbers. Count both ways for the D of ViT-B:
 
-# %%
-dim, cheaper = 768, []
+# %% tags=["claim-A5"]
+dim, cheaper = 768, {}
 for number in (1, 2, 3, 12):
     full_maps, factors = number * dim * dim, number * (dim * (dim // number) + (dim // number) * dim)
-    cheaper += [number] if factors < full_maps else []
+    cheaper[f"h = {number}"] = equal and factors < full_maps
     print(
         f"h = {number:<3} full maps {full_maps:>10,}   down and up {factors:>10,}   {factors / full_maps:.2f} of the numbers"
     )
-saves = f"from h = {min(cheaper)} on it saves numbers" if cheaper else "it saves nothing"
-print("verdict:", f"TRUE: the layer is a sum of such maps, and {saves}" if equal else "FALSE")
+print(judge(cheaper, "down and up give each head's map, in fewer numbers", holds="if"))
+
+# %% [markdown] tags=["extra"]
+# ### "In GPT-3 the embedding has 617.6 million numbers, a head's W_Q 1.57 million, and its values 3.15 million instead of 151"
+#
+# An extra, for a pencil. GPT-3 has D = 12,288 and 96 heads of d = 128 (Brown et al. 2020, table 2.1), and the vocabulary of
+# GPT-2, of 50,257 (Radford et al. 2019, section 2.3).
+
+# %% tags=["extra", "claim-A13"]
+V, D, d = 50_257, 12_288, 128
+millions = {"the embedding": (V * D, 617.6), "W_Q of a head": (D * d, 1.57)}
+millions |= {"a full value map": (D * D, 151), "down and up": (2 * D * d, 3.15)}
+for name, (numbers, said) in millions.items():
+    print(f"{name:<17}{numbers:>12,}   said: {said} million")
+as_said = {name: abs(numbers / (said * 1e6) - 1) < 0.002 for name, (numbers, said) in millions.items()}
+print(judge(as_said, "the count is as said"))
+print("down and up are as many as W_Q and W_K of that head:", 2 * D * d == D * d + D * d)
 
 # %% [markdown]
-# ### A6 · "Each head has its own W_Q, W_K and W_V, so more heads mean more parameters"
+# ### "Each head has its own W_Q, W_K and W_V, so more heads mean more parameters"
 #
 # The first half is true, as you have seen. Count for the second half. And since each head has only d = D/h numbers to ask
 # with, look at the rank of its table of scores QKᵀ for 197 tokens. No table can have a rank above its N rows.
 
-# %%
+# %% tags=["claim-A6"]
 tokens = torch.randn(1, 197, 768, dtype=torch.float64)
 print(f"{'heads h':>8}{'d = D/h':>9}{'parameters':>12}{'rank of a table of 197x197 scores':>35}")
 sizes = set()
@@ -570,8 +581,7 @@ for number in (1, 3, 12, 48, 192, 768):
     rank = torch.linalg.matrix_rank(q[0, 0] @ k[0, 0].T).item()
     sizes.add(count_parameters(layer))
     print(f"{number:>8}{768 // number:>9}{count_parameters(layer):>12,}{rank:>35}")
-same = len(sizes) == 1
-print("verdict:", "FALSE: the same numbers are shared out among the heads" if same else "TRUE: the number grows")
+print(judge(len(sizes) > 1, "the number of parameters changes with the number of heads"))
 
 # %% [markdown]
 # More questions, then, but each with fewer numbers. And more heads are not free: the explicit way holds h tables of N×N
@@ -587,7 +597,6 @@ for number in (1, 12):
 # heads, five seeds each. All have the same number of parameters. With 16 heads, each has d = 2.
 
 # %%
-from vit_tutorial.evidence import compare_each
 from vit_tutorial.studies import load_study
 
 study = load_study("heads")
@@ -625,13 +634,14 @@ print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 
 # %%
 used = """
-A B D N W_k W_o W_q W_v Z a accuracies accuracy added after alone alone_later asked attention b b_v before best block
-boot by_steps chances changed changed_right cheaper claim colour columns constant costs d dark dim eight equal explicit
-factors first from_torchvision full_accuracy full_maps fused gallery group grown h half head heads i image images k
-later layer least looks loss lost maps maps_of_heads means merged middle more name names new_k new_q number numbered
-on_boot one one_head options order our_output our_weights ours output own pairs q qkv random_eights rank right rounded
-row rows same saves shape shares sharp shuffled single sizes study table tables their_output their_weights theirs title
-together tokens total unrelated untrained v values weight weights words wrong x z
+A B D N V W_k W_o W_q W_v Z a accuracies accuracy added after alone alone_later as_said asked attention b b_v before
+best block boot by_steps chances changed changed_right cheaper claim colour columns constant costs d dark dim eight
+equal explicit factors first from_torchvision full_accuracy full_maps fused gallery group grown h half head heads i
+image images k later layer least looks loss lost maps maps_of_heads means merged middle millions more name names
+needed new_k new_q number numbered numbers on_boot one one_head options order our_output our_weights ours output own
+pairs q qkv random_eights rank right rounded row rows said same saves shape shares sharp shuffled single sizes study
+table tables their_output their_weights theirs title together tokens total unrelated untrained v values weight weights
+words wrong x z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice

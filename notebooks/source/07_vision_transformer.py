@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from vit_tutorial import EncoderBlock, FetchError, PatchEmbedding, ViT, ViTConfig
 from vit_tutorial import count_parameters, load_model, load_weights, plots, shape_ledger
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import compare, compare_each
+from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.lesson_07_vision_transformer import patient
 from vit_tutorial.explore import ModelMap
@@ -113,7 +113,7 @@ print(code_of(EncoderBlock.forward, "# equation"))
 # %% [markdown]
 # The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks
 # token 0, `tokens[:, 0]`. (`dropout`, `drop` and `drop_path` work while training only; see lesson 6. `pre_logits` does
-# nothing here; see V2.)
+# nothing here; it is for pre-training.)
 #
 # A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations stands
 # the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would turn these
@@ -149,7 +149,7 @@ with torch.no_grad():
 
 meaning = {"patches": "N = 14·14 rows of 16·16·3 numbers", "patch_embed": "each row becomes D numbers"}
 meaning |= {"class_token": "one token more", "position": "+ E_pos, equation 1", "norm": "LN"}
-meaning |= {"pool": "the class token, equation 4", "pre_logits": "as it is (see V2)", "logits": "one number a class"}
+meaning |= {"pool": "the class token, equation 4", "pre_logits": "as it is", "logits": "one number a class"}
 meaning |= {"blocks.0": "equations 2 and 3; the same shape up to blocks.11"}
 for name, value in {"images": cat, **stages}.items():
     if "blocks" not in name or name == "blocks.0":
@@ -266,11 +266,11 @@ say("class at patch, 2 heads", weights[0, :, 0, 1])
 # With one block, nobody reads the patch any more. Its only effect on the answer was through its key and its value in
 # equation 2, when the class token looked at it with the two weights above, one in each head.
 #
-# ### V3 · "A 16×16 picture becomes 16 tokens, with the class token 17, and at the end two probabilities"
+# ### "A 16×16 picture becomes 16 tokens, with the class token 17, and at the end two probabilities"
 #
 # We ask the model itself for all its stages, and compare them with what we followed step by step.
 
-# %%
+# %% tags=["claim-V3"]
 with torch.no_grad():
     steps = tiny.forward_intermediates(image)
 shapes = [list(steps[name].shape) for name in ("patches", "patch_embed", "class_token", "blocks.0", "logits")]
@@ -279,7 +279,7 @@ ours = {"blocks.0": z, "pool": y, "logits": logits}
 same = {name: torch.allclose(steps[name], followed) for name, followed in ours.items()}
 print("ours is the model's:", same)
 as_said = shapes[1:3] + shapes[4:] == [[1, 16, 8], [1, 17, 8], [1, 2]]
-print("verdict:", "TRUE: the steps by hand are the model's" if as_said and all(same.values()) else "FALSE")
+print(judge(as_said and all(same.values()), "the steps by hand are the model's"))
 
 # %% [markdown]
 # So much for two tokens. Here are all 17 tokens with their 8 numbers, a row each, on the way through:
@@ -298,10 +298,40 @@ plots.show(
     caption="Red is positive, blue negative, white zero. The top row is the class token: the head reads its last colours. Patch 0 below it is the other token that we followed.",
 )
 
+# %% [markdown] tags=["extra"]
+# ### "In a grey picture, 16 numbers a patch become 8 without a bias; the head goes 8 → 4 → 2"
+#
+# An extra. The first patch and its position above come from notes, which have this example with a grey picture whose first
+# patch is black, and a head with a hidden layer of 4. Does it hold?
+
+# %% tags=["extra", "claim-V3"]
+grey_config = ViTConfig(16, 4, in_channels=1, num_classes=2, dim=8, depth=1, num_heads=2, representation_size=4)
+grey = ViT(grey_config).double().eval()
+black = torch.zeros(1, 1, 16, 16, dtype=torch.float64)
+with torch.no_grad():
+    grey.patch_embed.proj.bias.copy_(first_patch)
+    of_grey = grey.forward_intermediates(black)
+    with_bias = of_grey["patch_embed"][0, 0]
+    without_bias = with_bias - grey.patch_embed.proj.bias
+shapes = [list(of_grey[name].shape[1:]) for name in ("patches", "patch_embed", "class_token", "pre_logits", "logits")]
+print(*shapes, sep=" -> ")
+notes_sum = torch.tensor([0.3, -0.3, 0.7, 0.4, -0.5, 1.0, 1.0, -0.5], dtype=torch.float64)
+holds = {
+    "in the shapes": shapes == [[16, 16], [16, 8], [17, 8], [4], [2]],
+    "in the sum with the position": torch.allclose(first_patch + its_position, notes_sum),
+    "for a black patch with a bias": torch.equal(with_bias, first_patch),
+    "for one without": torch.equal(without_bias, first_patch),
+}
+print(judge(holds, "the notes are right", holds="if"))
+
+# %% [markdown] tags=["extra"]
+# Zeros times any matrix are zeros: without a bias every black patch becomes the same token, 0. (The notes have ReLU between 8
+# → 4 and 4 → 2. The shapes are the same; the paper has tanh, and in fine-tuning no hidden layer at all.)
+
 # %% [markdown]
 # ## Claims, tested
 #
-# ### V1 · "ViT-B, L and H have 86, 307 and 632 million parameters"
+# ### "ViT-B, L and H have 86, 307 and 632 million parameters"
 #
 # This is table 1 of the paper. We build its models on PyTorch's `meta` device: all shapes, but no memory. And we ask
 # torchvision for its counts.
@@ -320,7 +350,7 @@ for name, model in models.items():
     shape = f"{config.depth:>6}{config.dim:>6}{int(config.dim * config.mlp_ratio):>6}{config.num_heads:>6}"
     print(f"{name:<6}{shape}{all_of_it:>14,}{without:>14,}{paper[name[0]]:>6} M")
 
-# %%
+# %% tags=["claim-V1"]
 same = all(count_parameters(models[name]) == count_parameters(theirs[name]) for name in models)
 print("the same as torchvision's, to the last parameter:", same)
 meant = set()
@@ -329,10 +359,10 @@ for name, pair in counted.items():
         if round(millions) == paper[name[0]]:
             meant.add((name[0], head))
             print(f"{paper[name[0]]} is ViT-{name} {head} its head")
-one_rule = any({(size, head) for size in paper} <= meant for head in ("with", "without"))
+one_rule = {f"{head} heads": {(size, head) for size in paper} <= meant for head in ("with", "without")}
 off = math.ceil(max(abs(100 * millions / paper[name[0]] - 100) for name, pair in counted.items() for millions in pair))
-nearly = f"NEARLY: all within {off}%. No one rule gives all three" if off < 5 else "FALSE"
-print("verdict:", "TRUE" if one_rule else nearly)
+print(judge(off < 5, f"the three are right to 5%; the worst is off by less than {off}%"))
+print(judge(one_rule, "one rule gives all three to the million", holds="any"))
 
 # %% [markdown]
 # Table 1 gives one number for each size, and does not say for which patches, nor whether the head is counted. Ours have a
@@ -369,7 +399,9 @@ plots.show(
 # %% [markdown]
 # ## Everybody's weights
 #
-# **"This is the real ViT."** The best test: take torchvision's ViT-B/16, copy all its weights into ours, and show both
+# ### "This is the real ViT"
+#
+# The best test: take torchvision's ViT-B/16, copy all its weights into ours, and show both
 # the cat. The weights are random, so nothing is downloaded.
 
 # %%
@@ -381,13 +413,13 @@ with torch.device("meta"):
 ours = load_weights(ours.to_empty(device="cpu"), theirs.state_dict()).eval()
 print(f"{count_parameters(ours):,} weights copied")
 
-# %%
+# %% tags=["claim-real-vit"]
 with torch.no_grad():
     our_logits, their_logits = ours(cat), theirs(cat)  # [1, 1000] each
 spread, difference = their_logits.std().item(), (our_logits - their_logits).abs().max().item()
 print(f"spread of the logits above 0.1: {spread > 0.1}")
 print(f"largest difference below 0.00001: {difference < 1e-5}")
-print("verdict:", "TRUE" if spread > 0.1 and difference < 1e-5 else "FALSE")
+print(judge(spread > 0.1 and difference < 1e-5, "with torchvision's weights it gives torchvision's logits"))
 
 # %% [markdown]
 # `load_weights` finds out by itself whose weights it is given: torchvision's, timm's, or Google's own, which come as
@@ -480,11 +512,11 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 # Learning 64 pictures by heart says nothing about new pictures. It says that the parts fit together, and can learn.
 
 # %% [markdown]
-# ## Two more claims, for a second reading
+# ## More claims, for a second reading
 #
-# On a first reading go on to the exercises. V2 and P6 take 15 minutes, and nothing later needs them.
+# On a first reading go on to the exercises. These take 15 minutes, and nothing later needs them.
 #
-# ### V2 · "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
+# ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
 # (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very
 # many images: in the paper on ImageNet, ImageNet-21k or JFT-300M. (Google's files for ImageNet-21k have 21,843 classes.)
@@ -511,7 +543,7 @@ print("the same 21,843 logits:", equal)
 # %% [markdown]
 # Now fine-tuning: ten classes, and one linear layer. `load_weights` refuses to drop the old head unless it is told so:
 
-# %%
+# %% tags=["claim-V2"]
 tuned = ViT(replace(config, num_classes=10, representation_size=None)).eval()
 try:
     load_weights(tuned, big_head.state_dict())
@@ -522,11 +554,45 @@ with torch.no_grad():
     body = [m.forward_intermediates(small_cat)["norm"] for m in (pretrained, tuned)]
 kept, one_layer = torch.equal(*body), isinstance(tuned.pre_logits, nn.Identity) and isinstance(tuned.head, nn.Linear)
 print("all but the head is kept:", kept)
-agreed = "TRUE of the code: ours and torchvision's agree, and `representation_size` switches it"
-print("verdict:", agreed if equal and kept and one_layer else "FALSE")
+print(judge({"in pre-training": equal, "afterwards": kept and one_layer}, "the head in the code is as said"))
+
+# %% [markdown] tags=["extra"]
+# ### "`pre_logits`, `distilled` and `representation_size` belong to a ViT"
+#
+# An extra, for readers of older copies of timm's file. `representation_size` is the width of the hidden layer above, and
+# `pre_logits` the layer. `distilled` adds a second learned token, with a head of its own, which learns from a teacher (DeiT,
+# Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its distilled model is a class
+# apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
+
+# %% tags=["extra", "claim-V5"]
+pre_logits = {"one asks for it": pretrained.pre_logits, "one does not": tuned.pre_logits}
+has_layer = {name: any(part.numel() for part in layer.parameters()) for name, layer in pre_logits.items()}
+print(judge(has_layer, "a ViT has a layer there", holds="if"))
+
+# %% [markdown] tags=["extra"]
+# ### "What is new in ViT is attention, the positions or the class token"
+#
+# An extra. Who had what first:
+#
+# | part | before ViT | where to read it |
+# |---|---|---|
+# | self-attention alone, with residuals and MLP | Vaswani et al. 2017 | sections 1 and 3 |
+# | learned 1-D positions | the same | section 3.5 and table 3, row E |
+# | class token | BERT, Devlin et al. 2018 | "similar to BERT's [class] token": ViT, section 3.1 |
+# | norm before each branch | Wang et al. 2019; Baevski and Auli 2019 | ViT, section 3.1 |
+# | patches as tokens, of 2×2 | Cordonnier et al. 2019 | ViT, section 2 |
+
+# %% tags=["extra", "claim-V4"]
+first_seen = {"attention": 2017, "positions": 2017, "class token": 2018, "norm before": 2019, "patches": 2019}
+vit_appeared = 2020  # in October: arXiv 2010.11929
+print(judge({part: year >= vit_appeared for part, year in first_seen.items()}, "it was new in ViT", holds="any"))
+
+# %% [markdown] tags=["extra"]
+# The paper says what is (section 2): large patches, and the finding that pre-training on very many pictures makes a plain
+# Transformer as good as the best CNNs.
 
 # %% [markdown]
-# ### P6 · "A feature map of a CNN can be the input, instead of the image"
+# ### "A feature map of a CNN can be the input, instead of the image"
 #
 # A **CNN** is a network of convolutions (lesson 1), one after another. What a layer gives is its **feature map**,
 # [F, h, w]: F numbers, the channels, at each of h·w places. **ResNet-50**, for short R50, is a well-known CNN of 50 layers.
@@ -572,10 +638,10 @@ plots.show(
     caption="Blue: patches of pixels. Orange: hybrid. After the blocks the learning rate that was chosen. M: million operations for one picture.",
 )
 
-# %%
+# %% tags=["claim-P6"]
 takes_map = hybrid.patch_embed.proj.kernel_size == (1, 1)
 learned = min(map(min, rows.values())) > 0.5  # guessing gives 0.1
-print("a feature map can be the input; verdict:", "TRUE" if takes_map and learned else "FALSE")
+print(judge(takes_map and learned, "a feature map can be the input"))
 pairs = {
     blocks: (study.scores(f"hybrid, {blocks}"), study.scores(f"pure, {blocks}"))
     for blocks in ("1 block", "2 blocks", "4 blocks")
@@ -798,8 +864,10 @@ check.timm_names(my_timm_names)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# The class token is there once, [1, 1, D], and the batch has B images: [B, N, D]. `self.cls_token.expand(len(x), -1, -1)`
-# gives one to each image, and `torch.cat([…, x], dim=1)` puts it in front. Then the four equations.
+# The class token is there once, [1, 1, D], and the batch has B images: [B, N, D].
+# `self.cls_token.expand(x.shape[0], -1, -1)` gives one to each image, and `torch.cat([…, x], dim=1)` puts it in front.
+# (`len(x)` is the same number, but a model that is traced or exported keeps that of its first batch for ever.) Then the
+# four equations.
 #
 # </details>
 
@@ -849,7 +917,7 @@ class MyViT(nn.Module):
 
     def forward(self, images):
         x = self.patch_embed(images)  # [B, N, D]
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed  # equation 1
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.pos_embed  # equation 1
         x = self.norm(self.blocks(x))  # equations 2, 3 and 4: [B, N+1, D]
         return self.head(x[:, 0])  # [B, num_classes]
 

@@ -31,6 +31,7 @@ from vit_tutorial.explore import (
     PatchLab,
     PositionLab,
     SignalLab,
+    SketchLab,
     TokenTable,
     TrainingTimeline,
 )
@@ -76,6 +77,9 @@ CASES = {
         trained(), {"a": picture(1, 28), "b": picture(1, 28)}, exchange="all patches"
     ),
     "signal lab, 12 blocks": lambda: SignalLab(depth=12),
+    "sketch lab, moving the brush": lambda: SketchLab(trained(), {"a": picture(1, 28)}),
+    "sketch lab, painting": lambda: SketchLab(trained(), {"a": picture(1, 28)}),
+    "sketch lab, painting, with more": lambda: SketchLab(trained(), {"a": picture(1, 28)}, more=True),
     "model map, 6 blocks, D = 64": lambda: ModelMap(trained(), picture(1, 28)),
     "attention lab, 6 layers of 4 heads, 50 tokens": lambda: AttentionLab(picture(1, 28), maps(6, 4, 50), 7),
     "attention lab, 12 layers of 12 heads, 197 tokens": lambda: AttentionLab(picture(3, 224), maps(12, 12, 197), 14),
@@ -87,7 +91,10 @@ CASES = {
     "training timeline, 6 moments, 50 tokens": lambda: timeline(),
 }
 MOVES = ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowUp")
-OTHER_KEYS = {  # each runs the model, or most of it
+PAINTING = (" ", "Shift+ArrowRight", " ", "ArrowDown", " ", "Shift+ArrowLeft", " ", "ArrowDown")
+OTHER_KEYS = {  # most of them run the model, or most of it
+    "sketch lab, painting": PAINTING,
+    "sketch lab, painting, with more": PAINTING,
     "heads gallery, switching heads of layer 0": tuple("01230123"),
     "lens lab, exchanging after each block": tuple("01230123"),
 }

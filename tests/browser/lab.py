@@ -271,8 +271,11 @@ class LabPage:
                 const panel = window.jupyterapp.shell.currentWidget;
                 const cells = Array.from(panel.content.model.cells);
                 const code = cells.filter(cell => cell.type === "code" && cell.sharedModel.source.trim());
-                const outputs = cell => cell.outputs.toJSON();
-                if (code.some(cell => outputs(cell).some(output => output.output_type === "error"))) return true;
+                const failed = ({ outputs }) => {
+                    for (let i = 0; i < outputs.length; i++) if (outputs.get(i).type === "error") return true;
+                    return false;
+                };
+                if (code.some(failed)) return true;
                 return code.every(cell => cell.executionCount !== null && cell.sharedModel.executionState !== "running")
                     && panel.sessionContext.session.kernel.status === "idle";
             }""",

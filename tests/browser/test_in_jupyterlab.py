@@ -30,6 +30,7 @@ EXPLORERS = {  # what makes each, and a change from code
     "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
     "LensLab": ("LensLab(trained(), {'one': small, 'two': small.T})", "exchange='all patches'"),
     "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
+    "SketchLab": ("SketchLab(trained(), {'one': small}, drawing='one')", "drawing='nothing'"),
     "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),
     "TrainingTimeline": ("TrainingTimeline({0: trained(), 1: trained()}, pictures, 'abc', [0.5])", "picture='c'"),
 }

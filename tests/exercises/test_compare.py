@@ -70,8 +70,8 @@ def test_not_same(a, b):
         ([1, 2, 3], torch.tensor([1.0, 2.0, 0.0]), 2),
         ([1, 2, 3], [1, 0, 3], 1),
         ([1, 2], [1, 2, 3], 2),
-        (ONE, torch.ones(3), 0),
-        ("word", ONE, 0),
+        (ONE, torch.ones(3), None),
+        ("word", ONE, None),
     ],
 )
 def test_where_two_outputs_begin_to_differ(a, b, place):

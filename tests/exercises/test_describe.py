@@ -11,19 +11,19 @@ from exercises.toys import in_time, toy
 def test_a_long_list_is_shown_from_where_it_differs():
     names = toy(solution=lambda x: [f"name {i}" for i in range(12)], inputs=[(torch.arange(2.0),)], mistakes=[])
     said = str(names(lambda x: [f"name {i + (i > 9)}" for i in range(12)]))
-    assert "expected (…; 'name 10'; 'name 11')" in said
-    assert "got      (…; 'name 11'; 'name 12')" in said
+    assert "expected (…; ['name 10']; 'name 11')" in said
+    assert "got      (…; ['name 11']; 'name 12')" in said
     assert "expected (…)" in str(names(lambda x: [f"name {i}" for i in range(13)]))
 
 
 def test_truth_is_shown_as_true_and_false():
     positive = toy(solution=lambda x: x > 0, inputs=[(torch.arange(2.0),)], mistakes=[])
-    assert "expected a tensor of shape [2]: False, True\n" in str(positive(lambda x: x >= 0))
+    assert "expected a tensor of shape [2]: [False], True\n" in str(positive(lambda x: x >= 0))
 
 
 def test_nothing_is_shown_as_none():
     exercise = toy(solution=lambda x, y=None: x, inputs=[(3, None)], mistakes=[])
-    assert "  input    3; None\n" in str(exercise(lambda x, y=None: x + 1))
+    assert "  input    x = 3, y = None\n" in str(exercise(lambda x, y=None: x + 1))
 
 
 def test_a_difference_far_behind_is_shown():
@@ -32,15 +32,41 @@ def test_a_difference_far_behind_is_shown():
         y[..., 9:] = 7
         return y
 
-    assert "expected a tensor of shape [2, 10], from number 10 on: 2, 2, 2" in str(toy()(answer))
-    assert "got      a tensor of shape [2, 10], from number 10 on: 7, 2, 2" in str(toy()(answer))
+    assert "expected a tensor of shape [2, 10], from number 10 on: [2], 2, 2" in str(toy()(answer))
+    assert "got      a tensor of shape [2, 10], from number 10 on: [7], 2, 2" in str(toy()(answer))
 
 
 def test_long_inputs_stand_on_lines_of_their_own():
     exercise = toy(solution=lambda x, y, n: x, inputs=[(torch.zeros(2, 4), torch.ones(9), 3)])
     shown = str(exercise(lambda x, y, n: y))
-    zeros = "a tensor of shape [2, 4]: 0, 0, 0, 0, 0, 0, 0, 0"
-    assert f"  input    {zeros};\n           a tensor of shape [9]: 1, 1, 1, 1, 1, 1, 1, 1, …;\n           3\n" in shown
+    assert shown.splitlines()[1:6] == [
+        "  input    x = a tensor of shape [2, 4]:",
+        "            0  0  0  0",
+        "            0  0  0  0",
+        "           y = a tensor of shape [9]: 1, 1, 1, 1, 1, 1, 1, 1, …",
+        "           n = 3",
+    ]
+
+
+def test_a_small_matrix_stands_row_by_row_with_the_first_difference_in_brackets():
+    exercise = toy(solution=lambda x: x, inputs=[(torch.eye(3),)], mistakes=[])
+    shown = str(exercise(lambda x: x + torch.eye(3).roll(1, 0)))
+    assert shown.splitlines()[5:13] == [
+        "  expected a tensor of shape [3, 3]:",
+        "            1  0 [0]",
+        "            0  1  0",
+        "            0  0  1",
+        "  got      a tensor of shape [3, 3]:",
+        "            1  0 [1]",
+        "            1  1  0",
+        "            0  1  1",
+    ]
+
+
+def test_a_mask_stands_row_by_row():
+    exercise = toy(solution=lambda x: x > 0, inputs=[(torch.eye(2),)], mistakes=[])
+    shown = str(exercise(lambda x: x < 0)).splitlines()
+    assert [line.split() for line in shown[5:7]] == [["[True]", "False"], ["False", "True"]]
 
 
 def test_an_exception_without_readable_words():

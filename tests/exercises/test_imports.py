@@ -8,7 +8,8 @@ from vit_tutorial import exercises
 FOLDER = Path(exercises.__file__).parent
 LESSONS = sorted(path.stem for path in FOLDER.glob("lesson_*.py"))
 ORDER = [
-    *("__init__", "compare", "describe", "limit", "store", "stub", "verdict", "attempt", "engine"),
+    *("__init__", "compare", "difference", "describe", "limit", "store", "stub", "surroundings", "verdict"),
+    *("attempt", "engine"),
     *("builders", "clinic", "counting"),
     *LESSONS,
     *("check", "progress"),
@@ -28,18 +29,21 @@ def imported_by(path):
 
 
 def test_every_file_has_its_place_in_the_order():
-    assert sorted(ORDER) == sorted(path.stem for path in FOLDER.glob("*.py"))
+    rooms = [path.parent.name for path in FOLDER.glob("*/__init__.py")]
+    assert sorted(ORDER) == sorted([*rooms, *(path.stem for path in FOLDER.glob("*.py"))])
 
 
 def test_each_file_imports_earlier_ones_alone_and_no_lesson_another():
     for place, stem in enumerate(ORDER):
-        own = {name.split(".")[1] for name in imported_by(FOLDER / f"{stem}.py") if name.startswith("exercises.")}
+        paths = [FOLDER / f"{stem}.py"] if (FOLDER / f"{stem}.py").exists() else (FOLDER / stem).glob("*.py")
+        names = {name for path in paths for name in imported_by(path) if name.startswith("exercises.")}
+        own = {name.split(".")[1] for name in names} - {stem}
         earlier = set(ORDER[:place]) - (set(LESSONS) if stem in LESSONS else set())
         assert own <= earlier, f"{stem} imports {own - earlier}"
 
 
 def test_no_file_takes_private_names_of_another():
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         private = [name for name in imported_by(path) if name.rpartition(".")[2].startswith("_")]
         assert private == [], path.name
 

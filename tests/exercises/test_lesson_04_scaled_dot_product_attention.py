@@ -8,10 +8,10 @@ from vit_tutorial.exercises.lesson_04_scaled_dot_product_attention import attent
 @pytest.mark.parametrize(
     ("written", "shown"),
     [
-        ((8.8, 9.8), "8.8, 9.8"),
-        ((8.83, 9.84), "8.83, 9.84"),
-        ((20, 30), "20, 30"),
-        ((0.09, 0.24, 0.67), "0.09, 0.24, 0.67"),
+        ((8.8, 9.8), "(8.8; 9.8)"),
+        ((8.83, 9.84), "(8.83; 9.84)"),
+        ((20, 30), "(20; 30)"),
+        ((0.09, 0.24, 0.67), "(0.09; 0.24; 0.67)"),
     ],
 )
 def test_numbers_from_paper_are_shown_as_they_were_written(written, shown):

@@ -1,6 +1,7 @@
 """A hang is stopped in a sentence, wherever it runs and whatever it catches; a slow answer in time passes."""
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -11,9 +12,9 @@ import time
 import pytest
 import torch
 
-from exercises.toys import doubled, in_time, loops, sleeps, toy
+from exercises.toys import compute_for, doubled, in_time, loops, sleeps, toy
 from vit_tutorial.exercises.engine import Property
-from vit_tutorial.exercises.limit import OutOfTime, call_within
+from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
 
 
 def counts(x):
@@ -43,15 +44,26 @@ def many_threads(x):
     inner.join()
 
 
-@pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("answer", [loops, sleeps, counts, catches_exceptions, catches_everything, many_threads])
-def test_a_hang_is_stopped_in_a_sentence(answer):
+@pytest.mark.usefixtures("nearly_patient")
+@pytest.mark.parametrize("answer", [loops, counts, catches_everything])
+def test_a_loop_without_an_end_is_stopped_in_a_sentence(answer):
     verdict = in_time(toy(), answer)
     assert not verdict.passed
     said, place = str(verdict).split("\n")
-    given = "a tensor of shape [2]: 0, 1"
-    assert said == f"✗ double: your code was stopped after 0.3 s with {given}: is there a loop that never ends?"
-    assert place.startswith("  in line ")
+    given = "with x = a tensor of shape [2]: 0, 1"
+    assert said == f"✗ double: your code was stopped after 0.3 s of computing {given}: is there a loop that never ends?"
+    assert place.startswith("  in       line ")
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("answer", [sleeps, catches_exceptions, many_threads])
+def test_an_answer_that_waits_for_ever_is_stopped_in_a_sentence(answer):
+    verdict = in_time(toy(), answer)
+    assert not verdict.passed
+    said, place = str(verdict).split("\n")
+    given = "with x = a tensor of shape [2]: 0, 1"
+    assert said.startswith(f"✗ double: your code was stopped after 1 s {given}: does it wait for something, or is the")
+    assert place.startswith("  in       line ")
 
 
 @pytest.mark.usefixtures("impatient")
@@ -74,44 +86,45 @@ def test_a_stopped_answer_does_not_go_on_whatever_it_catches(caught, wait):
     assert turns[0] == before > 0
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("nearly_patient")
 def test_a_hang_on_a_later_input_shows_that_input():
     def answer(x):
         while x.ndim == 2:
             pass
         return 2 * x
 
-    assert "stopped after 0.3 s with a tensor of shape [2, 10]" in str(in_time(toy(), answer))
+    assert "stopped after 0.3 s of computing with x = a tensor of shape [2, 10]" in str(in_time(toy(), answer))
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("nearly_patient")
 def test_a_hang_behind_a_wrong_output_tells_the_wrong_output_first():
     def answer(x):
         while x.ndim == 2:
             pass
         return 3 * x
 
-    assert "expected a tensor of shape [2]: 0, 2" in str(in_time(toy(), answer))
+    assert "expected a tensor of shape [2]: 0, [2]" in str(in_time(toy(), answer))
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("nearly_patient")
 def test_all_inputs_share_the_time():
     def answer(x):
-        time.sleep(0.12)
+        compute_for(0.12)
         return 2 * x
 
     assert "was stopped after 0.3 s" in str(in_time(toy(), answer))
 
 
-def test_a_slow_answer_in_time_passes():
+@pytest.mark.usefixtures("nearly_patient")
+def test_a_right_answer_passes_however_long_the_machine_lets_it_wait():
     def answer(x):
-        time.sleep(0.2)
+        time.sleep(0.4)  # longer than it may compute
         return 2 * x
 
     assert toy()(answer).passed
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("nearly_patient")
 def test_a_property_that_hangs_is_stopped():
     exercise = toy(properties=[Property(lambda answer: answer(torch.zeros(7)), "")])
 
@@ -134,14 +147,67 @@ def test_a_check_works_in_another_thread():
 
 
 def test_a_call_gives_its_value_or_what_it_raised_or_is_out_of_time():
-    assert call_within(1, lambda a, b: a + b, 1, 2) == (3, None)
-    value, error = call_within(1, lambda: 1 / 0)
+    assert call_within(Budget(1, 60), lambda a, b: a + b, 1, 2) == (3, None)
+    value, error = call_within(Budget(1, 60), lambda: 1 / 0)
     assert value is None
     assert isinstance(error, ZeroDivisionError)
-    with pytest.raises(OutOfTime, match=r"not finished after 0\.1 s"):
-        call_within(0.1, loops, 1)
+    for budget, call, waited in ((Budget(0.1, 60), loops, False), (Budget(60, 0.1), sleeps, True)):
+        with pytest.raises(OutOfTime) as late:
+            call_within(budget, call, 1)
+        assert late.value.waited is waited
     with pytest.raises(OutOfTime):
-        call_within(-1, loops, 1)
+        call_within(Budget(-1, 60), loops, 1)
+
+
+def test_what_a_call_has_computed_is_taken_from_the_budget_and_what_others_compute_is_not():
+    budget = Budget(60, 60)
+    call_within(budget, compute_for, 0.2)
+    assert 0.2 <= 60 - budget.computing < 1
+    stop = threading.Event()
+    busy = threading.Thread(target=lambda: [compute_for(0.01) for _ in iter(stop.is_set, True)])
+    busy.start()
+    before = budget.computing
+    call_within(budget, time.sleep, 0.3)
+    stop.set()
+    busy.join()
+    assert before - budget.computing < 0.15
+
+
+class MeetsItWhereNothingCanBeRaised:
+    def __del__(self):
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            pass
+
+
+LEAKS = """
+import threading, time
+from vit_tutorial.exercises import engine
+from exercises.toys import toy, loops
+from exercises.test_limit import MeetsItWhereNothingCanBeRaised
+
+def answer(x):
+    while True:
+        MeetsItWhereNothingCanBeRaised()
+
+engine.SECONDS = 0.1
+for wrong in (answer, loops) * 2:
+    print(toy()(wrong).passed)
+for _ in range(300):  # the last look and the end come close to each other
+    budget = engine.Budget(0.002, 60)
+    try:
+        engine.attempt(lambda: [time.thread_time() for _ in range(4000)], (), budget)
+    except BaseException as error:
+        print(repr(error))
+time.sleep(0.5)
+"""
+
+
+def test_what_stops_an_answer_is_never_seen():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["tests", *sys.path])}
+    done = subprocess.run([sys.executable, "-c", LEAKS], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.stderr == ""
+    assert done.stdout == "False\n" * 4
 
 
 SCRIPT = """
@@ -158,6 +224,7 @@ def loops(image_size, patch_size):
 def sleeps(image_size, patch_size):
     time.sleep(600)
 
+engine.SECONDS = 0.3
 before = state()
 print(check.count_tokens(loops))
 assert state() == before
@@ -165,33 +232,56 @@ time.sleep(0.3)
 print("threads:", threading.active_count())
 
 press_stop = lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-threading.Timer(0.3, press_stop).start()
-engine.SECONDS = 60  # the button is pressed long before, however busy the machine is
-try:
-    print(check.count_tokens(loops))
-except KeyboardInterrupt:
-    print("interrupted")
-assert state() == before
-time.sleep(0.3)
-print("threads:", threading.active_count())
+engine.SECONDS = engine.LOOKING = 60  # the button is pressed long before, however busy the machine is
 
-engine.SECONDS = 0.3
+class Endless(list):
+    def __len__(self):
+        while True: pass
+
+for answer in (loops, lambda image_size, patch_size: Endless()):
+    threading.Timer(0.3, press_stop).start()
+    try:
+        print(check.count_tokens(answer))
+    except KeyboardInterrupt:
+        print("interrupted")
+    assert state() == before
+    time.sleep(0.3)
+    print("threads:", threading.active_count())
+
+engine.SECONDS, engine.WAIT = 60, 0.3
 print(check.count_tokens(sleeps))
 """
+
+
+def test_a_call_that_waits_for_another_call_is_stopped_with_it():
+    inner = []
+
+    def outer():
+        inner.append(threading.current_thread())
+        call_within(Budget(100.0, 100.0), lambda: (inner.append(threading.current_thread()), loops(0)))
+
+    with pytest.raises(OutOfTime):
+        call_within(Budget(100.0, 0.5), outer)
+    for thread in inner:
+        thread.join(10)
+    assert [thread.is_alive() for thread in inner] == [False, False]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="Windows has no such signals to leave as they were")
 def test_a_script_keeps_its_signal_handlers_and_its_stop_button_and_ends():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
-    stopped = "✗ count_tokens: your code was stopped after 1.5 s with 4; 2: is there a loop that never ends?"
+    given = "with image_size = 4, patch_size = 2"
+    looped = f"✗ count_tokens: your code was stopped after 0.3 s of computing {given}: is there a loop that never ends?"
+    waited = (
+        f"✗ count_tokens: your code was stopped after 0.3 s {given}: does it wait for something, or is the machine "
+    )
     assert done.stderr == ""
-    assert [re.sub(r"^  in line .*", "  in line", line) for line in done.stdout.splitlines()] == [
-        stopped,
+    assert [re.sub(r"^  in +line .*", "  in line", line) for line in done.stdout.splitlines()] == [
+        looped,
         "  in line",
         "threads: 1",
-        "interrupted",
-        "threads: 1",
-        stopped.replace("1.5", "0.3"),
+        *("interrupted", "threads: 1") * 2,
+        f"{waited}very busy?",
         "  in line",
     ]
     assert done.returncode == 0

@@ -36,7 +36,9 @@ def test_a_forgotten_return_is_no_stub():
     def answer(x):
         y = 2 * x  # noqa: F841
 
-    assert str(toy()(answer)) == ("✗ double: it returned None with a tensor of shape [2]: 0, 1. Is a `return` missing?")
+    assert str(toy()(answer)) == (
+        "✗ double: it returned None with x = a tensor of shape [2]: 0, 1. Is a `return` missing?"
+    )
 
 
 def test_a_return_that_is_missing_in_one_branch():
@@ -44,7 +46,7 @@ def test_a_return_that_is_missing_in_one_branch():
         if x.ndim == 1:
             return 2 * x
 
-    assert "it returned None with a tensor of shape [2, 10]" in str(toy()(answer))
+    assert "it returned None with x = a tensor of shape [2, 10]" in str(toy()(answer))
 
 
 class StubWithInit(nn.Module):

@@ -15,7 +15,7 @@ def test_a_verdict_in_html_says_the_same_words():
     shown = verdict._repr_html_()
     assert "✗ double: wrong on 3 of 3 inputs. The smallest:" in shown
     assert "<pre" in shown
-    assert "  expected a tensor of shape [2]: 0, 2\n  got      a tensor of shape [2]: 0, 3" in shown
+    assert "  expected a tensor of shape [2]: 0, [2]\n  got      a tensor of shape [2]: 0, [3]" in shown
     assert "This looks like: you tripled." in shown.partition("</pre>")[2]
 
 
@@ -64,6 +64,12 @@ def test_the_kind_decides_on_sign_colour_and_passing(kind):
     assert verdict.message[0] == SIGNS[kind]
     assert f"solid {COLOURS[kind]};" in verdict._repr_html_()
     assert verdict.passed is (kind == "right")
+
+
+def test_what_is_below_stands_below_the_words():
+    verdict = Verdict(**PARTS, below=["input x = 1"])
+    assert verdict.message == "✗ a: wrong\n  got 1\n  in line 2\n  Looks like b.\n  input x = 1"
+    assert verdict._repr_html_().endswith(">  input x = 1</pre></div>")
 
 
 def test_each_kind_has_a_sign_and_a_colour_of_its_own():

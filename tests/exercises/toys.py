@@ -44,6 +44,12 @@ def loops(x):
         pass
 
 
+def compute_for(seconds):
+    until = time.thread_time() + seconds
+    while time.thread_time() < until:
+        pass
+
+
 def sleeps(x):
     time.sleep(60)
 

@@ -26,6 +26,7 @@ def explorers():
         "HeadsGallery": lambda: explore.HeadsGallery(model, image),
         "LensLab": lambda: explore.LensLab(model, image),
         "SignalLab": lambda: explore.SignalLab(depth=6),
+        "SketchLab": lambda: explore.SketchLab(model, {"noise": image}, learned_from=pictures, more=True),
         "ModelMap": lambda: explore.ModelMap(model, image),
         "TrainingTimeline": lambda: explore.TrainingTimeline({0: model, 1: model}, pictures, "abc", [0.5]),
     }

@@ -16,7 +16,7 @@ import torch
 from vit_tutorial import ModelCard, ViT, ViTConfig, attention_maps
 from vit_tutorial.explore.heads_gallery.numbers import heads_off
 from vit_tutorial.explore.vit import packed_vit
-from vit_tutorial.introspection import logit_lens, patch_tokens
+from vit_tutorial.introspection import logit_lens, patch_tokens, token_stages
 
 STORED = Path(__file__).parent / "js" / "vit.json"
 SIZE = {"image_size": (4, 6), "patch_size": 2, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
@@ -79,6 +79,7 @@ def expected(options):
     patches = slice(model.num_prefix_tokens, None)
     found = {
         "lens": logit_lens(model, one).softmax(-1),
+        "answers": torch.cat([model.classify(model.norm(tokens)) for tokens in token_stages(model, one)]).softmax(-1),
         "exchanged": torch.cat([patch_tokens(model, one, block, patches, two) for block in range(4)]).softmax(-1),
         "front": stages["position"],
         "after": torch.cat([stages[f"blocks.{i}"] for i in range(3)]),
@@ -115,6 +116,17 @@ def test_what_travels_to_the_browser_is_the_model():
     assert np.array_equal(numbers[qkv : qkv + 192], model.blocks[0].attn.qkv.weight.detach().flatten().float())
     assert (numbers[qkv + 192 : qkv + 192 + 24] == 0).all()  # nor the bias
     assert np.array_equal(numbers[-5:], model.head.bias.detach().float())
+
+
+def test_numbers_that_float16_holds_travel_as_float16():
+    model = wave_model(BARE).float()
+    whole = packed_vit(model)
+    assert not whole["half"]
+    rounded = packed_vit(model.half().float())
+    assert rounded["half"]
+    assert len(rounded["numbers"]) * 2 == len(whole["numbers"])
+    halves, numbers = np.frombuffer(rounded["numbers"], np.float16), np.frombuffer(whole["numbers"], np.float32)
+    np.testing.assert_array_equal(halves, numbers.astype(np.float16))
 
 
 def test_without_a_card_pixels_are_0_to_1():

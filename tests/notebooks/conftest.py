@@ -1,6 +1,7 @@
 """Gives the tests notebooks/build.py as a module, and a folder to build small notebooks in."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def build():
+    sys.path.insert(0, str(ROOT / "notebooks"))  # as when it runs as a program, for the file beside it
     spec = importlib.util.spec_from_file_location("notebook_build", ROOT / "notebooks" / "build.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,25 +1,26 @@
-"""Call somebody's code once: on a copy of its input, in time, with random numbers and a default dtype of its own.
+"""Call somebody's code once: on a copy of its input, in time, in plain surroundings.
 
 So neither a hang nor a side effect reaches the lesson.
 """
 
-import contextlib
 import copy
 import io
 import linecache
-import time
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
 
 from vit_tutorial.exercises.compare import unchanged
-from vit_tutorial.exercises.limit import OutOfTime, call_within
+from vit_tutorial.exercises.difference import Call, Trace
+from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
+from vit_tutorial.exercises.surroundings import plain_surroundings
 
 MOST_PRINTED = 4000  # characters that the learner's code may print in one check
 MOST_NUMBERS = 10_000_000  # larger outputs are not copied
@@ -42,36 +43,86 @@ class Attempt:
         """Whether it came back with None or with three dots."""
         return self.fault is None and (self.output is None or self.output is Ellipsis)
 
-    def place_in(self, answer: Callable) -> str:
-        """Return "line 3: x = y" for the last line of the answer's own file where it was, or nothing."""
+    def place_in(self, answer: Callable) -> tuple[FrameType, int, str] | None:
+        """Return frame, number and text of the last line of the answer's own file where it was, or None."""
         file = _file_of(answer)
         for frame, number in reversed(self.frames):
             if frame.f_code.co_filename == file:
-                text = linecache.getline(file, number).strip()
-                return f"line {number}: {text}" if text else f"line {number}"
-        return ""
+                return frame, number, linecache.getline(file, number).strip()
+        return None
 
 
-def attempt(function: Callable, args: tuple = (), until: float | None = None) -> Attempt:
-    """Call function(*args) on a copy of args; with `until`, no longer than to that time of the monotonic clock.
+def attempt(function: Callable, args: tuple = (), budget: Budget | None = None, seed: int = 0) -> Attempt:
+    """Call function(*args) on a copy of args; with a budget, no longer than that lasts.
 
-    With `until` it runs in another thread, and whatever it raises is a fault. Without, the caller trusts the function
+    With a budget it runs in another thread, and whatever it raises is a fault. Without, the caller trusts the function
     to end, and what is no Exception passes through.
     """
-    given, error = copy.deepcopy(args), None
-    with _own_surroundings():
+    given, error, output = copy.deepcopy(args), None, None
+    with plain_surroundings(seed):
         try:
-            if until is None:
-                output = _frozen(function(*given))
+            if budget is None:
+                output = function(*given)
             else:
-                output, error = call_within(until - time.monotonic(), lambda: _frozen(function(*given)))
+                output, error = call_within(budget, function, *given)
+            output = _frozen(output)
         except OutOfTime as late:
-            return Attempt(fault=late, frames=list(traceback.walk_stack(late.frame))[::-1])
+            frames = list(traceback.walk_stack(late.frame))[::-1] if late.frame else ()
+            return Attempt(fault=late, frames=frames)
         except Exception as raised:
             error = raised
     if error is not None:
         return Attempt(fault=error, frames=list(traceback.walk_tb(error.__traceback__)))
     return Attempt(output) if unchanged(given, args) else Attempt(fault=ChangedInput())
+
+
+def trace(function: Callable, args: tuple, budget: Budget | None = None) -> Trace | None:
+    """Call function(*args) and return which layers were called with what; None if it fails, or calls no model."""
+    heard: list[tuple[nn.Module, list]] = []
+    roots: list[nn.Module] = []
+    depth = [0]
+
+    def watched(*given: Any) -> Any:
+        roots.extend(part for part in given if isinstance(part, nn.Module))
+        me = threading.get_ident()
+
+        def before(module: nn.Module, inputs: tuple) -> None:
+            if threading.get_ident() == me:
+                if depth[0] == 0 and not roots:
+                    roots.append(module)
+                depth[0] += 1
+                heard.append((module, [inputs[0].detach().clone() if inputs and _is_tensor(inputs[0]) else None, None]))
+
+        def after(module: nn.Module, inputs: tuple, output: Any) -> None:
+            if threading.get_ident() == me:
+                depth[0] -= 1
+                entry = next(entry for seen, entry in reversed(heard) if seen is module and entry[1] is None)
+                entry[1] = output.detach().clone() if _is_tensor(output) else False
+
+        handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
+        try:
+            return function(*given)
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    tried = attempt(watched, args, budget)
+    output = tried.output[0] if isinstance(tried.output, tuple) and tried.output else tried.output
+    if tried.fault is not None or not _is_tensor(output) or not roots:
+        return None
+    names = {id(module): name for module in reversed(roots) for name, module in module.named_modules()}
+    came_in = next((given for module, (given, _) in heard if module is roots[0]), None)
+    came_in = next((x for x in args if _is_tensor(x)), None) if came_in is None else came_in
+    calls = [
+        Call(names[id(module)], given, made, repr(module) if not list(module.children()) else type(module).__name__)
+        for module, (given, made) in heard
+        if names.get(id(module)) and not isinstance(module, nn.Sequential) and _is_tensor(given) and _is_tensor(made)
+    ]
+    return None if came_in is None else Trace(calls, came_in, output, frozenset(names.values()))
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
 
 
 class ShortOutput(io.TextIOBase):
@@ -91,23 +142,6 @@ class ShortOutput(io.TextIOBase):
 
     def flush(self) -> None:
         self.out.flush()
-
-
-@contextlib.contextmanager
-def _own_surroundings() -> Iterator[None]:
-    """Start from the same random numbers each time, and leave the lesson's as they were, with its default dtype."""
-    dtype = torch.get_default_dtype()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    try:
-        with torch.random.fork_rng(devices):
-            # Not torch.manual_seed: for each kind of device that is not in use it formats the stack, which takes longer
-            # than most answers.
-            torch.default_generator.manual_seed(0)
-            if devices:
-                torch.cuda.manual_seed_all(0)
-            yield
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 def _frozen(output: Any) -> Any:

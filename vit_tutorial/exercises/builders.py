@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.exercises.difference import Said
 from vit_tutorial.exercises.engine import Mistake
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -57,6 +58,27 @@ class NoModule:
 FORGOT_MODULE = Mistake(
     NoModule, "your class is no nn.Module, so a model does not see what it holds: class …(nn.Module)."
 )
+
+
+def misfit_of(module: object) -> Said | None:
+    """Say what is wrong with what should be a module with layers or tensors of its own, or return None."""
+    if isinstance(module, nn.Module) and not held_by(module):
+        hidden = [name for name, value in vars(module).items() if _holds_learned(value) and not name.startswith("_")]
+        if hidden:
+            return Said(
+                f"`self.{hidden[0]}` is a Python list or dictionary. A model does not see what stands in one, so it "
+                "never trains. Use nn.ParameterList or nn.ModuleList, or give each thing a name of its own."
+            )
+        return Said(
+            "your class holds nothing to learn after __init__. Make it there, once, as self.…: what is made in forward "
+            "is made anew at each call."
+        )
+    return None
+
+
+def _holds_learned(value: object) -> bool:
+    inside = list(value.values()) if isinstance(value, dict) else value
+    return isinstance(inside, list | tuple) and any(isinstance(part, Tensor | nn.Module) for part in inside)
 
 
 def held_by(module: nn.Module) -> list[Tensor]:

@@ -1,7 +1,8 @@
-"""Questions whose answer is several numbers, each of which may be wrong in its own way."""
+"""Several mistakes at once: in questions whose answer is several numbers, and in answers made of several steps."""
 
 from collections.abc import Callable, Sequence
-from itertools import product
+from itertools import combinations, product
+from typing import Any
 
 from vit_tutorial.exercises.engine import Mistake
 
@@ -21,6 +22,15 @@ def mistakes_of(counts: Sequence[Ways]) -> list[Mistake]:
         if sentences:
             mistakes.append(Mistake(_answer([way for way, _ in chosen]), " And ".join(sentences)))
     return mistakes
+
+
+def pairs_of(make: Callable[..., Callable], changes: Sequence[tuple[dict[str, Any], str]]) -> list[Mistake]:
+    """Two mistakes at once, for answers that `make(step=…)` makes: every two changes of different steps."""
+    return [
+        Mistake(make(**one, **other), f"two things: {first} And {second}")
+        for (one, first), (other, second) in combinations(changes, 2)
+        if not one.keys() & other.keys()
+    ]
 
 
 def _answer(ways: Sequence[Callable]) -> Callable:

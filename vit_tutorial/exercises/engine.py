@@ -1,30 +1,57 @@
-"""How a check works: try the answer on many inputs, compare it with the right one, and name the mistake.
+"""How a check works: try the answer on many inputs, compare it with the right one, and say what is wrong.
 
 Every likely mistake is itself a small wrong answer. When the learner's outputs differ from the right ones and
 equal those of a wrong answer on every input, that mistake is what happened. What equal outputs cannot show, such as
-"the class token has a gradient", is a property: a test of the answer itself, with its own sentence.
+"the class token has a gradient", is a property: a test of the answer itself, with its own sentence. For mistakes that
+nobody listed, `difference` has words.
 
-The parts of a check have files of their own: `attempt` calls the learner's code, `compare` says whether two outputs
-are equal, `describe` has words for them, `verdict` is what a learner reads, `store` keeps what was passed.
+The parts of a check have files of their own: `attempt` calls the learner's code, `limit` stops it, `surroundings` are
+those in which it runs, `compare` says whether two outputs are equal, `describe` has words for values, `verdict` is what
+a learner reads, `store` keeps what was passed.
 """
 
 import contextlib
+import inspect
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
+from torch import nn
+
 from vit_tutorial.exercises import store
-from vit_tutorial.exercises.attempt import Attempt, ChangedInput, ShortOutput, attempt
+from vit_tutorial.exercises.attempt import Attempt, ChangedInput, ShortOutput, attempt, trace
 from vit_tutorial.exercises.compare import first_difference, same
 from vit_tutorial.exercises.describe import describe, describe_all, describe_error, what_went_wrong
-from vit_tutorial.exercises.limit import OutOfTime
-from vit_tutorial.exercises.stub import has_dots, is_stub_class
+from vit_tutorial.exercises.difference import (
+    NO_HINTS,
+    Case,
+    Hints,
+    Said,
+    behaviour,
+    compare_parts,
+    explain,
+    meaning,
+    partly_right,
+    shapes_nearby,
+    sizes_of,
+    where_wrong,
+)
+from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
+from vit_tutorial.exercises.stub import has_dots, is_stub_class, other_methods
+from vit_tutorial.exercises.surroundings import in_single_precision, plain_surroundings
 from vit_tutorial.exercises.verdict import Verdict
 
-SECONDS = 1.5  # for all that one check runs of the learner's code
-SEARCH_SECONDS = 1.5  # for trying the mistakes; those that do not fit usually differ on the first input
+SECONDS = 10  # of computing, for all that one check runs of the learner's code
+WAIT = 60  # seconds that may pass meanwhile, however little it computes: it sleeps, or the machine is busy
+LOOKING = 20  # seconds of computing besides, for looking at what came out: an object may hang whoever looks at it
+SEARCH_SECONDS = 1  # of computing, for trying the mistakes; those that do not fit usually differ on the first input
+
+
+class Unsolved(Exception):
+    """The solution itself fails: the exercise is wrong, and no answer to it can be judged."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +74,9 @@ class Property:
 class Exercise:
     """One exercise: the right answer, inputs from the smallest up, and the mistakes it knows.
 
-    Calling it with the learner's answer gives a Verdict, in a few seconds, whatever the answer does. Only
-    KeyboardInterrupt, the learner's own stop, passes through. An answer that passes is kept as progress.
+    Calling it with the learner's answer gives a Verdict, in a few seconds, whatever the answer does. Only the learner's
+    own stop, a KeyboardInterrupt from outside, passes through. An answer that passes is kept as progress. Raises
+    Unsolved if the solution itself fails.
     """
 
     name: str
@@ -62,16 +90,32 @@ class Exercise:
     properties: Sequence[Property] = ()
     adapt: Callable[[Callable], Callable] | None = None  # makes the function that is called on the inputs
     secret: bool = False  # what is expected is not shown: the learner is to work it out
+    pairs: Sequence[Mistake] = ()  # two mistakes at once, tried after all of `mistakes`
+    hints: Hints = NO_HINTS  # names and steps, for words on mistakes that nobody listed
 
     def __repr__(self) -> str:
         needed = f"about {self.minutes} minute{'s' * (self.minutes != 1)}"
         return f"{self.name}: difficulty {self.difficulty} of 5, {needed}. Call it with your answer."
 
     def __call__(self, answer: Callable) -> Verdict:
-        with contextlib.redirect_stdout(ShortOutput(sys.stdout)):
-            verdict = self._judge(answer)
+        with contextlib.redirect_stdout(ShortOutput(sys.stdout)), plain_surroundings():
+            verdict = self._judge_apart(answer)
         if verdict.passed and not _in_solution_cell():
             verdict = replace(verdict, note=store.keep(self.name))
+        return verdict
+
+    def _judge_apart(self, answer: Callable) -> Verdict:
+        """Judge in another thread: an object of the learner's own may raise or hang when it is looked at, too."""
+        budget = Budget(SECONDS + LOOKING, 3 * WAIT)
+        try:
+            verdict, error = call_within(budget, self._judge, answer)
+        except OutOfTime:
+            return self._wrong_in_words("looking at what your code gave does not come to an end.")
+        if isinstance(error, Unsolved):
+            raise error
+        if error is not None:
+            said = f"looking at your answer, or at what it gave, raises {type(error).__name__}"
+            return self._wrong_in_words(f"{said}: {describe_error(error)}")
         return verdict
 
     def _judge(self, answer: Callable) -> Verdict:
@@ -80,77 +124,140 @@ class Exercise:
             said = f"pass the {'class' if wants_class else 'function'} itself, without brackets"
             return self._wrong(f"{said}; got {describe(answer)}.", diagnosis=f"{said}.")
         if isinstance(answer, type) and is_stub_class(answer):
+            if not issubclass(answer, nn.Module) and hasattr(answer, "forward"):
+                return self._wrong_in_words("your class is no nn.Module: class …(nn.Module).")
+            if others := other_methods(answer):
+                return self._wrong_in_words(
+                    f"your class has no `forward`, only `{others[0]}`. Is it misspelled, or not indented like __init__?"
+                )
             return self._unwritten("its forward is empty")
-        until = time.monotonic() + SECONDS
-        attempts = self._try(answer, until)
-        expected = [self._expected(args) for args, _ in zip(self.inputs, attempts, strict=False)]
+        budget = Budget(SECONDS, WAIT)
+        attempts = self._try(answer, budget)
+        expected = [self._expected(args) for args, _ in zip(self._inputs, attempts, strict=False)]
         wrong = [
             i for i, tried in enumerate(attempts) if tried.fault is not None or not same(tried.output, expected[i])
         ]
         if wrong:
             return self._fault(answer, attempts, expected, wrong)
-        return self._test_properties(answer, attempts, until)
+        return self._test_properties(answer, attempts, budget)
 
     def _adapted(self, answer: Callable) -> Callable:
-        return answer if self.adapt is None else lambda *args: self.adapt(answer)(*args)
+        """Return the function that is called on the inputs; what it gets comes in float32."""
+        return lambda *args: (answer if self.adapt is None else self.adapt(answer))(*in_single_precision(args))
 
     def _expected(self, args: tuple) -> Any:
-        """Return what the solution gives; if it fails, the exercise is wrong, and no answer to it can be judged."""
+        """Return what the solution gives; raises Unsolved if it fails."""
         tried = attempt(self._adapted(self.solution), args)
         if tried.fault is not None:
-            raise tried.fault
+            raise Unsolved(f"{self.name}: the solution fails") from tried.fault
         return tried.output
 
-    def _try(self, answer: Callable, until: float) -> list[Attempt]:
+    def _try(self, answer: Callable, budget: Budget) -> list[Attempt]:
         """Return what the answer gives for each input, up to the first where going on makes no sense."""
         attempts = []
-        for args in self.inputs:
-            attempts.append(attempt(self._adapted(answer), args, until))
+        for args in self._inputs:
+            attempts.append(attempt(self._adapted(answer), args, budget))
             if isinstance(attempts[-1].fault, OutOfTime | ChangedInput) or attempts[-1].is_nothing:
                 break
         return attempts
+
+    @cached_property
+    def _inputs(self) -> list[tuple]:
+        """The inputs in float32, in which a learner works: whatever an answer makes fits them."""
+        return [in_single_precision(args) for args in self.inputs]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        """The names of the inputs, as in the lesson."""
+        if self.hints.inputs:
+            return self.hints.inputs.split()
+        function = self.solution if self.adapt is None else self.adapt(self.solution)
+        parameters = inspect.signature(function).parameters.values()
+        named = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+        return named if len(named) >= len(self.inputs[0]) else [f"input {i + 1}" for i in range(len(self.inputs[0]))]
+
+    def _named(self, args: tuple) -> dict[str, Any]:
+        return dict(zip(self._names, args, strict=False))
+
+    def _case(self, args: tuple, got: Any, expected: Any) -> Case:
+        inputs = self._named(args)
+        named = {} if self.hints.sizes is None else self.hints.sizes(*args)
+        if (part := self.hints.part) is not None and isinstance(got, tuple):
+            got, expected = got[part], expected[part]
+        return Case(inputs, got, expected, {**sizes_of(inputs), **named}, self.hints.axes.split())
 
     # ------------------------------------------------------------------------------------------ what a learner reads
 
     def _fault(self, answer: Callable, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:
         """Return the verdict on the smallest input that went wrong."""
         first = attempts[wrong[0]]
-        given = f"with {describe_all(self.inputs[wrong[0]])}"
+        given = f"with {describe_all(self._named(self._inputs[wrong[0]]))}"
         match first.fault:
             case OutOfTime():
                 return self._late(answer, first, given)
             case ChangedInput():
                 return self._wrong_in_words("it changed its input in place. Work on a copy, or on new tensors.")
-            case NotImplementedError():
+            case NotImplementedError() if not str(first.fault) or "NotImplementedError" in _line_of(answer, first):
                 return self._unwritten("it raised NotImplementedError")
             case BaseException():
-                return self._raised(answer, attempts, first, given)
+                return self._raised(answer, attempts, expected, wrong)
         if first.is_nothing:
             if wrong[0] == 0 and has_dots(answer):
                 return self._unwritten(f"it returned {first.output}")
             return self._wrong_in_words(f"it returned {first.output} {given}. Is a `return` missing?")
-        return self._different(attempts, expected, wrong)
+        return self._different(answer, attempts, expected, wrong)
 
-    def _different(self, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:
-        args, output, right = self.inputs[wrong[0]], attempts[wrong[0]].output, expected[wrong[0]]
+    def _different(self, answer: Callable, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:
+        args, output, right = self._inputs[wrong[0]], attempts[wrong[0]].output, expected[wrong[0]]
         place = first_difference(output, right)
-        lines = [_row("input", describe_all(args, one_line=False))]
+        lines = [_row("input", describe_all(self._named(args), one_line=False))]
         if not self.secret:
             lines.append(_row("expected", describe(right, place)))
-        lines.append(_row("got", describe(output, place)))
+        lines.append(_row("got", describe(output, None if self.secret else place)))
         count = f" on {len(wrong)} of {len(attempts)} inputs. The smallest" if len(attempts) > 1 else ""
         mistake = self._find_mistake(attempts)
-        return self._wrong(f"wrong{count}:", lines, mistake, diagnosis=mistake or what_went_wrong(output))
+        words = "" if mistake else what_went_wrong(output) or self._in_words(answer, attempts, expected)
+        faults = [tried.fault for tried in attempts if tried.fault is not None]
+        if (
+            not mistake and len(faults) > len(attempts) / 2
+        ):  # one or two numbers say less than what went wrong elsewhere
+            said = meaning(faults[0]) or describe_error(faults[0])
+            words = f"on most inputs it raises {type(faults[0]).__name__}: {said}"
+        return self._wrong(f"wrong{count}:", lines, mistake, words)
 
-    def _raised(self, answer: Callable, attempts: list[Attempt], first: Attempt, given: str) -> Verdict:
-        said = f"your code raised {type(first.fault).__name__} {given}: {describe_error(first.fault)}"
+    def _raised(self, answer: Callable, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:
+        first = attempts[wrong[0]]
         mistake = self._find_mistake(attempts)
-        return self._wrong(said, _place(answer, first), mistake, diagnosis=mistake)
+        lines, words = [], "" if mistake else meaning(first.fault)
+        if place := first.place_in(answer):
+            frame, number, text = place
+            lines.append(_row("in", f"line {number}: {text}" if text else f"line {number}"))
+            if near := shapes_nearby(frame, text):
+                lines.append(_row("where", near))
+        if words and len(wrong) < len(attempts):
+            failed, rest = (
+                [
+                    self._case(self._inputs[i], tried.output, expected[i])
+                    for i, tried in enumerate(attempts)
+                    if (type(tried.fault) is type(first.fault)) == alike
+                ]
+                for alike in (True, False)
+            )
+            where = where_wrong(failed, rest)
+            words = f"{where}: {words}" if where else words
+        below = [_row("input", describe_all(self._named(self._inputs[wrong[0]]), one_line=False))]
+        said = f"your code raised {type(first.fault).__name__}: {describe_error(first.fault)}"
+        return self._wrong(said, lines, mistake, words, below)
 
     def _late(self, answer: Callable, late: Attempt, given: str) -> Verdict:
-        why = "is there a loop that never ends?"
-        said = f"your code was stopped after {SECONDS:g} s {given}: {why}"
-        return self._wrong(said, _place(answer, late), diagnosis=f"your code was stopped after {SECONDS:g} s: {why}")
+        if late.fault.waited:
+            time_used, why = f"{WAIT:g} s", "does it wait for something, or is the machine very busy?"
+        else:
+            time_used, why = f"{SECONDS:g} s of computing", "is there a loop that never ends?"
+        place = late.place_in(answer)
+        lines = [_row("in", f"line {place[1]}: {place[2]}" if place[2] else f"line {place[1]}")] if place else []
+        said = f"your code was stopped after {time_used}"
+        return self._wrong(f"{said} {given}: {why}", lines, diagnosis=f"{said}: {why}")
 
     def _unwritten(self, why: str) -> Verdict:
         said = f"not written yet ({why}). Replace the three dots."
@@ -159,9 +266,20 @@ class Exercise:
     def _wrong_in_words(self, said: str) -> Verdict:
         return self._wrong(said, diagnosis=said)
 
-    def _wrong(self, said: str, lines: Sequence[str] = (), mistake: str = "", *, diagnosis: str) -> Verdict:
-        words = [f"This looks like: {mistake}"] if mistake else []
-        return Verdict("wrong", f"{self.name}: {said}", lines, words, diagnosis=diagnosis)
+    def _wrong(
+        self,
+        said: str,
+        lines: Sequence[str] = (),
+        mistake: str = "",
+        words: str = "",
+        below: Sequence[str] = (),
+        *,
+        diagnosis: str = "",
+    ) -> Verdict:
+        """Make a verdict: a listed mistake is what it looks like; words are true of what was seen."""
+        told = [f"This looks like: {mistake}"] if mistake else [f"In words: {words}"] if words else []
+        diagnosis = diagnosis or mistake or words
+        return Verdict("wrong", f"{self.name}: {said}", lines, told, below, diagnosis=diagnosis)
 
     # ------------------------------------------------------------------------------------------ what is behind it
 
@@ -169,11 +287,11 @@ class Exercise:
         """Return the sentence of the mistake that gives the same on every input, exceptions included; or nothing."""
         if all(tried.fault is not None for tried in attempts):
             return ""
-        until = time.monotonic() + SEARCH_SECONDS
-        for mistake in self.mistakes:
-            if time.monotonic() > until:
+        until = time.thread_time() + SEARCH_SECONDS
+        for mistake in (*self.mistakes, *self.pairs):
+            if time.thread_time() > until:
                 break
-            if all(self._fits(mistake, args, tried) for args, tried in zip(self.inputs, attempts, strict=False)):
+            if all(self._fits(mistake, args, tried) for args, tried in zip(self._inputs, attempts, strict=False)):
                 return mistake.sentence
         return ""
 
@@ -181,10 +299,53 @@ class Exercise:
         guess = attempt(self._adapted(mistake.answer), args)
         return type(guess.fault) is type(tried.fault) and same(tried.output, guess.output)
 
-    def _test_properties(self, answer: Callable, attempts: list[Attempt], until: float) -> Verdict:
+    def _in_words(self, answer: Callable, attempts: list[Attempt], expected: list) -> str:
+        """Return what can be said of a mistake that is not listed, or nothing."""
+        cases = [
+            self._case(args, tried.output, right)
+            for args, tried, right in zip(self._inputs, attempts, expected, strict=False)
+            if tried.fault is None
+        ]
+        wrong = next(case for case in cases if not case.is_right)
+        if isinstance(wrong.got, Said):
+            return str(wrong.got)
+        if self.adapt is not None and wrong.a is None and isinstance(wrong.got, str):
+            return ""  # words of the adapter's own, by which mistakes are known
+        said = explain(
+            cases, self.hints, self._solve, self.secret, None if isinstance(self.solution, type) else self.adapt
+        )
+        if said or self.secret:
+            return said
+        budget = Budget(SEARCH_SECONDS, WAIT)
+
+        def ask(*args: Any, seed: int = 0) -> Any:
+            return attempt(self._adapted(answer), args, budget, seed).output
+
+        return self._compare_layers(answer, cases, budget) or behaviour(cases, ask, self._solve) or partly_right(cases)
+
+    def _solve(self, *args: Any) -> Any:
+        """Return the right answer for any inputs, or None where there is none."""
+        return attempt(self._adapted(self.solution), args).output
+
+    def _compare_layers(self, answer: Callable, cases: list[Case], budget: Budget) -> str:
+        """Return a sentence, true of all inputs, on the first layer that is not called as it should be; or nothing."""
+        if not isinstance(answer, type) and not any(isinstance(x, nn.Module) for x in self.inputs[0]):
+            return ""
+        said = set()
+        for case in cases:
+            if case.is_right:
+                continue
+            args = tuple(case.inputs.values())
+            mine, right = (trace(self._adapted(each), args, budget) for each in (answer, self.solution))
+            said.add(compare_parts(mine, right, explain) if mine and right else "")
+        return said.pop() if len(said) == 1 else ""
+
+    # ------------------------------------------------------------------------------------------ what does not show
+
+    def _test_properties(self, answer: Callable, attempts: list[Attempt], budget: Budget) -> Verdict:
         right = f"right on all {len(attempts)} inputs tried" if len(attempts) > 1 else "right"
         for wanted in self.properties:
-            tried = attempt(lambda wanted=wanted: bool(wanted.test(self._adapted(answer))), (), until)
+            tried = attempt(lambda wanted=wanted: bool(wanted.test(self._adapted(answer))), (), budget)
             if isinstance(tried.fault, OutOfTime):
                 return self._late(answer, tried, "on the way to a last test")
             if tried.fault is not None or not tried.output:
@@ -199,9 +360,9 @@ def _row(label: str, words: str) -> str:
     return f"{label:<8} " + words.replace("\n", "\n" + " " * 9)
 
 
-def _place(answer: Callable, tried: Attempt) -> list[str]:
+def _line_of(answer: Callable, tried: Attempt) -> str:
     place = tried.place_in(answer)
-    return [f"in {place}"] if place else []
+    return place[2] if place else ""
 
 
 def _in_solution_cell() -> bool:

@@ -7,7 +7,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vit_tutorial import patches
-from vit_tutorial.exercises.builders import fitted, numbered
+from vit_tutorial.exercises.builders import fitted, misfit_of, numbered, scattered
+from vit_tutorial.exercises.difference import Hints, Moved
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
 LESSON = "01_patches"
@@ -37,6 +38,10 @@ sequence_shape = Exercise(
     minutes=3,
     solution=_shape(_grid),
     inputs=[(4, 4, 2, 1), (4, 8, 2, 3), (28, 28, 7, 1), (48, 96, 8, 3), (32, 32, 4, 3), (224, 224, 16, 3)],
+    hints=Hints(
+        inputs="height width P channels",
+        sizes=lambda height, width, p, channels: {"H/P": height // p, "W/P": width // p},
+    ),
     mistakes=[
         Mistake(
             _shape(_grid, lambda p, c: p * p),
@@ -100,6 +105,11 @@ def _windows_reshaped(images: Tensor, p: int, stride: int | None = None) -> Tens
     return windows.reshape(len(images), windows.shape[2] * windows.shape[3], -1)
 
 
+def _sizes(images: Tensor, p: int, stride: int | None = None) -> dict[str, int]:
+    _, channels, height, width = images.shape
+    return {"C": channels, "H": height, "W": width, "P": p, "N": (height // p) * (width // p)}
+
+
 COLUMN_BY_COLUMN = (
     "the patches come column by column. Reading order is row by row: your h and w are swapped in the grid."
 )
@@ -121,6 +131,15 @@ patchify = Exercise(
     difficulty=2,
     minutes=10,
     solution=patches.patchify,
+    hints=Hints(
+        inputs="images P",
+        axes="B N P·P·C",
+        sizes=_sizes,
+        moved=Moved(
+            names=("B", "h", "w", "row in the patch", "column in the patch", "C"),
+            lengths=lambda images, p: (len(images), images.shape[2] // p, images.shape[3] // p, p, p, images.shape[1]),
+        ),
+    ),
     inputs=[
         (numbered(1, 1, 4, 4), 2),
         (numbered(1, 3, 4, 4), 2),
@@ -128,6 +147,7 @@ patchify = Exercise(
         (numbered(2, 1, 6, 3), 3),
         (numbered(1, 3, 4, 4), 1),
         (numbered(3, 2, 8, 12), 4),
+        (scattered(2, 3, 6, 8), 2),
     ],
     mistakes=[
         Mistake(_cut("b c (h p1) (w p2) -> b (w h) (p1 p2 c)"), COLUMN_BY_COLUMN),
@@ -204,7 +224,16 @@ unpatchify = Exercise(
         _cut_up(2, 1, 6, 3, p=3),
         _cut_up(1, 3, 4, 4, p=1),
         _cut_up(3, 2, 8, 12, p=4),
+        (patches.patchify(scattered(2, 3, 6, 8), 2), 2, 6, 8),
     ],
+    hints=Hints(
+        inputs="patches P height width",
+        axes="B C H W",
+        moved=Moved(
+            names=("B", "C", "h", "row in the patch", "w", "column in the patch"),
+            lengths=lambda rows, p, height, width: (len(rows), rows.shape[-1] // p**2, height // p, p, width // p, p),
+        ),
+    ),
     mistakes=[
         Mistake(
             _put_back("b (w h) (p1 p2 c) -> b c (h p1) (w p2)"),
@@ -225,7 +254,7 @@ unpatchify = Exercise(
         ),
         Mistake(
             _grid_axes_together,
-            "you glued with h and w side by side. A row of pixels is (h, P) and a column (w, P): "
+            "the pixels of each patch still follow each other, as they came. A row of pixels runs through w patches: "
             "the order before the last reshape is (B, C, h, P, w, P).",
         ),
         Mistake(
@@ -260,6 +289,8 @@ def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
 
     def embed(images: Tensor, patch_size: int, kernel: Tensor, bias: Tensor) -> Tensor:
         module = embedding(images.shape[-1], patch_size, images.shape[1], len(bias))
+        if misfit := misfit_of(module):
+            return misfit
         rows = rearrange(kernel, "d c p1 p2 -> d (p1 p2 c)")
         with torch.no_grad():
             for parameter in module.parameters():
@@ -365,6 +396,7 @@ patch_embedding = Exercise(
     minutes=12,
     solution=patches.PatchEmbedding,
     adapt=_with_kernel,
+    hints=Hints(axes="B N D"),
     inputs=[
         _embedding_input(1, 1, 4, p=2, dim=3),
         _embedding_input(2, 3, 4, p=2, dim=5),
@@ -450,7 +482,21 @@ overlapping_patches = Exercise(
         (numbered(1, 3, 7, 9), 3, 2),
         (numbered(1, 1, 8, 6), 4, 2),
         (numbered(1, 1, 7, 8), 3, 2),
+        (scattered(2, 3, 5, 7), 3, 2),
     ],
+    hints=Hints(
+        inputs="images P stride",
+        axes="B N P·P·C",
+        sizes=_sizes,
+        moved=Moved(
+            names=("B", "h", "w", "row in the patch", "column in the patch", "C"),
+            lengths=lambda images, p, stride: (
+                len(images),
+                *((side - p) // stride + 1 for side in images.shape[2:]),
+                *(p, p, images.shape[1]),
+            ),
+        ),
+    ),
     mistakes=[
         Mistake(
             lambda images, p, stride: _overlapping(images, p, p),

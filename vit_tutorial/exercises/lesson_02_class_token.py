@@ -6,8 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from vit_tutorial import tokens
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, held_by, number_of_patches, numbered, scattered
+from vit_tutorial.exercises.builders import (
+    FORGOT_MODULE,
+    NO_MODULE,
+    held_by,
+    misfit_of,
+    number_of_patches,
+    numbered,
+    scattered,
+)
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.difference import Hints
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "02_class_token"
@@ -88,6 +97,10 @@ count_class_token = Exercise(
     minutes=3,
     solution=solution_of(_COUNTS),
     inputs=[(4, 2, 3), (28, 4, 64), (224, 16, 768), (384, 16, 1024)],
+    hints=Hints(
+        inputs="image_size patch_size dim",
+        sizes=lambda image_size, patch_size, dim: {"N": number_of_patches(image_size, patch_size)},
+    ),
     mistakes=[
         *mistakes_of(_COUNTS),
         *(
@@ -106,11 +119,11 @@ count_class_token = Exercise(
 
 
 def _in_front(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token.expand(len(sequence), -1, -1), sequence], dim=1)
+    return torch.cat([cls_token.expand(sequence.shape[0], -1, -1), sequence], dim=1)
 
 
 def _at_the_end(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([sequence, cls_token.expand(len(sequence), -1, -1)], dim=1)
+    return torch.cat([sequence, cls_token.expand(sequence.shape[0], -1, -1)], dim=1)
 
 
 def _added(sequence: Tensor, cls_token: Tensor) -> Tensor:
@@ -144,7 +157,7 @@ def _not_expanded(sequence: Tensor, cls_token: Tensor) -> Tensor:
 
 
 def _alone(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return cls_token.expand(len(sequence), -1, -1)
+    return cls_token.expand(sequence.shape[0], -1, -1)
 
 
 _WAYS = (
@@ -170,7 +183,18 @@ add_class_token = Exercise(
     difficulty=1,
     minutes=5,
     solution=_in_front,
-    inputs=[_input(1, 2, 2), _input(2, 2, 3), _input(3, 4, 2), _input(2, 1, 5)],
+    inputs=[
+        _input(1, 2, 2),
+        _input(2, 2, 3),
+        _input(3, 4, 2),
+        _input(2, 1, 5),
+        (_scattered(3, 5, 4), _scattered(1, 1, 4) + 30),
+    ],
+    hints=Hints(
+        inputs="tokens cls_token",
+        axes="B N D",
+        sizes=lambda sequence, cls_token: {"N": sequence.shape[1], "D": sequence.shape[2]},
+    ),
     mistakes=[
         *(Mistake(way, sentence) for way, sentence in _WAYS),
         Mistake(
@@ -216,6 +240,8 @@ def _with_vector(make: Callable[..., nn.Module]) -> Callable:
         if look:
             return look(module, sequence)
         held = held_by(module)
+        if not held and (misfit := misfit_of(module)) and "list" in misfit:
+            return misfit
         with torch.no_grad():
             for tensor in held:
                 fits = tensor.ndim and tensor.shape[-1] == len(vector)
@@ -274,7 +300,11 @@ class_token = Exercise(
     minutes=10,
     solution=tokens.ClassToken,
     adapt=_with_vector,
-    inputs=[(numbered(*shape), -1 - numbered(shape[-1])) for shape in ((1, 2, 2), (2, 2, 3), (3, 4, 2), (2, 1, 5))],
+    inputs=[
+        *((numbered(*shape), -1 - numbered(shape[-1])) for shape in ((1, 2, 2), (2, 2, 3), (3, 4, 2), (2, 1, 5))),
+        (_scattered(3, 5, 4), _scattered(4) + 30),
+    ],
+    hints=Hints(inputs="tokens vector", axes="B N D", sizes=lambda sequence, vector: {"N": sequence.shape[1]}),
     mistakes=[
         *(Mistake(_module(way), sentence) for way, sentence in _WAYS),
         Mistake(
@@ -350,6 +380,11 @@ pool = Exercise(
         (_scattered(4, 4, 4), "mean"),
         (_scattered(3, 2, 6), "cls"),
     ],
+    hints=Hints(
+        inputs="tokens how",
+        axes="B D",
+        sizes=lambda sequence, how: {"N": sequence.shape[1] - 1, "D": sequence.shape[2]},
+    ),
     mistakes=[
         Mistake(
             _pooling(_first, lambda sequence: sequence.mean(dim=1)),
@@ -442,6 +477,17 @@ attention_pool = Exercise(
     minutes=10,
     solution=_weighted(_softmax),
     inputs=[_query(1, 2, 2), _query(2, 3, 2), _query(3, 4, 5), (_query(2, 5, 4)[0], torch.zeros(4))],
+    hints=Hints(
+        inputs="tokens query",
+        axes="B D",
+        sizes=lambda sequence, query: {"N": sequence.shape[1], "D": sequence.shape[2]},
+        steps=[
+            ("the scores, tokens @ query", lambda _, sequence, query: sequence @ query),
+            ("the softmax over the tokens", lambda scores, sequence, query: scores.softmax(dim=1)),
+            ("weight times token", lambda weights, sequence, query: weights[..., None] * sequence),
+            ("the sum over the tokens", lambda weighed, sequence, query: weighed.sum(dim=1)),
+        ],
+    ),
     mistakes=[
         Mistake(
             _weighted(lambda sequence, query: (sequence @ query).softmax(dim=0)),

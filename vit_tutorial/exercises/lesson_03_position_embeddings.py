@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial import positions
-from vit_tutorial.exercises.builders import held_by, number_of_patches
+from vit_tutorial.exercises.builders import held_by, misfit_of, number_of_patches
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "03_position_embeddings"
@@ -36,6 +37,7 @@ position_parameters = Exercise(
     minutes=3,
     solution=lambda image_size, patch_size, dim: (number_of_patches(image_size, patch_size) + 1) * dim,
     inputs=[(4, 2, 3), (28, 4, 64), (28, 7, 48), (224, 16, 768), (384, 16, 1024)],
+    hints=Hints(sizes=lambda image_size, patch_size, dim: {"N": number_of_patches(image_size, patch_size)}),
     mistakes=[
         Mistake(
             lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size) * dim,
@@ -115,6 +117,21 @@ def sort_tokens(tokens: Tensor) -> Tensor:
     return tokens.gather(1, tokens[:, :, :1].argsort(dim=1).expand_as(tokens))
 
 
+def nudge_one(tokens: Tensor) -> Tensor:
+    """[B, N, D] -> [B, N, D]: adds a little to a single number, of the last token of the last image."""
+    return tokens + 0.01 * F.one_hot(torch.tensor(tokens.numel() - 1), tokens.numel()).view_as(tokens)
+
+
+def add_the_ups(tokens: Tensor) -> Tensor:
+    """[B, N, D] -> [B, N, D]: adds how often the first number grows from one token to the next."""
+    return tokens + (tokens[:, :, 0].diff() > 0).sum(dim=1)[:, None, None]
+
+
+def add_the_downs(tokens: Tensor) -> Tensor:
+    """[B, N, D] -> [B, N, D]: adds how often the first number falls from one token to the next."""
+    return tokens + (tokens[:, :, 0].diff() < 0).sum(dim=1)[:, None, None]
+
+
 def _alike(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, rtol=1e-4, atol=1e-5)
 
@@ -124,6 +141,7 @@ def _equivariant(layer: Callable, tokens: Tensor, order: Tensor) -> bool:
 
 
 _TURN, _SWAP = torch.tensor([1, 2, 3, 0]), torch.tensor([1, 0, 2, 3])
+_SORTED, _MANY = _random(4, 4, 3).sort(dim=1).values, _random(128, 4, 8)
 _TOKENS = _random(4, 4, 3)  # as many images as tokens, so that a shuffle along the wrong axis runs too
 
 is_equivariant = Exercise(
@@ -142,6 +160,9 @@ is_equivariant = Exercise(
         (running_sum, _TOKENS, _TURN),
         (sort_tokens, _TOKENS, _TURN),
         (running_sum, _TOKENS, _SWAP),
+        (add_the_ups, _SORTED, _TURN),  # every difference is negative
+        (add_the_downs, _SORTED, _TURN),  # every difference is positive
+        (nudge_one, _MANY, _TURN),  # the mean difference is tiny
     ],
     mistakes=[
         Mistake(
@@ -187,25 +208,35 @@ is_equivariant = Exercise(
 # ----------------------------------------------------------------------------------------------------- add the table
 
 
-def _table_as(table: Tensor, shape: torch.Size) -> Tensor:
-    """The table's numbers in another shape; from the beginning again where there is room for more."""
-    if shape == table.T.shape != table.shape:
-        return table.T
-    return table.flatten()[torch.arange(shape.numel()) % table.numel()].reshape(shape)
+def _fill_with(table: Tensor, held: list[Tensor]) -> None:
+    """Copy the table's numbers into tensors, one after the other; from the beginning again where there is room."""
+    done = 0
+    for tensor in held:
+        if tensor.shape == table.T.shape != table.shape:
+            tensor.copy_(table.T)
+        else:
+            places = (torch.arange(tensor.numel()) + done) % table.numel()
+            tensor.copy_(table.flatten()[places].reshape(tensor.shape))
+        done += tensor.numel() if tensor.numel() < table.numel() else 0
 
 
 def _with_table(module_class: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds it for the tokens, gives it the table's numbers, and calls it.
 
-    The numbers go into whatever tensor of real numbers the module holds: a Parameter, a buffer, or a plain one.
+    The numbers go into whatever tensors of real numbers the module holds: a Parameter, one for each row, a buffer, or a
+    plain tensor. The function returns what `look(module)` gives instead, if there is a `look`.
     """
 
-    def add(tokens: Tensor, table: Tensor) -> Tensor:
+    def add(tokens: Tensor, table: Tensor, look: Callable | None = None) -> Tensor:
         module = module_class(*table.shape)
+        if not isinstance(module, nn.Module):
+            return Said("your class is no nn.Module, so a model does not see what it holds: class …(nn.Module).")
+        if look:
+            return look(module)
+        if misfit := misfit_of(module):
+            return misfit
         with torch.no_grad():
-            for held in held_by(module):
-                if held.is_floating_point():
-                    held.copy_(_table_as(table, held.shape))
+            _fill_with(table, [held for held in held_by(module) if held.is_floating_point()])
         return module(tokens)
 
     return add
@@ -265,12 +296,12 @@ class _OneNumberEach(_Table):
 
 class _Longer(_Table):
     def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens, self.pos_embed.expand(len(tokens), -1, -1)], dim=2)
+        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=2)
 
 
 class _More(_Table):
     def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens, self.pos_embed.expand(len(tokens), -1, -1)], dim=1)
+        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=1)
 
 
 class _Multiplied(_Table):
@@ -280,7 +311,7 @@ class _Multiplied(_Table):
 
 class _TableAlone(_Table):
     def forward(self, tokens: Tensor) -> Tensor:
-        return self.pos_embed.expand(len(tokens), -1, -1)
+        return self.pos_embed.expand(tokens.shape[0], -1, -1)
 
 
 class _TokensAlone(_Table):
@@ -291,6 +322,12 @@ class _TokensAlone(_Table):
 def _learns(add: Callable) -> bool:
     """Say whether a gradient would reach the table."""
     return add(torch.ones(2, 3, 4), torch.ones(3, 4)).requires_grad
+
+
+def _learned(add: Callable) -> int:
+    """Return how many numbers an optimizer finds, for a table of 3 times 4."""
+    count = add(torch.ones(2, 3, 4), torch.ones(3, 4), lambda module: sum(p.numel() for p in module.parameters()))
+    return count if isinstance(count, int) else 12
 
 
 NO_PLACE_FOR_CLASS = (
@@ -305,6 +342,7 @@ position_embedding = Exercise(
     minutes=8,
     solution=positions.PositionEmbedding,
     adapt=_with_table,
+    hints=Hints(inputs="tokens table", axes="B N D", sizes=lambda tokens, table: {"D": tokens.shape[-1]}),
     inputs=[
         (_random(1, 2, 3, seed=1), _random(2, 3, seed=2)),
         (_random(2, 3, 4, seed=3), _random(3, 4, seed=4)),
@@ -344,7 +382,18 @@ position_embedding = Exercise(
         Property(
             _learns,
             "no gradient reaches your table, so training will never change it. Wrap the tensor in nn.Parameter.",
-        )
+        ),
+        Property(
+            lambda add: _learned(add) > 0,
+            "your table is a plain tensor with requires_grad=True. A gradient reaches it, and no optimizer finds it in "
+            "model.parameters(): wrap it in nn.Parameter.",
+        ),
+        Property(
+            lambda add: _learned(add) <= 12,
+            "your parameters hold more numbers than the table needs: num_tokens rows of dim numbers, the same for "
+            "every image.",
+        ),
+        Property(lambda add: _learned(add) == 12, "some rows of your table are no parameters, so they never train."),
     ],
     done="It adds row n to token n of every image, and it can learn. Now it can go into a ViT.",
 )
@@ -390,6 +439,7 @@ sincos_1d = Exercise(
     minutes=10,
     solution=positions.sincos_1d,
     inputs=[(2, 4), (3, 6), (1, 8), (10, 16), (50, 64)],
+    hints=Hints(axes="N D"),
     mistakes=[
         Mistake(
             _with(lambda angle: torch.cat([angle.sin(), angle.cos()], dim=1)),
@@ -498,6 +548,10 @@ sincos_2d = Exercise(
     minutes=10,
     solution=lambda rows, columns, dim: positions.sincos_2d((rows, columns), dim),
     inputs=[(2, 3, 8), (3, 2, 8), (3, 3, 12), (1, 4, 16), (7, 7, 64)],
+    hints=Hints(
+        axes="N D",
+        sizes=lambda rows, columns, dim: {"N": rows * columns},
+    ),
     mistakes=[
         Mistake(
             _waves(order=lambda x, y: (y.sin(), y.cos(), x.sin(), x.cos())),
@@ -633,6 +687,11 @@ interpolate_positions = Exercise(
     minutes=12,
     solution=_stretch(),
     inputs=[_table(2, 3, 4), _table(3, 5, 4), _table(4, 3, 3), _table(3, 3, 2), _table(7, 14, 8)],
+    hints=Hints(
+        inputs="pos_embed old new",
+        axes="1 N D",
+        sizes=lambda pos_embed, old, new: {"old²": old * old, "new²": new * new, "D": pos_embed.shape[-1]},
+    ),
     mistakes=[
         Mistake(_all_as_a_line, f"you stretched all rows, the class token's too, {LINE} The class token stays out."),
         Mistake(_patches_as_a_line, f"you stretched the rows {LINE}"),

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Callable
+from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
 from vit_tutorial.attention import scaled_dot_product_attention
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, uneven
-from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, uneven
+from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "04_scaled_dot_product_attention"
@@ -91,12 +93,19 @@ def _hand_solution(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 
 
 class _OnPaper(str):
-    """Numbers worked out on paper, shown as they were written: equal to others within 0.06, or 1 in 100."""
+    """A number worked out on paper, shown as it was written: equal to another within 0.06, or 1 in 100."""
 
     numbers: Tensor
 
+    @classmethod
+    def of(cls, number: Tensor) -> "_OnPaper":
+        """Write a number down."""
+        written = cls(f"{number.item():.4g}")
+        written.numbers = number
+        return written
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, _OnPaper) or self.numbers.shape != other.numbers.shape:
+        if not isinstance(other, _OnPaper):
             return False
         return torch.allclose(self.numbers, other.numbers, rtol=0.01, atol=0.06)
 
@@ -109,13 +118,15 @@ def _as_on_paper(answer: Callable) -> Callable:
 
     def run(*given: Tensor):
         output = answer(*given)
+        if output is None or output is ...:
+            return output
         try:
             numbers = torch.as_tensor(output, dtype=torch.float64).detach()
         except (TypeError, ValueError, RuntimeError):
-            return output
-        written = _OnPaper(", ".join(f"{x:.4g}" for x in numbers.flatten()[:8].tolist()))
-        written.numbers = numbers
-        return written
+            return Said("what you returned holds something that is no number. Return two numbers.")
+        if numbers.ndim != 1:
+            return Said(f"return two numbers; yours have the shape {list(numbers.shape)}.")
+        return tuple(_OnPaper.of(x) for x in numbers)
 
     return run
 
@@ -129,6 +140,15 @@ attention_by_hand = Exercise(
     adapt=_as_on_paper,
     secret=True,
     inputs=[HAND],
+    hints=Hints(
+        inputs="query keys values",
+        steps=[
+            ("the scores, keys times query", lambda _, query, keys, values: keys @ query),
+            ("the division by √d", lambda scores, query, keys, values: scores / 2),
+            ("the softmax", lambda scores, query, keys, values: scores.softmax(0)),
+            ("the mixture of the values", lambda weights, query, keys, values: weights @ values),
+        ],
+    ),
     mistakes=[Mistake(answer, sentence) for answer, sentence in _BY_HAND],
     done="Scores, scaled scores, weights, and the mixture: with these four steps you can compute any attention.",
 )
@@ -202,6 +222,54 @@ def _only_where(change: Callable[[Tensor, Tensor], Tensor]) -> Callable:
 
 TWO_THINGS = "you returned two things. Here the outputs alone are wanted."
 
+_CHANGED_STEPS = (
+    ({"scale": lambda d: 1}, "the scores are not scaled. Divide them by sqrt(d) before the softmax."),
+    ({"scale": lambda d: 1 / d}, "you divide by d. Divide by its square root."),
+    ({"scale": math.sqrt}, "you multiply by sqrt(d). Divide by it."),
+    (
+        {"axis": -2},
+        "the softmax runs over the queries. Each query shares out 1 over the keys: that is the last axis, dim=-1.",
+    ),
+    (
+        {"scale": lambda d: 1 / math.sqrt(2)},
+        "you divide by √2, as in the lesson's example. There d was 2; take q.shape[-1].",
+    ),
+    ({"axis": 1}, "right without a batch: then dim=1 is the last axis. With a batch in front it is not: use dim=-1."),
+    (
+        {"forbid": lambda scores, mask: scores},
+        "right without a mask, but a mask changes nothing. Where it is False, the score becomes -inf.",
+    ),
+    (
+        {"forbid": _only_where(lambda scores, mask: scores.masked_fill(mask, -torch.inf))},
+        "your mask is the wrong way round: it forbids where it is True. True means: may look. Fill where ~mask.",
+    ),
+    (
+        {
+            "forbid": lambda scores, mask: scores,
+            "finish": _only_where(lambda weights, mask: weights.masked_fill(~mask, 0)),
+        },
+        (
+            "you masked after the softmax, so what is left of a row no longer sums to 1. Put -inf into the scores "
+            "before it."
+        ),
+    ),
+    (
+        {
+            "forbid": lambda scores, mask: scores,
+            "finish": _only_where(lambda weights, mask: weights.masked_fill(~mask, -torch.inf)),
+        },
+        "you put -inf into the weights, after the softmax. It belongs into the scores, before it.",
+    ),
+    (
+        {"forbid": _only_where(lambda scores, mask: scores.masked_fill(~mask, 0))},
+        "forbidden scores became 0, and e to the power 0 is 1: they still get weight. Make them -inf.",
+    ),
+    (
+        {"forbid": _only_where(lambda scores, mask: scores + mask)},
+        "you added the mask itself: True adds 1, and False forbids nothing. scores.masked_fill(~mask, -torch.inf).",
+    ),
+)
+
 attention = Exercise(
     name="attention",
     lesson=LESSON,
@@ -216,17 +284,20 @@ attention = Exercise(
         _input(2, queries=4, keys=4, dim=8, values=8, masked=True),
         _input(2, 3, queries=5, keys=5, dim=16, values=16),
     ],
+    hints=Hints(
+        inputs="q k v mask",
+        axes="N d_v",
+        sizes=lambda q, k, v, mask: {"d": q.shape[-1], "N": q.shape[-2], "M": k.shape[-2], "d_v": v.shape[-1]},
+        steps=[
+            ("the scores, q times k transposed", lambda _, q, k, v, mask: q @ k.transpose(-2, -1)),
+            ("the division by √d", lambda scores, q, k, v, mask: scores / math.sqrt(q.shape[-1])),
+            ("the mask", lambda scores, q, k, v, mask: _forbid(scores, mask)),
+            ("the softmax", lambda scores, q, k, v, mask: scores.softmax(-1)),
+            ("the product with v", lambda weights, q, k, v, mask: weights @ v),
+        ],
+    ),
     mistakes=[
-        Mistake(
-            _attention(scale=lambda d: 1),
-            "the scores are not scaled. Divide them by sqrt(d) before the softmax.",
-        ),
-        Mistake(_attention(scale=lambda d: 1 / d), "you divide by d. Divide by its square root."),
-        Mistake(_attention(scale=math.sqrt), "you multiply by sqrt(d). Divide by it."),
-        Mistake(
-            _attention(axis=-2),
-            "the softmax runs over the queries. Each query shares out 1 over the keys: that is the last axis, dim=-1.",
-        ),
+        *(Mistake(_attention(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(_scores_as_weights, "there is no softmax: the scores were used as weights."),
         Mistake(
             _scaled_late,
@@ -234,14 +305,6 @@ attention = Exercise(
         ),
         Mistake(_weights_alone, "you returned the weights. Multiply them by v."),
         Mistake(scaled_dot_product_attention, TWO_THINGS),
-        Mistake(
-            _attention(scale=lambda d: 1 / math.sqrt(2)),
-            "you divide by √2, as in the lesson's example. There d was 2; take q.shape[-1].",
-        ),
-        Mistake(
-            _attention(axis=1),
-            "right without a batch: then dim=1 is the last axis. With a batch in front it is not: use dim=-1.",
-        ),
         Mistake(
             _divided_by(lambda k, v: k.shape[-2]),
             "you divide by the square root of the number of keys. Take that of the length of a query, q.shape[-1].",
@@ -255,38 +318,8 @@ attention = Exercise(
             "the sum has lost its last axis, so each *column* is divided by the sum of a row. Keep the axis: "
             "sum(-1, keepdim=True).",
         ),
-        Mistake(
-            _attention(forbid=lambda scores, mask: scores),
-            "right without a mask, but a mask changes nothing. Where it is False, the score becomes -inf.",
-        ),
-        Mistake(
-            _attention(forbid=_only_where(lambda scores, mask: scores.masked_fill(mask, -torch.inf))),
-            "your mask is the wrong way round: it forbids where it is True. True means: may look. Fill where ~mask.",
-        ),
-        Mistake(
-            _attention(
-                forbid=lambda scores, mask: scores,
-                finish=_only_where(lambda weights, mask: weights.masked_fill(~mask, 0)),
-            ),
-            "you masked after the softmax, so what is left of a row no longer sums to 1. Put -inf into the scores "
-            "before it.",
-        ),
-        Mistake(
-            _attention(
-                forbid=lambda scores, mask: scores,
-                finish=_only_where(lambda weights, mask: weights.masked_fill(~mask, -torch.inf)),
-            ),
-            "you put -inf into the weights, after the softmax. It belongs into the scores, before it.",
-        ),
-        Mistake(
-            _attention(forbid=_only_where(lambda scores, mask: scores.masked_fill(~mask, 0))),
-            "forbidden scores became 0, and e to the power 0 is 1: they still get weight. Make them -inf.",
-        ),
-        Mistake(
-            _attention(forbid=_only_where(lambda scores, mask: scores + mask)),
-            "you added the mask itself: True adds 1, and False forbids nothing. scores.masked_fill(~mask, -torch.inf).",
-        ),
     ],
+    pairs=pairs_of(_attention, _CHANGED_STEPS),
     done="Each row of weights sums to 1, each output is a mixture of values, and what is masked has no part in it.",
 )
 
@@ -361,6 +394,10 @@ attention_mask = Exercise(
         (torch.tensor([4, 2, 5]), 5),
         (torch.tensor([6, 1, 3, 4]), 6),
     ],
+    hints=Hints(
+        axes="sentence query key",
+        sizes=lambda lengths, size: {"B": len(lengths), "the longest sentence": int(lengths.max())},
+    ),
     mistakes=[
         Mistake(
             lambda lengths, size: ~_mask()(lengths, size),
@@ -504,6 +541,7 @@ attention_cost = Exercise(
     minutes=6,
     solution=solution_of(_COUNTS),
     inputs=[(5, 3), (10, 4), (50, 64), (197, 768), (1025, 1280)],
+    hints=Hints(inputs="N D"),
     mistakes=mistakes_of(_COUNTS),
     done="Below N = 4·D the MLP costs more than the N² part of attention, above it less.",
 )
@@ -524,19 +562,33 @@ def _with_layers(make: Callable[..., nn.Module]) -> Callable:
         module = make(dim, 1)
         if not isinstance(module, nn.Module):
             return NO_MODULE
+        if misfit := misfit_of(module):
+            return misfit
         sizes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
         layers = {name.split(".")[0] for name in sizes}
+        if shared := _shared(module):
+            return Said(shared)
+        if numbers := [name for name in sizes if "." not in name]:
+            return Said(f"there is a parameter besides the three layers: `{numbers[0]}`. Nothing else is learned here.")
         if layers > {"query", "key", "value"}:
             return MORE_LAYERS
         if layers != {"query", "key", "value"}:
             return OTHER_NAMES
         if sizes != {name: tuple(p.shape) for name, p in _SelfAttention(dim, 1).named_parameters()}:
             return OTHER_SIZES
-        module.double()
         fill(module.named_parameters(), spread=0.4)
         return module(x)
 
     return run
+
+
+def _shared(module: nn.Module) -> str:
+    """Return a sentence on two of the three that are one and the same layer, or nothing."""
+    layers = {name: getattr(module, name, None) for name in ("query", "key", "value")}
+    for (one, a), (other, b) in combinations(layers.items(), 2):
+        if a is b and a is not None:
+            return f"`{one}` and `{other}` are one and the same layer, so they always say the same. Make three."
+    return ""
 
 
 class _SelfAttention(nn.Module):
@@ -586,6 +638,7 @@ class _Projected(_SelfAttention):
         self.proj = nn.Linear(dim, dim)
 
 
+TOKENS = Hints(axes="B N D", sizes=lambda x: {"N": x.shape[1], "D": x.shape[2]})
 _ACROSS_THE_BATCH = "the softmax runs along the batch, so that images share weights. It runs over the keys: dim=-1."
 
 self_attention = Exercise(
@@ -596,6 +649,7 @@ self_attention = Exercise(
     solution=_SelfAttention,
     adapt=_with_layers,
     inputs=[(uneven(1, 2, 3),), (uneven(1, 3, 4),), (uneven(2, 5, 4),), (uneven(3, 4, 6),)],
+    hints=TOKENS,
     mistakes=[
         Mistake(
             _self_attention(_attend(scale=lambda q, k: 1.0)),
@@ -667,6 +721,7 @@ mended_attention = Exercise(
     solution=_SelfAttention,
     adapt=_with_layers,
     inputs=[(uneven(1, 2, 3),), (uneven(1, 3, 2),), (uneven(2, 6, 4),), (_doubled(uneven(2, 6, 4)),)],
+    hints=TOKENS,
     mistakes=[
         Mistake(
             _self_attention(_attend(scale=lambda q, k: math.sqrt(k.shape[-2]))),

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, numbered, uneven
-from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, numbered, uneven
+from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
+from vit_tutorial.exercises.difference import Hints, Moved
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "05_multi_head_attention"
@@ -34,7 +35,22 @@ split_heads = Exercise(
     difficulty=2,
     minutes=8,
     solution=_as("b n (h d) -> b h n d"),
-    inputs=[_input(1, 3, 4, 2), _input(2, 3, 6, 2), _input(2, 5, 8, 4), _input(1, 2, 6, 1), _input(3, 4, 12, 3)],
+    inputs=[
+        _input(1, 3, 4, 2),
+        _input(2, 3, 6, 2),
+        _input(2, 5, 8, 4),
+        _input(1, 2, 6, 1),
+        _input(3, 4, 12, 3),
+        (uneven(2, 3, 8), 2),
+    ],
+    hints=Hints(
+        axes="B h N d",
+        sizes=lambda x, num_heads: {"N": x.shape[1], "D": x.shape[2], "d": x.shape[2] // num_heads},
+        moved=Moved(
+            names=("B", "h", "N", "d"),
+            lengths=lambda x, num_heads: (len(x), num_heads, x.shape[1], x.shape[2] // num_heads),
+        ),
+    ),
     mistakes=[
         Mistake(
             lambda x, num_heads: x.reshape(len(x), num_heads, x.shape[1], -1),
@@ -100,7 +116,22 @@ merge_heads = Exercise(
     difficulty=2,
     minutes=6,
     solution=_to("b h n d -> b n (h d)"),
-    inputs=[_heads(1, 2, 3, 2), _heads(1, 1, 2, 3), _heads(2, 3, 4, 2), _heads(2, 2, 2, 4), _heads(3, 4, 5, 3)],
+    inputs=[
+        _heads(1, 2, 3, 2),
+        _heads(1, 1, 2, 3),
+        _heads(2, 3, 4, 2),
+        _heads(2, 2, 2, 4),
+        _heads(3, 4, 5, 3),
+        (uneven(2, 3, 5, 4),),
+    ],
+    hints=Hints(
+        axes="B N D",
+        sizes=lambda heads: {"h": heads.shape[1], "N": heads.shape[2], "d": heads.shape[3]},
+        moved=Moved(
+            names=("B", "N", "h", "d"),
+            lengths=lambda heads: (len(heads), heads.shape[2], heads.shape[1], heads.shape[3]),
+        ),
+    ),
     mistakes=[
         Mistake(
             lambda heads: heads.reshape(len(heads), heads.shape[2], -1),
@@ -233,6 +264,7 @@ head_numbers = Exercise(
     minutes=5,
     solution=solution_of(_COUNTS),
     inputs=[(8, 2), (12, 3), (64, 4), (192, 3), (768, 12), (1280, 16)],
+    hints=Hints(inputs="D h", sizes=lambda dim, heads: {"d": dim // heads}),
     mistakes=[
         *mistakes_of(_COUNTS),
         Mistake(
@@ -269,6 +301,75 @@ def _matrices(dim: int, num_heads: int, head: int) -> tuple[Tensor, Tensor, int,
     return uneven(3 * dim, dim), uneven(dim, dim).flip(0) + 0.3, num_heads, head
 
 
+_CHANGED_PARTS = (
+    (
+        {"finish": lambda down, up: up @ down},
+        "your map is transposed. Tokens are rows here, so the map is used as z @ map: first W_V down, then W_O up.",
+    ),
+    (
+        {"down": lambda qkv, d, h, i: qkv[i * d : (i + 1) * d]},
+        "you took the rows of Q. The order in the fused matrix is Q, K, V: the values are its last D rows.",
+    ),
+    (
+        {"down": lambda qkv, d, h, i: qkv[h * d :][i * d : (i + 1) * d]},
+        "you took the rows of K. The order in the fused matrix is Q, K, V: the values are its last D rows.",
+    ),
+    (
+        {"down": lambda qkv, d, h, i: qkv[(3 * i + 2) * d : (3 * i + 3) * d]},
+        "you read the fused matrix head by head. It is (three, h, d): Q of all heads, then K, then V.",
+    ),
+    (
+        {"down": lambda qkv, d, h, i: qkv[2 * h * d :][i::h]},
+        "you took every h-th row of V. A head has d neighbouring rows: from head·d to (head + 1)·d.",
+    ),
+    (
+        {"down": lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T},
+        (
+            "you took columns of the stored W_V. nn.Linear keeps its matrix transposed, [output, input]: what makes "
+            "the head's numbers are rows."
+        ),
+    ),
+    (
+        {
+            "down": lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T,
+            "up": lambda proj, d, h, i: proj[i * d : (i + 1) * d].T,
+        },
+        (
+            "you took both matrices as if they were used as z @ W. nn.Linear keeps them transposed, [output, input]: "
+            "take rows of W_V and columns of W_O, and transpose both."
+        ),
+    ),
+    (
+        {"up": lambda proj, d, h, i: proj[i * d : (i + 1) * d].T},
+        (
+            "you took rows of the stored output projection. nn.Linear keeps its matrix transposed, [output, input]: "
+            "what reads the head's numbers are columns."
+        ),
+    ),
+    (
+        {"down": lambda qkv, d, h, i: qkv[2 * h * d :], "up": lambda proj, d, h, i: proj},
+        "this is the sum of the maps of all heads. Cut out the head's own rows of W_V and its own part of W_O.",
+    ),
+    (
+        {
+            "down": lambda qkv, d, h, i: qkv[2 * h * d :][(i - 1) * d : i * d],
+            "up": lambda proj, d, h, i: proj[:, (i - 1) * d : i * d],
+        },
+        "you took the head before, and nothing at all for head 0. Heads count from 0: from head·d to (head + 1)·d.",
+    ),
+    (
+        {"finish": lambda down, up: up.T @ down.T},
+        "your product is [d, d]: first up, then down. A token has D numbers: first down to d, then up to D.",
+    ),
+    (
+        {"finish": lambda down, up: down @ up},
+        (
+            "your product is [d, d]: both parts still lie as nn.Linear keeps them. Transpose each: down is [D, d], up "
+            "is [d, D]."
+        ),
+    ),
+)
+
 head_map = Exercise(
     name="head_map",
     lesson=LESSON,
@@ -276,66 +377,14 @@ head_map = Exercise(
     minutes=12,
     solution=_own_map(),
     inputs=[_matrices(4, 2, 0), _matrices(4, 2, 1), _matrices(6, 3, 1), _matrices(8, 2, 1), _matrices(12, 4, 2)],
+    hints=Hints(
+        inputs="qkv_weight proj_weight num_heads head",
+        sizes=lambda qkv, proj, num_heads, head: {"D": proj.shape[1], "d": proj.shape[1] // num_heads},
+    ),
     mistakes=[
-        Mistake(
-            _own_map(finish=lambda down, up: up @ down),
-            "your map is transposed. Tokens are rows here, so the map is used as z @ map: first W_V down, then W_O up.",
-        ),
-        Mistake(
-            _own_map(down=lambda qkv, d, h, i: qkv[i * d : (i + 1) * d]),
-            "you took the rows of Q. The order in the fused matrix is Q, K, V: the values are its last D rows.",
-        ),
-        Mistake(
-            _own_map(down=lambda qkv, d, h, i: qkv[h * d :][i * d : (i + 1) * d]),
-            "you took the rows of K. The order in the fused matrix is Q, K, V: the values are its last D rows.",
-        ),
-        Mistake(
-            _own_map(down=lambda qkv, d, h, i: qkv[(3 * i + 2) * d : (3 * i + 3) * d]),
-            "you read the fused matrix head by head. It is (three, h, d): Q of all heads, then K, then V.",
-        ),
-        Mistake(
-            _own_map(down=lambda qkv, d, h, i: qkv[2 * h * d :][i::h]),
-            "you took every h-th row of V. A head has d neighbouring rows: from head·d to (head + 1)·d.",
-        ),
-        Mistake(
-            _own_map(down=lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T),
-            "you took columns of the stored W_V. nn.Linear keeps its matrix transposed, [output, input]: what makes "
-            "the head's numbers are rows.",
-        ),
-        Mistake(
-            _own_map(
-                down=lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T,
-                up=lambda proj, d, h, i: proj[i * d : (i + 1) * d].T,
-            ),
-            "you took both matrices as if they were used as z @ W. nn.Linear keeps them transposed, [output, input]: "
-            "take rows of W_V and columns of W_O, and transpose both.",
-        ),
-        Mistake(
-            _own_map(up=lambda proj, d, h, i: proj[i * d : (i + 1) * d].T),
-            "you took rows of the stored output projection. nn.Linear keeps its matrix transposed, [output, input]: "
-            "what reads the head's numbers are columns.",
-        ),
-        Mistake(
-            _own_map(down=lambda qkv, d, h, i: qkv[2 * h * d :], up=lambda proj, d, h, i: proj),
-            "this is the sum of the maps of all heads. Cut out the head's own rows of W_V and its own part of W_O.",
-        ),
-        Mistake(
-            _own_map(
-                down=lambda qkv, d, h, i: qkv[2 * h * d :][(i - 1) * d : i * d],
-                up=lambda proj, d, h, i: proj[:, (i - 1) * d : i * d],
-            ),
-            "you took the head before, and nothing at all for head 0. Heads count from 0: from head·d to (head + 1)·d.",
-        ),
-        Mistake(
-            _own_map(finish=lambda down, up: up.T @ down.T),
-            "your product is [d, d]: first up, then down. A token has D numbers: first down to d, then up to D.",
-        ),
-        Mistake(
-            _own_map(finish=lambda down, up: down @ up),
-            "your product is [d, d]: both parts still lie as nn.Linear keeps them. Transpose each: down is [D, d], up "
-            "is [d, D].",
-        ),
+        *(Mistake(_own_map(**change), sentence) for change, sentence in _CHANGED_PARTS),
     ],
+    pairs=pairs_of(_own_map, _CHANGED_PARTS),
     done="One matrix from D numbers to D numbers, of rank d at most. The layer's output is a sum over such maps.",
 )
 
@@ -359,10 +408,11 @@ def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
         layer = make(x.shape[-1], num_heads)
         if not isinstance(layer, nn.Module):
             return NO_MODULE
+        if misfit := misfit_of(layer):
+            return misfit
         wanted = {name: value.shape for name, value in MultiHeadAttention(x.shape[-1], num_heads).named_parameters()}
         if {name: value.shape for name, value in layer.named_parameters()} != wanted:
             return OTHER_NAMES
-        layer.double()
         fill(layer.named_parameters(), spread=0.6)
         try:
             out = look(layer.train(), x) if look else layer.eval()(x)
@@ -464,6 +514,86 @@ def _same_twice(layer: nn.Module, x: Tensor) -> bool:
     return torch.equal(layer(x), layer(x))
 
 
+_CHANGED_STEPS = (
+    (
+        {"weigh": _scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)},
+        "the scores are divided by √D. A query of one head has d = D/h numbers: divide by √d.",
+    ),
+    (
+        {"weigh": _scaled(lambda q: q.shape[-2] ** -0.5)},
+        (
+            "the scores are divided by √N, the root of how many tokens there are. It is the length of a query that "
+            "counts: divide by √d."
+        ),
+    ),
+    ({"weigh": _scaled(lambda q: 1.0)}, "the scores are not divided by √d before the softmax."),
+    ({"weigh": _scaled(lambda q: 1 / q.shape[-1])}, "the scores are divided by d. Divide by its root."),
+    (
+        {"weigh": _scaled(lambda q: q.shape[-1] ** -0.5, axis=-2)},
+        "the softmax runs over the queries. Each query shares out 1 over the keys: dim=-1.",
+    ),
+    (
+        {"weigh": _scaled(lambda q: q.shape[-1] ** -0.5, axis=1)},
+        "the softmax runs over the heads. Each head has its own, over the keys: dim=-1.",
+    ),
+    (
+        {"weigh": lambda self, q, k: q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])},
+        "there is no softmax: the scores are used as weights.",
+    ),
+    (
+        {"cut": _cut_by_view},
+        (
+            "the tokens are dealt out to the heads: view or reshape alone does not bring h in front of N. Split, then "
+            "swap the axes."
+        ),
+    ),
+    (
+        {"cut": _cut_by_view, "merge": _merge_by_view},
+        (
+            "the tokens are dealt out to the heads, on the way in and on the way out. view or reshape alone moves "
+            "nothing: swap N and h after the split, and swap them back before you join h and d."
+        ),
+    ),
+    (
+        {
+            "cut": _cut_as("b n (three h d) -> three b n h d"),
+            "merge": lambda self, heads: rearrange(heads, "b n h d -> b n (h d)"),
+        },
+        "attention ran over the heads of one token, so no token looked at another: swap N and h before it.",
+    ),
+    (
+        {"cut": lambda self, qkv: qkv.chunk(3, dim=-1), "merge": lambda self, merged: merged},
+        "the tokens were not cut into heads: this is one head of D numbers.",
+    ),
+    (
+        {"cut": _cut_as("b n (three d h) -> three b h n d")},
+        "a head takes every h-th number. It takes d neighbouring ones: D splits into (h, d).",
+    ),
+    (
+        {"cut": _cut_as("b n (h three d) -> three b h n d")},
+        "you cut qkv into heads first, and then into Q, K and V. It is (three, h, d): Q of all heads comes first.",
+    ),
+    (
+        {"cut": _cut_as("b n (h d three) -> three b h n d")},
+        "you took every third number of qkv for Q, K and V. It is (three, h, d): all of Q comes first.",
+    ),
+    ({"cut": _swapped}, "queries and keys are swapped: the order in qkv is Q, K, V."),
+    ({"cut": _values_first}, "the values come first in your qkv: its order is Q, K, V."),
+    ({"merge": _merge_by_view}, "the heads are merged by reshape alone. Swap h and N back before you join h and d."),
+    (
+        {"merge": lambda self, heads: rearrange(heads, "b h n d -> b n (d h)")},
+        "the merged heads are interleaved. Lay them side by side: (h, d), not (d, h).",
+    ),
+    (
+        {"finish": lambda self, merged, x: merged},
+        "the output projection is never used: give the merged heads to self.proj.",
+    ),
+    (
+        {"finish": lambda self, merged, x: x + self.proj(merged)},
+        "the input is added at the end. That plus belongs to the encoder block of lesson 6, around this layer.",
+    ),
+)
+
 multi_head_attention = Exercise(
     name="multi_head_attention",
     lesson=LESSON,
@@ -477,84 +607,12 @@ multi_head_attention = Exercise(
         _tokens(2, 5, 8, num_heads=2),
         _tokens(2, 4, 6, num_heads=3),
     ],
+    hints=Hints(
+        axes="B N D",
+        sizes=lambda x, num_heads: {"N": x.shape[1], "D": x.shape[2], "d": x.shape[2] // num_heads},
+    ),
     mistakes=[
-        Mistake(
-            _layer(weigh=_scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)),
-            "the scores are divided by √D. A query of one head has d = D/h numbers: divide by √d.",
-        ),
-        Mistake(
-            _layer(weigh=_scaled(lambda q: q.shape[-2] ** -0.5)),
-            "the scores are divided by √N, the root of how many tokens there are. It is the length of a query that "
-            "counts: divide by √d.",
-        ),
-        Mistake(_layer(weigh=_scaled(lambda q: 1.0)), "the scores are not divided by √d before the softmax."),
-        Mistake(
-            _layer(weigh=_scaled(lambda q: 1 / q.shape[-1])),
-            "the scores are divided by d. Divide by its root.",
-        ),
-        Mistake(
-            _layer(weigh=_scaled(lambda q: q.shape[-1] ** -0.5, axis=-2)),
-            "the softmax runs over the queries. Each query shares out 1 over the keys: dim=-1.",
-        ),
-        Mistake(
-            _layer(weigh=_scaled(lambda q: q.shape[-1] ** -0.5, axis=1)),
-            "the softmax runs over the heads. Each head has its own, over the keys: dim=-1.",
-        ),
-        Mistake(
-            _layer(weigh=lambda self, q, k: q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])),
-            "there is no softmax: the scores are used as weights.",
-        ),
-        Mistake(
-            _layer(cut=_cut_by_view),
-            "the tokens are dealt out to the heads: view or reshape alone does not bring h in front of N. Split, then "
-            "swap the axes.",
-        ),
-        Mistake(
-            _layer(cut=_cut_by_view, merge=_merge_by_view),
-            "the tokens are dealt out to the heads, on the way in and on the way out. view or reshape alone moves "
-            "nothing: swap N and h after the split, and swap them back before you join h and d.",
-        ),
-        Mistake(
-            _layer(
-                cut=_cut_as("b n (three h d) -> three b n h d"),
-                merge=lambda self, heads: rearrange(heads, "b n h d -> b n (h d)"),
-            ),
-            "attention ran over the heads of one token, so no token looked at another: swap N and h before it.",
-        ),
-        Mistake(
-            _layer(cut=lambda self, qkv: qkv.chunk(3, dim=-1), merge=lambda self, merged: merged),
-            "the tokens were not cut into heads: this is one head of D numbers.",
-        ),
-        Mistake(
-            _layer(cut=_cut_as("b n (three d h) -> three b h n d")),
-            "a head takes every h-th number. It takes d neighbouring ones: D splits into (h, d).",
-        ),
-        Mistake(
-            _layer(cut=_cut_as("b n (h three d) -> three b h n d")),
-            "you cut qkv into heads first, and then into Q, K and V. It is (three, h, d): Q of all heads comes first.",
-        ),
-        Mistake(
-            _layer(cut=_cut_as("b n (h d three) -> three b h n d")),
-            "you took every third number of qkv for Q, K and V. It is (three, h, d): all of Q comes first.",
-        ),
-        Mistake(_layer(cut=_swapped), "queries and keys are swapped: the order in qkv is Q, K, V."),
-        Mistake(_layer(cut=_values_first), "the values come first in your qkv: its order is Q, K, V."),
-        Mistake(
-            _layer(merge=_merge_by_view),
-            "the heads are merged by reshape alone. Swap h and N back before you join h and d.",
-        ),
-        Mistake(
-            _layer(merge=lambda self, heads: rearrange(heads, "b h n d -> b n (d h)")),
-            "the merged heads are interleaved. Lay them side by side: (h, d), not (d, h).",
-        ),
-        Mistake(
-            _layer(finish=lambda self, merged, x: merged),
-            "the output projection is never used: give the merged heads to self.proj.",
-        ),
-        Mistake(
-            _layer(finish=lambda self, merged, x: x + self.proj(merged)),
-            "the input is added at the end. That plus belongs to the encoder block of lesson 6, around this layer.",
-        ),
+        *(Mistake(_layer(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(
             _WithWeights,
             "you returned two things. Here the outputs alone are wanted.",
@@ -576,6 +634,7 @@ multi_head_attention = Exercise(
         ),
         FORGOT_MODULE,
     ],
+    pairs=pairs_of(_layer, _CHANGED_STEPS),
     properties=[
         Property(
             lambda run: run(*_tokens(2, 5, 8, num_heads=2), _same_twice),

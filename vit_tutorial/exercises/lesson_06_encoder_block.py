@@ -1,6 +1,7 @@
 """Lesson 6: count a block, normalise by hand, write the MLP and the block, and mend one that is ill."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +9,9 @@ from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, uneven
-from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, misfit_of, uneven
+from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
+from vit_tutorial.exercises.difference import Hints
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "06_encoder_block"
@@ -87,6 +89,7 @@ block_parameters = Exercise(
     minutes=5,
     solution=solution_of(_COUNTS),
     inputs=[(2, 5), (4, 16), (8, 16), (192, 768), (768, 3072)],
+    hints=Hints(inputs="D hidden_dim"),
     mistakes=mistakes_of(_COUNTS),
     done="With hidden_dim = 4·D the MLP has twice what attention has: two thirds of the block.",
 )
@@ -120,6 +123,47 @@ def _norm_input(*shape: int, size: float = 1.0, shift: float = 0.0) -> tuple[Ten
     return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, 1e-6
 
 
+_CHANGED_STEPS = (
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True, correction=0) + eps},
+        "your ε is outside the root. It belongs to the variance: sqrt(variance + ε).",
+    ),
+    (
+        {"divide": lambda z, eps: torch.sqrt(z.var(dim=-1, keepdim=True) + eps)},
+        "your variance is divided by D - 1, as torch.var does unless told otherwise. Divide by D: correction=0.",
+    ),
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True) + eps},
+        "two things: your ε is outside the root, and torch.std divides by D - 1 unless you say correction=0.",
+    ),
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True, correction=0)},
+        "your ε is missing: a token whose numbers are nearly equal is blown up. sqrt(variance + ε).",
+    ),
+    (
+        {"divide": lambda z, eps: z.std(dim=-1, keepdim=True)},
+        "your ε is missing, and torch.std divides by D - 1 unless you say correction=0.",
+    ),
+    (
+        {"divide": lambda z, eps: z.var(dim=-1, keepdim=True, correction=0) + eps},
+        "you divided by the variance. Divide by its root.",
+    ),
+    ({"divide": lambda z, eps: 1.0}, "you subtracted the mean, and did not divide by the root of the variance."),
+    ({"centre": lambda z: 0.0}, "the mean is still there: subtract it before you divide."),
+    (
+        {"centre": lambda z: 0.0, "divide": lambda z, eps: (z.square().mean(dim=-1, keepdim=True) + eps).sqrt()},
+        "the mean was never subtracted. That is RMSNorm, which newer language models use; LayerNorm centres first.",
+    ),
+    ({"finish": lambda x, gamma, beta: x}, "γ and β are missing: times gamma, plus beta, number by number."),
+    ({"finish": lambda x, gamma, beta: gamma * x}, "β is missing: add beta at the end."),
+    ({"finish": lambda x, gamma, beta: x + beta}, "γ is missing: multiply by gamma before you add beta."),
+    (
+        {"finish": lambda x, gamma, beta: gamma * (x + beta)},
+        "you added beta before you multiplied by gamma: the order is gamma · (…) + beta.",
+    ),
+    ({"finish": lambda x, gamma, beta: beta * x + gamma}, "gamma and beta are swapped: γ multiplies, β is added."),
+)
+
 layer_norm = Exercise(
     name="layer_norm",
     lesson=LESSON,
@@ -130,60 +174,25 @@ layer_norm = Exercise(
         _norm_input(1, 1, 4, shift=2.0),
         _norm_input(1, 3, 4, size=0.001),  # a variance near eps
         _norm_input(2, 3, 4, size=3.0, shift=-1.0),
-        _norm_input(3, 3, 3, size=0.002, shift=1.0),
+        _norm_input(3, 3, 3, size=0.002, shift=0.01),
         _norm_input(2, 5, 8),
     ],
+    hints=Hints(
+        inputs="z gamma beta eps",
+        axes="B N D",
+        sizes=lambda z, gamma, beta, eps: {"N": z.shape[1], "D": z.shape[2]},
+        steps=[
+            ("subtracting the mean", lambda _, z, gamma, beta, eps: z - z.mean(-1, keepdim=True)),
+            (
+                "dividing by sqrt(variance + eps)",
+                lambda x, z, gamma, beta, eps: x / torch.sqrt(z.var(-1, keepdim=True, correction=0) + eps),
+            ),
+            ("multiplying by gamma", lambda x, z, gamma, beta, eps: (z if x is None else x) * gamma),
+            ("adding beta", lambda x, z, gamma, beta, eps: x + beta),
+        ],
+    ),
     mistakes=[
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True, correction=0) + eps),
-            "your ε is outside the root. It belongs to the variance: sqrt(variance + ε).",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: torch.sqrt(z.var(dim=-1, keepdim=True) + eps)),
-            "your variance is divided by D - 1, as torch.var does unless told otherwise. Divide by D: correction=0.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True) + eps),
-            "two things: your ε is outside the root, and torch.std divides by D - 1 unless you say correction=0.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True, correction=0)),
-            "your ε is missing: a token whose numbers are nearly equal is blown up. sqrt(variance + ε).",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.std(dim=-1, keepdim=True)),
-            "your ε is missing, and torch.std divides by D - 1 unless you say correction=0.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: z.var(dim=-1, keepdim=True, correction=0) + eps),
-            "you divided by the variance. Divide by its root.",
-        ),
-        Mistake(
-            _norm(divide=lambda z, eps: 1.0),
-            "you subtracted the mean, and did not divide by the root of the variance.",
-        ),
-        Mistake(
-            _norm(centre=lambda z: 0.0),
-            "the mean is still there: subtract it before you divide.",
-        ),
-        Mistake(
-            _norm(centre=lambda z: 0.0, divide=lambda z, eps: (z.square().mean(dim=-1, keepdim=True) + eps).sqrt()),
-            "the mean was never subtracted. That is RMSNorm, which newer language models use; LayerNorm centres first.",
-        ),
-        Mistake(
-            _norm(finish=lambda x, gamma, beta: x),
-            "γ and β are missing: times gamma, plus beta, number by number.",
-        ),
-        Mistake(_norm(finish=lambda x, gamma, beta: gamma * x), "β is missing: add beta at the end."),
-        Mistake(_norm(finish=lambda x, gamma, beta: x + beta), "γ is missing: multiply by gamma before you add beta."),
-        Mistake(
-            _norm(finish=lambda x, gamma, beta: gamma * (x + beta)),
-            "you added beta before you multiplied by gamma: the order is gamma · (…) + beta.",
-        ),
-        Mistake(
-            _norm(finish=lambda x, gamma, beta: beta * x + gamma),
-            "gamma and beta are swapped: γ multiplies, β is added.",
-        ),
+        *(Mistake(_norm(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(
             _over(-2),
             "your mean and variance run over the tokens, so that tokens of one image meet. They run over the D numbers "
@@ -205,6 +214,7 @@ layer_norm = Exercise(
         ),
         Mistake(_over(), "your mean and variance are those of all numbers at once. Each token has its own: dim=-1."),
     ],
+    pairs=pairs_of(_norm, _CHANGED_STEPS),
     done="ε inside the root, the variance divided by D, each token on its own: this is nn.LayerNorm.",
 )
 
@@ -222,7 +232,8 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
         module = make(x.shape[-1], len(up))
         if not isinstance(module, nn.Module):
             return NO_MODULE
-        module.double()
+        if misfit := misfit_of(module):
+            return misfit
         if look:
             return look(module)
         layers = [part for part in module.modules() if isinstance(part, nn.Linear)]
@@ -309,6 +320,7 @@ mlp = Exercise(
     minutes=8,
     solution=MLP,
     adapt=_with_matrices,
+    hints=Hints(axes="B N D"),
     inputs=[_mlp_input(1, 1, 2, 3), _mlp_input(1, 3, 2, 11), _mlp_input(2, 3, 4, 6), _mlp_input(3, 2, 5, 20)],
     mistakes=[
         Mistake(
@@ -383,18 +395,23 @@ OTHER_NAMES = "parts with other names than norm1, attn, norm2 and mlp"
 OTHER_LAYERS = "layers with other names inside the parts"
 
 
-def _built(make: Callable[..., nn.Module], dim: int, num_heads: int) -> nn.Module | str:
-    """Build a block and fill it, or say what is wrong with it."""
+def _built(make: Callable[..., nn.Module], z: Tensor, num_heads: int) -> nn.Module | str:
+    """Build a block for these tokens and fill it, or say what is wrong with it.
+
+    For small tokens the numbers are small too, so that the ε of both norms counts.
+    """
+    dim = z.shape[-1]
     block = make(dim, num_heads)
     if not isinstance(block, nn.Module):
         return NO_MODULE
+    if misfit := misfit_of(block):
+        return misfit
     names = {name for name, _ in block.named_parameters()}
     if {name.split(".")[0] for name in names} - set(PARTS):
         return OTHER_NAMES
     if names - {name for name, _ in EncoderBlock(2, 1).named_parameters()}:
         return OTHER_LAYERS
-    block.double()
-    fill(block.named_parameters(), spread=0.4)
+    fill(block.named_parameters(), spread=0.4 if z.abs().max() > 0.1 else 0.05)
     return block
 
 
@@ -402,7 +419,7 @@ def _with_parts(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds the block, fills its parts with known numbers, and runs it in eval."""
 
     def run(z: Tensor, num_heads: int) -> Tensor | str:
-        block = _built(make, z.shape[-1], num_heads)
+        block = _built(make, z, num_heads)
         return block if isinstance(block, str) else block.eval()(z)
 
     return run
@@ -596,6 +613,8 @@ def _tokens(*shape: int, num_heads: int, size: float = 1.0) -> tuple[Tensor, int
     return uneven(*shape) * size, num_heads
 
 
+TOKENS = Hints(axes="B N D", sizes=lambda z, num_heads: {"N": z.shape[1], "D": z.shape[2]})
+
 encoder_block = Exercise(
     name="encoder_block",
     lesson=LESSON,
@@ -603,6 +622,7 @@ encoder_block = Exercise(
     minutes=15,
     solution=EncoderBlock,
     adapt=_with_parts,
+    hints=TOKENS,
     inputs=[
         _tokens(1, 2, 4, num_heads=1),
         _tokens(1, 3, 4, num_heads=2, size=0.005),  # small, so that eps counts
@@ -645,7 +665,7 @@ def _twice(make: Callable[..., nn.Module]) -> Callable:
     """
 
     def run(z: Tensor, num_heads: int, look: Callable | None = None):
-        block = _built(make, z.shape[-1], num_heads)
+        block = _built(make, z, num_heads)
         if isinstance(block, str):
             return block, False
         if look:
@@ -684,12 +704,21 @@ def _passes_through(block: nn.Module, z: Tensor) -> bool:
     return torch.equal(block(z), z)
 
 
-def _kept(block: nn.Module, z: Tensor) -> Tensor:
-    """What is left of attention's numbers while training, each divided by what it is in eval."""
+def _kept(block: nn.Module, z: Tensor, branch: str) -> Tensor:
+    """What is left of a branch's numbers while training, each divided by what it is in eval."""
+    silent = block.mlp.fc2 if branch == "attention" else block.attn.proj
     with torch.no_grad():
-        block.mlp.fc2.weight.zero_(), block.mlp.fc2.bias.zero_()
+        silent.weight.zero_(), silent.bias.zero_()
         many = z.expand(200, -1, -1)
         return ((block(many) - many) / (block.eval()(many) - many)).flatten()
+
+
+def _share_dropped(run: Callable, branch: str) -> float:
+    return run(*_LOOK_AT_BLOCK, lambda block, z: float((_kept(block, z, branch) == 0).float().mean()))
+
+
+def _size_of_what_stays(run: Callable, branch: str) -> float:
+    return run(*_LOOK_AT_BLOCK, lambda block, z: float((kept := _kept(block, z, branch))[kept != 0].median()))
 
 
 _LOOK_AT_BLOCK = _tokens(1, 6, 8, num_heads=2)
@@ -701,6 +730,7 @@ mended_block = Exercise(
     minutes=12,
     solution=_with_dropout(_mended),
     adapt=_twice,
+    hints=replace(TOKENS, part=0),
     inputs=[_tokens(1, 2, 4, num_heads=1), _tokens(2, 5, 8, num_heads=2), _tokens(1, 6, 6, num_heads=3, size=3.0)],
     mistakes=[
         Mistake(
@@ -738,13 +768,11 @@ mended_block = Exercise(
             "dropout(branch).",
         ),
         Property(
-            lambda run: run(
-                *_LOOK_AT_BLOCK, lambda block, z: 0.1 < float((_kept(block, z) == 0).double().mean()) < 0.3
-            ),
+            lambda run: all(0.1 < _share_dropped(run, branch) < 0.3 for branch in ("attention", "mlp")),
             "while training, another share than 0.2 of the numbers is dropped.",
         ),
         Property(
-            lambda run: run(*_LOOK_AT_BLOCK, lambda block, z: 1.2 < _kept(block, z).max() < 1.3),
+            lambda run: all(1.2 < _size_of_what_stays(run, branch) < 1.3 for branch in ("attention", "mlp")),
             "while training, what stays is not divided by 1 - p, so that the mean of the branch changes.",
         ),
     ],

@@ -4,15 +4,17 @@ import math
 import re
 from collections.abc import Callable
 from functools import cache
+from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
-from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, scattered, small_vit
+from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, misfit_of, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.patches import PatchEmbedding
 from vit_tutorial.vit import ViT, ViTConfig
@@ -41,7 +43,8 @@ _COUNTS = (
         ),
         (
             lambda D, L, P, side, K: 3 * P * P * D + D + (_tokens(P, side) - 1) * D,
-            "your first number lacks 2·D: the class token, and the position of the class token.",
+            "your first number lacks 2·D, two of these: the biases of the patch embedding, the class token, and the "
+            "position of the class token.",
         ),
         (
             lambda D, L, P, side, K: P * P * D + D + D + _tokens(P, side) * D,
@@ -116,6 +119,10 @@ vit_parameters = Exercise(
     minutes=10,
     solution=solution_of(_COUNTS),
     inputs=[(4, 1, 2, 4, 3), (8, 3, 4, 12, 5), (192, 12, 16, 224, 1000), (768, 12, 16, 224, 1000)],
+    hints=Hints(
+        inputs="D depth P image_size classes",
+        sizes=lambda D, L, P, side, K: {"N": _tokens(P, side) - 1},
+    ),
     mistakes=[
         *mistakes_of(_COUNTS),
         Mistake(
@@ -162,13 +169,13 @@ def _refuse(*args, **options) -> None:
 def _in_words(forward: Callable) -> Callable:
     """Turn an answer into one that says in words what frequent errors are; others are raised as they are.
 
-    The model that the answer gets refuses to be called as a whole.
+    Meanwhile every ViT refuses to be called as a whole.
     """
 
     def run(model: ViT, images: Tensor) -> Tensor | str:
-        model.forward = model.forward_intermediates = _refuse
         try:
-            return forward(model, images)
+            with patch.multiple(ViT, forward=_refuse, forward_intermediates=_refuse):
+                return forward(model, images)
         except _OwnForward:
             return OWN_FORWARD
         except TypeError as error:
@@ -214,6 +221,7 @@ vit_forward = Exercise(
     minutes=10,
     solution=_classified,
     adapt=_in_words,
+    hints=Hints(axes="B K"),
     inputs=[
         small_vit(0, depth=1),
         small_vit(1),
@@ -379,23 +387,35 @@ def _by_replacing(block: tuple[str, str] = ("encoder.layers.encoder_layer_", "bl
 def _named(rename: Callable) -> Callable:
     """Turn a renaming into a function that says which of the new names are wrong, or which holds a wrong tensor."""
 
-    def run(weights: dict[str, Tensor]) -> tuple[str, str] | str:
+    def run(weights: dict[str, Tensor]) -> str:
         given, right = dict(weights), _renamed()(weights)
         renamed = rename(weights)
         if renamed is None or renamed is ...:
             return renamed
+        if renamed and _are_pairs(renamed):
+            return Said("you returned pairs of names and weights. Make a dictionary of them: dict(…).")
         if not isinstance(renamed, dict):
             return NO_DICT
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
         if missing or unknown:
-            return _first_of(missing, "missing"), _first_of(unknown, "unknown")
+            told = f"{_first_of(missing, 'missing')}; {_first_of(unknown, 'unknown')}"
+            return Said(f"not all of your names are timm's: {told}.")
         for name, weight in right.items():
             if not _equal(renamed[name], weight):
                 held = (theirs for theirs, each in given.items() if _equal(renamed[name], each))
-                return f"{name} holds {next(held, 'none of the tensors given')}"
+                source = next(held, "")
+                return Said(
+                    f"`{name}` holds the tensor of `{source}`."
+                    if source
+                    else f"`{name}` holds none of the tensors given."
+                )
         return f"all {len(right)} names are timm's, and each holds its tensor"
 
     return run
+
+
+def _are_pairs(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, tuple | list) and len(each) == 2 for each in value)
 
 
 def _first_of(names: list, what: str) -> str:
@@ -531,7 +551,7 @@ OTHER_AXIS = "class token and patches joined along another axis than 1"
 @cache
 def _our_weights(config: ViTConfig) -> dict[str, Tensor]:
     with torch.device("cpu"):  # kept from one check to the next, whatever the default device is then
-        ours = ViT(config).double().state_dict()
+        ours = ViT(config).state_dict()
     fill(ours.items(), spread=0.3)
     return ours
 
@@ -545,7 +565,9 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
         model = make(*sizes)
         if not isinstance(model, nn.Module):
             return NO_MODULE
-        own = {name: value.shape for name, value in model.double().state_dict().items()}
+        if misfit := misfit_of(model):
+            return misfit
+        own = {name: value.shape for name, value in model.state_dict().items()}
         weights = dict(_our_weights(ViTConfig(*sizes)))
         for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
             if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
@@ -573,7 +595,7 @@ def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> s
         if missing <= {"cls_token", "pos_embed"}:
             return PLAIN_TENSOR
     named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
-    return f"other names in the state dict: {', '.join(named)}" if named else ""
+    return Said(f"the names in your state dict are not the course's: {', '.join(named)}.") if named else ""
 
 
 def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num_patches: int) -> str:
@@ -587,7 +609,7 @@ def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num
             return TOO_FEW_POSITIONS
         if name == "patch_embed.proj.weight" and len(shape) == 2:
             return LINEAR_PATCHES
-        return f"{name} is {list(shape)} and should be {list(wanted[name])}"
+        return Said(f"`{name}` has the shape {list(shape)}, and should have {list(wanted[name])}.")
     return ""
 
 
@@ -614,7 +636,7 @@ class _Whole(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         x = self.patch_embed(images)
-        return torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.pos_embed
+        return torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.pos_embed
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.norm(self.blocks(self.embed(images)))[:, 0])
@@ -632,13 +654,13 @@ def _whole(way: Callable[[nn.Module, Tensor], Tensor]) -> type[nn.Module]:
 
 def _class_token_last(model, images):
     x = model.patch_embed(images)
-    x = torch.cat([x, model.cls_token.expand(len(x), -1, -1)], dim=1) + model.pos_embed
+    x = torch.cat([x, model.cls_token.expand(x.shape[0], -1, -1)], dim=1) + model.pos_embed
     return model.head(model.norm(model.blocks(x))[:, 0])
 
 
 def _class_token_last_and_read(model, images):
     x = model.patch_embed(images)
-    x = torch.cat([x, model.cls_token.expand(len(x), -1, -1)], dim=1) + model.pos_embed
+    x = torch.cat([x, model.cls_token.expand(x.shape[0], -1, -1)], dim=1) + model.pos_embed
     return model.head(model.norm(model.blocks(x))[:, -1])
 
 
@@ -649,7 +671,7 @@ def _class_token_once(model, images):
 
 def _on_another_axis(model, images):
     x = model.patch_embed(images)
-    return torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=0)
+    return torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=0)
 
 
 def _without_positions(model, images):
@@ -670,7 +692,7 @@ def _each_block_added(model, images):
 
 def _positions_on_patches(model, images):
     x = model.patch_embed(images) + model.pos_embed[:, 1:]
-    x = torch.cat([model.cls_token.expand(len(x), -1, -1), x], dim=1)
+    x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
     return model.head(model.norm(model.blocks(x))[:, 0])
 
 
@@ -719,6 +741,7 @@ vit_from_parts = Exercise(
     minutes=25,
     solution=_Whole,
     adapt=_with_our_weights,
+    hints=Hints(axes="B K"),
     inputs=[
         (_images(1, 1, 4, 4), 2, 3, 4, 2, 1),
         (_images(2, 3, 8, 8), 4, 5, 8, 3, 2),
@@ -741,7 +764,7 @@ vit_from_parts = Exercise(
         ),
         Mistake(
             _whole(_class_token_once),
-            "the class token is there once, and the batch has B images: self.cls_token.expand(len(x), -1, -1).",
+            "the class token is there once, and the batch has B images: self.cls_token.expand(x.shape[0], -1, -1).",
         ),
         Mistake(
             _whole(_on_another_axis),

@@ -2,10 +2,12 @@
 
 import contextlib
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from itertools import product
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from vit_tutorial.encoder import LAYER_NORM_EPS
 from vit_tutorial.exercises.builders import fill, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.compare import shape_of
+from vit_tutorial.exercises.difference import Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 from vit_tutorial.vit import ViT
 
@@ -299,26 +302,26 @@ def _put(x: Tensor, y: Tensor, tokens: Sequence[int]) -> Tensor:
 
 
 def _exchanged(
-    before: Callable[[int], slice] = lambda block: slice(None, block),
-    others_before: Callable[[int], slice] = lambda block: slice(None, block),
-    after: Callable[[int], slice] = lambda block: slice(block, None),
+    before: Callable[[int], slice] = lambda k: slice(None, k),
+    others_before: Callable[[int], slice] = lambda k: slice(None, k),
+    after: Callable[[int], slice] = lambda k: slice(k, None),
     put: Callable[[Tensor, Tensor, list[int]], Tensor] = _put,
     read: Callable[[ViT, Tensor], Tensor] = _read,
     embed: Callable[[ViT, Tensor], Tensor] = _embed,
 ) -> Callable:
     """An exchange that may do one step in another way; the slices say which blocks run before it and after it."""
 
-    def run(model: ViT, images: Tensor, others: Tensor, block: int, tokens: list[int]) -> Tensor:
-        x = model.blocks[before(block)](embed(model, images))
-        y = model.blocks[others_before(block)](embed(model, others))
-        return read(model, model.blocks[after(block)](put(x, y, tokens)))
+    def run(model: ViT, images: Tensor, others: Tensor, k: int, tokens: list[int]) -> Tensor:
+        x = model.blocks[before(k)](embed(model, images))
+        y = model.blocks[others_before(k)](embed(model, others))
+        return read(model, model.blocks[after(k)](put(x, y, tokens)))
 
     return run
 
 
 def _shifted(by: int) -> Callable:
     """An exchange so many blocks too late."""
-    edge = {"before": lambda block: slice(None, max(block + by, 0)), "after": lambda block: slice(block + by, None)}
+    edge = {"before": lambda k: slice(None, max(k + by, 0)), "after": lambda k: slice(k + by, None)}
     return _exchanged(**edge, others_before=edge["before"])
 
 
@@ -343,11 +346,11 @@ exchange = Exercise(
     ],
     mistakes=[
         Mistake(
-            lambda model, images, others, block, tokens: model(images),
+            lambda model, images, others, k, tokens: model(images),
             "nothing was exchanged: this is the model's answer for `images`. Write x[:, tokens] = y[:, tokens].",
         ),
         Mistake(
-            lambda model, images, others, block, tokens: model(others),
+            lambda model, images, others, k, tokens: model(others),
             "all tokens were exchanged: this is the model's answer for `others`. Exchange those in `tokens` alone.",
         ),
         Mistake(
@@ -363,33 +366,37 @@ exchange = Exercise(
             "you exchange one block too early. After k blocks is after model.blocks[:k]; then comes model.blocks[k:].",
         ),
         Mistake(
-            _exchanged(lambda block: slice(0), lambda block: slice(0), lambda block: slice(None)),
-            "you exchange before the first block, whatever `block` is. First both go through model.blocks[:block].",
+            _exchanged(lambda k: slice(0), lambda k: slice(0), lambda k: slice(None)),
+            "you exchange before the first block, whatever k is. First both go through model.blocks[:k].",
         ),
         Mistake(
-            _exchanged(lambda block: slice(None), lambda block: slice(None), lambda block: slice(0)),
-            "you exchange after the last block, whatever `block` is. First both go through model.blocks[:block].",
+            _exchanged(lambda k: slice(None), lambda k: slice(None), lambda k: slice(0)),
+            "you exchange after the last block, whatever k is. First both go through model.blocks[:k].",
         ),
         Mistake(
-            _exchanged(others_before=lambda block: slice(0)),
-            "the tokens of `others` have not been through any block. They too go through model.blocks[:block] first.",
+            _exchanged(others_before=lambda k: slice(0)),
+            "the tokens of `others` have not been through any block. They too go through model.blocks[:k] first.",
         ),
         Mistake(
-            _exchanged(others_before=lambda block: slice(None)),
-            "the tokens of `others` have been through all blocks. They too stop after model.blocks[:block].",
+            _exchanged(others_before=lambda k: slice(None)),
+            "the tokens of `others` have been through all blocks. They too stop after model.blocks[:k].",
         ),
         Mistake(
-            _exchanged(after=lambda block: slice(None)),
-            "after the exchange all blocks run once more. Go on where you stopped: model.blocks[block:].",
+            _exchanged(after=lambda k: slice(None)),
+            "after the exchange all blocks run once more. Go on where you stopped: model.blocks[k:].",
         ),
         Mistake(
-            _exchanged(after=lambda block: slice(0)),
-            "after the exchange no block runs. Go on with the rest of the model: model.blocks[block:].",
+            _exchanged(after=lambda k: slice(0)),
+            "after the exchange no block runs. Go on with the rest of the model: model.blocks[k:].",
         ),
         Mistake(
-            _exchanged(after=lambda block: slice(block + 1, None)),
-            "one block is left out. Block number `block`, counted from 0, is the first that runs after the exchange: "
-            "model.blocks[block:].",
+            _exchanged(*[lambda k: slice(None, k + 1)] * 2),
+            "one block too many runs before the exchange, and once more after it. model.blocks[:k] are the first k.",
+        ),
+        Mistake(
+            _exchanged(after=lambda k: slice(k + 1, None)),
+            "one block is left out. Block number k, counted from 0, is the first that runs after the exchange: "
+            "model.blocks[k:].",
         ),
         Mistake(
             _exchanged(put=lambda x, y, tokens: _put(x, torch.zeros_like(y), tokens)),
@@ -597,6 +604,11 @@ def _ranking(batch: int, number: int) -> Tensor:
     return torch.randperm(batch * number, generator=generator).reshape(batch, number).double() / 10
 
 
+def _random_state() -> str:
+    """Return the states of the random numbers that everybody shares: PyTorch's, Python's and NumPy's."""
+    return str((torch.get_rng_state().tolist(), random.getstate(), np.random.get_state()[1].tolist()))  # noqa: NPY002
+
+
 def _orders(shuffled: Tensor, ranking: Tensor) -> Tensor:
     """Give for each place of a shuffled ranking the place from which its value comes, [B, N]."""
     return (shuffled[:, :, None] == ranking[:, None, :]).double().argmax(-1)
@@ -628,17 +640,21 @@ def _what_it_does(control: Callable) -> Callable:
     """Turn a control into a function that says what it does with a ranking, in words; the first fault that it has."""
 
     def run(ranking: Tensor, seed: int) -> object:
-        global_state = torch.get_rng_state()
+        global_state = _random_state()
         given = control(ranking, seed)
         if shape_of(given) != tuple(ranking.shape):
-            return given
+            shapes = f"{list(shape_of(given))}, and should have that of the ranking, {list(ranking.shape)}"
+            return given if given is None or given is Ellipsis else Said(f"what you return has the shape {shapes}.")
 
         def shuffle(seed: int) -> Tensor:
             return torch.as_tensor(control(ranking.clone(), seed)).to(ranking)
 
         shuffled = torch.as_tensor(given).to(ranking)
+        others = [shuffle(seed + 1 + i) for i in range(_TRIES)]
         if fault := _what_values(shuffled, ranking):
             return fault
+        if faults := [fault for other in others if (fault := _what_values(other, ranking))]:
+            return faults[0]
         for words, fixed in (
             ("the ranking as it was", ranking),
             ("the ranking backwards", ranking.flip(1)),
@@ -649,7 +665,6 @@ def _what_it_does(control: Callable) -> Callable:
                 return words
         if not torch.equal(shuffle(seed), shuffled):
             return "another order at the second call"
-        others = [shuffle(seed + 1 + i) for i in range(_TRIES)]
         if all(torch.equal(other, shuffled) for other in others):
             return "the same order for every seed"
         orders = torch.stack([_orders(other, ranking) for other in (shuffled, *others)])  # [seeds, B, N]
@@ -659,7 +674,7 @@ def _what_it_does(control: Callable) -> Callable:
             return "the order kept, and only its start moved"
         if (orders == torch.arange(ranking.shape[1])).all(0).any():
             return "some patches never move"
-        if not torch.equal(torch.get_rng_state(), global_state):
+        if _random_state() != global_state:
             return "the notebook's random numbers touched"
         return _GOOD
 
@@ -741,12 +756,16 @@ shuffled_control = Exercise(
         ),
         Mistake(
             _by(_with_replacement),
-            "some values are there twice, and others are gone: torch.randint draws with replacement. A shuffle has "
-            "each value once.",
+            "some values are there twice, and others are gone. A shuffle has each value once: take an order of each "
+            "picture's own places, such as torch.rand(…).argsort(dim=1), and not places drawn one by one.",
         ),
         Mistake(
             _across,
             "values moved from one picture to another. Shuffle each picture's values among its own patches.",
+        ),
+        Mistake(
+            lambda ranking, seed: ranking[torch.randperm(len(ranking), generator=torch.Generator().manual_seed(seed))],
+            "the pictures have changed places, and nothing has moved within them. Shuffle each picture's own values.",
         ),
         Mistake(
             lambda ranking, seed: ranking.gather(1, torch.rand(ranking.shape).argsort(1)),

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.exercises.clinic import make_clinic
+from vit_tutorial.exercises.difference import Hints
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.training import TrainingConfig, evaluate, learning_rate_at, split_validation
 from vit_tutorial.vit import ViT, ViTConfig
@@ -52,7 +53,15 @@ learning_rate = Exercise(
     difficulty=3,
     minutes=10,
     solution=_solution,
-    inputs=[(0, 10, 2, 1.0), (1, 10, 2, 1.0), (2, 10, 2, 1.0), (4, 10, 2, 1.0), (9, 10, 2, 1.0), (60, 100, 20, 0.003)],
+    inputs=[
+        (0, 10, 2, 1.0),
+        (1, 10, 2, 1.0),
+        (2, 10, 2, 1.0),
+        (4, 10, 2, 1.0),
+        (9, 10, 2, 1.0),
+        (1, 10, 4, 0.5),
+        (60, 100, 20, 0.003),
+    ],
     mistakes=[
         Mistake(
             lambda step, steps, warmup, peak: peak * (1 + math.cos(math.pi * step / steps)) / 2,
@@ -122,7 +131,10 @@ cutmix_share = Exercise(
         ((2, -3, 7, 4), (5, 8)),
         ((20, 10, 40, 36), (32, 32)),
         ((-4, -6, 6, 10), (28, 28)),
+        ((1, 12, 9, 25), (10, 20)),
+        ((3, 2, 25, 9), (20, 10)),
     ],
+    hints=Hints(sizes=lambda box, size: {"height": size[0], "width": size[1]}),
     mistakes=[
         Mistake(
             lambda box, size: 1 - _share(box, size),

@@ -62,7 +62,7 @@ def _read(path: Path) -> tuple[dict[str, str] | None, str]:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         return {}, ""
-    except ValueError:
+    except (ValueError, RecursionError):
         aside = path.with_name(f"{path.name}.broken")
         os.replace(path, aside)
         return {}, f"({path.name} could not be read and lies in {aside.name} now; your progress starts afresh.)"

@@ -16,6 +16,13 @@ def is_stub_class(answer: type) -> bool:
     return forward in (None, nn.Module.forward) or _is_empty(forward)
 
 
+def other_methods(answer: type) -> list[str]:
+    """Return the methods that a class without a forward has in its place: one may be a forward that is misspelled."""
+    if issubclass(answer, nn.Module) and answer.forward is not nn.Module.forward:
+        return []
+    return [name for name, value in vars(answer).items() if inspect.isfunction(value) and not name.startswith("_")]
+
+
 def has_dots(answer: Callable) -> bool:
     """Say whether the three dots still stand in the text of a function or a class's forward; without a text, yes."""
     if isinstance(answer, type):

@@ -8,6 +8,7 @@ from vit_tutorial.explore.model_map import ModelMap, ModelMapState, model_map_st
 from vit_tutorial.explore.patch_lab import PatchLab, PatchLabState, patch_lab_state
 from vit_tutorial.explore.position_lab import PositionLab, PositionLabState, position_lab_state
 from vit_tutorial.explore.signal_lab import SignalLab, SignalLabState, SignalSetting, signal_lab_state
+from vit_tutorial.explore.sketch_lab import SketchLab, SketchLabState, sketch_lab_state
 from vit_tutorial.explore.token_table import TokenTable, TokenTableState, token_table_state
 from vit_tutorial.explore.training_timeline import TrainingTimeline, TrainingTimelineState, training_timeline_state
 
@@ -29,6 +30,8 @@ __all__ = [
     "SignalLab",
     "SignalLabState",
     "SignalSetting",
+    "SketchLab",
+    "SketchLabState",
     "TokenTable",
     "TokenTableState",
     "TrainingTimeline",
@@ -41,6 +44,7 @@ __all__ = [
     "patch_lab_state",
     "position_lab_state",
     "signal_lab_state",
+    "sketch_lab_state",
     "token_table_state",
     "training_timeline_state",
 ]

@@ -3,7 +3,7 @@
 // Tokens [N, D], maps [h, N, N] and pictures [C, H, W] are typed arrays, row by row. All room is made beforehand, by
 // `vitOf` and `passOf`, and each loop fills room that is there.
 
-import { bytesOf } from "./numbers.js";
+import { bytesOf, unpackHalf } from "./numbers.js";
 
 /** erf to 1.5e-7: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26. */
 function erf(x) {
@@ -92,13 +92,13 @@ function softmaxAt(numbers, start, count) {
 }
 
 /** A model as vit.py packs it: its sizes, its parts by their names in PyTorch, and room to compute in. */
-export function vitOf({ numbers, ...sizes }) {
+export function vitOf({ numbers, half, ...sizes }) {
   const { channels, patch, grid, prefix, layers, heads, dim, hidden, outputs } = sizes;
   const patches = grid[0] * grid[1];
   const tokens = prefix + patches;
   const each = channels * patch * patch;
   const width = dim / heads;
-  const all = new Float32Array(bytesOf(numbers).buffer);
+  const all = half ? unpackHalf(bytesOf(numbers)) : new Float32Array(bytesOf(numbers).buffer);
   let at = 0;
   const take = (size) => {
     at += size;
@@ -224,17 +224,17 @@ function finish(vit, pass, layer) {
   for (let i = 0; i < out.length; i++) out[i] += added[i];
 }
 
-/** Read the logits off the tokens after the last block. */
-function classify(vit, pass) {
-  const { tokens, dim, pool, room } = vit;
-  layerNorm(pass.tokens[vit.layers], tokens, vit.norm, vit.eps, room.normed);
+/** Read the logits off tokens [N, D], as the model does after its last block. */
+function classify(vit, tokens, logits) {
+  const { dim, pool, room } = vit;
+  layerNorm(tokens, vit.tokens, vit.norm, vit.eps, room.normed);
   const read = room.added.subarray(0, dim);
   for (let i = 0; i < dim; i++) {
     let sum = 0;
-    for (let token = 0; token < tokens; token++) sum += room.normed[token * dim + i];
-    read[i] = pool === "mean" ? sum / tokens : room.normed[i];
+    for (let token = 0; token < vit.tokens; token++) sum += room.normed[token * dim + i];
+    read[i] = pool === "mean" ? sum / vit.tokens : room.normed[i];
   }
-  linear(read, 1, vit.head, pass.logits);
+  linear(read, 1, vit.head, logits);
 }
 
 /**
@@ -260,7 +260,7 @@ export function forward(vit, pass, start, off = [], replaced = []) {
     changed = next !== pass.tokens[layer + 1] || (changed && next === pass.made[layer]);
     pass.tokens[layer + 1] = next;
   }
-  if (changed) classify(vit, pass);
+  if (changed) classify(vit, pass.tokens[layers], pass.logits);
   return pass;
 }
 
@@ -274,6 +274,13 @@ export function readTokens(vit, tokens) {
     softmaxAt(said, token * outputs, outputs);
     return said.subarray(token * outputs, (token + 1) * outputs);
   });
+}
+
+/** The probabilities of the classes if these tokens [N, D] were those after the last block. */
+export function answerOf(vit, tokens) {
+  const logits = new Float32Array(vit.outputs);
+  classify(vit, tokens, logits);
+  return probabilitiesOf(logits);
 }
 
 /** The probabilities of the classes. */

@@ -44,9 +44,14 @@ def check_vit(model: ViT, who: str) -> None:
 
 
 def packed_vit(model: ViT) -> dict[str, Any]:
-    """A model that `check_vit` accepts as `vitOf` in vit.js takes it: sizes, and all numbers as float32, in order."""
+    """A model that `check_vit` accepts as `vitOf` in vit.js takes it: sizes, and all numbers in order.
+
+    The numbers are float16 where that changes none of them, as with weights that were stored so; otherwise float32.
+    """
     config, channels = model.config, model.config.in_channels
     normalised = model.card is not None and model.card.mean
+    numbers = torch.cat([part.detach().flatten().cpu() for part in _parts(model)]).float()
+    half = torch.equal(numbers.half().float(), numbers)
     return {
         "channels": channels,
         "mean": list(model.card.mean) if normalised else [0.0] * channels,
@@ -62,7 +67,8 @@ def packed_vit(model: ViT) -> dict[str, Any]:
         "pool": config.pool,
         "gelu": config.gelu,
         "eps": LAYER_NORM_EPS,
-        "numbers": torch.cat([part.detach().flatten().cpu() for part in _parts(model)]).float().numpy().tobytes(),
+        "half": half,
+        "numbers": (numbers.half() if half else numbers).numpy().tobytes(),
     }
 
 

@@ -14,6 +14,8 @@
     ingredients  the recipe of the preset for a CPU, with one thing changed at a time
     lens         after which block the answer of a trained model can be read
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block
+    versus       a ViT, a hybrid and a CNN of equal cost, on 500 to 9,000 pictures, each at its own rate
+    locality     a ViT and a CNN on pictures whose patches, or pixels, are in another order
     faithfulness which patches the answer of a trained model needs, and which methods find them
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
-from vit_tutorial.studies import inside
+from vit_tutorial.studies import inside, versus
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
 
@@ -198,5 +198,19 @@ EXPERIMENTS = {
         },
         seeds=tuple(range(inside.GROUPS)),
         job=inside.patching,
+    ),
+    "versus": Experiment(
+        claim="a ViT needs more pictures than a CNN",
+        variants=versus.contests("fashion_mnist", budgets=(1,)),
+        seeds=(0, 1, 2),
+        job=versus.compete,
+        search=Search(versus.RATES),
+    ),
+    "locality": Experiment(
+        claim="a CNN needs neighbours that belong together, a ViT does not",
+        variants=versus.scrambles("fashion_mnist", 9_000, budget=1),
+        seeds=(0, 1, 2),
+        job=versus.compete_scrambled,
+        search=Search(versus.RATES[1:4]),
     ),
 }

@@ -357,7 +357,7 @@ ANSWERS = {
             (fold_only, "you split each row into (C, P, P)"),
             (back_on_its_side, "each patch came back on its side"),
             (back_by_reshape, "you reshaped without moving anything"),
-            (back_grid_axes_together, "you glued with h and w side by side"),
+            (back_grid_axes_together, "the pixels of each patch still follow each other"),
             (back_woven, "the patches are woven into each other"),
             (back_channels_last, "the channels are last"),
             (back_transposed, "rows and columns are swapped"),

@@ -210,6 +210,43 @@ class PlainTensor(nn.Module):
         return tokens + self.pos
 
 
+class ListOfRows(nn.Module):
+    def __init__(self, num_tokens, dim):
+        super().__init__()
+        self.rows = nn.ParameterList([torch.zeros(dim) for _ in range(num_tokens)])
+
+    def forward(self, tokens):
+        return tokens + torch.stack(list(self.rows))
+
+
+class GradientAlone(nn.Module):
+    def __init__(self, num_tokens, dim):
+        super().__init__()
+        self.table = torch.zeros(1, num_tokens, dim, requires_grad=True)
+
+    def forward(self, tokens):
+        return tokens + self.table
+
+
+class RowsInReserve(nn.Module):
+    def __init__(self, num_tokens, dim):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(num_tokens + 1, dim))
+
+    def forward(self, tokens):
+        return tokens + self.table[: tokens.shape[1]]
+
+
+class LastRowFixed(nn.Module):
+    def __init__(self, num_tokens, dim):
+        super().__init__()
+        self.last = torch.zeros(1, dim)
+        self.others = nn.Parameter(torch.zeros(num_tokens - 1, dim))
+
+    def forward(self, tokens):
+        return tokens + torch.cat([self.others, self.last])
+
+
 class FixedTable(PlainTensor):
     def __init__(self, num_tokens, dim):
         super().__init__(num_tokens, dim)
@@ -477,7 +514,7 @@ ANSWERS = {
         unknown=[lambda layer, tokens, order: False],
     ),
     "position_embedding": Answers(
-        right=[ByEmbedding, ByNumberedPlaces, TwoAxes, OnItsSide, TokensInFront],
+        right=[ByEmbedding, ByNumberedPlaces, TwoAxes, OnItsSide, TokensInFront, ListOfRows],
         wrong=[
             (RowOfTheImage, "you took one row for each image of the batch."),
             (PatchesOnly, "the class token has no position"),
@@ -492,6 +529,9 @@ ANSWERS = {
             (Forgotten, "the tokens came back as they were."),
             (PlainTensor, "no gradient reaches your table"),
             (FixedTable, "no gradient reaches your table"),
+            (GradientAlone, "your table is a plain tensor with requires_grad=True."),
+            (RowsInReserve, "your parameters hold more numbers than the table needs"),
+            (LastRowFixed, "some rows of your table are no parameters"),
         ],
         unknown=[Subtracted],
     ),

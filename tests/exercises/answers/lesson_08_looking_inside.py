@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import random
 
 import numpy as np
 import torch
@@ -476,6 +477,15 @@ def all_together(ranking, seed):
     return flat[torch.randperm(len(flat), generator=seeded(seed))].view_as(ranking)
 
 
+def pictures_shuffled(ranking, seed):
+    return ranking[torch.randperm(ranking.shape[0], generator=seeded(seed))]
+
+
+def seeds_python(ranking, seed):
+    random.seed(seed)
+    return torch.tensor([random.sample(row, len(row)) for row in ranking.tolist()])
+
+
 def never_seeded(ranking, seed):
     return torch.stack([row[torch.randperm(len(row))] for row in ranking])
 
@@ -721,6 +731,7 @@ ANSWERS = {
             (exchanged(second=all_of), "the tokens of `others` have been through all blocks."),
             (exchanged(third=all_of), "after the exchange all blocks run once more."),
             (exchanged(third=none_of), "after the exchange no block runs."),
+            (exchanged(too_late, too_late), "one block too many runs before the exchange"),
             (exchanged(third=lambda blocks, k: blocks[k + 1 :]), "one block is left out."),
             (exchanged(put=zeros), "you put in zeros."),
             (exchanged(put=mean_of_images), "you put in the mean of `images`."),
@@ -786,6 +797,7 @@ ANSWERS = {
             (new_numbers, "these are new numbers."),
             (random_places, "you returned the order"),
             (drawn_again, "some values are there twice"),
+            (pictures_shuffled, "the pictures have changed places"),
             (all_together, "values moved from one picture to another."),
             (never_seeded, "the second call with the same seed gave another order."),
             (always_seed_0, "every seed gives the same order."),
@@ -793,6 +805,7 @@ ANSWERS = {
             (seeded_again_for_each, "all pictures are shuffled in the same order."),
             (rolled_one_by_one, "the values keep their order"),
             (first_patch_stays, "some patches never move."),
+            (seeds_python, "you used the random numbers of the whole notebook"),
             (seeds_the_notebook, "you used the random numbers of the whole notebook"),
         ],
         unknown=[one_row],

@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { embed, forward, passOf, probabilitiesOf, readTokens, vitOf } from "../../../vit_tutorial/explore/vit.js";
+import {
+  answerOf,
+  embed,
+  forward,
+  passOf,
+  probabilitiesOf,
+  readTokens,
+  vitOf,
+} from "../../../vit_tutorial/explore/vit.js";
 
 const cases = JSON.parse(readFileSync(new URL("vit.json", import.meta.url))); // test_vit.py sees that it is PyTorch's
 
@@ -38,6 +46,11 @@ for (const [name, expected] of Object.entries(cases)) {
       expected.lens,
       "read",
     );
+    assertNear(
+      tokens.flatMap((after) => [...answerOf(vit, after)]),
+      expected.answers,
+      "answers",
+    );
   });
 
   test(`${name}: a head that is off adds nothing, until it is on again`, () => {
@@ -62,6 +75,18 @@ for (const [name, expected] of Object.entries(cases)) {
     assertNear(forward(vit, pass, start).logits, expected.logits, "put back");
   });
 }
+
+test("numbers may travel in half precision", () => {
+  const [{ sizes, count }] = Object.values(cases);
+  const halves = Uint16Array.from({ length: count }, (_, i) => (i % 2 ? 0x3c00 : 0xb800)); // 1 and -0.5
+  const numbers = Float32Array.from(halves, (half) => (half === 0x3c00 ? 1 : -0.5));
+  const [half, whole] = [
+    [halves, true],
+    [numbers, false],
+  ].map(([sent, isHalf]) => vitOf({ ...sizes, half: isHalf, numbers: new DataView(sent.buffer) }));
+  assert.deepEqual([...half.head.weight, ...half.head.bias], [...whole.head.weight, ...whole.head.bias]);
+  assert.deepEqual(half.blocks, whole.blocks);
+});
 
 test("only what a change reaches is computed again", () => {
   const [expected] = Object.values(cases);

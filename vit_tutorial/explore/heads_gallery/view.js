@@ -129,11 +129,11 @@ function render({ model, el }) {
     cell.style.width = `${BAR + 10}px`;
     return { name, now, before, thick, thin, line: make("tr", {}, name, now, before, cell) };
   });
-  const titles = ["class", "now", "all on", ""].map((textContent) => make("th", { scope: "col", textContent }));
+  const titles = ["class", "now", "all on"].map((textContent) => make("th", { scope: "col", textContent }));
   const table = make(
     "table",
     { className: "vit-top" },
-    make("thead", {}, make("tr", {}, ...titles)),
+    make("thead", {}, make("tr", {}, ...titles, make("td"))),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
   for (const cell of table.querySelectorAll("th")) {

@@ -1,0 +1,117 @@
+"""Make the web edition: `python site/build.py [--open] [FOLDER]`, build/site if none is given.
+
+The pages are those of site/pages/, what site/claims.py says of the claims, and the executed notebooks. Nothing is
+fetched while they are made, nor when they are read.
+
+SITE_BASE is the path that a server will have them under, such as /course: a missing page, at whatever depth, then leads
+back to the start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import webbrowser
+from pathlib import Path
+
+import nbformat
+from claims import claims_page
+from contents import fill
+from host import HERE, NOTEBOOKS, places, write_scripts
+from html_pages import mended, with_base
+from lessons import lesson
+from sphinx.cmd.build import build_main
+
+COURSE = HERE.parent
+MATHJAX = COURSE / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
+LEFTOVERS = (".buildinfo", "objects.inv", "_sources", "_static/locales", "_static/**/*.map")  # of no use to a reader
+
+CONTENTS = """
+
+```{toctree}
+:hidden:
+:caption: Lessons
+
+[lessons]
+```
+
+```{toctree}
+:hidden:
+:caption: More
+
+[pages]
+```
+"""
+
+
+def lay_out(source: Path) -> None:
+    """Write what Sphinx reads: every lesson and every page that there is, and the scripts of the explorers."""
+    shutil.copytree(NOTEBOOKS / "figures", source / "figures")
+    for page in (HERE / "pages").glob("*.md"):
+        (source / page.name).write_text(fill(page.read_text(encoding="utf-8"), NOTEBOOKS), encoding="utf-8")
+    (source / "claims.md").write_text(claims_page(NOTEBOOKS), encoding="utf-8")
+    pages = sorted(page.stem for page in source.glob("*.md") if page.stem != "index")
+    shutil.copy(HERE / "404.md", source)
+
+    saved: dict[str, dict] = {}
+    for place in places(NOTEBOOKS):
+        saved.setdefault(place.lesson, {})[place.cell] = place
+    lessons = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+    for path in lessons:
+        page = lesson(nbformat.read(path, as_version=4), saved.get(path.stem, {}))
+        nbformat.write(page, source / path.name)
+
+    contents = CONTENTS.replace("[lessons]", "\n".join(path.stem for path in lessons))
+    with (source / "index.md").open("a", encoding="utf-8") as index:
+        index.write(contents.replace("[pages]", "\n".join(pages)))
+
+
+def lay_out_static(folder: Path) -> None:
+    """Write what the pages load: the explorers' scripts and MathJax."""
+    write_scripts(NOTEBOOKS, folder / "explorers")
+    (folder / "mathjax").mkdir()
+    shutil.copy(MATHJAX, folder / "mathjax")
+
+
+def build(site: Path) -> int:
+    """Make the pages in place of those that the folder holds; return 0, or what Sphinx returns for a warning."""
+    shutil.rmtree(site, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as work:
+        source, static = Path(work) / "source", Path(work) / "static"
+        lay_out(source)
+        lay_out_static(static)
+        options = ["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(Path(work) / "doctrees")]
+        failed = build_main([*options, "-D", f"html_static_path={HERE / 'static'},{static}", str(source), str(site)])
+    for page in site.glob("*.html"):
+        page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
+    if (base := os.environ.get("SITE_BASE")) is not None:
+        page = site / "404.html"
+        page.write_text(with_base(page.read_text(encoding="utf-8"), base), encoding="utf-8")
+    for path in [path for pattern in LEFTOVERS for path in site.glob(pattern)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return failed
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description="Make the web edition of the course.")
+    parser.add_argument("folder", nargs="?", type=Path, default=COURSE / "build" / "site")
+    parser.add_argument("--open", action="store_true", help="show it in a browser")
+    options = parser.parse_args(arguments)
+    site = options.folder.resolve()
+    if not MATHJAX.exists():
+        print("MathJax is not there; run make site, which installs it", file=sys.stderr)
+        return 1
+    if failed := build(site):
+        return failed
+    size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
+    print(f"{site / 'index.html'}: {len(list(site.glob('*.html')))} pages, {size / 1e6:.1f} MB")
+    if options.open:
+        webbrowser.open((site / "index.html").as_uri())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

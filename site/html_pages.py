@@ -1,0 +1,22 @@
+"""What is changed in pages after Sphinx has written them."""
+
+import re
+
+# What axe-core finds in the pages as the theme and myst-nb write them.
+MENDED = (
+    ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that are seen
+    (r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"', r"\1"),
+    (r"<th\b([^>]*)>(?:<p></p>)?</th>", r"<td\1></td>"),  # a heading without words
+)
+
+
+def mended(page: str) -> str:
+    """Return the page without what keeps readers out who do not see it."""
+    for wrong, right in MENDED:
+        page = re.sub(wrong, right, page)
+    return page
+
+
+def with_base(page: str, base: str) -> str:
+    """Return a page, all of whose links count from `base`, from wherever it is sent."""
+    return page.replace("<head>", f'<head>\n    <base href="{base.rstrip("/")}/">', 1)

@@ -1,0 +1,72 @@
+"""From an executed notebook to a lesson that reads well without a kernel."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import nbformat
+import states
+from host import Place
+from nbformat import NotebookNode
+
+WAIT = "Two explorers that move together; they need JavaScript."
+READ_IT = (
+    '<p class="vit-try">This is the web edition, for reading: explorers are alive, and below each piece of code stands '
+    "what it gave. To run the code and to change it, get the folder of the course and type <code>make lab</code>.</p>"
+)
+TRY_IT = (
+    '<p class="vit-try">Nothing runs on this page. To try it: <code>make lab</code> in the folder of the course opens '
+    "JupyterLab. In one that is hosted for you, type <code>pip install -e .</code> in that folder first.</p>"
+)
+LINK = re.compile(r"""(?<=href=["'])(\d\d_\w+)\.ipynb""")
+HEADING = re.compile(r"\A# .+\n")
+QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
+
+
+def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
+    """Return the notebook as a page: explorers in their places, solutions folded, the line on how to try an exercise.
+
+    `places` are the saved explorers of this lesson, by cell.
+    """
+    cells: list[NotebookNode] = []
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        if "navigation" in tags:  # the page has its own
+            continue
+        cells.append(cell)
+        if cell.cell_type == "markdown":
+            cell.source = HEADING.sub(rf"\g<0>\n{READ_IT}\n", with_questions(cell.source))
+        else:
+            if cell.id in places:
+                put(places[cell.id], cell)
+            lead_to_pages(cell)
+        if "solution" in tags:
+            cell.metadata = {
+                "tags": [*tags, "hide-cell"],
+                "mystnb": {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"},
+            }
+        if "exercise" in tags:
+            cells.append(nbformat.v4.new_markdown_cell(TRY_IT))
+    return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def with_questions(text: str) -> str:
+    """Mark the folds of the questions at a lesson's end, so that the page can keep which were answered."""
+    if (found := QUESTIONS.search(text)) is None:
+        return text
+    return text[: found.end()] + text[found.end() :].replace("<details>", '<details class="vit-question">')
+
+
+def lead_to_pages(cell: NotebookNode) -> None:
+    """Let the links in what a cell shows lead to pages; Sphinx does so for those in the text."""
+    for output in cell.outputs:
+        if shown := output.get("data", {}).get("text/html"):
+            output.data["text/html"] = LINK.sub(r"\1.html", shown)
+
+
+def put(place: Place, cell: NotebookNode) -> None:
+    """Put a saved explorer where the cell shows its still picture, or, for a box of several, its text."""
+    for output in cell.outputs:
+        if "data" in output and (place.kept["picture"] == states.picture(output)):
+            output.data = {"text/html": place.html(output.data.get("text/html", f"<p>{WAIT}</p>"))}

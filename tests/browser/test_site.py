@@ -1,0 +1,279 @@
+"""The web edition from a file, without a network: every page opens, every explorer lives, nobody is shut out."""
+
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import pytest
+from explorers import PICTURE
+from filelock import FileLock
+
+COURSE = Path(__file__).parents[2]
+NOTEBOOKS = COURSE / "notebooks"
+AXE = COURSE / "node_modules" / "axe-core" / "axe.min.js"
+LESSONS = sorted(path.stem for path in NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+PAGES = sorted({*LESSONS, "claims", "404", "search", *(path.stem for path in (COURSE / "site" / "pages").glob("*.md"))})
+EXPLORERS = {path.stem: json.loads(path.read_text()) for path in sorted((NOTEBOOKS / "states").glob("*.json"))}
+PHONE, DESK = {"width": 375, "height": 800}, {"width": 1400, "height": 1000}
+LARGEST_SITE = 25_000_000  # bytes
+LARGEST_START = 1_500_000  # bytes of scripts before the first explorer lives
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of the web edition, made once for all workers."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    folder = shared / "site"
+    with FileLock(shared / "site.lock"):
+        if not folder.exists():
+            command = [sys.executable, COURSE / "site" / "build.py", folder]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+    return folder
+
+
+class Page(HTMLParser):
+    """What a page of the site refers to, and what can be referred to on it."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.ids, self.links, self.needs, self.stills = set(), [], [], []
+        self.inside = 0  # how many <div> deep in the place of an explorer
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.ids |= {found.get("id"), found.get("name")}
+        self.links += [found[name] for name in ("href", "src") if found.get(name)]
+        self.inside += tag == "div" and ("data-needs" in found or self.inside > 0)
+        if "data-needs" in found:
+            self.needs.append(found["data-needs"].split())
+            self.stills.append(None)
+        if tag == "img" and self.inside:
+            self.stills[-1] = found["alt"]
+
+    def handle_endtag(self, tag):
+        self.inside -= tag == "div" and self.inside > 0
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    return {path.stem: Page(path) for path in site.glob("*.html")}
+
+
+class Visit:
+    """A page of the site in a browser of its own, which notes what goes wrong and what is asked of the network."""
+
+    def __init__(self, browser, **settings):
+        self.context = browser.new_context(viewport=DESK, reduced_motion="reduce", **settings)
+        self.context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
+        self.faults = []
+        self.page = self.context.new_page()
+        self.page.on(
+            "console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None
+        )
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        if settings.get("java_script_enabled", True):  # else the browser refuses scripts itself
+            self.page.on("requestfailed", lambda request: self.faults.append(f"{request.url} failed"))
+        self.page.on("request", self._note)
+
+    def _hear(self, said):
+        if said.type in ("error", "warning"):
+            self.faults.append(said.text)
+
+    def _note(self, request):
+        if urlsplit(request.url).scheme not in ("file", "blob", "data"):
+            self.faults.append(f"{request.url} was asked for")
+
+    def open(self, path, anchor=""):
+        self.page.goto(path.as_uri() + anchor)
+        self.page.wait_for_function("() => !globalThis.MathJax || MathJax.startup.promise")
+        self.page.evaluate("() => globalThis.MathJax?.startup.promise")
+        return self.page
+
+    def wake(self):
+        """Scroll to every explorer, and wait until it lives."""
+        for place in self.page.locator(".vit-explorer").all():
+            place.scroll_into_view_if_needed()
+            place.locator(PICTURE).first.wait_for(state="visible")
+
+    def turn_dark(self):
+        """Choose the dark page by the theme's own switch."""
+        self.page.locator(".theme-switch-button:visible").click()
+        self.page.locator(".theme-change-button[data-mode=dark]:visible").click()
+        self.page.wait_for_function("() => document.body.dataset.jpThemeLight === 'false'")
+        self.page.mouse.move(0, 0)  # away from the switch, whose tooltip stands outside all landmarks
+        self.page.evaluate("() => document.activeElement.blur()")
+        self.page.wait_for_function("() => !document.querySelector('.tooltip')")
+
+    def violations(self, **only):
+        """What axe-core finds against the rules of accessibility, a line for each."""
+        return self.page.evaluate(
+            """async (only) => {
+                const found = await axe.run({ resultTypes: ["violations"], preload: false, ...only });
+                const where = (one) => one.nodes.slice(0, 4).map((node) => node.html.slice(0, 160)).join(" | ");
+                return found.violations.map((one) => `${one.id}: ${one.help}: ${where(one)}`);
+            }""",
+            only,
+        )
+
+
+@pytest.fixture
+def visit(browser):
+    """`visit()` opens a browser window without a network; nothing may have gone wrong there at the end."""
+    visits = []
+
+    def opened(**settings):
+        visits.append(Visit(browser, offline=True, **settings))
+        return visits[-1]
+
+    yield opened
+    for one in visits:
+        one.context.close()
+        assert one.faults == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_whole_and_for_everybody(site, visit, name):
+    """Light, dark, on a phone: no error, no request, nothing that axe-core finds, nothing to scroll sideways."""
+    one = visit()
+    page = one.open(site / f"{name}.html")
+    one.wake()
+    page.add_script_tag(path=AXE)
+    assert one.violations() == []
+    one.turn_dark()
+    assert one.violations(runOnly=["color-contrast"]) == []  # the one rule that is about colours
+    page.set_viewport_size(PHONE)
+    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_the_pages_are_those_that_there_are_and_not_too_large(site, pages):
+    assert set(pages) == set(PAGES)
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < LARGEST_SITE
+
+
+def test_every_link_and_anchor_leads_somewhere(site, pages):
+    broken = []
+    for name, page in pages.items():
+        for link in page.links:
+            address = urlsplit(link)
+            if address.scheme:
+                assert address.scheme in ("data", "https"), link
+                continue
+            target = unquote(address.path) or f"{name}.html"
+            anchor = unquote(address.fragment)
+            if not (site / target).is_file() or (anchor and anchor not in pages[Path(target).stem].ids):
+                broken.append(f"{name}: {link}")
+    assert broken == []
+
+
+@pytest.mark.parametrize("name", [name for name in LESSONS if name in EXPLORERS])
+def test_every_explorer_is_the_one_of_the_notebook_and_reacts_to_a_key(site, pages, visit, name):
+    """It says what its still picture says; then an arrow key changes what it says and shows."""
+    one = visit()
+    page = one.open(site / f"{name}.html")
+    assert page.locator(".vit-explorer").count() == len(EXPLORERS[name]) == len(pages[name].stills)
+    one.wake()
+    for place, still in zip(page.locator(".vit-explorer").all(), pages[name].stills, strict=True):
+        for canvas in place.locator(PICTURE).all():
+            before = canvas.get_attribute("aria-label"), canvas.evaluate("canvas => canvas.toDataURL()")
+            assert still in (None, before[0])
+            canvas.focus()
+            for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp"):
+                page.keyboard.press(key)
+                if canvas.get_attribute("aria-label") != before[0]:
+                    break
+            assert canvas.get_attribute("aria-label") != before[0]
+            assert canvas.evaluate("canvas => canvas.toDataURL()") != before[1]
+
+
+def test_linked_explorers_move_together(site, visit):
+    (name,) = [name for name, cells in EXPLORERS.items() if any(kept["links"] for kept in cells.values())]
+    one = visit()
+    page = one.open(site / f"{name}.html")
+    one.wake()
+    left, right = page.locator(f".vit-alive:has(> div + div) {PICTURE}").all()
+    before = right.get_attribute("aria-label")
+    left.focus()
+    page.keyboard.press("ArrowRight")
+    assert right.get_attribute("aria-label") != before
+
+
+def test_an_explorer_is_loaded_when_it_comes_into_sight_and_not_before(site, pages, visit):
+    assert sum((site / "_static" / "explorers" / f"{need}.js").stat().st_size for need in pages["index"].needs[0]) < (
+        LARGEST_START
+    )
+    page = visit().open(site / f"{LESSONS[1]}.html")
+    loaded = page.locator("script[src*='explorers/states/']")
+    assert loaded.count() == 0
+    assert page.locator(".vit-explorer img").is_visible()
+    page.locator(".vit-explorer").scroll_into_view_if_needed()
+    page.locator(PICTURE).wait_for(state="visible")
+    assert loaded.count() == 1
+
+
+def test_a_page_reads_well_without_javascript(site, pages, visit):
+    """Still pictures with their words; hints, solutions and answers fold all the same."""
+    page = visit(java_script_enabled=False).page
+    page.goto((site / f"{LESSONS[1]}.html").as_uri())
+    assert page.locator(".vit-explorer img").is_visible()
+    assert "run the cell" not in page.locator(".vit-explorer figcaption").inner_text()
+    for summary, inside in (("Hint 1", "p"), ("Solution", ".highlight")):
+        fold = page.locator("details", has=page.get_by_text(summary, exact=True)).first
+        assert not fold.locator(inside).last.is_visible()
+        fold.locator("summary").click()
+        assert fold.locator(inside).last.is_visible()
+
+
+def test_every_exercise_has_its_solution_folded_and_says_how_to_try_it(site, visit):
+    for name in LESSONS:
+        cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+        tags = [tag for cell in cells for tag in cell.metadata.get("tags", [])]
+        text = (site / f"{name}.html").read_text()
+        assert text.count("Nothing runs on this page") == tags.count("exercise")
+        assert text.count('<p class="collapsed admonition-title">Solution</p>') == tags.count("solution")
+        assert text.count('<details class="vit-question">') >= 3, name
+
+
+def test_the_browser_keeps_what_was_read_until_it_is_told_to_forget(site, visit):
+    page = visit().open(site / f"{LESSONS[0]}.html")
+    progress = page.locator(".vit-progress-words").first
+    mark = page.locator(".bd-sidebar-primary .current .vit-mark")
+    assert progress.is_hidden()
+    page.locator("details.vit-question summary").first.click()
+    page.wait_for_function("() => document.querySelector('.vit-progress-words').textContent.includes('1 question ')")
+    page.locator(".prev-next-footer").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('.vit-progress-words').textContent.startsWith('1 of ')")
+    assert mark.first.inner_text() == "✓ read, 1 answered"
+
+    page.goto((site / "index.html").as_uri())
+    assert progress.inner_text() == f"1 of {len(LESSONS)} lessons read, 1 question answered."
+    assert page.locator(".vit-mark").count() >= 1
+    page.get_by_role("button", name="Forget what I have read").click()
+    assert page.locator(".vit-mark").count() == 0
+    assert progress.is_hidden()
+    page.reload()
+    assert page.locator(".vit-mark").count() == 0
+
+
+def test_a_browser_that_keeps_nothing_is_no_error(site, visit):
+    one = visit()
+    one.context.add_init_script(
+        """for (const name of ["getItem", "setItem"]) {
+            const usual = Storage.prototype[name];
+            Storage.prototype[name] = function (key, ...more) {
+                if (key === "vit-tutorial") throw new Error("refused");
+                return usual.call(this, key, ...more);
+            };
+        }"""
+    )
+    page = one.open(site / f"{LESSONS[0]}.html")
+    page.locator("details.vit-question summary").first.click()
+    page.locator(".vit-progress-words").first.wait_for(state="visible")
+    one.wake()

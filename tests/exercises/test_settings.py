@@ -1,0 +1,17 @@
+"""An exercise judges a right answer as right, whatever a learner has set PyTorch to."""
+
+import pytest
+from learners import SETTINGS
+
+from vit_tutorial.exercises import check
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("name", check.__all__)
+def test_a_solution_is_right_whatever_was_set(name, setting):
+    exercise = getattr(check, name)
+    with SETTINGS[setting]():
+        verdict = exercise(exercise.solution)
+    assert verdict.passed, str(verdict)

@@ -1,0 +1,113 @@
+"""From notebooks to pages: what a reader without a kernel finds in a lesson, and how an explorer is shown by name."""
+
+import re
+
+import host
+import lessons
+import nbformat
+import pytest
+from html_pages import mended, with_base
+from sphinx.application import Sphinx
+
+STILL = f'<figure><img alt="words"><figcaption>{host.RUN_IT}</figcaption></figure>'
+
+
+def code(source, tags=(), **data):
+    outputs = [nbformat.v4.new_output("execute_result", data)] if data else []
+    return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {}, outputs=outputs)
+
+
+def page(*cells, places=None):
+    return lessons.lesson(nbformat.v4.new_notebook(cells=list(cells)), places or {}).cells
+
+
+def test_the_line_of_the_notebooks_leaves_room_for_that_of_the_pages():
+    ends = [nbformat.v4.new_markdown_cell("[← before](00_a.ipynb)", metadata={"tags": ["navigation"]}) for _ in "12"]
+    assert [cell.source for cell in page(ends[0], code("1"), ends[1])] == ["1"]
+
+
+def test_below_the_title_a_page_says_what_it_is():
+    first, second = page(*map(nbformat.v4.new_markdown_cell, ("# 1 · Title\n\nText.", "## Heading\n\nText.")))
+    assert first.source == f"# 1 · Title\n\n{lessons.READ_IT}\n\nText."
+    assert second.source == "## Heading\n\nText."
+
+
+def test_a_solution_is_folded_and_an_exercise_says_how_to_try_it():
+    stub, how, solution = page(code("...", ["exercise"]), code("1", ["solution"]))
+    assert "make lab" in how.source
+    assert "hide-cell" not in stub.metadata.tags
+    assert solution.metadata.tags == ["solution", "hide-cell"]
+    assert solution.metadata.mystnb["code_prompt_show"] == "Solution"
+
+
+def test_only_the_folds_of_the_last_questions_are_questions():
+    hint = nbformat.v4.new_markdown_cell("<details><summary>Hint</summary>x</details>")
+    last = nbformat.v4.new_markdown_cell(
+        "<details>a</details>\n\n**Three questions.**\n\n<details>b</details>\n<details>c</details>"
+    )
+    assert [cell.source.count("vit-question") for cell in page(hint, last)] == [0, 2]
+    assert page(last)[0].source.startswith("<details>a")
+
+
+def test_links_in_what_a_cell_shows_lead_to_pages():
+    (cell,) = page(code("1", **{"text/html": '<a href="00_start_here.ipynb#x">00_start_here.ipynb</a>'}))
+    assert cell.outputs[0].data["text/html"] == '<a href="00_start_here.html#x">00_start_here.ipynb</a>'
+
+
+def test_an_explorer_stands_where_its_still_picture_was():
+    shown = code("Lab()", **{"text/plain": "Lab()", "text/html": STILL})
+    kept = {
+        "name": "patch_lab",
+        "picture": host.states.picture(shown.outputs[0]),
+        "links": [],
+        "explorers": [{"view": "patch_lab", "state": {"_sent": {"pixels": {"array": "abc"}}}}],
+    }
+    place = host.Place("01_patches", shown.id, kept)
+    (cell,) = page(shown, places={shown.id: place})
+    html = cell.outputs[0].data["text/html"]
+    assert 'data-needs="states/01_patches-patch_lab views/patch_lab arrays/abc"' in html
+    assert '<img alt="words">' in html
+    assert host.RUN_IT not in html
+
+
+def test_an_explorer_is_found_by_its_name_or_by_lesson_and_name():
+    first = find("lens_lab")
+    assert first.name == "08_looking_inside/lens_lab"
+    assert find(first.name) == first
+    assert find("08_looking_inside/lens_lab_2").cell != first.cell
+    with pytest.raises(ValueError, match=r"no lesson has saved an explorer sketch; there are 00_start_here/\w+, "):
+        find("sketch")
+
+
+def find(name):
+    return host.find(host.NOTEBOOKS, name)
+
+
+@pytest.mark.slow
+def test_the_directive_shows_an_explorer_and_refuses_what_is_none(tmp_path):
+    def made(text):
+        source, out = tmp_path / "source", tmp_path / "out"
+        source.mkdir(exist_ok=True)
+        (source / "index.md").write_text(f"# Title\n\n{text}\n")
+        said = (tmp_path / "said").open("w")
+        settings = {"extensions": ["myst_parser", "host"]}
+        with said:
+            Sphinx(source, None, out, tmp_path / "trees", "html", settings, status=None, warning=said).build()
+        return (out / "index.html").read_text(), (tmp_path / "said").read_text()
+
+    html, said = made("```{explorer} signal_lab\n```")
+    assert said == ""
+    assert re.search(r'<div class="vit-explorer" data-needs="states/06_encoder_block-signal_lab [^>]*><figure', html)
+    assert "no lesson has saved an explorer nothing" in made("```{explorer} nothing\n```")[1]
+
+
+def test_folds_buttons_and_empty_headings_are_named_by_the_words_that_are_seen():
+    assert mended('<summary aria-label="Toggle hidden content"><p>Solution</p>') == "<summary><p>Solution</p>"
+    button = '<button class="btn search-button-field" aria-label="Search" title="x">Search'
+    assert mended(button) == '<button class="btn search-button-field" title="x">Search'
+    assert mended('<th class="a"></th><th>b</th><thead></thead>') == '<td class="a"></td><th>b</th><thead></thead>'
+
+
+@pytest.mark.parametrize(("base", "href"), [("/course", "/course/"), ("", "/"), ("/a/", "/a/")])
+def test_a_missing_page_leads_back_from_any_depth(base, href):
+    assert with_base("<html><head><title>", base) == f'<html><head>\n    <base href="{href}"><title>'

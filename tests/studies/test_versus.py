@@ -1,0 +1,287 @@
+"""The fair comparison: equal costs, equal pictures, equal augmentation, own rates; and what its record says."""
+
+from collections import Counter
+from dataclasses import replace
+from math import prod
+
+import pytest
+import torch
+from training.examples import make_data
+
+from vit_tutorial.datasets import load
+from vit_tutorial.evidence import FALSE, NOT_SHOWN, TRUE, Rate, best_rate, compare, compare_each
+from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.studies import EXPERIMENTS, Experiment, Search, load_study, versus
+from vit_tutorial.studies.__main__ import main
+from vit_tutorial.studies.leads import cells, lead
+from vit_tutorial.studies.record import make_study
+from vit_tutorial.studies.runner import Job, carry_out, make_order
+from vit_tutorial.studies.versus import RATES, SIZES, UNIT, compete, contests, draw_pictures, name_of
+
+pytestmark = pytest.mark.slow
+NAMES = ("ViT", "hybrid", "CNN")
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Give back the threads that a training takes away when it runs in this process."""
+    number = torch.get_num_threads()
+    yield
+    torch.set_num_threads(number)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Small pictures in place of the clothes, and a small unit of the budget."""
+    data = replace(make_data(per_class=20, size=8), name="small")
+    monkeypatch.setattr(versus, "load", lambda name: data)
+    monkeypatch.setitem(UNIT, "fashion_mnist", 48)
+    monkeypatch.setitem(SIZES, "fashion_mnist", (16, 40))
+    return data
+
+
+# --- What is compared ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", SIZES)
+def test_every_cell_has_all_three_models(task):
+    names = [name_of(*cell) for cell in ((m, n, b) for b in (1, 4, 16) for n in SIZES[task] for m in NAMES)]
+    assert list(contests(task, (1, 4, 16))) == names
+    assert list(contests(task, (4,), (2_000,))) == [name_of(model, 2_000, 4) for model in NAMES]
+
+
+@pytest.mark.parametrize(("task", "size", "channels"), [("fashion_mnist", 28, 1), ("cifar10", 32, 3)])
+def test_the_three_models_cost_the_same_to_five_in_a_hundred(task, size, channels):
+    data = make_data(size=size)
+    data = replace(data, train_images=data.train_images.expand(-1, channels, -1, -1))
+    costs = {
+        row["model"]["name"]: flops_per_image(versus.make_config(row, data)) for row in contests(task, (1,)).values()
+    }
+    assert max(costs.values()) < 1.05 * min(costs.values()), costs
+
+
+@pytest.mark.parametrize("task", SIZES)
+def test_what_trains_is_the_same_for_all_but_the_budget(task):
+    for budget in (1, 4, 16):
+        trainings = [row["training"] for row in contests(task, (budget,)).values()]
+        assert all(training == trainings[0] for training in trainings)
+        assert (trainings[0]["epochs"], trainings[0]["warmup_epochs"]) == (budget, budget / 10)
+        assert trainings[0]["validation_fraction"] == 0  # the pictures that validate are held back before
+
+
+def test_a_budget_of_one_is_a_pass_over_all_pictures_there_are_to_learn_from():
+    assert UNIT == {"fashion_mnist": 9_000, "cifar10": 45_000}
+    learn, _ = draw_pictures(load("fashion_mnist").train_labels, 9_000, 9_000, seed=0)
+    assert len(learn.unique()) == 9_000
+
+
+# --- The pictures ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("images", "seen"), [(500, 9_000), (2_000, 9_000), (7, 20)])
+def test_each_picture_comes_equally_often_to_within_one(images, seen):
+    rows, _ = draw_pictures(load("fashion_mnist").train_labels, images, seen, seed=3)
+    counts = Counter(rows.tolist())
+    assert (len(rows), len(counts)) == (seen, images)
+    assert max(counts.values()) - min(counts.values()) == (seen % images > 0)
+
+
+def test_nobody_learns_from_what_validates_and_the_fewer_are_among_the_more():
+    labels = load("fashion_mnist").train_labels
+    few, validate = draw_pictures(labels, 500, 500, seed=0)
+    more, same = draw_pictures(labels, 2_000, 2_000, seed=0)
+    other, still = draw_pictures(labels, 500, 500, seed=1)
+    assert len(validate) == 1_000
+    assert torch.equal(validate, same)
+    assert torch.equal(validate, still)
+    assert set(few.tolist()) < set(more.tolist())
+    assert len(set(few.tolist()) & set(other.tolist())) < 100  # of 500: another seed, other pictures
+    for rows in (few, more, other):
+        assert not set(rows.tolist()) & set(validate.tolist())
+
+
+def test_more_pictures_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="there are 9,000 pictures to learn from, and 9,001 are asked for"):
+        draw_pictures(load("fashion_mnist").train_labels, 9_001, 9_001, seed=0)
+
+
+# --- One training ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", NAMES)
+def test_a_training_says_what_it_saw_and_what_it_cost(small, model):
+    settings = contests("fashion_mnist", (2,))[name_of(model, 16, 2)]
+    result = compete(settings, seed=1)
+    flops = flops_per_image(versus.make_config(settings, small))
+    assert result["images_seen"] == 96
+    assert (result["flops"], result["training_flops"]) == (flops, 3 * 96 * flops)
+    assert result["data"] == {"name": "small", "validation": 8, "test": 8}
+    assert result["processor_seconds"] > 0
+    assert all(result[key] * 8 % 1 == 0 for key in ("validation_accuracy", "test_accuracy"))
+    again = compete(settings, seed=1)
+    clock = {"seconds", "processor_seconds"}
+    assert {key: again[key] for key in again if key not in clock} == {
+        key: result[key] for key in result if key not in clock
+    }
+
+
+def test_the_test_chooses_nothing_and_the_seed_decides_all_else(small, monkeypatch):
+    settings = contests("fashion_mnist", (2,))[name_of("CNN", 40, 2)]
+    before = compete(settings, seed=1)
+    swapped = replace(small, test_labels=small.test_labels.flip(0))
+    monkeypatch.setattr(versus, "load", lambda name: swapped)
+    after = compete(settings, seed=1)
+    for key in ("validation_accuracy", "train_accuracy"):
+        assert after[key] == before[key]
+    first, other = (versus.make_contestant(settings, small, seed).state_dict() for seed in (1, 2))
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+# --- Scrambled pictures ----------------------------------------------------------------------------------------------
+
+
+def test_all_pictures_are_scrambled_in_one_order_and_keep_their_pixels(small):
+    for order in ("patches", "pixels"):
+        other = versus.scrambled(small, order)
+        assert not torch.equal(other.train_images, small.train_images)
+        for before, after in ((small.train_images, other.train_images), (small.test_images, other.test_images)):
+            assert torch.equal(before.flatten(1).sort().values, after.flatten(1).sort().values)
+        assert torch.equal(other.test_images, other.train_images[:8])  # as they were alike before
+        assert torch.equal(other.train_labels, small.train_labels)
+        assert other.name == f"small, {order} permuted"
+        assert torch.equal(versus.scrambled(small, order).train_images, other.train_images)
+    assert versus.scrambled(small, "as it is") is small
+
+
+def test_a_patch_that_is_moved_is_whole():
+    data = make_data(size=8)
+    data = replace(data, train_images=torch.arange(4).view(1, 1, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3))
+    found = versus.scrambled(data, "patches").train_images
+    assert sorted(patch.unique().item() for patch in found.unfold(2, 4, 4).unfold(3, 4, 4).reshape(4, 4, 4)) == [
+        0,
+        1,
+        2,
+        3,
+    ]
+
+
+def test_scrambled_pictures_differ_in_their_order_alone_and_nothing_augments_them(small):
+    rows = versus.scrambles("fashion_mnist", 40, 2)
+    words = ("as it is", "patches permuted", "pixels permuted")
+    assert list(rows) == [f"{model}, {order}" for model in ("ViT", "CNN") for order in words]
+    for name, row in rows.items():
+        assert (row["training"]["max_shift"], row["training"]["flip"]) == (0, False)
+        assert row["model"]["name"] == name.split(",")[0]
+        assert {**row, "order": "", "model": ""} == {**rows["ViT, as it is"], "order": "", "model": ""}
+    before, after = (versus.compete_scrambled(rows[f"CNN, {order}"], seed=0) for order in (words[0], words[2]))
+    assert before["images_seen"] == after["images_seen"] == 96
+    assert before["train_accuracy"] != after["train_accuracy"]
+    assert before["test_loss"] == compete(rows["CNN, as it is"], seed=0)["test_loss"]
+
+
+# --- The study -------------------------------------------------------------------------------------------------------
+
+
+def test_a_study_that_was_killed_goes_on_from_what_it_kept_and_grows(small, tmp_path, monkeypatch, capsys):
+    def experiment(budgets):
+        search = Search(RATES[:3])
+        return Experiment("", contests("fashion_mnist", budgets), (0, 1, 2), job=compete, search=search)
+
+    runs, records = tmp_path / "runs", tmp_path / "records"
+    short = experiment((1,))
+    jobs = [Job(variant, rate, 100) for variant in short.variants for rate in RATES[:3]]
+    for job in jobs:  # as a worker does it
+        carry_out(make_order(short, job, runs / "versus" / job.file_name))
+    kept = {path: path.stat().st_mtime_ns for path in (runs / "versus").iterdir()}
+
+    def work_here(name, experiment, folder, seeds, workers, rates):
+        for job in (Job(variant, rates[variant], seed) for variant in experiment.variants for seed in seeds):
+            carry_out(make_order(experiment, job, folder / name / job.file_name))
+        return real(name, experiment, folder, seeds, workers, rates)
+
+    from vit_tutorial.studies import __main__ as command
+
+    real = command.run_study
+    monkeypatch.setattr(command, "run_study", work_here)
+    monkeypatch.setitem(EXPERIMENTS, "versus", short)
+    main(["versus", "--runs", str(runs), "--records", str(records)])
+    assert "versus, search: 18 of 18 runs are done already" in capsys.readouterr().out
+    assert all(path.stat().st_mtime_ns == then for path, then in kept.items())
+    study = load_study("versus", records)
+    assert cells(study) == [(16, 1), (40, 1)]
+    for variant in short.variants:
+        searched = {run["learning_rate"]: run["validation_accuracy"] for run in study.search["runs"]
+                    if run["variant"] == variant}  # fmt: skip
+        best = best_rate({rate: [score] for rate, score in searched.items()})
+        assert study.scores(variant).rate == best
+        assert {run["learning_rate"] for run in study.runs if run["variant"] == variant} == {best.value}
+    monkeypatch.setitem(EXPERIMENTS, "versus", experiment((1, 4)))
+    assert len(EXPERIMENTS["versus"].variants) == 2 * len(short.variants)
+    assert all(EXPERIMENTS["versus"].settings(name) == short.settings(name) for name in short.variants)
+
+
+# --- Planted data ----------------------------------------------------------------------------------------------------
+
+
+def planted(accuracy):
+    """Make a record whose accuracies are known: a function of model, images, budget and seed, and a little noise."""
+    experiment = Experiment("", contests("fashion_mnist", (1, 4)), (0, 1, 2), job=compete, search=Search(RATES))
+    noise = iter(torch.randn(1000, generator=torch.Generator().manual_seed(0)).tolist())
+    runs, searched = [], []
+    for name, row in experiment.variants.items():
+        for seed in (0, 1, 2):
+            score = accuracy(row["model"]["name"], row["images"], row["training"]["epochs"], seed)
+            about = {"variant": name, "learning_rate": 0.01, "seed": seed, "seconds": 1.0, "environment": {}}
+            runs.append(about | {"test_accuracy": score + 0.002 * next(noise)})
+        searched += [
+            {"variant": name, "learning_rate": rate, "seed": 100, "seconds": 1.0, "validation_accuracy": score}
+            for rate, score in zip(RATES, (0.5, 0.6, 0.7, 0.6, 0.1), strict=True)
+        ]
+    return make_study("versus", experiment, runs, "", searched)
+
+
+def test_a_lead_that_shrinks_with_more_pictures_is_found():
+    lead_of = {500: 0.10, 2_000: 0.05, 9_000: 0.0}
+    study = planted(lambda model, images, budget, seed: 0.7 + 0.01 * seed + (model == "CNN") * lead_of[images])
+    found = compare(lead(study, "CNN", "ViT", 500, 1), lead(study, "CNN", "ViT", 9_000, 1))
+    assert found.verdict == TRUE
+    assert found.difference == pytest.approx(0.10, abs=0.01)
+    assert "+10" in str(found) or "+9" in str(found)
+    at = study.scores(name_of("CNN", 500, 1))
+    assert at.rate == Rate(0.01, RATES)
+
+
+def test_no_lead_is_not_shown_and_the_same_lead_everywhere_does_not_shrink():
+    tie = planted(lambda model, images, budget, seed: 0.7 + 0.01 * seed)
+    pairs = {f"{n}, x{b}": tuple(tie.scores(name_of(model, n, b)) for model in ("CNN", "ViT")) for n, b in cells(tie)}
+    assert compare_each(pairs, "the CNN is ahead", holds="any").verdict == NOT_SHOWN
+    even = planted(lambda model, images, budget, seed: 0.7 + (model == "CNN") * 0.1)
+    assert compare(lead(even, "CNN", "ViT", 500, 4), lead(even, "CNN", "ViT", 9_000, 4)).verdict == NOT_SHOWN
+    assert compare(lead(even, "ViT", "CNN", 500, 4), [0, 0, 0]).verdict == FALSE
+
+
+def test_one_wild_seed_shows_nothing():
+    study = planted(lambda model, images, budget, seed: 0.7 + (model == "CNN") * (0.3 if seed == 2 else 0.0))
+    pair = (study.scores(name_of(model, 2_000, 1)) for model in ("CNN", "ViT"))
+    assert compare(*pair).verdict == NOT_SHOWN
+
+
+# --- The stored record -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["versus", "locality"])
+def test_the_figures_of_a_record_agree_with_each_other(name):
+    study, variants = load_study(name), EXPERIMENTS[name].variants
+    data = load("fashion_mnist")
+    assert (study.data["validation"], study.data["test"]) == (1_000, len(data.test_labels))
+    assert study.data["name"] == data.name
+    for run in study.runs:
+        settings = variants[run["variant"]]
+        assert run["images_seen"] == settings["training"]["epochs"] * UNIT["fashion_mnist"]
+        assert run["flops"] == flops_per_image(versus.make_config(settings, data))
+        assert run["training_flops"] == 3 * run["flops"] * run["images_seen"]
+        assert 0 < run["processor_seconds"] < 1.1 * run["seconds"] + 0.1
+        assert run["parameters"] == sum(prod(p.shape) for p in versus.make_contestant(settings, data, 0).parameters())
+        for key, images in (("test_accuracy", study.data["test"]), ("validation_accuracy", study.data["validation"])):
+            assert run[key] * images == pytest.approx(round(run[key] * images), abs=1e-6)
+        assert study.scores(run["variant"]).rate.value == run["learning_rate"]

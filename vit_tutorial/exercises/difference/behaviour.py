@@ -1,0 +1,73 @@
+"""What an answer does when it is asked again: the same twice, another input, one image alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Number
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vit_tutorial.exercises.compare import same
+from vit_tutorial.exercises.difference.case import Case, real_numbers
+
+Ask = Callable[..., Any]  # calls an answer with changed inputs, and gives None if it raises
+
+
+def behaviour(cases: Sequence[Case], answer: Ask, solve: Ask) -> str:
+    """Return a sentence on an answer that is random, ignores an input, or mixes images; or nothing.
+
+    `answer` and `solve` take the inputs, and a seed by that name.
+    """
+    wrong, right = [case for case in cases if not case.is_right], [case for case in cases if case.is_right]
+    case = max(wrong, key=_size)
+    once, again = (answer(*case.inputs.values(), seed=seed) for seed in (1, 2))
+    if once is not None and not same(once, again):
+        return (
+            "the same input gives another output each time: something in it is random, such as numbers drawn anew, "
+            "dropout, or a layer made at each call."
+        )
+    for name in case.inputs:
+        seen = [_ignores(each, name, answer, solve) for each in (*wrong, *right)]
+        if True in seen and False not in seen:
+            return f"`{name}` changes nothing in what you return, and it should."
+    return _mixed(case, answer, solve)
+
+
+def _size(case: Case) -> int:
+    return 0 if case.b is None else min(case.b.numel(), 10_000)
+
+
+def _ignores(case: Case, name: str, answer: Ask, solve: Ask) -> bool | None:
+    """Say whether an input changes nothing in what came out; None if it changes nothing in what is expected."""
+    changed = _changed(case.inputs, name)
+    if changed is None:
+        return None
+    wanted, given = solve(*changed.values()), answer(*changed.values())
+    return None if wanted is None or same(wanted, case.expected) else same(given, case.got)
+
+
+def _changed(inputs: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    value = inputs[name]
+    if isinstance(value, Tensor) and value.is_floating_point():
+        ramp = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype)  # a norm undoes what is the same everywhere
+        return {**inputs, name: value * ramp.reshape(value.shape) + 0.25}
+    if isinstance(value, Tensor) and value.dtype == torch.bool:
+        return {**inputs, name: torch.ones_like(value)}
+    if isinstance(value, Number) and not isinstance(value, bool | complex):
+        return {**inputs, name: value * 2}
+    return None
+
+
+def _mixed(case: Case, answer: Ask, solve: Ask) -> str:
+    """Return a sentence if what comes out for one image depends on the others, and should not."""
+    batches = {name: x for name, x in case.inputs.items() if isinstance(x, Tensor) and x.ndim > 2 and len(x) > 1}
+    if not batches or case.a is None or case.b is None or case.a.ndim == 0:
+        return ""
+    length = {len(x) for x in batches.values()}
+    if len(length) != 1 or len(case.b) != length.pop():
+        return ""
+    alone = {**case.inputs, **{name: x[:1] for name, x in batches.items()}}
+    wanted, given = solve(*alone.values()), real_numbers(answer(*alone.values()))
+    if not same(wanted, case.b[:1]) or given is None or given.shape != case.a[:1].shape or same(given, case.a[:1]):
+        return ""
+    return "what comes out for one image depends on the other images of the batch, and should not."

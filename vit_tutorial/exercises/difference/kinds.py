@@ -1,0 +1,57 @@
+"""Is what came out of the right kind at all: numbers, one tensor, as many things as expected?"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from torch import Tensor, nn
+
+from vit_tutorial.exercises.compare import same
+from vit_tutorial.exercises.difference.case import Candidate, Case
+
+
+def kinds() -> Iterator[Candidate]:
+    """Yield sentences on outputs of another kind."""
+    yield "what came back is a layer, not a tensor. Call it: layer(x).", lambda case: isinstance(case.got, nn.Module)
+    yield (
+        "what came back is a function, not its result. Call it with brackets.",
+        lambda case: callable(case.got) and not isinstance(case.got, Tensor),
+    )
+    yield (
+        "you returned words, and numbers are expected.",
+        lambda case: isinstance(case.got, str) and not isinstance(case.expected, str),
+    )
+    yield (
+        "you returned a dictionary, and numbers are expected.",
+        lambda case: isinstance(case.got, dict) and not isinstance(case.expected, dict),
+    )
+    yield (
+        "the numbers are right, and stand in a set, which keeps no order. Return them with commas between.",
+        lambda case: isinstance(case.got, set) and case.got == set(case.expected),
+    )
+    for place, word in enumerate(("first", "second", "third", "fourth")):
+        yield (
+            f"you returned several things. The {word} is right: return it alone.",
+            lambda case, i=place: isinstance(case.got, tuple | list) and same(case.got[i], case.expected),
+        )
+    yield (
+        "you returned several things, and one tensor is expected.",
+        lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and _holds_tensors(case),
+    )
+    yield (
+        "you returned a list of tensors of different shapes, and one tensor is expected.",
+        lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and case.a is None,
+    )
+    yield (
+        "you returned one thing, and several are expected, with commas between.",
+        lambda case: isinstance(case.expected, tuple) and not isinstance(case.got, tuple | list | Tensor | np.ndarray),
+    )
+    yield (
+        "you returned numbers, and words are expected.",
+        lambda case: isinstance(case.expected, str) and not isinstance(case.got, str),
+    )
+    yield "your numbers are complex, and real ones are expected.", lambda case: bool(np.iscomplexobj(case.got))
+    yield "what came back holds no numbers.", lambda case: case.a is None and case.b is not None
+
+
+def _holds_tensors(case: Case) -> bool:
+    return all(isinstance(part, Tensor) for part in case.got) and len({part.shape for part in case.got}) >= 1

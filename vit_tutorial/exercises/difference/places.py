@@ -1,0 +1,148 @@
+"""Where is it right? In some places of the output, or on some of the inputs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import combinations, permutations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vit_tutorial.exercises.compare import close
+from vit_tutorial.exercises.difference.case import Candidate, Case
+
+NOUNS = {
+    "B": "image",
+    "N": "token",
+    "h": "head",
+    "C": "channel",
+    "H": "row of pixels",
+    "W": "column of pixels",
+    "D": "number of each token",
+    "d": "number of each row",
+    "K": "class",
+}
+
+
+OF_IMAGES = ("H", "W", "height", "width", "image_size")  # lengths in pixels
+
+
+def places(cases: Sequence[Case]) -> Iterator[Candidate]:
+    """Yield sentences on outputs that are right in some places; every case has equal shapes."""
+    depth = min(case.b.ndim for case in cases)
+    patterns: Sequence[tuple[str, Callable[[int, int], bool]]] = (
+        ("the first {} alone is right.", lambda i, n: i == 0),
+        ("all is right but for the first {}.", lambda i, n: i != 0),
+        ("all is right but for the last {}.", lambda i, n: i != n - 1),
+        ("the last {} alone is right.", lambda i, n: i == n - 1),
+        ("the first and the last {} alone are right.", lambda i, n: i in (0, n - 1)),
+        ("the first half is right, counted along {}s.", lambda i, n: n > 3 and i < n // 2),
+        ("the second half is right, counted along {}s.", lambda i, n: n > 3 and i >= n // 2),
+        ("every second {} is right: 0, 2, 4 …", lambda i, n: n > 3 and i % 2 == 0),
+        ("every second {} is right: 1, 3, 5 …", lambda i, n: n > 3 and i % 2 == 1),
+    )
+    for axis in range(-depth, 0):
+        noun = _noun(cases[0], axis)
+        for words, right in patterns:
+            yield words.format(noun), lambda case, i=axis, f=right: _right_along(case, i, f)
+    if depth > 1 and all(case.b.shape[-1] == case.b.shape[-2] for case in cases):
+        for words, where, each in (
+            ("only the diagonal is wrong.", lambda i, j: i != j, True),
+            ("the diagonal alone is right.", lambda i, j: i == j, True),
+            ("below the diagonal and on it, all is right; above it, it is wrong.", lambda i, j: j <= i, False),
+            ("above the diagonal and on it, all is right; below it, it is wrong.", lambda i, j: j >= i, False),
+        ):
+            yield words, lambda case, f=where, e=each: _right_where(case, f, e)
+    if all(case.b.dtype == torch.float64 and _is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
+        yield "every yes is right, and there are too many of them.", lambda case: bool((case.a >= case.b).all())
+        yield (
+            "some places that should be True are False; none is True that should not.",
+            lambda case: bool((case.a <= case.b).all()),
+        )
+        yield "it is upside down: every True should be False.", lambda case: bool((case.a == 1 - case.b).all())
+
+
+def some_right(cases: Sequence[Case]) -> str:
+    """Return a sentence on the share that is right, with the first place that is not; nothing if none is right."""
+    first = cases[0]
+    marks = [_marks(case) for case in cases]
+    if not all(mark.any() for mark in marks) or first.b.numel() < 4:
+        return ""
+    place = (~marks[0]).nonzero()[0].tolist()
+    named = ", ".join(f"{first.letters[i]} {index}".strip() for i, index in enumerate(place))
+    right, count = int(marks[0].sum()), first.b.numel()
+    return f"it is right in part: on this input {right} of {count} numbers are. The first wrong one is at [{named}]."
+
+
+def where_wrong(wrong: Sequence[Case], right: Sequence[Case]) -> str:
+    """Return what tells the inputs that go wrong from the others, such as "for more than one image"; or nothing."""
+    if not right:
+        return ""
+    for words, enough, test in _conditions(wrong[0]):
+        if min(len(wrong), len(right)) < enough:
+            continue
+        try:
+            if all(test(case) for case in wrong) and not any(test(case) for case in right):
+                return words
+        except (KeyError, IndexError, TypeError, AttributeError):
+            continue
+    return ""
+
+
+def _conditions(sample: Case) -> Iterator[tuple[str, int, Callable[[Case], Any]]]:
+    """Yield what an input may have: words, how many inputs of each kind show it, and whether a case has it."""
+    for name, value in sample.inputs.items():
+        yield f"where there is a `{name}`", 1, lambda case, n=name: case.inputs[n] is not None
+        yield f"without `{name}`", 1, lambda case, n=name: case.inputs[n] is None
+        if isinstance(value, str):
+            yield f'where `{name}` is "{value}"', 1, lambda case, n=name, v=value: case.inputs[n] == v
+    names = list(sample.sizes)
+    for name in names:
+        yield f"where {name} is more than 1", 1, lambda case, n=name: case.sizes[n] > 1
+        yield f"where {name} is 1", 1, lambda case, n=name: case.sizes[n] == 1
+        yield f"where {name} is not 0", 1, lambda case, n=name: case.sizes[n] != 0
+        yield f"where {name} is 0", 1, lambda case, n=name: case.sizes[n] == 0
+        yield f"where {name} is negative", 1, lambda case, n=name: case.sizes[n] < 0
+    for one, other in combinations(names, 2):
+        if (one in OF_IMAGES) != (other in OF_IMAGES):
+            continue  # as many pixels as patches: that is chance
+        yield f"where {one} and {other} differ", 1, lambda case, a=one, b=other: case.sizes[a] != case.sizes[b]
+        yield f"where {one} equals {other}", 1, lambda case, a=one, b=other: case.sizes[a] == case.sizes[b]
+    for one, other in permutations(names, 2):
+        yield f"where {one} is larger than {other}", 2, lambda case, a=one, b=other: case.sizes[a] > case.sizes[b]
+        yield f"where {one} is no smaller than {other}", 2, lambda case, a=one, b=other: case.sizes[a] >= case.sizes[b]
+
+
+def _noun(case: Case, axis: int) -> str:
+    letter = case.letters[axis]
+    return NOUNS.get(letter) or f"place along axis {letter or axis % case.b.ndim}"
+
+
+def _marks(case: Case) -> Tensor:
+    """Return which numbers are right."""
+    return close(case.a, case.b)
+
+
+def _right_along(case: Case, axis: int, right: Callable[[int, int], bool]) -> bool | None:
+    """Say whether exactly these places along an axis are right all through, and the others all wrong in part."""
+    length = case.b.shape[axis]
+    if length < 2:
+        return None
+    marks = _marks(case).movedim(axis, 0).reshape(length, -1).all(1).tolist()
+    wanted = [right(i, length) for i in range(length)]
+    if all(wanted) or not any(wanted):
+        return None
+    return marks == wanted
+
+
+def _right_where(case: Case, where: Callable[[Tensor, Tensor], Tensor], each: bool) -> bool | None:
+    """Say whether these places of each matrix are right, and the others not: each of them, or some."""
+    size = case.b.shape[-1]
+    wanted = where(torch.arange(size)[:, None], torch.arange(size))
+    if wanted.all() or not wanted.any():
+        return None
+    marks = _marks(case).reshape(-1, size, size).all(0)
+    return bool(marks[wanted].all()) and not bool(marks[~wanted].any() if each else marks[~wanted].all())
+
+
+def _is_yes_no(x: Tensor) -> bool:
+    return bool(((x == 0) | (x == 1)).all())
