@@ -81,7 +81,10 @@ def navigation(name: str, sources: list[Path]) -> str:
 
 
 def read_source(source: Path, sources: list[Path]) -> NotebookNode:
-    """Return the notebook as its source describes it: no outputs yet, with navigation and ids that stay the same."""
+    """Return the notebook as its source describes it: no outputs yet, with navigation and ids that stay the same.
+
+    The code of cells with the tag `extra` is folded; their text stays open, and says that it is an extra.
+    """
     try:
         notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
     except nbformat.ValidationError as error:
@@ -97,6 +100,8 @@ def read_source(source: Path, sources: list[Path]) -> NotebookNode:
         cell.id = digest if seen[digest] == 1 else f"{digest}-{seen[digest]}"
         for layout in ("lines_to_next_cell", "lines_to_end_of_cell_marker"):
             cell.metadata.pop(layout, None)
+        if cell.cell_type == "code" and "extra" in cell.metadata.get("tags", []):
+            cell.metadata["jupyter"] = {"source_hidden": True}  # not needed to go on, so it is folded
     notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return notebook

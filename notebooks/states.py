@@ -135,8 +135,11 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def array(folder: Path, digest: str) -> bytes:
-    """Return the content of an array that a state in this folder names."""
-    return lzma.decompress((folder / "arrays" / f"{digest}.xz").read_bytes())
+    """Return the content of an array that a state in this folder names. Raises ValueError if it is not there."""
+    path = folder / "arrays" / f"{digest}.xz"
+    if not path.exists():
+        raise ValueError(f"an explorer needs the array {digest}, which is not there; take {path} from the repository")
+    return lzma.decompress(path.read_bytes())
 
 
 def arrays_of(value: Any) -> Iterator[str]:

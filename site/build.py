@@ -19,8 +19,8 @@ from pathlib import Path
 
 import nbformat
 from claims import claims_page
-from contents import fill
-from host import HERE, NOTEBOOKS, places, write_scripts
+from contents import LESSONS, fill
+from host import HERE, NOTEBOOKS, places, states, write_scripts
 from html_pages import mended, with_base
 from lessons import lesson
 from sphinx.cmd.build import build_main
@@ -48,21 +48,26 @@ CONTENTS = """
 
 
 def lay_out(source: Path) -> None:
-    """Write what Sphinx reads: every lesson and every page that there is, and the scripts of the explorers."""
+    """Write what Sphinx reads: every lesson and every page that there is.
+
+    Raises ValueError if the saved explorers are not those of the lessons.
+    """
     shutil.copytree(NOTEBOOKS / "figures", source / "figures")
+    saved: dict[str, dict] = {}
+    for place in places(NOTEBOOKS):
+        saved.setdefault(place.lesson, {})[place.cell] = place
+    lessons = sorted(NOTEBOOKS.glob(LESSONS))
+    for path in lessons:
+        notebook, here = nbformat.read(path, as_version=4), saved.get(path.stem, {})
+        if found := states.complaints(notebook, {cell: place.kept for cell, place in here.items()}):
+            raise ValueError(f"{path.stem}: {found[0]}")
+        nbformat.write(lesson(notebook, here), source / path.name)
+
     for page in (HERE / "pages").glob("*.md"):
         (source / page.name).write_text(fill(page.read_text(encoding="utf-8"), NOTEBOOKS), encoding="utf-8")
     (source / "claims.md").write_text(claims_page(NOTEBOOKS), encoding="utf-8")
     pages = sorted(page.stem for page in source.glob("*.md") if page.stem != "index")
     shutil.copy(HERE / "404.md", source)
-
-    saved: dict[str, dict] = {}
-    for place in places(NOTEBOOKS):
-        saved.setdefault(place.lesson, {})[place.cell] = place
-    lessons = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
-    for path in lessons:
-        page = lesson(nbformat.read(path, as_version=4), saved.get(path.stem, {}))
-        nbformat.write(page, source / path.name)
 
     contents = CONTENTS.replace("[lessons]", "\n".join(path.stem for path in lessons))
     with (source / "index.md").open("a", encoding="utf-8") as index:
@@ -104,7 +109,12 @@ def main(arguments: list[str]) -> int:
     if not MATHJAX.exists():
         print("MathJax is not there; run make site, which installs it", file=sys.stderr)
         return 1
-    if failed := build(site):
+    try:
+        failed = build(site)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if failed:
         return failed
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
     print(f"{site / 'index.html'}: {len(list(site.glob('*.html')))} pages, {size / 1e6:.1f} MB")

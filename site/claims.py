@@ -14,11 +14,10 @@ from html import escape
 from pathlib import Path
 
 import nbformat
-from contents import LESSONS, TITLE, heading_anchor, words_of
+from contents import HEADING, LESSONS, TITLE, heading_anchor, words_of
 from nbformat import NotebookNode
 
 TAG = "claim-"
-HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 VERDICT = re.compile(r"^verdict: (TRUE IF (?:.+?) \((?:.+?)\)|TRUE|FALSE|NOT SHOWN) that (.+)$")
 NUMBERS = re.compile(r"% interval ")
 PICTURE = re.compile(r"<figure\b.*?</figure>", re.DOTALL)
@@ -106,7 +105,7 @@ def sections(notebook: NotebookNode) -> Iterator[tuple[str, str, list[NotebookNo
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cells.append(cell)
-        for _, words in HEADING.findall(cell.source) if cell.cell_type == "markdown" else ():
+        for words in HEADING.findall(cell.source) if cell.cell_type == "markdown" else ():
             yield heading, anchor, cells
             heading, cells = words.strip(), []
             anchor = heading_anchor(heading, seen)

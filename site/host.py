@@ -29,7 +29,6 @@ NOTEBOOKS = HERE.parent / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 import states  # noqa: E402
 
-RUN_IT = "A still picture: run the cell to explore it."
 STILL = "A still picture. Where JavaScript runs, the explorer itself stands here."
 
 
@@ -53,7 +52,8 @@ class Place:
 
     def html(self, still: str) -> str:
         """The place with what stands there until the explorer lives."""
-        return f'<div class="vit-explorer" data-needs="{" ".join(self.needs())}">{still.replace(RUN_IT, STILL)}</div>'
+        still = still.replace(states.STILL, STILL)
+        return f'<div class="vit-explorer" data-needs="{" ".join(self.needs())}">{still}</div>'
 
 
 def places(notebooks: Path) -> Iterator[Place]:

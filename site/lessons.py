@@ -21,11 +21,18 @@ TRY_IT = (
 )
 LINK = re.compile(r"""(?<=href=["'])(\d\d_\w+)\.ipynb""")
 HEADING = re.compile(r"\A# .+\n")
+# Paragraphs on what one does in JupyterLab alone, by how they begin.
+ONLY_THERE = (
+    "**How to use this page.**",
+    "If this box ended in `ModuleNotFoundError`",
+    "If you see a picture, and it changes when you click, widgets work.",
+    "The solution is in the next box. It is folded: click",
+)
 QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
 
 
 def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
-    """Return the notebook as a page: explorers in their places, solutions folded, the line on how to try an exercise.
+    """Return the notebook as a page: explorers in their places, folds kept, the line on how to try an exercise.
 
     `places` are the saved explorers of this lesson, by cell.
     """
@@ -36,7 +43,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
             continue
         cells.append(cell)
         if cell.cell_type == "markdown":
-            cell.source = HEADING.sub(rf"\g<0>\n{READ_IT}\n", with_questions(cell.source))
+            cell.source = HEADING.sub(rf"\g<0>\n{READ_IT}\n", with_questions(for_readers(cell.source)))
         else:
             if cell.id in places:
                 put(places[cell.id], cell)
@@ -46,9 +53,19 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
                 "tags": [*tags, "hide-cell"],
                 "mystnb": {"code_prompt_show": "Solution", "code_prompt_hide": "Solution"},
             }
+        elif cell.metadata.get("jupyter", {}).get("source_hidden"):  # it only draws or tidies, or is an extra
+            cell.metadata = {
+                "tags": [*tags, "hide-input"],
+                "mystnb": {"code_prompt_show": "Code", "code_prompt_hide": "Code"},
+            }
         if "exercise" in tags:
             cells.append(nbformat.v4.new_markdown_cell(TRY_IT))
     return nbformat.from_dict({**notebook, "cells": cells})
+
+
+def for_readers(text: str) -> str:
+    """Leave out the paragraphs on what one does in JupyterLab alone."""
+    return "\n\n".join(part for part in text.split("\n\n") if not part.startswith(ONLY_THERE))
 
 
 def with_questions(text: str) -> str:

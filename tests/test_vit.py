@@ -488,9 +488,6 @@ CONFIGS = {
 }
 
 
-OTHERS = ("post-norm", "not square")
-
-
 def of_config(options):
     """The model, two images for it and five more."""
     model = small_model(**options)
@@ -510,11 +507,7 @@ def test_the_model_can_be_traced_and_exported_for_batches_of_any_size(options):
 @pytest.mark.slow
 @shapes.not_while_checking
 @pytest.mark.filterwarnings("ignore")  # of the exporter
-@pytest.mark.parametrize(
-    "options",
-    [CONFIGS["ViT"], CONFIGS["hybrid"], *({"pool": "mean", "position": "sincos"} | CONFIGS[name] for name in OTHERS)],
-    ids=["ViT", "hybrid", *OTHERS],
-)
+@pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
 def test_onnx_takes_the_model_for_batches_of_any_size(options):
     model, images, more = (part.float() for part in of_config(options))
     program = torch.onnx.export(

@@ -197,7 +197,8 @@ check.count_tokens(count_tokens)
 # in words what is wrong, if it can: of 1,133 wrong answers to all exercises it could for 92 in 100. Try it: return
 # `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
-# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it.
+# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the lessons,
+# code that only draws is folded in the same way, and so is that of each *extra*. You can run it without opening it.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}

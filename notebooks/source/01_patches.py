@@ -30,7 +30,7 @@ torch.set_num_threads(1)  # so that repeated runs agree
 cat = pictures("chelsea")
 print("the cat:", list(cat.shape), cat.dtype)
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(9, 4.6))
 plots.draw_image(axes[0, 0], cat, "what the camera gives: 224 x 224 pixels")
 plots.draw_patches(axes[0, 1], cat, 32, "what the transformer reads: patches, in this order")
@@ -84,7 +84,7 @@ print(by_slices.int())
 # Each line is one patch. Compare with what you wrote. If your second line was `8 9 12 13`, you walked down first:
 # that is column order. We read row by row, as the paper does.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(8, 3.2), width_ratios=[1, 1.2])
 plots.draw_matrix(axes[0, 0], tiny[0, 0], "image [4, 4]", decimals=0)
 axes[0, 0].axhline(1.5, color="white", linewidth=4)
@@ -390,7 +390,7 @@ some, many = measure(784), measure(3136)  # P = 8 and P = 4: 4 times the tokens
 print("4 times the tokens take", many[0] // some[0], "times the memory")
 print("and more than 8 times the time:", many[1] > 8 * some[1])
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 3, size=(11, 3.4))
 memory, flops = zip(*(attention_cost(n) for n in numbers), strict=True)
 seconds = [measure(n)[1] for n in numbers[:4]]  # P = 32 to P = 4
@@ -450,7 +450,7 @@ for name, values in study.accuracies().items():
         f"{means[name]:>22.1%}{min(values):>8.1%}{max(values):>9.1%}"
     )
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(10, 3.4))
 plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point per seed")
 flops = [row["flops"] / 1e6 for row in study.variants.values()]
@@ -554,7 +554,7 @@ plots.show(figure, alt="Bars of the test accuracy after a moment of training, fo
 # %% [markdown] tags=["extra"]
 # ### "Large patches see more *globally*, small ones may miss the whole"
 #
-# An extra. On how many of the 784 pixels does the token of the first corner depend? Ask for the gradient.
+# *Extra.* On how many of the 784 pixels does the token of the first corner depend? Those have a gradient that is not 0.
 
 # %% tags=["extra", "claim-P7"]
 misses = {}
@@ -564,15 +564,17 @@ for size in (14, 7, 4):
         small_vit(size).forward_intermediates(pixels)[stage][0, 1].square().sum().backward()
         print(f"P = {size:>2}, {stage:<9} depends on {int(pixels.grad.count_nonzero())} pixels")
     misses[f"P = {size}"] = not pixels.grad.all()
-print(judge(misses, "after one block a token still misses part of the picture", holds="any"))
+claim = "after one block the token still misses part of the picture, with large patches or with small ones"
+print(judge(any(misses.values()), claim))
 
 # %% [markdown] tags=["extra"]
-# Every token looks at every other in the first block, whatever P is. (Lesson 8 measures how far a trained model looks.)
+# In the first block every token looks at every other, whatever P is. (Lesson 8 measures how far a trained model looks.)
 #
 # ### "Larger patches make any resolution affordable"
 #
-# An extra. Before ViT, Cordonnier et al. (2020) took patches of 2×2, and so only small pictures (section 2 of the ViT paper
-# says so). Larger ones move the limit. Do they take it away?
+# *Extra.* Before ViT, Cordonnier et al. (2020) took patches of 2×2, which "makes the model applicable only to
+# small-resolution images" (section 2 of the ViT paper). Larger patches move the limit. Do they take it away? We count the
+# tables of the 12 layers of ViT-B again, for one image and the same large GPU.
 
 # %% tags=["extra", "claim-P8"]
 fits = {}
@@ -581,7 +583,9 @@ for side, size in ((32, 2), (224, 2), (224, 16), (3584, 16)):
     memory = 12 * attention_cost(number)[0]
     fits[f"P = {size} at {side}x{side}"] = memory < card
     print(f"{side:>5} pixels, P = {size:>2}: {number:>6,} tokens, tables of {memory / 1e9:>8,.1f} GB")
-print(judge(fits, "the tables of one image fit a GPU", holds="if"))
+claim = "at 224x224 the tables of one image fit a GPU with P = 16, and do not with P = 2"
+print(judge(fits["P = 16 at 224x224"] and not fits["P = 2 at 224x224"], claim))
+print(judge(fits["P = 16 at 3584x3584"], "with P = 16 they fit at 3584x3584 too"))
 
 # %% [markdown]
 # ## Exercise: how many, and how long
@@ -848,5 +852,6 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 # **Next**: the tokens are there, but which of them should answer for the whole image? Lesson 2 adds one for that.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 (the cut and the embedding) and
-# figure 7, left (what the embedding learns) · Yuan et al. 2021, *Tokens-to-Token ViT* (overlapping patches) · the code
+# figure 7, left (what the embedding learns) · Yuan et al. 2021, *Tokens-to-Token ViT* (overlapping patches) · Cordonnier,
+# Loukas and Jaggi 2020, *On the Relationship between Self-Attention and Convolutional Layers* (patches of 2×2) · the code
 # of this lesson: `vit_tutorial/patches.py`.

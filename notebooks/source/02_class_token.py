@@ -33,7 +33,7 @@ from vit_tutorial.studies import load_study
 
 torch.set_num_threads(1)  # so that repeated runs agree
 
-# %%
+# %% jupyter={"source_hidden": true}
 cat = pictures("chelsea")
 squares = patchify(cat[None], 56)[0].reshape(16, 56, 56, 3)  # 16 large patches, for the drawing only
 figure, axes = plots.new_figure(1, 17, size=(11, 1.1))
@@ -205,7 +205,7 @@ for name in names:
         logits = model.classify(model.norm(stages[name]))  # the model's own last norm and head, too early
     right.append((logits.argmax(dim=1) == labels).float().mean().item())
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(10, 3.2))
 for ax, values, label in zip(axes[0], (spread, right), ("spread over the pictures", "right answers"), strict=True):
     plots.draw_lines(ax, range(len(names)), {label: values}, "", label, marker="o")

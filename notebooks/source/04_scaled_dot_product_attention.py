@@ -56,7 +56,7 @@ torch.set_num_threads(1)  # the same numbers on every machine
 # them, and good fits count for more. Here it is for one patch of a cat, in words.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 books = [("eye", "round, in a face", 0.7, "it looks left"), ("fur", "striped", 0.2, "it is grey")]
 books += [("floor", "flat", 0.1, "there is wood")]
 cards = [
@@ -459,7 +459,7 @@ dims = [1, 4, 16, 64, 256, 1024]
 plain = [spread_and_gradient(d, scale=1) for d in dims]
 scaled = [spread_and_gradient(d, scale=1 / math.sqrt(d)) for d in dims]
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(10, 3.6))
 shown = [(axes[0, 0], 0, "", "-"), (axes[0, 1], 1, ", median", "-"), (axes[0, 1], 2, ", mean", "--")]
 for ax, which, name, style in shown:
@@ -479,9 +479,9 @@ print(f"entropy at d = 1024: divided {scaled[-1][0]:.1f}, not divided {plain[-1]
 smaller = {d: (p[1] < s[1], p[2] < s[2]) for d, p, s in zip(dims, plain, scaled, strict=True)}
 for d in (4, 64, 1024):
     print(f"d = {d:>4}: without the division a smaller gradient: median {smaller[d][0]}, mean {smaller[d][1]}")
-print(judge(level and plain[-1][0] < 1, "of random vectors, the division keeps the entropy level; it falls without"))
-kept = {f"d = {d}": all(smaller[d]) for d in (4, 64, 1024)}
-print(judge(kept, "the division keeps their gradient from being smaller", holds="if"))
+print(judge(level and plain[-1][0] < 1, "for random vectors the entropy stays level with the division, not without"))
+less = {f"d = {d}": all(smaller[d]) for d in (4, 64, 1024)}
+print(judge(less, "without the division the gradient is smaller", holds="if"))
 
 # %% [markdown]
 # So the scores do saturate the softmax. But from d = 4 to d = 64 the gradient is *larger* without the division: the
@@ -660,7 +660,7 @@ with torch.device("meta"):
         mlp = multiplications(block.mlp, tokens)
         squared = attention - 4 * N * D * D
         right.append(squared == 2 * N * N * D and mlp == 8 * N * D * D)
-        counted[N] = {"in QKᵀ and weights · V": squared, "in the projections": attention - squared, "in the MLP": mlp}
+        counted[N] = {"one counts QKᵀ and weights · V": squared, "the projections": attention - squared, "the MLP": mlp}
         print(f"N = {N:>5,}: N² part {squared:>14,}   MLP {mlp:>14,}   N² part / MLP = {squared / mlp:.2f}")
 print("as the table says:", all(right))
 
@@ -672,7 +672,7 @@ lines = {
     "Q, K, V and projection": [4 * n * D * D for n in tokens],
 }
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(8, 3.8))
 plots.draw_lines(axes[0, 0], tokens, lines, "tokens N", "multiplications in one block")
 axes[0, 0].set(xscale="log", yscale="log", ylim=(1e5, 1e14))
@@ -772,8 +772,9 @@ print(f"fused {largest['over_mlp']['fused']:.0f}; counted {largest['N'] / (4 * 6
 # %% [markdown]
 # ### "Pixels as tokens are out of the question, because the table is too large"
 #
-# So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12 layers. We compare with what the
-# MLPs keep: for each token 4·D numbers before the function between their two matrices (lesson 6), and 4·D after it.
+# So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12 layers. We
+# compare with what the MLPs keep: for each token 4·D numbers before the function between their two matrices (lesson 6),
+# and 4·D after it.
 
 # %% tags=["claim-P4"]
 N, gigabyte = 224 * 224, 1e9
@@ -814,7 +815,7 @@ goal = E["man"] + E["aunt"] - E["uncle"]  # go from man as you go from uncle to 
 nearest = min(E, key=lambda word: (E[word] - goal).norm().item())
 print("man + aunt - uncle is nearest to:", nearest)
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(7, 4.2))
 ax = axes[0, 0]
 for word, (x, y) in table.items():
@@ -928,7 +929,7 @@ for barred, counts in hits.items():
 print("  barring them gives more right answers:", sum(hits[True]) > sum(hits[False]))
 print(f"likeness of embedding and transposed unembedding: tied {turned[True]:.1f}, untied {abs(turned[False]):.1f}")
 
-# %%
+# %% jupyter={"source_hidden": true}
 tables = {"tied": trained[True][1], "untied": trained[False][1]}
 few = [word for pair in PEOPLE.items() for word in pair]
 figure, axes = plots.new_figure(1, 2, size=(10, 4.4))
@@ -981,7 +982,7 @@ for phrase in phrases:
     looks = zip(phrase.split(), weights[1].tolist(), strict=True)
     print(f"{phrase:<28} spring looks at", ", ".join(f"{word} {weight:.2f}" for word, weight in looks))
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(6, 4.2))
 ax = axes[0, 0]
 for word, (_, x, y) in meaning.items():
@@ -1014,8 +1015,8 @@ print("one vector before, different ones after:", len(set(nearest.values())))
 # %% [markdown] tags=["extra"]
 # #### "*fluffy* attends to *creature*"
 #
-# An extra. It is said the other way round here: who asks, attends. In *a fluffy creature*, with a causal mask, change the
-# value of one word. Whose output moves?
+# *Extra.* In the words of the field, the token that asks *attends*, and takes in what the others say. In *a fluffy
+# creature*, with a causal mask as in a language model, we change the value of one word. Whose output moves?
 
 # %% tags=["extra", "claim-A9"]
 torch.manual_seed(0)
@@ -1029,28 +1030,30 @@ for j, word in enumerate(said[1:], start=1):
     moved = (scaled_dot_product_attention(q, k, other, causal_mask(3))[0] - before).abs().sum(-1)[0] > 0
     attends[word] = {said[i] for i in range(3) if moved[i] and i != j}  # these have taken in something of the word
     print(f"the value of {word} is changed; other outputs that move: {', '.join(attends[word]) or 'none'}")
-print(judge("fluffy" in attends["creature"], "fluffy takes in something of creature"))
+print(judge("fluffy" in attends["creature"], "fluffy takes in something of creature, which comes after it"))
 
 # %% [markdown] tags=["extra"]
-# *creature* asks, *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one.
+# *creature* asks, and *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one. Some explanations
+# use the word the other way round.
 #
 # #### "While training, every place predicts its next word at once; afterwards only the last vector answers"
 #
-# An extra. If so, one pass over a sentence gives what all its beginnings give, each run alone. An untrained model will do.
+# *Extra.* If so, one pass over a sentence gives what all its beginnings give, each run alone. An untrained model will do.
 
 # %% tags=["extra", "claim-A10"]
 reader = TinyLanguageModel(tied=True).double()
 with torch.no_grad():
     at_once = reader(sentences)  # [40, 9, V]
     alone = torch.stack([reader(sentences[:, :n])[:, -1] for n in range(1, 10)], dim=1)  # of each beginning the last
-print(judge(torch.allclose(at_once, alone, rtol=0, atol=1e-12), "one causal pass is all beginnings, each run alone"))
+claim = "one causal pass gives at each place what the words up to there, run alone, give at their last"
+print(judge(torch.allclose(at_once, alone, rtol=0, atol=1e-12), claim))
 
 # %% [markdown] tags=["extra"]
 # This is the use of the causal mask. A ViT has none, and gives one answer for a picture, not one for each patch.
 #
 # #### "The embedding matrix holds the position too, and attention changes it: E + ΔE is the new embedding matrix"
 #
-# An extra. Look at the matrix before and after a sentence is read. In *the man was at work and he was glad* the word *was*
+# *Extra.* Look at the matrix before and after a sentence is read. In *the man was at work and he was glad* the word *was*
 # stands at two places.
 
 # %% tags=["extra", "claim-A12"]
@@ -1060,20 +1063,23 @@ with torch.no_grad():
 print("'was' at places", was, "takes one row of E; what comes out differs:", not torch.allclose(*scores[was]))
 changes = {
     "reading changes E": not torch.equal(before, reader.E),
-    "E has a row a place": len(before) != len(vocabulary),
+    "E has more rows than there are words": len(before) > len(vocabulary),
 }
-print(judge(changes, "the embedding matrix holds more than one row a word", holds="any"))
+for name, is_so in changes.items():
+    print(f"{name}: {is_so}")
+print(judge(any(changes.values()), "the embedding matrix holds positions, or changes while a sentence is read"))
 
 # %% [markdown] tags=["extra"]
-# What is added to is the row that was taken out, the *token*, once for each place. (Videos write tokens as columns, and then
-# E has a column for each word.)
+# Positions and what attention finds are added to the *token*, a copy of the row, at each place on its own. (Where tokens are
+# written as columns, E has a column for each word.)
 #
 # #### "The Transformer also has a decoder"
 #
-# An extra. The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder writes
+# *Extra.* The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder writes
 # the translation, and each of its blocks has three branches (Vaswani et al. 2017, section 3.1): attention with a causal
 # mask, **cross-attention**, whose queries come from the decoder and whose keys and values come from the encoder, and the
-# MLP. With our function, in one head:
+# MLP. PyTorch has such a block. We compute it with our function, in one head. (Its norms come in lesson 6; here they stand
+# before each branch, in the first Transformer after it.)
 
 # %% tags=["extra", "claim-A11"]
 decoder = nn.TransformerDecoderLayer(16, nhead=1, dim_feedforward=64, dropout=0, batch_first=True, norm_first=True)
@@ -1092,16 +1098,16 @@ x = x + attend(decoder.self_attn, z, z, causal_mask(5))
 x = x + attend(decoder.multihead_attn, decoder.norm2(x), read)
 x = x + decoder.linear2(decoder.linear1(decoder.norm3(x)).relu())
 equal = torch.allclose(x, theirs, rtol=0, atol=1e-12)
-print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cross-attention in between"))
+print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cross-attention before the MLP"))
 
-# %%
+# %% jupyter={"source_hidden": true}
 # A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
 used = """
 A B D E K Kc M N PEOPLE Q Qc S V W W_k W_q W_v Z a accuracies added additive after allowed alone arrives at_once
 attend attends attention b barred before begin blind block books box bright cards causal changes claim class_token
 colour columns counted counts crossing d d_v decoder dims divisor drawings drawn embedding end equal even exponentials
-few found fused gains gigabyte goal gradients hand he head hidden his hits i ids is_not is_parallel is_tied is_woman
-itself j k kept key label larger largest layers learned level lines looks mask masked meaning mixed mlp moved name
+few found fused gains gigabyte goal gradients hand he head hidden his hits i ids is_not is_parallel is_tied is_so
+is_woman itself j k key label larger largest layers learned less level lines looks mask masked meaning mixed mlp moved name
 names nearest nothing number off on options other others ours out output padding pair patches phrase phrases picture
 pictures place plain q read reader recipe record rest right root row rows runs said same scaled score scores sentences
 share sharp shown side size small smaller sooner squared squares start study style sums table tables takes_most text

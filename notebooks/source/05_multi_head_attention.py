@@ -166,7 +166,7 @@ print("head 0, right:", right[0, 0].tolist())
 print("head 0, wrong:", wrong[0, 0].tolist())
 print("the shapes are the same:", right.shape == wrong.shape)
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 3, size=(10, 3), width_ratios=[1.5, 1, 1])
 options = {"decimals": 0, "vmin": 0, "vmax": 30}
 tables = {"tokens [N, D]": numbered[0], "right: head 0 [N, d]": right[0, 0], "view alone: head 0": wrong[0, 0]}
@@ -415,7 +415,7 @@ alone = {head: test(without([head]), *first) for head in all_heads}
 lost = torch.tensor([accuracy - alone[head][0] for head in all_heads]).reshape(6, 4)
 grown = torch.tensor([alone[head][1] - loss for head in all_heads]).reshape(6, 4)
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(10, 3.6))
 rows, columns = [f"layer {i}" for i in range(6)], [f"head {i}" for i in range(4)]
 options = {"rows": rows, "columns": columns, "cmap": "RdBu_r", "aspect": "auto"}
@@ -466,8 +466,8 @@ more = all(together > added for added, together in [*costs.values(), *random_eig
 print("every group of eight costs more together than its heads one by one:", more)
 least = costs["the 8 least important"][1]
 print(f"eight at random cost {eight:.0f} points, even the 8 least important {least:.1f}")
-needed = {"one at a time": single > 5, "eight together": eight > 5, "the least important eight": least > 5}
-print(judge(needed, "more than 5 points are lost without heads", holds="if"))
+needed = {"eight go, at random": eight > 5, "the least important eight go": least > 5, "one goes": single > 5}
+print(judge(needed, "the model loses more than 5 points", holds="if"))
 
 # %% [markdown]
 # Heads stand in for each other: that each alone can go does not mean that all can. Among the eight most important are all
@@ -502,9 +502,8 @@ for name, one in (("untrained", untrained), ("trained", model)):
     pairs, unrelated = mean_overlap(one, images), mean_overlap(one, images, shuffled)
     more[name] = pairs - unrelated
     print(f"{name:<10} overlap {pairs:.1f}   one head shuffled {unrelated:.1f}   largest weight of a row {sharp:.0%}")
-print(
-    judge({name: gap <= 0.05 for name, gap in more.items()}, "two heads overlap no more than unrelated maps as sharp")
-)
+no_more = {name: gap <= 0.05 for name, gap in more.items()}
+print(judge(no_more, "two heads overlap no more than two unrelated maps that are as sharp, to 0.05"))
 print("training draws them further apart than unrelated maps:", more["trained"] < -0.05)
 
 # %% [markdown]
@@ -552,7 +551,7 @@ print(judge(cheaper, "down and up give each head's map, in fewer numbers", holds
 # %% [markdown] tags=["extra"]
 # ### "In GPT-3 the embedding has 617.6 million numbers, a head's W_Q 1.57 million, and its values 3.15 million instead of 151"
 #
-# An extra, for a pencil. GPT-3 has D = 12,288 and 96 heads of d = 128 (Brown et al. 2020, table 2.1), and the vocabulary of
+# *Extra*, for a pencil. GPT-3 has D = 12,288 and 96 heads of d = 128 (Brown et al. 2020, table 2.1), and the vocabulary of
 # GPT-2, of 50,257 (Radford et al. 2019, section 2.3).
 
 # %% tags=["extra", "claim-A13"]
@@ -562,7 +561,7 @@ millions |= {"a full value map": (D * D, 151), "down and up": (2 * D * d, 3.15)}
 for name, (numbers, said) in millions.items():
     print(f"{name:<17}{numbers:>12,}   said: {said} million")
 as_said = {name: abs(numbers / (said * 1e6) - 1) < 0.002 for name, (numbers, said) in millions.items()}
-print(judge(as_said, "the count is as said"))
+print(judge(as_said, "the four counts are as said, to 2 in 1,000"))
 print("down and up are as many as W_Q and W_K of that head:", 2 * D * d == D * d + D * d)
 
 # %% [markdown]
@@ -632,7 +631,7 @@ print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 # The cells above have left many short names behind. We delete them, so that a letter that you forget to define in your
 # answer is an error, and not an old number.
 
-# %%
+# %% jupyter={"source_hidden": true}
 used = """
 A B D N V W_k W_o W_q W_v Z a accuracies accuracy added after alone alone_later as_said asked attention b b_v before
 best block boot by_steps chances changed changed_right cheaper claim colour columns constant costs d dark dim eight
@@ -1069,4 +1068,5 @@ check.attention_ward(my_diagnosis)
 # and builds the block that can be stacked.
 #
 # **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.2 · Dosovitskiy et al. 2021, appendix A ·
-# Michel, Levy and Neubig 2019, *Are Sixteen Heads Really Better than One?* · the code of this lesson: `vit_tutorial/attention.py`.
+# Michel, Levy and Neubig 2019, *Are Sixteen Heads Really Better than One?* · Brown et al. 2020, *Language Models are Few-Shot
+# Learners* (GPT-3) · the code of this lesson: `vit_tutorial/attention.py`.

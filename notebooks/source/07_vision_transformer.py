@@ -279,12 +279,12 @@ ours = {"blocks.0": z, "pool": y, "logits": logits}
 same = {name: torch.allclose(steps[name], followed) for name, followed in ours.items()}
 print("ours is the model's:", same)
 as_said = shapes[1:3] + shapes[4:] == [[1, 16, 8], [1, 17, 8], [1, 2]]
-print(judge(as_said and all(same.values()), "the steps by hand are the model's"))
+print(judge(as_said and all(same.values()), "16 tokens become 17, then two logits, and so by hand"))
 
 # %% [markdown]
 # So much for two tokens. Here are all 17 tokens with their 8 numbers, a row each, on the way through:
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 4, size=(11, 4.2), width_ratios=[2, 1, 1, 1])
 plots.draw_patches(axes[0, 0], picture, 4, "16×16 pixels, 16 patches")
 titles = {"position": "into the block", "blocks.0": "out of it", "norm": "after the last norm"}
@@ -301,8 +301,8 @@ plots.show(
 # %% [markdown] tags=["extra"]
 # ### "In a grey picture, 16 numbers a patch become 8 without a bias; the head goes 8 → 4 → 2"
 #
-# An extra. The first patch and its position above come from notes, which have this example with a grey picture whose first
-# patch is black, and a head with a hidden layer of 4. Does it hold?
+# *Extra.* The first patch and its position above come from notes. There the picture is grey, its first patch is black, and the
+# head has a hidden layer of 4. Does the example hold?
 
 # %% tags=["extra", "claim-V3"]
 grey_config = ViTConfig(16, 4, in_channels=1, num_classes=2, dim=8, depth=1, num_heads=2, representation_size=4)
@@ -316,17 +316,14 @@ with torch.no_grad():
 shapes = [list(of_grey[name].shape[1:]) for name in ("patches", "patch_embed", "class_token", "pre_logits", "logits")]
 print(*shapes, sep=" -> ")
 notes_sum = torch.tensor([0.3, -0.3, 0.7, 0.4, -0.5, 1.0, 1.0, -0.5], dtype=torch.float64)
-holds = {
-    "in the shapes": shapes == [[16, 16], [16, 8], [17, 8], [4], [2]],
-    "in the sum with the position": torch.allclose(first_patch + its_position, notes_sum),
-    "for a black patch with a bias": torch.equal(with_bias, first_patch),
-    "for one without": torch.equal(without_bias, first_patch),
-}
-print(judge(holds, "the notes are right", holds="if"))
+print("first patch + its position as in the notes:", torch.allclose(first_patch + its_position, notes_sum))
+print("a black patch can become their first token with a bias:", torch.equal(with_bias, first_patch))
+print(judge(shapes == [[16, 16], [16, 8], [17, 8], [4], [2]], "the shapes are as said"))
+print(judge(torch.equal(without_bias, first_patch), "without a bias a black patch becomes the notes' first token"))
 
 # %% [markdown] tags=["extra"]
-# Zeros times any matrix are zeros: without a bias every black patch becomes the same token, 0. (The notes have ReLU between 8
-# → 4 and 4 → 2. The shapes are the same; the paper has tanh, and in fine-tuning no hidden layer at all.)
+# Zeros times any matrix are zeros: without a bias every black patch becomes the same token, all zeros. (The notes have ReLU
+# between 8 → 4 and 4 → 2. The shapes are the same. The paper has tanh there, and in fine-tuning no hidden layer at all.)
 
 # %% [markdown]
 # ## Claims, tested
@@ -362,7 +359,7 @@ for name, pair in counted.items():
 one_rule = {f"{head} heads": {(size, head) for size in paper} <= meant for head in ("with", "without")}
 off = math.ceil(max(abs(100 * millions / paper[name[0]] - 100) for name, pair in counted.items() for millions in pair))
 print(judge(off < 5, f"the three are right to 5%; the worst is off by less than {off}%"))
-print(judge(one_rule, "one rule gives all three to the million", holds="any"))
+print(judge(any(one_rule.values()), "one rule, with heads or without, gives all three to the million"))
 
 # %% [markdown]
 # Table 1 gives one number for each size, and does not say for which patches, nor whether the head is counted. Ours have a
@@ -383,7 +380,7 @@ parts = {
 counts = {name: count_parameters(part) for name, part in parts.items()}
 print("the parts add up to the whole:", sum(counts.values()) == count_parameters(model))
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(8, 2.8))
 bars = axes[0, 0].barh(list(counts), [count / 1e6 for count in counts.values()], color=plots.BLUE)
 axes[0, 0].bar_label(bars, [f"{count:,}" for count in counts.values()], padding=4)
@@ -554,38 +551,39 @@ with torch.no_grad():
     body = [m.forward_intermediates(small_cat)["norm"] for m in (pretrained, tuned)]
 kept, one_layer = torch.equal(*body), isinstance(tuned.pre_logits, nn.Identity) and isinstance(tuned.head, nn.Linear)
 print("all but the head is kept:", kept)
-print(judge({"in pre-training": equal, "afterwards": kept and one_layer}, "the head in the code is as said"))
+print(judge(equal and kept and one_layer, "the head is so in the code, ours and torchvision's"))
 
 # %% [markdown] tags=["extra"]
 # ### "`pre_logits`, `distilled` and `representation_size` belong to a ViT"
 #
-# An extra, for readers of older copies of timm's file. `representation_size` is the width of the hidden layer above, and
-# `pre_logits` the layer. `distilled` adds a second learned token, with a head of its own, which learns from a teacher (DeiT,
+# *Extra*, for readers of older copies of timm's file. `representation_size` is the width of the hidden layer above, and
+# `pre_logits` is that layer. `distilled` adds a second learned token, with a head of its own, which learns from a teacher (DeiT,
 # Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its distilled model is a class
 # apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
 
 # %% tags=["extra", "claim-V5"]
-pre_logits = {"one asks for it": pretrained.pre_logits, "one does not": tuned.pre_logits}
+pre_logits = {"representation_size is set": pretrained.pre_logits, "it is not": tuned.pre_logits}
 has_layer = {name: any(part.numel() for part in layer.parameters()) for name, layer in pre_logits.items()}
-print(judge(has_layer, "a ViT has a layer there", holds="if"))
+print(judge(has_layer, "a ViT has the layer pre_logits", holds="if"))
 
 # %% [markdown] tags=["extra"]
 # ### "What is new in ViT is attention, the positions or the class token"
 #
-# An extra. Who had what first:
+# *Extra.* Who had it before:
 #
 # | part | before ViT | where to read it |
 # |---|---|---|
 # | self-attention alone, with residuals and MLP | Vaswani et al. 2017 | sections 1 and 3 |
-# | learned 1-D positions | the same | section 3.5 and table 3, row E |
+# | learned 1-D positions | tried there too, after Gehring et al. 2017 | section 3.5 and table 3, row E |
 # | class token | BERT, Devlin et al. 2018 | "similar to BERT's [class] token": ViT, section 3.1 |
 # | norm before each branch | Wang et al. 2019; Baevski and Auli 2019 | ViT, section 3.1 |
-# | patches as tokens, of 2×2 | Cordonnier et al. 2019 | ViT, section 2 |
+# | patches as tokens, of 2×2 | Cordonnier et al. 2020 (in November 2019 on arXiv) | ViT, section 2 |
 
 # %% tags=["extra", "claim-V4"]
-first_seen = {"attention": 2017, "positions": 2017, "class token": 2018, "norm before": 2019, "patches": 2019}
+seen_in = {"attention": 2017, "positions": 2017, "class token": 2018, "norm before": 2019, "patches": 2019}
 vit_appeared = 2020  # in October: arXiv 2010.11929
-print(judge({part: year >= vit_appeared for part, year in first_seen.items()}, "it was new in ViT", holds="any"))
+new = [part for part, year in seen_in.items() if year >= vit_appeared]
+print(judge(len(new) > 0, f"any of these was new in ViT: {', '.join(seen_in)}"))
 
 # %% [markdown] tags=["extra"]
 # The paper says what is (section 2): large patches, and the finding that pre-training on very many pictures makes a plain
@@ -1076,5 +1074,5 @@ print("the same logits:", equal)
 # **Next**: the model is whole. Lesson 8 looks inside one that is trained.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · He et al.
-# 2016, *Deep Residual Learning for Image Recognition*, for the hybrid's stem · the code of this lesson:
-# `vit_tutorial/vit.py`.
+# 2016, *Deep Residual Learning for Image Recognition*, for the hybrid's stem · Touvron et al. 2021, *Training Data-Efficient
+# Image Transformers & Distillation Through Attention* (DeiT) · the code of this lesson: `vit_tutorial/vit.py`.

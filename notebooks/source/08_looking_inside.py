@@ -580,7 +580,7 @@ for words, one in {"clothes": model, "photographs": photo_model, "photographs, u
     alike, places = similarity(one), math.prod(one.grid_size)
     orders = [torch.randperm(places, generator=generator) for _ in range(1000)]
     shuffled = [nearness(alike[order][:, order], *one.grid_size) for order in orders]
-    claim = "neighbours are more alike than others"
+    claim = f"neighbours are more alike than others, {words}"
     print(against_shuffles(nearness(alike, *one.grid_size), shuffled, claim, name=words))
 
 # %% [markdown]

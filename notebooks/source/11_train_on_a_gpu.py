@@ -19,7 +19,7 @@
 # 5. Look into a longer training, of colour photographs, and slide through it.
 # 6. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 55 minutes, of which the machine trains one with the preset for a CPU, and 40 for the exercises. **You need**:
+# **Time**: 65 minutes, of which the machine trains one with the preset for a CPU, and 40 for the exercises. **You need**:
 # lessons 1 to 7.
 
 # %%
@@ -158,7 +158,7 @@ print("no image is in both:", not set(train.tolist()) & set(validation.tolist())
 # %% [markdown]
 # These are the first pictures of the data set.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 8, size=(10, 2.9))
 for i, ax in enumerate(axes.flat):
     plots.draw_image(ax, data.train_images[i], data.class_names[data.train_labels[i]])
@@ -249,7 +249,7 @@ kinds = {
     "erase": {"erase": 1.0},
 }
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(5, 4, size=(7.5, 9.2))
 rows = {"as it is": photos} | {kind: changed(**options)[0] for kind, options in kinds.items()}
 for line, (kind, images) in zip(axes, rows.items(), strict=True):
@@ -272,7 +272,7 @@ plots.show(
 # batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al. 2018) lays
 # one picture over the other, and shares the target in the same way.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 4, size=(9.5, 5))
 for line, options in zip(axes, ({"cutmix": 1.0, "seed": 19}, {"mixup": 1.0, "seed": 143}), strict=True):
     images, draws = changed(**options)
@@ -399,7 +399,7 @@ print(f"step of Muon below 4: {(after[0] / after[-1]).item() < 4}")
 # decay in a straight line in their large pre-trainings, and along a cosine on ImageNet and in fine-tuning; they clip in these
 # two as well: tables 3 and 4 of the paper.)
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(8, 2.8))
 for (label, one), colour in zip(PRESETS.items(), plots.COLOURS, strict=False):
     epochs, steps = one.training.epochs, 20  # steps per epoch, for the picture
@@ -591,7 +591,7 @@ print(f"test accuracy {test.accuracy:.1%} on {len(data.test_labels):,} images it
 # %% [markdown]
 # **The confusion matrix.** Row: what it is. Column: what the model said. The diagonal is right.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(7, 6))
 plots.draw_confusion(axes[0, 0], test.confusion, data.class_names)
 plots.show(
@@ -605,7 +605,7 @@ wrong = test.confusion.clone().fill_diagonal_(0)
 row, column = divmod(int(wrong.argmax()), len(data.class_names))
 print(f"most often, {data.class_names[row]} is taken for {data.class_names[column]}: {wrong.max()} times")
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 5, size=(10, 4.6))
 for ax, i in zip(axes.flat, test.worst_mistakes(10), strict=True):
     said, is_really = (data.class_names[classes[i]] for classes in (test.predictions, test.labels))
@@ -635,7 +635,7 @@ AttentionLab(worst[0], [layer[0] for layer in maps], model.grid_size, num_prefix
 # And the four worst beside each other: what the last layer looks at, the mean over its heads. The row is that of the class
 # token, or the mean of all rows if the model has none.
 
-# %%
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 4, size=(9, 4.8))
 first = model.num_prefix_tokens  # 1 with a class token, else 0
 for i, picture in enumerate(worst):

@@ -10,6 +10,19 @@ function followTheme() {
   new MutationObserver(tell).observe(root, { attributes: true, attributeFilter: ["data-theme"] });
 }
 
+/** Print dark pages as light ones, as paper is. */
+function printLight() {
+  const root = document.documentElement;
+  let before;
+  addEventListener("beforeprint", () => {
+    before = root.dataset.theme;
+    root.dataset.theme = "light";
+  });
+  addEventListener("afterprint", () => {
+    root.dataset.theme = before;
+  });
+}
+
 // ------------------------------------------------------------------------------------------------------- progress
 
 const KEY = "vit-tutorial";
@@ -113,6 +126,7 @@ async function reachFormulas() {
 }
 
 followTheme();
+printLight();
 followProgress();
 reachFormulas();
 globalThis.vitExplorers.watch();

@@ -49,7 +49,14 @@ def main() -> None:
         path = DATA_FOLDER / "results" / "benchmark_checks.json"
         kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         made = {
-            "command": f"python tests/benchmarks/bench_checks.py{' --mutants' * options.mutants} --record",
+            "command": " ".join(
+                [
+                    "python tests/benchmarks/bench_checks.py",
+                    *options.names,
+                    *["--mutants"] * options.mutants,
+                    "--record",
+                ]
+            ),
             "environment": describe_environment(torch.device("cpu")),
             "clock": "processor time",
         }

@@ -75,9 +75,7 @@ class Visit:
         self.context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
         self.faults = []
         self.page = self.context.new_page()
-        self.page.on(
-            "console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None
-        )
+        self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         if settings.get("java_script_enabled", True):  # else the browser refuses scripts itself
             self.page.on("requestfailed", lambda request: self.faults.append(f"{request.url} failed"))
@@ -150,6 +148,7 @@ def test_a_page_is_whole_and_for_everybody(site, visit, name):
     one.turn_dark()
     assert one.violations(runOnly=["color-contrast"]) == []  # the one rule that is about colours
     page.set_viewport_size(PHONE)
+    page.evaluate("() => document.querySelectorAll('.bd-article details').forEach((fold) => { fold.open = true })")
     page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
 
 
@@ -222,6 +221,7 @@ def test_a_page_reads_well_without_javascript(site, pages, visit):
     """Still pictures with their words; hints, solutions and answers fold all the same."""
     page = visit(java_script_enabled=False).page
     page.goto((site / f"{LESSONS[1]}.html").as_uri())
+    assert page.locator("html").get_attribute("data-theme") == "light"
     assert page.locator(".vit-explorer img").is_visible()
     assert "run the cell" not in page.locator(".vit-explorer figcaption").inner_text()
     for summary, inside in (("Hint 1", "p"), ("Solution", ".highlight")):
@@ -263,17 +263,60 @@ def test_the_browser_keeps_what_was_read_until_it_is_told_to_forget(site, visit)
 
 
 def test_a_browser_that_keeps_nothing_is_no_error(site, visit):
+    """Where a page may not even ask for what is kept, it counts as long as it is open, and the theme can be chosen."""
     one = visit()
     one.context.add_init_script(
-        """for (const name of ["getItem", "setItem"]) {
-            const usual = Storage.prototype[name];
-            Storage.prototype[name] = function (key, ...more) {
-                if (key === "vit-tutorial") throw new Error("refused");
-                return usual.call(this, key, ...more);
-            };
+        """for (const name of ["localStorage", "sessionStorage"]) {
+            const get = () => { throw new DOMException("refused", "SecurityError") };
+            Object.defineProperty(globalThis, name, { configurable: true, get });
         }"""
     )
     page = one.open(site / f"{LESSONS[0]}.html")
-    page.locator("details.vit-question summary").first.click()
-    page.locator(".vit-progress-words").first.wait_for(state="visible")
+    for question in page.locator("details.vit-question summary").all()[:2]:
+        question.click()
+    page.locator(".prev-next-footer").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('.vit-progress-words').textContent.startsWith('1 of ')")
+    assert page.locator(".vit-progress-words").first.inner_text().endswith("read, 2 questions answered.")
+    one.turn_dark()
     one.wake()
+
+
+def test_on_a_phone_the_menu_leads_to_another_lesson(site, visit):
+    page = visit().open(site / "index.html")
+    page.set_viewport_size(PHONE)
+    page.locator(".primary-toggle:visible").click()
+    page.locator("dialog[open]").get_by_role("link", name="1 · Patches").click()
+    page.wait_for_url("**/01_patches.html")
+
+
+def test_on_a_phone_numbers_fit_or_can_be_scrolled_to(site, visit):
+    one = visit()
+    for name, table, fits in (("06_encoder_block", ".vit-sums", True), ("03_position_embeddings", ".vit-near", False)):
+        page = one.open(site / f"{name}.html")
+        page.set_viewport_size(PHONE)
+        one.wake()
+        place = page.locator(f".vit-explorer:has({table})")
+        width = place.evaluate("place => place.scrollWidth - place.clientWidth")
+        assert (width == 0) == fits
+        place.evaluate("place => place.scrollTo({ left: place.scrollWidth, behavior: 'instant' })")
+        assert place.evaluate("place => getComputedStyle(place).overflowX") == "auto"
+        last = place.locator(table).last.bounding_box()
+        assert last["x"] + last["width"] <= PHONE["width"]
+
+
+def test_a_dark_page_is_printed_as_a_light_one_and_whole(site, visit):
+    one = visit()
+    page = one.open(site / f"{LESSONS[1]}.html")
+    one.turn_dark()
+    page.evaluate("() => addEventListener('beforeprint', () => { printed = document.documentElement.dataset.theme })")
+    page.pdf()
+    assert page.evaluate("() => printed") == "light"
+    assert page.locator("html").get_attribute("data-theme") == "dark"
+    one.wake()
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})  # the width of A4
+    cut = (
+        "(blocks) => blocks.filter((block) => block.scrollWidth > block.clientWidth).map((block) => block.textContent)"
+    )
+    assert page.locator(".bd-article .input_area pre").evaluate_all(cut) == []
+    assert page.locator(".vit-lab").evaluate("lab => getComputedStyle(lab).printColorAdjust") == "exact"

@@ -303,6 +303,10 @@ def test_a_screen_reader_hears_the_answer_once_the_drawing_rests(show):
     lab = show(sketch())
     page = lab.page
     page.locator(PICTURE).focus()
+    # What was drawn as the page opened still rests on the page's own clock: let it come to its end there.
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 600))))"
+    )
     page.clock.install(time=0)
     page.clock.pause_at(1000)
     page.evaluate(

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from vit_tutorial.exercises.difference import Case, Hints, Moved, explain, meaning
+from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.exercises import check
+from vit_tutorial.exercises.builders import small_vit
+from vit_tutorial.exercises.difference import Case, Hints, Moved, explain, meaning, where_wrong
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = [torch.randn(shape, generator=GENERATOR) for shape in ((1, 3, 4), (2, 5, 4), (2, 4, 6))]
@@ -29,6 +32,11 @@ def cases(got, expected=lambda x: x):
         (lambda x: -x * x.shape[1], "every number is too large by the factor N, and the sign is wrong."),
         (lambda x: x + 3, "every number is too large by 3."),
         (lambda x: x * 0, "every number is 0."),
+        (
+            lambda x: (x / 0).softmax(-1),
+            "your numbers are NaN, no numbers at all: that comes of 0/0, a root of something negative, or a softmax "
+            "over a row that has +inf in it",
+        ),
         (lambda x: x + torch.nan, "your numbers are NaN, no numbers at all"),
         (lambda x: x.abs(), "it is the absolute value of what is expected."),
         (lambda x: x.softmax(-1), "it is a softmax along axis -1 of what is expected."),
@@ -122,6 +130,32 @@ def test_each_of_several_numbers_has_its_words():
     )
 
 
+def test_a_small_number_beside_a_large_one_is_not_taken_for_right():
+    given = [Case({"D": d}, (d, int(d**0.5), d**6), (d, d**0.5, d**6), {"D": float(d)}) for d in (4, 64, 80)]
+    assert explain(given) == "your second number: it is rounded down to a whole number. Your first and third are right."
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (lambda x: x.flip(1)[:, 0], "this is right for `z` taken backwards, its last row first."),
+        (lambda x: x[:, 0].flip(-1), "this is right for `z` mirrored along its last axis."),
+    ],
+)
+def test_the_right_answer_for_another_order_of_an_input_is_told(got, said):
+    given = [Case({"z": x}, got(x), x[:, 0], axes=("B", "D")) for x in X]
+    assert explain(given, solve=lambda z: z[:, 0]) == said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "said"),
+    [([X[0][0]], X, "where `z` has 2 axes"), ([*X, X[0][None]], [X[0][0]], "where `z` has 3 axes or more")],
+)
+def test_how_many_axes_an_input_has_comes_before_how_long_they_are(wrong, right, said):
+    wrong, right = ([Case({"z": x}, 0, 1, {"N": float(x.shape[-2])}) for x in xs] for xs in (wrong, right))
+    assert where_wrong(wrong, right) == said
+
+
 @pytest.mark.parametrize(
     ("raises", "said"),
     [
@@ -129,10 +163,26 @@ def test_each_of_several_numbers_has_its_words():
         (lambda: torch.zeros(2, 3).T.view(6), "`view` can only join axes that lie side by side"),
         (lambda: torch.zeros(2, 3) + torch.zeros(2, 4), "two tensors are joined number by number"),
         (lambda: torch.zeros(4).reshape(3, 2), "you ask for the shape [3, 2], and there are 4 numbers"),
-        (lambda: torch.zeros(4)[7], "there is no place 7 along axis 0: it has 4"),
+        (
+            lambda: torch.nn.Conv2d(3, 1, 2)(torch.zeros(1, 1, 2, 2)),
+            "the convolution is made for 3 channels, and the images have 1. Is in_channels its first",
+        ),
+        (
+            lambda: torch.nn.Linear(2, 2)(torch.nn.GELU()),
+            "`linear` wants a tensor, and gets a GELU, which is a layer and not what it returns.",
+        ),
+        (lambda: torch.nn.Linear(2, 2)("x"), "`linear` wants a tensor, and gets a str."),
+        (lambda: [names.pop(name) for names in [{1: 2, 3: 4}] for name in names], "the dictionary is changed while"),
+        (lambda: torch.zeros(4)[7], "there is no place 7 along this axis: it has 4"),
         (lambda: torch.zeros(4, 1).sum(5), "there is no axis 5"),
         (lambda: torch.zeros(4).reshape(2.0, 2), "a length must be a whole number"),
         (lambda: torch.nn.ModuleList([torch.nn.ReLU()])(1), "a ModuleList is a list of layers"),
+        (lambda: torch.nn.Dropout(0.2, training=True), "nn.Dropout makes a layer, and knows no `training`"),
+        (lambda: torch.nn.ReLU().training(), "True or False is called like a function"),
+        (lambda: torch.nn.LayerNorm(4, width=3), "`LayerNorm` knows no `width`."),
+        (lambda: torch.zeros(2) < torch.zeros(2, 2).min(dim=0), "`min` with an axis gives two things"),
+        (lambda: small_vit(0)[0].position(torch.zeros(1, 4, 8)), "the number of tokens is not that of the positions"),
+        (lambda: MultiHeadAttention(1, 4), "the heads must share D evenly."),
         (lambda: nothing, "nothing here is called `nothing`"),  # noqa: F821
         (lambda: None.shape, "`shape` is asked of None."),
         (lambda: int("x", 1), ""),
@@ -143,3 +193,48 @@ def test_an_exception_has_a_meaning(raises, said):
         raises()
     words = meaning(raised.value)
     assert words.startswith(said) if said else not words, (words, raised.value)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "said"),
+    [
+        ((2,), "Is an axis forgotten, the batch or the channels?"),
+        ((3, 2), "Yours multiply to 6."),
+        ((8,), "Yours multiply to 8."),
+        ((3, -1), "They cannot, whatever -1 stands for: 3 does not divide 4."),
+    ],
+)
+def test_an_axis_may_be_forgotten_only_where_numbers_are_left_over(lengths, said):
+    with pytest.raises(RuntimeError) as raised:
+        torch.zeros(4).reshape(lengths)
+    assert meaning(raised.value).endswith(f"the lengths must multiply to that. {said}")
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        ([[(0, 1)], [(2, 2)]], "yours are all right, and some are missing."),
+        ([[], []], "your list is empty, and something is expected."),
+        ([[(0, 1)], []], "some are missing, and none is too many."),
+        ([[(0, 1), (1, 0), (7, 7)], [(2, 2), (3, 3), (4, 4)]], "all that are expected are there, and others besides."),
+        ([[(1, 1)], [(5, 5)]], "none of yours is among those expected."),
+        ([[(0, 1), (5, 5)], [(2, 2), (0, 0)]], "some are missing, and others are too many."),
+    ],
+)
+def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said):
+    wanted = [[(0, 1), (1, 0)], [(2, 2), (3, 3)]]
+    assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
+
+
+def test_several_things_in_place_of_a_number_are_no_axis():
+    given = [Case({"n": n}, (1, n, 2 * n), 2 * n * n) for n in (2, 5)]
+    assert explain(given) == "you returned several things, and one number is expected."
+
+
+def test_the_first_layer_that_gets_something_else_is_told_after_what_is_right():
+    def mean_of_all(model, images):
+        x = model.blocks(model.position(model.class_token(model.patch_embed(images))))
+        return model.head(model.norm(x).mean(1)).softmax(-1)
+
+    said = check.vit_forward(mean_of_all).diagnosis
+    assert said == "up to what `norm` gives, all is right. What goes into `head` is wrong."

@@ -1,6 +1,7 @@
 """The engine tells what is wrong and names the mistake: in functions, in classes, in properties and in exceptions."""
 
 import re
+import warnings
 
 import pytest
 import torch
@@ -64,7 +65,7 @@ def test_an_exception_is_told_with_its_line_and_input():
     assert title.startswith("✗ double: your code raised IndexError: index 100 is out of bounds")
     assert re.fullmatch(r"  in       line \d+: return y\[100\]", place)
     assert near == "  where    y is [2]"
-    assert words == "  In words: there is no place 100 along axis 0: it has 2, counted from 0 to 1."
+    assert words == "  In words: there is no place 100 along this axis: it has 2, counted from 0 to 1."
     assert given == "  input    x = a tensor of shape [2]: 0, 1"
 
 
@@ -80,6 +81,48 @@ def test_an_exception_is_part_of_a_mistake():
 def test_another_exception_is_no_part_of_a_mistake():
     exercise = toy(mistakes=[Mistake(raises_on_a_matrix, "x @ x needs squares.")])
     assert "x @ x" not in exercise(lambda x: 3 * x if x.ndim == 1 else [][0]).diagnosis
+
+
+def stacked(x):
+    return torch.arange(24.0).reshape(2, 3, 4) * x[0]
+
+
+@pytest.mark.filterwarnings("ignore:The use of `x.T`")
+def test_a_product_of_matrices_is_not_said_to_join_numbers_and_a_turned_batch_is_told():
+    def batches(x):
+        stack = stacked(x)
+        return stack @ stack.reshape(3, 4, 2)
+
+    def turned(x):
+        stack = stacked(x)
+        return stack @ stack.T
+
+    assert toy()(batches).diagnosis.startswith("two tensors do not fit: along axis 0 one has 2 and the other 3.")
+    assert toy()(turned).diagnosis.endswith(
+        "`stack.T` turns all 3 axes around: stack.transpose(-2, -1) exchanges the last two."
+    )
+
+
+def test_numbers_that_are_joined_are_said_to_be():
+    assert toy()(lambda x: x + torch.zeros(3)).diagnosis.startswith("two tensors are joined number by number, and")
+
+
+def test_a_mistake_that_only_raises_is_named_if_it_raises_the_same():
+    exercise = toy(mistakes=[Mistake(lambda x: 2 * x if x.ndim == 1 else x @ x, "your matrices do not fit.")])
+    assert exercise(lambda x: x + x if x.ndim == 1 else torch.mm(x, x)).diagnosis == "your matrices do not fit."
+    assert "your matrices" not in exercise(lambda x: x + x if x.ndim == 1 else x.reshape(3, 7)).diagnosis
+
+
+def test_what_a_check_tries_by_itself_warns_nobody():
+    def careful(x):
+        if (x < 0).any():  # no input is: a question turns its sign
+            warnings.warn("this is negative", stacklevel=1)
+        return 2 * x
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert not toy(solution=careful)(lambda x: x**3 + x.flip(-1) + 5).passed
+    assert said == []
 
 
 def test_an_answer_that_only_raises_fits_no_mistake():

@@ -13,6 +13,7 @@ from vit_tutorial.exercises.lesson_08_looking_inside import (
     lens,
     near_heads,
     patient,
+    rollout,
     shuffled_control,
 )
 from vit_tutorial.introspection import logit_lens, patch_tokens, token_stages
@@ -149,3 +150,54 @@ def test_a_fair_control_is_never_accused_by_chance(seed):
         return ranking.gather(1, torch.rand(ranking.shape, generator=generator).argsort(dim=1))
 
     assert shuffled_control(control).passed
+
+
+# ------------------------------------------------------------------------------------------ steps and survivors
+
+
+def exchanged(model, images, others, k, tokens, after=lambda x, model: x, read=lambda x: x[:, 0], times=1):
+    x, y = (model.blocks[:k](model.position(model.class_token(model.patch_embed(each)))) for each in (images, others))
+    x = x.clone()
+    x[:, tokens] = y[:, tokens]
+    x = after(model.blocks[k:](x), model)
+    for _ in range(times):
+        x = model.norm(x)
+    return model.head(read(x))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda *given: exchanged(*given, times=2), "the last norm comes twice."),
+        (
+            lambda *given: exchanged(*given, after=lambda x, model: model.blocks[given[3] :](x)),
+            "model.blocks[k:] comes",
+        ),
+        (lambda model, images, _, *rest: exchanged(model, images, images, *rest), "nothing of `others` came in"),
+    ],
+)
+def test_a_step_of_the_exchange_is_named(answer, said):
+    verdict = exchange(answer)
+    assert not verdict.passed
+    assert said in verdict.diagnosis
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"),
+    [
+        (lambda A, eye: (A.mean(1) + eye) / 4, "the half comes twice."),
+        (lambda A, eye: A.mean(1) / 2, "the identity that is added is missing"),
+        (lambda A, eye: (A + eye) / 2, "the mean over the heads is missing"),
+    ],
+)
+def test_a_step_of_rollout_is_named(layer, said):
+    def answer(maps):
+        eye = torch.eye(maps[0].shape[-1]).repeat(len(maps[0]), 1, 1)
+        so_far = eye
+        for A in maps:
+            so_far = layer(A, eye) @ so_far
+        return so_far
+
+    verdict = rollout(answer)
+    assert not verdict.passed
+    assert said in verdict.diagnosis, verdict.diagnosis

@@ -15,7 +15,7 @@ from vit_tutorial.encoder import MLP, EncoderBlock
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.progress import my_progress
 from vit_tutorial.exercises.store import FORMAT
-from vit_tutorial.vit import ViT
+from vit_tutorial.vit import ViT, ViTConfig
 
 # ------------------------------------------------------------------------------------------ wrong, and once accepted
 
@@ -354,3 +354,97 @@ def test_no_progress_file_stops_a_lesson(path, content):
     assert verdict.passed
     assert str(verdict).count("\n") <= 1
     assert "all lessons" in my_progress()._repr_html_()
+
+
+# ------------------------------------------------------------------------------------------ found by mutants
+
+
+class UsualEps(nn.Module):
+    def __init__(self, dim, num_heads):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
+        self.attn, self.mlp = EncoderBlock(dim, num_heads).attn, MLP(dim, 4 * dim)
+        self.rate = 0.2
+
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)), self.rate, self.training)
+        return x + F.dropout(self.mlp(self.norm2(x)), self.rate, self.training)
+
+
+class LowRate(UsualEps):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.norm1.eps = self.norm2.eps = 1e-6
+        self.rate = 0.1
+
+
+class NoEps(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__()
+        part = ViT(ViTConfig(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads))
+        self.patch_embed, self.class_token, self.position = part.patch_embed, part.class_token, part.position
+        self.blocks, self.norm, self.head = part.blocks, nn.LayerNorm(dim, eps=0), part.head
+
+    def forward(self, images):
+        x = self.blocks(self.position(self.class_token(self.patch_embed(images))))
+        return self.head(self.norm(x)[:, 0])
+
+
+def test_the_usual_eps_and_another_rate_are_seen_in_a_block_that_is_mended():
+    assert "usual ε" in check.mended_block(UsualEps).diagnosis
+    assert check.mended_block(LowRate).diagnosis == "while training, another share than 0.2 of the numbers is dropped."
+
+
+def test_a_last_norm_without_eps_is_wrong():
+    assert not check.vit_from_parts(NoEps).passed
+
+
+def test_an_input_that_changes_little_is_not_said_to_change_nothing():
+    def eps_outside_and_beta_subtracted(z, gamma, beta, eps):
+        variance = z.var(dim=-1, keepdim=True, correction=0)
+        return gamma * (z - z.mean(dim=-1, keepdim=True)) / (variance.sqrt() + eps) - beta
+
+    verdict = check.layer_norm(eps_outside_and_beta_subtracted)
+    assert not verdict.passed
+    assert "changes nothing" not in verdict.diagnosis
+
+
+def test_a_factor_is_told_of_the_peak_that_is_left_out_after_warm_up():
+    def no_peak(step, steps, warmup, peak):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+    assert "too large by the factor 1/peak" in check.learning_rate(no_peak).diagnosis
+
+
+def test_a_condition_that_holds_by_chance_on_few_inputs_is_not_said():
+    def bare_number(step, steps, warmup, peak):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak * (1 + torch.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+    def halves(step, steps, warmup, peak):
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        return peak + math.cos(math.pi * (step - warmup) / (steps - warmup)) / 2
+
+    assert check.learning_rate(bare_number).diagnosis.startswith("where step is no smaller than warmup: `cos`")
+    assert "peak/2" not in check.learning_rate(halves).diagnosis
+
+    def as_many_as_steps_fit(images, P, stride):
+        B, C, H, W = images.shape
+        ordered = images.unfold(2, P, stride).unfold(3, P, stride).permute(0, 2, 3, 4, 5, 1)
+        return ordered.reshape(B, (H // stride) * (W // stride), P * P * C)
+
+    assert "larger than C" not in check.overlapping_patches(as_many_as_steps_fit).diagnosis
+
+
+def test_a_number_that_counts_for_small_values_alone_is_not_said_to_change_nothing():
+    def brackets_forgotten(kept, new, decay, step):
+        d = min(decay, (1 + step) / 10 + step)
+        return d * kept + (1 - d) * new
+
+    verdict = check.moving_average(brackets_forgotten)
+    assert not verdict.passed
+    assert "changes nothing" not in verdict.diagnosis

@@ -1,6 +1,7 @@
 """What the tests of the explorers share: pictures and maps of the same random numbers each time, and a common check."""
 
 import base64
+import copy
 import html
 import io
 import re
@@ -8,6 +9,9 @@ import re
 import numpy as np
 import torch
 from PIL import Image
+from references import randomize
+
+from vit_tutorial import ModelCard, ViT, ViTConfig
 
 
 def picture(height=12, width=12, channels=3, seed=0):
@@ -32,3 +36,32 @@ def check_still_picture(lab):
     assert 900 <= image.width <= 1000
     assert np.asarray(image.convert("L")).std() > 20
     assert len(source) < 300_000
+
+
+# A model in which heads are switched off
+
+SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
+OFF = [(0, 1), (2, 0), (2, 1)]
+NAMES = ("cat", "dog", "owl")
+
+
+def model(swap=None, **options):
+    vit = randomize(ViT(ViTConfig(**(SIZE | options)), **(swap or {}))).double()
+    vit.card = ModelCard(NAMES, (0.3,), (0.4,))
+    return vit.eval()
+
+
+def pictures():
+    return {name: picture(12, 12, 1, seed) for seed, name in enumerate(("one", "two"))}
+
+
+def normalized(image):
+    return (torch.from_numpy(image)[None].double() / 255 - 0.3) / 0.4
+
+
+def without_rows(vit, off):
+    """The same model with these heads' rows of W_O set to zero: what a head says does not get out."""
+    cut, width = copy.deepcopy(vit), vit.config.dim // vit.config.num_heads
+    for layer, head in off:
+        cut.blocks[layer].attn.proj.weight.data[:, head * width : (head + 1) * width] = 0
+    return cut

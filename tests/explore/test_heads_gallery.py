@@ -5,19 +5,16 @@ import copy
 import numpy as np
 import pytest
 import torch
-from references import exactly, randomize
+from references import exactly
 from torch import nn
 
-from explore.examples import check_still_picture, picture
+from explore.examples import OFF, check_still_picture, model, normalized, picture, pictures, without_rows
 from vit_tutorial import (
     ClassToken,
     EncoderBlock,
-    ModelCard,
     MultiHeadAttention,
     PatchEmbedding,
     PositionEmbedding,
-    ViT,
-    ViTConfig,
     attention_maps,
     load_model,
     patchify,
@@ -27,32 +24,6 @@ from vit_tutorial.explore import HeadsGallery, heads_gallery_state
 from vit_tutorial.explore.heads_gallery.numbers import as_off, heads_off, off_words
 from vit_tutorial.explore.pictures import class_names_of
 from vit_tutorial.explore.words import percent
-
-SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
-OFF = [(0, 1), (2, 0), (2, 1)]
-
-
-def model(swap=None, **options):
-    vit = randomize(ViT(ViTConfig(**(SIZE | options)), **(swap or {}))).double()
-    vit.card = ModelCard(("cat", "dog", "owl"), (0.3,), (0.4,))
-    return vit.eval()
-
-
-def pictures():
-    return {name: picture(12, 12, 1, seed) for seed, name in enumerate(("one", "two"))}
-
-
-def normalized(image):
-    return (torch.from_numpy(image)[None].double() / 255 - 0.3) / 0.4
-
-
-def without_rows(vit, off):
-    """The same model with these heads' rows of W_O set to zero: what a head says does not get out."""
-    cut, width = copy.deepcopy(vit), vit.config.dim // vit.config.num_heads
-    for layer, head in off:
-        cut.blocks[layer].attn.proj.weight.data[:, head * width : (head + 1) * width] = 0
-    return cut
-
 
 # What is computed
 

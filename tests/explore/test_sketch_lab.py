@@ -1,46 +1,18 @@
 """The sketch lab without a browser: its numbers, its words, and what it refuses."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
-from references import exactly, randomize
+from references import exactly
 
-from explore.examples import check_still_picture, picture
-from vit_tutorial import ModelCard, ViT, ViTConfig, attention_maps, load_model
+from explore.examples import NAMES, OFF, check_still_picture, model, normalized, picture, pictures, without_rows
+from vit_tutorial import attention_maps, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import SketchLab, sketch_lab_state
 from vit_tutorial.explore.sketch_lab import drawing_of
 from vit_tutorial.explore.sketch_lab.numbers import Outline, advice_of, outline_of, pixels_of, usual_outline
 from vit_tutorial.explore.words import percent
 from vit_tutorial.introspection import logit_lens
-
-SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 3, "num_heads": 2}
-OFF = [(0, 1), (2, 0), (2, 1)]
-NAMES = ("cat", "dog", "owl")
-
-
-def model(**options):
-    vit = randomize(ViT(ViTConfig(**(SIZE | options)))).double()
-    vit.card = ModelCard(NAMES, (0.3,), (0.4,))
-    return vit.eval()
-
-
-def pictures():
-    return {name: picture(12, 12, 1, seed) for seed, name in enumerate(("one", "two"))}
-
-
-def normalized(image):
-    return (torch.from_numpy(image)[None].double() / 255 - 0.3) / 0.4
-
-
-def without_rows(vit, off):
-    """The same model with these heads' rows of W_O set to zero: what a head says does not get out."""
-    cut, width = copy.deepcopy(vit), vit.config.dim // vit.config.num_heads
-    for layer, head in off:
-        cut.blocks[layer].attn.proj.weight.data[:, head * width : (head + 1) * width] = 0
-    return cut
 
 
 def drawn(*lines):

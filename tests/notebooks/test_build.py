@@ -168,6 +168,16 @@ def test_navigation_leads_to_the_lessons_before_and_after(build, write_source, f
     assert build.main(["--check", "02_c"], folder) == 1
 
 
+def test_the_code_of_an_extra_is_folded_and_its_text_is_not(build, write_source):
+    path = write_source(
+        '# %% [markdown] tags=["extra"]\n# *Extra.*\n\n# %% tags=["extra", "claim-X"]\nx = 1\n\n# %%\ny = 2'
+    )
+    text, extra, open_cell = build.read_source(path, [path]).cells[1:]
+    assert text.metadata == {"tags": ["extra"]}
+    assert extra.metadata == {"tags": ["extra", "claim-X"], "jupyter": {"source_hidden": True}}
+    assert open_cell.metadata == {}
+
+
 def test_ids_survive_a_change_elsewhere(build, write_source, folder):
     path = write_source("# %%\nprint(1)\n\n# %%\nprint(1)\n\n# %%\nprint(3)")
     before = [cell.id for cell in build.read_source(path, [path]).cells]

@@ -119,5 +119,12 @@ def test_every_array_is_there_and_named_by_its_content(states):
     assert {lesson.stem for lesson in STATES.glob("*.json")} <= {lesson.stem for lesson in LESSONS}
 
 
+def test_an_array_that_is_not_there_is_named(states, tmp_path):
+    with pytest.raises(
+        ValueError, match=r"needs the array abc, which is not there; take .*abc\.xz from the repository"
+    ):
+        states.array(tmp_path, "abc")
+
+
 def test_the_states_are_small_enough_for_a_clone():
     assert sum(path.stat().st_size for path in STATES.rglob("*.*")) < 6_000_000

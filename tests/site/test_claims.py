@@ -1,11 +1,11 @@
 """The page of claims: each sentence, verdict and number on it is a notebook's own, and every claim is there."""
 
 import ast
-import importlib
-import sys
 from collections import Counter
 from pathlib import Path
 
+import claims
+import contents
 import nbformat
 import pytest
 from nbformat import v4
@@ -21,20 +21,6 @@ SEVERAL = {
     ("04_scaled_dot_product_attention", "claim-A2"): "random vectors by the numbers, then trainings",
     ("07_vision_transformer", "claim-V3"): "the steps of a model, then the numbers that notes have",
 }
-
-
-@pytest.fixture(scope="module")
-def site():
-    sys.path.insert(0, str(ROOT / "site"))
-    try:
-        yield importlib.import_module("claims")
-    finally:
-        sys.path.remove(str(ROOT / "site"))
-
-
-@pytest.fixture(scope="module")
-def contents(site):
-    return importlib.import_module("contents")
 
 
 @pytest.fixture
@@ -63,24 +49,24 @@ def code_cells(path):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_each_tagged_cell_has_a_sentence_and_a_verdict(site, path):
+def test_each_tagged_cell_has_a_sentence_and_a_verdict(path):
     tagged = Counter(tag for cell in code_cells(path) for tag in cell.metadata.get("tags", []) if "claim" in tag)
-    found = Counter(tag for claim in site.claims_of(path) for tag in claim.tags)  # raises where one is missing
+    found = Counter(tag for claim in claims.claims_of(path) for tag in claim.tags)  # raises where one is missing
     assert found == tagged
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_a_claim_is_tagged_once_in_a_lesson_or_says_why_not(site, path):
-    counts = Counter(tag for claim in site.claims_of(path) for tag in claim.tags)
+def test_a_claim_is_tagged_once_in_a_lesson_or_says_why_not(path):
+    counts = Counter(tag for claim in claims.claims_of(path) for tag in claim.tags)
     assert {(path.stem, tag) for tag, count in counts.items() if count > 1} == {
         key for key in SEVERAL if key[0] == path.stem
     }
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_each_heading_that_quotes_has_a_tagged_cell(site, contents, path):
+def test_each_heading_that_quotes_has_a_tagged_cell(path):
     quotes = [words for words in contents.headings(nbformat.read(path, as_version=4)).values() if words[0] in '"“']
-    assert quotes == [claim.sentence for claim in site.claims_of(path)]
+    assert quotes == [claim.sentence for claim in claims.claims_of(path)]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -91,39 +77,39 @@ def test_no_cell_writes_a_verdict_by_hand(path):
         assert not written, "a verdict is computed by vit_tutorial.evidence, never written"
 
 
-def test_the_page_has_every_sentence_once_and_links_to_headings_that_exist(site, contents):
-    page = site.claims_page(NOTEBOOKS)
+def test_the_page_has_every_sentence_once_and_links_to_headings_that_exist():
+    page = claims.claims_page(NOTEBOOKS)
     sentences = [line.removeprefix("### ") for line in page.splitlines() if line.startswith("### ")]
-    said = {claim.sentence for path in PATHS for claim in site.claims_of(path)}
+    said = {claim.sentence for path in PATHS for claim in claims.claims_of(path)}
     assert sorted(sentences) == sorted(said)
     anchors = {path.name: contents.headings(nbformat.read(path, as_version=4)) for path in PATHS}
     for path in PATHS:
-        for claim in site.claims_of(path):
+        for claim in claims.claims_of(path):
             assert f"({path.name}#{claim.anchor})" in page
             assert anchors[path.name][claim.anchor] == claim.sentence
     assert "claim-" not in page, "an id is a riddle to a visitor"
 
 
-def test_the_counts_of_the_opening_are_those_of_the_page(site):
-    page = site.claims_page(NOTEBOOKS)
+def test_the_counts_of_the_opening_are_those_of_the_page():
+    page = claims.claims_page(NOTEBOOKS)
     counts = [part.count("\n### ") for part in page.split("\n## ")[1:]]
     assert f"Here are {sum(counts)} of them" in page
-    for count, (_, words) in zip(counts, site.GROUPS.values(), strict=True):
+    for count, (_, words) in zip(counts, claims.GROUPS.values(), strict=True):
         assert f"**{count}** {words}" in page
 
 
 # --- Made-up notebooks -----------------------------------------------------------------------------------------------
 
 
-def test_a_cell_without_a_sentence_is_refused(site, write_lesson):
+def test_a_cell_without_a_sentence_is_refused(write_lesson):
     with pytest.raises(ValueError, match="claim-X stands under 'Claims'"):
-        site.claims_of(write_lesson("## Claims", "verdict: TRUE that it is so"))
+        claims.claims_of(write_lesson("## Claims", "verdict: TRUE that it is so"))
 
 
 @pytest.mark.parametrize("printed", ["it is so", "my verdict: TRUE that it is so", "verdict: MAYBE that it is so", ""])
-def test_a_cell_without_a_verdict_is_refused(site, write_lesson, printed):
+def test_a_cell_without_a_verdict_is_refused(write_lesson, printed):
     with pytest.raises(ValueError, match="claim-X prints no verdict"):
-        site.claims_of(write_lesson('### "It is so"', printed))
+        claims.claims_of(write_lesson('### "It is so"', printed))
 
 
 @pytest.mark.parametrize(
@@ -138,35 +124,35 @@ def test_a_cell_without_a_verdict_is_refused(site, write_lesson, printed):
         (("verdict: TRUE that a", "verdict: TRUE that b"), "TRUE"),
     ],
 )
-def test_all_verdicts_on_a_sentence_decide_its_group(site, write_lesson, printed, outcome):
+def test_all_verdicts_on_a_sentence_decide_its_group(write_lesson, printed, outcome):
     path = write_lesson('### "It is so"', *printed)
-    assert site.outcome(site.claims_of(path)) == outcome
-    assert f'## {site.GROUPS[outcome][0]}\n\n### "It is so"\n' in site.claims_page(path.parent)
+    assert claims.outcome(claims.claims_of(path)) == outcome
+    assert f'## {claims.GROUPS[outcome][0]}\n\n### "It is so"\n' in claims.claims_page(path.parent)
 
 
-def test_a_verdict_comes_with_the_interval_above_it_and_with_no_other_line(site, write_lesson):
+def test_a_verdict_comes_with_the_interval_above_it_and_with_no_other_line(write_lesson):
     printed = "made by: me\na minus b: +2.0 points, 95% interval +1.0 to +3.0 (3 seeds)\nverdict: TRUE that a wins"
-    (claim,) = site.claims_of(write_lesson('### "It is so"', printed))
+    (claim,) = claims.claims_of(write_lesson('### "It is so"', printed))
     (verdict,) = claim.verdicts
     assert (verdict.word, verdict.claim) == ("TRUE", "a wins")
     assert verdict.numbers == ("a minus b: +2.0 points, 95% interval +1.0 to +3.0 (3 seeds)",)
 
 
-def test_the_figure_is_the_last_one_up_to_the_cell(site, write_lesson):
+def test_the_figure_is_the_last_one_up_to_the_cell(write_lesson):
     figure = '<figure><img alt="A line."\n src="data:image/png;base64,AA=="></figure>'
-    page = site.claims_page(write_lesson('### "It is so"', "verdict: TRUE that a", picture=figure).parent)
+    page = claims.claims_page(write_lesson('### "It is so"', "verdict: TRUE that a", picture=figure).parent)
     assert '<figure><img alt="A line." src="data:image/png;base64,AA=="></figure>' in page
 
 
-def test_what_was_printed_is_not_read_as_markdown(site, write_lesson):
-    page = site.claims_page(write_lesson('### "It is so"', "verdict: TRUE that a*b < [c] | $d").parent)
+def test_what_was_printed_is_not_read_as_markdown(write_lesson):
+    page = claims.claims_page(write_lesson('### "It is so"', "verdict: TRUE that a*b < [c] | $d").parent)
     assert r"**TRUE** that a\*b &lt; \[c\] \| \$d" in page
 
 
-def test_one_sentence_in_two_lessons_stands_once_with_both_links(site, write_lesson):
+def test_one_sentence_in_two_lessons_stands_once_with_both_links(write_lesson):
     for name in ("01_one", "02_two"):
         path = write_lesson('### "It is so"', "verdict: TRUE that a", name=name)
-    page = site.claims_page(path.parent)
+    page = claims.claims_page(path.parent)
     assert page.count('### "It is so"') == 1
     assert "(01_one.ipynb#it-is-so)" in page
     assert "(02_two.ipynb#it-is-so)" in page

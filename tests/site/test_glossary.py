@@ -1,11 +1,10 @@
 """The pages that are not lessons: the glossary leads to what exists, and tables and map say what the notebooks say."""
 
-import importlib
 import re
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import contents
 import nbformat
 import pytest
 from nbformat import v4
@@ -30,21 +29,12 @@ ALSO = ("dropout", "fine-tuning", "pre-training", "softmax", "stochastic depth")
 
 
 @pytest.fixture(scope="module")
-def contents():
-    sys.path.insert(0, str(ROOT / "site"))
-    try:
-        yield importlib.import_module("contents")
-    finally:
-        sys.path.remove(str(ROOT / "site"))
-
-
-@pytest.fixture(scope="module")
-def anchors(contents):
+def anchors():
     return {path.name: contents.headings(nbformat.read(path, as_version=4)) for path in PATHS}
 
 
 @pytest.fixture(scope="module")
-def found(contents):
+def found():
     return contents.lessons(NOTEBOOKS)
 
 
@@ -85,7 +75,7 @@ def test_what_the_lessons_introduce_in_bold_is_there():
 # --- What is made from the notebooks ---------------------------------------------------------------------------------
 
 
-def test_the_table_has_every_lesson_with_its_minutes(contents, found):
+def test_the_table_has_every_lesson_with_its_minutes(found):
     rows = contents.lessons_table(found).splitlines()[2:]
     assert [lesson.file for lesson in found] == [path.name for path in PATHS]
     for lesson, path, row in zip(found, PATHS, rows, strict=False):
@@ -95,7 +85,7 @@ def test_the_table_has_every_lesson_with_its_minutes(contents, found):
         assert f"# {lesson.number} · {lesson.title}: {lesson.about}" in words_of(path)
 
 
-def test_the_map_shows_each_lesson_above_those_that_build_on_it(contents, found):
+def test_the_map_shows_each_lesson_above_those_that_build_on_it(found):
     lines = contents.drawing(found).splitlines()
     svg = ET.fromstring("\n".join(lines[1:-1]))
     assert svg.get("role") == "img"
@@ -108,7 +98,7 @@ def test_the_map_shows_each_lesson_above_those_that_build_on_it(contents, found)
     assert len(list(svg.iter("line"))) == arrows
 
 
-def test_the_pages_hold_no_mark_that_is_not_filled(contents):
+def test_the_pages_hold_no_mark_that_is_not_filled():
     for page in PAGES.glob("*.md"):
         text = contents.fill(page.read_text(encoding="utf-8"), NOTEBOOKS)
         assert "{{" not in text, page.name
@@ -134,7 +124,7 @@ def test_links_between_pages_lead_somewhere():
         ("Python", ()),
     ],
 )
-def test_what_a_lesson_needs_is_read_from_its_sentence(contents, tmp_path, needs, numbers):
+def test_what_a_lesson_needs_is_read_from_its_sentence(tmp_path, needs, numbers):
     text = f"# 9 · One: a lesson\n\n**Time**: 20 minutes. **You need**: {needs}. And more: lesson 8."
     exercise = "## Exercise: x\n\nDifficulty 1 of 5, about 3 minutes. Do it."
     path = tmp_path / "09_one.ipynb"
@@ -150,13 +140,13 @@ def test_what_a_lesson_needs_is_read_from_its_sentence(contents, tmp_path, needs
     assert lesson.needs == numbers
 
 
-def test_a_lesson_that_does_not_say_its_time_is_named(contents, tmp_path):
+def test_a_lesson_that_does_not_say_its_time_is_named(tmp_path):
     nbformat.write(v4.new_notebook(cells=[v4.new_markdown_cell("# 9 · One: a lesson")]), tmp_path / "09_one.ipynb")
     with pytest.raises(ValueError, match="09_one does not say its time"):
         contents.lessons(tmp_path)
 
 
-def test_an_arrow_stands_only_where_no_other_way_leads(contents):
+def test_an_arrow_stands_only_where_no_other_way_leads():
     def lesson(number, *needs):
         return contents.Lesson(f"{number}.ipynb", number, "t", "a", 1, 1, needs, "")
 
@@ -173,12 +163,12 @@ def test_an_arrow_stands_only_where_no_other_way_leads(contents):
         ("W_Q and $W_K$ too", "w_q-and--too"),
     ],
 )
-def test_anchors_are_those_of_github_and_myst(contents, heading, anchor):
+def test_anchors_are_those_of_github_and_myst(heading, anchor):
     assert contents.heading_anchor(heading) == anchor
     assert contents.heading_anchor(heading, {anchor}) == f"{anchor}-1"
 
 
-def test_anchors_are_those_that_myst_makes(contents):
+def test_anchors_are_those_that_myst_makes():
     tokens = pytest.importorskip("myst_parser.mdit_to_docutils.base")
     from markdown_it import MarkdownIt
     from markdown_it.tree import SyntaxTreeNode

@@ -1,6 +1,8 @@
 """From notebooks to pages: what a reader without a kernel finds in a lesson, and how an explorer is shown by name."""
 
+import importlib.util
 import re
+import shutil
 
 import host
 import lessons
@@ -9,7 +11,7 @@ import pytest
 from html_pages import mended, with_base
 from sphinx.application import Sphinx
 
-STILL = f'<figure><img alt="words"><figcaption>{host.RUN_IT}</figcaption></figure>'
+STILL = f'<figure><img alt="words"><figcaption>{host.states.STILL}</figcaption></figure>'
 
 
 def code(source, tags=(), **data):
@@ -40,6 +42,28 @@ def test_a_solution_is_folded_and_an_exercise_says_how_to_try_it():
     assert solution.metadata.mystnb["code_prompt_show"] == "Solution"
 
 
+def test_code_that_is_folded_in_the_lesson_is_folded_on_the_page_and_what_it_shows_is_not():
+    drawing = code("plots.show(figure)", ["extra"])
+    drawing.metadata["jupyter"] = {"source_hidden": True}
+    folded, plain = page(drawing, code("1"))
+    assert folded.metadata.tags == ["extra", "hide-input"]
+    assert folded.metadata.mystnb["code_prompt_show"] == "Code"
+    assert "hide-input" not in plain.metadata.get("tags", [])
+
+
+def test_what_one_does_in_jupyterlab_alone_is_left_out():
+    (cell,) = page(nbformat.v4.new_markdown_cell("One.\n\n**How to use this page.** Press\n**Shift+Enter**.\n\nTwo."))
+    assert cell.source == "One.\n\nTwo."
+    text = [
+        part
+        for path in host.NOTEBOOKS.glob("[0-9]*.ipynb")
+        for cell in nbformat.read(path, as_version=4).cells
+        for part in cell.source.split("\n\n")
+    ]
+    for beginning in lessons.ONLY_THERE:
+        assert any(part.startswith(beginning) for part in text), beginning
+
+
 def test_only_the_folds_of_the_last_questions_are_questions():
     hint = nbformat.v4.new_markdown_cell("<details><summary>Hint</summary>x</details>")
     last = nbformat.v4.new_markdown_cell(
@@ -67,7 +91,7 @@ def test_an_explorer_stands_where_its_still_picture_was():
     html = cell.outputs[0].data["text/html"]
     assert 'data-needs="states/01_patches-patch_lab views/patch_lab arrays/abc"' in html
     assert '<img alt="words">' in html
-    assert host.RUN_IT not in html
+    assert host.states.STILL not in html
 
 
 def test_an_explorer_is_found_by_its_name_or_by_lesson_and_name():
@@ -77,6 +101,19 @@ def test_an_explorer_is_found_by_its_name_or_by_lesson_and_name():
     assert find("08_looking_inside/lens_lab_2").cell != first.cell
     with pytest.raises(ValueError, match=r"no lesson has saved an explorer sketch; there are 00_start_here/\w+, "):
         find("sketch")
+
+
+def test_an_explorer_whose_state_is_missing_is_named_before_anything_is_made(tmp_path, monkeypatch, capsys):
+    found = importlib.util.spec_from_file_location("site_build", host.HERE / "build.py")
+    found.loader.exec_module(build := importlib.util.module_from_spec(found))
+    notebooks = tmp_path / "notebooks"
+    (notebooks / "figures").mkdir(parents=True)
+    shutil.copy(host.NOTEBOOKS / "02_class_token.ipynb", notebooks)
+    monkeypatch.setattr(build, "NOTEBOOKS", notebooks)
+    monkeypatch.setattr(build, "MATHJAX", notebooks)
+    assert build.main([str(tmp_path / "site")]) == 1
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"02_class_token: the explorer of the cell \w+ has no saved state; build .*afresh\n", said)
 
 
 def find(name):
@@ -106,6 +143,10 @@ def test_folds_buttons_and_empty_headings_are_named_by_the_words_that_are_seen()
     button = '<button class="btn search-button-field" aria-label="Search" title="x">Search'
     assert mended(button) == '<button class="btn search-button-field" title="x">Search'
     assert mended('<th class="a"></th><th>b</th><thead></thead>') == '<td class="a"></td><th>b</th><thead></thead>'
+
+
+def test_a_page_whose_theme_no_script_chooses_is_light():
+    assert mended('<html lang="en" data-theme="auto">') == '<html lang="en" data-theme="light">'
 
 
 @pytest.mark.parametrize(("base", "href"), [("/course", "/course/"), ("", "/"), ("/a/", "/a/")])

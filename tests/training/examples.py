@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.datasets import Dataset, channel_statistics
-from vit_tutorial.training import TrainingConfig
+from vit_tutorial.training import TrainingConfig, fit
 
 CLASSES = ("bright top", "bright bottom", "bright left", "bright right")
 CONFIG = TrainingConfig(
@@ -57,3 +58,32 @@ class step_hook:
 
     def __exit__(self, *_):
         self.handle.remove()
+
+
+class Stop(Exception):
+    pass
+
+
+def fit_until(epoch, model, data, config, folder):
+    """Train up to the end of an epoch, and leave a checkpoint."""
+
+    def stop(history):
+        if history.epochs == epoch:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(model, data, config, checkpoint=folder, on_epoch=stop)
+
+
+def fit_steps(steps, model, data, config, folder):
+    """Take so many steps, and leave a checkpoint after each."""
+    taken = []
+
+    def stop(module, args):
+        taken.extend([1] * module.training)
+        if len(taken) > steps:
+            raise Stop
+
+    model.register_forward_pre_hook(stop)
+    with pytest.raises(Stop):
+        fit(model, data, config, checkpoint=folder, checkpoint_seconds=0)

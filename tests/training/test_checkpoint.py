@@ -14,7 +14,18 @@ import safetensors.torch
 import shapes
 import torch
 
-from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, same, step_hook, weights
+from training.examples import (
+    ALL_AT_ONCE,
+    CONFIG,
+    Stop,
+    fit_steps,
+    fit_until,
+    make_data,
+    make_model,
+    same,
+    step_hook,
+    weights,
+)
 from vit_tutorial.training import (
     History,
     TrainingError,
@@ -25,19 +36,6 @@ from vit_tutorial.training import (
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
 from vit_tutorial.training.distributed import World
 from vit_tutorial.training.loss_scale import LossScale
-
-
-class Stop(Exception):
-    pass
-
-
-def fit_until(epoch, model, data, config, folder):
-    def stop(history):
-        if history.epochs == epoch:
-            raise Stop
-
-    with pytest.raises(Stop):
-        fit(model, data, config, checkpoint=folder, on_epoch=stop)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
@@ -57,16 +55,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_and_history(data, tmp_path, e
 def test_a_run_stopped_within_an_epoch_goes_on_to_the_same_weights_and_history(data, tmp_path, steps, config):
     whole = make_model()
     expected = fit(whole, data, config)
-    model, taken = make_model(), []
-
-    def stop(module, args):
-        taken.extend([1] * module.training)
-        if len(taken) > steps:
-            raise Stop
-
-    model.register_forward_pre_hook(stop)
-    with pytest.raises(Stop):
-        fit(model, data, config, checkpoint=tmp_path, checkpoint_seconds=0)
+    fit_steps(steps, make_model(), data, config, tmp_path)
     resumed, again = make_model(seed=9), []
     resumed.register_forward_pre_hook(lambda module, args: again.extend([1] * module.training))
     history = fit(resumed, data, config, checkpoint=tmp_path)

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, same, step_hook, weights
-from training.test_checkpoint import Stop, fit_until
+from training.examples import ALL_AT_ONCE, CONFIG, fit_steps, fit_until, make_data, make_model, same, step_hook, weights
 from vit_tutorial.training import TrainingConfig, TrainingError, TrainingWarning, fit, predict_seconds, reset_head
 from vit_tutorial.training.fine_tuning import card_for, frozen, learning_rate_scales, other_statistics
 from vit_tutorial.training.loop import learning_rate_at
@@ -93,16 +92,8 @@ def test_a_run_with_frozen_parts_and_layer_wise_rates_resumes_bit_for_bit(data, 
     config = replace(config, freeze=("patch_embed", "blocks.0"), layer_decay=0.6)
     whole = make_model()
     expected = fit(whole, data, config)
-    model, taken = make_model(), []
-
-    def stop(module, args):
-        taken.extend([1] * module.training)
-        if len(taken) > steps:
-            raise Stop
-
-    model.register_forward_pre_hook(stop)
-    with pytest.raises(Stop):
-        fit(model, data, config, checkpoint=tmp_path, checkpoint_seconds=0)
+    model = make_model()
+    fit_steps(steps, model, data, config, tmp_path)
     assert all(parameter.requires_grad for parameter in model.parameters())
     resumed = make_model()
     history = fit(resumed, data, config, checkpoint=tmp_path)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from training.examples import ALL_AT_ONCE, CONFIG, make_model, same, step_hook, weights
+from training.examples import ALL_AT_ONCE, CONFIG, fit_steps, make_model, same, step_hook, weights
 from vit_tutorial.training import TrainingError, fit, learning_rate_at, loss_scale
 from vit_tutorial.training.augmentation import Draws
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, _unpack
@@ -132,25 +132,12 @@ def test_a_step_that_overflows_is_left_out_whole_and_counted(data, overflowing):
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
 
 
-class Stop(Exception):
-    pass
-
-
 @pytest.mark.parametrize("steps", [1, 3, 5, 8])
 def test_a_stopped_run_goes_on_with_its_scale_to_the_same_weights(data, tmp_path, steps, overflowing):
     whole = make_model()
     expected = fit(whole, data, FLOAT16)
     assert expected.skipped_steps > 0
-    model, taken = make_model(), []
-
-    def stop(module, args):
-        taken.extend([1] * module.training)
-        if len(taken) > steps:
-            raise Stop
-
-    model.register_forward_pre_hook(stop)
-    with pytest.raises(Stop):
-        fit(model, data, FLOAT16, checkpoint=tmp_path, checkpoint_seconds=0)
+    fit_steps(steps, make_model(), data, FLOAT16, tmp_path)
     resumed = make_model(seed=9)
     history = fit(resumed, data, FLOAT16, checkpoint=tmp_path)
     assert same(weights(resumed), weights(whole))

@@ -14,6 +14,7 @@ import contextlib
 import inspect
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -34,6 +35,7 @@ from vit_tutorial.exercises.difference import (
     compare_parts,
     explain,
     meaning,
+    meaning_in,
     partly_right,
     shapes_nearby,
     sizes_of,
@@ -215,22 +217,24 @@ class Exercise:
             lines.append(_row("expected", describe(right, place)))
         lines.append(_row("got", describe(output, None if self.secret else place)))
         count = f" on {len(wrong)} of {len(attempts)} inputs. The smallest" if len(attempts) > 1 else ""
-        mistake = self._find_mistake(attempts)
-        words = "" if mistake else what_went_wrong(output) or self._in_words(answer, attempts, expected)
+        mistake = self._find_mistake(attempts, wrong)
         faults = [tried.fault for tried in attempts if tried.fault is not None]
-        if (
-            not mistake and len(faults) > len(attempts) / 2
-        ):  # one or two numbers say less than what went wrong elsewhere
+        if mistake:
+            words = ""
+        elif len(faults) > len(attempts) / 2:  # one or two numbers say less than what went wrong elsewhere
             said = meaning(faults[0]) or describe_error(faults[0])
             words = f"on most inputs it raises {type(faults[0]).__name__}: {said}"
+        else:
+            words = what_went_wrong(output) or self._in_words(answer, attempts, expected)
         return self._wrong(f"wrong{count}:", lines, mistake, words)
 
     def _raised(self, answer: Callable, attempts: list[Attempt], expected: list, wrong: list[int]) -> Verdict:
         first = attempts[wrong[0]]
-        mistake = self._find_mistake(attempts)
+        mistake = self._find_mistake(attempts, wrong)
         lines, words = [], "" if mistake else meaning(first.fault)
         if place := first.place_in(answer):
             frame, number, text = place
+            words = words and meaning_in(first.fault, frame, text)
             lines.append(_row("in", f"line {number}: {text}" if text else f"line {number}"))
             if near := shapes_nearby(frame, text):
                 lines.append(_row("where", near))
@@ -283,20 +287,29 @@ class Exercise:
 
     # ------------------------------------------------------------------------------------------ what is behind it
 
-    def _find_mistake(self, attempts: list[Attempt]) -> str:
-        """Return the sentence of the mistake that gives the same on every input, exceptions included; or nothing."""
+    def _find_mistake(self, attempts: list[Attempt], wrong: list[int]) -> str:
+        """Return the sentence of the mistake that gives the same on every input, exceptions included; or nothing.
+
+        Where nothing but exceptions tells a mistake, they must say the same.
+        """
         if all(tried.fault is not None for tried in attempts):
             return ""
         until = time.thread_time() + SEARCH_SECONDS
+        word_by_word = all(attempts[i].fault is not None for i in wrong)
         for mistake in (*self.mistakes, *self.pairs):
             if time.thread_time() > until:
                 break
-            if all(self._fits(mistake, args, tried) for args, tried in zip(self._inputs, attempts, strict=False)):
+            if all(
+                self._fits(mistake, args, tried, word_by_word)
+                for args, tried in zip(self._inputs, attempts, strict=False)
+            ):
                 return mistake.sentence
         return ""
 
-    def _fits(self, mistake: Mistake, args: tuple, tried: Attempt) -> bool:
+    def _fits(self, mistake: Mistake, args: tuple, tried: Attempt, word_by_word: bool) -> bool:
         guess = attempt(self._adapted(mistake.answer), args)
+        if word_by_word and tried.fault is not None and str(guess.fault) != str(tried.fault):
+            return False
         return type(guess.fault) is type(tried.fault) and same(tried.output, guess.output)
 
     def _in_words(self, answer: Callable, attempts: list[Attempt], expected: list) -> str:
@@ -325,7 +338,9 @@ class Exercise:
 
     def _solve(self, *args: Any) -> Any:
         """Return the right answer for any inputs, or None where there is none."""
-        return attempt(self._adapted(self.solution), args).output
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of inputs that no learner gave
+            return attempt(self._adapted(self.solution), args).output
 
     def _compare_layers(self, answer: Callable, cases: list[Case], budget: Budget) -> str:
         """Return a sentence, true of all inputs, on the first layer that is not called as it should be; or nothing."""

@@ -19,6 +19,10 @@ count_tokens = Exercise(
             "you counted the patches in one row. There are as many rows as there are patches in a row.",
         ),
         Mistake(
+            lambda image_size, patch_size: 2 * (image_size // patch_size),
+            "you doubled the number of patches in a row. There are as many rows as patches in a row: multiply the two.",
+        ),
+        Mistake(
             lambda image_size, patch_size: patch_size**2,
             "you counted the pixels in one patch. Count the patches in the image.",
         ),

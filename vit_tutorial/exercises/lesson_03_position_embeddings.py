@@ -56,6 +56,10 @@ position_parameters = Exercise(
             "you counted the patches. Wanted are the numbers in the table: N+1 rows of D numbers.",
         ),
         Mistake(
+            lambda image_size, patch_size, dim: (2 * (image_size // patch_size) + 1) * dim,
+            "you doubled the number of patches in a row. Rows times columns is its square: N = (H/P)².",
+        ),
+        Mistake(
             lambda image_size, patch_size, dim: (image_size // patch_size + 1) * dim,
             "you counted the patches along one side. The grid has as many rows as columns: N = (H/P)².",
         ),

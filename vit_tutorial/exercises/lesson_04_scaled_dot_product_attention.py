@@ -82,6 +82,10 @@ _BY_HAND = (
         "these are the weights. One step is missing: multiply each with its value, and add.",
     ),
     (
+        lambda query, keys, values: _hand_solution(query, keys, values).flip(0),
+        "your two numbers have changed places: value 0 has its 10 first, value 1 has it second.",
+    ),
+    (
         lambda query, keys, values: keys @ query,
         "these are the scores, the first of the four steps. Scale, softmax, and mix the values.",
     ),

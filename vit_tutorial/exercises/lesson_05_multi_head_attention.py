@@ -323,6 +323,10 @@ _CHANGED_PARTS = (
         "you took every h-th row of V. A head has d neighbouring rows: from head·d to (head + 1)·d.",
     ),
     (
+        {"down": lambda qkv, d, h, i: qkv[2 * h * d :][i::h], "up": lambda proj, d, h, i: proj[:, i::h]},
+        "you took every h-th number of both matrices. A head has d neighbouring ones: from head·d to (head + 1)·d.",
+    ),
+    (
         {"down": lambda qkv, d, h, i: qkv[2 * h * d :][:, i * d : (i + 1) * d].T},
         (
             "you took columns of the stored W_V. nn.Linear keeps its matrix transposed, [output, input]: what makes "

@@ -11,7 +11,7 @@ from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, misfit_of, uneven
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
-from vit_tutorial.exercises.difference import Hints
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "06_encoder_block"
@@ -98,9 +98,14 @@ block_parameters = Exercise(
 # ------------------------------------------------------------------------------------------ LayerNorm by hand
 
 
+def _root(z: Tensor, eps: float) -> Tensor:
+    """Return by what LayerNorm divides each token."""
+    return torch.sqrt(z.var(dim=-1, keepdim=True, correction=0) + eps)
+
+
 def _norm(
     centre: Callable = lambda z: z.mean(dim=-1, keepdim=True),
-    divide: Callable = lambda z, eps: torch.sqrt(z.var(dim=-1, keepdim=True, correction=0) + eps),
+    divide: Callable = _root,
     finish: Callable = lambda x, gamma, beta: gamma * x + beta,
 ) -> Callable:
     """LayerNorm with one step done differently."""
@@ -193,6 +198,15 @@ layer_norm = Exercise(
     ),
     mistakes=[
         *(Mistake(_norm(**change), sentence) for change, sentence in _CHANGED_STEPS),
+        *(
+            Mistake(
+                lambda z, gamma, beta, eps, scale=scale: (
+                    scale(z, gamma) - z.mean(-1, keepdim=True) / _root(z, eps) + beta
+                ),
+                "only the mean is divided by the root, as division comes before subtraction. Put z - mean in brackets.",
+            )
+            for scale in (lambda z, gamma: gamma * z, lambda z, gamma: z)
+        ),
         Mistake(
             _over(-2),
             "your mean and variance run over the tokens, so that tokens of one image meet. They run over the D numbers "
@@ -406,11 +420,14 @@ def _built(make: Callable[..., nn.Module], z: Tensor, num_heads: int) -> nn.Modu
         return NO_MODULE
     if misfit := misfit_of(block):
         return misfit
-    names = {name for name, _ in block.named_parameters()}
-    if {name.split(".")[0] for name in names} - set(PARTS):
+    own, course = ({name: x.shape for name, x in each.named_parameters()} for each in (block, EncoderBlock(dim, 1)))
+    if {name.split(".")[0] for name in own} - set(PARTS):
         return OTHER_NAMES
-    if names - {name for name, _ in EncoderBlock(2, 1).named_parameters()}:
+    if own.keys() - course.keys():
         return OTHER_LAYERS
+    for name, shape in own.items():
+        if shape != course[name]:
+            return Said(f"`{name}` has the shape {list(shape)}, and should have {list(course[name])}.")
     fill(block.named_parameters(), spread=0.4 if z.abs().max() > 0.1 else 0.05)
     return block
 
@@ -671,10 +688,26 @@ def _twice(make: Callable[..., nn.Module]) -> Callable:
         if look:
             return look(block.train(), z)
         output = block.eval()(z)
+        if _sets_the_seed(block, z):
+            return Said(
+                "your block sets the seed itself. Then dropout drops the same numbers at each call, in eval too, and "
+                "whatever the notebook draws afterwards changes. Tell F.dropout the mode instead."
+            ), False
         block.train()
         return output, not torch.equal(block(z), block(z))
 
     return run
+
+
+def _sets_the_seed(block: nn.Module, z: Tensor) -> bool:
+    """Say whether the random numbers after a call are the same, whatever they were before it."""
+    states = []
+    for seed in (0, 1):
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            block(z)
+            states.append(torch.get_rng_state())
+    return torch.equal(*states)
 
 
 def _with_dropout(attention: Callable, mlp: Callable | None = None) -> type[nn.Module]:
@@ -692,8 +725,16 @@ def _always(branch: Tensor, training: bool) -> Tensor:
     return F.dropout(branch, RATE)
 
 
+def _bare(branch: Tensor, training: bool) -> Tensor:
+    return F.dropout(branch)
+
+
 def _mended(branch: Tensor, training: bool) -> Tensor:
     return F.dropout(branch, RATE, training)
+
+
+class _UsualEpsDropped(_with_dropout(_mended)):
+    eps = 1e-5
 
 
 def _passes_through(block: nn.Module, z: Tensor) -> bool:
@@ -731,7 +772,12 @@ mended_block = Exercise(
     solution=_with_dropout(_mended),
     adapt=_twice,
     hints=replace(TOKENS, part=0),
-    inputs=[_tokens(1, 2, 4, num_heads=1), _tokens(2, 5, 8, num_heads=2), _tokens(1, 6, 6, num_heads=3, size=3.0)],
+    inputs=[
+        _tokens(1, 2, 4, num_heads=1),
+        _tokens(1, 3, 4, num_heads=2, size=0.005),  # small, so that eps counts
+        _tokens(2, 5, 8, num_heads=2),
+        _tokens(1, 6, 6, num_heads=3, size=3.0),
+    ],
     mistakes=[
         Mistake(
             _with_dropout(_always),
@@ -755,6 +801,22 @@ mended_block = Exercise(
             _with_dropout(_always, _mended),
             "the MLP is mended; after attention, dropout still works in eval.",
         ),
+        *(
+            Mistake(
+                _with_dropout(*branches),
+                f"{where}, F.dropout has no p and no `training`: so it drops half of the numbers, and in eval too.",
+            )
+            for where, branches in (
+                ("in both branches", (_bare, _bare)),
+                ("after attention", (_bare, _mended)),
+                ("after the MLP", (_mended, _bare)),
+            )
+        ),
+        Mistake(
+            _UsualEpsDropped,
+            "dropout is mended, and your norms have PyTorch's usual ε, 0.00001. Leave them: "
+            "nn.LayerNorm(dim, eps=1e-6).",
+        ),
         Mistake(
             _with_dropout(lambda branch, training: F.dropout(branch, RATE) if training else (1 - RATE) * branch),
             "in eval you shrink what the branches say. F.dropout has made up for it in training already, by dividing "
@@ -768,7 +830,7 @@ mended_block = Exercise(
             "dropout(branch).",
         ),
         Property(
-            lambda run: all(0.1 < _share_dropped(run, branch) < 0.3 for branch in ("attention", "mlp")),
+            lambda run: all(0.17 < _share_dropped(run, branch) < 0.23 for branch in ("attention", "mlp")),
             "while training, another share than 0.2 of the numbers is dropped.",
         ),
         Property(

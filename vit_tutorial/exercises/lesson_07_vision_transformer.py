@@ -399,7 +399,9 @@ def _named(rename: Callable) -> Callable:
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
         if missing or unknown:
             told = f"{_first_of(missing, 'missing')}; {_first_of(unknown, 'unknown')}"
-            return Said(f"not all of your names are timm's: {told}.")
+            if unknown:
+                return Said(f"not all of your names are timm's: {told}.")
+            return Said(f"all of your names are timm's, and some are not there: {told}.")
         for name, weight in right.items():
             if not _equal(renamed[name], weight):
                 held = (theirs for theirs, each in given.items() if _equal(renamed[name], each))
@@ -549,15 +551,18 @@ OTHER_AXIS = "class token and patches joined along another axis than 1"
 
 
 @cache
-def _our_weights(config: ViTConfig) -> dict[str, Tensor]:
+def _our_weights(config: ViTConfig, spread: float) -> dict[str, Tensor]:
     with torch.device("cpu"):  # kept from one check to the next, whatever the default device is then
         ours = ViT(config).state_dict()
-    fill(ours.items(), spread=0.3)
+    fill(ours.items(), spread)
     return ours
 
 
 def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
-    """Turn a class into a function that builds the model, loads the course's weights into it, and runs it in eval."""
+    """Turn a class into a function that builds the model, loads the course's weights into it, and runs it in eval.
+
+    For small images the weights are small too, so that the ε of the last norm counts.
+    """
 
     def run(images: Tensor, patch_size: int, num_classes: int, dim: int, depth: int, num_heads: int) -> Tensor | str:
         side = images.shape[-1]
@@ -568,7 +573,7 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
         if misfit := misfit_of(model):
             return misfit
         own = {name: value.shape for name, value in model.state_dict().items()}
-        weights = dict(_our_weights(ViTConfig(*sizes)))
+        weights = dict(_our_weights(ViTConfig(*sizes), 0.3 if images.abs().max() > 0.1 else 0.003))
         for name, module in (("cls_token", "class_token"), ("pos_embed", "position")):
             if f"{module}.{name}" in own:  # the course's own parts, under the course's own names, are right too
                 weights[f"{module}.{name}"] = weights.pop(name)
@@ -590,8 +595,11 @@ def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> s
     """Say in words which names of a state dict are missing or unknown, or nothing."""
     missing, unknown = wanted.keys() - own.keys(), own.keys() - wanted.keys()
     if missing and not unknown:
-        if all(name.startswith("blocks.") for name in missing):
+        made, needed = ({name.split(".")[1] for name in names if name.startswith("blocks.")} for names in (own, wanted))
+        if not made and all(name.startswith("blocks.") for name in missing):
             return NO_BLOCKS
+        if len(made) < len(needed):
+            return Said(f"your model has {len(made)} block{'s' * (len(made) != 1)}, and `depth` is {len(needed)}.")
         if missing <= {"cls_token", "pos_embed"}:
             return PLAIN_TENSOR
     named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
@@ -744,6 +752,7 @@ vit_from_parts = Exercise(
     hints=Hints(axes="B K"),
     inputs=[
         (_images(1, 1, 4, 4), 2, 3, 4, 2, 1),
+        (_images(2, 1, 4, 4, size=0.003), 2, 3, 4, 1, 2),  # small, so that eps counts
         (_images(2, 3, 8, 8), 4, 5, 8, 3, 2),
         (_images(3, 3, 6, 6, size=3.0), 2, 2, 6, 2, 3),
     ],

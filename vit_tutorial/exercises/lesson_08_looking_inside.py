@@ -18,7 +18,7 @@ from vit_tutorial.encoder import LAYER_NORM_EPS
 from vit_tutorial.exercises.builders import fill, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.compare import shape_of
-from vit_tutorial.exercises.difference import Said
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 from vit_tutorial.vit import ViT
 
@@ -49,6 +49,13 @@ lens = Exercise(
         _lens_input(1, 3, 4, 2, size=0.0003),  # a variance near eps
         _lens_input(3, 5, 6, 10),
     ],
+    hints=Hints(
+        axes="B M K",
+        steps=[
+            ("the last norm", lambda _, tokens, norm, head: norm(tokens)),
+            ("the head", lambda normed, tokens, norm, head: head(normed)),
+        ],
+    ),
     mistakes=[
         Mistake(
             lambda tokens, norm, head: head(tokens),
@@ -166,6 +173,14 @@ def _each_head_alone(maps: list[Tensor]) -> Tensor:
     return torch.stack(heads).mean(0)
 
 
+def _heads_kept(maps: list[Tensor]) -> Tensor:
+    """Forget the heads' mean; the identity that the product begins with has an axis for the pictures."""
+    so_far = _identity_like(maps[0]).repeat(len(maps[0]), 1, 1)
+    for weights in maps:
+        so_far = _half_identity(weights) @ so_far
+    return so_far
+
+
 def _over_the_pictures(maps: list[Tensor]) -> Tensor:
     return reduce(lambda so_far, layer: layer @ so_far, [_half_identity(weights.mean(0)) for weights in maps])
 
@@ -174,12 +189,24 @@ def _fused_layers(maps: list[Tensor]) -> Tensor:
     return torch.stack([_half_identity(weights.mean(1)) for weights in maps])
 
 
+def _all_rolled(layers: list[Tensor]) -> Tensor:
+    return reduce(lambda so_far, layer: layer @ so_far, layers)
+
+
 rollout = Exercise(
     name="rollout",
     lesson=LESSON,
     difficulty=2,
     minutes=8,
     solution=_rolled(),
+    hints=Hints(
+        steps=[
+            ("the mean over the heads", lambda _, maps: [weights.mean(1) for weights in maps]),
+            ("the identity that is added", lambda layers, maps: [layer + _identity_like(layer) for layer in layers]),
+            ("the half", lambda layers, maps: [layer / 2 for layer in layers]),
+            ("the product of the layers", lambda layers, maps: _all_rolled(layers)),
+        ],
+    ),
     inputs=[_maps(2, 1, 1, 2, 2), _maps(1, 1, 2, 3, 3), _maps(3, 2, 3, 4, 4), _maps(4, 3, 2, 5, 5)],
     mistakes=[
         Mistake(
@@ -228,6 +255,24 @@ rollout = Exercise(
             for way in (_rolled(fuse=lambda weights: weights.mean(0)), _over_the_pictures)
         ),
         Mistake(
+            _heads_kept,
+            "the mean over the heads is missing: each layer is still [B, h, N, N]. Take the mean over axis 1 first.",
+        ),
+        Mistake(
+            _rolled(fuse=lambda weights: weights.mean().expand_as(weights[:, 0])),
+            "you took the mean of all numbers. Take it over axis 1, which holds the heads: weights.mean(dim=1).",
+        ),
+        Mistake(
+            lambda maps: _identity_like(maps[0]).expand(len(maps[0]), -1, -1),
+            "this is the identity, with which the product begins: no layer came in. Keep each product: "
+            "so_far = layer @ so_far.",
+        ),
+        Mistake(
+            lambda maps: _identity_like(maps[0]),
+            "this is the identity, with which the product begins: no layer came in. Keep each product: "
+            "so_far = layer @ so_far.",
+        ),
+        Mistake(
             _each_head_alone,
             "you followed each head alone, and averaged at the end. Average the heads in each layer: the next layer "
             "reads what all of them wrote.",
@@ -255,6 +300,10 @@ rollout = Exercise(
         Mistake(
             _rolled(layers=slice(1, None)),
             "the first layer is left out. The product begins with A_1, or with the identity before it.",
+        ),
+        Mistake(
+            _rolled(layers=slice(None, -1)),
+            "the last layer is left out. The product ends with A_L, the newest, on the left.",
         ),
         Mistake(
             _rolled(layers=slice(0, 1)),
@@ -290,6 +339,10 @@ def _embed(model: ViT, images: Tensor) -> Tensor:
     return model.position(model.class_token(model.patch_embed(images)))
 
 
+def _both(model: ViT, images: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    return _embed(model, images), _embed(model, others)
+
+
 def _read(model: ViT, tokens: Tensor) -> Tensor:
     return model.head(model.norm(tokens)[:, 0])
 
@@ -319,6 +372,36 @@ def _exchanged(
     return run
 
 
+def _at(places: Callable[[list[int]], list[int] | slice]) -> Callable:
+    """An exchange at other places than those in `tokens`."""
+    return _exchanged(put=lambda x, y, tokens: _put(x, y, places(tokens)))
+
+
+def _put_features(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
+    return _put(x.mT, y.mT, tokens).mT
+
+
+def _put_from_first(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
+    return _put(x, y[:1].expand_as(y), tokens)
+
+
+def _put_mean_of_tokens(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
+    return _put(x, y[:, tokens].mean(1, keepdim=True).expand_as(y), tokens)
+
+
+def _normed_in_the_loop(model: ViT, images: Tensor, others: Tensor, k: int, tokens: list[int]) -> Tensor:
+    x, y = (model.blocks[:k](_embed(model, each)) for each in (images, others))
+    x = _put(x, y, tokens)
+    for block in model.blocks[k:]:
+        x = model.norm(block(x))
+    return model.head(x[:, 0])
+
+
+def _one_block_alone(model: ViT, images: Tensor, others: Tensor, k: int, tokens: list[int]) -> Tensor:
+    x, y = (model.blocks[k](_embed(model, each)) for each in (images, others))
+    return _read(model, model.blocks[k:](_put(x, y, tokens)))
+
+
 def _shifted(by: int) -> Callable:
     """An exchange so many blocks too late."""
     edge = {"before": lambda k: slice(None, max(k + by, 0)), "after": lambda k: slice(k + by, None)}
@@ -337,6 +420,19 @@ exchange = Exercise(
     difficulty=3,
     minutes=10,
     solution=_exchanged(),
+    hints=Hints(
+        inputs="model images others k tokens",
+        axes="B K",
+        steps=[
+            ("the embedding of both", lambda _, model, images, others, k, tokens: _both(model, images, others)),
+            ("model.blocks[:k]", lambda both, model, *rest: tuple(model.blocks[: rest[2]](each) for each in both)),
+            ("the exchange", lambda both, *rest: _put(*both, rest[-1])),
+            ("model.blocks[k:]", lambda x, model, images, others, k, tokens: model.blocks[k:](x)),
+            ("the last norm", lambda x, model, *rest: model.norm(x)),
+            ("the class token", lambda x, *rest: x[:, 0]),
+            ("the head", lambda x, model, *rest: model.head(x)),
+        ],
+    ),
     inputs=[
         _exchange_input(0, 1, [0], batch=1),
         _exchange_input(1, 2, [1, 2, 3, 4]),
@@ -347,11 +443,13 @@ exchange = Exercise(
     mistakes=[
         Mistake(
             lambda model, images, others, k, tokens: model(images),
-            "nothing was exchanged: this is the model's answer for `images`. Write x[:, tokens] = y[:, tokens].",
+            "nothing of `others` came in: this is the model's answer for `images`. x[:, tokens] = y[:, tokens] puts it "
+            "in, if x comes from `images` and y from `others`.",
         ),
         Mistake(
             lambda model, images, others, k, tokens: model(others),
-            "all tokens were exchanged: this is the model's answer for `others`. Exchange those in `tokens` alone.",
+            "nothing of `images` is left: this is the model's answer for `others`. Begin with x, the tokens of "
+            "`images`, and exchange those in `tokens` alone.",
         ),
         Mistake(
             _exchanged(put=lambda x, y, tokens: _put(y, x, tokens)),
@@ -413,6 +511,50 @@ exchange = Exercise(
         Mistake(
             _exchanged(put=lambda x, y, tokens: _put(x, x + y, tokens)),
             "you added the tokens of `others` to what was there. They take its place.",
+        ),
+        Mistake(
+            _exchanged(put=lambda x, y, tokens: _put(x, (x + y) / 2, tokens)),
+            "you put in the mean of both pictures' tokens. Those of `others` take the place of what was there.",
+        ),
+        Mistake(
+            _exchanged(put=_put_mean_of_tokens),
+            "every exchanged place gets the same: the mean of the tokens of `others`. Each gets its own: y[:, tokens].",
+        ),
+        Mistake(
+            _exchanged(put=_put_from_first),
+            "every picture gets the tokens of the first of `others`. Each gets those of its own partner: y[:, tokens].",
+        ),
+        Mistake(
+            _exchanged(put=_put_features),
+            "you exchanged numbers inside every token: x[:, :, tokens]. The tokens lie along axis 1: x[:, tokens].",
+        ),
+        Mistake(
+            _at(lambda tokens: slice(1, None)),
+            "all patches were exchanged, whatever `tokens` says. Exchange those in `tokens` alone: x[:, tokens].",
+        ),
+        Mistake(
+            _at(lambda tokens: slice(0, 1)),
+            "the class token was exchanged, whatever `tokens` says. Exchange those in `tokens`: x[:, tokens].",
+        ),
+        *(
+            Mistake(
+                _at(lambda tokens, by=by: [token + by for token in tokens]),
+                f"you exchanged the tokens one place too {where}. Number 0 is the class token, and the first patch has "
+                "number 1: take the numbers in `tokens` as they are.",
+            )
+            for by, where in ((1, "late"), (-1, "early"))
+        ),
+        Mistake(
+            _exchanged(*[lambda k: slice(None)] * 2),
+            "all blocks run before the exchange, and those from k on once more after it. First model.blocks[:k] alone.",
+        ),
+        Mistake(
+            _one_block_alone,
+            "model.blocks[k] is block number k alone. model.blocks[:k], with a colon, are the first k.",
+        ),
+        Mistake(
+            _normed_in_the_loop,
+            "the last norm works after every block, inside the loop. It comes once, after the loop.",
         ),
         Mistake(
             _exchanged(put=_put_across_pictures),
@@ -477,9 +619,19 @@ def _as_pairs(answer: Callable) -> Callable:
         try:
             return sorted({(int(block), int(head)) for block, head in pairs})
         except (TypeError, ValueError):
-            return said
+            return _no_pairs(pairs) or said
 
     return run
+
+
+def _no_pairs(entries: object) -> Said | None:
+    """Say what stands in a list in place of pairs, if its entries are too long; other things are known as mistakes."""
+    lengths = (
+        {len(entry) for entry in entries if isinstance(entry, tuple | list)} if isinstance(entries, list) else set()
+    )
+    if len(lengths) == 1 and (length := lengths.pop()) > 2 and all(isinstance(entry, tuple) for entry in entries):
+        return Said(f"{length} things stand in each of your entries, and two are asked for: (block, head).")
+    return None
 
 
 def _pairs(chosen: Tensor) -> list[tuple[int, int]]:
@@ -558,6 +710,35 @@ near_heads = Exercise(
         Mistake(
             _nearest,
             "you returned the nearest head alone. There may be several near heads, or none.",
+        ),
+        Mistake(
+            lambda trained, untrained: _pairs(trained - untrained.min()),
+            "you asked where a difference is not 0. Ask where the trained head is nearer: trained < untrained.min().",
+        ),
+        Mistake(
+            lambda trained, untrained: _pairs((trained < untrained).any(0)),
+            "one untrained head, in the same place, that is farther is enough for you. A near head is nearer than all "
+            "of them: untrained.min().",
+        ),
+        *(
+            Mistake(
+                _nearer_than(lambda untrained, spread=spread: untrained.mean() - spread * untrained.std()),
+                "your limit lies some standard deviations below the mean. A near head is nearer than the nearest "
+                "untrained one: untrained.min().",
+            )
+            for spread in (1, 2, 3)
+        ),
+        Mistake(
+            _nearer_than(lambda untrained: untrained.amin((0, 1))),
+            "you compared with the untrained heads of the same number h. Head 2 of one model has nothing to do with "
+            "head 2 of another: compare with all of them.",
+        ),
+        *(
+            Mistake(
+                lambda trained, untrained, part=part: [pair[part] for pair in _near(trained, untrained)],
+                f"you returned the {name}s alone. Return pairs: (block, head).",
+            )
+            for part, name in enumerate(("block", "head"))
         ),
         Mistake(
             lambda trained, untrained: [pair[::-1] for pair in _near(trained, untrained)],
@@ -965,7 +1146,7 @@ mended_map = Exercise(
     mistakes=[
         Mistake(
             _map_maker(hook=_hooked),
-            "no map was collected, so nothing was multiplied, and the map is all zero. The fused kernel never calls "
+            "your map is all zero, as it is where no map was collected. The fused kernel never calls "
             "attn_drop: set block.attn.fused_attn = False for as long as you listen.",
         ),
         *map(_with_faults, sorted(_SUBSETS, key=len)),

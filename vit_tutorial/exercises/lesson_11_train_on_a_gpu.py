@@ -58,9 +58,9 @@ learning_rate = Exercise(
         (1, 10, 2, 1.0),
         (2, 10, 2, 1.0),
         (4, 10, 2, 1.0),
-        (9, 10, 2, 1.0),
-        (1, 10, 4, 0.5),
-        (60, 100, 20, 0.003),
+        (9, 10, 2, 0.25),
+        (3, 10, 6, 0.5),  # late, and still warming up
+        (50, 100, 20, 0.003),  # not half-way, where the cosine is 0
     ],
     mistakes=[
         Mistake(
@@ -165,6 +165,11 @@ cutmix_share = Exercise(
             "you took the last two numbers for the height and width of the box. They are its lower and right edge.",
         ),
         Mistake(
+            lambda box, size: 1 - (1 - _share(box, size)) * size[1] ** 2,
+            "you divided by the height and multiplied by the width: a / b * c is (a / b) * c. Put height * width in "
+            "brackets.",
+        ),
+        Mistake(
             lambda box, size: (1 - _share(box, size)) * size[0] * size[1],
             "that is the number of pixels in the box. Divide by those of the image, and take the rest.",
         ),
@@ -224,6 +229,15 @@ moving_average = Exercise(
         Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + new,
             "the two shares must add up to 1, or the weights grow: multiply the new weights by 1 - decay.",
+        ),
+        Mistake(
+            lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + (1 - decay) * new,
+            "the two shares must add up to 1: the new weights get 1 - d, with the d that you give the kept ones, not "
+            "1 - decay.",
+        ),
+        Mistake(
+            lambda kept, new, decay, step: decay * kept + (1 - min(decay, (1 + step) / (10 + step))) * new,
+            "the two shares must add up to 1: the kept weights get d, of which you give the new ones 1 - d, not decay.",
         ),
     ],
     done="A slow copy that follows: its noise is averaged out, and it costs no gradient.",

@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from vit_tutorial.evidence import Rate, Scores, best_rate
-from vit_tutorial.studies.experiments import EXPERIMENTS, Experiment, StudyError
+from vit_tutorial.studies.experiments import EXPERIMENTS, Experiment, Search, StudyError
 from vit_tutorial.studies.variants import Recipe, sizes
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import TrainingConfig
@@ -69,7 +69,7 @@ class Study:
         return rates[best.value], best
 
     def _searched(self, variant: str) -> Rate | None:
-        rates = (self.search.get("own") or {}).get(variant, self.search["rates"])
+        rates = Search(**_without_runs(self.search)).rates_of(variant)
         if not rates:
             return None
         return best_rate(
@@ -107,11 +107,11 @@ def load_study(name: str, records: str | os.PathLike = RESULTS) -> Study:
         raise StudyError(f"{path} is not there; {again}")
     study, experiment = Study(**json.loads(path.read_text(encoding="utf-8"))), EXPERIMENTS[name]
     own = {key: row["settings"] for key, row in study.variants.items()}
-    of_recipes = any(isinstance(variant, Recipe) for variant in experiment.variants.values())
-    shared = with_younger_settings(study.settings, *own.values()) if of_recipes else study.settings
+    shared_now, own_now = _settings(experiment)
+    shared = with_younger_settings(study.settings, shared_now, *own.values())
     changes = differences(
         {"settings": shared, "variants": own, "search": _without_runs(study.search)},
-        dict(zip(("settings", "variants"), _settings(experiment), strict=True)) | {"search": _search(experiment)},
+        {"settings": shared_now, "variants": own_now, "search": _search(experiment)},
     )
     if changes:
         raise StudyError(f"{path} was made with other settings ({changes}); {again}")
@@ -149,15 +149,19 @@ def make_study(
 # --- Settings, then and now ------------------------------------------------------------------------------------------
 
 
-def with_younger_settings(recipe: dict, *others: dict) -> dict:
-    """Add the settings that none of these recipes knows yet: what was made without them was made with the defaults."""
+def with_younger_settings(then: dict, now: dict, *own: dict) -> dict:
+    """Add what is set now and was unknown then: what was made without a setting was made with its default.
 
-    def missing(config: type, recipes: list[dict]) -> dict:
-        known = set().union({"seed"}, *recipes)
-        return {f.name: f.default for f in fields(config) if f.default is not MISSING and f.name not in known}
+    `then` and `now` are settings of a study or of one of its trainings, `own` what variants had on their own then.
+    """
 
-    training = missing(TrainingConfig, [one.get("training", {}) for one in (recipe, *others)])
-    return missing(Recipe, [recipe, *others]) | recipe | {"training": recipe["training"] | training}
+    def missing(config: type, known: list[dict], wanted: dict) -> dict:
+        names = set(wanted).difference(*known)
+        return {f.name: f.default for f in fields(config) if f.default is not MISSING and f.name in names}
+
+    training = missing(TrainingConfig, [one.get("training", {}) for one in (then, *own)], now.get("training", {}))
+    whole = missing(Recipe, [then, *own], now) | then
+    return whole | {"training": then["training"] | training} if "training" in then else whole
 
 
 def differences(then: dict, now: dict) -> str:

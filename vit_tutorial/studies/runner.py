@@ -20,7 +20,6 @@ import torch
 from vit_tutorial.evidence import best_rate
 from vit_tutorial.studies.experiments import Experiment, StudyError
 from vit_tutorial.studies.record import differences, with_younger_settings
-from vit_tutorial.studies.variants import Recipe
 from vit_tutorial.support.files import write_json
 from vit_tutorial.training.devices import describe_environment
 
@@ -142,10 +141,8 @@ def _read(file: Path) -> dict:
 
 
 def _check_kept(file: Path, experiment: Experiment, job: Job) -> None:
-    kept = _read(file)["recipe"]
-    if isinstance(experiment.variants[job.variant], Recipe):
-        kept = with_younger_settings(kept)
-    changes = differences(kept, experiment.settings(job.variant, job.rate))
+    now = experiment.settings(job.variant, job.rate)
+    changes = differences(with_younger_settings(_read(file)["recipe"], now), now)
     if changes:
         raise StudyError(
             f"{file} was made with other settings ({changes}); delete the folder {file.parent}, or name another one "

@@ -193,10 +193,7 @@ def features_of(model: ViT | None, card: ModelCard, images: Tensor) -> Float[Ten
     views = (card.normalize(batch) for batch in images.split(500))
     if model is None:
         return torch.cat([view.flatten(1) for view in views])
-    kept: list[Tensor] = []
-    for view in views:
-        model(view, lambda name, x: (kept.append(x), x)[1] if name == "pool" else x)
-    return torch.cat(kept)
+    return torch.cat([model.forward_intermediates(view)["pool"] for view in views])
 
 
 @cache

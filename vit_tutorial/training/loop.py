@@ -255,7 +255,7 @@ class Learner:
             return
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = rate * group["lr_scale"]
+                group["lr"] = rate * group["lr_scale"]  # a scale of 1, unless layer_decay is set
             optimizer.step()
         if self.average is not None:
             self.average.update(self.model)

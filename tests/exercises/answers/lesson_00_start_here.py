@@ -15,6 +15,10 @@ def one_row(image_size, patch_size):
     return image_size / patch_size
 
 
+def doubled(image_size, patch_size):
+    return (image_size / patch_size) * 2
+
+
 def pixels_of_a_patch(image_size, patch_size):
     return patch_size * patch_size
 
@@ -36,6 +40,7 @@ ANSWERS = {
         right=[by_counting, by_area],
         wrong=[
             (one_row, "you counted the patches in one row."),
+            (doubled, "you doubled the number of patches in a row."),
             (pixels_of_a_patch, "you counted the pixels in one patch."),
             (divided_once, "you divided the number of pixels by P."),
             (with_class_token, "that is one too many."),

@@ -493,6 +493,7 @@ ANSWERS = {
             (lambda side, p, dim: 1 + (side // p) ** 2, "you counted the rows."),
             (lambda side, p, dim: (side // p) ** 2, "you counted the patches."),
             (lambda side, p, dim: dim + side // p * dim, "you counted the patches along one side."),
+            (lambda side, p, dim: dim + (side // p + side // p) * dim, "you doubled the number of patches in a row."),
             (lambda side, p, dim: side * side * dim + dim, "you gave each pixel a position."),
             (lambda side, p, dim: side * side + p * p, "you took the P·P pixels of a patch"),
             (lambda side, p, dim: ((side // p) ** 2 + 1) ** 2, "you counted a number for each pair of tokens."),

@@ -412,6 +412,7 @@ ANSWERS = {
             (pencil(10, 10), "you took the value of the best key alone."),
             (pencil(6.67, 6.67), "you gave all three values the same weight"),
             (pencil(0.09, 0.24, 0.67), "these are the weights."),
+            (pencil(9.1, 7.6), "your two numbers have changed places"),
             (pencil(0, 2, 4), "these are the scores"),
         ],
         unknown=[pencil(1.0, 2.0), with_dots, in_words],

@@ -221,6 +221,10 @@ def every_hth_row(qkv_weight, proj_weight, num_heads, head):
     return W_v[head] @ cut(qkv_weight, proj_weight, num_heads, head)[1]
 
 
+def every_hth_of_both(qkv_weight, proj_weight, num_heads, head):
+    return qkv_weight.chunk(3)[2][head::num_heads].T @ proj_weight[:, head::num_heads].T
+
+
 def rows_of_proj(qkv_weight, proj_weight, num_heads, head):
     d = len(proj_weight) // num_heads
     return cut(qkv_weight, proj_weight, num_heads, head)[0] @ proj_weight[head * d : (head + 1) * d]
@@ -576,6 +580,7 @@ ANSWERS = {
             (from_the_keys, "you took the rows of K."),
             (head_by_head, "you read the fused matrix head by head."),
             (every_hth_row, "you took every h-th row of V."),
+            (every_hth_of_both, "you took every h-th number of both matrices."),
             (rows_of_proj, "you took rows of the stored output projection."),
             (all_heads_at_once, "this is the sum of the maps of all heads."),
             (up_before_down, "your product is [d, d]: first up, then down."),

@@ -113,6 +113,11 @@ def no_gamma(z, gamma, beta, eps):
     return F.layer_norm(z, z.shape[-1:], eps=eps) + beta
 
 
+def without_brackets(z, gamma, beta, eps):
+    variance = z.var(dim=-1, keepdim=True, unbiased=False)
+    return gamma * z - z.mean(dim=-1, keepdim=True) / (variance + eps) ** 0.5 + beta
+
+
 def beta_first(z, gamma, beta, eps):
     return gamma * (F.layer_norm(z, z.shape[-1:], eps=eps) + beta)
 
@@ -466,6 +471,12 @@ class Opposite(Patient):
         return x + F.dropout(self.mlp(self.norm2(x)), 0.2, training=not self.training)
 
 
+class Seeded(Patient):
+    def forward(self, x):
+        torch.manual_seed(3)
+        return super().forward(x)
+
+
 class NoDropout(Patient):
     def forward(self, x):
         x = x + self.attn(self.norm1(x))
@@ -482,6 +493,30 @@ class OnlyMLP(Patient):
     def forward(self, x):
         x = x + F.dropout(self.attn(self.norm1(x)), 0.2)
         return x + F.dropout(self.mlp(self.norm2(x)), 0.2, self.training)
+
+
+class BareInBoth(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)))
+        return x + F.dropout(self.mlp(self.norm2(x)))
+
+
+class BareAfterAttention(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)))
+        return x + F.dropout(self.mlp(self.norm2(x)), 0.2, self.training)
+
+
+class BareAfterMLP(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)), 0.2, self.training)
+        return x + F.dropout(self.mlp(self.norm2(x)))
+
+
+class OtherEps(WithModule):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.norm1, self.norm2 = nn.LayerNorm(dim), nn.LayerNorm(dim)
 
 
 class ShrunkInEval(Patient):
@@ -544,6 +579,7 @@ ANSWERS = {
             (no_gamma_no_beta, "γ and β are missing"),
             (no_beta, "β is missing"),
             (no_gamma, "γ is missing"),
+            (without_brackets, "only the mean is divided by the root"),
             (beta_first, "you added beta before you multiplied by gamma"),
             (swapped_gamma_beta, "gamma and beta are swapped"),
             (over(1), "your mean and variance run over the tokens"),
@@ -610,9 +646,14 @@ ANSWERS = {
         wrong=[
             (Patient, "the fault is still there"),
             (Opposite, "dropout works in eval and rests in training"),
+            (Seeded, "your block sets the seed itself."),
             (NoDropout, "there is no dropout any more"),
             (OnlyAttention, "attention is mended"),
             (OnlyMLP, "the MLP is mended"),
+            (BareInBoth, "in both branches, F.dropout has no p"),
+            (BareAfterAttention, "after attention, F.dropout has no p"),
+            (BareAfterMLP, "after the MLP, F.dropout has no p"),
+            (OtherEps, "dropout is mended, and your norms have PyTorch's usual ε"),
             (ShrunkInEval, "in eval you shrink what the branches say."),
             (OnTheStream, "while training, dropout falls on the residual stream."),
             (AnotherRate, "while training, another share than 0.2"),

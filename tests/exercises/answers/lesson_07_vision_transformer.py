@@ -304,6 +304,11 @@ def only_names(weights):
     return list(renaming()(weights).keys())
 
 
+def first_name_alone(weights):
+    for name, weight in renaming()(weights).items():
+        return {name: weight}
+
+
 def one_digit(weights):
     renamed = {}
     for key, value in renaming()(weights).items():
@@ -523,6 +528,11 @@ class SharedBlocks(MyViT):
         self.blocks = nn.Sequential(*[EncoderBlock(sizes[4], sizes[6])] * sizes[5])
 
 
+class OneBlockTooFew(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, depth - 1, num_heads)
+
+
 class BlocksInAList(MyViT):
     def __init__(self, *sizes):
         super().__init__(*sizes)
@@ -656,6 +666,7 @@ ANSWERS = {
         right=[renaming(), by_cases],
         wrong=[
             (not_renamed, "nothing was renamed"),
+            (first_name_alone, "all of your names are timm's, and some are not there"),
             (only_names, "you returned the names alone."),
             (one_digit, "blocks 10 and 11 are gone"),
             (from_one, "your blocks count from 1."),
@@ -709,6 +720,7 @@ ANSWERS = {
             (EveryToken, "every token goes through the head."),
             (WithSoftmax, "softmax is applied."),
             (SharedBlocks, "all blocks are one and the same."),
+            (OneBlockTooFew, "your model has 1 block, and `depth` is 2."),
             (BlocksInAList, "the blocks are in a Python list"),
             (PlainClassToken, "the class token or the positions are plain tensors"),
             (PositionsForPatches, "there are positions for N tokens."),

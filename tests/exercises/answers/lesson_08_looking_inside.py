@@ -207,6 +207,27 @@ def on_its_side(maps):
     return rollout_by_loop(maps).mT
 
 
+def loses_the_last(maps):
+    so_far = torch.eye(maps[0].shape[-1]).repeat(len(maps[0]), 1, 1)
+    for weights in maps[:-1]:
+        so_far = half(weights.mean(dim=1)) @ so_far
+    return so_far
+
+
+def keeps_the_heads(maps):
+    so_far = torch.eye(maps[0].shape[-1]).repeat(len(maps[0]), 1, 1)
+    for weights in maps:
+        so_far = half(weights) @ so_far
+    return so_far
+
+
+def keeps_nothing(maps):
+    so_far = torch.eye(maps[0].shape[-1]).repeat(len(maps[0]), 1, 1)
+    for weights in maps:
+        half(weights.mean(dim=1)) @ so_far
+    return so_far
+
+
 def without_the_last(maps):
     return rollout_by_loop(maps[:-1]) if len(maps) > 1 else rollout_by_loop(maps)
 
@@ -294,6 +315,47 @@ def added(x, y, tokens):
     return x
 
 
+def half_of_each(x, y, tokens):
+    x[:, tokens] = 0.5 * x[:, tokens] + 0.5 * y[:, tokens]
+    return x
+
+
+def one_for_all_places(x, y, tokens):
+    x[:, tokens] = y[:, tokens].mean(dim=1)[:, None]
+    return x
+
+
+def from_the_first(x, y, tokens):
+    x[:, tokens] = y[0, tokens]
+    return x
+
+
+def inside_tokens(x, y, tokens):
+    x[..., tokens] = y[..., tokens]
+    return x
+
+
+def at(places):
+    def put(x, y, tokens):
+        x[:, places(tokens)] = y[:, places(tokens)]
+        return x
+
+    return put
+
+
+def just_one(blocks, k):
+    return blocks[k]
+
+
+def normed_block_by_block(model, images, others, block, tokens):
+    x, y = model.blocks[:block](embed(model, images)), model.blocks[:block](embed(model, others))
+    x = x.clone()
+    x[:, tokens] = y[:, tokens]
+    for layer in model.blocks[block:]:
+        x = model.norm(layer(x))
+    return model.head(x[:, 0])
+
+
 def along_the_batch(x, y, tokens):
     x[tokens] = y[tokens]
     return x
@@ -373,6 +435,22 @@ def near_places(trained, untrained):
 def compared(limit):
     """Return an answer that takes another limit than the nearest untrained head."""
     return lambda trained, untrained: (trained < limit(trained, untrained)).nonzero().tolist()
+
+
+def where_they_differ(trained, untrained):
+    return (untrained.min() - trained).nonzero()
+
+
+def nearer_than_one(trained, untrained):
+    return (untrained > trained).any(dim=0).nonzero().tolist()
+
+
+def blocks_alone(trained, untrained):
+    return [block for block, _ in near_by_loops(trained, untrained)]
+
+
+def heads_alone(trained, untrained):
+    return [head for _, head in near_by_loops(trained, untrained)]
 
 
 def nearest_alone(trained, untrained):
@@ -707,6 +785,10 @@ ANSWERS = {
             (sum_of_layers, "you added the layers up."),
             (last_layer, "only the last layer counts in yours."),
             (without_the_first, "the first layer is left out."),
+            (loses_the_last, "the last layer is left out."),
+            (keeps_the_heads, "the mean over the heads is missing"),
+            (rollout_with(lambda weights: half(weights.mean().expand_as(weights[:, 0]))), "you took the mean of all"),
+            (keeps_nothing, "this is the identity"),
             (returns_inside_the_loop, "only the first layer counts in yours."),
             (class_row, "you returned the class token's row. Return"),
             (class_row_of_patches, "you returned the class token's row without its first number."),
@@ -717,8 +799,8 @@ ANSWERS = {
     "exchange": Answers(
         right=[step_by_step, by_a_mask, by_the_course],
         wrong=[
-            (forgets_to_exchange, "nothing was exchanged"),
-            (exchanged(put=exchanges_all), "all tokens were exchanged"),
+            (forgets_to_exchange, "nothing of `others` came in"),
+            (exchanged(put=exchanges_all), "nothing of `images` is left"),
             (exchanged(put=into_the_others), "it is the wrong way round"),
             (exchanged(too_late, too_late, lambda blocks, k: blocks[k + 1 :]), "you exchange one block too late."),
             (
@@ -737,6 +819,20 @@ ANSWERS = {
             (exchanged(put=mean_of_images), "you put in the mean of `images`."),
             (exchanged(put=mean_of_others), "you put in the mean of `others`."),
             (exchanged(put=added), "you added the tokens of `others`"),
+            (exchanged(put=half_of_each), "you put in the mean of both pictures' tokens."),
+            (exchanged(put=one_for_all_places), "every exchanged place gets the same"),
+            (exchanged(put=from_the_first), "every picture gets the tokens of the first of `others`."),
+            (exchanged(put=inside_tokens), "you exchanged numbers inside every token"),
+            (exchanged(put=at(lambda tokens: slice(1, 5))), "all patches were exchanged"),
+            (exchanged(put=at(lambda tokens: 0)), "the class token was exchanged"),
+            (exchanged(put=at(lambda tokens: [t + 1 for t in tokens])), "you exchanged the tokens one place too late."),
+            (
+                exchanged(put=at(lambda tokens: [t - 1 for t in tokens])),
+                "you exchanged the tokens one place too early.",
+            ),
+            (exchanged(all_of, all_of), "all blocks run before the exchange"),
+            (exchanged(just_one, just_one), "model.blocks[k] is block number k alone."),
+            (normed_block_by_block, "the last norm works after every block"),
             (exchanged(put=along_the_batch), "x[tokens] picks pictures."),
             (exchanged(end=no_norm), "the last norm is missing."),
             (exchanged(end=each_token), "every token goes through the head."),
@@ -771,6 +867,18 @@ ANSWERS = {
                 compared(lambda trained, untrained: untrained.amin(dim=(0, 2)).unsqueeze(1)),
                 "you compared block by block.",
             ),
+            (
+                compared(lambda trained, untrained: untrained.amin(dim=(0, 1))),
+                "you compared with the untrained heads of",
+            ),
+            (
+                compared(lambda trained, untrained: untrained.mean() - 2 * untrained.std()),
+                "your limit lies some standard deviations below the mean.",
+            ),
+            (where_they_differ, "you asked where a difference is not 0."),
+            (nearer_than_one, "one untrained head, in the same place"),
+            (blocks_alone, "you returned the blocks alone."),
+            (heads_alone, "you returned the heads alone."),
             (compared(lambda trained, untrained: untrained[0].min()), "you used the first untrained model alone."),
             (tie_wins, "you let a tie win."),
             (far_heads, "these are the heads that look farther"),
@@ -827,8 +935,8 @@ ANSWERS = {
     "mended_map": Answers(
         right=[where(), by_the_courses_functions, from_queries_and_keys],
         wrong=[
-            (where(listen, **MANY), "no map was collected"),
-            (where(listen), "no map was collected"),
+            (where(listen, **MANY), "your map is all zero"),
+            (where(listen), "your map is all zero"),
             *half_mended(),
             (where(residual=lambda layer, identity: layer + identity), "the rows of A + I sum to 2."),
             (where(heads=lambda weights: weights.amax(dim=1)), "you took the largest of the heads."),

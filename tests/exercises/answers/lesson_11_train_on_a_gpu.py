@@ -85,6 +85,12 @@ def mean_of_sides(box, size):
     return 1 - (tall / size[0] + wide / size[1]) / 2
 
 
+def without_brackets(box, size):
+    tall = min(box[2], size[0]) - max(box[0], 0)
+    wide = min(box[3], size[1]) - max(box[1], 0)
+    return 1 - tall * wide / size[0] * size[1]
+
+
 def corner_and_size(box, size):
     return 1 - box[2] * box[3] / math.prod(size)
 
@@ -126,6 +132,16 @@ def swapped_plain(kept, new, decay, step):
 
 def grows(kept, new, decay, step):
     return new + kept * min(decay, (1 + step) / (10 + step))
+
+
+def two_decays(kept, new, decay, step):
+    early = min(decay, (1 + step) / (10 + step))
+    return kept * early + new * (1 - decay)
+
+
+def two_decays_the_other_way(kept, new, decay, step):
+    early = min(decay, (1 + step) / (10 + step))
+    return kept * decay + new * (1 - early)
 
 
 def plain_mean(kept, new, decay, step):
@@ -175,6 +191,7 @@ ANSWERS = {
             (cut_at_the_end, "your box is cut at the lower and the right edge"),
             (edges_included, "bottom and right are not included"),
             (mean_of_sides, "you averaged the shares of the sides."),
+            (without_brackets, "you divided by the height and multiplied by the width"),
             (corner_and_size, "you took the last two numbers for the height"),
             (pixels_of_the_box, "that is the number of pixels in the box."),
         ],
@@ -189,7 +206,9 @@ ANSWERS = {
             (with_own_decay(max), "you took the larger one"),
             (with_own_decay(lambda decay, early: early), "you always took (1 + step) / (10 + step)."),
             (with_own_decay(min, first=1), "steps are counted from 0 here"),
-            (grows, "the two shares must add up to 1"),
+            (grows, "the two shares must add up to 1, or"),
+            (two_decays, "the two shares must add up to 1: the new weights get 1 - d"),
+            (two_decays_the_other_way, "the two shares must add up to 1: the kept weights get d"),
         ],
         unknown=[plain_mean],
     ),

@@ -9,7 +9,7 @@ were called with what, and `errors` has words for exceptions.
 
 from vit_tutorial.exercises.difference.behaviour import behaviour
 from vit_tutorial.exercises.difference.case import Case, Said
-from vit_tutorial.exercises.difference.errors import meaning, shapes_nearby
+from vit_tutorial.exercises.difference.errors import meaning, meaning_in, shapes_nearby
 from vit_tutorial.exercises.difference.explain import explain, partly_right
 from vit_tutorial.exercises.difference.hints import NO_HINTS, Hints, Moved
 from vit_tutorial.exercises.difference.parts import Call, Trace, compare_parts
@@ -28,6 +28,7 @@ __all__ = [
     "compare_parts",
     "explain",
     "meaning",
+    "meaning_in",
     "partly_right",
     "shapes_nearby",
     "sizes_of",

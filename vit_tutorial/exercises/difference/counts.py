@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from torch import Tensor
+
 from vit_tutorial.exercises.difference.case import ORDINALS, Case, alike, joined
 
 
@@ -25,9 +27,9 @@ def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]
             for j in range(i + 1, count):
                 order = [*range(count)]
                 order[i], order[j] = j, i
-                if all(alike(case.a, case.b[order]) for case in cases):
+                if all(_each_alike(case.a, case.b[order]) for case in cases):
                     return f"your {ORDINALS[i]} and {ORDINALS[j]} number have changed places."
-        if all(alike(case.a.sort().values, case.b.sort().values) for case in cases):
+        if all(_each_alike(case.a.sort().values, case.b.sort().values) for case in cases):
             return "your numbers are right, and stand in another order."
     sentences, right = [], []
     for i in range(count):
@@ -47,6 +49,11 @@ def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]
     if right:
         told += f". Your {joined(right)} {'is' if len(right) == 1 else 'are'} right"
     return f"{told}."
+
+
+def _each_alike(a: Tensor, b: Tensor) -> bool:
+    """Say whether the numbers are the same one by one: beside millions, 8 and 8.9 are not."""
+    return all(alike(x, y) for x, y in zip(a, b, strict=True))
 
 
 def _length(case: Case) -> int | None:

@@ -2,15 +2,15 @@
 
 # ruff: noqa: E501  a line for each error
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from types import FrameType
 
-from torch import Tensor
+from torch import Tensor, nn
 
 Match = re.Match[str]
 
-_SHAPES = r"\[?\(?([\d, x]+)\)?\]?"
 MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]] = (
     (
         RuntimeError,
@@ -45,8 +45,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         RuntimeError,
         r"shape '\[([-\d, ]*)\]' is invalid for input of size (\d+)",
-        lambda m: f"you ask for the shape [{m[1]}], and there are {m[2]} numbers: the lengths must multiply to that. "
-        "Is an axis forgotten, the batch or the channels?",
+        lambda m: _of_a_shape([int(length) for length in m[1].split(",") if length.strip()], int(m[2])),
     ),
     (
         RuntimeError,
@@ -108,7 +107,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         RuntimeError,
         r"Given groups=1, weight of size \[(\d+), (\d+), (\d+), (\d+)\], expected input\[.*\] to have (\d+) channels, "
         r"but got (\d+) channels",
-        lambda m: f"the convolution is made for {m[2]} channels, and the images have {m[6]}. Is in_channels used?",
+        lambda m: f"the convolution is made for {m[2]} channels, and the images have {m[6]}. Is in_channels its first number?",
     ),
     (
         RuntimeError,
@@ -206,7 +205,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         IndexError,
         r"index (-?\d+) is out of bounds for dimension (\d+) with size (\d+)",
-        lambda m: f"there is no place {m[1]} along axis {m[2]}: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
+        lambda m: f"there is no place {m[1]} along this axis: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
     ),
     (
         IndexError,
@@ -258,19 +257,23 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         ValueError,
-        r"there are positions for (\d+) tokens.*?(\d+)",
+        r"there are positions for tokens",
         "the number of tokens is not that of the positions: is the class token in front, and only once?",
     ),
     (
         ValueError,
-        r"dim (\d+) .*divis|must be divisible",
+        r"dim (\d+) does not divide|must be divisible",
         "the heads must share D evenly.",
     ),
     (TypeError, r"^(reshape|view|expand|repeat|permute|flatten)\(\) takes \d+ positional|must be tuple of ints, not float", "a length must be a whole number: divide with // and not with /."),
     (TypeError, r"'(Tensor|Parameter)' object is not callable", "a tensor is called like a function. Is an operator missing in front of the bracket, or do square brackets belong there?"),
+    (TypeError, r"'bool' object is not callable", "True or False is called like a function: leave the round brackets out (self.training has none)."),
+    (TypeError, r"'NoneType' object is not callable", "None is called like a function: what stands in front of the brackets was never made, or never returned."),
     (TypeError, r"'(int|float|tuple|list|str|dict)' object is not callable", lambda m: f"a {m[1]} is called like a function: is an operator missing, or has it the name of a function? (x.shape has square brackets, x.size() round ones.)"),
     (TypeError, r"'(\w+)' object is not subscriptable", lambda m: f"square brackets stand behind a {m[1]}, which has no places. Is it to be called first?"),
     (TypeError, r"'builtin_function_or_method' object is not subscriptable", "a method needs round brackets: x.size(0), or x.shape[0]."),
+    (TypeError, r"'(\S+)' not supported between instances of '\S*?(\w+)' and 'torch\.return_types\.(\w+)'", lambda m: f"`{m[3]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
+    (TypeError, r"'(\S+)' not supported between instances of 'torch\.return_types\.(\w+)'", lambda m: f"`{m[2]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}."),
     (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is a {m[1]}: divide with // and not with /."),
     (TypeError, r"got \(float|must be tuple of ints, but found element of type float|'float' object|got float|must be int, not float|type float", "a length must be a whole number: divide with // and not with /."),
@@ -278,10 +281,11 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"iteration over a 0-d tensor", "one number is gone through, or unpacked, as if it were several."),
     (TypeError, r"(\S+) missing (\d+) required (positional |keyword-only )?arguments?: (.*)", lambda m: f"`{_last(m[1])}` is called without {m[4]}."),
     (TypeError, r"(\S+) takes (?:from )?(\d+)(?: to (\d+))? positional arguments? but (\d+) (was|were) given", lambda m: f"`{_last(m[1])}` is called with {m[4]} things in its brackets, and takes {m[3] or m[2]} (self is counted)."),
+    (TypeError, r"_DropoutNd\.__init__\(\) got an unexpected keyword argument '(\w+)'", lambda m: f"nn.Dropout makes a layer, and knows no `{m[1]}`. The function is F.dropout."),
     (TypeError, r"(\S+) got an unexpected keyword argument '(\w+)'", lambda m: f"`{_last(m[1])}` knows no `{m[2]}`."),
     (TypeError, r"(\S+) got multiple values for argument '(\w+)'", lambda m: f"`{m[2]}` is given twice to `{_last(m[1])}`."),
     (TypeError, r"_forward_unimplemented|ModuleList\.forward|ModuleList\._forward", "a list of layers is called. Go through it: for layer in self.layers: x = layer(x); or make it nn.Sequential."),
-    (TypeError, r"(conv2d|linear|layer_norm|gelu|softmax|relu|dropout|embedding)\(\): argument '(\w+)'.* must be Tensor, not (\w+)", lambda m: f"`{m[1]}` wants a tensor, and gets a {m[3]}."),
+    (TypeError, r"(conv2d|linear|layer_norm|gelu|softmax|relu|dropout|embedding)\(\): argument '(\w+)'.* must be Tensor, not (\w+)", lambda m: f"`{m[1]}` wants a tensor, and gets a {m[3]}{_yet_to_be_called(m[3])}."),
     (TypeError, r"(\w+)\(\): argument '(\w+)' \(position \d+\) must be (.*?), not (\w+)", lambda m: f"`{m[1]}` wants {_kind(m[3])} for {m[2]}, and gets a {m[4]}."),
     (TypeError, r"(\w+)\(\) received an invalid combination of arguments", lambda m: f"`{m[1]}` cannot be called like this: look at what it gets, and in which order."),
     (TypeError, r"expected (\w+) as element (\d+) in argument 0, but got (\w+)", lambda m: f"a list of {m[1]}s is needed, and number {m[2]} in it is a {m[3]}."),
@@ -328,6 +332,11 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         r'Module \[(\w+)\] is missing the required "forward"',
         lambda m: f"the class {m[1]} has no `forward`. Is it misspelled, or not indented like __init__?",
     ),
+    (
+        RuntimeError,
+        r"dictionary (?:keys )?changed (?:size )?during iteration",
+        "the dictionary is changed while you go through it. Fill a new one.",
+    ),
     (KeyError, r"(.*)", lambda m: f"there is no {m[1]} in the dictionary."),
     (ZeroDivisionError, r"", "something is divided by 0."),
     (OverflowError, r"", "a number grew too large."),
@@ -351,6 +360,18 @@ def meaning(error: BaseException) -> str:
         if isinstance(error, kind) and (found := re.search(pattern, text)):
             return words if isinstance(words, str) else words(found)
     return ""
+
+
+def meaning_in(error: BaseException, frame: FrameType, line: str) -> str:
+    """Return what an exception means that this line of code raised, or nothing."""
+    words = meaning(error)
+    if "@" in line:
+        words = words.replace("two tensors are joined number by number, and", "two tensors do not fit:")
+    for name in re.findall(r"(\w+)\.T\b", line):
+        value = frame.f_locals.get(name)
+        if words and isinstance(value, Tensor) and value.ndim > 2:
+            return f"{words} `{name}.T` turns all {value.ndim} axes around: {name}.transpose(-2, -1) exchanges the last two."
+    return words
 
 
 def shapes_nearby(frame: FrameType, line: str) -> str:
@@ -381,6 +402,25 @@ def _of_einops(text: str) -> str:
     return f"the pattern does not fit the tensor: {reason}" if reason else ""
 
 
+def _of_a_shape(lengths: Sequence[int], count: int) -> str:
+    """Return words for a shape that the numbers do not fill; an axis can be forgotten only if some are left over."""
+    said = f"you ask for the shape {list(lengths)}, and there are {count} numbers: the lengths must multiply to that."
+    wanted = math.prod(length for length in lengths if length > 0)
+    if -1 in lengths:
+        return f"{said} They cannot, whatever -1 stands for: {wanted} does not divide {count}."
+    if wanted and count % wanted == 0:
+        return f"{said} Is an axis forgotten, the batch or the channels?"
+    return f"{said} Yours multiply to {wanted:,}."
+
+
+def _yet_to_be_called(name: str) -> str:
+    """Return what to add if a layer, by the name of its class, stands in place of a tensor."""
+    layer = getattr(nn, name, None)
+    if not (isinstance(layer, type) and issubclass(layer, nn.Module)):
+        return ""
+    return f", which is a layer and not what it returns. A layer is made first and then called: nn.{name}(…)(x)"
+
+
 def _kind(name: str) -> str:
     kinds = {"NoneType": "None", "str": "a text", "int": "a whole number", "float": "a fraction", "list": "a list"}
     kinds |= {"tuple": "several things (a tuple)", "Tensor": "a tensor", "dict": "a dictionary", "method": "a method"}
@@ -388,4 +428,4 @@ def _kind(name: str) -> str:
 
 
 def _last(name: str) -> str:
-    return name.rpartition(".")[2].removesuffix("()")
+    return name.removesuffix("()").removesuffix(".__init__").rpartition(".")[2]

@@ -7,6 +7,7 @@ from vit_tutorial.exercises.difference.case import Candidate, Case, Said, Test, 
 from vit_tutorial.exercises.difference.counts import several_numbers
 from vit_tutorial.exercises.difference.hints import NO_HINTS, Hints
 from vit_tutorial.exercises.difference.kinds import kinds
+from vit_tutorial.exercises.difference.members import is_list_of_tuples, members
 from vit_tutorial.exercises.difference.orders import orders, rearranged
 from vit_tutorial.exercises.difference.places import places, some_right, where_wrong
 from vit_tutorial.exercises.difference.questions import questions
@@ -23,18 +24,20 @@ def explain(
     solve: Callable | None = None,
     secret: bool = False,
     adapt: Callable | None = None,
+    several: bool = False,
 ) -> str:
     """Return the simplest sentence that is true of every case that is wrong, or nothing.
 
     `solve` is the right answer: with it, more questions can be asked. A secret is not given away in numbers. `adapt`
-    turns steps put together into what the outputs are compared with.
+    turns steps put together into what the outputs are compared with. `several` says that there are other inputs, on
+    which all is right.
     """
     wrong, right = [case for case in cases if not case.is_right], [case for case in cases if case.is_right]
     if not wrong:
         return ""
     if isinstance(wrong[0].got, Said):
         return str(wrong[0].got)
-    sentence, test = _found(wrong, hints, solve, secret, adapt, len(cases) > 1) or ("", None)
+    sentence, test = _found(wrong, hints, solve, secret, adapt, several or len(cases) > 1) or ("", None)
     if sentence and right and test is not None and not holds(test, right):
         return f"{where_wrong(wrong, right) or 'on the inputs where it is wrong'}: {sentence}"
     return sentence
@@ -54,8 +57,10 @@ def _found(
 ) -> Found | None:
     if found := _first(steps_of(hints.steps, adapt), wrong):
         return found
+    if all(is_list_of_tuples(case.expected) and is_list_of_tuples(case.got) for case in wrong):
+        return _first(members(), wrong)
     if all(isinstance(case.expected, tuple | list) and isinstance(case.got, tuple | list) for case in wrong):
-        return several_numbers(wrong, partial(explain, secret=secret)), None
+        return several_numbers(wrong, partial(explain, secret=secret, several=several)), None
     if found := _first(kinds(), wrong):
         return found
     if any(case.a is None or case.b is None for case in wrong):

@@ -38,6 +38,10 @@ def kinds() -> Iterator[Candidate]:
         lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and _holds_tensors(case),
     )
     yield (
+        "you returned several things, and one number is expected.",
+        lambda case: isinstance(case.got, tuple) and isinstance(case.expected, int | float),
+    )
+    yield (
         "you returned a list of tensors of different shapes, and one tensor is expected.",
         lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and case.a is None,
     )

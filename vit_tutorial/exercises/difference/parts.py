@@ -105,8 +105,8 @@ def _wrongly_fed(
     said = explain([Case({}, found.given, wanted.given)])
     if should:
         return f"`{wanted.name}` should get {should}, and gets something else{f': {said}' if said else '.'}"
-    since = f"up to what `{before}` gives, all is right. " if before else ""
-    return f"{since}what goes into `{wanted.name}` is wrong{f': {said}' if said else '.'}"
+    since = f"up to what `{before}` gives, all is right. What" if before else "what"
+    return f"{since} goes into `{wanted.name}` is wrong{f': {said}' if said else '.'}"
 
 
 def _at_the_end(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]], str]) -> str:

@@ -24,6 +24,7 @@ NOUNS = {
 
 
 OF_IMAGES = ("H", "W", "height", "width", "image_size")  # lengths in pixels
+OF_COLOURS = ("C", "channels", "in_channels")
 
 
 def places(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -95,6 +96,17 @@ def _conditions(sample: Case) -> Iterator[tuple[str, int, Callable[[Case], Any]]
         yield f"without `{name}`", 1, lambda case, n=name: case.inputs[n] is None
         if isinstance(value, str):
             yield f'where `{name}` is "{value}"', 1, lambda case, n=name, v=value: case.inputs[n] == v
+        if isinstance(value, Tensor):
+            yield (
+                f"where `{name}` has {value.ndim} ax{'e' if value.ndim > 1 else 'i'}s",
+                1,
+                lambda case, n=name, count=value.ndim: case.inputs[n].ndim == count,
+            )
+            yield (
+                f"where `{name}` has {value.ndim} axes or more",
+                1,
+                lambda case, n=name, count=value.ndim: case.inputs[n].ndim >= count,
+            )
     names = list(sample.sizes)
     for name in names:
         yield f"where {name} is more than 1", 1, lambda case, n=name: case.sizes[n] > 1
@@ -103,13 +115,20 @@ def _conditions(sample: Case) -> Iterator[tuple[str, int, Callable[[Case], Any]]
         yield f"where {name} is 0", 1, lambda case, n=name: case.sizes[n] == 0
         yield f"where {name} is negative", 1, lambda case, n=name: case.sizes[n] < 0
     for one, other in combinations(names, 2):
-        if (one in OF_IMAGES) != (other in OF_IMAGES):
-            continue  # as many pixels as patches: that is chance
+        if _by_chance(one, other):
+            continue
         yield f"where {one} and {other} differ", 1, lambda case, a=one, b=other: case.sizes[a] != case.sizes[b]
         yield f"where {one} equals {other}", 1, lambda case, a=one, b=other: case.sizes[a] == case.sizes[b]
     for one, other in permutations(names, 2):
+        if _by_chance(one, other):
+            continue
         yield f"where {one} is larger than {other}", 2, lambda case, a=one, b=other: case.sizes[a] > case.sizes[b]
         yield f"where {one} is no smaller than {other}", 2, lambda case, a=one, b=other: case.sizes[a] >= case.sizes[b]
+
+
+def _by_chance(one: str, other: str) -> bool:
+    """Say whether it means nothing how two sizes compare: as many pixels as patches, more patches than colours."""
+    return any((one in kind) != (other in kind) for kind in (OF_IMAGES, OF_COLOURS))
 
 
 def _noun(case: Case, axis: int) -> str:

@@ -22,6 +22,7 @@ NUMBERS: Sequence[tuple[str, Callable[[Any], Any]]] = (
 )
 TENSORS: Sequence[tuple[str, Callable[[Tensor], Tensor]]] = (
     ("mirrored along its last axis", lambda x: x.flip(-1)),
+    ("taken backwards, its last row first", lambda x: x.flip(-2)),
     ("transposed", lambda x: x.transpose(-1, -2)),
     ("with axes 0 and 1 exchanged", lambda x: x.transpose(0, 1)),
     ("twice as large", lambda x: x * 2),

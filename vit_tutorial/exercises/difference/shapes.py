@@ -28,14 +28,12 @@ def shapes(cases: Sequence[Case]) -> Iterator[Candidate]:
         "it holds the right numbers, in the right order, in another shape: a last reshape is missing or another one.",
         lambda case: alike(case.a.flatten(), case.b.flatten()),
     )
-    for axes in (0, 1):
-        yield (
-            "it holds the right numbers in another shape and in another order.",
-            lambda case, _=axes: (
-                case.a.numel() == case.b.numel()
-                and alike(case.a.flatten().sort().values, case.b.flatten().sort().values)
-            ),
-        )
+    yield (
+        "it holds the right numbers in another shape and in another order.",
+        lambda case: (
+            case.a.numel() == case.b.numel() and alike(case.a.flatten().sort().values, case.b.flatten().sort().values)
+        ),
+    )
     yield from _counted(cases, gap)
 
 

@@ -43,6 +43,7 @@ def values(cases: Sequence[Case], alone: bool = False) -> Iterator[Candidate]:
     yield from _not_numbers()
     yield from _one_number(cases)
     if alone and cases[0].b.numel() == 1:
+        yield "it is rounded down to a whole number.", lambda case: alike(case.a, case.b.floor())
         return
     yield from _inputs(cases)
     yield "the sign is wrong: every number is the negative of the right one.", lambda case: alike(case.a, -case.b)
@@ -61,7 +62,7 @@ def vague_values(cases: Sequence[Case]) -> Iterator[Candidate]:
 
 
 def _not_numbers() -> Iterator[Candidate]:
-    why = "0/0, a root of something negative, or a softmax over a row of nothing but -inf"
+    why = "0/0, a root of something negative, or a softmax over a row that has +inf in it, or nothing but -inf"
     yield (
         f"your numbers are NaN, no numbers at all: that comes of {why}.",
         lambda case: bool(case.a.isnan().all()) and not bool(case.b.isnan().any()),

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
-from vit_tutorial.explore.heads_gallery.numbers import as_off, heads_off, off_words
+from vit_tutorial.explore.heads_gallery.numbers import heads_gallery_limits, heads_off, off_words
 from vit_tutorial.explore.limits import Accepted, Between, Limit, settle
 from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input
 from vit_tutorial.explore.vit import check_vit
@@ -125,7 +125,7 @@ def usual_outline(photographs) -> Outline:
 
 def sketch_lab_limits(model: ViT, pictures: Mapping[str, UInt8[np.ndarray, "1 H W"]]) -> Iterator[tuple[str, Limit]]:
     """What the choices may be for this model."""
-    config, size = model.config, size_of(model)
+    size = size_of(model)
 
     def accepted(drawing: str) -> str:
         pixels_of(drawing, pictures, size)
@@ -135,9 +135,7 @@ def sketch_lab_limits(model: ViT, pictures: Mapping[str, UInt8[np.ndarray, "1 H 
     yield "cursor", Between(0, size[0] * size[1] - 1)
     yield "brush", Between(1, WIDEST)
     yield "grey", Between(0, 255)
-    yield "layer", Between(0, config.depth - 1)
-    yield "query", Between(0, model.grid_size[0] * model.grid_size[1] + model.num_prefix_tokens - 1)
-    yield "off", Accepted(lambda off: as_off(off, config.depth, config.num_heads), [])
+    yield from heads_gallery_limits(model)
 
 
 @dataclass(frozen=True)
