@@ -29,6 +29,7 @@ EXPLORERS = {  # what makes each, and a change from code
     "AttentionPlane": ("AttentionPlane()", "mask='causal'"),
     "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
     "LensLab": ("LensLab(trained(), {'one': small, 'two': small.T})", "exchange='all patches'"),
+    "ProbeLab": ("ProbeLab({'a': features, 'b': -features}, [small] * 9, [0, 1, 0] * 3, 4, 'ab')", "stage='b'"),
     "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
     "SketchLab": ("SketchLab(trained(), {'one': small}, drawing='one')", "drawing='nothing'"),
     "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),
