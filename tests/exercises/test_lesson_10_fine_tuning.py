@@ -1,6 +1,7 @@
-"""What the checks of lesson 10 ask for is what the course itself does; and each patient of the clinic is ill in one way."""
+"""The checks of lesson 10 ask for what the course itself does, and each patient of the clinic is ill in one way."""
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -28,7 +29,7 @@ def pictures(count=24):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, 1, 8, 8), dtype=torch.uint8, generator=generator)
     labels = torch.arange(count) % 4
-    return Dataset("few", tuple("ghij"), images, labels, images, labels, **PIXELS)
+    return Dataset("few", images, labels, images, labels, tuple("ghij"), **PIXELS)
 
 
 def numbers_in(model):
@@ -78,7 +79,7 @@ def test_a_lora_in_the_real_model_changes_nothing_at_first_then_learns_and_can_b
     model.requires_grad_(False)
     for block in model.blocks:
         block.mlp.fc1, block.mlp.fc2 = make(block.mlp.fc1, 2, 4), make(block.mlp.fc2, 2, 4)
-    assert torch.equal(model(images), before)
+    torch.testing.assert_close(model(images), before)
     learned = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert learned == 2 * 2 * 2 * (8 + 32)  # two blocks of two layers, rank 2
     settings = TrainingConfig(epochs=2, batch_size=8, learning_rate=0.1, validation_fraction=0, device="cpu")
@@ -100,7 +101,7 @@ def test_the_merged_model_says_what_the_course_and_the_lora_say(merge):
         mine.attn.qkv.weight.data = torch.as_tensor(merge(*small, 3), dtype=torch.float32)
     torch.testing.assert_close(plain(images), model(images))
     merge_lora(model)
-    torch.testing.assert_close(numbers_in(plain), numbers_in(model))
+    torch.testing.assert_close(plain.state_dict(), model.state_dict())
 
 
 # ------------------------------------------------------------------------------------------ what a LoRA is told
@@ -166,7 +167,7 @@ def test_each_patient_is_ill_in_one_way_and_the_trained_model_stays_as_it_was(le
 def test_each_patient_can_be_trained_without_a_word(letter, start, recwarn):
     model, data, config = patient(letter, start, pictures())
     blocks = copy.deepcopy(model.blocks.state_dict())
-    fit(model, data, config, progress=False)
+    fit(model, data, replace(config, epochs=3), progress=False)
     moved = any(not torch.equal(old, model.blocks.state_dict()[name]) for name, old in blocks.items())
     assert moved == (FAULTS[letter] != "frozen")
     assert not recwarn.list

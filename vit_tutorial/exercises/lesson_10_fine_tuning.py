@@ -272,8 +272,9 @@ def _weighted(weights: Callable[[Tensor], Tensor]) -> Callable:
 
 
 def _by_class_mean(features: Tensor, labels: Tensor, queries: Tensor, k: int, num_classes: int) -> Tensor:
-    means = torch.stack([_unit(features[labels == label].mean(0)) for label in range(num_classes)])
-    return F.one_hot((queries @ means.T).argmax(1), num_classes)
+    seen = labels.unique()
+    means = torch.stack([_unit(features[labels == label].mean(0)) for label in seen])
+    return _votes(seen[(queries @ means.T).argmax(1)], num_classes)
 
 
 def _neighbours_labels(features: Tensor, labels: Tensor, queries: Tensor, k: int, num_classes: int) -> Tensor:
@@ -320,7 +321,7 @@ knn = Exercise(
             (
                 "the cosines",
                 lambda units, features, labels, queries, *rest: (
-                    _unit(queries) @ (features if units is None else units).T
+                    _unit(queries) @ (features if units is None else units).mT
                 ),
             ),
             (
@@ -367,6 +368,11 @@ knn = Exercise(
         Mistake(
             _knn(lambda features, queries: F.normalize(queries, dim=0) @ F.normalize(features, dim=0).T),
             "you normalised along axis 0, over the pictures. The length of each picture's own vector is meant: dim=-1.",
+        ),
+        Mistake(
+            _knn(lambda features, queries: F.normalize(queries, dim=0) @ _unit(features).T),
+            "you normalised the queries along axis 0, over the pictures. The length of each picture's own vector is "
+            "meant: dim=-1.",
         ),
         *(
             Mistake(
@@ -531,6 +537,11 @@ knn = Exercise(
             "the mean over the neighbours.",
         ),
         Mistake(
+            lambda *given: _neighbours_labels(*given).to(torch.get_default_dtype()).mean(1),
+            "you averaged the labels, as if class 2 were twice class 1. Count votes: F.one_hot(…, num_classes), [B, k, "
+            "K], and then the mean over the neighbours.",
+        ),
+        Mistake(
             _neighbours_places,
             "these are the places of the neighbours, [B, k]. Look up their labels: labels[places].",
         ),
@@ -638,7 +649,8 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
         with torch.no_grad():
             _small(module, "A").copy_(A)
             _small(module, "B").copy_(B)
-        return look(module, x) if look else module.eval()(x)
+        module.eval()  # dropout may stand before A, and rests here
+        return look(module, x) if look else module(x)
 
     return run
 

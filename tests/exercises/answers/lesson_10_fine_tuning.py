@@ -180,6 +180,10 @@ def labels_of_the_nearest(features, labels, queries, k, num_classes):
     return labels[F.cosine_similarity(queries[:, None], features[None], dim=-1).topk(k).indices]
 
 
+def mean_of_labels(features, labels, queries, k, num_classes):
+    return labels_of_the_nearest(features, labels, queries, k, num_classes).float().mean(1)
+
+
 def places_of_the_nearest(features, labels, queries, k, num_classes):
     return F.cosine_similarity(queries[:, None], features[None], dim=-1).topk(k).indices
 
@@ -614,6 +618,11 @@ ANSWERS = {
             (by_weight(lambda cosines: cosines.softmax(-1)), "your neighbours vote by how near they are."),
             (nearest_class, "you asked which class's mean is nearest."),
             (labels_of_the_nearest, "these are the labels of the neighbours"),
+            (
+                neighbours(near=lambda x, q: F.normalize(q, dim=0) @ F.normalize(x).T),
+                "you normalised the queries along axis 0",
+            ),
+            (mean_of_labels, "you averaged the labels"),
             (places_of_the_nearest, "these are the places of the neighbours"),
         ],
         unknown=[neighbours(shares=lambda votes: votes.mean(1) * 3)],

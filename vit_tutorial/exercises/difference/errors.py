@@ -190,7 +190,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         RuntimeError | IndexError,
         r"tensors used as indices must be long|indices should be",
-        "only whole numbers or True and False can be places: x.long().",
+        "only whole numbers or True and False can be places: x.long(). Or are these values, and not places?",
     ),
     (
         RuntimeError,
