@@ -65,6 +65,11 @@ layer_rates = Exercise(
             )
         ),
         Mistake(
+            _factors(lambda place, depth: depth - place),
+            "every exponent is one too small: the head would go at more than the full rate. Its exponent is 0, and "
+            "that of the patches depth + 1.",
+        ),
+        Mistake(
             _factors(lambda place, depth: max(depth - place, 0)),
             "the last block has got 1, as the head has. It lies one layer below: it gets the decay.",
         ),
@@ -89,6 +94,16 @@ layer_rates = Exercise(
         Mistake(
             _factors(give=lambda factors: factors[1:-1]),
             "only the blocks are there. The patches come before them, and the head after them: depth + 2 factors.",
+        ),
+        *(
+            Mistake(
+                _factors(give=lambda factors, kept=kept: factors[:kept]),
+                f"{what} The answer has depth + 2 factors, from the patches to the head.",
+            )
+            for kept, what in (
+                (-2, "the last block and the head are missing."),
+                (1, "only the patches are there. Is the `return` inside the loop?"),
+            )
         ),
         Mistake(
             _factors(give=lambda factors: [*factors[:-1], factors[-2], 1.0]),
@@ -134,6 +149,10 @@ layer_rates = Exercise(
                 _factors(factor=lambda decay, power: 1 - decay * power),
                 _factors(factor=lambda decay, power: max(1 - (1 - decay) * power, 0)),
                 _factors(factor=lambda decay, power: max(1 - decay * power, 0)),
+                lambda depth, decay: 1 - decay * torch.arange(depth + 2),
+                lambda depth, decay: torch.linspace(decay, 1, depth + 2),
+                lambda depth, decay: torch.linspace(0, 1, depth + 2),
+                lambda depth, decay: torch.linspace(decay ** (depth + 1), 1, depth + 2),
             )
         ),
         Mistake(
@@ -150,11 +169,16 @@ layer_rates = Exercise(
             for way in (
                 _factors(factor=lambda decay, power: decay / (power + 1)),
                 _factors(factor=lambda decay, power: decay / power if power else 1.0),
+                lambda depth, decay: decay / (1 + torch.arange(depth + 2)),
             )
         ),
         Mistake(
             _factors(factor=lambda decay, power: (1 - decay) ** power),
             "you took 1 - decay. The decay itself is the factor from one layer to the next: 0.7 leaves 70%.",
+        ),
+        Mistake(
+            _factors(factor=lambda decay, power: power**decay),
+            "base and exponent have changed places: decay ** n, not n ** decay.",
         ),
         Mistake(
             _factors(factor=lambda decay, power: math.exp(-decay * power)),
@@ -177,6 +201,11 @@ layer_rates = Exercise(
             "the blocks stand upside down: block 0 has got what the last block should get.",
         ),
         Mistake(
+            lambda depth, decay: torch.tensor([decay ** (depth + 1), *(decay**i for i in range(depth)), 1.0]),
+            "the blocks stand upside down, and block 0 has got 1. The last block gets the decay, the one below it the "
+            "decay squared, and so on.",
+        ),
+        Mistake(
             _factors(give=lambda factors: [factor / sum(factors) for factor in factors]),
             "you made the factors sum to 1. They need not: the head gets 1, and each layer below it a decay less.",
         ),
@@ -188,16 +217,16 @@ layer_rates = Exercise(
 # ------------------------------------------------------------------------------------------ ask the neighbours
 
 
-def _knn_input(seed: int, known: int, dim: int, asked: int, k: int, classes: int) -> tuple:
-    """Return features of very different lengths around a mean that is not 0, each class with some of its own."""
+def _knn_input(seed: int, known: int, dim: int, asked: int, k: int, classes: int, unknown: int = 0) -> tuple:
+    """Return features of very different lengths around a mean that is not 0; so many classes have no picture."""
     generator = torch.Generator().manual_seed(seed)
 
     def features(count: int) -> Tensor:
         lengths = torch.empty(count, 1, dtype=torch.float64).uniform_(0.3, 3, generator=generator)
         return lengths * (torch.randn(count, dim, generator=generator, dtype=torch.float64) + 0.7)
 
-    labels = torch.randint(classes, (known,), generator=generator)
-    labels[:classes] = torch.arange(classes)
+    labels = torch.randint(classes - unknown, (known,), generator=generator)
+    labels[: classes - unknown] = torch.arange(classes - unknown)
     return features(known), labels, features(asked), k, classes
 
 
@@ -243,8 +272,9 @@ def _weighted(weights: Callable[[Tensor], Tensor]) -> Callable:
 
 
 def _by_class_mean(features: Tensor, labels: Tensor, queries: Tensor, k: int, num_classes: int) -> Tensor:
-    means = torch.stack([_unit(features[labels == label].mean(0)) for label in range(num_classes)])
-    return F.one_hot((queries @ means.T).argmax(1), num_classes)
+    seen = labels.unique()
+    means = torch.stack([_unit(features[labels == label].mean(0)) for label in seen])
+    return _votes(seen[(queries @ means.T).argmax(1)], num_classes)
 
 
 def _neighbours_labels(features: Tensor, labels: Tensor, queries: Tensor, k: int, num_classes: int) -> Tensor:
@@ -273,10 +303,10 @@ knn = Exercise(
     minutes=8,
     solution=_knn(),
     inputs=[
-        _knn_input(0, known=4, dim=2, asked=2, k=1, classes=2),
-        _knn_input(1, known=8, dim=3, asked=4, k=3, classes=3),
-        _knn_input(2, known=12, dim=5, asked=5, k=5, classes=4),
-        _knn_input(3, known=20, dim=4, asked=6, k=4, classes=3),
+        _knn_input(42, known=4, dim=2, asked=2, k=1, classes=2),
+        _knn_input(1, known=8, dim=3, asked=4, k=3, classes=4, unknown=1),
+        _knn_input(0, known=12, dim=5, asked=6, k=5, classes=4),
+        _knn_input(0, known=20, dim=4, asked=6, k=4, classes=5),
     ],
     hints=Hints(
         axes="B K",
@@ -291,7 +321,7 @@ knn = Exercise(
             (
                 "the cosines",
                 lambda units, features, labels, queries, *rest: (
-                    _unit(queries) @ (features if units is None else units).T
+                    _unit(queries) @ (features if units is None else units).mT
                 ),
             ),
             (
@@ -321,7 +351,7 @@ knn = Exercise(
         ),
         Mistake(
             _knn(lambda features, queries: -_cosine(features, queries)),
-            "you asked the k farthest. A large cosine means near: take the largest.",
+            "you asked the k farthest. A large cosine means near, and a large distance far.",
         ),
         *(
             Mistake(
@@ -338,6 +368,11 @@ knn = Exercise(
         Mistake(
             _knn(lambda features, queries: F.normalize(queries, dim=0) @ F.normalize(features, dim=0).T),
             "you normalised along axis 0, over the pictures. The length of each picture's own vector is meant: dim=-1.",
+        ),
+        Mistake(
+            _knn(lambda features, queries: F.normalize(queries, dim=0) @ _unit(features).T),
+            "you normalised the queries along axis 0, over the pictures. The length of each picture's own vector is "
+            "meant: dim=-1.",
         ),
         *(
             Mistake(
@@ -364,6 +399,50 @@ knn = Exercise(
                 lambda queries, features: 0,
                 lambda queries, features: features.mean(0),
             )
+        ),
+        *(
+            Mistake(
+                _knn(lambda features, queries, of=of: of(_cosine(features, queries))),
+                "you took the sign of the cosine away. Vectors that point in opposite directions are far from each "
+                "other.",
+            )
+            for of in (torch.abs, torch.square)
+        ),
+        Mistake(
+            _knn(lambda features, queries: _cosine(queries, features)),
+            "your similarities are turned round, [M, B]: for each known picture they look for queries. Put the queries "
+            "first: queries @ features.T is [B, M].",
+        ),
+        *(
+            Mistake(
+                _knn(choose=choose),
+                "you chose along axis 0, which holds the queries. The known pictures lie along axis 1 of [B, M].",
+            )
+            for choose in (
+                lambda similarity, k: similarity.topk(k, dim=0).indices,
+                lambda similarity, k: similarity.argsort(dim=0, descending=True)[:, :k],
+                lambda similarity, k: similarity.argsort(dim=0, descending=True)[:k],
+            )
+        ),
+        Mistake(
+            lambda features, labels, queries, k, num_classes: _knn()(
+                features, labels, queries, num_classes, num_classes
+            ),
+            "as many neighbours vote as there are classes. k of them should.",
+        ),
+        Mistake(
+            lambda features, labels, queries, k, num_classes: (
+                F.one_hot(labels[_nearest(_cosine(features, queries), k)]).float().mean(1)
+            ),
+            "F.one_hot alone makes as many columns as the labels that it sees need. Tell it how many classes there "
+            "are: F.one_hot(…, num_classes).",
+        ),
+        Mistake(
+            lambda features, labels, queries, k, num_classes: (
+                F.one_hot(labels)[_nearest(_cosine(features, queries), k)].float().mean(1)
+            ),
+            "F.one_hot alone makes as many columns as the labels that it sees need. Tell it how many classes there "
+            "are: F.one_hot(…, num_classes).",
         ),
         Mistake(
             _knn(choose=lambda similarity, k: _nearest(similarity, 1)),
@@ -429,9 +508,12 @@ knn = Exercise(
             _knn(give=lambda shares: shares.amax(dim=1)),
             "you returned the largest share alone. Return the shares of all classes: [B, K].",
         ),
-        Mistake(
-            _knn(give=lambda shares: shares.softmax(dim=1)),
-            "you applied softmax to the shares. They sum to 1 already.",
+        *(
+            Mistake(way, "you applied softmax to the votes. Their shares sum to 1 as they are: divide by k.")
+            for way in (
+                _knn(give=lambda shares: shares.softmax(dim=1)),
+                _knn(count=lambda votes: votes.sum(dim=1).softmax(dim=1)),
+            )
         ),
         *(
             Mistake(
@@ -453,6 +535,11 @@ knn = Exercise(
             _neighbours_labels,
             "these are the labels of the neighbours, [B, k]. Turn them into votes, F.one_hot(…, num_classes), and take "
             "the mean over the neighbours.",
+        ),
+        Mistake(
+            lambda *given: _neighbours_labels(*given).to(torch.get_default_dtype()).mean(1),
+            "you averaged the labels, as if class 2 were twice class 1. Count votes: F.one_hot(…, num_classes), [B, k, "
+            "K], and then the mean over the neighbours.",
         ),
         Mistake(
             _neighbours_places,
@@ -562,7 +649,8 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
         with torch.no_grad():
             _small(module, "A").copy_(A)
             _small(module, "B").copy_(B)
-        return look(module, x) if look else module.eval()(x)
+        module.eval()  # dropout may stand before A, and rests here
+        return look(module, x) if look else module(x)
 
     return run
 
@@ -783,12 +871,13 @@ def _merged(
     to: tuple[str, str, str] = ("q", "", "v"),
     chunks: Callable[[Tensor], tuple[Tensor, ...]] = lambda weight: weight.chunk(3),
     join: Callable[[tuple[Tensor, ...]], Tensor] = torch.cat,
+    unscaled: str = "",
 ) -> Callable:
     """Merge, with one thing done in another way; `to` says whose product each of the three matrices gets."""
 
     def merge(weight: Tensor, A_q: Tensor, B_q: Tensor, A_v: Tensor, B_v: Tensor, alpha: float) -> Tensor:
         made = {"q": (A_q, B_q), "v": (A_v, B_v), "A_q B_v": (A_q, B_v), "A_v B_q": (A_v, B_q)}
-        small = {name: scale(alpha, A) * product(A, B) for name, (A, B) in made.items()}
+        small = {name: (1 if name == unscaled else scale(alpha, A)) * product(A, B) for name, (A, B) in made.items()}
         small["q and v"] = small["q"] + small["v"]
         parts = chunks(weight)
         return join(tuple(add(part, small[name]) if name else part for part, name in zip(parts, to, strict=True)))
@@ -811,9 +900,36 @@ def _columns_in_turn(parts: tuple[Tensor, ...]) -> Tensor:
     return torch.stack(parts, dim=1).flatten(0, 1)
 
 
-_CHANGED_MERGES = (
+_USUAL_SLIPS = (
     ({"scale": lambda alpha, A: 1.0}, "the factor α / r is missing before both products."),
     ({"scale": lambda alpha, A: alpha}, "the products are multiplied by α alone. Divide by the rank: α / r."),
+    (
+        {"product": lambda A, B: (B @ A).T},
+        "your products are transposed: AᵀBᵀ is (BA)ᵀ. Multiply B @ A, [D, r] by [r, D].",
+    ),
+    ({"add": torch.sub}, "the products are subtracted. Add them."),
+    (
+        {"add": lambda part, small: small},
+        "W_q and W_v are gone: only the products are there. Add them: W + (α / r) BA.",
+    ),
+    ({"to": ("v", "", "q")}, "q and v have changed places: W_q gets B_q A_q, and W_v gets B_v A_v."),
+    (
+        {"to": ("q", "v", "")},
+        "the product of the values was added to the keys. The order in the weight is queries, keys, values.",
+    ),
+    (
+        {"to": ("q", "q", "v")},
+        "the keys have got the product of the queries as well. They have no LoRA, and stay as they are.",
+    ),
+    (
+        {"to": ("q", "v", "v")},
+        "the keys have got the product of the values as well. They have no LoRA, and stay as they are.",
+    ),
+    ({"to": ("q", "", "")}, "the values have got nothing. They have a LoRA of their own: (α / r) B_v A_v."),
+    ({"to": ("", "", "v")}, "the queries have got nothing. They have a LoRA of their own: (α / r) B_q A_q."),
+)
+_CHANGED_MERGES = (
+    *_USUAL_SLIPS,
     ({"scale": lambda alpha, A: 1 / len(A)}, "the products are divided by r, and α is missing: α / r."),
     ({"scale": lambda alpha, A: len(A) / alpha}, "your factor is upside down: α / r, not r / α."),
     ({"scale": lambda alpha, A: alpha * len(A)}, "you multiplied by the rank. Divide by it: α / r."),
@@ -829,40 +945,37 @@ _CHANGED_MERGES = (
         {"scale": lambda alpha, A: alpha / (3 * A.shape[1])},
         "you divided α by 3D, the rows of the weight. The rank is the number of rows of A: A is [r, D].",
     ),
-    (
-        {"product": lambda A, B: (B @ A).T},
-        "your products are transposed: AᵀBᵀ is (BA)ᵀ. Multiply B @ A, [D, r] by [r, D].",
+    *(
+        ({"unscaled": name}, f"the factor α / r is missing before the product of the {whose}.")
+        for name, whose in (("q", "queries"), ("v", "values"))
     ),
-    ({"add": torch.sub}, "the products are subtracted. Add them."),
+    (
+        {"scale": lambda alpha, A: alpha // len(A)},
+        "you rounded the factor: // gives whole numbers. Divide with one stroke: α / r.",
+    ),
+    (
+        {"product": lambda A, B: A @ B},
+        "A @ B is [r, r]. The other way round it is [D, D], as W_q is: B @ A.",
+    ),
     ({"add": torch.mul}, "the products are multiplied into the matrices, number by number. Add them."),
-    (
-        {"add": lambda part, small: small},
-        "W_q and W_v are gone: only the products are there. Add them: W + (α / r) BA.",
-    ),
     (
         {"add": lambda part, small: part @ small},
         "the products are multiplied with the matrices. Add them: W + (α / r) BA.",
-    ),
-    ({"to": ("v", "", "q")}, "q and v have changed places: W_q gets B_q A_q, and W_v gets B_v A_v."),
-    (
-        {"to": ("q", "v", "")},
-        "the product of the values was added to the keys. The order in the weight is queries, keys, values.",
     ),
     (
         {"to": ("", "q", "v")},
         "the product of the queries was added to the keys. The order in the weight is queries, keys, values.",
     ),
     (
-        {"to": ("q", "q", "v")},
-        "the keys have got the product of the queries as well. They have no LoRA, and stay as they are.",
-    ),
-    (
-        {"to": ("q", "v", "v")},
-        "the keys have got the product of the values as well. They have no LoRA, and stay as they are.",
-    ),
-    (
         {"to": ("q and v", "q and v", "q and v")},
         "every matrix has got both products. W_q gets B_q A_q alone, W_v gets B_v A_v alone, and W_k none.",
+    ),
+    *(
+        (
+            {"to": to},
+            f"the product of the {whose} was added to all three matrices. It belongs to one of them.",
+        )
+        for to, whose in ((("q", "q", "q and v"), "queries"), (("q and v", "v", "v"), "values"))
     ),
     (
         {"to": ("q and v", "", "q and v")},
@@ -870,8 +983,6 @@ _CHANGED_MERGES = (
     ),
     ({"to": ("q", "", "q")}, "the values have got the product of the queries. Theirs is B_v A_v."),
     ({"to": ("v", "", "v")}, "the queries have got the product of the values. Theirs is B_q A_q."),
-    ({"to": ("q", "", "")}, "the values have got nothing. They have a LoRA of their own: (α / r) B_v A_v."),
-    ({"to": ("", "", "v")}, "the queries have got nothing. They have a LoRA of their own: (α / r) B_q A_q."),
     ({"to": ("", "", "")}, "this is the weight as it came in: no product was added."),
     (
         {"to": ("A_v B_q", "", "A_q B_v")},
@@ -924,7 +1035,7 @@ merged_qkv = Exercise(
         sizes=lambda weight, A_q, B_q, A_v, B_v, alpha: {"r": len(A_q), "D": weight.shape[1]},
     ),
     mistakes=[Mistake(_merged(**change), sentence) for change, sentence in _CHANGED_MERGES],
-    pairs=pairs_of(_merged, _CHANGED_MERGES[:30]),
+    pairs=pairs_of(_merged, _USUAL_SLIPS),
     done="A and B are gone, the model says the same, and costs what it cost before.",
 )
 
