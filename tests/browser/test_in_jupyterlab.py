@@ -17,6 +17,7 @@ def trained():
     return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 maps = np.full((2, 3, 50, 50), 0.02)
 pictures = torch.from_numpy(np.stack([small[None]] * 3))
+features = np.random.default_rng(0).normal(size=(9, 6))
 labs = []
 def show(lab):
     labs.append(lab)
