@@ -30,6 +30,7 @@ from vit_tutorial.explore import (
     ModelMap,
     PatchLab,
     PositionLab,
+    ProbeLab,
     ReachLab,
     SignalLab,
     SketchLab,
@@ -73,6 +74,13 @@ def contestants():
     )
 
 
+def probes():
+    random = np.random.default_rng(0)
+    features = {f"stage {i}": random.normal(size=(200, 64)) for i in range(6)}
+    pictures = np.stack([picture(1, 28) for _ in range(200)])
+    return ProbeLab(features, pictures, random.integers(0, 4, 200), 80, "abcd")
+
+
 CASES = {
     "patch lab, 224x224 colour, 196 patches": lambda: PatchLab(picture(3, 224), 16),
     "patch lab, 224x224 colour, 50,176 patches": lambda: PatchLab(picture(3, 224), 1),
@@ -87,6 +95,7 @@ CASES = {
         trained(), {"a": picture(1, 28), "b": picture(1, 28)}, exchange="all patches"
     ),
     "reach lab, 4 stages and 3": lambda: ReachLab(contestants(), picture(1, 28)),
+    "probe lab, 6 stages, 200 pictures": probes,
     "signal lab, 12 blocks": lambda: SignalLab(depth=12),
     "sketch lab, moving the brush": lambda: SketchLab(trained(), {"a": picture(1, 28)}),
     "sketch lab, painting": lambda: SketchLab(trained(), {"a": picture(1, 28)}),

@@ -22,6 +22,7 @@ def small_pair():
     return cnn, ViT(ViTConfig(28, 4, 1, 10, dim=8, depth=2, num_heads=2))
 maps = np.full((2, 3, 50, 50), 0.02)
 pictures = torch.from_numpy(np.stack([small[None]] * 3))
+features = np.random.default_rng(0).normal(size=(9, 6))
 labs = []
 def show(lab):
     labs.append(lab)
@@ -35,6 +36,7 @@ EXPLORERS = {  # what makes each, and a change from code
     "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
     "LensLab": ("LensLab(trained(), {'one': small, 'two': small.T})", "exchange='all patches'"),
     "ReachLab": ("ReachLab(small_pair(), small)", "stage=2"),
+    "ProbeLab": ("ProbeLab({'a': features, 'b': -features}, [small] * 9, [0, 1, 0] * 3, 4, 'ab')", "stage='b'"),
     "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
     "SketchLab": ("SketchLab(trained(), {'one': small}, drawing='one')", "drawing='nothing'"),
     "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),

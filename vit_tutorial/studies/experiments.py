@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
 from vit_tutorial.studies import inside, unfair, versus
+from vit_tutorial.studies.transfer import SEARCH_SEEDS, methods, rates_of, transfer, traps
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
 
@@ -70,6 +71,15 @@ class Experiment:
             raise ValueError(f"the settings of {variant!r} have no {self.search.setting}, where the search puts a rate")
         place[last] = rate
         return settings
+
+
+def _transfer(
+    claim: str, variants: dict[str, dict], seeds: tuple[int, ...], searched_with: tuple[int, ...] = SEARCH_SEEDS
+) -> Experiment:
+    """Make a study of lesson 10, in which each method searches among rates of its own."""
+    own = rates_of(variants)
+    search = Search(next(filter(None, own.values())), searched_with, setting="learning_rate", own=own)
+    return Experiment(claim=claim, variants=variants, seeds=seeds, job=transfer, search=search)
 
 
 EXPERIMENTS = {
@@ -218,5 +228,26 @@ EXPERIMENTS = {
         variants=unfair.trainings(),
         seeds=(0, 1, 2),
         job=unfair.follow,
+    ),
+    "transfer": _transfer(
+        "a model that was trained on six kinds of photographs helps with the other four",
+        methods("first six", 10, 1, 100),
+        seeds=(0, 1, 2, 3, 4),
+    ),
+    "transfer_trap": _transfer(
+        "a rate that is too high, a forgotten mean and std, an old head and enlarged pictures ruin a fine-tuning",
+        traps("first six", 100),
+        seeds=(0, 1, 2, 3, 4),
+    ),
+    "transfer_thousand": _transfer(
+        "with a thousand pictures a class it still helps",
+        methods("first six", 1000),
+        seeds=(0, 1, 2),
+        searched_with=SEARCH_SEEDS[:1],
+    ),
+    "transfer_other_split": _transfer(
+        "it helps as much when six other kinds are learned first",
+        methods("last six", 10, 1, 100),
+        seeds=(0, 1, 2, 3, 4),
     ),
 }
