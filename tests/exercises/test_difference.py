@@ -228,6 +228,32 @@ def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said)
     assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ((0,), "the first third along axis 3D is wrong, and the rest is right."),
+        ((1,), "the second third along axis 3D is wrong, and the rest is right."),
+        ((0, 2), "the second third along axis 3D is right, and the rest is wrong."),
+        ((0, 1), "the last third along axis 3D is right, and the rest is wrong."),
+    ],
+)
+def test_what_is_right_of_queries_keys_and_values_is_told(wrong, said):
+    def bent(x):
+        thirds = x.unflatten(0, (3, -1))
+        return torch.stack([part**3 + part.flip(1) if i in wrong else part for i, part in enumerate(thirds)]).flatten(
+            0, 1
+        )
+
+    right = [torch.randn(3 * dim, dim, generator=torch.Generator().manual_seed(dim)) for dim in (3, 4, 6)]
+    assert explain([Case({}, bent(x), x, axes=("3D", "D")) for x in right]) == said
+    assert "third" not in explain([Case({}, bent(x), x, axes=("N", "D")) for x in right])
+
+
+@pytest.mark.parametrize("got", [["0.5", "1"], [0.5, [0.5, 1]]])
+def test_a_list_of_words_or_lists_is_not_taken_for_tensors(got):
+    assert explain([Case({}, got, torch.ones(2))]).startswith("not all that your list holds is a number")
+
+
 def test_several_things_in_place_of_a_number_are_no_axis():
     given = [Case({"n": n}, (1, n, 2 * n), 2 * n * n) for n in (2, 5)]
     assert explain(given) == "you returned several things, and one number is expected."

@@ -54,6 +54,15 @@ layer_rates = Exercise(
             "it stands upside down: the head has got the least, and the patches 1. The factor falls from the head "
             "down, and yours should stand from the patches up.",
         ),
+        Mistake(
+            _factors(lambda place, depth: place + 1),
+            "two things: it stands upside down, the patches come first and get the least. And the head gets 1: the "
+            "exponents run from depth + 1 down to 0.",
+        ),
+        Mistake(
+            _factors(give=lambda factors: [*factors[:-1], 0.0]),
+            "the head has got 0, and would never learn. It is new and goes at the full rate: 1.",
+        ),
         *(
             Mistake(
                 way,
@@ -152,6 +161,7 @@ layer_rates = Exercise(
                 lambda depth, decay: 1 - decay * torch.arange(depth + 2),
                 lambda depth, decay: torch.linspace(decay, 1, depth + 2),
                 lambda depth, decay: torch.linspace(0, 1, depth + 2),
+                lambda depth, decay: torch.arange(1, depth + 3) / (depth + 2),
                 lambda depth, decay: torch.linspace(decay ** (depth + 1), 1, depth + 2),
             )
         ),
@@ -385,6 +395,20 @@ knn = Exercise(
             _knn(lambda features, queries: _unit(queries) @ features.softmax(-1).T),
             "you took a softmax of the features. Divide each row by its length: F.normalize(features, dim=-1).",
         ),
+        Mistake(
+            _knn(
+                lambda features, queries: _cosine(
+                    *((each - features.mean(0)) / features.std(0) for each in (features, queries))
+                )
+            ),
+            "you standardised the features first: minus their mean, divided by their spread. That is another angle: "
+            "take the vectors as they are.",
+        ),
+        Mistake(
+            _knn(lambda features, queries: _cosine(features, features)),
+            "you asked for the neighbours of the known pictures. Asked for are those of the queries: queries @ "
+            "features.T.",
+        ),
         *(
             Mistake(
                 _knn(
@@ -495,6 +519,10 @@ knn = Exercise(
         Mistake(
             _knn(count=lambda votes: votes),
             "these are the votes of each neighbour by itself, [B, k, K]. Take their mean over axis 1.",
+        ),
+        Mistake(
+            _knn(give=lambda shares: torch.cat([shares[:1], torch.zeros_like(shares[1:])])),
+            "only the first query has got an answer. Is the `return` inside the loop?",
         ),
         Mistake(
             _knn(give=lambda shares: shares.argmax(dim=1)),
@@ -844,8 +872,8 @@ lora = Exercise(
     properties=[
         Property(
             lambda answer: answer(*_LOOK_AT_LORA, _both_learn),
-            "no gradient arrives at A and B, so they never learn. Is there a no_grad, a detach, an item() or a .data "
-            "on the way?",
+            "no gradient arrives at A and B, so they never learn. Is there a no_grad, a detach, a .data or a new "
+            "nn.Parameter on the way?",
         ),
         Property(
             lambda answer: answer(*_LOOK_AT_LORA, _reaches_the_input),
@@ -898,6 +926,19 @@ def _interleaved(weight: Tensor) -> tuple[Tensor, ...]:
 
 def _columns_in_turn(parts: tuple[Tensor, ...]) -> Tensor:
     return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+def _weights_scaled(keys: bool, products: bool) -> Callable:
+    """Merge, with the factor before the old matrices as well; before the products, too, or not."""
+
+    def merge(weight: Tensor, A_q: Tensor, B_q: Tensor, A_v: Tensor, B_v: Tensor, alpha: float) -> Tensor:
+        (w_q, w_k, w_v), scale = weight.chunk(3), alpha / len(A_q)
+        small = scale if products else 1.0
+        return torch.cat(
+            [scale * w_q + small * B_q @ A_q, scale * w_k if keys else w_k, scale * w_v + small * B_v @ A_v]
+        )
+
+    return merge
 
 
 _USUAL_SLIPS = (
@@ -955,7 +996,7 @@ _CHANGED_MERGES = (
     ),
     (
         {"product": lambda A, B: A @ B},
-        "A @ B is [r, r]. The other way round it is [D, D], as W_q is: B @ A.",
+        "your products are [r, r]. The other way round they are [D, D], as W_q is: B @ A.",
     ),
     ({"add": torch.mul}, "the products are multiplied into the matrices, number by number. Add them."),
     (
@@ -997,6 +1038,22 @@ _CHANGED_MERGES = (
         "you took every third row for the queries. The three matrices lie above each other: the first D rows are W_q.",
     ),
     (
+        {"chunks": _interleaved},
+        "you took every third row for the queries. The three matrices lie above each other: the first D rows are W_q.",
+    ),
+    (
+        {"chunks": lambda weight: weight.chunk(3)[::-1]},
+        "queries and values have changed places. The order in the weight is queries, keys, values.",
+    ),
+    (
+        {"join": lambda parts: torch.cat((parts[0], torch.zeros_like(parts[1]), parts[2]))},
+        "W_k is all zero. It has no LoRA, and stays as it is.",
+    ),
+    (
+        {"join": lambda parts: torch.cat(parts).reshape(len(parts[0]), -1)},
+        "your result is [D, 3D]. Wanted is [3D, D], without a last reshape.",
+    ),
+    (
         {"join": torch.stack},
         "the three matrices are stacked: [3, D, D]. Put them above each other, [3D, D]: torch.cat.",
     ),
@@ -1034,7 +1091,17 @@ merged_qkv = Exercise(
         axes="3D D",
         sizes=lambda weight, A_q, B_q, A_v, B_v, alpha: {"r": len(A_q), "D": weight.shape[1]},
     ),
-    mistakes=[Mistake(_merged(**change), sentence) for change, sentence in _CHANGED_MERGES],
+    mistakes=[
+        *(Mistake(_merged(**change), sentence) for change, sentence in _CHANGED_MERGES),
+        *(
+            Mistake(
+                _weights_scaled(keys, products),
+                "the factor α / r stands before the old matrices. It belongs to the products: W + (α / r) BA.",
+            )
+            for keys in (False, True)
+            for products in (False, True)
+        ),
+    ],
     pairs=pairs_of(_merged, _USUAL_SLIPS),
     done="A and B are gone, the model says the same, and costs what it cost before.",
 )

@@ -69,6 +69,10 @@ def class_token_by_itself(depth, decay):
     return [rates[0], *rates]
 
 
+def head_at_rest(depth, decay):
+    return [*rates_from_above(depth, decay)[:-1], 0]
+
+
 def frozen_patches(depth, decay):
     return [0, *rates_from_above(depth, decay)[1:]]
 
@@ -145,6 +149,20 @@ def neighbours(near=None, places=None, shares=None):
         return shares(F.one_hot(labels[chosen], num_classes).float())
 
     return answer
+
+
+def standardised(x, q):
+    middle, spread = x.mean(dim=0), x.std(dim=0)
+    return F.normalize((q - middle) / spread) @ F.normalize((x - middle) / spread).T
+
+
+def first_query_alone(features, labels, queries, k, num_classes):
+    rows = torch.zeros(len(queries), num_classes)
+    for i, query in enumerate(queries):
+        for place in F.cosine_similarity(query[None], features).topk(k).indices:
+            rows[i, labels[place]] += 1 / k
+        return rows
+    return None
 
 
 def scaled_by(divide):
@@ -469,6 +487,16 @@ def rows_in_turn(weight, A_q, B_q, A_v, B_v, alpha):
     return new
 
 
+def backwards(weight, A_q, B_q, A_v, B_v, alpha):
+    w_v, w_k, w_q = weight.chunk(3)
+    return torch.cat([w_q + alpha / len(A_q) * B_q @ A_q, w_k, w_v + alpha / len(A_v) * B_v @ A_v])
+
+
+def old_weights_scaled(weight, A_q, B_q, A_v, B_v, alpha):
+    w_q, w_k, w_v = weight.chunk(3)
+    return torch.cat([alpha / len(A_q) * (w_q + B_q @ A_q), w_k, alpha / len(A_v) * (w_v + B_v @ A_v)])
+
+
 def crossed(weight, A_q, B_q, A_v, B_v, alpha):
     return merged_by_slices(weight, A_v, B_q, A_q, B_v, alpha)
 
@@ -525,6 +553,8 @@ ANSWERS = {
         right=[rates_from_above, rates_in_numpy, rates_in_place, rates_in_half_precision_words],
         wrong=[
             (powers(lambda layer, depth: layer), "it stands upside down"),
+            (powers(lambda layer, depth: layer + 1), "two things: it stands upside down"),
+            (head_at_rest, "the head has got 0"),
             (powers(lambda layer, depth: depth + 2 - layer), "the head has got less than 1."),
             (powers(lambda layer, depth: depth - layer), "every exponent is one too small"),
             (powers(lambda layer, depth: abs(depth - layer) * (layer <= depth)), "the last block has got 1"),
@@ -585,6 +615,9 @@ ANSWERS = {
                 neighbours(near=lambda x, q: F.normalize(q - x.mean(0)) @ F.normalize(x - x.mean(0)).T),
                 "you subtracted the mean of the features first.",
             ),
+            (neighbours(near=standardised), "you standardised the features first"),
+            (neighbours(near=lambda x, q: F.normalize(x) @ F.normalize(x).T), "you asked for the neighbours of the"),
+            (first_query_alone, "only the first query has got an answer."),
             (
                 neighbours(near=lambda x, q: (F.normalize(q) @ F.normalize(x).T).abs()),
                 "you took the sign of the cosine away.",
@@ -705,7 +738,7 @@ ANSWERS = {
             (merging(scale=lambda alpha, A: alpha // len(A)), "you rounded the factor"),
             (queries_unscaled, "the factor α / r is missing before the product of the queries."),
             (values_unscaled, "the factor α / r is missing before the product of the values."),
-            (merging(product=lambda A, B: A @ B), "A @ B is [r, r]."),
+            (merging(product=lambda A, B: A @ B), "your products are [r, r]."),
             (merging(product=lambda A, B: A.T @ B.T), "your products are transposed"),
             (merging(put=lambda w, added: w - added), "the products are subtracted."),
             (merging(put=lambda w, added: w * added), "the products are multiplied into the matrices"),
@@ -728,6 +761,10 @@ ANSWERS = {
             (crossed, "the A of one was multiplied with the B of the other."),
             (crossed_and_exchanged, "the A of one was multiplied with the B of the other."),
             (rows_in_turn, "you took every third row"),
+            (backwards, "queries and values have changed places."),
+            (merging(give=lambda q, k, v: torch.cat([q, 0 * k, v])), "W_k is all zero."),
+            (merging(give=lambda q, k, v: torch.cat([q, k, v]).view(len(q), -1)), "your result is [D, 3D]. Wanted is"),
+            (old_weights_scaled, "the factor α / r stands before the old matrices."),
             (merging(give=lambda q, k, v: torch.stack([q, k, v])), "the three matrices are stacked"),
             (merging(give=lambda q, k, v: torch.cat([q, k, v], 1)), "the three matrices stand side by side"),
             (merging(give=lambda q, k, v: [q, k, v]), "these are three matrices."),

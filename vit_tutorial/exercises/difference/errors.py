@@ -199,7 +199,8 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         RuntimeError,
         r"Class values must be smaller than num_classes",
-        "F.one_hot got a number that is no class: classes go from 0 to num_classes - 1. Are these places, and not labels?",
+        "F.one_hot got a number that is no class: classes go from 0 to num_classes - 1. Is its second argument the number "
+        "of classes, and are these labels, and not places?",
     ),
     (
         RuntimeError,
