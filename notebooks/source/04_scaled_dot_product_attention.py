@@ -210,7 +210,8 @@ plots.show(
 # ### One word, three vectors
 #
 # *Spring* has come out on the side of water. Now put *winter* in the place of *river*, then *clock*. The matrices stay,
-# and so does the token of *spring*.
+# and so does the token of *spring*. The course's function `scaled_dot_product_attention` does steps 2 to 5, and gives back
+# outputs and weights.
 
 # %%
 meaning = {"the": (-1, 0), "after": (-1, 0), "river": (2, 2), "winter": (2, 0), "clock": (2, -2), "spring": (1, 0)}
@@ -278,9 +279,8 @@ print("same weights as by hand:", torch.allclose(A, weights))
 print("same output as by hand: ", torch.allclose(out, output))
 
 # %% [markdown]
-# The course's function, `scaled_dot_product_attention`, is these three lines, for any number of batches in front. It gives
-# back the weights too, because we want to look at them. Here are all shapes, for five tokens of D = 8 numbers and queries
-# of d = 4:
+# `scaled_dot_product_attention` is these three lines, for any number of batches in front. Here are all shapes, for five
+# tokens of D = 8 numbers and queries of d = 4:
 
 # %%
 torch.manual_seed(0)
@@ -417,7 +417,7 @@ except ValueError as error:
 # ## The ear and the eye
 #
 # Does it happen in a model that has learned? Here is a small ViT that the course has trained on photographs of 32×32 pixels
-# (lesson 11), and a cat that it has never seen. The model cuts it into 8×8 patches and says *cat*. It has no class token.
+# (lesson 11), and a cat that it has never seen. The model cuts it into 8×8 patches. It has no class token.
 # You see its **scores**, which are the fits before the softmax, and its **weights**, which are its shares after it. Each
 # layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads, patches, rows and
 # columns are all counted from 0.)
@@ -432,8 +432,10 @@ except ValueError as error:
 
 # %%
 model, cat = load_model(DATA_FOLDER / "vit_cifar10.safetensors"), pictures("chelsea", 32)  # [3, 32, 32]
+chances = model(model.card.normalize(cat[None])).softmax(dim=-1)[0].tolist()  # of ten classes
 maps = attention_maps(model, model.card.normalize(cat[None]))  # one [1, h, 64, 64] per layer, after the softmax
 before = attention_scores(model, model.card.normalize(cat[None]))  # the same, before it
+print(f"the model says {model.card.class_names[chances.index(max(chances))]}, with {max(chances):.0%}")
 print(len(maps), "layers, each", list(maps[0].shape), "= [B, h, N, N]")
 print("softmax of the scores gives the weights:", torch.allclose(before[0].softmax(-1), maps[0], atol=1e-6))
 
@@ -1114,15 +1116,15 @@ print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cr
 # A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
 used = """
 A a accuracies after allowed alone arrow arrows at_once attend attends attention ax B b back barred before begin blind
-block books box cards cat causal changes claim colour column columns counted counts crossing D d d_v data decoder dims
-divided drawings drawn E embedding end equal exponentials few from_all from_ear fused gigabyte goal gradients hand he
-height hidden his hits i ids images is_so j K k Kc key keys kinds label labels largest last less letter letters level
-line lines M maps mask masked meaning mirror mixed mlp model moved N name names nearest number one options other ours
-out output padding pair pairs panels PEOPLE phrase pictures place plain Q q Qc reach read reader recipes record rest
-right row rows runs S said same scaled scores seen sentences share shown side size sizes small small_start sooner
-squared squares start study style sums table tables takes_most text texts theirs tied times title to_k to_q to_v
-tokens trained transposed turned undivided unembedding unit untrained upper_right V v value vectors vocabulary W_k W_q
-W_v was ways weight weights which who whole width without word words x y Z z
+block books box cards cat causal chances changes claim colour column columns counted counts crossing D d d_v data
+decoder dims divided drawings drawn E embedding end equal exponentials few from_all from_ear fused gigabyte goal
+gradients hand he height hidden his hits i ids images is_so j K k Kc key keys kinds label labels largest last less
+letter letters level line lines M maps mask masked meaning mirror mixed mlp model moved N name names nearest number
+one options other ours out output padding pair pairs panels PEOPLE phrase pictures place plain Q q Qc reach read
+reader recipes record rest right row rows runs S said same scaled scores seen sentences share shown side size sizes
+small small_start sooner squared squares start study style sums table tables takes_most text texts theirs tied times
+title to_k to_q to_v tokens trained transposed turned undivided unembedding unit untrained upper_right V v value
+vectors vocabulary W_k W_q W_v was ways weight weights which who whole width without word words x y Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice

@@ -182,7 +182,7 @@ def test_names_in_the_still_picture_do_not_cover_one_another(preset, mask):
 
 
 def test_the_widget_says_what_its_state_says():
-    plane = AttentionPlane(*HAND)
+    plane = AttentionPlane(*HAND, query=0)
     assert repr(plane) == "AttentionPlane(scaled=True, temperature=1, mask='none')"
     assert (plane.q, plane.k, plane.v, plane.query, plane.chosen) == (*HAND, 0, "q0")
     plane.q = torch.tensor([[1.5, 0], [0, 1], [1, 1]])
