@@ -477,11 +477,11 @@ overlapping_patches = Exercise(
     solution=_overlapping,
     inputs=[
         (numbered(1, 1, 3, 3), 2, 1),
-        (numbered(1, 2, 4, 5), 3, 1),
+        (numbered(1, 1, 4, 5), 3, 1),
         (numbered(2, 3, 4, 6), 2, 2),
         (numbered(1, 3, 7, 9), 3, 2),
         (numbered(1, 1, 8, 6), 4, 2),
-        (numbered(1, 1, 7, 8), 3, 2),
+        (numbered(1, 2, 7, 8), 3, 2),
         (scattered(2, 3, 5, 7), 3, 2),
     ],
     hints=Hints(

@@ -36,7 +36,7 @@ position_parameters = Exercise(
     difficulty=1,
     minutes=3,
     solution=lambda image_size, patch_size, dim: (number_of_patches(image_size, patch_size) + 1) * dim,
-    inputs=[(4, 2, 3), (28, 4, 64), (28, 7, 48), (224, 16, 768), (384, 16, 1024)],
+    inputs=[(4, 2, 3), (12, 2, 5), (28, 4, 64), (28, 7, 48), (224, 16, 768), (384, 16, 1024)],
     hints=Hints(sizes=lambda image_size, patch_size, dim: {"N": number_of_patches(image_size, patch_size)}),
     mistakes=[
         Mistake(
@@ -176,7 +176,8 @@ is_equivariant = Exercise(
         ),
         Mistake(
             lambda layer, tokens, order: _alike(layer(tokens)[:, order], layer(tokens)),
-            "you never gave the layer shuffled tokens. Compare layer(tokens[:, order]) with layer(tokens)[:, order].",
+            "your two sides come of one input. Give the layer both, the tokens as they are and the shuffled ones: "
+            "compare layer(tokens[:, order]) with layer(tokens)[:, order].",
         ),
         Mistake(
             lambda layer, tokens, order: torch.equal(layer(tokens[:, order]), layer(tokens)[:, order]),

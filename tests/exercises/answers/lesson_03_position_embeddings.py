@@ -504,7 +504,7 @@ ANSWERS = {
         right=[by_largest_difference, by_taking_back, token_by_token],
         wrong=[
             (stays_as_it_is, "you tested whether the output stays as it is: that is invariance."),
-            (never_shuffled, "you never gave the layer shuffled tokens."),
+            (never_shuffled, "your two sides come of one input."),
             (to_the_last_bit, "you asked for equality to the last bit."),
             (along_the_batch, "it says True of everything."),
             (the_other_way, "you shuffled the output back the other way."),

@@ -122,6 +122,18 @@ def joined(words: Sequence[str], last: str = "and") -> str:
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
 
 
+def told(case: Case) -> str:
+    """Return the inputs of a case in few words: its numbers, and the shapes of its tensors."""
+    words = [
+        f"`{name}` of shape {list(value.shape)}"
+        if isinstance(value, Tensor)
+        else f"`{name}` = " + (f'"{value}"' if isinstance(value, str) else f"{value}")
+        for name, value in case.inputs.items()
+        if isinstance(value, Tensor | Number | str)
+    ]
+    return joined(words) or "the smallest"
+
+
 def constant(values: Sequence[float]) -> float | None:
     """Return the one number that all of these are, or None."""
     first = values[0]

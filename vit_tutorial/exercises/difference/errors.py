@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 Match = re.Match[str]
 
+_IN_ITS_PLACE = {
+    "parameter": "only an nn.Parameter can take its place.",
+    "child module": "only a layer can take its place. A list of layers is made one by nn.ModuleList([…]).",
+}
 MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]] = (
     (
         RuntimeError,
@@ -289,7 +293,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"(\w+)\(\): argument '(\w+)' \(position \d+\) must be (.*?), not (\w+)", lambda m: f"`{m[1]}` wants {_kind(m[3])} for {m[2]}, and gets a {m[4]}."),
     (TypeError, r"(\w+)\(\) received an invalid combination of arguments", lambda m: f"`{m[1]}` cannot be called like this: look at what it gets, and in which order."),
     (TypeError, r"expected (\w+) as element (\d+) in argument 0, but got (\w+)", lambda m: f"a list of {m[1]}s is needed, and number {m[2]} in it is a {m[3]}."),
-    (TypeError, r"cannot assign '(.*?)' (object )?(to|as) (parameter|child module) '(\w+)'", lambda m: f"`{m[5]}` is a {m[4]}, and another kind of thing is put in its place. Give it another name."),
+    (TypeError, r"cannot assign '(.*?)' (object )?(to|as) (parameter|child module) '(\w+)'", lambda m: f"`{m[5]}` is a {m[4]}, and {_IN_ITS_PLACE[m[4]]}"),
     (TypeError, r"only integer tensors of a single element can be converted to an index|only length-1 arrays|list indices must be integers or slices", "a place must be one whole number."),
     (TypeError, r"unhashable type: '(\w+)'", lambda m: f"a {m[1]} cannot be looked up, or be the name of something."),
     (TypeError, r"'(\S+)' not supported between instances of '(\w+)' and '(\w+)'", lambda m: f"{_kind(m[2])} and {_kind(m[3])} cannot be compared."),
