@@ -9,7 +9,7 @@
     jigsaw       which of four arrangements do the patches of this picture have?
     norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
-    scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
+    scale        scores divided by sqrt(d), not divided, and not divided but with a W_Q that starts smaller
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
     ingredients  the recipe of the preset for a CPU, with one thing changed at a time
     lens         after which block the answer of a trained model can be read

@@ -139,11 +139,15 @@ EXPERIMENTS = {
     "scale": Experiment(
         claim="scores must be divided by sqrt(d), or the softmax saturates",
         variants={
-            f"d = {64 // heads}, divided by {divisor}": recipe(dim=64, num_heads=heads, divide_by=divisor)
-            for heads, divisors in ((1, ("sqrt(d)", "1", "d")), (4, ("sqrt(d)", "1", "d", "sqrt(D)")))
-            for divisor in divisors  # with one head, sqrt(D) is sqrt(d)
+            name: recipe(dim=64, num_heads=1, **change)
+            for name, change in {
+                "divided by sqrt(d)": {},
+                "not divided": {"divide_by": "1"},
+                "not divided, W_Q started at 1/sqrt(d)": {"divide_by": "1", "start_by": "sqrt(d)"},
+            }.items()
         },
         seeds=(0, 1, 2),
+        search=Search((0.001, 0.003, 0.01)),
     ),
     "hybrid": Experiment(
         claim="a hybrid helps at small budgets, and no more at large ones",
