@@ -750,8 +750,8 @@ harm = {name: (results["nothing wrong"], results[name]) for name in traps if nam
 print(compare_each(harm, "the mistake does harm", holds="if", unit="points", of="draws"))
 
 # %% [markdown]
-# Three draws are few, and with seven mistakes at once the intervals are wide: NOT SHOWN means just that. The small model
-# forgives more than a large one, too. @TRAP
+# Three draws are few, and with seven mistakes at once the intervals are wide: NOT SHOWN means just that. And what harms a
+# model of 86 million weights need not harm one of 140,000, or the other way round: the list is one of suspects.
 #
 # What saves one from all of them is not a list. It is a *number to expect*: a linear probe on frozen features first. Whoever
 # has that number, and sees all weights end below it, knows that something is broken, and not that the data set is small.
@@ -895,8 +895,8 @@ print(f"all weights: {evaluate(own, mine.test_images, mine.test_labels).accuracy
 print("a whole photograph:", predict(own, pictures("coffee", 256)).best(1)[0][0])
 
 # %% [markdown]
-# All right, from the frozen features on. That is the moment to grow suspicious. All cut-outs of a kind come from *one* photograph, those that judge too. So the
-# model knows four photographs, and what it would say of another cat, nobody has measured. **Split by what may be new**: by
+# All right, from the frozen features on. That is the moment to grow suspicious. All cut-outs of a kind come from *one*
+# photograph, those that judge too. So the model knows four photographs, and what it would say of another cat, nobody has measured. **Split by what may be new**: by
 # photograph, by dog, by day, by hospital. `from_folder` takes a folder with `train/` and `test/` in it, so that you can.
 #
 # With a network, a large model takes the place of `photo_model`: `ViT.from_pretrained` fetches published weights, and the five
