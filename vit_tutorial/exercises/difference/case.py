@@ -108,8 +108,8 @@ def holds(test: Test, cases: Iterable[Case]) -> bool:
 
 
 def alike(a: Tensor, b: Tensor) -> bool:
-    """Say whether two tensors have the same shape and numbers."""
-    return a.shape == b.shape and bool(close(a, b).all())
+    """Say whether two tensors have the same shape and numbers, whatever their dtypes are."""
+    return a.shape == b.shape and bool(close(numbers_of(a), numbers_of(b)).all())
 
 
 def varied(x: Tensor) -> bool:

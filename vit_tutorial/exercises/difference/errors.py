@@ -192,9 +192,15 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         lambda m: f"the norm is made for tokens of {m[1]} numbers, and gets {m[3]}: the last axis must be {m[1]} long.",
     ),
     (
-        RuntimeError,
+        RuntimeError | IndexError,
         r"tensors used as indices must be long|indices should be",
-        "only whole numbers or True and False can be places: x.long().",
+        "only whole numbers or True and False can be places: x.long(). Or are these values, and not places?",
+    ),
+    (
+        RuntimeError,
+        r"Class values must be smaller than num_classes",
+        "F.one_hot got a number that is no class: classes go from 0 to num_classes - 1. Is its second argument the number "
+        "of classes, and are these labels, and not places?",
     ),
     (
         RuntimeError,

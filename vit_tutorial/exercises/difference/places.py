@@ -26,6 +26,18 @@ NOUNS = {
 OF_IMAGES = ("H", "W", "height", "width", "image_size")  # lengths in pixels
 ENOUGH = 2  # inputs that go wrong, and others, to tell a size by
 OF_COLOURS = ("C", "channels", "in_channels")
+# What is right along an axis of three parts, such as 3D, in which queries, keys and values follow each other.
+_THIRDS: Sequence[tuple[str, Callable[[int, int], bool]]] = tuple(
+    (words, lambda i, n, thirds=thirds: 3 * i // n in thirds)
+    for words, thirds in (
+        ("the first third along {} is wrong, and the rest is right.", (1, 2)),
+        ("the second third along {} is wrong, and the rest is right.", (0, 2)),
+        ("the last third along {} is wrong, and the rest is right.", (0, 1)),
+        ("the first third along {} is right, and the rest is wrong.", (0,)),
+        ("the second third along {} is right, and the rest is wrong.", (1,)),
+        ("the last third along {} is right, and the rest is wrong.", (2,)),
+    )
+)
 
 
 def places(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -46,6 +58,8 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
         noun = _noun(cases[0], axis)
         for words, right in patterns:
             yield words.format(noun), lambda case, i=axis, f=right: _right_along(case, i, f)
+        for words, right in _THIRDS if cases[0].letters[axis].startswith("3") else ():
+            yield words.format(_axis(cases[0], axis)), lambda case, i=axis, f=right: _right_along(case, i, f)
     if depth > 1 and all(case.b.shape[-1] == case.b.shape[-2] for case in cases):
         for words, where, each in (
             ("only the diagonal is wrong.", lambda i, j: i != j, True),
@@ -175,8 +189,11 @@ def _by_chance(one: str, other: str) -> bool:
 
 
 def _noun(case: Case, axis: int) -> str:
-    letter = case.letters[axis]
-    return NOUNS.get(letter) or f"place along axis {letter or axis % case.b.ndim}"
+    return NOUNS.get(case.letters[axis]) or f"place along {_axis(case, axis)}"
+
+
+def _axis(case: Case, axis: int) -> str:
+    return f"axis {case.letters[axis] or axis % case.b.ndim}"
 
 
 def _marks(case: Case) -> Tensor:
