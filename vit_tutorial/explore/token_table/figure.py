@@ -55,8 +55,8 @@ def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"]
             frame(axis, (token - 1) % columns, (token - 1) // columns)
 
     place(shown)
-    say(aside, top + side + 0.2, f"the head on {state.reads}, {where}, says", color=FAINT, fontsize=9)
-    say(aside, top + side + 0.4, _told(state.here), fontsize=15, fontweight="bold")
+    say(aside, top + side + 0.2, f"the head on {state.reads},\n{where}, says", color=FAINT, fontsize=9)
+    say(aside, top + side + 0.55, _told(state.here), fontsize=15, fontweight="bold")
     if not more:
         return figure
     below, side = 5.0, 1.7
