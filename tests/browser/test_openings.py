@@ -44,7 +44,7 @@ OPENINGS = {  # what makes each, what only "More" shows, and what Page Up raises
     "attention_plane": (lambda: AttentionPlane(), "1. Scores q · k", "query"),
     "attention_lab": (lambda: AttentionLab(GREY_NOISE, MAPS, 4, layer=0), "In numbers", "layer"),
     "heads_gallery": (lambda: HeadsGallery(model(), GREY_NOISE), "All classes", "layer"),
-    "signal_lab": (lambda: SignalLab(depth=6), "block 1 of", "depth"),
+    "signal_lab": (lambda: SignalLab(depth=6), "block 1 of 6", "depth"),
     "lens_lab": (lambda: LensLab(model(), {"a": GREY_NOISE, "b": GREY_NOISE.T}, block=0), "all patches (p)", "block"),
     "model_map": (lambda: ModelMap(model(), GREY_NOISE), "Shapes and parameters", None),
     "training_timeline": (timeline, "All classes", "layer"),
@@ -77,8 +77,8 @@ def test_an_explorer_opens_on_one_thing_and_more_holds_the_rest(opened):
         action()
         assert opener.get_attribute("aria-expanded") == str(is_open).lower()
         assert rest.is_visible() == is_open
-        assert rest.get_by_text(hidden).first.is_visible() == is_open
-        assert lab.page.get_by_text(hidden).count() == rest.get_by_text(hidden).count()
+        assert rest.get_by_text(hidden, exact=True).first.is_visible() == is_open
+        assert lab.page.get_by_text(hidden, exact=True).count() == rest.get_by_text(hidden, exact=True).count()
         assert choice(lab, "more") == is_open
         heard = lab.page.locator("[aria-live=polite]").inner_text()
         assert heard == words(lab) or lab.lab.choice_names[1] == "drawing", "a screen reader has the words either way"
