@@ -26,7 +26,7 @@ def attention_plane_figure(state: AttentionPlaneState, more: bool = False) -> Fi
     from matplotlib.figure import Figure
 
     q, k, v, query, chosen = state.q, state.k, state.v, state.query, state.chosen
-    figure = Figure(figsize=(9.4, 6.0 if more else 4.0), layout="constrained")
+    figure = Figure(figsize=(9.4, 6.4 if more else 4.4), layout="constrained")
     rows = figure.subfigures(2, 1, height_ratios=(4, 2)) if more else [figure]
     left, right = rows[0].subplots(1, 2)
     taken = " + ".join(f"{fine_percent(weight)} of v{key}" for key, weight in enumerate(state.weights[query]))
