@@ -68,11 +68,12 @@ SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 # looks where is a table of numbers, the *attention*. You can read it.
 #
 # Click a patch, or click the picture once and use the arrow keys. Press `c` for the *class token*: that is the one
-# whose answer counts. Slide through the layers. What does it look at in the end, the clothes or the background?
+# whose answer counts. The picture opens on a head, one of several in each layer, that looks at the boot. Slide through the
+# layers, with *Head* at the mean of all. What does it look at in the end, the clothes or the background?
 
 # %%
 maps = attention_maps(model, model.card.normalize(images[:1]))  # one table per layer and head
-AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size)
+AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size, layer=3, head=1)
 
 # %% [markdown]
 # If you see a picture, and it changes when you click, widgets work. If you see one line of text only, run the box

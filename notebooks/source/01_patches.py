@@ -233,6 +233,7 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 # ## In a picture you can touch
 #
 # Try these, and say what you expect before you do them. Click the picture, then use the arrow keys; or use the mouse.
+# The button *More*, or the key `m`, shows the memory of the tables, the matrix, and the picture put back together.
 #
 # 1. Halve the **patch size**. What happens to the tokens, to their length, to the memory of the tables?
 # 2. Move over the cat's eye. Which **row of the matrix** is it? Where does that row lie? And one patch further down?

@@ -233,7 +233,7 @@ plots.show(
 # 1. Take another *picture*. Which rows change, and which one stays?
 # 2. Move the slider *Look* on, one block at a time, and watch the first row. At which block does the head get it right?
 # 3. Switch the *class token* off. What stands in row 0 now, and what does the head say when it reads it?
-# 4. With the class token off, let the head read *the mean of the patches*. Are you surprised?
+# 4. With the class token off, open *More* (`m`), and let the head read *the mean of the patches*. Are you surprised?
 # 5. All back on, and *positions* off. Look at the black patches after block 1.
 
 # %%

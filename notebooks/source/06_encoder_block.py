@@ -331,7 +331,8 @@ plots.show(
 # addition is, and, from a loss at the end, the **gradient** of each block's weights: how strongly training would pull
 # at them. The last chart shows how alike the tokens of an image have become: 1 means that all point in the same direction.
 #
-# Say what you expect before you look. Click a chart, then use the arrow keys; or use the mouse and the menus.
+# Say what you expect before you look. Click the chart, then use the arrow keys; or use the mouse and the menus. It opens
+# on the sizes; *More* (`m`) adds the gradient and the likeness.
 #
 # 1. Hold pre-norm (`h`), then go to post-norm (`n`). Which stream grows? Whose *last* block gets the larger gradient?
 # 2. Hold pre-norm with 6 blocks, and go to 24 (Page Up). Do the same with post-norm. In which of the two does the *last*

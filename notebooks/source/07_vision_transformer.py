@@ -47,8 +47,8 @@ torch.set_num_threads(1)  # the same numbers on every machine
 # ## The map
 #
 # This is the picture above once more, but alive: the course's trained model, run on one test picture. Click a box, or
-# click into the map and walk with the arrow keys. The code in each box is read from the course's files, and the shapes
-# and colours are those of this very run.
+# click into the map and walk with the arrow keys. Behind *More* (the key `m`) stand the code of each box, read from the
+# course's files, and what leaves it: the shapes and colours are those of this very run.
 
 # %%
 trained = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")

@@ -276,8 +276,8 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 # ## In a picture you can touch
 #
 # LensLab runs the model in your browser. Small words on the picture: what each patch says through the lens, after the
-# blocks that are done. Below, the bars of the chosen token, block by block; blue is what the model answers in the end. Arrow
-# keys choose a patch, Page Up and Page Down the block.
+# blocks that are done; blue is what the model answers in the end. Behind *More* (`m`), the bars of the chosen token, block by
+# block, and other pictures to exchange tokens with. Arrow keys choose a patch, Page Up and Page Down the block.
 #
 # **Try this.**
 #

@@ -555,11 +555,11 @@ print("most is gained in the first third, little in the last:", gains[0] > 3 * g
 # **Slide through the training.** Here are the copies you kept, and four pictures that none of them has learned from. Drag the
 # slider, or press ← and →. ↑ and ↓ choose another picture, a click on a map a patch.
 #
-# 1. Go to 0 epochs, and look at the bars. No class gets much more than its share of 10%. Then press → again and again. After
+# 1. Go to 0 epochs, open *More* (`m`), and look at the bars. No class gets much more than its share of 10%. Then press → again and again. After
 #    how many epochs is the answer right, and does it stay so? Try the other pictures too.
-# 2. Stay in the last layer, and look at the map on the left. How much does the brightest patch get, untrained and trained? How
+# 2. Stay in the last layer, and look at the map of the attention. How much does the brightest patch get, untrained and trained? How
 #    much would each get if attention was spread evenly?
-# 3. Click a patch in the middle, and look at the map on the right: how alike are the positions? Do neighbours become more alike
+# 3. Click a patch in the middle, and look at the map behind *More*: how alike are the positions? Do neighbours become more alike
 #    than the others?
 
 # %% tags=["nbval-ignore-output"]

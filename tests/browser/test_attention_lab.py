@@ -17,11 +17,11 @@ BEFORE = (np.log(WEIGHTS) + 2).astype(np.float32)
 
 
 def attention_lab():
-    return AttentionLab(GREY_NOISE, WEIGHTS, 7, class_names=["shirt", "shoe"], prediction=[0.25, 0.75])
+    return AttentionLab(GREY_NOISE, WEIGHTS, 7, class_names=["shirt", "shoe"], prediction=[0.25, 0.75], more=True)
 
 
 def with_scores():
-    return AttentionLab(GREY_NOISE, WEIGHTS, 7, scores=BEFORE)
+    return AttentionLab(GREY_NOISE, WEIGHTS, 7, scores=BEFORE, more=True)
 
 
 def patches(lab, canvas):
@@ -57,7 +57,7 @@ def test_attention_lab_reacts_to_mouse_and_keys(show, theme):
     page.keyboard.press("c")
     assert words(lab) == python_says(2, -1, 0), "c again keeps the class token"
     assert reacts(lab, lambda: page.keyboard.press("ArrowUp")) == python_says(2, -1, 49), "back to the patch before"
-    assert reacts(lab, lambda: page.keyboard.press("PageUp"), [HEAT]) == python_says(1, -1, 49)
+    assert reacts(lab, lambda: page.keyboard.press("PageDown"), [HEAT]) == python_says(1, -1, 49)
     page.get_by_role("slider", name="Head", exact=True).focus()
     assert reacts(lab, lambda: page.keyboard.press("ArrowRight"), [HEAT]) == python_says(1, 0, 49)
     page.get_by_role("slider", name="Layer", exact=True).focus()
@@ -162,7 +162,7 @@ def test_a_small_weight_is_not_read_out_as_nothing(show):
     maps = np.full((1, 1, 5, 5), 0.25)
     maps[..., 3:] = 0.00037, 0
     maps[..., 0] += 0.24963
-    lab = show(AttentionLab(np.zeros((4, 4), np.uint8), maps, 2, key=3))
+    lab = show(AttentionLab(np.zeros((4, 4), np.uint8), maps, 2, key=3, more=True))
     read_out = lab.page.locator(".vit-reading")
     assert read_out.inner_text() == "Patch 2 (row 1, column 0): weight 0.037%."
     lab.follow()

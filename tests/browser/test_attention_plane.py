@@ -88,7 +88,7 @@ def is_colour_of(lab, token, place):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_arrows_are_dragged_and_moved_with_keys(show, theme):
-    lab = show(AttentionPlane(**HAND), theme)
+    lab = show(AttentionPlane(more=True, **HAND), theme)
     assert words(lab) == says()
     reacts(lab, lambda: drag(lab, spot((1, 0)), spot((0.4, -1.2))))
     state = moved("q", 0, (0.4, -1.2))
@@ -109,7 +109,7 @@ def test_arrows_are_dragged_and_moved_with_keys(show, theme):
 
 
 def test_everything_is_done_with_keys(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     lab.page.locator(PICTURE).focus()
     assert press(lab, "ArrowRight") == says(**moved("q", 0, (1.1, 0)))
     assert press(lab, "Shift+ArrowUp") == says(**moved("q", 0, (1.1, 1)))
@@ -123,11 +123,11 @@ def test_everything_is_done_with_keys(show):
     state |= {"query": 0, "chosen": "q0"}
     assert press(lab, "Home") == says(**state)
     assert press(lab, "s") == says(**state, scaled=False)
-    assert press(lab, "m") == says(**state, scaled=False, mask="causal")
+    assert press(lab, "x") == says(**state, scaled=False, mask="causal")
     assert tables(lab) == expected_tables(**state, scaled=False, mask="causal")
-    assert press(lab, "PageDown") == says(**(state | {"query": 1}), scaled=False, mask="causal")
-    assert press(lab, "m") == says(**(state | {"query": 1}), scaled=False, mask="padding")
-    assert press(lab, "PageUp") == says(**state, scaled=False, mask="padding")
+    assert press(lab, "PageUp") == says(**(state | {"query": 1}), scaled=False, mask="causal")
+    assert press(lab, "x") == says(**(state | {"query": 1}), scaled=False, mask="padding")
+    assert press(lab, "PageDown") == says(**state, scaled=False, mask="padding")
     assert press(lab, "+") == says(**state, scaled=False, mask="padding", temperature=1.1)
     press(lab, "-")
     assert press(lab, "-") == says(**state, scaled=False, mask="padding", temperature=0.9)
@@ -140,7 +140,7 @@ def test_everything_is_done_with_keys(show):
 
 
 def test_every_control_works(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     page = lab.page
     for preset, begin in list(PRESETS.items())[:0:-1]:
         choose = page.get_by_label("Begin with")
@@ -176,11 +176,11 @@ def test_every_control_works(show):
         **state, scaled=False, temperature=5.0, mask="padding"
     )
     lab.follow()
-    assert repr(lab.lab) == "AttentionPlane(scaled=False, temperature=5, mask='padding')"
+    assert repr(lab.lab) == "AttentionPlane(more=True, scaled=False, temperature=5, mask='padding')"
 
 
 def test_a_small_weight_is_not_shown_as_nothing(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     page = lab.page
     for temperature, shown in ((1.0, "0.0012%"), (0.1, "<0.001%")):
         lab.set(q=[[8, -8], [0, 1], [1, 1]], temperature=temperature)
@@ -192,7 +192,7 @@ def test_a_small_weight_is_not_shown_as_nothing(show):
 
 
 def test_a_click_where_two_lie_takes_the_other_one(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     click = lambda: lab.page.mouse.click(*on_page(lab, *spot((1, 0))))  # noqa: E731
     assert reacts(lab, click) == says(chosen="k0")
     assert reacts(lab, click) == says(chosen="q0")
@@ -202,7 +202,7 @@ def test_a_click_where_two_lie_takes_the_other_one(show):
 
 
 def test_axes_keep_still_while_something_is_dragged(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     page = lab.page
     page.mouse.move(*on_page(lab, *spot((1, 0))))
     page.mouse.down()
@@ -220,7 +220,7 @@ def test_axes_keep_still_while_something_is_dragged(show):
 
 
 def test_one_plane_lies_below_the_other_where_there_is_little_room(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     lab.page.set_viewport_size({"width": 620, "height": 1400})
     lab.page.wait_for_function("canvas => document.querySelector(canvas).vitWidth === 440", arg=PICTURE)
     box = lab.page.locator(PICTURE).bounding_box()
@@ -236,7 +236,7 @@ def test_one_plane_lies_below_the_other_where_there_is_little_room(show):
 
 
 def test_points_are_drawn_where_the_numbers_are(show):
-    lab = show(AttentionPlane(preset="one long query", mask="causal", q=[[-1.5, 1], [1, 0.5], [0.5, -1.5]]))
+    lab = show(AttentionPlane(more=True, preset="one long query", mask="causal", q=[[-1.5, 1], [1, 0.5], [0.5, -1.5]]))
     state = attention_plane_state(
         **(PRESETS["one long query"]._asdict() | {"q": [[-1.5, 1], [1, 0.5], [0.5, -1.5]], "mask": "causal"})
     )
@@ -249,7 +249,7 @@ def test_points_are_drawn_where_the_numbers_are(show):
 
 
 def test_scores_have_two_signs_and_weights_one_colour(show):
-    lab = show(AttentionPlane(preset="three directions"))
+    lab = show(AttentionPlane(more=True, preset="three directions"))
     colours = lab.page.locator(".vit-matrix").evaluate_all(
         "tables => tables.map(table => Array.from(table.querySelectorAll('td[style]'), cell => cell.style.background))"
     )
@@ -264,7 +264,7 @@ def test_scores_have_two_signs_and_weights_one_colour(show):
 
 
 def test_a_change_from_code_is_drawn(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     state = {"q": [[0, 2], [2, 0], [0, 0]], "mask": "padding", "query": 2}
     assert reacts(lab, lambda: lab.set(**state)) == says(**state)
     assert tables(lab) == expected_tables(**state)
@@ -274,7 +274,7 @@ def test_a_change_from_code_is_drawn(show):
 
 
 def test_no_key_is_lost_and_keys_stay_inside(show):
-    lab = show(AttentionPlane(**HAND))
+    lab = show(AttentionPlane(more=True, **HAND))
     lab.page.locator(PICTURE).focus()
     said_since = record_words(lab)
     for key in [*["ArrowRight"] * 8, *["ArrowUp"] * 5, *"abdsmk"]:

@@ -28,7 +28,7 @@ def trained():
 
 
 def gallery():
-    return HeadsGallery(trained(), PICTURES, labels=LABELS)
+    return HeadsGallery(trained(), PICTURES, labels=LABELS, more=True)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +58,10 @@ def test_heads_gallery_reacts_to_mouse_and_keys(show, says, theme):
         assert press(lab, key, [PICTURE, MAP, ALL]) == says(0, query)
     page.keyboard.press("ArrowRight")
     assert press(lab, "Home") == says(0, 1)
-    assert press(lab, "PageDown", [MAP, ALL]) == says(1, 1)
+    assert press(lab, "PageUp", [MAP, ALL]) == says(1, 1)
     assert press(lab, "2", [MAP, ALL]) == says(1, 1, [(1, 2)])
     assert press(lab, "Shift+Digit2", [MAP, ALL]) == says(1, 1, [(1, 0), (1, 1), (1, 3)])
-    assert press(lab, "PageUp", [MAP, ALL]) == says(0, 1, [(1, 0), (1, 1), (1, 3)])
+    assert press(lab, "PageDown", [MAP, ALL]) == says(0, 1, [(1, 0), (1, 1), (1, 3)])
     assert press(lab, "l", [MAP, ALL]) == says(0, 1, [(0, head) for head in range(4)] + [(1, 0), (1, 1), (1, 3)])
     assert press(lab, "l", [MAP, ALL]) == says(0, 1, [(1, 0), (1, 1), (1, 3)])
     assert press(lab, "c", [PICTURE, MAP, ALL]) == says(0, 0, [(1, 0), (1, 1), (1, 3)])
@@ -181,7 +181,7 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, says):
     page.locator(PICTURE).focus()
     said_since = record_words(lab)
     page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
-    keys = ["ArrowDown"] * 5 + ["ArrowRight"] * 3 + ["0", "1", "0", "3"] * 4 + ["PageDown", "7", "2"]
+    keys = ["ArrowDown"] * 5 + ["ArrowRight"] * 3 + ["0", "1", "0", "3"] * 4 + ["PageUp", "7", "2"]
     for key in keys:
         page.keyboard.press(key)
     page.keyboard.type("bxdm")
@@ -194,6 +194,6 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, says):
 def test_what_changes_nothing_is_not_sent(show):
     lab = show(gallery())
     lab.page.locator(PICTURE).focus()
-    for key in ("a", "PageUp", "9"):
+    for key in ("a", "PageDown", "9"):
         lab.page.keyboard.press(key)
     assert lab.sent() == []

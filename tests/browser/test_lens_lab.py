@@ -20,7 +20,7 @@ def trained():
 
 
 def lab_of(**choices):
-    return LensLab(trained(), PICTURES, **choices)
+    return LensLab(trained(), PICTURES, more=True, **choices)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_lens_lab_reacts_to_mouse_and_keys(show, state_of, theme):
     both = [PICTURE, STRIP]
     page.locator(PICTURE).focus()
     assert words(lab) == state_of().words
-    for key, block in {"PageDown": 4, "PageUp": 3, "0": 0, "6": 6, "2": 2}.items():
+    for key, block in {"PageUp": 4, "PageDown": 3, "0": 0, "6": 6, "2": 2}.items():
         assert press(lab, key, both) == state_of(block=block).words
     assert reacts(lab, lambda: page.mouse.click(*middle_of(lab, 19)), both) == state_of(block=2, token=19).words
     for key, token in {"ArrowRight": 20, "ArrowDown": 27, "ArrowLeft": 26, "End": 49, "Home": 0}.items():
@@ -132,7 +132,7 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
     page.locator(PICTURE).focus()
     said_since = record_words(lab)
     page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
-    keys = ["ArrowDown"] * 3 + ["ArrowRight"] * 4 + ["x", "p", "0", "1", "2", "3"] * 3 + ["7", "PageDown", "o"]
+    keys = ["ArrowDown"] * 3 + ["ArrowRight"] * 4 + ["x", "p", "0", "1", "2", "3"] * 3 + ["7", "PageUp", "o"]
     for key in keys:
         page.keyboard.press(key)
     page.keyboard.type("bdm")
@@ -146,7 +146,7 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
 def test_what_changes_nothing_is_not_sent_and_other_keys_are_the_browsers(show):
     lab = show(lab_of(block=6))
     lab.page.locator(PICTURE).focus()
-    for key in ("PageDown", "6", "9", "Home", "Control+o", "Alt+x", "Meta+p"):
+    for key in ("PageUp", "6", "9", "Home", "Control+o", "Alt+x", "Meta+p"):
         lab.page.keyboard.press(key)
     assert lab.sent() == []
 

@@ -20,7 +20,7 @@ def model():
 
 
 def model_map(**choices):
-    return ModelMap(model(), GREY, **choices)
+    return ModelMap(model(), GREY, more=True, **choices)
 
 
 def said(box="image", block=1):
@@ -104,7 +104,7 @@ def test_the_colours_are_the_numbers(show):
 
 def test_the_sentence_for_screen_readers_takes_no_room_and_its_numbers_are_seen_elsewhere(show):
     lab = show(model_map(box="softmax"))
-    sentence = lab.page.locator(".vit-words")
+    sentence = lab.page.locator(".vit-heard")
     assert sentence.text_content() == said("softmax").words
     assert sentence.bounding_box()["height"] <= 1
     assert lab.page.get_by_text(said("softmax").box.says, exact=True).is_visible()
@@ -114,7 +114,7 @@ def test_the_explorer_keeps_its_height_from_block_to_block(show):
     larger = model()
     with torch.no_grad():
         larger.blocks[2].mlp.fc2.weight.mul_(100)  # its caption has more digits
-    lab = show(ModelMap(larger, GREY, box="residual2"))
+    lab = show(ModelMap(larger, GREY, box="residual2", more=True))
     caption = lab.page.locator(".vit-panels .vit-note")
     lab.page.locator(PICTURE).focus()
     heights, lengths = [], []

@@ -14,7 +14,7 @@ MATRIX, ROW = "canvas[aria-label^='The matrix']", "canvas[aria-label^='The numbe
 
 
 def patch_lab():
-    return PatchLab({"one": NOISE, "two": GREY_NOISE}, 8)
+    return PatchLab({"one": NOISE, "two": GREY_NOISE}, 8, more=True)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -23,7 +23,7 @@ def position_lab():
     """Make a new lab; what the model made of the pictures is computed once."""
     model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
     pictures = dict(zip(("boot", "pullover"), load("fashion_mnist").test_images[:2], strict=True))
-    return lambda: PositionLab(model, pictures)
+    return lambda: PositionLab(model, pictures, more=True)
 
 
 @pytest.fixture(scope="module")

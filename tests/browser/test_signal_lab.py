@@ -26,7 +26,7 @@ def place_of(lab, chart, block, longest):
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_signal_lab_reacts_to_mouse_and_keys(show, theme):
-    lab = show(SignalLab(), theme)
+    lab = show(SignalLab(more=True), theme)
     assert words(lab) == signal_lab_state(SignalSetting()).words
     for chart, block in ((0, 3), (1, 12), (2, 7)):
         at = place_of(lab, chart, block, 12)
@@ -50,7 +50,7 @@ def test_signal_lab_reacts_to_mouse_and_keys(show, theme):
 
 
 def test_every_setting_is_found_through_the_controls(show):
-    lab = show(SignalLab())
+    lab = show(SignalLab(more=True))
     page = lab.page
     for norm in NORMS[1:]:
         said = reacts(lab, lambda norm=norm: page.get_by_label("Norm", exact=True).select_option(norm))
@@ -69,7 +69,7 @@ def test_every_setting_is_found_through_the_controls(show):
 
 
 def test_a_setting_is_held_for_comparison(show):
-    lab = show(SignalLab())
+    lab = show(SignalLab(more=True))
     held = SignalSetting(12)
     hold = lab.page.get_by_role("button", name="Hold this")
     said = reacts(lab, hold.click)
@@ -97,7 +97,7 @@ def test_a_setting_is_held_for_comparison(show):
     "setting", [SignalSetting(12), SignalSetting(24, "none", False), SignalSetting(24, "none", True, 2.0)], ids=str
 )
 def test_the_lines_lie_where_the_numbers_are(show, setting):
-    lab = show(SignalLab(**asdict(setting)))
+    lab = show(SignalLab(**asdict(setting), more=True))
     rows = signal_lab_state(setting).signals
     for chart, columns in enumerate(([0, 1, 2], [3], [4])):
         low, high = (0, 1) if chart == 2 else axis_ends([rows[:, columns].ravel()])
@@ -120,14 +120,14 @@ def test_the_lines_lie_where_the_numbers_are(show, setting):
 
 
 def test_a_change_from_code_is_drawn(show):
-    lab = show(SignalLab())
+    lab = show(SignalLab(more=True))
     said = reacts(lab, lambda: lab.set(held=[12, "pre", True, 1.0], norm="inside", depth=6, block=5))
     assert said == signal_lab_state(SignalSetting(6, "inside"), 5, SignalSetting(12)).words
     assert lab.page.get_by_label("Blocks", exact=True).input_value() == "6"
 
 
 def test_no_key_is_lost_and_keys_stay_inside(show):
-    lab = show(SignalLab())
+    lab = show(SignalLab(more=True))
     lab.page.locator(PICTURE).focus()
     said_since = record_words(lab)
     for key in [*["ArrowRight"] * 8, *["ArrowLeft"] * 5, "ArrowUp", *"rnh", *"nnnn"]:

@@ -218,7 +218,7 @@ def test_keys_alone_do_all_of_it(show):
     press(lab, "n")
     press(lab, "n")
     assert words(lab).startswith("An empty canvas.")
-    for key in ("m", "PageDown", "q", "2", "t", "a", "PageUp", "m"):
+    for key in ("m", "PageUp", "q", "2", "t", "a", "PageDown", "m"):
         press(lab, key, [])
     lab.follow()
     assert lab.lab.choices() == {
@@ -485,7 +485,7 @@ def test_models_of_other_shapes_are_drawn_for_too(show, options):
     size = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
     lab = show(SketchLab(ViT(ViTConfig(**(size | options))).eval(), more=True))
     lab.page.locator(PICTURE).focus()
-    for key in ("ArrowLeft", "ArrowUp", " ", "Shift+ArrowRight", "q", "1", "End", " ", "PageDown"):
+    for key in ("ArrowLeft", "ArrowUp", " ", "Shift+ArrowRight", "q", "1", "End", " ", "PageUp"):
         press(lab, key, [])
         lab.follow()
 

@@ -23,7 +23,9 @@ def token_table():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
     random = np.random.default_rng(0)
-    return TokenTable(model, {name: random.integers(0, 256, (28, 28), dtype=np.uint8) for name in ("one", "two")})
+    return TokenTable(
+        model, {name: random.integers(0, 256, (28, 28), dtype=np.uint8) for name in ("one", "two")}, more=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +44,7 @@ def test_token_table_reacts_to_mouse_and_keys(show, python_state, theme):
     page = lab.page
     assert words(lab) == python_says()
     box = page.locator(PICTURE).bounding_box()
-    at = (box["x"] + 62 + 5.5 * 384 / 24, box["y"] + 14 + 20.5 * 7.2)
+    at = (box["x"] + 84 + 5.5 * 480 / 24, box["y"] + 16 + 20.5 * 8)
     said = reacts(lab, lambda: page.mouse.click(*at), [PICTURE, SHOWN, ALIKE, STRIPS])
     assert said == python_says(token=20, number=5)
     for key, (token, number) in {"ArrowDown": (21, 5), "ArrowRight": (21, 6), "ArrowUp": (20, 6)}.items():
@@ -51,7 +53,7 @@ def test_token_table_reacts_to_mouse_and_keys(show, python_state, theme):
     assert reacts(lab, lambda: page.keyboard.press("ArrowLeft"), [PICTURE, STRIPS]) == python_says(token=20, number=5)
     said = reacts(lab, lambda: page.keyboard.press("End"), [PICTURE, SHOWN, ALIKE])
     assert said == python_says(token=49, number=5)
-    assert reacts(lab, lambda: page.keyboard.press("PageDown")) == python_says(token=49, number=5, stage=1)
+    assert reacts(lab, lambda: page.keyboard.press("PageUp")) == python_says(token=49, number=5, stage=1)
     box = page.locator(SHOWN).bounding_box()
     at = (box["x"] + 2.5 * box["width"] / 7, box["y"] + 1.5 * box["height"] / 7)
     said = reacts(lab, lambda: page.mouse.click(*at), [PICTURE, SHOWN, ALIKE, STRIPS])
@@ -87,7 +89,7 @@ def test_token_table_says_what_python_says_however_it_is_switched(show, python_s
                     f"{name} {percent(probability)}"
                     for name, probability in (state.here, state.at_the_end, state.all_on)
                 ]
-                assert page.locator(".vit-numbers dd").all_inner_texts() == told
+                assert page.locator(".vit-answer, .vit-numbers dd").all_inner_texts() == told
         shapes = [tuple(line.split("\n")) for line in page.locator(".vit-chain li").all_inner_texts()]
         assert shapes == list(state.shapes)
     lab.follow()
@@ -113,7 +115,7 @@ def colours_match(page, state):
     drawn = page.locator(PICTURE).evaluate(
         """(canvas, [rows, dim]) => Array.from({ length: rows * dim }, (_, i) => {
             const sharp = canvas.width / parseFloat(canvas.style.width);
-            const [x, y] = [62 + ((i % dim) + 0.5) * 384 / dim, 14 + (Math.floor(i / dim) + 0.5) * 7.2];
+            const [x, y] = [84 + ((i % dim) + 0.5) * 480 / dim, 16 + (Math.floor(i / dim) + 0.5) * 8];
             return Array.from(canvas.getContext("2d").getImageData(x * sharp, y * sharp, 1, 1).data).slice(0, 3);
         })""",
         [rows, dim],

@@ -43,7 +43,9 @@ def grey_timeline():
     shares = {0: 0.0, 1: 0.5, 2: 0.6, 5: 0.8, 12: 0.9, 24: 1.0}
     models = moments(random_model(trained.config, 0), trained, shares)
     accuracy = [round(0.9 - 0.5 / (epoch + 1), 4) for epoch in range(1, 25)]
-    return TrainingTimeline(models, load("fashion_mnist").test_images[:3], ("boot", "pullover", "trouser"), accuracy)
+    return TrainingTimeline(
+        models, load("fashion_mnist").test_images[:3], ("boot", "pullover", "trouser"), accuracy, more=True
+    )
 
 
 def colour_timeline():
@@ -51,7 +53,9 @@ def colour_timeline():
     trained = random_model(config, 2)
     trained.card = ModelCard(tuple(f"thing {i}" for i in range(12)), (0.5,) * 3, (0.3,) * 3)
     models = moments(random_model(config, 0), trained, {0: 0.0, 3: 0.4, 10: 1.0})
-    return TrainingTimeline(models, torch.randint(256, (2, 3, 8, 12), dtype=torch.uint8), ("noise", "more noise"))
+    return TrainingTimeline(
+        models, torch.randint(256, (2, 3, 8, 12), dtype=torch.uint8), ("noise", "more noise"), more=True
+    )
 
 
 def bars(lab):
@@ -105,11 +109,11 @@ def test_sliding_through_training_by_keys(show, theme):
     assert press(lab, "ArrowDown", [ATTENTION]) == expected(24, "trouser")
     lab.page.keyboard.press("ArrowDown")
     assert press(lab, "ArrowUp", [ATTENTION]) == expected(24, "pullover")
-    assert press(lab, "PageUp", [ATTENTION]) == expected(24, "pullover", 4)
+    assert press(lab, "PageDown", [ATTENTION]) == expected(24, "pullover", 4)
     assert press(lab, "Shift+ArrowRight", [ATTENTION]) == expected(24, "pullover", 4, 25)  # the patch in the middle
     for key, patch in {"Right": 25, "Down": 32, "Left": 31, "Up": 24}.items():
         assert press(lab, f"Shift+Arrow{key}", [ATTENTION, ALIKE]) == expected(24, "pullover", 4, patch + 1)
-    assert press(lab, "PageDown", [ATTENTION]) == expected(24, "pullover", 5, 25)
+    assert press(lab, "PageUp", [ATTENTION]) == expected(24, "pullover", 5, 25)
     assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5)
     lab.follow()
     assert lab.lab.choices() == {"epoch": 24, "picture": "pullover", "layer": 5, "token": None}

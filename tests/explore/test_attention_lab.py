@@ -188,6 +188,7 @@ def test_the_still_picture_shows_scores_too(options):
     ends = np.array([[103, 0, 31], [5, 48, 97]])  # the deepest red and the deepest blue
     deepest = []
     for one in (plain, lab):
+        one.more = True
         image = np.asarray(Image.open(io.BytesIO(png(one.figure()))).convert("RGB")).astype(int)
         deepest.append(int((np.abs(image[:, :, None] - ends).max(-1).min(-1) < 12).sum()))
     assert deepest[0] < 20 < 2000 < deepest[1], "the patch with the largest score has the deepest colour"

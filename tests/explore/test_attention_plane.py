@@ -140,9 +140,9 @@ def test_a_small_weight_is_not_written_as_nothing():
     assert "(key 1: <0.001%, key 2: <0.001%)" in farther.words
     q = [[8, -8], [0, 1], [1, 1]]
     masked = attention_plane_state(q, *HAND[1:], mask="causal", query=1)
-    drawn = {text.get_text() for text in attention_plane_figure(masked).findobj(Text)}
+    drawn = {text.get_text() for text in attention_plane_figure(masked, more=True).findobj(Text)}
     assert {"-inf", "0.0%"} <= drawn, "a masked key has a weight of 0"
-    drawn = {text.get_text() for text in attention_plane_figure(far).findobj(Text)}
+    drawn = {text.get_text() for text in attention_plane_figure(far, more=True).findobj(Text)}
     assert "0.0012%" in drawn
     assert "0.0%" not in drawn
 

@@ -87,7 +87,7 @@ def test_a_choice_of_another_type_is_refused():
 def test_a_choice_that_another_one_makes_impossible_goes_to_the_nearest():
     lab = Sum(low=7)
     lab.high = 5
-    assert lab.choices() == {"high": 5, "low": 5, "name": "a", "pairs": []}
+    assert lab.choices() == {"more": False, "high": 5, "low": 5, "name": "a", "pairs": []}
     assert Sum(high=2).low == 2, "what is not given at the start follows too"
     with pytest.raises(ValueError, match="low 3 is not among 0 to 2"):
         Sum(high=2, low=3)
@@ -138,8 +138,17 @@ def test_the_browser_hears_of_choices_that_changed_together_in_one_message(monke
     assert [message for message in messages if message] == [{"high", "low"}]
 
 
+def test_more_is_a_choice_of_every_explorer_and_changes_no_state():
+    lab = Sum(more=True)
+    assert (lab.more, lab.state()) == (True, Sum().state())
+    lab.more = False
+    assert lab.choices() == Sum().choices()
+    with pytest.raises(traitlets.TraitError):
+        lab.more = "yes"
+
+
 def test_an_unknown_choice_is_named():
-    with pytest.raises(TypeError, match="Sum has no choice 'lowest'; it has high, low, name, pairs"):
+    with pytest.raises(TypeError, match="Sum has no choice 'lowest'; it has more, high, low, name, pairs"):
         Sum(lowest=3)
 
 

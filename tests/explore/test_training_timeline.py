@@ -211,7 +211,7 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, accurac
 
 def test_the_still_picture_shows_the_numbers_of_its_moment(data):
     def texts(*choices):
-        figure = training_timeline_figure(training_timeline_state(data, *choices), data)
+        figure = training_timeline_figure(training_timeline_state(data, *choices), data, more=True)
         return [text.get_text() for text in figure.texts]
 
     for epoch, when in ((0, "Before training"), (5, "After 5 epochs")):

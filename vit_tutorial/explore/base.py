@@ -43,6 +43,9 @@ class Explorer(anywidget.AnyWidget):
     its nearest possible value. Choices that are set inside `with explorer.hold_trait_notifications():`, or by one
     message of the browser, are checked together.
 
+    An explorer opens on the one thing that its lesson is about; the choice `more`, False at the start, says whether the
+    rest is shown too. It is no part of the state, whose words a screen reader has either way; `_figure` may ask for it.
+
     When a cell is run again, the explorers of its last run are closed: their views are gone, and IPython would hold on
     to them for ever. One that is closed has freed its model and its pictures, and cannot be asked any more.
 
@@ -52,7 +55,8 @@ class Explorer(anywidget.AnyWidget):
     _css = (Path(__file__).parent / "explore.css").read_text(encoding="utf-8")  # a path would keep every widget alive
     _closed = False
     _sent = traitlets.Dict().tag(sync=True)  # what the view needs and no choice changes
-    choice_names: tuple[str, ...] = ()  # in the order of their declaration
+    more = traitlets.Bool(False).tag(sync=True)
+    choice_names: tuple[str, ...] = ("more",)  # then those of the subclass, in the order of their declaration
 
     def __init_subclass__(cls, **kwargs: Any):
         if "_esm" not in vars(cls):
@@ -103,7 +107,7 @@ class Explorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def _state(self, **choices: Any) -> Any:
-        """From choices to a frozen dataclass: the numbers that are shown, and `words`."""
+        """From the choices, save `more`, to a frozen dataclass: the numbers that are shown, and `words`."""
         raise NotImplementedError
 
     def _figure(self, state: Any) -> Figure:
@@ -121,8 +125,10 @@ class Explorer(anywidget.AnyWidget):
     def state(self) -> Any:
         """The numbers that the explorer shows now. Raises RuntimeError if it is closed."""
         self._refuse_if_closed()
+        choices = self.choices()
+        del choices["more"]
         with usual_torch():
-            return self._state(**self.choices())
+            return self._state(**choices)
 
     def words(self) -> str:
         """What the explorer shows now, in a few sentences; the browser says the same."""

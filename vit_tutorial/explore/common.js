@@ -15,9 +15,12 @@ export function make(tag, properties = {}, ...children) {
 
 let lastId = 0;
 
+/** A name that no other element of the page has. */
+export const newId = (kind) => `vit-${kind}-${++lastId}-${Math.random().toString(36).slice(2, 8)}`;
+
 /** A control with its label above it, tied together so that a screen reader names it. */
 export function labelled(text, control, ...after) {
-  control.id = `vit-control-${++lastId}-${Math.random().toString(36).slice(2, 8)}`;
+  control.id = newId("control");
   return make(
     "div",
     { className: "vit-field" },
@@ -80,11 +83,12 @@ export function checkbox(text, onTick) {
   return { box, label: make("label", { className: "vit-tick" }, box, text) };
 }
 
-/** The outer box of an explorer; keys pressed inside it stay inside it. */
+/** The outer box of an explorer; keys pressed inside it stay inside it, and a click anywhere in it brings them there. */
 export function frame(el, name, lookFor, lead = "What to look for") {
   const root = make("div", {
     className: "vit-lab",
     role: "group",
+    tabIndex: -1,
     "aria-label": name,
     "data-lm-suppress-shortcuts": "true",
   });
@@ -251,13 +255,21 @@ export function panel(title, ...children) {
   );
 }
 
+// What a control does itself with the keys that are pressed on it.
+const OWN_KEYS = [
+  ["select, input[type=number]", /./],
+  ["input[type=range], pre", /^(Arrow|Home|End|Page)/],
+  ["button, summary, input[type=checkbox]", /^( |Enter)$/],
+];
+
 /**
- * Answer keys pressed on an element. `actionsOf(event)` gives an action for each key it knows, letters in lower case; a
- * key with Ctrl, Alt or Meta, or without an action, is left to the page.
+ * Answer keys pressed anywhere in an explorer. `actionsOf(event)` gives an action for each key it knows, letters in lower
+ * case; a key with Ctrl, Alt or Meta, without an action, or that the control under it needs, is left to the page.
  */
-export function onKeys(element, actionsOf) {
-  element.addEventListener("keydown", (event) => {
+export function onKeys(root, actionsOf) {
+  root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (OWN_KEYS.some(([controls, keys]) => event.target.matches(controls) && keys.test(event.key))) return;
     const action = actionsOf(event)[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action) return;
     action();
@@ -265,11 +277,35 @@ export function onKeys(element, actionsOf) {
   });
 }
 
+const openers = new WeakMap(); // by the outer box of an explorer: what shows whether its "More" is open
+
+/**
+ * Put the parts that an explorer does not open on behind one button, "More: the matrix (m)" if `what` is "the matrix".
+ * The trait `more` says whether they are shown. The words stand below them; a screen reader has these either way.
+ */
+export function behindMore(model, root, what, parts, words) {
+  const inside = make("div", { className: "vit-more", id: newId("more") }, ...parts);
+  const toggle = () => set(model, { more: !model.get("more") });
+  const opener = button(`More: ${what} (m)`, toggle, { className: "vit-opener", "aria-controls": inside.id });
+  root.append(make("div", { className: "vit-below" }, opener), inside, words);
+  onKeys(root, () => ({ m: toggle }));
+  openers.set(root, () => {
+    const more = model.get("more");
+    opener.setAttribute("aria-expanded", String(more));
+    inside.hidden = !more;
+    if (words.classList.contains("vit-words")) words.classList.toggle("vit-heard", !more);
+  });
+}
+
 const changing = new WeakSet(); // models between the first and the last of the traits that change together
 const views = new WeakMap(); // what draws each model
 
 /** Draw now, when the page takes the explorer in, and whenever the state or the theme changes; returns the way to stop. */
-export function live(model, root, draw) {
+export function live(model, root, drawAll) {
+  function draw() {
+    openers.get(root)?.();
+    drawAll();
+  }
   draw();
   let width = 0;
   const size = new ResizeObserver(() => {

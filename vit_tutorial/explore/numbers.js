@@ -90,6 +90,9 @@ export function arrows(cell, rows, columns, go) {
   return Object.fromEntries(Object.keys(DIRECTIONS).map((key) => [key, () => go(neighbour(key, cell, rows, columns))]));
 }
 
+/** What Page Up and Page Down do: one more, and one less. */
+export const pages = (step) => ({ PageUp: () => step(1), PageDown: () => step(-1) });
+
 /** The cell of a grid of width x height under a point; a point outside belongs to the cell nearest to it. */
 export function cellUnder(x, y, width, height, rows, columns) {
   const row = within(Math.floor((y / height) * rows), 0, rows - 1);

@@ -1,6 +1,7 @@
 // Attention lab: where a token looks, in one layer and head and in all of them, drawn and computed in the browser.
 
 import {
+  behindMore,
   button,
   frame,
   greyPlane,
@@ -30,6 +31,7 @@ import {
   decimals,
   finePercent,
   fitted,
+  pages,
   pixelOf,
   unpackHalf,
   unpackPictures,
@@ -40,6 +42,8 @@ import { smallLayout } from "./geometry.js";
 
 const TOP = 5;
 const RING = 0.34; // radius of the mark on a key, in patches
+const SIDE = 420;
+const SMALLER = 280; // of the maps behind More
 const BAR = 60; // the longest bar, in CSS pixels
 
 function render({ model, el }) {
@@ -65,9 +69,7 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Attention lab",
-    "pick who looks, the query, in the picture. Choose a layer and a head with the sliders, or click one of the small " +
-      "maps. Point at a map, or press Shift and an arrow key in the picture, to read off the " +
-      `${hasScores ? "score and the weight" : "weight"} of one patch.`,
+    "pick who looks, the query, in the picture, and choose a layer and a head. The brighter the yellow, the more it looks there.",
     "What you can do",
   );
 
@@ -79,8 +81,6 @@ function render({ model, el }) {
   const overlaySlider = slider(0, 100, (overlay) => choose({ overlay }));
   const tenths = sent.temperatures.map((temperature) => Math.round(temperature * 10));
   const heatSlider = slider(...tenths, (tenth) => choose({ temperature: tenth / 10 }));
-  heatOut.style.minWidth = "2em";
-  if (hasScores) for (const one of [layerSlider, headSlider, overlaySlider, heatSlider]) one.style.width = "100px";
   const takeClass = () => choose({ query: 0 });
   const classButton = button("Class token looks (c)", takeClass);
   if (sent.says) root.append(make("p", { className: "vit-says", textContent: sent.says }));
@@ -90,33 +90,29 @@ function render({ model, el }) {
       { className: "vit-controls" },
       labelled("Layer", layerSlider, layerOut),
       labelled("Head", headSlider, headOut),
-      labelled("Colour over the picture", overlaySlider, overlayOut),
-      ...(hasScores ? [labelled("Temperature", heatSlider, heatOut)] : []),
       ...(prefix ? [group("Query", classButton)] : []),
     ),
   );
 
   // The picture, the scores and the weights
-  const [wide, high] = fitted(picture, hasScores ? 214 : 336);
+  const [wide, high] = fitted(picture, SIDE);
   const [cellWidth, cellHeight] = [wide / columns, high / rows];
   const original = plane(picture.width, picture.height, pixelOf(picture));
   const grey = greyPlane(picture);
-  const noteBelow = (text) => {
-    const line = note(text);
-    line.style.maxWidth = `${wide}px`;
-    return line;
-  };
   const pictureSheet = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-touch" });
   const heatSheet = sheet(wide, high, { role: "img" });
   const scoreSheet = sheet(wide, high, { role: "img" });
+  const smaller = (SMALLER / SIDE) * wide;
+  for (const map of [heatSheet, scoreSheet]) map.style.width = `${smaller}px`;
   const zero = () => make("span", { textContent: "0" });
-  const [most, least, highest] = Array.from({ length: 3 }, () => make("span"));
-  const scoreNote = noteBelow("");
-  const scorePanel = panel("", scoreSheet, legend(diverging, wide, least, zero(), highest), scoreNote);
+  const [most, mostHere, least, highest] = Array.from({ length: 4 }, () => make("span"));
+  const scoreNote = note("");
+  scoreNote.style.maxWidth = `${smaller}px`;
+  const scorePanel = panel("", scoreSheet, legend(diverging, smaller, least, zero(), highest), scoreNote);
   const keys =
     `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}` +
-    `${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key (the ring), Escape takes it ` +
-    "away.";
+    `; Page Up, Page Down: layer${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key ` +
+    "(the ring), Escape takes it away.";
   const numbers = numberTable([
     ["who", "who looks"],
     ...(prefix ? [["class", "weight on the class token"]] : []),
@@ -127,16 +123,15 @@ function render({ model, el }) {
   const spreadNote = note(`This is e to the entropy: ${tokens} if all weights are equal, 1 if one token takes all.`);
   spreadNote.style.maxWidth = "190px";
   const readOut = make("p", { className: "vit-reading" });
+  const answer = make("p", { className: "vit-answer" });
+  const atPatch = make("p");
   root.append(
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture: choose who looks", pictureSheet, noteBelow(keys)),
-      ...(hasScores ? [scorePanel] : []),
-      panel("Where it looks", heatSheet, legend(viridis, wide, zero(), most)),
-      panel("In numbers", numbers.list, spreadNote),
+      panel("Choose who looks, and see where", pictureSheet, legend(viridis, wide, zero(), mostHere)),
+      make("section", { className: "vit-beside" }, answer, atPatch, note(keys)),
     ),
-    readOut,
   );
 
   // All heads at once, and the patches that get most
@@ -153,15 +148,29 @@ function render({ model, el }) {
   });
   const table = make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)));
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(
+  const inside = [
+    make(
+      "div",
+      { className: "vit-controls" },
+      labelled("Colour over the picture", overlaySlider, overlayOut),
+      ...(hasScores ? [labelled("Temperature", heatSlider, heatOut)] : []),
+    ),
+    make(
+      "div",
+      { className: "vit-panels" },
+      ...(hasScores ? [scorePanel] : []),
+      panel("Where it looks (point at a patch)", heatSheet, legend(viridis, smaller, zero(), most)),
+      panel("In numbers", numbers.list, spreadNote),
+    ),
+    readOut,
     make(
       "div",
       { className: "vit-panels vit-below" },
       panel("All maps of this query: a layer per line, a head per column (click one)", allSheet),
       panel(prefix ? "Of the patches, it looks most at" : "It looks most at", table),
     ),
-    words,
-  );
+  ];
+  behindMore(model, root, `${hasScores ? "scores, " : ""}numbers, all maps at once`, inside, words);
 
   const paintHeat = painter(columns, rows, viridis);
   const paintVeil = painter(columns, rows, viridis);
@@ -295,7 +304,9 @@ function render({ model, el }) {
     }
     drawSmall(now);
 
-    most.textContent = finePercent(largest);
+    most.textContent = mostHere.textContent = finePercent(largest);
+    answer.textContent = finePercent(largest);
+    atPatch.textContent = `of what ${tokenName(query)} takes comes from ${patchName(order[0])}.`;
     numbers.show("who", query >= prefix ? `patch ${query - prefix}` : tokenName(query).replace("the ", ""));
     if (prefix) numbers.show("class", finePercent(row[0]));
     numbers.show("patches", finePercent(onPatches));
@@ -329,7 +340,7 @@ function render({ model, el }) {
     }
   }
   allSheet.addEventListener("pointerdown", (event) => choose(small.mapAt(...pointer(allSheet, event)) ?? {}));
-  onKeys(pictureSheet, (event) => {
+  onKeys(root, (event) => {
     const [layer, temperature] = [model.get("layer"), model.get("temperature")];
     const moved = event.shiftKey ? "key" : "query";
     const patch = (model.get(moved) ?? -1) - prefix;
@@ -341,8 +352,7 @@ function render({ model, el }) {
       Escape: () => choose({ key: null }),
       Home: () => choose({ query: prefix }),
       End: () => choose({ query: tokens - 1 }),
-      PageUp: () => choose({ layer: Math.max(0, layer - 1) }),
-      PageDown: () => choose({ layer: Math.min(layers - 1, layer + 1) }),
+      ...pages((by) => choose({ layer: within(layer + by, 0, layers - 1) })),
       ...(hasScores ? { "+": () => warmer(1), "-": () => warmer(-1) } : {}),
       ...(prefix ? { c: takeClass } : {}),
     };

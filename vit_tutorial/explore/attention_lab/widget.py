@@ -42,7 +42,7 @@ class AttentionLab(Explorer):
     head = traitlets.Int(-1).tag(sync=True)
     query = traitlets.Int(0).tag(sync=True)
     key = traitlets.Int(None, allow_none=True).tag(sync=True)
-    overlay = traitlets.Int(80).tag(sync=True)
+    overlay = traitlets.Int(40).tag(sync=True)
     temperature = traitlets.Float(1.0).tag(sync=True)
 
     def __init__(
@@ -94,7 +94,7 @@ class AttentionLab(Explorer):
         return attention_lab_state(self._maps, self._grid, **given, **choices)
 
     def _figure(self, state: AttentionLabState):
-        return attention_lab_figure(state, self._image, self._says)
+        return attention_lab_figure(state, self._image, self.overlay, self._says, self.more)
 
     def _brief(self) -> str:
         layers, heads = self._maps.shape[:2]

@@ -21,14 +21,16 @@ TRIED += [(0, 2.7), (0, -2.7)]  # where names are tried: (across, above), away f
 SOFT = "#e69f00"  # the ground of a weight of 1
 
 
-def attention_plane_figure(state: AttentionPlaneState) -> Figure:
-    """Draw a state of attention in the plane."""
+def attention_plane_figure(state: AttentionPlaneState, more: bool = False) -> Figure:
+    """Draw a state of attention in the plane: the two planes and what the query takes; the tables too if `more`."""
     from matplotlib.figure import Figure
 
     q, k, v, query, chosen = state.q, state.k, state.v, state.query, state.chosen
-    figure = Figure(figsize=(9.4, 5.6), layout="constrained")
-    rows = figure.subfigures(2, 1, height_ratios=(3.6, 2))
+    figure = Figure(figsize=(9.4, 6.4 if more else 4.4), layout="constrained")
+    rows = figure.subfigures(2, 1, height_ratios=(4, 2)) if more else [figure]
     left, right = rows[0].subplots(1, 2)
+    taken = " + ".join(f"{fine_percent(weight)} of v{key}" for key, weight in enumerate(state.weights[query]))
+    rows[0].supxlabel(f"Output {query} = {taken}", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     reach = reach_of(q, k)
     draw_axes(left, -reach, reach, "Queries (thin) and keys (broad)")
     for kind, points in (("k", k), ("q", q)):
@@ -46,13 +48,13 @@ def attention_plane_figure(state: AttentionPlaneState) -> Figure:
     for token, (x, y) in enumerate(state.outputs):
         right.plot(x, y, "o", color=TOKEN_COLOURS[token], markeredgecolor=INK, markersize=7)
     divided = f"2. Divided by {decimals(state.divisor)}"
-    grids = rows[1].subplots(1, 4, width_ratios=(3, 3, 3, 2))
+    grids = rows[1].subplots(1, 4, width_ratios=(3, 3, 3, 2)) if more else ()
     for axes, title, numbers, columns in zip(
         grids,
         ("1. Scores q · k", divided, "3. Weights: softmax", "4. Outputs"),
         (state.scores, state.scaled, np.where(np.isfinite(state.scaled), state.weights, np.nan), state.outputs),
         (("k0", "k1", "k2"), ("k0", "k1", "k2"), ("k0", "k1", "k2"), ("x", "y")),
-        strict=True,
+        strict=more,
     ):
         draw_grid(axes, title, numbers, columns, query)
     figure.draw_without_rendering()  # only now do the axes have their places

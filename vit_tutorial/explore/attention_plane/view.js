@@ -1,6 +1,7 @@
 // Attention in the plane: vectors that can be moved, and each step of attention, computed and drawn in the browser.
 
 import {
+  behindMore,
   button,
   checkbox,
   chooser,
@@ -20,7 +21,7 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { decimals, finePercent, nextOf, within } from "../numbers.js";
+import { decimals, finePercent, nextOf, pages, within } from "../numbers.js";
 import { attentionOf, KINDS, movedTo, samePoints, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
 import { arrowOutline, axesOf, labelsOf, PLANE, placesOf, planesSize, pointAt, shadowOf, spotOf } from "./geometry.js";
 
@@ -38,7 +39,7 @@ const KEYS =
   "Dotted: the shadow of each key on the line of the query that is followed; times the length of the query it is the " +
   "score. Drag the tip of an arrow, or a value. Where two lie on one another, click once more for the other one. " +
   "Keys: q, k, v and 0, 1, 2 choose a vector, the arrow keys move it, ten times as far with Shift; Page Up and Page Down " +
-  "choose the query to follow, whose row is bold; s scaling, m mask, + and - temperature, b another beginning.";
+  "choose the query to follow, whose row is bold; s scaling, x mask, + and - temperature, b another beginning.";
 const SPREAD =
   "As if spread evenly over n keys: n is 3 for three equal weights, and 1 if one key takes all. It is e to the " +
   "entropy of the weights.";
@@ -75,7 +76,7 @@ function render({ model, el }) {
     const found = presets.find(([known]) => known === name);
     if (!found) return draw();
     const [, q, k, v, query] = found;
-    take({ q, k, v, query, chosen: `q${query}` });
+    take({ q, k, v, query, chosen: `q${query}`, scaled: true, temperature: 1 });
   }
   const heat = (temperature) => take({ temperature: within(Math.round(temperature * 10) / 10, ...temperatures) });
 
@@ -114,6 +115,7 @@ function render({ model, el }) {
       canvas.focus({ preventScroll: true });
     },
   );
+  const beyond = make("p", { className: "vit-note", role: "status" });
   const inputs = [0, 1].map((axis) => {
     const input = make("input", { type: "number", step: 0.1 });
     input.addEventListener("change", () => {
@@ -122,6 +124,9 @@ function render({ model, el }) {
       if (input.value !== "" && Number.isFinite(Number(input.value))) point[axis] = Number(input.value);
       put(name, point);
       draw();
+      const [given, kept] = [point[axis], vectorOf(now(), name)[axis]];
+      const most = farthest[name[0]];
+      beyond.textContent = given === kept ? "" : `${name} reaches from ${-most} to ${most}; ${given} became ${kept}.`;
     });
     return input;
   });
@@ -134,15 +139,13 @@ function render({ model, el }) {
       group("Scaling", scaling.label),
       labelled("Temperature", heatSlider, heatOut),
       labelled("Mask", chooseMask),
-      moved.field,
-      labelled("Its first number", inputs[0]),
-      labelled("Its second number", inputs[1]),
     ),
   );
 
   // The two planes
   const canvas = sheet(PLANE.across, PLANE.high, { tabIndex: 0, role: "application", className: "vit-touch" });
-  root.append(canvas, note(KEYS, { className: "vit-note vit-wide" }));
+  const shares = make("p", { className: "vit-answer" });
+  root.append(canvas, shares);
 
   let drag = null;
   const isNarrow = () => root.clientWidth > 0 && root.clientWidth < NARROW;
@@ -300,11 +303,20 @@ function render({ model, el }) {
     matrix("4. Outputs", ["x", "y"]),
   ];
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(
-    make("div", { className: "vit-panels vit-below" }, ...tables.map(({ box }) => box)),
-    words,
+  const inside = [
+    make(
+      "div",
+      { className: "vit-controls" },
+      moved.field,
+      labelled("Its first number", inputs[0]),
+      labelled("Its second number", inputs[1]),
+      beyond,
+    ),
+    make("div", { className: "vit-panels" }, ...tables.map(({ box }) => box)),
+    note(KEYS, { className: "vit-note vit-wide" }),
     note(SPREAD, { className: "vit-note vit-wide" }),
-  );
+  ];
+  behindMore(model, root, "the four tables, numbers to type, the keys", inside, words);
 
   /** Fill a table; `textOf` and `groundOf` say what stands in a cell, and on which colour. */
   function fillTable({ rows }, numbers, query, textOf, groundOf) {
@@ -358,6 +370,8 @@ function render({ model, el }) {
     drawVectors(context, left, state, colours, style);
     drawMixtures(context, right, state, colours, style);
     fillTables(state);
+    const taken = state.weights[query].map((weight, key) => `${finePercent(weight)} of v${key}`);
+    shares.textContent = `Output ${query} = ${taken.join(" + ")}`;
     const text = wordsOf(state, leads[mask]);
     words.textContent = text;
     canvas.setAttribute("aria-label", text);
@@ -412,7 +426,7 @@ function render({ model, el }) {
       else draw();
     });
   }
-  onKeys(canvas, (event) => {
+  onKeys(root, (event) => {
     const { chosen, query, scaled, temperature, mask } = now();
     const [kind, token] = chosen;
     const step = STEPS[kind] * (event.shiftKey ? 10 : 1);
@@ -426,10 +440,9 @@ function render({ model, el }) {
       ArrowDown: move(0, -1),
       Home: () => choose(VECTORS[0]),
       End: () => choose(VECTORS[VECTORS.length - 1]),
-      PageUp: () => take({ query: nextOf(TOKENS, query, -1) }),
-      PageDown: () => take({ query: nextOf(TOKENS, query) }),
+      ...pages((by) => take({ query: nextOf(TOKENS, query, by) })),
       s: () => take({ scaled: !scaled }),
-      m: () => take({ mask: nextOf(maskNames, mask) }),
+      x: () => take({ mask: nextOf(maskNames, mask) }),
       b: () => takePreset(nextOf(presetNames, presetNow())),
       "+": () => heat(temperature + 0.1),
       "-": () => heat(temperature - 0.1),

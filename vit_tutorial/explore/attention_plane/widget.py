@@ -64,11 +64,12 @@ class AttentionPlane(Explorer):
         )
 
     def use(self, preset: str) -> None:
-        """Take the vectors of a preset, and follow its query."""
+        """Take the vectors of a preset, follow its query, and set scaling and temperature as at the start."""
         begin = preset_named(preset)
         with self.hold_trait_notifications():
             self.q, self.k, self.v, self.query = begin
             self.chosen = f"q{begin.query}"
+            self.scaled, self.temperature = True, 1.0
 
     def _limits(self, choices):
         return attention_plane_limits()
@@ -77,7 +78,7 @@ class AttentionPlane(Explorer):
         return attention_plane_state(**choices)
 
     def _figure(self, state: AttentionPlaneState):
-        return attention_plane_figure(state)
+        return attention_plane_figure(state, self.more)
 
     def _brief(self) -> str:
         return f"scaled={self.scaled}, temperature={self.temperature:g}, mask={self.mask!r}"

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 from vit_tutorial.explore.heads_gallery.numbers import HeadsGalleryState, off_words
 from vit_tutorial.explore.pictures import shown_classes
 from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, frame, still
-from vit_tutorial.explore.words import percent
+from vit_tutorial.explore.words import best_class, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def heads_gallery_figure(state: HeadsGalleryState) -> Figure:
-    """Draw a state of the heads gallery."""
+def heads_gallery_figure(state: HeadsGalleryState, more: bool = False) -> Figure:
+    """Draw a state of the heads gallery: the maps of one layer and the answer; all classes too if `more`."""
     (rows, columns), patch, heads = state.grid, state.query - state.num_prefix_tokens, len(state.maps)
     across = min(heads, 4)
     lines = -(-heads // across)
-    figure, axes, say = still(9.4, 0.85 + 2.0 * lines + 2.2)
+    figure, axes, say = still(9.4, 1.4 + 2.0 * lines + (2.2 if more else 0))
     left, side = 0.15, 1.6
     look = {"extent": (0, columns, rows, 0), "aspect": "auto", "interpolation": "nearest"}
 
@@ -45,6 +45,11 @@ def heads_gallery_figure(state: HeadsGalleryState) -> Figure:
             for colour, line in (("black", 5), ("white", 2.5)):
                 axis.plot(0.91 * columns, 0.09 * rows, "x", color=colour, markersize=11, markeredgewidth=line)
     top = 0.75 + 2.0 * lines
+    say(left, top, best_class(state.probabilities, state.class_names), fontsize=16, fontweight="bold")
+    say(left + 4.6, top + 0.08, f"with all heads on: {best_class(state.all_on, state.class_names)}")
+    if not more:
+        return figure
+    top += 0.5
     say(left, top, f"Switched off: {off_words(state.off, heads)}", fontweight="bold")
     for line, index in enumerate(shown_classes(state.all_on)):
         x, y = left + 4.6 * (line % 2), top + 0.3 + 0.35 * (line // 2)

@@ -1,6 +1,7 @@
 // Heads gallery: the browser runs the model itself, so that any heads can be switched off, and draws what they do.
 
 import {
+  behindMore,
   button,
   chooser,
   frame,
@@ -27,10 +28,12 @@ import {
   bytesOf,
   cellUnder,
   largestOf,
+  pages,
   percent,
   pixelOf,
   shownClasses,
   unpackPictures,
+  within,
 } from "../numbers.js";
 import { embed, forward, passOf, probabilitiesOf, vitOf } from "../vit.js";
 import { goneIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
@@ -107,17 +110,14 @@ function render({ model, el }) {
     box.style.width = `${large.mapWidth}px`;
     return { head, canvas, onOff, most, box };
   });
+  const verdict = make("p", { className: "vit-answer vit-below" });
+  const comparison = make("p");
   const mapsPanel = panel("", make("div", { className: "vit-panels" }, ...cards.map(({ box }) => box)));
   mapsPanel.lastChild.style.maxWidth = `${large.lineWidth}px`;
   root.append(
     make("div", { className: "vit-panels" }, panel("The picture: choose who looks", pictureSheet), mapsPanel),
-    note(
-      `Click a patch, or use the arrow keys${prefix ? "; c: the class token" : ""}. Page Up, Page Down: layer. ` +
-        `0 to ${Math.min(9, heads - 1)}: switch a head off or on; with Shift: only this head of the layer; ` +
-        "l: the whole layer; a: all heads on. Each map has its own brightest colour. A head that is off still has its " +
-        "map, but adds nothing: its numbers are set to zero before the output projection. The bias of that layer stays.",
-      { className: "vit-note vit-wide" },
-    ),
+    verdict,
+    comparison,
   );
 
   // What the model and all layers
@@ -139,16 +139,20 @@ function render({ model, el }) {
   for (const cell of table.querySelectorAll("th")) {
     Object.assign(cell.style, { textAlign: "left", fontWeight: "400", fontSize: "12px", padding: "1px 10px 1px 0" });
   }
-  const verdict = make("p", { className: "vit-says" });
   const small = smallLayout(first, layers, heads);
   const allSheet = sheet(small.width, small.height, { role: "img", className: "vit-pointing" });
   const allPanel = panel("All layers: a layer per line, a head per column (click a layer)", allSheet);
   allPanel.style.maxWidth = "400px";
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(
-    make("div", { className: "vit-panels vit-below" }, panel("What the model says", verdict, table), allPanel),
-    words,
+  const help = note(
+    `Click a patch, or use the arrow keys${prefix ? "; c: the class token" : ""}. Page Up, Page Down: layer. ` +
+      `0 to ${Math.min(9, heads - 1)}: switch a head off or on; with Shift: only this head of the layer; ` +
+      "l: the whole layer; a: all heads on. Each map has its own brightest colour. A head that is off still has its " +
+      "map, but adds nothing: its numbers are set to zero before the output projection. The bias of that layer stays.",
+    { className: "vit-note vit-wide" },
   );
+  const inside = [help, make("div", { className: "vit-panels vit-below" }, panel("All classes", table), allPanel)];
+  behindMore(model, root, "all classes, all layers, the keys", inside, words);
 
   /** A cross in the upper right corner of a map, small enough to leave the map to be read. */
   function cross(context, x, y, width, thick) {
@@ -270,7 +274,8 @@ function render({ model, el }) {
     const compared = same
       ? "the same answer as with all heads on"
       : `with all heads on it was ${bestClass(allOn, classes)}`;
-    verdict.textContent = `${bestClass(probabilities, classes)}: ${compared}`;
+    verdict.textContent = bestClass(probabilities, classes);
+    comparison.textContent = `${compared[0].toUpperCase()}${compared.slice(1)}.`;
   }
 
   function draw() {
@@ -309,7 +314,7 @@ function render({ model, el }) {
     const layer = small.layerAt(pointer(allSheet, event)[1]);
     if (layer !== null) choose({ layer });
   });
-  onKeys(pictureSheet, (event) => {
+  onKeys(root, (event) => {
     const [layer, patch] = [model.get("layer"), model.get("query") - prefix];
     const go = (cell) => choose({ query: patch < 0 ? lastPatch : prefix + cell });
     const digit = Number(/^(?:Digit|Numpad)(\d)$/.exec(event.code)?.[1] ?? heads); // what Shift makes of it differs
@@ -317,8 +322,7 @@ function render({ model, el }) {
       ...arrows(Math.max(0, patch), rows, columns, go),
       Home: () => choose({ query: prefix }),
       End: () => choose({ query: tokens - 1 }),
-      PageUp: () => choose({ layer: Math.max(0, layer - 1) }),
-      PageDown: () => choose({ layer: Math.min(layers - 1, layer + 1) }),
+      ...pages((by) => choose({ layer: within(layer + by, 0, layers - 1) })),
       ...(prefix ? { c: toggleClass } : {}),
       l: toggleLayer,
       a: allHeadsOn,

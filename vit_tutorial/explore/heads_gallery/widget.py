@@ -76,7 +76,7 @@ class HeadsGallery(Explorer):
         return heads_gallery_state(self._model, self._pictures[picture], **choices, **named)
 
     def _figure(self, state: HeadsGalleryState):
-        return heads_gallery_figure(state)
+        return heads_gallery_figure(state, self.more)
 
     def _brief(self) -> str:
         return f"{self.picture!r}, layer={self.layer}, off={[tuple(pair) for pair in self.off]}"

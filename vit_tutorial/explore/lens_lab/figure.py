@@ -18,14 +18,14 @@ OTHER = "#d26f00"  # the answer to the other picture
 WRITTEN = 10  # columns of patches, up to which each has room for what it says
 
 
-def lens_lab_figure(state: LensLabState) -> Figure:
-    """Draw a state of the lens lab."""
+def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
+    """Draw a state of the lens lab: what each token says; one token block by block and all classes too if `more`."""
     (rows, columns), prefix, names = state.grid, state.num_prefix_tokens, state.class_names
     best = state.lens.argmax(-1)  # [L+1, N]
     patch = state.token - prefix
     who = f"patch {patch}" if patch >= 0 else "the class token"
-    figure, axes, say = still(9.4, 5.0)
-    left, right, side = 0.15, 3.95, 3.5
+    figure, axes, say = still(9.4, 9.8 if more else 4.9)
+    left, right, side = 0.15, 4.4, 4.0
 
     def colour(index: int) -> str:
         if index == state.answer_untouched.argmax():
@@ -54,25 +54,31 @@ def lens_lab_figure(state: LensLabState) -> Figure:
     if patch >= 0:
         frame(shown, patch % columns, patch // columns)
 
-    say(right, 0.1, f"{who.capitalize()} after each block: the class that it says", fontweight="bold")
-    step = 5.2 / len(best)
+    says = best_class(state.lens[state.block, state.token], names)
+    instead = f" instead of {best_class(state.answer_untouched, names)}" if state.exchanged else ""
+    say(right, 0.7, f"{who.capitalize()} {block_name(state.block)} says")
+    say(right, 0.95, says, fontsize=20, fontweight="bold", color=colour(best[state.block, state.token]))
+    say(right, 1.5, f"The model answers {best_class(state.answer, names)}{instead}.")
+    if not more:
+        return figure
+    right, down = left, 5.0
+    say(right, down + 0.1, f"{who.capitalize()} after each block: the class that it says", fontweight="bold")
+    step = 9.0 / len(best)
     for block, says in enumerate(best[:, state.token]):
         x, share = right + step * block, state.lens[block, state.token, says]
-        bar = axes(x + 0.2 * step, 0.6, 0.6 * step, 0.8)
+        bar = axes(x + 0.2 * step, down + 0.6, 0.6 * step, 0.8)
         bar.set(xlim=(0, 1), ylim=(0, 1))
         bar.bar([0.5], [share], [1.0], color=colour(says))
         chosen = "bold" if block == state.block else "normal"
         middle = x + step / 2
-        say(middle, 1.22 - 0.8 * share, percent(share), fontsize=8, ha="center")
-        say(middle, 1.45, names[says], fontsize=7, ha="center", fontweight=chosen)
-        say(middle, 1.62, f"{block}" if block else "start", fontsize=8, ha="center", fontweight=chosen)
+        say(middle, down + 1.22 - 0.8 * share, percent(share), fontsize=8, ha="center")
+        say(middle, down + 1.45, names[says], fontsize=7, ha="center", fontweight=chosen)
+        say(middle, down + 1.62, f"{block}" if block else "start", fontsize=8, ha="center", fontweight=chosen)
 
-    instead = f" instead of {best_class(state.answer_untouched, names)}" if state.exchanged else ""
-    say(right, 1.95, f"The model answers {best_class(state.answer, names)}{instead}", fontweight="bold")
-    say(right + 1.0, 2.25, f"{who}, {block_name(state.block)}", fontsize=8, color=FAINT)
-    say(right + 3.2, 2.25, "the answer" + " (thin: without)" * bool(state.exchanged), fontsize=8, color=FAINT)
+    say(right + 1.0, down + 2.05, f"{who}, {block_name(state.block)}", fontsize=8, color=FAINT)
+    say(right + 3.2, down + 2.05, "the answer" + " (thin: without)" * bool(state.exchanged), fontsize=8, color=FAINT)
     for line, index in enumerate(shown_classes(np.maximum(state.answer_untouched, state.answer_other))):
-        y = 2.47 + 0.24 * line
+        y = down + 2.27 + 0.24 * line
         say(right, y, names[index], fontsize=8)
         for x, now in ((right + 1.0, state.lens[state.block, state.token]), (right + 3.2, state.answer)):
             say(x, y, percent(now[index]), fontsize=8)

@@ -2,7 +2,7 @@
 
 import { cellUnder, fitted, within } from "../numbers.js";
 
-export const SIDE = 336; // of the picture
+export const SIDE = 420; // of the picture
 export const STRIP = { width: 550, height: 150, floor: 106, bar: 82 };
 const CLASS = { height: 38, gap: 8 };
 

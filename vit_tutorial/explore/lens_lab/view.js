@@ -1,6 +1,7 @@
 // Lens lab: the browser runs the model, reads every token after every block, and exchanges tokens of two pictures.
 
 import {
+  behindMore,
   button,
   frame,
   greyPlane,
@@ -22,7 +23,17 @@ import {
   tag,
   thumbnail,
 } from "../common.js";
-import { arrows, bestClass, largestOf, nextOf, percent, shownClasses, unpackPictures, within } from "../numbers.js";
+import {
+  arrows,
+  bestClass,
+  largestOf,
+  nextOf,
+  pages,
+  percent,
+  shownClasses,
+  unpackPictures,
+  within,
+} from "../numbers.js";
 import { vitOf } from "../vit.js";
 import { blockName, lensOf, tokenName, verdictOf, wordsOf } from "./arithmetic.js";
 import { linesOf, pictureLayout, STRIP, stripLayout } from "./geometry.js";
@@ -49,7 +60,7 @@ function render({ model, el }) {
     el,
     "Lens lab",
     `go through the blocks. When does ${whoKnows}? ` +
-      "Then exchange tokens for another picture's: whose answer does the model give?",
+      "Then open More, and exchange tokens for another picture's: whose answer does the model give?",
     "What you can do",
   );
 
@@ -90,6 +101,8 @@ function render({ model, el }) {
   const pictureSheet = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
   const strip = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
   const verdict = make("p", { className: "vit-reading" });
+  const sayer = make("div", { className: "vit-heading" });
+  const said = make("p", { className: "vit-answer" });
   const { table, heads, rows: lines } = headedTable("vit-top vit-lens", ["", ""], Math.min(sent.bars, classes.length));
   const bars = lines.map(({ cells }) =>
     cells.map((cell) => {
@@ -103,20 +116,32 @@ function render({ model, el }) {
   Object.assign(legend.style, { minHeight: "42px", alignContent: "start" }); // two lines: what is below stays in place
   const picturePanel = panel("", pictureSheet, legend);
   picturePanel.style.width = `${layout.width}px`;
-  const stripPanel = panel("", strip, verdict, table);
+  const stripPanel = panel("", strip, table);
   stripPanel.style.width = `${STRIP.width}px`;
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
-    make("div", { className: "vit-panels" }, picturePanel, stripPanel),
-    make("div", { className: "vit-controls vit-below" }, exchangeGroup, lenders),
-    note(
-      `Click a token, or use the arrow keys; Home, End: the first and the last${prefix ? "; c: the class token" : ""}. ` +
-        `Page Up, Page Down, or 0 to ${Math.min(9, layers)}: blocks done. x: exchange this token; p: all patches. ` +
-        "A token says a class as the answer is made: through the model's last norm and head.",
-      { className: "vit-note vit-wide" },
+    make(
+      "div",
+      { className: "vit-panels" },
+      picturePanel,
+      make(
+        "section",
+        { className: "vit-beside" },
+        ...[sayer, said, verdict],
+        note(
+          `Click a token, or use the arrow keys; Home, End: the first and the last${prefix ? "; c: the class token" : ""}. ` +
+            `Page Up, Page Down, or 0 to ${Math.min(9, layers)}: blocks done. A token says a class as the answer is made: ` +
+            "through the model's last norm and head.",
+        ),
+      ),
     ),
-    words,
   );
+  const inside = [
+    make("div", { className: "vit-controls" }, exchangeGroup, lenders),
+    note("x: exchange this token; p: all patches.", { className: "vit-note vit-help" }),
+    stripPanel,
+  ];
+  behindMore(model, root, "exchange tokens, block by block, all classes", inside, words);
 
   /** The colour of a class: that of the answer, or of the answer to the other picture; all others have none. */
   function colourOf(index, { untouched, lender, exchange }) {
@@ -140,6 +165,7 @@ function render({ model, el }) {
       one.setAttribute("aria-pressed", String(exchanges[i] === exchange));
     });
     const who = tokenName(token, vit);
+    sayer.textContent = `${short} ${blockName(block)} says`;
     picturePanel.firstChild.textContent = `What each token says ${blockName(block)}`;
     stripPanel.firstChild.textContent = `${who[0].toUpperCase()}${who.slice(1)} after each block: the class that it says`;
     heads[0].textContent = `${short}, ${blockName(block)}`;
@@ -276,6 +302,7 @@ function render({ model, el }) {
         thick.style.background = thin.style.background = colourOf(i, shown) ?? NEITHER;
       });
     });
+    said.textContent = bestClass(lens[block][token], classes);
     verdict.textContent = verdictOf(shown, classes);
   }
 
@@ -308,8 +335,7 @@ function render({ model, el }) {
     event.preventDefault();
     pictureSheet.focus({ preventScroll: true }); // so that the keys go on working
   });
-  onKeys(root, (event) => {
-    if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
+  onKeys(root, () => {
     const [block, patch] = [model.get("block"), model.get("token") - prefix];
     const go = (cell) => choose({ token: patch < 0 ? lastPatch : prefix + cell });
     return {
@@ -317,8 +343,7 @@ function render({ model, el }) {
       ...(prefix && patch < columns ? { ArrowUp: () => choose({ token: 0 }) } : {}),
       Home: () => choose({ token: 0 }),
       End: () => choose({ token: tokens - 1 }),
-      PageUp: () => goTo(block - 1),
-      PageDown: () => goTo(block + 1),
+      ...pages((by) => goTo(block + by)),
       ...(prefix ? { c: toggleClass } : {}),
       n: () => show(nextOf(names, model.get("picture"))),
       o: () => lend(nextOf(names, model.get("other"))),

@@ -67,7 +67,7 @@ class LensLab(Explorer):
         return lens_lab_state(self._model, *shown, **choices, **named)
 
     def _figure(self, state: LensLabState):
-        return lens_lab_figure(state)
+        return lens_lab_figure(state, self.more)
 
     def _brief(self) -> str:
         other = "" if self.exchange == EXCHANGES[0] else f", exchange={self.exchange!r}, other={self.other!r}"

@@ -19,17 +19,19 @@ if TYPE_CHECKING:
 CODE_LINES = 12
 
 
-def model_map_figure(state: ModelMapState, patch_size: int) -> Figure:
-    """Draw a state of the model map; `patch_size` in pixels of the picture."""
+def model_map_figure(state: ModelMapState, patch_size: int, more: bool = False) -> Figure:
+    """Draw a state of the model map, and what leaves the box if `more`; `patch_size` in pixels of the picture."""
     chosen = state.box
     places, arcs = layout([each.key for each in state.walk])
-    figure, axes, say = still(9.4, 6.3)
+    figure, axes, say = still(9.4, 6.3 if more else 3.1)
     drawing = axes(0.14, 0.1, WIDE / 100, HIGH / 100)
     drawing.set_xlim(0, WIDE)
     drawing.set_ylim(HIGH, 0)
     draw_map(drawing, state, places, arcs)
     say(0.14, 2.55, heading_of(chosen), fontweight="bold")
     say(4.4, 2.55, chosen.does, fontsize=8.5, wrap=True)
+    if not more:
+        return figure
     held = f"{chosen.parameters:,} ({share_of(chosen)} of the model)" if chosen.parameters else "none"
     for line, (what, told) in enumerate(
         {"in": chosen.input_shape, "out": chosen.output_shape, "parameters": held}.items()

@@ -1,6 +1,7 @@
 // Model map: everything is computed in numbers.py; here the map is drawn, and the chosen box opened.
 
 import {
+  behindMore,
   frame,
   labelled,
   live,
@@ -68,17 +69,7 @@ function render({ model, el }) {
   const heading = make("div", { className: "vit-heading" });
   const where = make("span");
   const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
-  root.style.position = "relative"; // so that the hidden words do not leave it
-  const words = make("p", { className: "vit-words", "aria-live": "polite" }); // for screen readers: all of it stands above
-  Object.assign(words.style, {
-    position: "absolute",
-    width: "1px",
-    height: "1px",
-    padding: 0,
-    border: 0,
-    overflow: "hidden",
-    clipPath: "inset(50%)",
-  });
+  const words = make("p", { className: "vit-heard", "aria-live": "polite" }); // all of it stands above
   root.append(
     map,
     note(
@@ -87,15 +78,17 @@ function render({ model, el }) {
       { className: "vit-note vit-wide" },
     ),
     make("section", { className: "vit-panel vit-below" }, heading, does),
+  );
+  const inside = [
     make(
       "div",
-      { className: "vit-panels vit-below" },
+      { className: "vit-panels" },
       panel("What leaves it", shown, legend),
       panel("Shapes and parameters", numbers.list),
     ),
     make("section", { className: "vit-panel" }, make("div", { className: "vit-heading" }, "Its code: ", where), code),
-    words,
-  );
+  ];
+  behindMore(model, root, "what leaves it, its parameters, its code", inside, words);
 
   // Drawing
 
@@ -287,7 +280,7 @@ function render({ model, el }) {
     );
     if (box) set(model, { box });
   });
-  onKeys(map, () => {
+  onKeys(root, () => {
     const way = walk();
     const at = way.indexOf(chosen());
     const go = (place) => set(model, { box: way[within(place, 0, way.length - 1)].key });

@@ -74,7 +74,7 @@ class ModelMap(Explorer):
         return model_map_state(self._boxes, **choices)
 
     def _figure(self, state: ModelMapState):
-        return model_map_figure(state, self._patch_size)
+        return model_map_figure(state, self._patch_size, self.more)
 
     def _brief(self) -> str:
         return f"box={self.box!r}, block={self.block}"

@@ -1,6 +1,7 @@
 // Patch lab: a picture in patches, their sequence and their matrix, drawn and computed in the browser.
 
 import {
+  behindMore,
   chooser,
   fill,
   frame,
@@ -21,7 +22,7 @@ import {
   slider,
   tag,
 } from "../common.js";
-import { arrows, count, pixelOf, unpackPictures, within } from "../numbers.js";
+import { arrows, count, pages, pixelOf, unpackPictures, within } from "../numbers.js";
 import {
   attentionCost,
   inverse,
@@ -40,7 +41,7 @@ import {
 } from "./arithmetic.js";
 import { cutLayout, firstShown, sameSpot } from "./geometry.js";
 
-const SIDE = 336;
+const SIDE = 420;
 const STRIP = { width: 912, height: 72, bar: 12, shown: 20, thumb: 42, step: 45.6 };
 const MATRIX = { width: 336, height: 168, margin: 12 };
 const ROW = { width: 520, height: 14 };
@@ -48,9 +49,10 @@ const PATCH_SIDE = 96;
 const PIXELS_SHOWN = 8;
 
 const HINT =
-  "halve the patch size and watch the tokens grow fourfold, the cost of attention sixteenfold. Then shuffle, and put " +
-  "the patches back: the error stays 0 as long as each patch knows its place.";
-const KEYS = "Point at a patch, or click and use the arrow keys; Page Up and Page Down follow the sequence.";
+  "halve the patch size and watch the tokens grow fourfold. Then open More: the cost of attention grows sixteenfold. " +
+  "Shuffle, and put the patches back: the error stays 0 as long as each patch knows its place.";
+const KEYS =
+  "Point at a patch, or click and use the arrow keys; Page Up: the next token of the sequence; Page Down: the one before.";
 
 function render({ model, el }) {
   const root = frame(el, "Patch lab", HINT);
@@ -113,7 +115,6 @@ function render({ model, el }) {
   });
   const chooseBack = chooser(REASSEMBLIES, (reassembly) => set(model, { reassembly }));
   const chooseGap = slider(0, 8, (gap) => set(model, { gap }));
-  chooseGap.style.width = "80px"; // so that all controls stand in one line
   const seedField = labelled("Seed", chooseSeed);
   const shuffleButton = make("button", { type: "button", textContent: "Shuffle (s)" });
   shuffleButton.addEventListener("click", shuffle);
@@ -124,14 +125,13 @@ function render({ model, el }) {
       ...(pictures.size > 1 ? [labelled("Picture", choosePicture)] : []),
       labelled("Patch size P", choosePatch),
       labelled("Order of the sequence", chooseOrder, shuffleButton),
-      seedField,
-      labelled("Gap", chooseGap),
-      labelled("Put the patches back", chooseBack),
     ),
   );
 
   // Pictures and numbers
   const cutSheet = sheet(SIDE, SIDE, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const sum = make("p", { className: "vit-answer" });
+  const ofEach = make("p");
   const backSheet = sheet(SIDE, SIDE, { role: "img" });
   const numbers = numberTable([
     ["grid", "grid, rows × columns"],
@@ -168,14 +168,23 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture, cut", cutSheet, note(KEYS)),
+      panel("The picture, cut", cutSheet),
+      make("section", { className: "vit-beside" }, sum, ofEach, note(KEYS)),
+    ),
+    panel("The sequence", stripSheet),
+  );
+  const fields = [seedField, labelled("Gap", chooseGap), labelled("Put the patches back", chooseBack)];
+  const inside = [
+    make("div", { className: "vit-controls" }, ...fields),
+    make(
+      "div",
+      { className: "vit-panels" },
       panel("Put back together", backSheet, verdict),
       panel("In numbers", numbers.list),
     ),
-    panel("The sequence", stripSheet),
     make("div", { className: "vit-panels vit-below" }, matrixPanel, rowPanel),
-    words,
-  );
+  ];
+  behindMore(model, root, "what it costs, put back together, the matrix", inside, words);
 
   const cutLayer = make("canvas");
   const backLayer = make("canvas");
@@ -229,6 +238,9 @@ function render({ model, el }) {
     chooseSeed.disabled = order !== "shuffled";
     chooseGap.value = now.gap;
     chooseBack.value = now.reassembly;
+    sum.textContent = `${rows} × ${columns} = ${count(tokens)} token${tokens > 1 ? "s" : ""}`;
+    const channels = picture.channels > 1 ? ` × ${picture.channels} colours` : "";
+    ofEach.textContent = `Each is a patch of ${patch} × ${patch} pixels${channels}: ${count(each)} number${each > 1 ? "s" : ""}.`;
     numbers.show("grid", `${rows} × ${columns}`);
     numbers.show("tokens", count(tokens));
     numbers.show("each", count(each));
@@ -365,15 +377,14 @@ function render({ model, el }) {
     const place = inBar ? Math.floor((x / STRIP.width) * places.length) : first + Math.floor(x / STRIP.step);
     choose(within(place, 0, places.length - 1));
   });
-  onKeys(cutSheet, () => {
+  onKeys(root, () => {
     const { rows, columns, places, placeOf } = cutNow();
     const [token, last] = [model.get("token"), places.length - 1];
     return {
       ...arrows(places[token], rows, columns, (cell) => choose(placeOf[cell])),
       Home: () => choose(0),
       End: () => choose(last),
-      PageUp: () => choose(Math.max(0, token - 1)),
-      PageDown: () => choose(Math.min(last, token + 1)),
+      ...pages((by) => choose(within(token + by, 0, last))),
       s: shuffle,
     };
   });

@@ -47,7 +47,7 @@ class PatchLab(Explorer):
         return patch_lab_state(self._pictures[picture], **choices)
 
     def _figure(self, state: PatchLabState):
-        return patch_lab_figure(state)
+        return patch_lab_figure(state, self.more)
 
     def _brief(self) -> str:
         return f"{self.picture!r}, patch_size={self.patch_size}, order={self.order!r}"

@@ -1,6 +1,7 @@
 // Position lab: four tables of positions as maps, and what shuffled patches change, drawn in the browser.
 
 import {
+  behindMore,
   button,
   chooser,
   frame,
@@ -19,7 +20,7 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { arrows, bestClass, bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import { arrows, bestClass, bytesOf, decimals, pages, percent, pixelOf, unpackPictures, within } from "../numbers.js";
 import {
   endsOf,
   neighbourhood,
@@ -61,7 +62,7 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Position lab",
-    "move over the maps. Is a position more like its neighbours than like far ones, and in which of the four tables? Make the picture larger: does the pattern stay? Then shuffle the patches.",
+    "move over the maps. Is a position more like its neighbours than like far ones, and in which of the four tables? Make the picture larger: does the pattern stay?",
   );
 
   // The tables on the chosen grid, and each row at length 1; computed once a grid.
@@ -108,7 +109,7 @@ function render({ model, el }) {
   );
 
   // The four maps, in one sheet
-  const mapSheet = sheet(MAPS.width, MAPS.top + MAPS.side + 16, {
+  const mapSheet = sheet(MAPS.width, MAPS.top + MAPS.side + 32, {
     tabIndex: 0,
     role: "application",
     className: "vit-touch",
@@ -126,9 +127,9 @@ function render({ model, el }) {
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
   const help =
-    "Point at a position in any map, or click and use the arrow keys; Page Up and Page Down change the image size, s shuffles.";
-  const ends = ["lowest", "highest"].map((textContent) => make("span", { textContent }));
-  root.append(mapSheet, legend(viridis, 120, ...ends), note(help, { className: "vit-note vit-help" }), near);
+    "Point at a position in any map, or click and use the arrow keys; Page Up, Page Down: a larger or smaller image.";
+  const ends = ["dark", "yellow"].map((textContent) => make("span", { textContent }));
+  root.append(mapSheet, legend(viridis, 120, ...ends), note(help, { className: "vit-note vit-help" }));
 
   // The shuffled patches
   const choosePicture = chooser(names, (picture) => set(model, { picture }));
@@ -138,18 +139,6 @@ function render({ model, el }) {
   );
   const nextShuffle = () => set(model, { order: (now().order % (numOrders - 1)) + 1 });
   const shuffleButton = button("Shuffle (s)", nextShuffle);
-  root.append(
-    make("div", {
-      className: "vit-heading vit-below",
-      textContent: "What shuffled patches change: where the class token looks in the last layer",
-    }),
-    make(
-      "div",
-      { className: "vit-controls" },
-      ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
-      labelled("Order of the patches", chooseOrder, shuffleButton),
-    ),
-  );
   const givenSheet = sheet(SMALL, SMALL, { role: "img" });
   const modes = ["without positions", "with positions"].map((name) => {
     const lying = sheet(SMALL, SMALL, { role: "img" });
@@ -164,19 +153,23 @@ function render({ model, el }) {
     );
     return { name, lying, home, says, verdict, box: panel(name[0].toUpperCase() + name.slice(1), maps, says, verdict) };
   });
-  root.append(
+  const given = make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet));
+  const inside = [
+    near,
+    make("div", {
+      className: "vit-heading vit-below",
+      textContent: "What shuffled patches change: where the class token looks in the last layer",
+    }),
     make(
       "div",
-      { className: "vit-panels" },
-      panel(
-        "Given to the model",
-        make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet)),
-      ),
-      ...modes.map(({ box }) => box),
+      { className: "vit-controls" },
+      ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
+      labelled("Order of the patches", chooseOrder, shuffleButton),
     ),
-  );
+    make("div", { className: "vit-panels" }, panel("Given to the model", given), ...modes.map(({ box }) => box)),
+  ];
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(words);
+  behindMore(model, root, "the similarity of neighbours, and shuffled patches in the model", inside, words);
 
   /** A small canvas with one pixel a place, coloured from `low` to `high`. */
   function coloured(values, grid, low, high) {
@@ -196,7 +189,9 @@ function render({ model, el }) {
     context.font = `600 13px ${style.fontFamily}`;
     context.fillText(kinds[kind], left, 9);
     context.font = `12px ${style.fontFamily}`;
-    context.fillText(`lowest ${decimals(low)}, highest ${decimals(high)}`, left, MAPS.top + MAPS.side + 9);
+    const found = [Math.min(...values), Math.max(...values)].map((value) => decimals(value));
+    context.fillText(`lowest ${found[0]}, highest ${found[1]}`, left, MAPS.top + MAPS.side + 9);
+    context.fillText(`dark ${decimals(low)}, yellow ${decimals(high)}`, left, MAPS.top + MAPS.side + 25);
     context.drawImage(coloured(values, grid, low, high), left, MAPS.top, MAPS.side, MAPS.side);
     if (cell >= 30) {
       context.font = `10px ${style.fontFamily}`;
@@ -306,14 +301,13 @@ function render({ model, el }) {
     if (found !== null) choose(found);
   };
   for (const type of ["pointermove", "pointerdown"]) mapSheet.addEventListener(type, point);
-  onKeys(mapSheet, () => {
+  onKeys(root, () => {
     const { grid, position } = now();
     return {
       ...arrows(position, grid, grid, choose),
       Home: () => choose(0),
       End: () => choose(grid * grid - 1),
-      PageUp: () => regrid(grid + 1),
-      PageDown: () => regrid(grid - 1),
+      ...pages((by) => regrid(grid + by)),
       s: nextShuffle,
     };
   });

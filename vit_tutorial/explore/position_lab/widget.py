@@ -71,7 +71,7 @@ class PositionLab(Explorer):
         return position_lab_state(self._data, **choices)
 
     def _figure(self, state: PositionLabState):
-        return position_lab_figure(state)
+        return position_lab_figure(state, self.more)
 
     def _brief(self) -> str:
         return f"grid={self.grid}x{self.grid}, position={self.position}, order={order_name(self.order)!r}"

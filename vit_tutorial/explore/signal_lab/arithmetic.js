@@ -47,6 +47,9 @@ export function wordsOf({ name, heldName, rows, block, quantities }) {
 /** The power of ten of a number, between those of the two ends; 0 has that of the first. */
 export const powerOf = (number, ends) => Math.log10(within(number, ...ends));
 
+/** 1 if a number lies above the scale, or is none; -1 if it lies below; 0 if it is on it. */
+export const offScale = (number, [least, most]) => (number < least ? -1 : number <= most ? 0 : 1);
+
 /** The powers of ten between which there is room for these columns of all rows: at least from 0.1 to 10. */
 export function axisEnds(allRows, columns, ends) {
   const powers = allRows.flat().flatMap((row) => columns.map((column) => powerOf(row[column], ends)));

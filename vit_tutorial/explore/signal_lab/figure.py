@@ -21,21 +21,31 @@ LOOKS = {  # colour and marker
 }
 
 
-def signal_lab_figure(state: SignalLabState) -> Figure:
-    """Draw a state of the signal lab."""
+def signal_lab_figure(state: SignalLabState, more: bool = False) -> Figure:
+    """Draw a state of the signal lab: the size of its numbers; gradient and likeness too if `more`.
+
+    A hollow triangle stands for a number off the scale.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9.4, 3.4), layout="constrained")
     figure.suptitle(str(state.setting), x=0.01, ha="left", fontsize=10, fontweight="bold", color=INK)
     drawn = [(rows, line) for rows, line in ((state.held, "--"), (state.signals, "-")) if rows is not None]
-    for axes, (title, names) in zip(figure.subplots(1, 3), CHARTS.items(), strict=True):
+    charts = list(CHARTS.items()) if more else list(CHARTS.items())[:1]
+    grid = figure.subplots(1, len(charts), squeeze=False)
+    for axes, (title, names) in zip(grid[0], charts, strict=True):
         for name in names:
             colour, marker = LOOKS[name]
             column = QUANTITIES.index(name)
             for rows, line in drawn:
-                values = rows[:, column] if name == "likeness" else np.clip(rows[:, column], GROUND, CEILING)
+                least, most = (0, 1) if name == "likeness" else (GROUND, CEILING)
+                numbers, blocks = rows[:, column], np.arange(1, len(rows) + 1)
+                values = np.nan_to_num(np.clip(numbers, least, most), nan=most)
+                below, above = numbers < least, ~(numbers <= most) & ~(numbers < least)
+                for off, triangle in ((below, "v"), (above, "^")):
+                    axes.plot(blocks[off], values[off], triangle, color=colour, markerfacecolor="white", zorder=3)
                 look = {"marker": marker, "markersize": 4, "label": name} if line == "-" else {"alpha": 0.6}
-                axes.plot(range(1, len(rows) + 1), values, color=colour, linestyle=line, linewidth=1.5, **look)
+                axes.plot(blocks, values, color=colour, linestyle=line, linewidth=1.5, **look)
         if names == ("likeness",):
             axes.set_ylim(-0.05, 1.05)
         else:

@@ -93,7 +93,17 @@ def signal_grid(seed: int = 0) -> Float[np.ndarray, "norms 2 scales depths block
     """Measure every setting of the lab: norm, residual off and on, scale, depth; rows behind the last block are 0.
 
     All settings share one stack of blocks, the same random tokens and the same labels; only `seed` changes these.
+    One thread does it: the matrices are so small that more threads wait for one another.
     """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measured(seed)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measured(seed: int) -> Float[np.ndarray, "norms 2 scales depths blocks 5"]:
     grid = np.zeros((len(NORMS), 2, len(SCALES), len(DEPTHS), max(DEPTHS), len(QUANTITIES)))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)

@@ -1,6 +1,7 @@
 // Signal lab: the numbers of a stack of blocks in three charts, looked up and drawn in the browser.
 
 import {
+  behindMore,
   button,
   checkbox,
   chooser,
@@ -17,8 +18,19 @@ import {
   set,
   sheet,
 } from "../common.js";
-import { nextOf, within } from "../numbers.js";
-import { axisEnds, namerOf, powerName, powerOf, powerSteps, rowsFrom, say, stepOf, wordsOf } from "./arithmetic.js";
+import { nextOf, pages, within } from "../numbers.js";
+import {
+  axisEnds,
+  namerOf,
+  offScale,
+  powerName,
+  powerOf,
+  powerSteps,
+  rowsFrom,
+  say,
+  stepOf,
+  wordsOf,
+} from "./arithmetic.js";
 import { AREA, BOTTOM, chartsLayout, heightOf } from "./geometry.js";
 
 const MARKERS = ["circle", "square", "triangle"];
@@ -28,19 +40,20 @@ const ON_BLACK = ["#f2f2f2", "#56b4e9", "#e69f00"];
 const DASHES = [6, 4];
 
 const HINT =
-  "hold pre-norm, then choose post-norm: which stream grows, which gradient is larger in the last block? Switch the " +
-  "residuals off: what becomes of the likeness of the tokens? Then take the norms away as well, and go deeper.";
+  "hold pre-norm, then choose post-norm: which stream grows? Then open More: which gradient is larger in the last " +
+  "block, and what becomes of the likeness of the tokens without residuals? Take the norms away as well, and go deeper.";
 const KEYS =
   "Point at a block, or use the left and right arrow keys; up and down change the matrices, Page Up and Page Down " +
   "the number of blocks, n the norm, r the residuals, and h holds. Size is the root of the mean square; likeness the " +
-  "mean cosine between two tokens of an image. Size and gradient are drawn by powers of ten.";
+  "mean cosine between two tokens of an image. Size and gradient are drawn by powers of ten; a hollow triangle stands for a number off the scale.";
 
 function render({ model, el }) {
   const { norms, depths, scales, quantities, charts, ends, ...rest } = model.get("_sent");
   const rowsOf = rowsFrom({ norms, depths, scales, quantities, ...rest });
   const nameOf = namerOf(norms);
   const LIKENESS = quantities.indexOf("likeness");
-  const layout = chartsLayout(charts.length);
+  const shownCharts = () => (model.get("more") ? charts : charts.slice(0, 1));
+  let layout = chartsLayout(1);
   const root = frame(el, "Signal lab", HINT);
 
   function now() {
@@ -79,7 +92,9 @@ function render({ model, el }) {
   const canvas = sheet(AREA.width, AREA.height, { tabIndex: 0, role: "application", className: "vit-touch" });
   const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(canvas, note(KEYS, { className: "vit-note vit-wide" }), table, words);
+  root.append(canvas);
+  const inside = [table, note(KEYS, { className: "vit-note vit-wide" })];
+  behindMore(model, root, "gradient, likeness, numbers, the keys", inside, words);
 
   /** The axes of a chart: title, lines of equal level, numbers of blocks, and a band behind the chosen block. */
   function drawAxes(context, chart, { longest, block }, axis, style) {
@@ -139,7 +154,11 @@ function render({ model, el }) {
         for (const point of points) context.lineTo(...point);
         context.stroke();
         context.setLineDash([]);
-        if (!dashed) for (const point of points) marker(context, MARKERS[i], ...point, longest > 12 ? 2.4 : 3.5);
+        points.forEach((point, at) => {
+          const off = offScale(some[at][column], isLikeness ? [0, 1] : ends);
+          if (off) offMark(context, off, ...point);
+          else if (!dashed) marker(context, MARKERS[i], ...point, longest > 12 ? 2.4 : 3.5);
+        });
       }
       if (columns.length > 1) {
         const x = layout.startOf(chart) + 6 + KEY_PLACES[i];
@@ -174,7 +193,8 @@ function render({ model, el }) {
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
     const context = pen(canvas);
-    charts.forEach((_, chart) => {
+    layout = chartsLayout(shownCharts().length);
+    shownCharts().forEach((_, chart) => {
       drawChart(context, chart, state, colours, style);
     });
     fillLine(lines[0], rows, block, (at, last) => `block ${at} of ${last}`);
@@ -192,7 +212,7 @@ function render({ model, el }) {
       if (block !== null && block <= rows.length) take({ block });
     });
   }
-  onKeys(canvas, () => {
+  onKeys(root, () => {
     const { setting, block } = now();
     const [depth, norm, residual, scale] = setting;
     const normNames = norms.map(([name]) => name);
@@ -203,14 +223,24 @@ function render({ model, el }) {
       ArrowDown: () => take({ scale: stepOf(scales, scale, -1) }),
       Home: () => take({ block: 1 }),
       End: () => take({ block: depth }),
-      PageUp: () => takeDepth(stepOf(depths, depth, 1)),
-      PageDown: () => takeDepth(stepOf(depths, depth, -1)),
+      ...pages((by) => takeDepth(stepOf(depths, depth, by))),
       n: () => take({ norm: nextOf(normNames, norm) }),
       r: () => take({ residual: !residual }),
       h: hold,
     };
   });
   return live(model, root, draw);
+}
+
+/** A hollow triangle that points to where a number would lie, 1 above the chart, -1 below it. */
+function offMark(context, off, x, y) {
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.moveTo(x, y - 6 * off);
+  context.lineTo(x + 5, y + 3 * off);
+  context.lineTo(x - 5, y + 3 * off);
+  context.closePath();
+  context.stroke();
 }
 
 /** A filled mark on a line. */

@@ -72,7 +72,7 @@ class SignalLab(Explorer):
         return signal_lab_state(SignalSetting(**setting), block, SignalSetting(*held) if held else None, self._seed)
 
     def _figure(self, state: SignalLabState):
-        return signal_lab_figure(state)
+        return signal_lab_figure(state, self.more)
 
     def _brief(self) -> str:
         return f"depth={self.depth}, norm={self.norm!r}, residual={self.residual}, scale={self.scale:g}"

@@ -1,6 +1,7 @@
 // Sketch lab: one draws, and the browser runs the whole model at each stroke.
 
 import {
+  behindMore,
   button,
   frame,
   group,
@@ -8,6 +9,7 @@ import {
   live,
   make,
   mark,
+  newId,
   note,
   onKeys,
   painter,
@@ -26,6 +28,7 @@ import {
   cellUnder,
   largestOf,
   nextOf,
+  pages,
   percent,
   shownClasses,
   unpackPictures,
@@ -185,7 +188,7 @@ function render({ model, el }) {
     { className: "vit-note" },
     make("summary", { textContent: "Keys" }),
     make("p", {
-      id: `vit-keys-${Math.random().toString(36).slice(2, 8)}`,
+      id: newId("keys"),
       textContent: [
         `Arrow keys: move the brush; with Shift: ${patch} pixels; Home, End: to the first and the last pixel.`,
         "Space: paint; hold it to paint on the way. p: leave the brush down, or lift it.",
@@ -225,8 +228,6 @@ function render({ model, el }) {
   );
   const startGroup = group("Start from (n: the next one)", ...thumbs.map(({ thumb }) => thumb));
   startGroup.lastChild.className = "vit-picks";
-  const moreButton = button("More: where it looks, block by block (m)", () => change({ more: !model.get("more") }));
-
   // The inside
   const inside = (changes) => change({ more: true, ...changes });
   const goLayer = (layer) => inside({ layer: within(layer, 0, layers - 1) });
@@ -260,9 +261,7 @@ function render({ model, el }) {
   cutPanel.style.width = `${cut.width}px`;
   const stepsPanel = panel("The answer, if it were read after so many blocks", stepsTable);
   stepsPanel.style.flex = "0 1 560px";
-  const insidePanel = make(
-    "div",
-    { className: "vit-below", id: `vit-inside-${Math.random().toString(36).slice(2, 8)}` },
+  const insideParts = [
     make(
       "div",
       { className: "vit-controls" },
@@ -279,8 +278,7 @@ function render({ model, el }) {
         "projection. An answer before the last block is read through the model's last norm and head.",
       { className: "vit-note vit-wide" },
     ),
-  );
-  moreButton.setAttribute("aria-controls", insidePanel.id);
+  ];
 
   const warning =
     "A confident answer is not a right one: the bars sum to 100% whatever one draws, and there is no bar for “something " +
@@ -310,12 +308,8 @@ function render({ model, el }) {
     section.style.gridArea = area;
     return section;
   });
-  root.append(
-    make("div", { className: "vit-sketching" }, make("div", { className: "vit-sketch" }, ...sections)),
-    make("div", { className: "vit-below" }, moreButton),
-    insidePanel,
-    heard,
-  );
+  root.append(make("div", { className: "vit-sketching" }, make("div", { className: "vit-sketch" }, ...sections)));
+  behindMore(model, root, "where it looks, block by block", insideParts, heard);
 
   // Drawing
   const grey = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
@@ -363,7 +357,7 @@ function render({ model, el }) {
     }
   }
 
-  function drawControls({ drawing, brush, grey: ink, more }) {
+  function drawControls({ drawing, brush, grey: ink }) {
     brushSlider.value = brush;
     brushSlider.setAttribute("aria-valuetext", `${brush} pixel${brush > 1 ? "s" : ""} wide`);
     brushOut.textContent = `${brush} pixel${brush > 1 ? "s" : ""}`;
@@ -373,8 +367,6 @@ function render({ model, el }) {
     eraser.setAttribute("aria-pressed", String(ink === 0));
     undoButton.classList.toggle("vit-idle", past.length === 0);
     for (const { name, thumb } of thumbs) thumb.setAttribute("aria-pressed", String(name === drawing));
-    moreButton.setAttribute("aria-expanded", String(more));
-    insidePanel.hidden = !more;
   }
 
   function drawAnswer({ probabilities }) {
@@ -494,7 +486,7 @@ function render({ model, el }) {
     lift();
     drawCanvas();
   });
-  canvas.addEventListener("keyup", (event) => event.key === " " && !isDown && lift());
+  root.addEventListener("keyup", (event) => event.key === " " && !isDown && lift());
   for (const target of [cutSheet, ...cards.map(({ map }) => map)]) {
     target.addEventListener("pointerdown", (event) => {
       const [x, y] = pointer(target, event);
@@ -506,7 +498,7 @@ function render({ model, el }) {
     undo();
     event.preventDefault();
   });
-  onKeys(canvas, (event) => {
+  onKeys(root, (event) => {
     const {
       cursor,
       brush,
@@ -541,11 +533,9 @@ function render({ model, el }) {
       f: fill,
       c: () => putPixels(centred),
       n: () => put(nextOf([...starts.keys()], starts.has(known) ? known : empty)),
-      m: () => change({ more: !model.get("more") }),
       q: () => inside({ query: prefix + row * columns + column }),
       ...(prefix ? { t: () => inside({ query: 0 }) } : {}),
-      PageUp: () => goLayer(layer - 1),
-      PageDown: () => goLayer(layer + 1),
+      ...pages((by) => goLayer(layer + by)),
       a: () => putOff([]),
       ...(digit < heads ? { [event.key.toLowerCase()]: () => toggle(digit) } : {}),
     };

@@ -47,7 +47,6 @@ class SketchLab(Explorer):
     cursor = traitlets.Int().tag(sync=True)
     brush = traitlets.Int(2).tag(sync=True)
     grey = traitlets.Int(255).tag(sync=True)
-    more = traitlets.Bool(False).tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
     query = traitlets.Int(0).tag(sync=True)
     off = traitlets.List().tag(sync=True)
@@ -86,7 +85,7 @@ class SketchLab(Explorer):
 
     def _state(self, **choices: Any) -> SketchLabState:
         named = {"pictures": self._pictures, "class_names": self._class_names, "usual": self._usual}
-        return sketch_lab_state(self._model, **choices, **named)
+        return sketch_lab_state(self._model, **choices, more=self.more, **named)
 
     def _figure(self, state: SketchLabState):
         return sketch_lab_figure(state)

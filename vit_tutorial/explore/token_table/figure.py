@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 NUMBERS_SHOWN = 8  # of a row, side by side
 
 
-def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"]) -> Figure:
-    """Draw a state of the token table beside its picture."""
+def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"], more: bool = False) -> Figure:
+    """Draw a state of the token table beside its picture; similarities, readings and numbers too if `more`."""
     rows, columns = state.grid_size
     num_rows, dim = state.table.shape
     first = rows * columns + 1 - num_rows
     where, limit = stage_name(state.stage), state.limit
-    figure, axes, say = still(9.4, 5.6)
-    left, top, tall, wide, side = 0.75, 0.45, 3.9, 4.2, 1.7  # inches
+    figure, axes, say = still(9.4, 7.8 if more else 4.8)
+    left, top, tall, wide, side = 0.95, 0.45, 3.9, 5.2, 2.0  # inches
 
     def heat(axis, values, most: float, across: float, down: float) -> None:
         options = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, "interpolation": "nearest", "aspect": "auto"}
@@ -38,38 +38,50 @@ def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"]
         token = row + first
         if token == 0 or ((token - 1) % columns == 0 and (row == 0 or row > 2)):
             middle = top + tall * (row + 0.5) / num_rows
-            label = "class" if token == 0 else f"patch {token - 1}"
+            label = "class token" if token == 0 else f"patch {token - 1}"
             say(left - 0.06, middle - 0.06, label, ha="right", fontsize=7, color=FAINT)
     say(left, top + tall + 0.05, f"blue {decimals(-limit, 1)} · white 0 · red {decimals(limit, 1)}", color=FAINT)
     aside = left + wide + 0.3
     shape = (side * columns / max(rows, columns), side * rows / max(rows, columns))
     token = state.row + first
-    say(aside, 0.15, "The picture", fontweight="bold")
+    say(aside, 0.15, "Its patch", fontweight="bold")
     shown = axes(aside, top, *shape)
     shown.imshow(as_rgb(image), interpolation="nearest", extent=(0, columns, rows, 0), aspect="auto")
-    say(aside + side + 0.2, 0.15, "Similarity with it", fontweight="bold")
-    alike = axes(aside + side + 0.2, top, *shape)
-    heat(alike, state.similarity[1 - first :].reshape(rows, columns), 1, columns, rows)
-    for axis in (shown, alike):
+
+    def place(axis) -> None:
         axis.set_xlim(0, columns)
         axis.set_ylim(rows, 0)
         if token:
             frame(axis, (token - 1) % columns, (token - 1) // columns)
-    say(aside + side + 0.2, top + shape[1] + 0.05, "blue −1 · white 0 · red 1", color=FAINT)
+
+    place(shown)
+    say(aside, top + side + 0.2, f"the head on {state.reads},\n{where}, says", color=FAINT, fontsize=9)
+    say(aside, top + side + 0.55, _told(state.here), fontsize=15, fontweight="bold")
+    if not more:
+        return figure
+    below, side = 5.0, 1.7
+    shape = (side * columns / max(rows, columns), side * rows / max(rows, columns))
+    say(left, below, "Similarity with this row", fontweight="bold")
+    alike = axes(left, below + 0.3, *shape)
+    heat(alike, state.similarity[1 - first :].reshape(rows, columns), 1, columns, rows)
+    place(alike)
+    say(left + side + 0.2, below + 0.3, "blue −1 · white 0 · red 1", color=FAINT)
     lines = (
         (f"row {state.row}", "the class token" if token == 0 else f"patch {token - 1}"),
-        (f"the head on {state.reads}, {where}", state.here),
-        ("... after the last block", state.at_the_end),
-        ("... with every part on", state.all_on),
+        (f"the head on {state.reads}, after the last block", _told(state.at_the_end)),
+        ("... with every part on", _told(state.all_on)),
     )
     for line, (what, told) in enumerate(lines):
-        say(aside, top + 2.15 + 0.45 * line, what, color=FAINT, fontsize=9)
-        told = told if isinstance(told, str) else f"{told[0]} {percent(told[1])}"
-        say(aside, top + 2.31 + 0.45 * line, told, fontsize=12, fontweight="bold")
+        say(aside - 2.0, below + 0.3 + 0.45 * line, what, color=FAINT, fontsize=9)
+        say(aside - 2.0, below + 0.46 + 0.45 * line, told, fontsize=12, fontweight="bold")
     for line, (what, numbers) in enumerate(zip(state.part_names, state.parts, strict=True)):
-        y = top + tall + 0.4 + 0.21 * line
+        y = below + 2.15 + 0.21 * line
         say(left, y, f"{('', '+ ', '= ')[line]}{what}", fontsize=9, color=ACCENT if line == 2 else INK)
         for i, number in enumerate(numbers[:NUMBERS_SHOWN]):
             say(left + 2.4 + 0.7 * i, y, decimals(number), fontsize=9, ha="right")
         say(left + 2.5 + 0.7 * NUMBERS_SHOWN, y, "…", fontsize=9)
     return figure
+
+
+def _told(answer: str | tuple[str, float]) -> str:
+    return answer if isinstance(answer, str) else f"{answer[0]} {percent(answer[1])}"

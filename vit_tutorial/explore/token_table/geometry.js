@@ -2,7 +2,7 @@
 
 import { within } from "../numbers.js";
 
-export const TABLE = { margin: 62, top: 14, wide: 384, high: 360, gap: 8, similarity: 18 };
+export const TABLE = { margin: 84, top: 16, wide: 480, high: 400, gap: 8, similarity: 18 };
 export const STRIP = { margin: 176, wide: 736, high: 22, step: 25 };
 export const NUMBERS_SHOWN = 8;
 
@@ -16,7 +16,7 @@ export function tableLayout(tokens, dim) {
     return number >= 0 && number < dim ? number : null;
   };
   const width = TABLE.margin + TABLE.wide + TABLE.gap + TABLE.similarity + 4;
-  return { width, height: TABLE.high + 22, stepX, stepY, rowAt, numberAt };
+  return { width, height: TABLE.high + TABLE.top + 4, stepX, stepY, rowAt, numberAt };
 }
 
 /** The number under a point of the three strips; null at their left. */

@@ -1,6 +1,7 @@
 // Token table: a sequence row by row, its parts switched on and off, and what the head says, drawn in the browser.
 
 import {
+  behindMore,
   checkbox,
   chooser,
   frame,
@@ -23,7 +24,17 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { bytesOf, cellUnder, decimals, fitted, pixelOf, unpackHalf, unpackPictures } from "../numbers.js";
+import {
+  bytesOf,
+  cellUnder,
+  decimals,
+  fitted,
+  pages,
+  pixelOf,
+  unpackHalf,
+  unpackPictures,
+  within,
+} from "../numbers.js";
 import { answerOf, nameOf, READS, shapesOf, stageName, stateFrom, wordsOf } from "./arithmetic.js";
 import { firstShown, NUMBERS_SHOWN, numberInStrips, STRIP, TABLE, tableLayout } from "./geometry.js";
 
@@ -35,7 +46,7 @@ const HINT =
   "after the embedding, which rows change with the picture, and which one never does? Move on block by block: when " +
   "does the row of the class token fill? Switch one part off at a time, and read what the head says then.";
 const KEYS =
-  "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block back or on.";
+  "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block on or back.";
 const COSINE = "Cosine of the angle between two rows: 1 same direction, 0 nothing in common, -1 opposite.";
 
 function render({ model, el }) {
@@ -65,7 +76,6 @@ function render({ model, el }) {
   const choosePicture = chooser(names, (picture) => take({ picture }));
   const stageOut = make("output");
   const stageSlider = slider(0, stages - 1, (stage) => take({ stage }));
-  stageSlider.style.width = "90px";
   const chooseReads = chooser(READS, (reads) => take({ reads }));
   const ticks = {
     patches: checkbox("Patch embeddings", (patches) => take({ patches })),
@@ -82,12 +92,10 @@ function render({ model, el }) {
       ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
       parts,
       labelled("Look", stageSlider, stageOut),
-      labelled("The head reads", chooseReads),
     ),
   );
   const chain = shapesOf(now(), stages, classes.length).map(() => ({ name: make("span"), shape: make("strong") }));
   const links = chain.map(({ name, shape }) => make("li", {}, name, shape));
-  root.append(make("ol", { className: "vit-chain", "aria-label": "Shapes" }, ...links));
 
   // Table, picture, similarity and numbers
   const looks = { tabIndex: 0, role: "application", className: "vit-touch" };
@@ -100,26 +108,29 @@ function render({ model, el }) {
   tableScale.style.marginLeft = `${TABLE.margin}px`;
   const mapScale = legend(palette, wide, say("-1"), say("0"), say("1"));
   const numbers = numberTable([
-    ["here", "if it reads at this stage"],
     ["end", "after the last block"],
     ["all", "... with every part on"],
   ]);
   const tablePanel = panel("", tableSheet, tableScale, note(KEYS));
-  const headPanel = panel("", numbers.list);
-  headPanel.classList.add("vit-narrow");
-  const picturePanel = panel(
-    "Its patch (click another)",
-    pictureSheet,
-    make("div", { className: "vit-below" }, headPanel),
-  );
+  const answer = make("p", { className: "vit-answer" });
+  const reading = panel("", answer);
+  reading.classList.add("vit-narrow", "vit-below");
+  const picturePanel = panel("Its patch (click another)", pictureSheet, reading);
   const mapNote = note(COSINE, { className: "vit-note vit-narrow" });
   const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
   const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * STRIP.step, { role: "img", className: "vit-pointing" });
   const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
   const stripPanel = panel("", stripSheet, sums.table, note("Rounded to two decimals, so a sum may be off by 0.01."));
   stripPanel.classList.add("vit-below");
+  const readsPanel = panel("What else it may read", labelled("The head reads", chooseReads), numbers.list);
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
-  root.append(make("div", { className: "vit-panels" }, tablePanel, picturePanel, mapPanel), stripPanel, words);
+  root.append(make("div", { className: "vit-panels" }, tablePanel, picturePanel));
+  const inside = [
+    make("ol", { className: "vit-chain", "aria-label": "Shapes" }, ...links),
+    make("div", { className: "vit-panels" }, mapPanel, readsPanel),
+    stripPanel,
+  ];
+  behindMore(model, root, "similar rows, other readings, the numbers of this row", inside, words);
 
   /** Where a number lies between the ends of the palette. */
   const shareOf = (number, limit) => (number / limit + 1) / 2;
@@ -150,17 +161,17 @@ function render({ model, el }) {
     const column = paintColumns[first]((i) => shareOf(similarity[i], 1));
     context.drawImage(column, right, TABLE.top, TABLE.similarity, shown * stepY);
     context.fillStyle = style.color;
-    context.font = `10px ${style.fontFamily}`;
+    context.font = `11px ${style.fontFamily}`;
     context.textBaseline = "middle";
     context.textAlign = "right";
     const chosen = token - first;
     for (let row = 0; row < shown; row++) {
       const at = row + first;
       const isNamed = at === 0 || ((at - 1) % columns === 0 && (row === 0 || row > 2));
-      if (!isNamed || Math.abs(row - chosen) * stepY < 11) continue;
+      if (!isNamed || Math.abs(row - chosen) * stepY < 12) continue;
       context.fillText(shortName(at), TABLE.margin - 5, TABLE.top + (row + 0.5) * stepY);
     }
-    context.font = `700 10px ${style.fontFamily}`;
+    context.font = `700 11px ${style.fontFamily}`;
     const y = TABLE.top + chosen * stepY;
     context.fillText(shortName(token), TABLE.margin - 5, y + stepY / 2);
     context.textAlign = "center";
@@ -241,8 +252,8 @@ function render({ model, el }) {
     least.textContent = decimals(-limits[stage], 1);
     most.textContent = decimals(limits[stage], 1);
     const reader = reads === READS[0] ? `row 0, ${nameOf(first)}` : reads;
-    headPanel.firstChild.textContent = `The head on ${reader}`;
-    numbers.show("here", answerOf(here));
+    reading.firstChild.textContent = `The head on ${reader}, ${where}, says`;
+    answer.textContent = answerOf(here);
     numbers.show("end", answerOf(atTheEnd));
     numbers.show("all", answerOf(allOn));
     stripPanel.firstChild.textContent = `Row ${row}, ${who}: its ${dim} numbers`;
@@ -281,7 +292,7 @@ function render({ model, el }) {
     return model.get("class_token") ? { token: 0 } : {};
   });
   pointing(stripSheet, (x) => numberIf(numberInStrips(x, dim)));
-  onKeys(tableSheet, () => {
+  onKeys(root, () => {
     const { first, token, number, stage } = now();
     return {
       ArrowUp: () => take({ token: Math.max(first, token - 1) }),
@@ -290,8 +301,7 @@ function render({ model, el }) {
       ArrowRight: () => take({ number: Math.min(dim - 1, number + 1) }),
       Home: () => take({ token: first }),
       End: () => take({ token: tokens - 1 }),
-      PageUp: () => take({ stage: Math.max(0, stage - 1) }),
-      PageDown: () => take({ stage: Math.min(stages - 1, stage + 1) }),
+      ...pages((by) => take({ stage: within(stage + by, 0, stages - 1) })),
     };
   });
   return live(model, root, draw);

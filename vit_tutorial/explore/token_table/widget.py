@@ -70,7 +70,7 @@ class TokenTable(Explorer):
         return token_table_state(self._stages, list(self._pictures).index(picture), name=picture, **choices)
 
     def _figure(self, state: TokenTableState):
-        return token_table_figure(state, self._pictures[self.picture])
+        return token_table_figure(state, self._pictures[self.picture], self.more)
 
     def _brief(self) -> str:
         shape = "x".join(map(str, self.state().table.shape))

@@ -15,27 +15,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_timeline_figure(state: TrainingTimelineState, data: TrainingTimelineData) -> Figure:
-    """Draw a state of the timeline, with the whole course of the training above it."""
+def training_timeline_figure(state: TrainingTimelineState, data: TrainingTimelineData, more: bool = False) -> Figure:
+    """Draw a state of the timeline, with the whole course of the training above it; like positions too if `more`."""
     which = data.names.index(state.picture)
     picture = as_rgb(data.pictures[which])
     (rows, columns), left, top, side = data.grid, 0.15, 2.65, 2.5
     figure, axes, say = still(9.4, 5.85)
     say(left, 0.1, moment_name(state.epoch).capitalize(), fontweight="bold")
     draw_curve(axes(0.6, 0.45, 8.6, 1.3), data, state.epoch)
-
-    say(left, top - 0.3, "What the model says", fontweight="bold")
-    axes(left, top, 0.9, 0.9).imshow(picture, interpolation="nearest", aspect="auto")
-    say(left + 1.0, top, state.picture, fontsize=9)
-    best = int(state.probabilities.argmax())
-    for line, index in enumerate(data.bars[which]):
-        y = top + 1.0 + 0.2 * line
-        strong = {"fontweight": "bold"} if index == best else {}
-        say(left, y, data.class_names[index], fontsize=9, **strong)
-        say(left + 1.65, y, percent(state.probabilities[index]), fontsize=9, ha="right", **strong)
-        bar = axes(left + 1.75, y + 0.01, 1.25, 0.13)
-        bar.set_xlim(0, 1)
-        bar.barh(0, state.probabilities[index], color=ACCENT if index == best else FAINT)
 
     look = {"extent": (0, columns, rows, 0), "aspect": "auto", "interpolation": "nearest"}
 
@@ -50,13 +37,29 @@ def training_timeline_figure(state: TrainingTimelineState, data: TrainingTimelin
 
     most, far = state.attention_top, state.alike_top
     map_at(
-        3.55,
+        left,
         f"Layer {state.layer}: where {state.who.replace(' together', '')}",
         f"dark 0%, yellow {percent(most)}",
         state.chosen,
         (picture.mean(axis=-1), {"cmap": "gray"}),
         (state.attention, {"cmap": "viridis", "vmin": 0, "vmax": most, "alpha": 0.7}),
     )
+    beside = left + side + 0.3
+    axes(beside, top, 0.9, 0.9).imshow(picture, interpolation="nearest", aspect="auto")
+    say(beside + 1.05, top, f"{state.picture}: the model says")
+    best = int(state.probabilities.argmax())
+    told = f"{data.class_names[best]} {percent(state.probabilities[best])}"
+    say(beside + 1.05, top + 0.25, told, fontsize=16, fontweight="bold")
+    if not more:
+        return figure
+    for line, index in enumerate(data.bars[which]):
+        y = top + 1.0 + 0.2 * line
+        strong = {"fontweight": "bold"} if index == best else {}
+        say(beside, y, data.class_names[index], fontsize=9, **strong)
+        say(beside + 1.65, y, percent(state.probabilities[index]), fontsize=9, ha="right", **strong)
+        bar = axes(beside + 1.75, y + 0.01, 1.25, 0.13)
+        bar.set_xlim(0, 1)
+        bar.barh(0, state.probabilities[index], color=ACCENT if index == best else FAINT)
     map_at(
         6.55,
         f"Positions like that of patch {state.patch}",

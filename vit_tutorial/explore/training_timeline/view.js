@@ -1,6 +1,7 @@
 // Training timeline: every moment was computed in data.py; here it is looked up and drawn.
 
 import {
+  behindMore,
   button,
   frame,
   greyPlane,
@@ -28,6 +29,7 @@ import {
   decimals,
   fitted,
   largestOf,
+  pages,
   patchName,
   percent,
   unpackPictures,
@@ -64,8 +66,8 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Training timeline",
-    "slide from the untrained model to the trained one. When does the answer settle? When does attention stop being " +
-      "spread evenly? When do neighbouring positions become alike?",
+    "slide from the untrained model to the trained one. When does the answer settle, and when does attention stop being " +
+      "spread evenly? Then open More: when do neighbouring positions become alike?",
   );
 
   let hovered = null; // the token under the mouse, which is shown while it is there
@@ -172,12 +174,8 @@ function render({ model, el }) {
     return { name, number, bar, line: make("tr", {}, name, number, cell) };
   });
   const table = make("tbody", {}, ...lines.map(({ line }) => line));
-  const verdict = make("p", { className: "vit-says" });
-  const answerPanel = panel(
-    "What the model says",
-    verdict,
-    make("table", { className: "vit-top vit-probabilities" }, table),
-  );
+  const verdict = make("p", { className: "vit-answer" });
+  const answerPanel = panel("All classes", make("table", { className: "vit-top vit-probabilities" }, table));
   answerPanel.style.width = `${layout.width - 2 * (MAP_SIDE + 22)}px`; // so that the maps stay where they are
 
   const [mapWidth, mapHeight] = fitted({ width: columns, height: rows }, MAP_SIDE);
@@ -198,13 +196,28 @@ function render({ model, el }) {
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
     make("div", { className: "vit-thumbs", role: "group", "aria-label": "Pictures" }, ...thumbs),
-    make("div", { className: "vit-panels" }, answerPanel, attentionMap.box, alikeMap.box),
-    note(
-      "Left and right arrow: another moment; Home and End: the first and the last. Up and down: another picture. " +
-        `Page Up, Page Down: layer. Shift with an arrow: another patch; c: ${whole}. The mouse works too: click a dot, ` +
-        "a picture, a patch.",
-      { className: "vit-note vit-wide" },
+    make(
+      "div",
+      { className: "vit-panels" },
+      attentionMap.box,
+      make(
+        "section",
+        { className: "vit-beside" },
+        make("div", { className: "vit-heading", textContent: "The model says" }),
+        verdict,
+        note(
+          "Left and right arrow: another moment; Home and End: the first and the last. Up and down: another picture. " +
+            `Page Up, Page Down: layer. Shift with an arrow: another patch; c: ${whole}. The mouse works too: click a ` +
+            "dot, a picture, a patch.",
+        ),
+      ),
     ),
+  );
+  behindMore(
+    model,
+    root,
+    "like positions, all classes",
+    [make("div", { className: "vit-panels" }, alikeMap.box, answerPanel)],
     words,
   );
 
@@ -318,7 +331,6 @@ function render({ model, el }) {
     });
   }
   onKeys(root, (event) => {
-    if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
     hovered = null;
     const { moment, which, layer, chosen } = now();
     if (event.shiftKey) {
@@ -332,8 +344,7 @@ function render({ model, el }) {
       ArrowDown: () => choosePicture(which + 1),
       Home: () => go(0),
       End: () => go(epochs.length - 1),
-      PageUp: () => chooseLayer(layer - 1),
-      PageDown: () => chooseLayer(layer + 1),
+      ...pages((by) => chooseLayer(layer + by)),
       c: toggleWhole,
     };
   });

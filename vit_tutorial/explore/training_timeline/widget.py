@@ -66,7 +66,7 @@ class TrainingTimeline(Explorer):
         return training_timeline_state(self._data, **choices)
 
     def _figure(self, state: TrainingTimelineState):
-        return training_timeline_figure(state, self._data)
+        return training_timeline_figure(state, self._data, self.more)
 
     def _brief(self) -> str:
         return f"epochs={list(self._data.epochs)}, epoch={self.epoch}, picture={self.picture!r}"

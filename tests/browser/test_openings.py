@@ -1,0 +1,125 @@
+"""What all explorers share in a browser: they open on one thing, "More" holds the rest, keys work from everywhere."""
+
+import numpy as np
+import pytest
+import torch
+from explorers import GREY_NOISE, NOISE, PICTURE, press, words
+
+from vit_tutorial import ModelCard, ViT, ViTConfig
+from vit_tutorial.explore import (
+    AttentionLab,
+    AttentionPlane,
+    HeadsGallery,
+    LensLab,
+    ModelMap,
+    PatchLab,
+    PositionLab,
+    SignalLab,
+    SketchLab,
+    TokenTable,
+    TrainingTimeline,
+)
+
+MAPS = np.random.default_rng(0).dirichlet(np.ones(17), (3, 2, 17))
+
+
+def model():
+    torch.manual_seed(0)
+    small = ViT(
+        ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=3, dim=8, depth=3, num_heads=2)
+    ).eval()
+    small.card = ModelCard(("one", "two", "three"), (0.5,), (0.25,))
+    return small
+
+
+def timeline():
+    pictures = torch.from_numpy(GREY_NOISE).expand(2, 1, 28, 28)
+    return TrainingTimeline({0: model(), 1: model()}, pictures, ("a", "b"), (0.5,))
+
+
+OPENINGS = {  # what makes each, what only "More" shows, and what Page Up raises from where it is
+    "patch_lab": (lambda: PatchLab(NOISE, 8), "Put back together", "token"),
+    "token_table": (lambda: TokenTable(model(), GREY_NOISE), "Similarity with this row", "stage"),
+    "position_lab": (lambda: PositionLab(model(), {"a": GREY_NOISE}), "Given to the model", "grid"),
+    "attention_plane": (lambda: AttentionPlane(), "1. Scores q · k", "query"),
+    "attention_lab": (lambda: AttentionLab(GREY_NOISE, MAPS, 4, layer=0), "In numbers", "layer"),
+    "heads_gallery": (lambda: HeadsGallery(model(), GREY_NOISE), "All classes", "layer"),
+    "signal_lab": (lambda: SignalLab(depth=6), "block 1 of 6", "depth"),
+    "lens_lab": (lambda: LensLab(model(), {"a": GREY_NOISE, "b": GREY_NOISE.T}, block=0), "all patches (p)", "block"),
+    "model_map": (lambda: ModelMap(model(), GREY_NOISE), "Shapes and parameters", None),
+    "training_timeline": (timeline, "All classes", "layer"),
+    "sketch_lab": (lambda: SketchLab(model(), {"a": GREY_NOISE}), "All heads on (a)", "layer"),
+}
+
+
+@pytest.fixture(params=OPENINGS)
+def opened(request, show):
+    """An explorer as it opens: its page, what stands behind "More", and the choice that Page Up raises."""
+    make, hidden, raised = OPENINGS[request.param]
+    return show(make()), hidden, raised
+
+
+def choice(lab, name):
+    return lab.page.evaluate("name => vitModel.get(name)", name)
+
+
+def test_an_explorer_opens_on_one_thing_and_more_holds_the_rest(opened):
+    lab, hidden, _ = opened
+    opener = lab.page.get_by_role("button", name="More: ")
+    rest = lab.page.locator(f"#{opener.get_attribute('aria-controls')}")
+    said = words(lab)
+    for is_open, action in (
+        (False, lambda: None),
+        (True, opener.click),
+        (False, lambda: lab.page.keyboard.press("m")),
+        (True, lambda: lab.page.locator(PICTURE).press("m")),
+    ):
+        action()
+        assert opener.get_attribute("aria-expanded") == str(is_open).lower()
+        assert rest.is_visible() == is_open
+        assert rest.get_by_text(hidden, exact=True).first.is_visible() == is_open
+        assert lab.page.get_by_text(hidden, exact=True).count() == rest.get_by_text(hidden, exact=True).count()
+        assert choice(lab, "more") == is_open
+        heard = lab.page.locator("[aria-live=polite]").inner_text()
+        assert heard == words(lab) or lab.lab.choice_names[1] == "drawing", "a screen reader has the words either way"
+    assert words(lab) == said or lab.lab.choice_names[1] == "drawing"
+
+
+def test_page_up_raises_and_page_down_lowers_also_after_a_click_on_a_button_or_beside_one(opened):
+    lab, _, raised = opened
+    if raised is None:
+        return
+    before = choice(lab, raised)
+    lab.page.get_by_role("button", name="More: ").click()
+    lab.page.keyboard.press("PageUp")
+    assert choice(lab, raised) > before
+    lab.page.locator(".vit-look").click()
+    assert lab.page.evaluate("() => document.activeElement.className") == "vit-lab"
+    lab.page.keyboard.press("PageDown")
+    assert choice(lab, raised) == before
+
+
+def test_a_slider_and_a_list_keep_their_own_keys(show):
+    lab = show(AttentionPlane())
+    before = choice(lab, "q")
+    lab.page.get_by_label("Temperature").focus()
+    press(lab, "ArrowRight", [])
+    assert (choice(lab, "temperature"), choice(lab, "q")) == (1.1, before)
+    press(lab, "s", [])
+    assert choice(lab, "scaled") is False, "a letter is no key of a slider"
+    lab.page.get_by_label("Mask").focus()
+    lab.page.keyboard.press("s")
+    assert choice(lab, "scaled") is False, "a list is searched by letters"
+
+
+def test_a_preset_of_the_plane_begins_anew_and_a_number_beyond_the_range_says_so(show):
+    lab = show(AttentionPlane(scaled=False, temperature=2, more=True))
+    lab.page.get_by_label("Begin with").select_option("one long query")
+    assert (choice(lab, "scaled"), choice(lab, "temperature")) == (True, 1)
+    first = lab.page.get_by_label("Its first number")
+    first.fill("99")
+    first.press("Enter")
+    assert lab.page.get_by_role("status").inner_text() == "q0 reaches from -8 to 8; 99 became 8."
+    first.fill("2")
+    first.press("Enter")
+    assert lab.page.get_by_role("status").inner_text() == ""
