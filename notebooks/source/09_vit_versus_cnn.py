@@ -1127,7 +1127,7 @@ check.fair_leads(my_fair_leads)
 # <details><summary>You permute the patches of every picture in one fixed order, and train a ViT from the start. What do you expect
 # (lesson 3)?</summary>The same accuracy, up to chance: the positions start as random rows, in any order.</details>
 #
-# **Next**: [lesson 11](11_train_on_a_gpu.ipynb) trains a ViT on photographs from the first step to the last.
+# **Next**: [lesson 10](10_fine_tuning.ipynb) takes a trained ViT to a new task with few pictures.
 #
 # **Read on**: He et al. 2016, *Deep Residual Learning for Image Recognition* · Luo et al. 2016, *Understanding the Effective
 # Receptive Field in Deep Convolutional Neural Networks* · Azulay and Weiss 2019, *Why do deep convolutional networks generalize so
