@@ -128,7 +128,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             coalesce_streams=True,
         )
         try:
-            client.execute(env=os.environ | {"VIT_TUTORIAL_PROGRESS": ""})
+            client.execute(env=os.environ | {"VIT_TUTORIAL_PROGRESS": "", "VIT_TUTORIAL_WORK": ""})
         except CellExecutionError as error:
             last = max(number for number, cell in numbered_code_cells(notebook) if has_error(cell))
             raise BuildError(f"code cell {last} fails with {error.ename}: {error.evalue}") from None
