@@ -7,6 +7,7 @@ import pytest
 
 # No test and no notebook under test adds to what a learner has passed or made.
 os.environ["VIT_TUTORIAL_PROGRESS"] = os.environ["VIT_TUTORIAL_WORK"] = ""
+os.environ["VIT_TUTORIAL_UNWATCHED"] = "1"  # so that a notebook under test prints no progress bar
 
 
 def pytest_addoption(parser):

@@ -115,6 +115,7 @@ def tracked(folder):
 
 def test_the_wheel_is_the_package_with_its_data_inside(wheel):
     wanted = tracked("vit_tutorial") | {f"vit_tutorial/{name}" for name in tracked("data")}
+    wanted |= {name.replace("notebooks", "vit_tutorial", 1) for name in tracked("notebooks/figures")}
     found = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert found == wanted - {"vit_tutorial/data/make_fashion_mnist.py"}
     assert wheel.stat().st_size < LARGEST_WHEEL

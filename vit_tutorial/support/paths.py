@@ -15,6 +15,7 @@ COURSE = PACKAGE.parent  # in a clone, its folder
 IS_CLONE = (COURSE / "setup_env.py").is_file()
 DATA_FOLDER = (COURSE if IS_CLONE else PACKAGE) / "data"  # what comes with the course
 RESULTS = DATA_FOLDER / "results"  # the records of trainings and studies
+FIGURE_FOLDER = COURSE / "notebooks" / "figures" if IS_CLONE else PACKAGE / "figures"  # those that lessons show
 
 
 def work_folder() -> Path:
