@@ -1173,7 +1173,7 @@ check.mended_map(my_where_it_looked)
 # change (lesson 2)?</summary>There it is one learned vector, with its position: the same for every picture. What it says
 # about a picture it first gets from the patches, in block 1.</details>
 #
-# **Next**: [lesson 11](11_train_on_a_gpu.ipynb) trains a ViT on photographs from the first step to the last.
+# **Next**: [lesson 9](09_vit_versus_cnn.ipynb) lets a ViT and a CNN compete, and asks what makes that fair.
 #
 # **Read on**: Abnar and Zuidema 2020, *Quantifying Attention Flow in Transformers* · Jain and Wallace 2019, *Attention is not
 # Explanation* · Wiegreffe and Pinter 2019, *Attention is not not Explanation* · Chefer, Gur and Wolf 2021, *Transformer Interpretability Beyond Attention Visualization* · Vilas, Schaumlöffel

@@ -21,7 +21,7 @@ from lab import chromium, why_no_browser
 from page import ExplorerPage
 
 from vit_tutorial import load_model
-from vit_tutorial.datasets import DATA_FOLDER
+from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import (
     AttentionLab,
     AttentionPlane,
@@ -30,11 +30,14 @@ from vit_tutorial.explore import (
     ModelMap,
     PatchLab,
     PositionLab,
+    ProbeLab,
+    ReachLab,
     SignalLab,
     SketchLab,
     TokenTable,
     TrainingTimeline,
 )
+from vit_tutorial.studies import versus
 
 LIMIT_MS = 16
 KEYS = 120
@@ -63,6 +66,21 @@ def timeline():
     return TrainingTimeline({epoch: trained() for epoch in (0, 1, 2, 5, 12, 24)}, images, "abcde", [0.5] * 24)
 
 
+def contestants():
+    settings = versus.contests("fashion_mnist", (1,), (500,))
+    data = load("fashion_mnist")
+    return tuple(
+        versus.make_contestant(settings[versus.name_of(name, 500, 1)], data, seed=0) for name in ("CNN", "ViT")
+    )
+
+
+def probes():
+    random = np.random.default_rng(0)
+    features = {f"stage {i}": random.normal(size=(200, 64)) for i in range(6)}
+    pictures = np.stack([picture(1, 28) for _ in range(200)])
+    return ProbeLab(features, pictures, random.integers(0, 4, 200), 80, "abcd")
+
+
 CASES = {
     "patch lab, 224x224 colour, 196 patches": lambda: PatchLab(picture(3, 224), 16),
     "patch lab, 224x224 colour, 50,176 patches": lambda: PatchLab(picture(3, 224), 1),
@@ -76,6 +94,8 @@ CASES = {
     "lens lab, exchanging after each block": lambda: LensLab(
         trained(), {"a": picture(1, 28), "b": picture(1, 28)}, exchange="all patches"
     ),
+    "reach lab, 4 stages and 3": lambda: ReachLab(contestants(), picture(1, 28)),
+    "probe lab, 6 stages, 200 pictures": probes,
     "signal lab, 12 blocks": lambda: SignalLab(depth=12),
     "sketch lab, moving the brush": lambda: SketchLab(trained(), {"a": picture(1, 28)}),
     "sketch lab, painting": lambda: SketchLab(trained(), {"a": picture(1, 28)}),

@@ -1,4 +1,4 @@
-"""One JupyterLab for each theme and one Chromium for all browser tests."""
+"""One JupyterLab for each theme, in one page, and one Chromium for all browser tests."""
 
 import contextlib
 import os
@@ -56,16 +56,34 @@ def servers(browser, tmp_path_factory):
         yield server
 
 
+@pytest.fixture(scope="session")
+def lab_pages():
+    """The pages that show a JupyterLab, by its theme."""
+    pages = {}
+    yield pages
+    for page in pages.values():
+        page.close()
+
+
 @pytest.fixture
-def open_notebook(browser, servers):
-    """`open_notebook("name.ipynb", theme)` opens a notebook that lies in that server's folder; closed at the end."""
-    pages = []
+def open_notebook(browser, servers, lab_pages):
+    """`open_notebook("name.ipynb", theme)` opens a notebook that lies in that server's folder; closed at the end.
+
+    All notebooks of a theme are opened in one page, one after the other, unless a test leaves something behind there.
+    """
+    themes = set()
 
     def opened(name, theme="light"):
-        pages.append(LabPage(browser, servers(theme)))
-        pages[-1].open(name)
-        return pages[-1]
+        themes.add(theme)
+        if theme not in lab_pages:
+            lab_pages[theme] = LabPage(browser, servers(theme))
+        lab_pages[theme].open(name)
+        return lab_pages[theme]
 
     yield opened
-    for page in pages:
-        page.close()
+    for theme in themes:
+        page = lab_pages.pop(theme)
+        if page.leave():
+            lab_pages[theme] = page
+        else:
+            page.close()

@@ -173,7 +173,7 @@ def lab_server(root: Path, dark: bool = False) -> Iterator[LabServer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def wait_until_up(server: LabServer, seconds: float = 60) -> None:
+def wait_until_up(server: LabServer, seconds: float = 180) -> None:
     """Return when the server answers; raise RuntimeError with the end of its log if it does not."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -232,20 +232,48 @@ class LabPage:
         self.context.close()
 
     def open(self, name: str) -> None:
-        """Open a notebook of the served folder with a fresh kernel and wait until the kernel is ready."""
+        """Open a notebook of the served folder with a fresh kernel and wait until the kernel is ready.
+
+        A page that shows this JupyterLab already opens it there: to load all of JupyterLab takes ten times as long.
+        """
         self.server.end_sessions()
-        self.page.goto(self.server.notebook_url(name), wait_until="domcontentloaded", timeout=60_000)
+        if self.page.url.startswith(self.server.url):
+            self.page.evaluate(
+                """async path => {
+                    await window.jupyterapp.commands.execute("docmanager:open", { path, factory: "Notebook" });
+                }""",
+                name,
+            )
+        else:
+            self.page.goto(self.server.notebook_url(name), wait_until="domcontentloaded", timeout=60_000)
         self.page.wait_for_function(
-            """() => {
+            """path => {
                 const panel = window.jupyterapp?.shell?.currentWidget;
                 return panel?.content?.model?.cells?.length > 0
                     && panel.context?.isReady
+                    && panel.context.path === path
                     && panel.sessionContext?.session?.kernel?.status === "idle";
             }""",
+            arg=name,
             timeout=120_000,
         )
         self.execute("application:toggle-left-area", only_if="left")
         self.page.evaluate("() => document.activeElement?.blur()")
+
+    def leave(self) -> bool:
+        """Close the notebook without saving it, and end its kernel; say whether another one can be opened here."""
+        self.page.evaluate(
+            """() => {
+                for (const panel of Array.from(window.jupyterapp.shell.widgets("main"))) {
+                    if (panel.context) panel.dispose();
+                }
+            }"""
+        )
+        self.server.end_sessions()
+        left = self.page.locator(".jp-Dialog, .jp-Notebook, .widget-subarea")
+        self.console_errors.clear()
+        self.foreign_requests.clear()
+        return left.count() == 0
 
     def execute(self, command: str, only_if: str = "") -> None:
         """Run a JupyterLab command; `only_if="left"` runs it only while the left side bar is open."""

@@ -15,8 +15,14 @@ from vit_tutorial.explore import *
 {PICTURES}
 def trained():
     return load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+def small_pair():
+    from vit_tutorial import ViT, ViTConfig
+    from vit_tutorial.cnn import CNN, CNNConfig
+    cnn = CNN(CNNConfig(28, 1, 10, layers=(1, 1), width=4, stem="3x3"))
+    return cnn, ViT(ViTConfig(28, 4, 1, 10, dim=8, depth=2, num_heads=2))
 maps = np.full((2, 3, 50, 50), 0.02)
 pictures = torch.from_numpy(np.stack([small[None]] * 3))
+features = np.random.default_rng(0).normal(size=(9, 6))
 labs = []
 def show(lab):
     labs.append(lab)
@@ -29,6 +35,8 @@ EXPLORERS = {  # what makes each, and a change from code
     "AttentionPlane": ("AttentionPlane()", "mask='causal'"),
     "HeadsGallery": ("HeadsGallery(trained(), small)", "layer=2"),
     "LensLab": ("LensLab(trained(), {'one': small, 'two': small.T})", "exchange='all patches'"),
+    "ReachLab": ("ReachLab(small_pair(), small)", "stage=2"),
+    "ProbeLab": ("ProbeLab({'a': features, 'b': -features}, [small] * 9, [0, 1, 0] * 3, 4, 'ab')", "stage='b'"),
     "SignalLab": ("SignalLab(depth=6)", "norm='post'"),
     "SketchLab": ("SketchLab(trained(), {'one': small}, drawing='one')", "drawing='nothing'"),
     "ModelMap": ("ModelMap(trained(), small)", "box='attn'"),

@@ -173,6 +173,8 @@ def test_how_many_axes_an_input_has_comes_before_how_long_they_are(wrong, right,
         ),
         (lambda: torch.nn.Linear(2, 2)("x"), "`linear` wants a tensor, and gets a str."),
         (lambda: [names.pop(name) for names in [{1: 2, 3: 4}] for name in names], "the dictionary is changed while"),
+        (lambda: torch.zeros(4)[torch.zeros(2)], "only whole numbers or True and False can be places"),
+        (lambda: torch.nn.functional.one_hot(torch.tensor([3]), 2), "F.one_hot got a number that is no class"),
         (lambda: torch.zeros(4)[7], "there is no place 7 along this axis: it has 4"),
         (lambda: torch.zeros(4, 1).sum(5), "there is no axis 5"),
         (lambda: torch.zeros(4).reshape(2.0, 2), "a length must be a whole number"),
@@ -224,6 +226,32 @@ def test_an_axis_may_be_forgotten_only_where_numbers_are_left_over(lengths, said
 def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said):
     wanted = [[(0, 1), (1, 0)], [(2, 2), (3, 3)]]
     assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ((0,), "the first third along axis 3D is wrong, and the rest is right."),
+        ((1,), "the second third along axis 3D is wrong, and the rest is right."),
+        ((0, 2), "the second third along axis 3D is right, and the rest is wrong."),
+        ((0, 1), "the last third along axis 3D is right, and the rest is wrong."),
+    ],
+)
+def test_what_is_right_of_queries_keys_and_values_is_told(wrong, said):
+    def bent(x):
+        thirds = x.unflatten(0, (3, -1))
+        return torch.stack([part**3 + part.flip(1) if i in wrong else part for i, part in enumerate(thirds)]).flatten(
+            0, 1
+        )
+
+    right = [torch.randn(3 * dim, dim, generator=torch.Generator().manual_seed(dim)) for dim in (3, 4, 6)]
+    assert explain([Case({}, bent(x), x, axes=("3D", "D")) for x in right]) == said
+    assert "third" not in explain([Case({}, bent(x), x, axes=("N", "D")) for x in right])
+
+
+@pytest.mark.parametrize("got", [["0.5", "1"], [0.5, [0.5, 1]]])
+def test_a_list_of_words_or_lists_is_not_taken_for_tensors(got):
+    assert explain([Case({}, got, torch.ones(2))]).startswith("not all that your list holds is a number")
 
 
 def test_several_things_in_place_of_a_number_are_no_axis():

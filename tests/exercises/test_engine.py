@@ -125,6 +125,20 @@ def test_what_a_check_tries_by_itself_warns_nobody():
     assert said == []
 
 
+def test_what_a_mistake_gives_is_computed_once():
+    calls = []
+
+    def tripled(x):
+        calls.append(len(x))
+        return 3 * x
+
+    exercise = toy(mistakes=[Mistake(tripled, "you tripled.")])
+    for _ in range(3):
+        assert exercise(lambda x: x + x + x).diagnosis == "you tripled."
+        assert exercise(lambda x: 4 * x).diagnosis != "you tripled."
+    assert len(calls) == len(exercise.inputs)
+
+
 def test_an_answer_that_only_raises_fits_no_mistake():
     exercise = toy(mistakes=[Mistake(lambda x: 1 / 0, "you divided by zero.")])
     assert exercise(lambda x: 1 // 0).diagnosis == "something is divided by 0."

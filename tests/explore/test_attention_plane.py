@@ -20,7 +20,7 @@ from vit_tutorial.explore import AttentionPlane, attention_plane_state
 from vit_tutorial.explore.attention_plane.figure import attention_plane_figure, ends_of, reach_of
 from vit_tutorial.explore.attention_plane.numbers import MASKS, PRESETS, allowed
 
-HAND = PRESETS["by hand"][:3]
+HAND = ([[1, 0], [0, 1], [1, 1]], [[1, 0], [0, 1], [1, 1]], [[10, 0], [0, 10], [5, 5]])  # all numbers are easy
 tenths = st.integers(-80, 80).map(lambda number: number / 10)
 points = st.lists(st.lists(tenths, min_size=2, max_size=2), min_size=3, max_size=3)
 
@@ -63,7 +63,17 @@ def test_it_equals_the_loops():
     np.testing.assert_allclose(state.outputs, output, atol=1e-12)
 
 
-def test_the_numbers_of_the_hand_example():
+def test_the_numbers_of_lesson_4_are_one_sided():
+    tokens, wanted = np.array([[-1, 0], [2, 2], [1, 0]]), PRESETS["by hand"]
+    for matrix, made in zip(([[2, 0], [-2, 1]], [[1, -1], [0, 2]], [[0, 1], [4, 0]]), wanted[:3], strict=True):
+        assert (tokens @ matrix).tolist() == made
+    state = attention_plane_state(*wanted)
+    assert state.scores.tolist() == [[2, -4, -2], [2, 4, -2], [-2, 4, 2]]
+    assert state.weights[2].round(2).tolist() == [0.01, 0.8, 0.19]
+    assert state.outputs[2].round(1).tolist() == [6.4, 1.8]
+
+
+def test_the_numbers_of_easy_vectors():
     state = attention_plane_state(*HAND)
     assert state.scores.tolist() == [[1, 0, 1], [0, 1, 1], [1, 1, 2]]
     high = math.exp(math.sqrt(0.5))
@@ -172,7 +182,7 @@ def test_names_in_the_still_picture_do_not_cover_one_another(preset, mask):
 
 
 def test_the_widget_says_what_its_state_says():
-    plane = AttentionPlane()
+    plane = AttentionPlane(*HAND, query=0)
     assert repr(plane) == "AttentionPlane(scaled=True, temperature=1, mask='none')"
     assert (plane.q, plane.k, plane.v, plane.query, plane.chosen) == (*HAND, 0, "q0")
     plane.q = torch.tensor([[1.5, 0], [0, 1], [1, 1]])

@@ -25,6 +25,7 @@ def explorers():
         "AttentionPlane": lambda: explore.AttentionPlane(),
         "HeadsGallery": lambda: explore.HeadsGallery(model, image),
         "LensLab": lambda: explore.LensLab(model, image),
+        "ProbeLab": lambda: explore.ProbeLab({"a": np.eye(3)}, pictures, [0, 1, 1], 2, "ab"),
         "SignalLab": lambda: explore.SignalLab(depth=6),
         "SketchLab": lambda: explore.SketchLab(model, {"noise": image}, learned_from=pictures, more=True),
         "ModelMap": lambda: explore.ModelMap(model, image),

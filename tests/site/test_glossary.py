@@ -21,9 +21,10 @@ ENTRIES = [line for line in (PAGES / "glossary.md").read_text(encoding="utf-8").
 # What the lessons set in bold where they introduce it, and a learner may want to look up.
 INTRODUCED = (
     "activation patching", "attention distance", "augmentation", "batch", "class token", "CNN", "convolution",
-    "cosine similarity", "cross-attention", "CutMix", "entropy", "epoch", "equivariant", "feature map", "gradient",
-    "hybrid", "invariant", "key", "learning rate", "logit lens", "logits", "mixup", "output projection",
-    "patch embedding", "post-norm", "pre-norm", "query", "residual stream", "saturation", "value", "warm-up",
+    "cosine similarity", "cross-attention", "CutMix", "effective receptive field", "entropy", "epoch", "equivariant",
+    "feature map", "gradient", "hybrid", "inductive bias", "invariant", "key", "learning rate", "linear probe",
+    "logit lens", "logits", "mixup", "output projection", "patch embedding", "post-norm", "pre-norm", "query",
+    "residual stream", "saturation", "value", "warm-up",
 )  # fmt: skip
 ALSO = ("dropout", "fine-tuning", "pre-training", "softmax", "stochastic depth")  # as "Dropout", where a line begins
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from math import prod
+from statistics import fmean
 
 import pytest
 import torch
@@ -10,13 +11,15 @@ from training.examples import make_data
 
 from vit_tutorial.datasets import load
 from vit_tutorial.evidence import FALSE, NOT_SHOWN, TRUE, Rate, best_rate, compare, compare_each
+from vit_tutorial.inductive_bias import permute_patches, permute_positions
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.studies import EXPERIMENTS, Experiment, Search, load_study, versus
 from vit_tutorial.studies.__main__ import main
-from vit_tutorial.studies.leads import cells, lead
+from vit_tutorial.studies.leads import at_cost, cells, lead
 from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import Job, carry_out, make_order
 from vit_tutorial.studies.versus import RATES, SIZES, UNIT, compete, contests, draw_pictures, name_of
+from vit_tutorial.training import TrainingConfig, fit
 
 pytestmark = pytest.mark.slow
 NAMES = ("ViT", "hybrid", "CNN")
@@ -165,6 +168,23 @@ def test_a_patch_that_is_moved_is_whole():
     ]
 
 
+def test_a_vit_learns_from_scrambled_patches_what_it_learns_from_pictures_with_rows_of_its_positions_permuted(small):
+    """So a start with random positions is as good for any order: what lesson 9 calls a proof holds for training too."""
+    row = versus.scrambles("fashion_mnist", 16, 1)["ViT, patches permuted"]
+    config = TrainingConfig(**row["training"] | {"batch_size": 8, "learning_rate": 0.01}, seed=0)
+    order = torch.randperm(4, generator=torch.Generator().manual_seed(0))  # as `scrambled` draws it
+    model = versus.make_contestant(row, small, seed=0)
+    twin = permute_positions(model, order)
+    fit(model, versus.scrambled(small, "patches"), config, progress=False)
+    fit(twin, small, config, progress=False)
+    pictures = small.normalize(small.test_images)
+    close = {"rtol": 0, "atol": 1e-4}  # six steps in float32
+    torch.testing.assert_close(model.eval()(permute_patches(pictures, order, 4)), twin.eval()(pictures), **close)
+    torch.testing.assert_close(permute_positions(model, order).position.pos_embed, twin.position.pos_embed, **close)
+    assert (model(pictures) - twin(pictures)).abs().max() > 0.005
+    assert (model.position.pos_embed - twin.position.pos_embed).abs().max() > 0.02
+
+
 def test_scrambled_pictures_differ_in_their_order_alone_and_nothing_augments_them(small):
     rows = versus.scrambles("fashion_mnist", 40, 2)
     words = ("as it is", "patches permuted", "pixels permuted")
@@ -232,7 +252,8 @@ def planted(accuracy):
         for seed in (0, 1, 2):
             score = accuracy(row["model"]["name"], row["images"], row["training"]["epochs"], seed)
             about = {"variant": name, "learning_rate": 0.01, "seed": seed, "seconds": 1.0, "environment": {}}
-            runs.append(about | {"test_accuracy": score + 0.002 * next(noise)})
+            cost = (1 + 0.1 * seed) * row["training"]["epochs"] * (2 if row["model"]["name"] == "CNN" else 1)
+            runs.append(about | {"test_accuracy": score + 0.002 * next(noise), "processor_seconds": cost})
         searched += [
             {"variant": name, "learning_rate": rate, "seed": 100, "seconds": 1.0, "validation_accuracy": score}
             for rate, score in zip(RATES, (0.5, 0.6, 0.7, 0.6, 0.1), strict=True)
@@ -260,6 +281,20 @@ def test_no_lead_is_not_shown_and_the_same_lead_everywhere_does_not_shrink():
     assert compare(lead(even, "ViT", "CNN", 500, 4), [0, 0, 0]).verdict == FALSE
 
 
+def test_a_lead_that_was_bought_with_seconds_is_none_at_equal_seconds():
+    # The CNN takes twice the seconds, and both gain 10 points from one budget to the next, which is four times as long.
+    study = planted(lambda model, images, budget, seed: 0.5 + 0.1 * (budget == 4) + 0.05 * (model == "CNN"))
+    long, short = (name_of(model, 500, 4) for model in ("CNN", "ViT"))
+    assert compare(study.scores(long), study.scores(short)).difference == pytest.approx(0.05, abs=0.005)
+    seconds = fmean(study.values("processor_seconds")[short])
+    both = [at_cost(study, model, 500, "processor_seconds", seconds) for model in ("CNN", "ViT")]
+    assert both[1].by_seed == pytest.approx(study.scores(short).by_seed)
+    assert compare(*both).difference == pytest.approx(0.0, abs=0.005)
+    assert compare(*both).unit == "points"
+    with pytest.raises(ValueError, match=r"processor_seconds is 5; ViT was measured at 1\.1, 4\.4"):
+        at_cost(study, "ViT", 500, "processor_seconds", 5)
+
+
 def test_one_wild_seed_shows_nothing():
     study = planted(lambda model, images, budget, seed: 0.7 + (model == "CNN") * (0.3 if seed == 2 else 0.0))
     pair = (study.scores(name_of(model, 2_000, 1)) for model in ("CNN", "ViT"))
@@ -267,6 +302,25 @@ def test_one_wild_seed_shows_nothing():
 
 
 # --- The stored record -----------------------------------------------------------------------------------------------
+
+
+def test_lesson_9_says_what_the_records_show():
+    study = load_study("versus")
+    for images, budget in cells(study):
+        pair = (study.scores(name_of(model, images, budget)) for model in ("CNN", "ViT"))
+        assert compare(*pair).verdict == TRUE
+    for budget in (1, 4):
+        assert compare(*(lead(study, "CNN", "ViT", n, budget) for n in (500, 9_000))).verdict == NOT_SHOWN
+    at_an_end = {name for name in study.variants if study.scores(name).rate.is_at_an_end}
+    assert at_an_end == {name_of("CNN", images, 4) for images in SIZES["fashion_mnist"]}
+    orders = load_study("locality")
+    as_it_is, patches, pixels = (
+        {model: orders.scores(f"{model}, {words}") for model in ("ViT", "CNN")} for words in versus.ORDERS.values()
+    )
+    assert 0 < compare(as_it_is["ViT"], patches["ViT"]).low < 0.005  # the interval just leaves 0 out
+    assert compare(as_it_is["CNN"], patches["CNN"]).verdict == FALSE
+    both = {model: (as_it_is[model], pixels[model]) for model in ("ViT", "CNN")}
+    assert compare_each(both, "better from pictures as they are", holds="none").verdict == TRUE
 
 
 @pytest.mark.parametrize("name", ["versus", "locality"])

@@ -16,6 +16,8 @@ with plain_surroundings():  # the inputs of all exercises are made here, whateve
     from vit_tutorial.exercises.lesson_06_encoder_block import *  # noqa: F403
     from vit_tutorial.exercises.lesson_07_vision_transformer import *  # noqa: F403
     from vit_tutorial.exercises.lesson_08_looking_inside import *  # noqa: F403
+    from vit_tutorial.exercises.lesson_09_vit_versus_cnn import *  # noqa: F403
+    from vit_tutorial.exercises.lesson_10_fine_tuning import *  # noqa: F403
     from vit_tutorial.exercises.lesson_11_train_on_a_gpu import *  # noqa: F403
 
 del plain_surroundings

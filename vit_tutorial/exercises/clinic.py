@@ -33,7 +33,14 @@ def make_clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mappin
                 if word != faults[letter]
             ),
             *(
-                Mistake(says(letter, "?"), f"a diagnosis is missing, or is not one of the words: {words}.")
+                Mistake(says(letter, "?"), f"the word for patient {letter} is not one of these: {words}.")
+                for letter in faults
+            ),
+            *(
+                Mistake(
+                    lambda patients, letter=letter: {key: word for key, word in faults.items() if key != letter},
+                    f'there is no word for patient {letter}. The letters stand in front: {{"{letter}": "…"}}.',
+                )
                 for letter in faults
             ),
         ],
@@ -51,8 +58,9 @@ def _first_wrong(diagnose: Callable, faults: Mapping[str, str]) -> Callable:
         if not isinstance(said, dict):
             return "no dict"
         for letter in patients:
-            word = said.get(letter, "nothing")
-            if word != faults[letter]:
+            if letter not in said:
+                return f"{letter}: nothing"
+            if (word := said[letter]) != faults[letter]:
                 return f"{letter}: {word if word in faults.values() else 'no word of the list'}"
         return "all as they are"
 

@@ -299,18 +299,28 @@ class Exercise:
         for mistake in (*self.mistakes, *self.pairs):
             if time.thread_time() > until:
                 break
-            if all(
-                self._fits(mistake, args, tried, word_by_word)
-                for args, tried in zip(self._inputs, attempts, strict=False)
-            ):
+            if all(self._fits(mistake, i, tried, word_by_word) for i, tried in enumerate(attempts)):
                 return mistake.sentence
         return ""
 
-    def _fits(self, mistake: Mistake, args: tuple, tried: Attempt, word_by_word: bool) -> bool:
-        guess = attempt(self._adapted(mistake.answer), args)
+    def _fits(self, mistake: Mistake, i: int, tried: Attempt, word_by_word: bool) -> bool:
+        guess = self._guess(mistake, i)
         if word_by_word and tried.fault is not None and str(guess.fault) != str(tried.fault):
             return False
         return type(guess.fault) is type(tried.fault) and same(tried.output, guess.output)
+
+    def _guess(self, mistake: Mistake, i: int) -> Attempt:
+        """Return what a mistake gives for input i; that is the same whenever it is asked, and computed once."""
+        key = (id(mistake), i)
+        if key not in self._guesses:
+            guess = attempt(self._adapted(mistake.answer), self._inputs[i])
+            fault = None if guess.fault is None else guess.fault.with_traceback(None)  # which would keep frames alive
+            self._guesses[key] = Attempt(guess.output, fault)
+        return self._guesses[key]
+
+    @cached_property
+    def _guesses(self) -> dict[tuple[int, int], Attempt]:
+        return {}
 
     def _in_words(self, answer: Callable, attempts: list[Attempt], expected: list) -> str:
         """Return what can be said of a mistake that is not listed, or nothing."""

@@ -37,7 +37,7 @@ sequence_shape = Exercise(
     difficulty=1,
     minutes=3,
     solution=_shape(_grid),
-    inputs=[(4, 4, 2, 1), (4, 8, 2, 3), (28, 28, 7, 1), (48, 96, 8, 3), (32, 32, 4, 3), (224, 224, 16, 3)],
+    inputs=[(4, 4, 2, 1), (4, 6, 2, 3), (28, 28, 7, 1), (48, 96, 8, 3), (32, 32, 4, 3), (224, 224, 16, 3)],
     hints=Hints(
         inputs="height width P channels",
         sizes=lambda height, width, p, channels: {"H/P": height // p, "W/P": width // p},
@@ -142,9 +142,9 @@ patchify = Exercise(
     ),
     inputs=[
         (numbered(1, 1, 4, 4), 2),
-        (numbered(1, 3, 4, 4), 2),
+        (numbered(2, 3, 4, 4), 2),
         (numbered(2, 3, 4, 6), 2),
-        (numbered(2, 1, 6, 3), 3),
+        (numbered(1, 1, 6, 3), 3),
         (numbered(1, 3, 4, 4), 1),
         (numbered(3, 2, 8, 12), 4),
         (scattered(2, 3, 6, 8), 2),
@@ -205,6 +205,11 @@ def _grid_axes_together(rows: Tensor, p: int, height: int, width: int) -> Tensor
     return grid.reshape(len(rows), -1, height, width)
 
 
+def _height_and_width_exchanged(rows: Tensor, p: int, height: int, width: int) -> Tensor:
+    grid = rearrange(rows, "b (w h) (p1 p2 c) -> b c w p1 h p2", h=height // p, p1=p, p2=p)
+    return grid.reshape(len(rows), -1, height, width)
+
+
 def _cut_up(*shape: int, p: int) -> tuple[Tensor, int, int, int]:
     return patches.patchify(numbered(*shape), p), p, *shape[2:]
 
@@ -219,9 +224,9 @@ unpatchify = Exercise(
     ),
     inputs=[
         _cut_up(1, 1, 4, 4, p=2),
-        _cut_up(1, 3, 4, 4, p=2),
+        _cut_up(2, 3, 4, 4, p=2),
         _cut_up(2, 3, 4, 6, p=2),
-        _cut_up(2, 1, 6, 3, p=3),
+        _cut_up(1, 1, 6, 3, p=3),
         _cut_up(1, 3, 4, 4, p=1),
         _cut_up(3, 2, 8, 12, p=4),
         (patches.patchify(scattered(2, 3, 6, 8), 2), 2, 6, 8),
@@ -238,6 +243,10 @@ unpatchify = Exercise(
         Mistake(
             _put_back("b (w h) (p1 p2 c) -> b c (h p1) (w p2)"),
             "you laid the patches down column by column. N is h rows of w patches: split it into (h, w).",
+        ),
+        Mistake(
+            _height_and_width_exchanged,
+            "you split N into w rows of h patches. It is h rows of w patches: height // P comes first.",
         ),
         Mistake(
             _put_back("b (h w) (c p1 p2) -> b c (h p1) (w p2)"),
@@ -477,11 +486,11 @@ overlapping_patches = Exercise(
     solution=_overlapping,
     inputs=[
         (numbered(1, 1, 3, 3), 2, 1),
-        (numbered(1, 2, 4, 5), 3, 1),
+        (numbered(1, 1, 4, 5), 3, 1),
         (numbered(2, 3, 4, 6), 2, 2),
         (numbered(1, 3, 7, 9), 3, 2),
         (numbered(1, 1, 8, 6), 4, 2),
-        (numbered(1, 1, 7, 8), 3, 2),
+        (numbered(1, 2, 7, 8), 3, 2),
         (scattered(2, 3, 5, 7), 3, 2),
     ],
     hints=Hints(

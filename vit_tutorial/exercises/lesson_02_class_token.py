@@ -548,6 +548,10 @@ attention_pool = Exercise(
             _weighted(lambda sequence, query: (sequence @ query / sequence.shape[-1] ** 0.5).softmax(dim=1)),
             "you divided the scores by the root of D. Lesson 4 has a reason to do so; here, leave it out.",
         ),
+        Mistake(
+            _weighted(lambda sequence, query: (sequence @ query / sequence.shape[-1]).softmax(dim=1)),
+            "your scores are divided by D: a mean of D products. A dot product is their sum.",
+        ),
     ],
     done="With the query 0 it is the mean; a learned query decides which patches count.",
 )

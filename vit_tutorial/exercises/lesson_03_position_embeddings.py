@@ -36,7 +36,7 @@ position_parameters = Exercise(
     difficulty=1,
     minutes=3,
     solution=lambda image_size, patch_size, dim: (number_of_patches(image_size, patch_size) + 1) * dim,
-    inputs=[(4, 2, 3), (28, 4, 64), (28, 7, 48), (224, 16, 768), (384, 16, 1024)],
+    inputs=[(4, 2, 3), (12, 2, 5), (28, 4, 64), (28, 7, 48), (224, 16, 768), (384, 16, 1024)],
     hints=Hints(sizes=lambda image_size, patch_size, dim: {"N": number_of_patches(image_size, patch_size)}),
     mistakes=[
         Mistake(
@@ -62,6 +62,14 @@ position_parameters = Exercise(
         Mistake(
             lambda image_size, patch_size, dim: (image_size // patch_size + 1) * dim,
             "you counted the patches along one side. The grid has as many rows as columns: N = (H/P)².",
+        ),
+        Mistake(
+            lambda image_size, patch_size, dim: (image_size // patch_size + 1) ** 2 * dim,
+            "you added 1 before you squared. One token more than the patches: (H/P)² + 1 rows.",
+        ),
+        Mistake(
+            lambda image_size, patch_size, dim: number_of_patches(image_size, patch_size) + dim,
+            "you added D to the number of patches. N+1 rows of D numbers: put N + 1 in brackets, and multiply.",
         ),
         Mistake(
             lambda image_size, patch_size, dim: (image_size**2 + 1) * dim,
@@ -176,7 +184,8 @@ is_equivariant = Exercise(
         ),
         Mistake(
             lambda layer, tokens, order: _alike(layer(tokens)[:, order], layer(tokens)),
-            "you never gave the layer shuffled tokens. Compare layer(tokens[:, order]) with layer(tokens)[:, order].",
+            "your two sides come of one input. Give the layer both, the tokens as they are and the shuffled ones: "
+            "compare layer(tokens[:, order]) with layer(tokens)[:, order].",
         ),
         Mistake(
             lambda layer, tokens, order: torch.equal(layer(tokens[:, order]), layer(tokens)[:, order]),
@@ -457,7 +466,8 @@ sincos_1d = Exercise(
         Mistake(_i_from_one, "your i begins at 1. It is counted from 0: the first wave is divided by 10,000⁰ = 1."),
         Mistake(
             _with(_sin_cos, step=1),
-            "the exponent is i/D, and should be 2i/D: your waves grow half as fast as they should.",
+            "your waves grow half as fast as they should: the exponent is i/D and not 2i/D, or the base is 100 and "
+            "not 10,000.",
         ),
         Mistake(
             _with(_sin_cos, step=4),
@@ -711,6 +721,10 @@ interpolate_positions = Exercise(
         ),
         Mistake(_without_class_token, "the class token's position is gone. Put it back in front, as it was."),
         Mistake(_class_token_last, "the class token's position is at the end. It goes in front."),
+        Mistake(
+            lambda pos_embed, old, new: _stretch()(pos_embed.roll(1, dims=1), old, new),
+            "you took the last row for the class token's. Its row is the first, [:, :1], and the patches' are [:, 1:].",
+        ),
         Mistake(
             _reshaped_forth,
             "you reshaped [N, D] to [D, h, w] without moving anything, so each channel holds numbers of different "

@@ -524,7 +524,7 @@ _COUNTS = (
         ),
         (
             lambda n, dim: 8 * dim,
-            "your third number compares one N²·D with the MLP. There are two such products.",
+            "your third number is twice too large. Set 2·N²·D = 8·N·D², and divide both sides by 2·N·D.",
         ),
         (
             lambda n, dim: 2 * dim,

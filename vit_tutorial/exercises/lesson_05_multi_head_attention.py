@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, numbered, uneven
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
-from vit_tutorial.exercises.difference import Hints, Moved
+from vit_tutorial.exercises.difference import Hints, Moved, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 
 LESSON = "05_multi_head_attention"
@@ -671,8 +671,11 @@ for _name, _class in PATIENTS.items():
 def _report(answer: Callable) -> Callable:
     """Turn a diagnosis into a function that looks at all six words, and says in whom they go wrong first."""
 
-    def run(patients: str) -> str | None:
+    def run(patient: str) -> str | None:
         words = {name: answer(name) for name in PATIENTS}
+        if things := [word for word in words.values() if isinstance(word, dict | list | tuple | set)]:
+            kind = type(things[0]).__name__
+            return Said(f"you return a {kind}. Return the word of the one patient, as in found[patient].")
         empty = [name for name, word in words.items() if word in (None, ...)]
         unknown = [name for name, word in words.items() if word not in FAULTS]
         wrong = [name for name, word in words.items() if word != _ILLNESSES[name][0]]
@@ -709,7 +712,7 @@ attention_ward = Exercise(
     solution=lambda patient: _ILLNESSES[patient][0],
     adapt=_report,
     secret=True,
-    inputs=[("patients A to F",)],
+    inputs=[("A to F",)],
     mistakes=[
         *(Mistake(_with_word(name, None), f"patient {name} has no word yet.") for name in PATIENTS),
         *(

@@ -123,9 +123,11 @@ def _over(*axes: int) -> Callable:
     return answer
 
 
-def _norm_input(*shape: int, size: float = 1.0, shift: float = 0.0) -> tuple[Tensor, Tensor, Tensor, float]:
+def _norm_input(
+    *shape: int, size: float = 1.0, shift: float = 0.0, eps: float = 1e-6
+) -> tuple[Tensor, Tensor, Tensor, float]:
     dim = shape[-1]
-    return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, 1e-6
+    return uneven(*shape) * size + shift, 1 + torch.arange(dim).double() / 4, uneven(dim) - 1, eps
 
 
 _CHANGED_STEPS = (
@@ -179,7 +181,7 @@ layer_norm = Exercise(
         _norm_input(1, 1, 4, shift=2.0),
         _norm_input(1, 3, 4, size=0.001),  # a variance near eps
         _norm_input(2, 3, 4, size=3.0, shift=-1.0),
-        _norm_input(3, 3, 3, size=0.002, shift=0.01),
+        _norm_input(3, 3, 3, size=0.002, shift=0.01, eps=1e-5),
         _norm_input(2, 5, 8),
     ],
     hints=Hints(
@@ -781,8 +783,8 @@ mended_block = Exercise(
     mistakes=[
         Mistake(
             _with_dropout(_always),
-            "the fault is still there: dropout works in eval too. F.dropout cannot know the mode of your block unless "
-            "you tell it.",
+            "the fault is still there: dropout works in eval too. F.dropout does not know the mode of your block "
+            "unless it is told, and neither does an nn.Dropout that is made in forward.",
         ),
         Mistake(
             _with_dropout(lambda branch, training: F.dropout(branch, RATE, not training)),

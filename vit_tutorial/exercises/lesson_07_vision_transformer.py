@@ -155,6 +155,7 @@ def _no_position(model, images):
 
 NO_TENSOR = "no tensor, but a part of the model: TypeError"
 POSITIONS_TOO_EARLY = "too few tokens for the positions: ValueError"
+OTHER_TOKENS = re.compile(r"there are positions for tokens \[B, (\d+), \d+\], but the tokens are \[\d+, (\d+), \d+\]")
 OWN_FORWARD = "the model's own forward"
 
 
@@ -183,9 +184,15 @@ def _in_words(forward: Callable) -> Callable:
                 return NO_TENSOR
             raise
         except ValueError as error:
-            if str(error).startswith("there are positions for"):
+            if (counts := OTHER_TOKENS.match(str(error))) is None:
+                raise
+            wanted, given = map(int, counts.groups())
+            if given == wanted - 1:
                 return POSITIONS_TOO_EARLY
-            raise
+            return Said(
+                f"model.position got {given} tokens, and has positions for {wanted}, the class token and the patches. "
+                "model.class_token(x) gives all of them at once."
+            )
 
     return run
 

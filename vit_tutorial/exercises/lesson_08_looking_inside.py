@@ -74,6 +74,11 @@ lens = Exercise(
             "your norm has no γ and β. The model learned its own, so take the norm that you are given.",
         ),
         Mistake(
+            lambda tokens, norm, head: head(F.layer_norm(tokens, tokens.shape[-1:])),
+            "your norm is a new one, without the γ and β that the model learned, and with PyTorch's usual ε. Take the "
+            "norm that you are given.",
+        ),
+        Mistake(
             lambda tokens, norm, head: head(F.layer_norm(tokens, tokens.shape[-1:], norm.weight, norm.bias)),
             "your norm has PyTorch's usual ε, 0.00001. The model's is 0.000001; norm(tokens) uses it.",
         ),
@@ -812,6 +817,10 @@ def _what_values(shuffled: Tensor, ranking: Tensor) -> str:
     if torch.equal(shuffled.sort(1).values, torch.arange(ranking.shape[1]).expand_as(shuffled).to(shuffled)):
         return "places instead of values"
     if torch.equal(shuffled.flatten().sort().values, ranking.flatten().sort().values):
+        if (shuffled[:, None] == ranking).all(-1).any(1).all():
+            return "whole pictures moved"
+        if torch.equal(shuffled.sort(0).values, ranking.sort(0).values):
+            return "values moved to the same patch of other pictures"
         return "values of other pictures"
     drawn = (shuffled[:, :, None] == ranking[:, None, :]).any(-1).all()
     return "some values twice, others never" if drawn else "other values"
@@ -943,6 +952,13 @@ shuffled_control = Exercise(
         Mistake(
             _across,
             "values moved from one picture to another. Shuffle each picture's values among its own patches.",
+        ),
+        Mistake(
+            lambda ranking, seed: ranking.gather(
+                0, torch.rand(ranking.shape, generator=torch.Generator().manual_seed(seed)).argsort(0)
+            ),
+            "values moved from one picture to another, each to the same patch. Axis 0 is that of the pictures: shuffle "
+            "along axis 1, each picture's values among its own patches.",
         ),
         Mistake(
             lambda ranking, seed: ranking[torch.randperm(len(ranking), generator=torch.Generator().manual_seed(seed))],

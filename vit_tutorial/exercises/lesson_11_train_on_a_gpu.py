@@ -47,6 +47,18 @@ def _line_down(step, steps, warmup, peak):
     return peak * (1 - (step - warmup) / (steps - warmup))
 
 
+def _all_steps_below(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (1 + math.cos(math.pi * (step - warmup) / steps)) / 2
+
+
+def _half_way_up(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (1 - math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+
 learning_rate = Exercise(
     name="learning_rate",
     lesson=LESSON,
@@ -61,6 +73,10 @@ learning_rate = Exercise(
         (9, 10, 2, 0.25),
         (3, 10, 6, 0.5),  # late, and still warming up
         (50, 100, 20, 0.003),  # not half-way, where the cosine is 0
+        (6, 10, 2, 0.25),  # half-way
+        (3, 12, 3, 0.5),  # an odd warm-up, at its end
+        (1, 14, 5, 0.8),
+        (8, 14, 5, 0.8),
     ],
     mistakes=[
         Mistake(
@@ -72,6 +88,11 @@ learning_rate = Exercise(
             "your cosine starts at step 0, so the rate jumps down when warm-up ends. Count its progress from `warmup`.",
         ),
         Mistake(_full_cosine, "your cosine goes down and up again. Half a turn is wanted: pi, not 2 pi."),
+        Mistake(
+            _all_steps_below,
+            "you divide the progress after warm-up by all steps. Divide it by those that are left, (steps - warmup).",
+        ),
+        Mistake(_half_way_up, "after warm-up your rate rises from 0. 1 + cos falls, 1 - cos rises."),
         Mistake(_line_down, "the rate falls on a straight line after warm-up. A cosine is wanted."),
         Mistake(
             lambda step, steps, warmup, peak: (
@@ -227,8 +248,13 @@ moving_average = Exercise(
             "steps are counted from 0 here: the first decay is 1/10.",
         ),
         Mistake(
+            lambda kept, new, decay, step: _average(kept, new, min(decay, step / (10 + step)), step),
+            "your decay begins at 0. It begins at 1/10: (1 + step) / (10 + step).",
+        ),
+        Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + new,
-            "the two shares must add up to 1, or the weights grow: multiply the new weights by 1 - decay.",
+            "the two shares must add up to 1, or the weights grow: multiply the new weights by 1 - d, with the d that "
+            "you give the kept ones.",
         ),
         Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + (1 - decay) * new,

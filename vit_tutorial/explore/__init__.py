@@ -7,6 +7,8 @@ from vit_tutorial.explore.lens_lab import LensLab, LensLabState, lens_lab_state
 from vit_tutorial.explore.model_map import ModelMap, ModelMapState, model_map_state
 from vit_tutorial.explore.patch_lab import PatchLab, PatchLabState, patch_lab_state
 from vit_tutorial.explore.position_lab import PositionLab, PositionLabState, position_lab_state
+from vit_tutorial.explore.probe_lab import ProbeLab, ProbeLabState, probe_lab_state
+from vit_tutorial.explore.reach_lab import ReachLab, ReachLabState, reach_lab_state
 from vit_tutorial.explore.signal_lab import SignalLab, SignalLabState, SignalSetting, signal_lab_state
 from vit_tutorial.explore.sketch_lab import SketchLab, SketchLabState, sketch_lab_state
 from vit_tutorial.explore.token_table import TokenTable, TokenTableState, token_table_state
@@ -27,6 +29,10 @@ __all__ = [
     "PatchLabState",
     "PositionLab",
     "PositionLabState",
+    "ProbeLab",
+    "ProbeLabState",
+    "ReachLab",
+    "ReachLabState",
     "SignalLab",
     "SignalLabState",
     "SignalSetting",
@@ -43,6 +49,8 @@ __all__ = [
     "model_map_state",
     "patch_lab_state",
     "position_lab_state",
+    "probe_lab_state",
+    "reach_lab_state",
     "signal_lab_state",
     "sketch_lab_state",
     "token_table_state",

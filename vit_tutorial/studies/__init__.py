@@ -9,13 +9,14 @@
     jigsaw       which of four arrangements do the patches of this picture have?
     norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
-    scale        scores divided by sqrt(d), by 1, by d, by sqrt(D), with one head and with four
+    scale        scores divided by sqrt(d), not divided, and not divided but with a W_Q that starts smaller
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
     ingredients  the recipe of the preset for a CPU, with one thing changed at a time
     lens         after which block the answer of a trained model can be read
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block
     versus       a ViT, a hybrid and a CNN of equal cost, on 500 to 9,000 pictures, each at its own rate
     locality     a ViT and a CNN on pictures whose patches, or pixels, are in another order
+    unfair       the trainings from which lesson 9's unfair comparisons pick what they show
     faithfulness which patches the answer of a trained model needs, and which methods find them
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on

@@ -5,7 +5,8 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
-from vit_tutorial.studies import inside, versus
+from vit_tutorial.studies import inside, unfair, versus
+from vit_tutorial.studies.transfer import SEARCH_SEEDS, methods, rates_of, transfer, traps
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
 
@@ -72,6 +73,15 @@ class Experiment:
         return settings
 
 
+def _transfer(
+    claim: str, variants: dict[str, dict], seeds: tuple[int, ...], searched_with: tuple[int, ...] = SEARCH_SEEDS
+) -> Experiment:
+    """Make a study of lesson 10, in which each method searches among rates of its own."""
+    own = rates_of(variants)
+    search = Search(next(filter(None, own.values())), searched_with, setting="learning_rate", own=own)
+    return Experiment(claim=claim, variants=variants, seeds=seeds, job=transfer, search=search)
+
+
 EXPERIMENTS = {
     "patch_size": Experiment(
         claim="smaller patches keep detail and cost more; larger ones are cheap and coarse",
@@ -129,11 +139,15 @@ EXPERIMENTS = {
     "scale": Experiment(
         claim="scores must be divided by sqrt(d), or the softmax saturates",
         variants={
-            f"d = {64 // heads}, divided by {divisor}": recipe(dim=64, num_heads=heads, divide_by=divisor)
-            for heads, divisors in ((1, ("sqrt(d)", "1", "d")), (4, ("sqrt(d)", "1", "d", "sqrt(D)")))
-            for divisor in divisors  # with one head, sqrt(D) is sqrt(d)
+            name: recipe(dim=64, num_heads=1, **change)
+            for name, change in {
+                "divided by sqrt(d)": {},
+                "not divided": {"divide_by": "1"},
+                "not divided, W_Q started at 1/sqrt(d)": {"divide_by": "1", "start_by": "sqrt(d)"},
+            }.items()
         },
         seeds=(0, 1, 2),
+        search=Search((0.001, 0.003, 0.01)),
     ),
     "hybrid": Experiment(
         claim="a hybrid helps at small budgets, and no more at large ones",
@@ -201,7 +215,7 @@ EXPERIMENTS = {
     ),
     "versus": Experiment(
         claim="a ViT needs more pictures than a CNN",
-        variants=versus.contests("fashion_mnist", budgets=(1,)),
+        variants=versus.contests("fashion_mnist", budgets=(1, 4)),
         seeds=(0, 1, 2),
         job=versus.compete,
         search=Search(versus.RATES),
@@ -209,8 +223,35 @@ EXPERIMENTS = {
     "locality": Experiment(
         claim="a CNN needs neighbours that belong together, a ViT does not",
         variants=versus.scrambles("fashion_mnist", 9_000, budget=1),
-        seeds=(0, 1, 2),
+        seeds=tuple(range(10)),
         job=versus.compete_scrambled,
         search=Search(versus.RATES[1:4]),
+    ),
+    "unfair": Experiment(
+        claim="with 500 pictures a CNN is better than a ViT",
+        variants=unfair.trainings(),
+        seeds=(0, 1, 2),
+        job=unfair.follow,
+    ),
+    "transfer": _transfer(
+        "a model that was trained on six kinds of photographs helps with the other four",
+        methods("first six", 10, 1, 100),
+        seeds=(0, 1, 2, 3, 4),
+    ),
+    "transfer_trap": _transfer(
+        "a rate that is too high, a forgotten mean and std, an old head and enlarged pictures ruin a fine-tuning",
+        traps("first six", 100),
+        seeds=(0, 1, 2, 3, 4),
+    ),
+    "transfer_thousand": _transfer(
+        "with a thousand pictures a class it still helps",
+        methods("first six", 1000),
+        seeds=(0, 1, 2),
+        searched_with=SEARCH_SEEDS[:1],
+    ),
+    "transfer_other_split": _transfer(
+        "it helps as much when six other kinds are learned first",
+        methods("last six", 10, 1, 100),
+        seeds=(0, 1, 2, 3, 4),
     ),
 }

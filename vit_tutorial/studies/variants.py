@@ -31,6 +31,7 @@ class Recipe:
     training_images: int | None = None  # so many, drawn once for all studies, the fewer among the more; None: all
     positions: str = "learned 1-D"  # a name in POSITIONS
     divide_by: str = "sqrt(d)"  # a name in DIVISORS: what the scores of attention are divided by
+    start_by: str = "1"  # a name in DIVISORS: what W_Q is divided by, once, before training
 
 
 def recipe(
@@ -38,6 +39,7 @@ def recipe(
     training_images: int | None = None,
     positions: str = "learned 1-D",
     divide_by: str = "sqrt(d)",
+    start_by: str = "1",
     **changes,
 ) -> Recipe:
     """Make a recipe from the small model of all studies and `changes`, fields of ViTConfig or of TrainingConfig."""
@@ -47,7 +49,7 @@ def recipe(
     training = asdict(TrainingConfig(**settings)) | {"device": "cpu"}
     del training["seed"]
     model |= {k: v for k, v in changes.items() if k not in of_training}
-    return Recipe(model, training, task, training_images, positions, divide_by)
+    return Recipe(model, training, task, training_images, positions, divide_by, start_by)
 
 
 # --- The parts that the course's model does not have -----------------------------------------------------------------
@@ -112,16 +114,11 @@ class DividedAttention(MultiHeadAttention):
         super().__init__(dim, num_heads, **options)
         d = dim // num_heads
         factors = torch.ones(3 * dim, dtype=torch.float64)  # of the queries, the keys and the values
-        factors[:dim] = math.sqrt(d) / DIVISORS[divide_by](d, dim)
+        factors[:dim] = math.sqrt(d) / DIVISORS[divide_by](d)
         self.qkv.register_forward_hook(lambda layer, inputs, qkv: qkv * factors.to(qkv.dtype))
 
 
-DIVISORS: dict[str, Callable[[int, int], float]] = {
-    "sqrt(d)": lambda d, D: math.sqrt(d),
-    "1": lambda d, D: 1.0,
-    "d": lambda d, D: d,
-    "sqrt(D)": lambda d, D: math.sqrt(D),
-}
+DIVISORS: dict[str, Callable[[int], float]] = {"sqrt(d)": math.sqrt, "1": lambda d: 1.0, "d": float}
 
 
 def jigsaw(data: Dataset, patch_size: int, arrangements: int = 4) -> Dataset:
@@ -191,7 +188,11 @@ def make_model(recipe: Recipe, data: Dataset, seed: int) -> ViT:
         parts["attention"] = partial(DividedAttention, divide_by=recipe.divide_by)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return ViT(config, **parts)
+        model = ViT(config, **parts)
+    with torch.no_grad():
+        for block in model.blocks:  # W_Q is the upper third of [3*D, D]
+            block.attn.qkv.weight[: config.dim] /= DIVISORS[recipe.start_by](config.dim // config.num_heads)
+    return model
 
 
 # --- One training ----------------------------------------------------------------------------------------------------

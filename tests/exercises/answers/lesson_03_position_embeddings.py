@@ -504,7 +504,7 @@ ANSWERS = {
         right=[by_largest_difference, by_taking_back, token_by_token],
         wrong=[
             (stays_as_it_is, "you tested whether the output stays as it is: that is invariance."),
-            (never_shuffled, "you never gave the layer shuffled tokens."),
+            (never_shuffled, "your two sides come of one input."),
             (to_the_last_bit, "you asked for equality to the last bit."),
             (along_the_batch, "it says True of everything."),
             (the_other_way, "you shuffled the output back the other way."),
@@ -543,7 +543,7 @@ ANSWERS = {
             (_by_formula(_right_angle, math.cos, math.sin), "sine and cosine are swapped."),
             (_by_formula(_right_angle, start=1), "your first position is 1."),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (2 * (j // 2 + 1) / dim)), "your i begins at 1."),
-            (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j // 2 / dim)), "the exponent is i/D,"),
+            (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j // 2 / dim)), "your waves grow half as fast"),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (4 * (j // 2) / dim)), "the exponent is 4i/D,"),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j / dim)), "each column has a wave of its own."),
             (_by_formula(_right_angle, math.sin, math.sin), "all columns are sines."),

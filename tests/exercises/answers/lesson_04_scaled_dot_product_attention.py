@@ -479,7 +479,7 @@ ANSWERS = {
             (wrong_count(1, "2 * N * D * D"), "your second number is for an MLP that is not wider"),
             (wrong_count(1, "2 * 8 * N * D**2"), "your second number is twice too large"),
             (wrong_count(2, "6 * D"), "your third number compares the N² part with everything else"),
-            (wrong_count(2, "8 * D"), "your third number compares one N²·D with the MLP."),
+            (wrong_count(2, "8 * D"), "your third number is twice too large."),
             (wrong_count(2, "2 * D"), "your third number is 2·D."),
             (wrong_count(2, "4 * N"), "your third number is 4·N."),
             (wrong_count(2, "D"), "your third number is D."),

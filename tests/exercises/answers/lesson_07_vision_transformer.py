@@ -740,7 +740,7 @@ ANSWERS = {
             (saying(F="well"), "compare patient F's number of parameters"),
             (saying(G="class token"), "look at which token patient G's head reads."),
             (as_a_list, "Return a dict"),
-            (one_forgotten, "a diagnosis is missing, or is not one of the words"),
+            (one_forgotten, "there is no word for patient "),
         ],
     ),
 }

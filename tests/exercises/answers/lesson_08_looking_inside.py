@@ -559,6 +559,10 @@ def pictures_shuffled(ranking, seed):
     return ranking[torch.randperm(ranking.shape[0], generator=seeded(seed))]
 
 
+def shuffled_across(ranking, seed):
+    return ranking.gather(0, torch.rand(ranking.shape, generator=seeded(seed)).argsort(dim=0))
+
+
 def seeds_python(ranking, seed):
     random.seed(seed)
     return torch.tensor([random.sample(row, len(row)) for row in ranking.tolist()])
@@ -905,6 +909,7 @@ ANSWERS = {
             (new_numbers, "these are new numbers."),
             (random_places, "you returned the order"),
             (drawn_again, "some values are there twice"),
+            (shuffled_across, "values moved from one picture to another, each to the same patch."),
             (pictures_shuffled, "the pictures have changed places"),
             (all_together, "values moved from one picture to another."),
             (never_seeded, "the second call with the same seed gave another order."),
@@ -927,8 +932,8 @@ ANSWERS = {
             (saying(D="column"), "look at patient D's sum."),
             (saying(E="well"), "ask patient E about a picture alone"),
             (saying(F="residual"), "look at patient F's planted numbers."),
-            (saying(B="healthy"), "a diagnosis is missing, or is not one of the words"),
-            (one_forgotten, "a diagnosis is missing, or is not one of the words"),
+            (saying(B="healthy"), "the word for patient B is not one of these: "),
+            (one_forgotten, "there is no word for patient "),
             (as_a_list, "Return a dict"),
         ],
     ),

@@ -35,7 +35,14 @@ def cosine_from_zero(step, steps, warmup, peak):
 full_turn = _warm_up_then(lambda progress: math.cos(math.pi * progress) ** 2)
 line_down = _warm_up_then(lambda progress: 1 - progress)
 from_zero = _warm_up_then(lambda progress: math.cos(math.pi / 2 * progress) ** 2, first=0)
+rising = _warm_up_then(lambda progress: math.sin(math.pi / 2 * progress) ** 2)
 square_down = _warm_up_then(lambda progress: (1 - progress) ** 2)
+
+
+def all_steps_below(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * math.cos(math.pi / 2 * (step - warmup) / steps) ** 2
 
 
 # ------------------------------------------------------------------------------------------ the label of CutMix
@@ -177,6 +184,8 @@ ANSWERS = {
             (no_warm_up, "there is no warm-up"),
             (cosine_from_zero, "your cosine starts at step 0"),
             (full_turn, "your cosine goes down and up again."),
+            (all_steps_below, "you divide the progress after warm-up by all steps."),
+            (rising, "after warm-up your rate rises from 0."),
             (line_down, "the rate falls on a straight line after warm-up."),
             (from_zero, "the first step has rate 0"),
         ],
@@ -222,7 +231,7 @@ ANSWERS = {
             (saying(E="leak"), "ask patient E twice for the same loss."),
             (saying(F="eval"), "look at how much of patient F moves"),
             (as_a_list, "Return a dict"),
-            (one_forgotten, "a diagnosis is missing, or is not one of the words"),
+            (one_forgotten, "there is no word for patient "),
         ],
     ),
 }

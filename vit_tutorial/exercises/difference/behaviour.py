@@ -1,6 +1,6 @@
 """What an answer does when it is asked again: the same twice, another input, one image alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from numbers import Number
 from typing import Any
 
@@ -48,22 +48,23 @@ def _size(case: Case) -> int:
 
 def _ignores(case: Case, name: str, answer: Ask, solve: Ask) -> bool | None:
     """Say whether an input changes nothing in what came out; None if it changes nothing in what is expected."""
-    changed = _changed(case.inputs, name)
-    if changed is None:
+    value = other_than(case.inputs[name])
+    if value is None:
         return None
+    changed = {**case.inputs, name: value}
     wanted, given = solve(*changed.values()), answer(*changed.values())
     return None if wanted is None or same(wanted, case.expected) else unchanged(given, case.got)
 
 
-def _changed(inputs: Mapping[str, Any], name: str) -> dict[str, Any] | None:
-    value = inputs[name]
+def other_than(value: Any) -> Any:
+    """Return an input that differs from this one, of the same kind; None if there is none at hand."""
     if isinstance(value, Tensor) and value.is_floating_point():
         ramp = torch.linspace(0.5, 1.5, value.numel(), dtype=value.dtype)  # a norm undoes what is the same everywhere
-        return {**inputs, name: value * ramp.reshape(value.shape) + 0.25}
+        return value * ramp.reshape(value.shape) + 0.25
     if isinstance(value, Tensor) and value.dtype == torch.bool:
-        return {**inputs, name: torch.ones_like(value)}
+        return torch.ones_like(value)
     if isinstance(value, Number) and not isinstance(value, bool | complex):
-        return {**inputs, name: value * 2}
+        return value * 2
     return None
 
 

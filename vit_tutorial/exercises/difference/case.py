@@ -108,8 +108,8 @@ def holds(test: Test, cases: Iterable[Case]) -> bool:
 
 
 def alike(a: Tensor, b: Tensor) -> bool:
-    """Say whether two tensors have the same shape and numbers."""
-    return a.shape == b.shape and bool(close(a, b).all())
+    """Say whether two tensors have the same shape and numbers, whatever their dtypes are."""
+    return a.shape == b.shape and bool(close(numbers_of(a), numbers_of(b)).all())
 
 
 def varied(x: Tensor) -> bool:
@@ -120,6 +120,18 @@ def varied(x: Tensor) -> bool:
 def joined(words: Sequence[str], last: str = "and") -> str:
     """Return "a, b and c"."""
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+
+
+def told(case: Case) -> str:
+    """Return the inputs of a case in few words: its numbers, and the shapes of its tensors."""
+    words = [
+        f"`{name}` of shape {list(value.shape)}"
+        if isinstance(value, Tensor)
+        else f"`{name}` = " + (f'"{value}"' if isinstance(value, str) else f"{value}")
+        for name, value in case.inputs.items()
+        if isinstance(value, Tensor | Number | str)
+    ]
+    return joined(words) or "the smallest"
 
 
 def constant(values: Sequence[float]) -> float | None:

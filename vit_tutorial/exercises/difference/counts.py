@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from vit_tutorial.exercises.difference.case import ORDINALS, Case, alike, joined
+from vit_tutorial.exercises.difference.places import where_wrong
 
 
 def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]], str]) -> str:
@@ -34,16 +35,17 @@ def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]
     sentences, right = [], []
     for i in range(count):
         each = [replace(case, got=case.got[i], expected=case.expected[i], axes=()) for case in cases]
-        wrong = [case for case in each if not case.is_right]
+        wrong, right_ones = [case for case in each if not case.is_right], [case for case in each if case.is_right]
         if not wrong:
             right.append(ORDINALS[i])
             continue
         said = explain_one(each)
         if not said:
-            sentences.append(f"your {ORDINALS[i]} number is wrong")
+            where = f" {where_wrong(wrong, right_ones) or 'on some of the inputs'}" if right_ones else ""
+            sentences.append(f"your {ORDINALS[i]} number is wrong{where}")
         else:
             sentences.append(f"your {ORDINALS[i]} number: {said.removesuffix('.')}")
-    if len(right) == 0 and all(sentence.endswith("is wrong") for sentence in sentences):
+    if len(right) == 0 and all("number is wrong" in sentence for sentence in sentences):
         return ""
     told = "; ".join(sentences)
     if right:

@@ -11,6 +11,10 @@ from torch import Tensor, nn
 
 Match = re.Match[str]
 
+_IN_ITS_PLACE = {
+    "parameter": "only an nn.Parameter can take its place.",
+    "child module": "only a layer can take its place. A list of layers is made one by nn.ModuleList([…]).",
+}
 MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]] = (
     (
         RuntimeError,
@@ -188,9 +192,15 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         lambda m: f"the norm is made for tokens of {m[1]} numbers, and gets {m[3]}: the last axis must be {m[1]} long.",
     ),
     (
-        RuntimeError,
+        RuntimeError | IndexError,
         r"tensors used as indices must be long|indices should be",
-        "only whole numbers or True and False can be places: x.long().",
+        "only whole numbers or True and False can be places: x.long(). Or are these values, and not places?",
+    ),
+    (
+        RuntimeError,
+        r"Class values must be smaller than num_classes",
+        "F.one_hot got a number that is no class: classes go from 0 to num_classes - 1. Is its second argument the number "
+        "of classes, and are these labels, and not places?",
     ),
     (
         RuntimeError,
@@ -289,7 +299,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"(\w+)\(\): argument '(\w+)' \(position \d+\) must be (.*?), not (\w+)", lambda m: f"`{m[1]}` wants {_kind(m[3])} for {m[2]}, and gets a {m[4]}."),
     (TypeError, r"(\w+)\(\) received an invalid combination of arguments", lambda m: f"`{m[1]}` cannot be called like this: look at what it gets, and in which order."),
     (TypeError, r"expected (\w+) as element (\d+) in argument 0, but got (\w+)", lambda m: f"a list of {m[1]}s is needed, and number {m[2]} in it is a {m[3]}."),
-    (TypeError, r"cannot assign '(.*?)' (object )?(to|as) (parameter|child module) '(\w+)'", lambda m: f"`{m[5]}` is a {m[4]}, and another kind of thing is put in its place. Give it another name."),
+    (TypeError, r"cannot assign '(.*?)' (object )?(to|as) (parameter|child module) '(\w+)'", lambda m: f"`{m[5]}` is a {m[4]}, and {_IN_ITS_PLACE[m[4]]}"),
     (TypeError, r"only integer tensors of a single element can be converted to an index|only length-1 arrays|list indices must be integers or slices", "a place must be one whole number."),
     (TypeError, r"unhashable type: '(\w+)'", lambda m: f"a {m[1]} cannot be looked up, or be the name of something."),
     (TypeError, r"'(\S+)' not supported between instances of '(\w+)' and '(\w+)'", lambda m: f"{_kind(m[2])} and {_kind(m[3])} cannot be compared."),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from vit_tutorial.exercises.difference.case import Candidate, Case, Said, Test, holds
+from vit_tutorial.exercises.difference.case import Candidate, Case, Said, Test, holds, told
 from vit_tutorial.exercises.difference.counts import several_numbers
 from vit_tutorial.exercises.difference.hints import NO_HINTS, Hints
 from vit_tutorial.exercises.difference.kinds import kinds
@@ -37,8 +37,8 @@ def explain(
         return ""
     if isinstance(wrong[0].got, Said):
         return str(wrong[0].got)
-    sentence, test = _found(wrong, hints, solve, secret, adapt, several or len(cases) > 1) or ("", None)
-    if sentence and right and test is not None and not holds(test, right):
+    sentence, test = _found(wrong, right, hints, solve, secret, adapt, several or len(cases) > 1) or ("", None)
+    if sentence and test is not None and not holds(test, [*wrong, *right]):
         return f"{where_wrong(wrong, right) or 'on the inputs where it is wrong'}: {sentence}"
     return sentence
 
@@ -53,7 +53,13 @@ def partly_right(cases: Sequence[Case]) -> str:
 
 
 def _found(
-    wrong: Sequence[Case], hints: Hints, solve: Callable | None, secret: bool, adapt: Callable | None, several: bool
+    wrong: Sequence[Case],
+    right: Sequence[Case],
+    hints: Hints,
+    solve: Callable | None,
+    secret: bool,
+    adapt: Callable | None,
+    several: bool,
 ) -> Found | None:
     if found := _first(steps_of(hints.steps, adapt), wrong):
         return found
@@ -66,7 +72,11 @@ def _found(
     if any(case.a is None or case.b is None for case in wrong):
         return None
     if misfits := [case for case in wrong if case.a.shape != case.b.shape]:
-        return _first(shapes(misfits), misfits)
+        if solve is not None and not secret and (found := _first(questions(solve, wrong, numbers=True), wrong)):
+            return found
+        fitting = [case for case in wrong if case.a.shape == case.b.shape]
+        found = _first(shapes(misfits, shown=misfits[0] is wrong[0]), misfits)
+        return _two_faults(misfits, fitting, right, found) if fitting else found
     rooms = [] if secret else [values(wrong, alone=len(wrong) == 1 and several)]
     alone = len(wrong) == 1 and several and wrong[0].b.numel() == 1
     if solve is not None and wrong[0].inputs and not (secret or alone):
@@ -75,6 +85,22 @@ def _found(
         rooms.append(rearranged(hints.moved.names, hints.moved.lengths, wrong))
     rooms += [orders(wrong), [] if secret else vague_values(wrong), places(wrong)]
     return next(filter(None, (_first(room, wrong) for room in rooms)), None)
+
+
+def _two_faults(
+    misfits: Sequence[Case], fitting: Sequence[Case], right: Sequence[Case], found: Found | None
+) -> Found | None:
+    """Return a sentence on inputs that give another shape, beside others that give wrong numbers in the right shape."""
+    if found is None:
+        return None
+    example = told(misfits[0])
+    such = "" if example in found[0] else f", such as {example}"
+    where = where_wrong(misfits, [*fitting, *right]) or f"on {len(misfits)} of the inputs{such}"
+    elsewhere = where_wrong(fitting, [*misfits, *right]) or f"on {len(fitting)} other{'s' * (len(fitting) > 1)}"
+    return (
+        f"{where}: {found[0]} {elsewhere[0].upper()}{elsewhere[1:]} the shape is right, and the numbers are wrong.",
+        None,
+    )
 
 
 def _first(candidates: Iterable[Candidate], cases: Sequence[Case]) -> Found | None:

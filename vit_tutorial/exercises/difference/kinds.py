@@ -42,6 +42,14 @@ def kinds() -> Iterator[Candidate]:
         lambda case: isinstance(case.got, tuple) and isinstance(case.expected, int | float),
     )
     yield (
+        "not all that your list holds is a number: there are words, or further lists, in it.",
+        lambda case: (
+            isinstance(case.got, tuple | list)
+            and case.a is None
+            and not any(isinstance(part, Tensor | np.ndarray) for part in case.got)
+        ),
+    )
+    yield (
         "you returned a list of tensors of different shapes, and one tensor is expected.",
         lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and case.a is None,
     )

@@ -71,7 +71,7 @@ def orders(cases: Sequence[Case]) -> Iterator[Candidate]:
             lambda case: _same_numbers_each(case, 1) if case.b.ndim > 1 else None,
         )
         yield (
-            "every image holds the right numbers, but in other places: rows were mixed.",
+            "every image holds the right numbers, but in other places, and some in other rows.",
             lambda case: _same_numbers_each(case, case.b.ndim - 1) if case.b.ndim > 2 else None,
         )
     yield "all the right numbers are there, in another order.", lambda case: _same_numbers(case.a, case.b)
@@ -116,8 +116,12 @@ def _same_order(case: Case, axis: int) -> bool | None:
     """Say whether what lies along an axis is the right things, in another order."""
     if case.b.shape[axis] < 2 or case.b.ndim < 2:
         return None
-    a, b = (x.movedim(axis, 0).flatten(1) for x in (case.a, case.b))
-    return all(any(alike(row, other) for other in b) for row in a)
+    a, b = (list(x.movedim(axis, 0).flatten(1)) for x in (case.a, case.b))
+    for row in a:  # each is there once
+        if (place := next((i for i, other in enumerate(b) if alike(row, other)), None)) is None:
+            return False
+        del b[place]
+    return True
 
 
 def _reshaped(case: Case, name: str) -> bool | None:

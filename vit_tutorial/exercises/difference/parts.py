@@ -78,7 +78,10 @@ def _first_difference(mine: Trace, right: Trace, explain: Callable[[Sequence[Cas
             if found.words != wanted.words:
                 return f"`{wanted.name}` is {found.words}, and should be {wanted.words}."
             if not any(call.name.startswith(f"{wanted.name}.") for call in right.calls):
-                return f"`{wanted.name}` gets what it should, and gives something else: it is made in another way."
+                return (
+                    f"`{wanted.name}` gets what it should, and gives something else: it is made in another way, or at "
+                    "another place among the layers."
+                )
             continue
         before = wanted.name
     if before and not _serves(mine.output, right.output):

@@ -24,7 +24,20 @@ NOUNS = {
 
 
 OF_IMAGES = ("H", "W", "height", "width", "image_size")  # lengths in pixels
+ENOUGH = 2  # inputs that go wrong, and others, to tell a size by
 OF_COLOURS = ("C", "channels", "in_channels")
+# What is right along an axis of three parts, such as 3D, in which queries, keys and values follow each other.
+_THIRDS: Sequence[tuple[str, Callable[[int, int], bool]]] = tuple(
+    (words, lambda i, n, thirds=thirds: 3 * i // n in thirds)
+    for words, thirds in (
+        ("the first third along {} is wrong, and the rest is right.", (1, 2)),
+        ("the second third along {} is wrong, and the rest is right.", (0, 2)),
+        ("the last third along {} is wrong, and the rest is right.", (0, 1)),
+        ("the first third along {} is right, and the rest is wrong.", (0,)),
+        ("the second third along {} is right, and the rest is wrong.", (1,)),
+        ("the last third along {} is right, and the rest is wrong.", (2,)),
+    )
+)
 
 
 def places(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -45,6 +58,8 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
         noun = _noun(cases[0], axis)
         for words, right in patterns:
             yield words.format(noun), lambda case, i=axis, f=right: _right_along(case, i, f)
+        for words, right in _THIRDS if cases[0].letters[axis].startswith("3") else ():
+            yield words.format(_axis(cases[0], axis)), lambda case, i=axis, f=right: _right_along(case, i, f)
     if depth > 1 and all(case.b.shape[-1] == case.b.shape[-2] for case in cases):
         for words, where, each in (
             ("only the diagonal is wrong.", lambda i, j: i != j, True),
@@ -54,7 +69,10 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
         ):
             yield words, lambda case, f=where, e=each: _right_where(case, f, e)
     if all(case.b.dtype == torch.float64 and _is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
-        yield "every yes is right, and there are too many of them.", lambda case: bool((case.a >= case.b).all())
+        yield (
+            "no True is missing, and some places that should be False are True.",
+            lambda case: bool((case.a >= case.b).all()),
+        )
         yield (
             "some places that should be True are False; none is True that should not.",
             lambda case: bool((case.a <= case.b).all()),
@@ -75,55 +93,94 @@ def some_right(cases: Sequence[Case]) -> str:
 
 
 def where_wrong(wrong: Sequence[Case], right: Sequence[Case]) -> str:
-    """Return what tells the inputs that go wrong from the others, such as "for more than one image"; or nothing."""
+    """Return what tells the inputs that go wrong from the others, such as "where there is a `mask`"; or nothing.
+
+    A condition on sizes needs two inputs of each kind, and nothing else may tell them apart as well, no other size and
+    no length of an axis: else it may hold by chance.
+    """
     if not right:
         return ""
-    for words, enough, test in _conditions(wrong[0]):
-        if min(len(wrong), len(right)) < enough:
-            continue
-        try:
-            if all(test(case) for case in wrong) and not any(test(case) for case in right):
-                return words
-        except (KeyError, IndexError, TypeError, AttributeError):
-            continue
-    return ""
+    kinds = (words for words, test in _on_kinds(wrong[0]) if _parts(test, wrong, right))
+    if words := next(kinds, ""):
+        return words
+    if min(len(wrong), len(right)) < ENOUGH:
+        return ""
+    found = [(names, words) for names, words, test in _on_sizes(wrong[0]) if _parts(test, wrong, right)]
+    if not found or any(_parts(test, wrong, right) for test in _on_axes([*wrong, *right])):
+        return ""
+    return found[0][1] if all(found[0][0] <= names for names, _ in found) else ""
 
 
-def _conditions(sample: Case) -> Iterator[tuple[str, int, Callable[[Case], Any]]]:
-    """Yield what an input may have: words, how many inputs of each kind show it, and whether a case has it."""
+def _parts(test: Callable[[Case], Any], wrong: Sequence[Case], right: Sequence[Case]) -> bool:
+    """Say whether a test is true of all that go wrong, and of none of the others."""
+    try:
+        return all(test(case) for case in wrong) and not any(test(case) for case in right)
+    except (KeyError, IndexError, TypeError, AttributeError):
+        return False
+
+
+def _on_kinds(sample: Case) -> Iterator[tuple[str, Callable[[Case], Any]]]:
+    """Yield what kind of input there may be: words, and whether a case has it."""
     for name, value in sample.inputs.items():
-        yield f"where there is a `{name}`", 1, lambda case, n=name: case.inputs[n] is not None
-        yield f"without `{name}`", 1, lambda case, n=name: case.inputs[n] is None
+        yield f"where there is a `{name}`", lambda case, n=name: case.inputs[n] is not None
+        yield f"without `{name}`", lambda case, n=name: case.inputs[n] is None
         if isinstance(value, str):
-            yield f'where `{name}` is "{value}"', 1, lambda case, n=name, v=value: case.inputs[n] == v
+            yield f'where `{name}` is "{value}"', lambda case, n=name, v=value: case.inputs[n] == v
         if isinstance(value, Tensor):
             yield (
                 f"where `{name}` has {value.ndim} ax{'e' if value.ndim > 1 else 'i'}s",
-                1,
                 lambda case, n=name, count=value.ndim: case.inputs[n].ndim == count,
             )
             yield (
                 f"where `{name}` has {value.ndim} axes or more",
-                1,
                 lambda case, n=name, count=value.ndim: case.inputs[n].ndim >= count,
             )
+
+
+def _on_sizes(sample: Case) -> Iterator[tuple[frozenset[str], str, Callable[[Case], Any]]]:
+    """Yield what sizes an input may have: their names, words, and whether a case has them."""
     names = list(sample.sizes)
     for name in names:
-        yield f"where {name} is more than 1", 1, lambda case, n=name: case.sizes[n] > 1
-        yield f"where {name} is 1", 1, lambda case, n=name: case.sizes[n] == 1
-        yield f"where {name} is not 0", 1, lambda case, n=name: case.sizes[n] != 0
-        yield f"where {name} is 0", 1, lambda case, n=name: case.sizes[n] == 0
-        yield f"where {name} is negative", 1, lambda case, n=name: case.sizes[n] < 0
-    for one, other in combinations(names, 2):
-        if _by_chance(one, other):
-            continue
-        yield f"where {one} and {other} differ", 1, lambda case, a=one, b=other: case.sizes[a] != case.sizes[b]
-        yield f"where {one} equals {other}", 1, lambda case, a=one, b=other: case.sizes[a] == case.sizes[b]
-    for one, other in permutations(names, 2):
-        if _by_chance(one, other):
-            continue
-        yield f"where {one} is larger than {other}", 2, lambda case, a=one, b=other: case.sizes[a] > case.sizes[b]
-        yield f"where {one} is no smaller than {other}", 2, lambda case, a=one, b=other: case.sizes[a] >= case.sizes[b]
+        for words, test in (
+            ("is more than 1", lambda size: size > 1),
+            ("is 1", lambda size: size == 1),
+            ("is not 0", lambda size: size != 0),
+            ("is 0", lambda size: size == 0),
+            ("is negative", lambda size: size < 0),
+        ):
+            yield frozenset({name}), f"where {name} {words}", lambda case, n=name, f=test: f(case.sizes[n])
+    for words, test in (
+        ("differ", lambda one, other: one != other),
+        ("are equal", lambda one, other: one == other),
+        ("is larger than", lambda one, other: one > other),
+        ("is no smaller than", lambda one, other: one >= other),
+    ):
+        pairs = combinations(names, 2) if words in ("differ", "are equal") else permutations(names, 2)
+        for one, other in pairs:
+            if not _by_chance(one, other):
+                said = f"{one} and {other} {words}" if words in ("differ", "are equal") else f"{one} {words} {other}"
+                yield (
+                    frozenset({one, other}),
+                    f"where {said}",
+                    lambda case, a=one, b=other, f=test: f(case.sizes[a], case.sizes[b]),
+                )
+
+
+def _on_axes(cases: Sequence[Case]) -> Iterator[Callable[[Case], Any]]:
+    """Yield tests on the lengths of axes that have no name, such as how many images there are: is it one?"""
+    for name, value in cases[0].inputs.items():
+        for axis in range(value.ndim if isinstance(value, Tensor) else 0):
+            if not _has_name(name, axis, cases):
+                yield lambda case, n=name, i=axis: case.inputs[n].shape[i] > 1
+                yield lambda case, n=name, i=axis: case.inputs[n].shape[i] == 1
+
+
+def _has_name(name: str, axis: int, cases: Sequence[Case]) -> bool:
+    """Say whether the length of an axis of an input is one of the sizes."""
+    try:
+        return any(all(case.inputs[name].shape[axis] == case.sizes[size] for case in cases) for size in cases[0].sizes)
+    except (KeyError, IndexError, AttributeError):
+        return False
 
 
 def _by_chance(one: str, other: str) -> bool:
@@ -132,8 +189,11 @@ def _by_chance(one: str, other: str) -> bool:
 
 
 def _noun(case: Case, axis: int) -> str:
-    letter = case.letters[axis]
-    return NOUNS.get(letter) or f"place along axis {letter or axis % case.b.ndim}"
+    return NOUNS.get(case.letters[axis]) or f"place along {_axis(case, axis)}"
+
+
+def _axis(case: Case, axis: int) -> str:
+    return f"axis {case.letters[axis] or axis % case.b.ndim}"
 
 
 def _marks(case: Case) -> Tensor:

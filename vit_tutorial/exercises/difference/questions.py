@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 
 from vit_tutorial.exercises.compare import same
-from vit_tutorial.exercises.difference.case import ORDINALS, Candidate, Case
+from vit_tutorial.exercises.difference.behaviour import other_than
+from vit_tutorial.exercises.difference.case import ORDINALS, Candidate, Case, Test
 
+FIXED = (1, 2, 3, 4, 8)  # numbers that somebody may write in place of an input
 NUMBERS: Sequence[tuple[str, Callable[[Any], Any]]] = (
-    ("1", lambda x: type(x)(1)),
+    *((f"{fixed}", lambda x, fixed=fixed: type(x)(fixed)) for fixed in FIXED),
     ("1 more", lambda x: x + 1),
     ("1 less", lambda x: x - 1),
     ("twice as much", lambda x: x * 2),
-    ("half as much", lambda x: x // 2 if isinstance(x, int) else x / 2),
+    ("half as much", lambda x: _whole(x, x / 2)),
     ("its square", lambda x: x * x),
-    ("its root", lambda x: x**0.5),
+    ("its root", lambda x: _whole(x, x**0.5)),
 )
 TENSORS: Sequence[tuple[str, Callable[[Tensor], Tensor]]] = (
     ("mirrored along its last axis", lambda x: x.flip(-1)),
@@ -35,32 +37,77 @@ TENSORS: Sequence[tuple[str, Callable[[Tensor], Tensor]]] = (
 )
 
 
-def questions(solve: Callable, cases: Sequence[Case]) -> Iterator[Candidate]:
-    """Yield sentences on what comes out of the right answer for other inputs."""
+ENOUGH = 2  # inputs that must agree
+ENOUGH_OF_ONE = 3  # where what comes out is a single number, which agrees by chance more easily
+
+
+def questions(solve: Callable, cases: Sequence[Case], *, numbers: bool = False) -> Iterator[Candidate]:
+    """Yield sentences on what comes out of the right answer for other inputs; `cases` are those that are wrong.
+
+    With `numbers`, only those on a number that is replaced.
+
+    A sentence needs more than one input that tells: there the change makes a difference, and so does each number that
+    is put in. A number that is replaced must have been two numbers at least: 2 becomes 4 in many ways. If there are
+    fewer, nothing is said.
+    """
+    for sentence, test, replaced in _questions(solve, cases):
+        if (replaced or not numbers) and _enough(test, cases, replaced):
+            yield sentence, test
+
+
+def _enough(test: Test, cases: Sequence[Case], replaced: str) -> bool:
+    """Say whether a test has enough cases that it can judge; one that fails on the first needs no more."""
+    least = ENOUGH_OF_ONE if all(case.b.numel() == 1 for case in cases) else ENOUGH
+    judged = []
+    for case in cases:
+        try:
+            verdict = test(case)
+        except Exception:  # a change may not fit the shapes at hand
+            verdict = False
+        if verdict is not None and not verdict:
+            return False
+        if verdict:
+            judged.append(case)
+    return len(judged) >= least and (not replaced or len({case.inputs[replaced] for case in judged}) > 1)
+
+
+def _questions(solve: Callable, cases: Sequence[Case]) -> Iterator[tuple[str, Test, str]]:
+    """Yield sentences with their tests, and the name of the number that is replaced by another, if one is."""
     names = list(cases[0].inputs)
     for one, other in combinations(names, 2):
         yield (
             f"this is right for `{one}` and `{other}` exchanged.",
-            _answers(solve, lambda inputs, a=one, b=other: {**inputs, a: inputs[b], b: inputs[a]}),
+            _answers(solve, lambda inputs, a=one, b=other: {**inputs, a: inputs[b], b: inputs[a]}, (one, other)),
+            "",
         )
         if isinstance(cases[0].inputs[one], Tensor) and isinstance(cases[0].inputs[other], Tensor):
             for kept, lost in ((one, other), (other, one)):
                 yield (
                     f"this is right if `{lost}` were the same as `{kept}`: `{lost}` is not used.",
                     _answers(solve, lambda inputs, a=kept, b=lost: {**inputs, b: inputs[a]}),
+                    "",
                 )
     for name in names:
-        yield f"`{name}` changes nothing: this is right without it.", _changed(solve, name, lambda x: None, object)
+        yield f"`{name}` changes nothing: this is right without it.", _changed(solve, name, lambda x: None, object), ""
         for words, change in NUMBERS:
-            yield f"this is right for `{name}` replaced by {words}.", _changed(solve, name, change, Number)
+            yield f"this is right for `{name}` replaced by {words}.", _changed(solve, name, change, Number), name
         for words, change in TENSORS:
-            yield f"this is right for `{name}` {words}.", _changed(solve, name, change, Tensor)
+            yield f"this is right for `{name}` {words}.", _changed(solve, name, change, Tensor), ""
         for i, j in combinations(range(4), 2):
             yield (
                 f"this is right for `{name}` with its {ORDINALS[i]} and {ORDINALS[j]} number exchanged.",
                 _changed(solve, name, lambda x, i=i, j=j: _exchanged(x, i, j), tuple),
+                "",
             )
-        yield f"this is right for the opposite of `{name}`.", _changed(solve, name, lambda x: ~x, Tensor, (torch.bool,))
+        opposite = _changed(solve, name, lambda x: ~x, Tensor, (torch.bool,))
+        yield f"this is right for the opposite of `{name}`.", opposite, ""
+
+
+def _whole(x: Any, changed: Any) -> Any:
+    """Return a number of the kind of x, or None if that cannot be: half of 3 is no length."""
+    if not isinstance(x, int) or isinstance(changed, complex):
+        return None if isinstance(changed, complex) else changed
+    return int(changed) if changed == int(changed) else None
 
 
 def _exchanged(value: tuple, i: int, j: int) -> tuple | None:
@@ -85,8 +132,12 @@ def _changed(solve: Callable, name: str, change: Callable, kind: type, dtypes: t
     return _answers(solve, other)
 
 
-def _answers(solve: Callable, change: Callable) -> Callable[[Case], bool | None]:
-    """Make the test whether an answer is that to changed inputs; None where the change changes nothing."""
+def _answers(solve: Callable, change: Callable, put_in: Sequence[str] = ()) -> Test:
+    """Make the test whether an answer is that to changed inputs.
+
+    It gives None where the change changes nothing, or where one of the inputs put in is so small in its new place that
+    twice as much of it is the same.
+    """
 
     def test(case: Case) -> bool | None:
         inputs = change(case.inputs)
@@ -95,6 +146,9 @@ def _answers(solve: Callable, change: Callable) -> Callable[[Case], bool | None]
         expected = solve(*inputs.values())
         if same(expected, case.expected):
             return None
-        return same(case.got, expected)
+        if not same(case.got, expected):
+            return False
+        more = ({**inputs, name: other_than(inputs[name])} for name in put_in if other_than(inputs[name]) is not None)
+        return None if any(same(solve(*each.values()), expected) for each in more) else True
 
     return test

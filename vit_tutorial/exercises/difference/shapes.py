@@ -5,14 +5,14 @@ from itertools import permutations
 
 from torch import Tensor
 
-from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, real_numbers
-from vit_tutorial.exercises.difference.quantities import name_of
+from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, real_numbers, told
+from vit_tutorial.exercises.difference.quantities import FEW, name_of
 
 WITH_NUMBERS = " Otherwise the numbers are right."
 
 
-def shapes(cases: Sequence[Case]) -> Iterator[Candidate]:
-    """Yield sentences on shapes; no case has equal ones."""
+def shapes(cases: Sequence[Case], shown: bool) -> Iterator[Candidate]:
+    """Yield sentences on shapes; no case has equal ones. `shown` says that the learner sees the first of them."""
     gaps = {case.a.ndim - case.b.ndim for case in cases}
     gap = gaps.pop() if len(gaps) == 1 else None
     if gap is not None and gap > 0:
@@ -34,7 +34,7 @@ def shapes(cases: Sequence[Case]) -> Iterator[Candidate]:
             case.a.numel() == case.b.numel() and alike(case.a.flatten().sort().values, case.b.flatten().sort().values)
         ),
     )
-    yield from _counted(cases, gap)
+    yield from _counted(cases, gap, shown)
 
 
 def _is_input(case: Case, name: str) -> bool | None:
@@ -217,9 +217,11 @@ def _length_alone(cases: Sequence[Case], name: str, axis: int) -> Iterator[Candi
 
     if set(have) == {1.0}:
         yield f"{name} has length 1: {expected}.", test
-    if more is not None:
+    if len(cases) > 1 and len(set(want)) == 1 and len(set(have)) == 1:
+        yield f"{name} is {have[0]:g} long, and should be {want[0]:g}.", test
+    elif more is not None:
         yield f"{name} is too {'long' if more > 0 else 'short'} by {abs(round(more))}: {expected}.", test
-    if length := name_of(have, cases):
+    if length := _name_of_length(have, cases):
         yield f"{name} has length {length}: {expected}.", test
     if factor is not None and factor > 1 and factor.is_integer():
         yield f"{name} is {int(factor)} times as long as it should be: {expected}.", test
@@ -229,7 +231,13 @@ def _length_alone(cases: Sequence[Case], name: str, axis: int) -> Iterator[Candi
 
 def _length(values: Sequence[float], cases: Sequence[Case]) -> str:
     """Return a name for a length, or the length of the smallest case."""
-    return name_of(values, cases) or f"{values[0]:g} on the smallest of these inputs"
+    return _name_of_length(values, cases) or f"{values[0]:g} on the smallest of these inputs"
+
+
+def _name_of_length(values: Sequence[float], cases: Sequence[Case]) -> str:
+    """Return a name for a length, or nothing: some formula fits two lengths by chance, so that only a size is told."""
+    name = name_of(values, cases)
+    return name if len(cases) != FEW or name in cases[0].sizes or constant(values) is not None else ""
 
 
 def _others_equal(case: Case, axis: int) -> bool:
@@ -238,10 +246,11 @@ def _others_equal(case: Case, axis: int) -> bool:
     )
 
 
-def _counted(cases: Sequence[Case], gap: int | None) -> Iterator[Candidate]:
-    """Sentences on shapes that are true of any mismatch; the smallest case is told in numbers."""
+def _counted(cases: Sequence[Case], gap: int | None, shown: bool) -> Iterator[Candidate]:
+    """Sentences on shapes that are true of any mismatch; one case is told in numbers."""
     first = cases[0]
     letters = f", [{', '.join(first.letters)}]" if all(first.letters) and first.letters else ""
+    on = "" if len(cases) == 1 and shown else "on this input " if shown else f"with {told(first)}, "
     always = lambda case: case.a.shape != case.b.shape  # noqa: E731
     if gap:
         many = "more" if gap > 0 else "fewer"
@@ -249,12 +258,12 @@ def _counted(cases: Sequence[Case], gap: int | None) -> Iterator[Candidate]:
         yield f"your output has {extra}: shape {_list(first.a)}, and {_list(first.b)} is wanted{letters}.", always
     if gap == 0:
         wrong = [i for i in range(first.b.ndim) if first.a.shape[i] != first.b.shape[i]]
-        told = " and ".join(
+        sizes = " and ".join(
             f"{_name(first, i)} is {first.a.shape[i]} long instead of {first.b.shape[i]}" for i in wrong
         )
-        yield f"the shape is wrong: on the smallest input {told}.", always
+        yield f"the shape is wrong: {on}{sizes}.", always
     yield (
-        f"the shape is wrong: {_list(first.a)} on the smallest input, and {_list(first.b)} is wanted{letters}.",
+        f"the shape is wrong: {on}{'it is ' if on else ''}{_list(first.a)}, and {_list(first.b)} is wanted{letters}.",
         always,
     )
 

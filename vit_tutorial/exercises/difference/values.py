@@ -236,7 +236,7 @@ def _normalised(cases: Sequence[Case]) -> Iterator[Candidate]:
             lambda case, j=axis: alike(case.a.sum(), torch.ones(()).double()) and not _sums_to_one(case.a, j),
         )
         yield (
-            f"your weights do not sum to 1 {wanted}: they are not normalised.",
+            f"your numbers do not sum to 1 {wanted}, and should.",
             lambda case, j=axis: not _sums_to_one(case.a, j),
         )
     for axis in (-1, -2, -3):
@@ -300,7 +300,7 @@ def _along_axes(cases: Sequence[Case]) -> Iterator[Candidate]:
         name = f"axis {cases[0].axis(axis)}" if cases[0].letters[axis] else f"axis {axis}"
         yield (
             f"along {name} your numbers are right up to a factor, another one for each place on the other axes. "
-            "Is it divided by a sum or a length that runs over another axis, or not at all?",
+            "Look at what you divide by, or do not: is it asked for, and does it run over the right axis?",
             lambda case, i=axis: _parallel(case.a, case.b, i) if case.b.shape[i] > 1 else None,
         )
         yield (

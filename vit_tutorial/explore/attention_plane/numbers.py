@@ -35,11 +35,15 @@ class Preset(NamedTuple):
 
 
 _CORNERS = [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
-_LINE = [[10.0, 0.0], [0.0, 10.0], [5.0, 5.0]]
 _TRIANGLE = [[0.0, 0.0], [10.0, 0.0], [5.0, 9.0]]
 _STAR = [[2.0, 0.0], [-1.0, 1.7], [-1.0, -1.7]]
 PRESETS = {
-    "by hand": Preset(_CORNERS, _CORNERS, _LINE),
+    "by hand": Preset(  # what three tokens of two numbers become in lesson 4
+        [[-2.0, 0.0], [0.0, 2.0], [2.0, 0.0]],
+        [[-1.0, 1.0], [2.0, 2.0], [1.0, -1.0]],
+        [[0.0, -1.0], [8.0, 2.0], [0.0, 1.0]],
+        query=2,
+    ),
     "all keys equal": Preset(_CORNERS, [[1.0, 1.0]] * TOKENS, _TRIANGLE),
     "one long query": Preset([*_CORNERS[:2], [6.0, 6.0]], _CORNERS, _TRIANGLE, query=2),
     "three directions": Preset(_STAR, _STAR, _TRIANGLE),

@@ -1,0 +1,1136 @@
+# %% [markdown]
+# # 9 · ViT against CNN: a fair comparison
+#
+# **The question.** *A ViT needs more data than a CNN.* Everybody has read it. Suppose that you train both on 500 pictures, and
+# the CNN wins. Does that show it? Perhaps the rate was chosen for the CNN. Perhaps both were stopped too soon. Perhaps it was
+# one lucky seed. This lesson makes the comparison that such a sentence needs, and looks at what the two take for granted.
+
+# %%
+import json
+from dataclasses import replace
+from itertools import pairwise
+from statistics import fmean
+
+import torch
+import torchvision
+
+from vit_tutorial import ViT, attention_distance, attention_maps, count_parameters, plots
+from vit_tutorial.cnn import CNN, BasicBlock, CNNConfig
+from vit_tutorial.datasets import DATA_FOLDER, load
+from vit_tutorial.evidence import compare, compare_each, judge
+from vit_tutorial.exercises import check
+from vit_tutorial.explore import ReachLab
+from vit_tutorial.inductive_bias import permute_patches, permute_positions, shift_test
+from vit_tutorial.introspection import flops_per_image, receptive_distance, receptive_field
+from vit_tutorial.studies import load_study, versus
+from vit_tutorial.studies.leads import at_cost, cells, curves_of, lead
+from vit_tutorial.training import TrainingConfig, evaluate, fit
+
+torch.set_num_threads(1)  # the same numbers on every machine
+data = load("fashion_mnist")
+study = load_study("versus")
+COLOURS = {"ViT": plots.BLUE, "hybrid": plots.GREEN, "CNN": plots.ORANGE}
+
+# %% jupyter={"source_hidden": true}
+few = min(cells(study))
+figure, axes = plots.new_figure(1, 1, size=(8, 2.6))
+bars = {
+    f"{model}, {few[0]:,} pictures": list(study.scores(versus.name_of(model, *few)).by_seed.values())
+    for model in ("ViT", "CNN")
+}
+plots.draw_spread(axes[0, 0], bars, colours=(plots.BLUE, plots.ORANGE))
+plots.show(
+    figure,
+    alt="Three points for the ViT and three for the CNN, on one axis of test accuracy. All points of the CNN lie far to the right of those of the ViT.",
+    caption=f"Both learned from the same {few[0]:,} pictures of clothes, and saw {few[1] * versus.UNIT['fashion_mnist']:,} in all. Each point is one seed.",
+)
+
+# %% [markdown]
+# The CNN is far ahead, and no point of one lies among those of the other. Now say *because there are so few pictures*. For
+# that sentence we need a second comparison: the same two with many pictures. You will see it below. Guess first: is the lead
+# smaller there?
+#
+# **What you will do**
+#
+# 1. Build a CNN of the same cost as a ViT, and check it against torchvision's.
+# 2. Say exactly what a convolution does when the picture moves, and measure what becomes of that in a whole network.
+# 3. Show with a pencil that permuting patches is permuting rows of a table.
+# 4. Measure how far each layer of both sees, in the same unit.
+# 5. Compare them fairly: same pictures, same operations, own rates, several seeds, a budget that is named.
+# 6. Look at six reports of others, and find the five that cheat.
+#
+# **Time**: 45 minutes, and 50 for the exercises. **You need**: lessons 1 to 8.
+
+# %% [markdown]
+# ## By hand
+#
+# A row of six pixels, a filter of three numbers, and zeros beyond the border:
+#
+# | pixels | 0 | 0 | 1 | 0 | 0 | 0 |
+# |---|---|---|---|---|---|---|
+# | filter 1, 2, 3: each place adds 1·left + 2·itself + 3·right | 0 | 3 | 2 | 1 | 0 | 0 |
+#
+# Move the pixel to the right by one. What does the filter give now? And the *mean* of the six numbers? Then move the pixel to
+# the last place, and do both once more.
+
+# %%
+row = torch.tensor([0.0, 0, 1, 0, 0, 0]).view(1, 1, 6)  # [B=1, C=1, W=6]
+kernel = torch.tensor([1.0, 2, 3]).view(1, 1, 3)
+for place in (2, 3, 5):
+    out = torch.conv1d(row.roll(place - 2, dims=-1), kernel, padding=1)  # [1, 1, 6]
+    print(f"pixel at {place}: {out.int().flatten().tolist()}, mean {out.mean():.2f}")
+
+# %% [markdown]
+# One place to the right, and the whole result goes one place to the right. That is **equivariance**: to shift and then to
+# filter is to filter and then to shift. The mean did not change at all. That is **invariance**. Lesson 3 had both words for
+# another order of the tokens; here they are about shifts. At the border both break: part of the pattern has no place to go to.
+#
+# These are two words for two things. The convolution is *equivariant*. What is *invariant*, if anything, is the mean over all
+# places that comes after it.
+#
+# The second tool for a pencil: **how many pixels can a place see?** One 3-wide filter sees 1 to each side. A second one on top
+# sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two pixels, so the next filter adds 2 to each side.
+
+# %% [markdown]
+# ## A CNN that reads like our ViT
+#
+# It is a ResNet (He et al. 2016). Its block is the one of figure 5, left. As in the ViT's block, the input is added at the end:
+#
+# $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)$$
+#
+# The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Side by side:
+#
+# | | encoder block of a ViT | basic block of a ResNet |
+# |---|---|---|
+# | mixes places | attention: all with all, by content | two 3×3 convolutions: neighbours, by place |
+# | mixes features | MLP | the same two convolutions |
+# | norm | LayerNorm: over the features of one token | BatchNorm: each feature over all places and pictures of the batch |
+# | added | x, twice | x, once |
+# | shape on the way | [B, N, D] stays | [B, F, h, w] → half the sides, twice the features, stage by stage |
+
+# %%
+block = BasicBlock(in_channels=8, width=8).eval()
+x = torch.randn(2, 8, 28, 28)  # [B, F, h, w]
+inside = torch.relu(block.bn1(block.conv1(x)))  # [2, 8, 28, 28]
+by_hand = torch.relu(block.bn2(block.conv2(inside)) + x)
+print("the block is the equation:", torch.equal(block(x), by_hand))
+
+contestants = {
+    name: versus.make_contestant(settings, data, seed=0)
+    for name, settings in zip(
+        ("ViT", "hybrid", "CNN"), versus.contests("fashion_mnist", (1,), (500,)).values(), strict=True
+    )
+}
+images = data.normalize(data.test_images[:200])  # [200, 1, 28, 28]
+for name, stage in contestants["CNN"].eval().forward_intermediates(images).items():
+    print(f"{name:<9}", list(stage.shape))
+
+# %% [markdown]
+# The *stem* is the first convolution. `layer2.0` is block 0 of stage 2. Each stage after the first begins with a stride of 2.
+#
+# Is it right? Our ResNet-18 has torchvision's names, so weights go over as they are. (Here they are random ones.)
+
+# %%
+torch.manual_seed(0)
+ours = CNN.from_name("ResNet-18", num_classes=10).double().eval()
+theirs = torchvision.models.resnet18(num_classes=10).double().eval()
+theirs.load_state_dict(ours.state_dict())
+pixels = torch.randn(1, 3, 64, 64, dtype=torch.float64)
+with torch.no_grad():
+    print(f"largest difference from torchvision: {(ours(pixels) - theirs(pixels)).abs().max():.0e}")
+
+# %% [markdown]
+# ## What does each take for granted?
+#
+# An **inductive bias** is what a model takes for granted before it has seen a picture: of two functions that fit the pictures
+# equally well, it prefers one. A CNN has two of them built in:
+#
+# - **Locality**: what belongs together is close together. A place sees its neighbours.
+# - **Equivariance**: a thing is the same thing elsewhere. All places share one filter.
+#
+# And the ViT? It keeps some. Pixels of one patch belong together, since they are cut as a square. All patches share one
+# projection and one MLP. Some texts say that a CNN needs no positions because convolution is "sensitive to position", and
+# others that it is "invariant". Both cannot be right. A border settles it.
+#
+# ### The border
+#
+# Beyond its border a picture has zeros, and these can be seen. Let the other side of the picture lie there instead
+# (*circular* padding), and there is no border at all. Take a picture of one grey: what can be different at two places of it?
+
+# %%
+grey = torch.full((1, 1, 28, 28), 0.5, dtype=torch.float64)
+for padding in ("circular", "zeros"):
+    torch.manual_seed(0)
+    network = CNN(CNNConfig(28, 1, 10, stem="3x3", width=8, layers=(1,), padding=padding)).double().eval()
+    features = network.forward_intermediates(grey)["layer1.0"]  # [1, 8, 28, 28]
+    spread = features.amax(dim=(2, 3)) - features.amin(dim=(2, 3))
+    print(f"{padding:<9} largest difference between two places: {spread.max():.2f}")
+
+# %% [markdown]
+# Without a border all places are alike. With zeros beyond it, a place near the border knows that it is near. So: **the
+# convolution does not know where it is, its border does.** That is how a CNN comes by positions that nobody gave it.
+#
+# ### Shift, layer by layer
+#
+# Without a border the equation holds exactly, until a stride comes:
+
+# %%
+torch.manual_seed(0)
+network = CNN(CNNConfig(28, 1, 10, stem="3x3", width=8, layers=(1, 1, 1), padding="circular")).double().eval()
+some = images[:50].double()
+with torch.no_grad():
+    for pixels in (1, 2, 4):
+        stages = network.forward_intermediates(some)
+        moved = network.forward_intermediates(some.roll(pixels, dims=3))
+        words = []
+        for name in ("stem", "layer1.0", "layer2.0", "layer3.0"):
+            step = 28 // stages[name].shape[-1]  # pixels from one place to the next
+            exact = pixels % step == 0 and torch.allclose(moved[name], stages[name].roll(pixels // step, dims=3))
+            words.append(f"{name} {'yes' if exact else 'no'}")
+        same = torch.allclose(moved["logits"], stages["logits"])
+        print(f"shifted by {pixels}: {', '.join(words)}; logits the same: {'yes' if same else 'no'}")
+
+# %% [markdown]
+# A stage with a step of 4 pixels is equivariant to shifts by 4, 8, 12 and so on. In between, it looks at other pixels than
+# before. A ViT has a stride too: its patch. And it has positions, so not even a shift by a whole patch is free.
+#
+# ### "CNNs are translation invariant"
+#
+# *Invariant* needs a number. We train both for a short time, move test pictures up, down, left and right, and count the answers
+# that stay. Both learned with the same augmentation, shifts by one pixel. Say first what you expect: an invariant model keeps
+# all its answers. We let 99% pass.
+
+
+# %%
+settings = versus.contests("fashion_mnist", (1,), (9_000,))
+trained = {}
+for name in ("ViT", "CNN"):
+    row = settings[versus.name_of(name, 9_000, 1)]
+    rate = study.scores(versus.name_of(name, 9_000, 1)).rate.value  # the one that validation chose
+    row["training"]["learning_rate"] = rate
+    trained[name], _, _ = versus.train(row, 0, data)
+print({name: f"rate {study.scores(versus.name_of(name, 9_000, 1)).rate.value:g}" for name in trained})
+
+# %% jupyter={"source_hidden": true}
+distances = range(0, 9)
+moved = {
+    (name, border): shift_test(model, data.test_images[:500], data.test_labels[:500], distances, border)
+    for name, model in trained.items()
+    for border in ("zeros", "circular")
+}
+figure, axes = plots.new_figure(1, 2, size=(10, 3.2), sharex=True)
+for ax, what in zip(axes[0], ("accuracy", "agreement"), strict=True):
+    for (name, border), rows in moved.items():
+        line = {f"{name}, {border}": [getattr(row, what) for row in rows]}
+        style = {
+            "color": COLOURS[name],
+            "linestyle": "-" if border == "circular" else ":",
+            "marker": "o",
+            "markersize": 4,
+        }
+        plots.draw_lines(ax, distances, line, "shifted by so many pixels", what, **style)
+    ax.set_ylim(0, 1.02)
+plots.show(
+    figure,
+    alt="Two plots over the number of pixels. All lines fall as the pictures are moved further, in accuracy and in agreement with the answer before.",
+    caption="500 test pictures, mean of four directions. zeros: black comes in. circular: what goes out on one side comes in on the other.",
+)
+
+# %% tags=["claim-N2"]
+steps = (1, 4, 8)
+for pixels in steps:
+    agreement = {name: moved[name, "circular"][pixels].agreement for name in trained}
+    print(f"moved by {pixels}: " + ", ".join(f"the {name} keeps {share:.1%}" for name, share in agreement.items()))
+kept = {  # ten groups of 50 pictures, by model and step
+    (name, pixels): [
+        shift_test(model, data.test_images[g:500:10], data.test_labels[g:500:10], (pixels,), "circular")[0].agreement
+        for g in range(10)
+    ]
+    for name, model in trained.items()
+    for pixels in steps
+}
+options = {"holds": "if", "unit": "points", "of": "groups of pictures"}
+to_99 = {f"by {pixels}": (kept["CNN", pixels], [0.99] * 10) for pixels in steps}
+print(compare_each(to_99, "the CNN keeps 99% of its answers, or more", **options))
+to_vit = {f"by {pixels}": (kept["CNN", pixels], kept["ViT", pixels]) for pixels in steps}
+print(compare_each(to_vit, "the CNN keeps more of its answers than the ViT", **options))
+
+# %% [markdown]
+# Look at the ViT's solid line of agreement once more, at 4 and at 8 pixels. There the picture is moved by whole patches: the
+# tokens are the very ones of before, with other positions. In between every patch holds other pixels.
+#
+# **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures.
+#
+# ## Patches in another order
+#
+# Now the other bias, locality. Cut a picture of 2×2 patches, and swap the first two. The first token is then
+# $E\,x_2 + p_1$, the second $E\,x_1 + p_2$. Write them in the other order: $E\,x_1 + p_2$ and $E\,x_2 + p_1$. These are the tokens
+# of the *old* picture, with the first two rows of `pos_embed` swapped. Attention does not mind the order of its tokens (lesson
+# 3). So the answer is the same:
+#
+# $$\text{ViT}_{p}(\text{patches in order } \pi) = \text{ViT}_{p'}(\text{picture}), \qquad p'_{\pi(i)} = p_i$$
+
+# %%
+model, order = contestants["ViT"].double().eval(), torch.randperm(49, generator=torch.Generator().manual_seed(0))
+with torch.no_grad():
+    scrambled = model(permute_patches(some, order, patch_size=4))
+    other_rows = permute_positions(model, order)(some)
+print(f"largest difference: {(scrambled - other_rows).abs().max():.0e}")
+
+# %% [markdown]
+# A ViT that starts with random positions starts *equally well* on scrambled patches: the rows are random in any order. All that
+# it knows of the arrangement, it learns. A CNN is another matter. Its filters reach over the edges of the patches, and there
+# the pixels are strangers.
+
+# %% [markdown]
+# ### "A CNN needs neighbours, a ViT does not"
+#
+# A study trained both on pictures in three orders: as they are, patches permuted, pixels permuted; one order for all pictures.
+# Before you look: what should happen to each of the four that are scrambled?
+
+# %% jupyter={"source_hidden": true}
+orders = load_study("locality")
+rows = {name: list(orders.scores(name).by_seed.values()) for name in orders.variants}
+figure, axes = plots.new_figure(1, 1, size=(8, 3))
+colours = [COLOURS[name.split(",")[0]] for name in rows]
+plots.draw_spread(axes[0, 0], rows, colours=colours)
+plots.show(
+    figure,
+    alt=f"Six rows of {len(orders.seeds)} points each, test accuracy of the ViT and of the CNN on pictures as they are, with patches permuted and with pixels permuted. The CNN's points lie to the right of the ViT's. Of each, those of pictures as they are lie to the left of those with pixels permuted.",
+    caption=f"9,000 pictures of clothes, {versus.UNIT['fashion_mnist']:,} seen, nothing augmented. Each point is one of {len(orders.seeds)} seeds.",
+)
+
+# %% tags=["claim-locality"]
+print(
+    compare(
+        orders.scores("ViT, as it is"),
+        orders.scores("ViT, patches permuted"),
+        "a ViT learns as well from permuted patches, to 3 points",
+        within=0.03,
+    )
+)
+for model in ("ViT", "CNN"):
+    pairs = {
+        order: (orders.scores(f"{model}, as it is"), orders.scores(f"{model}, {order} permuted"))
+        for order in ("patches", "pixels")
+    }
+    print(compare_each(pairs, f"the {model} learns better from pictures as they are", holds="if"))
+
+# %% [markdown]
+# **The ViT and its patches.** A start with random positions is as good for one order as for another. So by the proof above the
+# true difference is 0, on average over starts. Yet the interval of ten seeds just leaves 0 out. An interval of 95% does that once
+# in twenty times, and this lesson has many of them. No verdict that is computed from chance is certain; a proof is stronger.
+#
+# **The rest.** Did you expect these lines? Strangers at every edge, and the CNN learned better, not worse. Both also learned better
+# from scrambled *pixels* than from pictures as they are. A piece of clothing lies in the middle of its picture, always the same way
+# up. Perhaps it says more here *which* pixel is bright than which pixels are neighbours, and in a scrambled picture every place
+# sees something of the whole. That is a guess, on 90 steps of training. On photographs, where things lie anywhere, the study would
+# have to be made again. What is shown is less: that a bias is built in does not say that it helps.
+#
+# ## How far does each layer see?
+#
+# In lesson 8 the attention distance was in pixels. A CNN has no attention, but it has a gradient: how much does the place in the
+# middle change with each pixel? The size of that, made to sum to 1, is the **effective receptive field** (Luo et al. 2016). The
+# mean distance, weighted with it, is in pixels too. And the ViT has such a gradient as well.
+
+# %% jupyter={"source_hidden": true}
+torch.manual_seed(0)
+fresh = {
+    name: versus.make_contestant(settings[versus.name_of(name, 9_000, 1)], data, seed=0) for name in ("ViT", "CNN")
+}
+stages_of = {"CNN": ("stem", "layer1.0", "layer2.0", "layer3.0"), "ViT": ("patch_embed", "blocks.0", "blocks.1")}
+figure, axes = plots.new_figure(2, 4, size=(10, 5.2))
+for row, (name, stages) in zip(axes, stages_of.items(), strict=True):
+    for ax in row[len(stages) :]:
+        ax.axis("off")
+    for ax, stage in zip(row, stages, strict=False):
+        field = receptive_field(trained[name].float(), images, stage)
+        plots.draw_matrix(ax, field.sqrt(), f"{name}, {stage}", decimals=None)
+plots.show(
+    figure,
+    alt="Above, four maps of 28 by 28 pixels for the CNN: a bright spot in the middle that grows from 3 by 3 pixels to most of the picture. Below, three for the ViT: one patch, and then the whole picture with that patch brightest.",
+    caption="What the place in the middle answers to, in trained models, 200 pictures. Brightness is the root of the share.",
+)
+
+
+# %%
+def reaches(model, stages, images=images):
+    """Give, for each stage, the mean distance in pixels at which it sees, and the share of the pixels it can see at all."""
+    with torch.no_grad():
+        shapes = {name: x.shape for name, x in model.eval().forward_intermediates(images[:1]).items()}
+    found = {}
+    for stage in stages:
+        grid = tuple(shapes[stage][2:]) if len(shapes[stage]) == 4 else model.grid_size
+        field = receptive_field(model, images, stage)
+        found[stage] = receptive_distance(field, grid), (field > 0).double().mean().item()
+    return found
+
+
+for name, stages in stages_of.items():
+    for words, models in (("untrained", fresh), ("trained", trained)):
+        numbers = ", ".join(f"{s} {d:.1f} ({share:.0%})" for s, (d, share) in reaches(models[name], stages).items())
+        print(f"{name:<4}{words:<10}{numbers}")
+for words, models in (("untrained", fresh), ("trained", trained)):
+    maps = attention_maps(models["ViT"].eval(), images)
+    heads = attention_distance(maps, 4, models["ViT"].grid_size, num_prefix_tokens=0)
+    print(f"ViT {words:<10}attention distance {', '.join(f'{d:.1f}' for d in heads.mean(dim=1).tolist())}")
+print("mean distance in pixels; in brackets the share of the pixels that can be seen at all")
+
+# %% [markdown]
+# ## In a picture you can touch
+#
+# The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture. What a
+# stage cannot see is dark. What it answers to is coloured. Arrow keys slide the place, Page Up and Page Down choose the stage.
+#
+# **Try this.**
+#
+# 1. Go through the four stages of the CNN. Count the pixels of each window, and compare with your pencil: 3, 7, 13, 25.
+# 2. Stay with the last stage of the CNN, and slide to a corner. How much of its window is left?
+# 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on the boot?
+# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the start?
+
+# %%
+for name in fresh:
+    fresh[name].card = trained[name].card  # how pixels become input
+pairs_of_models = {"trained": (trained["CNN"], trained["ViT"]), "untrained": (fresh["CNN"], fresh["ViT"])}
+ReachLab(pairs_of_models, {"boot": data.test_images[0], "pullover": data.test_images[1]}, stage=2)
+
+# %% [markdown]
+# A window with an end is something that the architecture decides. Where the light falls inside it is learned, and another
+# picture moves it.
+
+# %% [markdown]
+# ### "A ViT sees globally from the first layer, a CNN only with depth"
+#
+# The sentence says two things. What *can* be seen is counted. What *is* seen is measured: ten groups of 20 pictures, each stage of
+# the CNN against the first block of the ViT.
+
+# %% tags=["claim-L1"]
+can_see = {
+    f"{name}, {stage}": share
+    for name, stages in stages_of.items()
+    for stage, (_, share) in reaches(trained[name], stages).items()
+}
+print(judge(can_see["ViT, blocks.0"] == 1, "a place of the ViT can see all pixels after its first block"))
+print(judge(can_see["CNN, layer3.0"] == 1, "a place of this CNN can see all pixels after its last stage"))
+for words, models in (("untrained", fresh), ("trained", trained)):
+    of_group = {
+        name: [reaches(models[name], stages, images[group::10]) for group in range(10)]
+        for name, stages in {"ViT": ("blocks.0",), "CNN": stages_of["CNN"]}.items()
+    }
+    first = [group["blocks.0"][0] for group in of_group["ViT"]]
+    pairs = {stage: (first, [group[stage][0] for group in of_group["CNN"]]) for stage in stages_of["CNN"]}
+    claim = f"block 1 of the ViT sees farther than this stage of the CNN, {words}"
+    print(compare_each(pairs, claim, unit="pixels", of="groups of pictures"))
+
+# %% [markdown]
+# Two numbers for one block of the ViT, and they differ. Attention counts where a head looks. The gradient counts the residual
+# connection too, through which a token mostly sees itself.
+#
+# ### "With depth a CNN sees more detail"
+#
+# Detail is how finely places are told apart. So count the places of each stage, and how much of the picture one of them can see:
+
+# %% tags=["claim-detail"]
+with torch.no_grad():
+    maps_of = trained["CNN"].eval().forward_intermediates(images[:1])
+counted = {stage: maps_of[stage].shape[2:].numel() for stage in stages_of["CNN"]}
+sees = {stage: can_see[f"CNN, {stage}"] for stage in stages_of["CNN"]}
+for stage in stages_of["CNN"]:
+    print(f"{stage:<10}{counted[stage]:>4} places, the one in the middle can see {sees[stage]:.0%} of the picture")
+following = list(pairwise(stages_of["CNN"]))
+print(judge({f"{a} to {b}": counted[b] > counted[a] for a, b in following}, "a later stage has more places"))
+print(judge({f"{a} to {b}": sees[b] > sees[a] for a, b in following}, "a place of a later stage can see more"))
+
+# %% [markdown]
+# What grows with depth is *context*, not detail. In our ViT the number of places stays what it was after the first layer, and
+# that first layer has decided how fine they are.
+#
+# ## What do they cost?
+#
+# ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
+#
+# No weights are needed for that. On the *meta* device a model has shapes and no numbers:
+
+# %% tags=["claim-N7"]
+sides = (224, 448, 896, 1792)
+doublings = {}  # by model: how many times the cost each doubling of the side makes of it
+for name, build in (("ResNet-50", CNN), ("ViT-B/16", ViT)):
+    with torch.device("meta"):
+        costs = [flops_per_image(build.from_name(name, side).config) for side in sides]
+    doublings[name] = [more / less for less, more in pairwise(costs)]
+    ratios = ", ".join(f"×{ratio:.1f}" for ratio in doublings[name])
+    print(
+        f"{name:<10}"
+        + ", ".join(f"{side} px {cost / 1e9:,.0f}" for side, cost in zip(sides, costs, strict=True))
+        + f" GFLOPs: {ratios}"
+    )
+linear = {
+    f"{a} to {b} px": abs(ratio / 4 - 1) < 0.01
+    for (a, b), ratio in zip(pairwise(sides), doublings["ResNet-50"], strict=True)
+}
+quadratic = {
+    f"{a} to {b} px": abs(ratio / 16 - 1) < 0.1
+    for (a, b), ratio in zip(pairwise(sides), doublings["ViT-B/16"], strict=True)
+}
+print(judge(linear, "a ResNet-50 costs 4 times as much at twice the side, to 1 in 100"))
+print(judge(quadratic, "a ViT-B/16 costs 16 times as much at twice the side, to 1 in 10"))
+
+# %% [markdown]
+# Twice the side is four times the pixels. The CNN costs four times as much: linear. The ViT at first nearly does so
+# too, because the projections and the MLP, which are linear, cost more than the attention (lesson 4). Quadratic would be ×16.
+# It comes nearer to that the larger the picture is.
+#
+# ### "Shared weights are the CNN's"
+#
+# Whose parameters grow with the picture?
+
+# %% tags=["claim-N8"]
+added = {}
+with torch.device("meta"):
+    for name, build in (("ViT-S/16", ViT), ("ResNet-50", CNN)):
+        small, large = (count_parameters(build.from_name(name, side)) for side in (64, 128))
+        added[name] = large - small
+        print(f"{name:<10}{small:,} parameters at 64 pixels, {large:,} at 128: {added[name]:,} more")
+positions = 48 * ViT.from_name("ViT-S/16", 64).config.dim
+print("positions of 48 more patches:", positions)
+print(judge(added["ViT-S/16"] != positions, "a ViT needs other new weights than positions for a larger picture"))
+
+# %% [markdown]
+# All that is added are positions. Every other weight of a ViT is shared by all patches, as a filter is by all places.
+#
+# ### "A ViT has more parameters and is slower"
+#
+# Which ViT, and than which CNN? One run, one processor core. The memory is what one batch takes at most on its way through the
+# model, without weights: 2 pictures of 224 pixels, or 100 of 28 (`tests/benchmarks/bench_models.py`).
+
+# %% tags=["claim-N3"]
+benchmark = json.loads((DATA_FOLDER / "results" / "benchmark_models.json").read_text(encoding="utf-8"))
+print(f"{'':<11}{'parameters':>12}{'GFLOPs':>10}{'images/s':>10}{'memory, MB':>12}")
+for row in benchmark["rows"]:
+    print(
+        f"{row['model']:<11}{row['parameters']:>12,}{row['flops'] / 1e9:>10.4f}{row['images_per_second']:>10,.1f}"
+        f"{row['peak_bytes'] / 1e6:>12.1f}"
+    )
+measured = {row["model"]: row for row in benchmark["rows"]}
+pairs = (("ViT-B/16", "ResNet-50"), ("ViT-S/16", "ResNet-50"), ("small ViT", "small CNN"))
+larger_and_slower = {
+    f"{vit} against {cnn}": measured[vit]["parameters"] > measured[cnn]["parameters"]
+    and measured[vit]["images_per_second"] < measured[cnn]["images_per_second"]
+    for vit, cnn in pairs
+}
+print(judge(larger_and_slower, "the ViT has more parameters and is slower", holds="if"))
+
+# %% [markdown]
+# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A ViT* is no
+# size.
+#
+# ## The fair comparison
+#
+# Three models, about 4.7 million operations a picture each: our ViT, our CNN, and a **hybrid** whose first layers are
+# convolutions (lesson 7). A *budget* of x1 shows a model 9,000 pictures, all different or the same 500 again and again; x4 shows
+# it 36,000. And the rules, each of which is there because somebody broke it:
+#
+# | the same for all | each its own |
+# |---|---|
+# | the pictures that are learned from, by seed | the learning rate: the best of five, chosen on validation pictures, with a seed that judges nothing |
+# | the pictures that validate, and those that test | |
+# | how many pictures are seen in all | |
+# | augmentation, batch size, schedule, optimizer | |
+# | operations a picture, to 5 in a hundred | |
+
+# %%
+print(f"{'':<8}{'FLOPs':>12}{'parameters':>12}")
+for name, model in contestants.items():
+    print(f"{name:<8}{flops_per_image(model.config):>12,}{count_parameters(model):>12,}")
+print("the record holds, each with seeds", ", ".join(map(str, study.seeds)))
+for budget in sorted({budget for _, budget in cells(study)}):
+    sizes = ", ".join(f"{images:,}" for images, one in cells(study) if one == budget)
+    print(
+        f"  budget x{budget}, {budget * versus.UNIT['fashion_mnist']:,} pictures seen: {sizes} different pictures of clothes"
+    )
+
+# %% jupyter={"source_hidden": true}
+budgets = sorted({budget for _, budget in cells(study)})
+figure, axes = plots.new_figure(1, len(budgets), size=(4.2 * len(budgets) + 1, 3.4), sharey=True)
+for ax, budget in zip(axes[0], budgets, strict=True):
+    sizes = [images for images, one in cells(study) if one == budget]
+    for name, colour in COLOURS.items():
+        scores = [list(study.scores(versus.name_of(name, n, budget)).by_seed.values()) for n in sizes]
+        means = {name: [sum(one) / len(one) for one in scores]}
+        plots.draw_lines(ax, sizes, means, "different pictures", "", marker="o", color=colour)
+        for n, one in zip(sizes, scores, strict=True):
+            ax.plot([n] * len(one), one, ".", color=colour, alpha=0.5)
+    ax.set_xscale("log")
+    ax.set_xticks(sizes, [f"{n:,}" for n in sizes], minor=False)
+    ax.minorticks_off()
+    ax.set_title(f"x{budget}: {budget * versus.UNIT['fashion_mnist']:,} pictures seen", fontsize=10)
+axes[0, 0].set_ylabel("test accuracy")
+plots.show(
+    figure,
+    alt="For each budget, test accuracy over the number of different pictures, one line each for ViT, hybrid and CNN. The CNN's line lies above the hybrid's, and that above the ViT's.",
+    caption="Small dots: seeds. Lines: their mean.",
+)
+
+# %% [markdown]
+# ### "A ViT is worse than a CNN on small data"
+#
+# Who is ahead, cell by cell? And equal in *what*? Pictures seen, operations and seconds are three budgets. A CNN whose training
+# takes a quarter longer has bought a part of its lead. So the same is asked once more at an equal number of each: as many as the
+# cheaper of the two took at the largest budget. For the other one, the accuracy is read from the line between its two points.
+
+# %% jupyter={"source_hidden": true}
+most, longest = max(cells(study), key=lambda cell: (cell[1], cell[0]))
+costs = {
+    "images_seen": "pictures seen",
+    "training_flops": "operations",
+    "processor_seconds": "seconds of one core",
+}
+figure, axes = plots.new_figure(1, 3, size=(11, 3.2), sharey=True)
+for ax, (key, words) in zip(axes[0], costs.items(), strict=True):
+    for name, colour in COLOURS.items():
+        kinds = [versus.name_of(name, most, budget) for budget in budgets]
+        spent = [fmean(study.values(key)[kind]) for kind in kinds]
+        right = [fmean(study.values("test_accuracy")[kind]) for kind in kinds]
+        ax.plot(spent, right, "o-", color=colour, label=name)
+    ax.set(xscale="log", xlabel=words)
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)
+axes[0, 0].set_ylabel("test accuracy")
+axes[0, 0].legend(frameon=False)
+plots.show(
+    figure,
+    alt="Test accuracy over pictures seen, over operations and over seconds, with a line for each of ViT, hybrid and CNN. In all three the CNN's line lies above the hybrid's, and that above the ViT's.",
+    caption=f"{most:,} different pictures; each point is a budget, the mean of {len(study.seeds)} seeds.",
+)
+
+# %% tags=["claim-N1"]
+pairs = {
+    f"{images:,} pictures, x{budget}": tuple(
+        study.scores(versus.name_of(model, images, budget)) for model in ("CNN", "ViT")
+    )
+    for images, budget in cells(study)
+}
+print(compare_each(pairs, "the CNN is better than the ViT", holds="if"))
+print()
+pairs = {}
+for images in sorted({images for images, _ in cells(study)}):
+    for key, words in costs.items():
+        spent = [fmean(study.values(key)[versus.name_of(model, images, longest)]) for model in ("CNN", "ViT")]
+        equal = [at_cost(study, model, images, key, min(spent)) for model in ("CNN", "ViT")]
+        pairs[f"{images:,} pictures, equal {words}"] = tuple(equal)
+print(compare_each(pairs, "the CNN is better than the ViT at equal cost", holds="if"))
+
+# %% [markdown]
+# ### "A ViT needs more data than a CNN"
+#
+# Now the *because*. If few pictures are the reason for the lead, it has to shrink where there are many. And there is a rival: the
+# budget. If the ViT is only slower to learn, the lead has to shrink where both see more pictures, old or new.
+
+# %% tags=["claim-data"]
+for budget in budgets:
+    leads = [lead(study, "CNN", "ViT", images, budget) for images in (500, 9_000)]
+    print(compare(*leads, f"at x{budget} the CNN's lead is larger with 500 pictures than with 9,000"))
+    print()
+pairs = {
+    f"{images:,} pictures": tuple(lead(study, "CNN", "ViT", images, budget) for budget in (1, 4))
+    for images in sorted({images for images, _ in cells(study)})
+}
+print(compare_each(pairs, "the CNN's lead is larger at x1 than at x4", holds="if"))
+
+# %% [markdown]
+# Read the two questions against each other. Eighteen times as many pictures did not make the lead shrink, as far as this record
+# can show. Four times the budget did, where the verdict says so. That is no proof that *a ViT needs no more data*: *not shown* is
+# not *false*. But whoever shows you one cell, few pictures and a short training, has not shown you the reason.
+#
+# **What this does not prove.** These are small models, on small grey pictures of clothes. On photographs nothing was measured
+# here. A budget of x1 is 90 steps and x4 is 360: both are very short, and what the lead does in a long training cannot be read
+# from them. Near 100% there is less room for a lead, so a part of any shrinking may be that. And where a model took the largest
+# rate tried, a still larger one may be better. Here that was the CNN, so its lead may be too small, not too large.
+
+# %% [markdown]
+# ### "On ImageNet a ViT is below a ResNet, and with more pictures above"
+#
+# We cannot train on ImageNet here. What we can do is read what torchvision says of its own networks, all trained on ImageNet-1k
+# alone:
+
+# %% tags=["claim-N6"]
+published = {
+    "ResNet-50, old recipe": torchvision.models.ResNet50_Weights.IMAGENET1K_V1,
+    "ResNet-50, new recipe": torchvision.models.ResNet50_Weights.IMAGENET1K_V2,
+    "ViT-B/16": torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1,
+}
+for name, weights in published.items():
+    print(
+        f"{name:<22}{weights.meta['_metrics']['ImageNet-1K']['acc@1']:.1f}% top 1, {weights.meta['num_params']:,} parameters"
+    )
+top = {name: [weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100] for name, weights in published.items()}
+against = {name: (scores, top["ViT-B/16"]) for name, scores in top.items() if name != "ViT-B/16"}
+print(compare_each(against, "on ImageNet-1k alone the ResNet-50 is better than the ViT-B/16", of="trainings"))
+
+# %% [markdown]
+# One network, two recipes, and nearly five points between them: as much as between the old ResNet and the ViT. These are three
+# trainings, one of each, so no verdict follows from them. That the ViT gets ahead with many more pictures is figure 3 of the
+# paper (ImageNet, ImageNet-21k, JFT-300M). Nothing in this course can test it.
+
+# %% [markdown]
+# The picture at the top of this lesson was true, and its *because* was not shown by it.
+
+# %% [markdown]
+# ## Exercise: what can a place see?
+#
+# Difficulty 1 of 5, about 6 minutes. Take a pencil first. A network has three layers, written as (kernel, stride):
+#
+# | layer | kernel, stride | width: pixels that a place can see | step: pixels to the next place |
+# |---|---|---|---|
+# | the picture | | 1 | 1 |
+# | 1 | (3, 2) | 3 | 2 |
+# | 2 | (3, 2) | ? | ? |
+# | 3 | (5, 1) | ? | ? |
+#
+# Now write the rule. You get such a list, the first layer first. Return two numbers: the width that a place of the last layer
+# can see, and its step. Leave borders out.
+#
+# <details><summary>Hint 1</summary>
+#
+# A kernel of 3 reads a place and one neighbour on each side: two places more. How many *pixels* are they apart? As many as
+# the step of the layer below.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Go through the layers with two numbers, both 1 at first. Each layer adds (kernel - 1) · step to the width, and *then*
+# multiplies the step by its stride. By pencil: 7 and 4, then 23 and 4.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_seen_pixels(layers): ...  # [(kernel, stride), …] -> (width, step)
+
+
+check.seen_pixels(my_seen_pixels)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_seen_pixels(layers):
+    width, step = 1, 1
+    for kernel, stride in layers:
+        width += (kernel - 1) * step
+        step *= stride
+    return width, step
+
+
+check.seen_pixels(my_seen_pixels)
+
+# %% [markdown]
+# ## Exercise: move the rows
+#
+# Difficulty 2 of 5, about 8 minutes. `permute_patches(images, order, P)` puts patch order[i] where patch i was. You get the
+# table `pos_embed` [1, 1 + N, D] of a ViT, whose row 0 is that of the class token, and `order` [N]. Return the table with
+# which the ViT says of the pictures *as they are* what it says, with the old table, of the scrambled ones.
+#
+# <details><summary>Hint 1</summary>
+#
+# Follow one patch. In the scrambled picture, patch order[i] lies at place i, and gets the position of place i. In the
+# picture as it is, it lies at place order[i]. Which row must stand there?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Copy the table with `.clone()`, and write to the rows 1 + order. What stands on the right side of that assignment are the
+# old rows of the patches, in their old order.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_positions(pos_embed, order): ...  # [1, 1 + N, D], [N] -> [1, 1 + N, D]
+
+
+check.moved_rows(my_positions)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_positions(pos_embed, order):
+    new = pos_embed.clone()
+    new[:, 1 + order] = pos_embed[:, 1:]
+    return new
+
+
+check.moved_rows(my_positions)
+
+# %% [markdown]
+# ## Exercise: how many answers stay?
+#
+# Difficulty 2 of 5, about 8 minutes. Write the measure of this lesson yourself. You get a model, images [B, C, H, W] as it
+# takes them, and a number of pixels. Move all images by so many pixels up, down, left and right; what goes out on one side
+# comes in on the other. Return the share of answers, 0 to 1, that are the same as before the move: the mean of the four
+# directions. An answer is the class with the largest logit.
+#
+# <details><summary>Hint 1</summary>
+#
+# `images.roll((rows, columns), dims=(2, 3))` moves down and to the right, or with negative numbers up and to the left.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Ask once before: `before = model(images).argmax(dim=1)`, [B]. Then four times after a move, each time beginning with
+# `images`. `(after == before).double().mean()` is the share of one direction.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_agreement(model, images, pixels): ...  # -> share of the answers that stay
+
+
+check.agreement(my_agreement)
+
+# %% [markdown]
+# With it you can ask something that no figure above shows. Is it the *mean* at the end that makes a CNN nearly invariant? Here
+# is our CNN, trained, beside the same CNN whose last map is flattened in thought: instead of the mean over all places, only
+# the place in the middle answers. It was not trained for that, so look at what *stays*, not at what is right.
+
+# %%
+if check.agreement(my_agreement).passed:
+
+    class MiddleAnswers(torch.nn.Module):
+        def forward(self, images):  # [B, C, H, W] -> [B, K]
+            last = trained["CNN"].forward_intermediates(images)["layer3.0"]  # [B, 32, 7, 7]
+            return trained["CNN"].fc(last[:, :, 3, 3])
+
+    for pixels in (1, 4, 8):
+        mean, middle = (my_agreement(model, images, pixels) for model in (trained["CNN"], MiddleAnswers()))
+        print(f"shifted by {pixels}: with the mean {mean:.0%} of the answers stay, with the middle alone {middle:.0%}")
+else:
+    print("my_agreement does not pass its check yet. Finish it above, run its cell, and come back to this one.")
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_agreement(model, images, pixels):
+    with torch.no_grad():
+        before = model(images).argmax(dim=1)  # [B]
+        shares = []
+        for move in ((pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)):
+            after = model(images.roll(move, dims=(2, 3))).argmax(dim=1)  # [B]
+            shares.append((after == before).double().mean())
+    return sum(shares) / 4
+
+
+check.agreement(my_agreement)
+
+# %% [markdown]
+# Now run the cell above the solution again: it asks both with your measure.
+
+# %% [markdown]
+# ## The bug clinic
+#
+# Six colleagues have compared our ViT with our CNN, on 500 pictures. All of them picked from the same trainings, in which each
+# model was tested after each of 12 epochs (`python -m vit_tutorial.studies unfair`). `trained_with(model, rate)` gives the test
+# accuracy, [seeds=3, epochs]. Unless it says otherwise, a training has 12 epochs of 3,000 pictures seen, shifted by 1 pixel at
+# most. Each report gives two lists of numbers, the ViT's and the CNN's. Their code, and their plots:
+
+# %%
+clinic = load_study("unfair")
+
+
+def trained_with(model, rate, **settings):
+    return curves_of(clinic, model, rate, **settings)  # [seeds=3, epochs]
+
+
+def report_a():
+    vit, cnn = trained_with("ViT", rate=0.1), trained_with("CNN", rate=0.1)
+    return vit[:, -1], cnn[:, -1]
+
+
+def report_b():
+    vit, cnn = trained_with("ViT", rate=0.01), trained_with("CNN", rate=0.1)
+    return vit[:1, -1], cnn[1:2, -1]
+
+
+def report_c():
+    vit, cnn = trained_with("ViT", rate=0.01, max_shift=0), trained_with("CNN", rate=0.1)
+    return vit[:, -1], cnn[:, -1]
+
+
+def report_d():
+    vit, cnn = trained_with("ViT", rate=0.01), trained_with("CNN", rate=0.1)
+    return vit[:, -1], cnn[:, -1]
+
+
+def report_e():
+    vit, cnn = trained_with("ViT", rate=0.01)[:, :8], trained_with("CNN", rate=0.1)[:, :8]
+    return vit.amax(dim=1), cnn.amax(dim=1)
+
+
+def report_f():
+    vit, cnn = trained_with("ViT", rate=0.01), trained_with("CNN", rate=0.1, epochs=3)
+    return vit[:, -1], cnn[:, -1]
+
+
+# %% jupyter={"source_hidden": true}
+shown_by = {  # the lines of each report, and which of their points it gives
+    "A": (report_a, trained_with("ViT", 0.1), trained_with("CNN", 0.1)),
+    "B": (report_b, trained_with("ViT", 0.01)[:1], trained_with("CNN", 0.1)[1:2]),
+    "C": (report_c, trained_with("ViT", 0.01, max_shift=0), trained_with("CNN", 0.1)),
+    "D": (report_d, trained_with("ViT", 0.01), trained_with("CNN", 0.1)),
+    "E": (report_e, trained_with("ViT", 0.01)[:, :8], trained_with("CNN", 0.1)[:, :8]),
+    "F": (report_f, trained_with("ViT", 0.01), trained_with("CNN", 0.1, epochs=3)),
+}
+figure, axes = plots.new_figure(2, 3, size=(11, 5.6), sharex=True, sharey=True)
+for ax, (letter, (report, *lines)) in zip(axes.flatten(), shown_by.items(), strict=True):
+    said = report()
+    for name, curves, numbers in zip(("ViT", "CNN"), lines, said, strict=True):
+        for curve, number in zip(curves, numbers, strict=True):
+            place = (curve == number).nonzero().max().item()
+            ax.plot(range(1, len(curve) + 1), curve, color=COLOURS[name], alpha=0.5)
+            ax.plot([place + 1], [number], "o", color=COLOURS[name])
+    ahead = 100 * (said[1].mean() - said[0].mean())
+    ax.set_title(f"{letter}: the {'CNN' if ahead > 0 else 'ViT'} is ahead by {abs(ahead):.1f} points", fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+for ax in axes[:, 0]:
+    ax.set_ylabel("test accuracy")
+for ax in axes[1]:
+    ax.set_xlabel("epochs")
+plots.show(
+    figure,
+    alt="Six plots of test accuracy over epochs, with lines of the ViT and of the CNN and a dot at each number that is reported. In A the ViT's lines lie far below. In B there is one line of each. In E the lines end after 8 epochs and some dots lie before their end. In F the CNN's lines end after 3 epochs.",
+    caption="Blue: ViT. Orange: CNN. A line is one seed, a dot is a number that the report gives.",
+)
+
+# %% [markdown]
+# Six titles, and they say six things. Only one report is fair. Hold each against the two columns of rules above: what must be
+# the same for both, and what must each have of its own? Two instruments help:
+
+# %%
+print("validation accuracy at the end, mean of 3 seeds")
+for model in ("ViT", "CNN"):
+    for rate in (0.01, 0.1):
+        name = model if rate == {"ViT": 0.01, "CNN": 0.1}[model] else f"{model}, the other's rate"
+        ends = [curve[-1] for curve in clinic.values("validation_curve")[name]]
+        print(f"  {model} at rate {rate:<5g}{sum(ends) / len(ends):.1%}")
+print("accuracy on the pictures that were learned from, in the last epoch")
+for name in ("ViT", "ViT, nothing augmented", "CNN"):
+    ends = clinic.values("train_accuracy")[name]
+    print(f"  {name:<24}{sum(ends) / len(ends):.1%}")
+
+# %% [markdown]
+# ## Exercise: find the cheat
+#
+# Difficulty 3 of 5, about 15 minutes. You get the letters of all reports in one string, "ABCDEF". Return a dict,
+# `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+#
+# | word | the fault |
+# |---|---|
+# | `"well"` | none |
+# | `"rate"` | both learn at one rate, and it was chosen for one of them |
+# | `"augmentation"` | one gets moved pictures, the other does not |
+# | `"test"` | the epoch that is reported was chosen by the test pictures |
+# | `"seed"` | one seed of each |
+# | `"budget"` | one saw more pictures |
+#
+# <details><summary>Hint 1</summary>
+#
+# The same number for both is not always fair, and another number for each is not always unfair. What was each number
+# chosen by?
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# Two cheats cannot be missed in the plots: count the lines, and look where they end. For the others read the code: what
+# stands in the brackets of `trained_with`, and what is done with the epochs.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_comparison_diagnoses(reports): ...  # "ABCDEF" -> {"A": "…", "B": "…", …}
+
+
+check.comparison_clinic(my_comparison_diagnoses)
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_comparison_diagnoses(reports):
+    words = ["rate", "seed", "augmentation", "well", "test", "budget"]
+    return dict(zip(reports, words, strict=True))
+
+
+check.comparison_clinic(my_comparison_diagnoses)
+
+# %% [markdown]
+# None of these numbers is made up. Each was measured, and five of six titles mislead. What does the fair one show, with an
+# interval?
+
+# %%
+vit, cnn = report_d()
+options = {"names": ("CNN", "ViT"), "unit": "points"}
+print(compare(cnn.tolist(), vit.tolist(), "the CNN is better, on 500 pictures and at x4", **options))
+vit, cnn = (trained_with(name, rate)[:, 7] for name, rate in (("ViT", 0.01), ("CNN", 0.1)))
+print(
+    compare(
+        cnn.tolist(), vit.tolist(), "the CNN is better after 8 epochs, which is report E without its cheat", **options
+    )
+)
+
+# %% [markdown]
+# ## Exercise: a fair lead
+#
+# Difficulty 3 of 5, about 12 minutes. You get `runs`, a list of dicts in no order, one for each training of two models:
+#
+# `{"model": "CNN", "rate": 0.01, "seed": 100, "validation": 0.716, "test": 0.706}`
+#
+# Every model was trained at every rate with every seed. Seeds from 100 on choose a rate and judge nothing; the others judge.
+# For each model take the rate with the best mean validation accuracy, over the seeds that choose. Return a list with the lead
+# of the CNN in test accuracy, CNN minus ViT, for each seed that judges, the smallest seed first.
+#
+# <details><summary>Hint 1</summary>
+#
+# Two steps, and they share no run. Step 1 looks at `run["validation"]` where `run["seed"] >= 100`, for each model alone. Step
+# 2 looks at `run["test"]` where `run["seed"] < 100`, at the rate of step 1.
+#
+# </details>
+# <details><summary>Hint 2</summary>
+#
+# A function that gives a model's rate helps: for each rate the mean of its validation accuracies, in a dict `means`, and then
+# `max(means, key=means.get)`. A second dict from seeds to test accuracies, for each model, makes the pairs.
+#
+# </details>
+
+
+# %% tags=["exercise"]
+def my_fair_leads(runs): ...  # list of dicts -> [lead of each judging seed]
+
+
+check.fair_leads(my_fair_leads)
+
+# %% [markdown]
+# And now a comparison of your own. Change `challenger` and `champion`: any settings of `ViTConfig` or `CNNConfig`, see
+# `versus.MODELS`. Two ViTs, or two CNNs, may meet too; in `runs` the champion is called "CNN" and the challenger "ViT". Say
+# first what you expect. Is it fair in FLOPs? The cell prints them. It trains for a very short time, 1,000
+# pictures seen, so what it shows is about very short trainings.
+
+# %%
+champion = {"name": "CNN"} | versus.CNN_SMALL
+challenger = {"name": "ViT"} | versus.VIT | {"dim": 48, "depth": 2}
+rates, seeds = (0.003, 0.01, 0.03), (0, 1, 2, 100)
+
+
+def short_runs(models, images=500, seen=1_000):
+    base = versus.contests("fashion_mnist", (1,), (images,))[versus.name_of("ViT", images, 1)]
+    validate = versus.draw_pictures(data.train_labels, images, seen, seed=0)[1]
+    for model, shape in models.items():
+        cost = flops_per_image(versus.make_contestant(base | {"model": shape}, data, 0).config)
+        print(f"{model}: {cost:,} operations a picture; trains at rate", end="")
+        for rate in rates:
+            print(f" {rate:g}", end="\n" if rate == rates[-1] else ",", flush=True)
+            for seed in seeds:
+                rows = versus.draw_pictures(data.train_labels, images, seen, seed)[0]
+                few_pictures = replace(data, train_images=data.train_images[rows], train_labels=data.train_labels[rows])
+                contestant = versus.make_contestant(base | {"model": shape}, data, seed)
+                fit(
+                    contestant,
+                    few_pictures,
+                    TrainingConfig(**base["training"] | {"learning_rate": rate}, seed=seed),
+                    progress=False,
+                )
+                scores = {
+                    "validation": evaluate(
+                        contestant, data.train_images[validate], data.train_labels[validate]
+                    ).accuracy,
+                    "test": evaluate(contestant, data.test_images, data.test_labels).accuracy,
+                }
+                yield {"model": model, "rate": rate, "seed": seed} | scores
+
+
+if check.fair_leads(my_fair_leads).passed:
+    leads = my_fair_leads(list(short_runs({"CNN": champion, "ViT": challenger})))
+    print(compare(leads, [0.0] * len(leads), "the champion is better than the challenger", names=("lead", "none")))
+else:
+    print("my_fair_leads does not pass its check yet. Finish it above, run its cell, and come back to this one.")
+
+# %% [markdown]
+# The solution, folded:
+
+
+# %% tags=["solution"] jupyter={"source_hidden": true}
+def my_fair_leads(runs):
+    def best_rate_of(model):
+        means = {}
+        for rate in {run["rate"] for run in runs}:
+            found = [
+                run["validation"]
+                for run in runs
+                if run["model"] == model and run["rate"] == rate and run["seed"] >= 100
+            ]
+            means[rate] = sum(found) / len(found)
+        return max(means, key=means.get)
+
+    def tests_of(model):
+        rate = best_rate_of(model)
+        return {
+            run["seed"]: run["test"]
+            for run in runs
+            if run["model"] == model and run["rate"] == rate and run["seed"] < 100
+        }
+
+    cnn, vit = tests_of("CNN"), tests_of("ViT")
+    return [cnn[seed] - vit[seed] for seed in sorted(cnn)]
+
+
+check.fair_leads(my_fair_leads)
+
+# %% [markdown]
+# Now run the cell above the solution again: it trains for about half a minute, and judges with your rule.
+
+# %% [markdown]
+# ## What to remember
+#
+# 1. Convolution is *equivariant*: shift and then filter is filter and then shift. Strides keep that for whole steps only, and a
+#    border of zeros tells a place where it is.
+# 2. A mean over all places is *invariant*. A whole CNN is so only as far as strides and borders let it be. Measure it.
+# 3. For a ViT, permuting patches is permuting rows of `pos_embed`. All that it knows of the arrangement, it learned.
+# 4. After one block a ViT *can* see everything. How far it *does* look is another number, and so it is for a CNN.
+# 5. Fair means: the same pictures, the same budget, each its own rate, several seeds, test pictures that chose nothing, and a
+#    claim that names its *because*.
+#
+# | what | shape |
+# |---|---|
+# | stage i of a CNN, counted from 0 | [B, 2^i F, H/2^i, W/2^i] |
+# | effective receptive field of one place | [H, W], sums to 1 |
+# | an order of patches | [N] |
+#
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
+#
+# <details><summary>A CNN with circular padding and a total stride of 4 ends in a mean over all places. A picture is moved by 6
+# pixels round the border. Are the logits the same?</summary>Not exactly: 6 is no multiple of 4. Moved by 8 they are.</details>
+# <details><summary>A CNN beats a ViT on 500 pictures, each at its own rate, with five seeds. Is "because there are few pictures"
+# shown?</summary>No. Perhaps it wins on 9,000 too. Compare the two leads.</details>
+# <details><summary>Both models learn at rate 0.01, see the same pictures and are trained with five seeds each. What may still be
+# unfair?</summary>The rate. It may be the best for one and a bad one for the other. Equal is not fair: each needs its own, chosen
+# on validation pictures.</details>
+# <details><summary>Why does twice the side make a ViT-B/16 only about four times as costly at first, although attention is quadratic
+# (lesson 4)?</summary>Projections and MLP are linear in the tokens, and at 196 tokens they cost far more than the scores.</details>
+# <details><summary>You permute the patches of every picture in one fixed order, and train a ViT from the start. What do you expect
+# (lesson 3)?</summary>The same accuracy, up to chance: the positions start as random rows, in any order.</details>
+#
+# **Next**: [lesson 11](11_train_on_a_gpu.ipynb) trains a ViT on photographs from the first step to the last.
+#
+# **Read on**: He et al. 2016, *Deep Residual Learning for Image Recognition* · Luo et al. 2016, *Understanding the Effective
+# Receptive Field in Deep Convolutional Neural Networks* · Azulay and Weiss 2019, *Why do deep convolutional networks generalize so
+# poorly to small image transformations?* · Islam, Jia and Bruce 2020, *How Much Position Information Do Convolutional Neural
+# Networks Encode?* · Raghu et al. 2021, *Do Vision Transformers See Like Convolutional Neural Networks?* · the code of this lesson:
+# `vit_tutorial/cnn.py`, `vit_tutorial/inductive_bias.py` and `vit_tutorial/studies/versus.py`.

@@ -1,0 +1,50 @@
+// Where things lie in the probe lab, in CSS pixels.
+
+export const SIDE = 440; // of the map
+export const RIM = 14; // between the farthest dot and the edge
+export const DOT = 4.5; // radius of a dot
+const REACH = 14; // how far from a dot the pointer may be
+
+/** Where each picture lies on a map of so many CSS pixels: [x, y] by its number. Up is up. */
+export function dotsOf(places, side) {
+  const half = side / 2;
+  const scale = half - RIM;
+  return Array.from({ length: places.length / 2 }, (_, i) => [
+    half + scale * places[2 * i],
+    half - scale * places[2 * i + 1],
+  ]);
+}
+
+/** The dot nearest to a point, among those from number `first` on, counted from there; null if none is near. */
+export function dotUnder(dots, first, x, y) {
+  let [best, nearest] = [null, REACH];
+  for (let i = first; i < dots.length; i++) {
+    const distance = Math.hypot(dots[i][0] - x, dots[i][1] - y);
+    if (distance < nearest) [best, nearest] = [i - first, distance];
+  }
+  return best;
+}
+
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+/**
+ * The dot that an arrow key leads to: of those that lie rather in its direction than across, the nearest; the same dot
+ * where there is none. Counted from number `first` on.
+ */
+export function dotBeside(dots, first, current, key) {
+  const [right, down] = STEPS[key];
+  const [x, y] = dots[first + current];
+  let [best, nearest] = [current, Number.POSITIVE_INFINITY];
+  for (let i = first; i < dots.length; i++) {
+    const [dx, dy] = [dots[i][0] - x, dots[i][1] - y];
+    const [along, across] = [dx * right + dy * down, Math.abs(dx * down + dy * right)];
+    const distance = Math.hypot(dx, dy);
+    if (along > 0 && across <= along && distance < nearest) [best, nearest] = [i - first, distance];
+  }
+  return best;
+}
+
+/** The bars of the stages below one another: the height of one, and the stage at a point. */
+export const BAR = { width: 420, line: 24, name: 190, number: 52 };
+
+export const stageAt = (y, stages) => Math.min(stages - 1, Math.max(0, Math.floor(y / BAR.line)));
