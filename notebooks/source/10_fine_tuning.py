@@ -621,7 +621,7 @@ against("all weights", "raw pixels", "a fine-tuned ViT is better than one linear
 
 # %% [markdown]
 # Read the three together. The first training did bring much to *the ViT*. And the ViT, after all that, is not what one should
-# use here: one layer on the pixels needs a second, and is better. Clothes lie in the middle, upright and on black, so pixel
+# use here: from 20 pictures a kind on, one layer on the pixels, which needs a second, is better. Clothes lie in the middle, upright and on black, so pixel
 # (14, 3) means nearly the same in each picture. That is the kind of data on which pixels are hard to beat. And ProbeLab showed
 # what the features lack: the first training had no need of the difference between a sneaker and an ankle boot. Whoever
 # compares only *with* and *without* pre-training never notices.
@@ -790,7 +790,8 @@ for letter in "ABCDEF":
 
 # %% [markdown]
 # Look at the accuracies last, and then do not trust them: one of the five mistakes hardly shows there, with these pictures.
-#
+
+# %% [markdown]
 # ## Exercise: what is wrong with them?
 #
 # Difficulty 3 of 5, about 15 minutes. You get the letters of all patients in one string, "ABCDEF". Return a dict,
