@@ -72,7 +72,7 @@ def run(path: Path, environment: dict[str, str]) -> str:
     shown = [output.data for output in outputs if "data" in output]
     live = sum(WIDGET in data for data in shown)
     still = sum(WIDGET in data and "image/png" in data.get("text/html", "") for data in shown)
-    bars = any("%|" in output.get("text", "") for output in outputs)
+    bars = any("%|" in output.get("text", output.get("data", {}).get("text/plain", "")) for output in outputs)
     figures = sum("data:image/svg+xml" in data.get("text/html", "") for data in shown)
     words = f"{live} widgets, {still} of them with a still picture, {figures} figures, bar {'seen' if bars else 'none'}"
     return f"{path.stem}: {time.perf_counter() - started:.0f} s, {words}, made {made}, errors {errors}"

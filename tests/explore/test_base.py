@@ -287,7 +287,7 @@ def test_a_closed_explorer_that_nobody_keeps_is_gone():
 
 def test_the_way_of_ipywidgets_7_does_not_hide_the_still_picture(monkeypatch):
     monkeypatch.setattr(widgets.Widget, "_ipython_display_", lambda self: pytest.fail("shown bare"), raising=False)
-    shown, _ = DisplayFormatter().format(Sum())
+    shown, _ = DisplayFormatter().format(gallery())
     assert "image/png" in shown["text/html"]
 
 
