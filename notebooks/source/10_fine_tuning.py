@@ -660,9 +660,8 @@ plots.show(
 # The paper has one try of its own (section 4.6): masked patches, half of them hidden. ViT-B/16 then reaches 79.9% on ImageNet, 2
 # points above training from scratch, and 4 below supervised pre-training. And ours?
 
+
 # %% tags=["claim-F1"]
-
-
 def on_photographs(one, other, claim):
     pairs = {
         f"{size} a kind": (study.scores(f"{one}, {size} a class"), study.scores(f"{other}, {size} a class"))
