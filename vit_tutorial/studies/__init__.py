@@ -19,8 +19,6 @@
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
     transfer     a ViT that knows six kinds of photographs goes to the other four, by fourteen methods
     transfer_trap         the same in ten ways, nine of which are mistakes
-    transfer_thousand     the same with 1,000 pictures a kind
-    transfer_other_split  the same after six other kinds
     faithfulness which patches the answer of a trained model needs, and which methods find them
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on
