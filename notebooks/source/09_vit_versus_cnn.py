@@ -622,11 +622,11 @@ pairs = {
 print(compare_each(pairs, "the CNN is better than the ViT", holds="if"))
 print()
 pairs = {}
-for images in sorted({images for images, _ in cells(study)}):
+for size in sorted({size for size, _ in cells(study)}):
     for key, words in costs.items():
-        spent = [fmean(study.values(key)[versus.name_of(model, images, longest)]) for model in ("CNN", "ViT")]
-        equal = [at_cost(study, model, images, key, min(spent)) for model in ("CNN", "ViT")]
-        pairs[f"{images:,} pictures, equal {words}"] = tuple(equal)
+        spent = [fmean(study.values(key)[versus.name_of(model, size, longest)]) for model in ("CNN", "ViT")]
+        equal = [at_cost(study, model, size, key, min(spent)) for model in ("CNN", "ViT")]
+        pairs[f"{size:,} pictures, equal {words}"] = tuple(equal)
 print(compare_each(pairs, "the CNN is better than the ViT at equal cost", holds="if"))
 
 # %% [markdown]
