@@ -419,6 +419,7 @@ check.lora(MyLoRA)
 
 # %%
 if check.lora(MyLoRA).passed:
+    torch.manual_seed(0)  # A begins at random
     mine = reset_head(load_model(six), num_classes=4)
     images = model.card.normalize(four.test_images[:8])
     before = mine(images)
