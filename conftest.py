@@ -5,7 +5,9 @@ import time
 
 import pytest
 
-os.environ["VIT_TUTORIAL_PROGRESS"] = ""  # no test and no notebook under test adds to what a learner has passed
+# No test and no notebook under test adds to what a learner has passed or made.
+os.environ["VIT_TUTORIAL_PROGRESS"] = os.environ["VIT_TUTORIAL_WORK"] = ""
+os.environ["VIT_TUTORIAL_UNWATCHED"] = "1"  # so that a notebook under test prints no progress bar
 
 
 def pytest_addoption(parser):

@@ -1,4 +1,4 @@
-"""Make the notebooks from their sources: `python notebooks/build.py [--check] [NAME ...]`.
+"""Make the notebooks from their sources: `python notebooks/build.py [--check | --set-up] [NAME ...]`.
 
 A lesson is written as text, notebooks/source/NN_name.py, in jupytext's percent format. Building executes it from
 top to bottom, as a learner would, and writes notebooks/NN_name.ipynb with its outputs, and into notebooks/states/ what
@@ -6,12 +6,15 @@ its explorers need in order to live without a kernel. A notebook that fails, war
 grows too large is refused in a sentence, and the one on disk stays as it was.
 
 `--check` executes nothing: it says whether sources and notebooks agree and the notebooks keep the rules.
+`--set-up` executes nothing either: it gives notebooks that agree with their sources in all else today's cell of
+source/set_up.py. Use it when the address of the course has changed.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -29,6 +32,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 
 HERE = Path(__file__).parent
+SET_UP = "set_up.py"
 SECONDS_PER_CELL = 400
 LARGEST_NOTEBOOK = 2_000_000  # bytes
 
@@ -43,6 +47,14 @@ NOTEBOOK_METADATA = {
         "pygments_lexer": "ipython3",
     },
 }
+
+# Nothing of a learner's is read or written, and nobody watches.
+ALONE = {"VIT_TUTORIAL_PROGRESS": "", "VIT_TUTORIAL_WORK": "", "VIT_TUTORIAL_UNWATCHED": "1"}
+
+FIGURE = re.compile(r"!\[([^\]]*)\]\(figures/([^)\s]+)\)")
+NO_FIGURES = re.compile(r"^FIGURES = \{\}", re.MULTILINE)
+# Folded in Jupyter, in Colab and in Kaggle.
+FOLDED = {"tags": ["set-up"], "jupyter": {"source_hidden": True}, "cellView": "form", "_kg_hide-input": True}
 
 EMBEDDED_DATA = re.compile(r"data:[\w/+.-]+;base64,[\w/+=]+")
 COURSE_FOLDER = re.escape(str(HERE.resolve().parent))
@@ -80,10 +92,23 @@ def navigation(name: str, sources: list[Path]) -> str:
     return " | ".join(links)
 
 
+def set_up_cell(path: Path, cells: list[NotebookNode]) -> NotebookNode:
+    """Return the cell that gets the course where it is not there; it knows the figures that the other cells show."""
+    figures = {name: words for cell in cells for words, name in FIGURE.findall(cell.source)}
+    code = path.read_text(encoding="utf-8").strip()
+    if figures:
+        lines = [
+            f"    {json.dumps(name)}: {json.dumps(words, ensure_ascii=False)},\n" for name, words in figures.items()
+        ]
+        code = NO_FIGURES.sub(lambda _: f"FIGURES = {{\n{''.join(lines)}}}", code)
+    return nbformat.v4.new_code_cell(code, metadata=FOLDED)
+
+
 def read_source(source: Path, sources: list[Path]) -> NotebookNode:
     """Return the notebook as its source describes it: no outputs yet, with navigation and ids that stay the same.
 
-    The code of cells with the tag `extra` is folded; their text stays open, and says that it is an extra.
+    It begins with the cell of source/set_up.py, if there is one. The code of cells with the tag `extra` is folded;
+    their text stays open, and says that it is an extra.
     """
     try:
         notebook = jupytext.reads(source.read_text(encoding="utf-8"), fmt="py:percent")
@@ -93,6 +118,8 @@ def read_source(source: Path, sources: list[Path]) -> NotebookNode:
     if links := navigation(source.stem, sources):
         ends = [nbformat.v4.new_markdown_cell(links, metadata={"tags": ["navigation"]}) for _ in range(2)]
         notebook.cells = [ends[0], *notebook.cells, ends[1]]
+    if (set_up := source.with_name(SET_UP)).exists():
+        notebook.cells.insert(0, set_up_cell(set_up, notebook.cells))
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         digest = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:8]
@@ -128,7 +155,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
             coalesce_streams=True,
         )
         try:
-            client.execute(env=os.environ | {"VIT_TUTORIAL_PROGRESS": ""})
+            client.execute(env=os.environ | ALONE)
         except CellExecutionError as error:
             last = max(number for number, cell in numbered_code_cells(notebook) if has_error(cell))
             raise BuildError(f"code cell {last} fails with {error.ename}: {error.evalue}") from None
@@ -254,6 +281,30 @@ def check(source: Path, sources: list[Path], folder: Path) -> str:
     return "agrees with its source"
 
 
+def give_set_up(source: Path, sources: list[Path], folder: Path) -> str:
+    """Give a notebook today's set-up cell, and leave all outputs as they are; raise BuildError if more has changed."""
+    path = folder / f"{source.stem}.ipynb"
+    if not path.exists():
+        raise BuildError(f"not built yet: make notebooks NAMES={source.stem}")
+    wanted, stored = read_source(source, sources), nbformat.read(path, as_version=4).cells
+    executed = [cell for cell in stored if not is_set_up(cell)]
+    others = [cell for cell in wanted.cells if not is_set_up(cell)]
+    if [outline(cell) for cell in executed] != [outline(cell) for cell in others]:
+        raise BuildError(f"differs from its source in more than its set-up: make notebooks NAMES={source.stem}")
+    wanted.cells[len(wanted.cells) - len(others) :] = executed
+    for number, cell in numbered_code_cells(wanted):
+        cell.execution_count = number
+        for output in cell.outputs:
+            if output.output_type == "execute_result":
+                output.execution_count = number
+    write(path, dump(wanted))
+    return "has its set-up"
+
+
+def is_set_up(cell: NotebookNode) -> bool:
+    return "set-up" in cell.metadata.get("tags", [])
+
+
 def outline(cell: NotebookNode) -> tuple[str, str, str, dict]:
     """Return what a source determines of a cell."""
     return cell.get("id", ""), cell.cell_type, cell.source, cell.metadata
@@ -262,7 +313,9 @@ def outline(cell: NotebookNode) -> tuple[str, str, str, dict]:
 def main(arguments: list[str], folder: Path = HERE) -> int:
     parser = argparse.ArgumentParser(description="Execute the sources of the notebooks, or check the notebooks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="for example 01_patches; all, if none is given")
-    parser.add_argument("--check", action="store_true", help="execute nothing; only compare")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--check", action="store_true", help="execute nothing; only compare")
+    instead.add_argument("--set-up", action="store_true", help="execute nothing; only change the first cell")
     options = parser.parse_args(arguments)
 
     sources = sorted((folder / "source").glob("[0-9][0-9]_*.py"))
@@ -272,10 +325,11 @@ def main(arguments: list[str], folder: Path = HERE) -> int:
         print(f"no source for {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 1
 
+    do = check if options.check else give_set_up if options.set_up else build
     failed = False
     for source in (source for source in sources if source.stem in names):
         try:
-            told = (check if options.check else build)(source, sources, folder)
+            told = do(source, sources, folder)
         except BuildError as error:
             print(f"{source.stem}: refused: {error}", file=sys.stderr, flush=True)
             failed = True

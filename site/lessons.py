@@ -39,7 +39,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
     cells: list[NotebookNode] = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if "navigation" in tags:  # the page has its own
+        if "navigation" in tags or "set-up" in tags:  # the page has its own, and needs none
             continue
         cells.append(cell)
         if cell.cell_type == "markdown":

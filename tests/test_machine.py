@@ -61,6 +61,13 @@ def test_missing_widgets_are_named(monkeypatch):
     assert finding("widgets").words.startswith("anywidget missing; run `make setup`")
 
 
+def test_an_ipykernel_that_leaves_figures_blank_is_named_with_the_way_out(monkeypatch):
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "7.1.0" if name == "ipykernel" else version(name))
+    assert not finding("widgets").fine
+    assert finding("widgets").words.startswith("ipykernel 7.1.0 may leave figures blank; run `python -m pip install")
+
+
 def test_damaged_data_is_reported_in_its_own_words(monkeypatch):
     def fail(name):
         raise datasets.DataError("data/fashion_mnist.npz is damaged; restore it")

@@ -5,11 +5,16 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from statistics import mean
 
 import pytest
+import torch
+import torchvision
 
+from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.support.paths import COURSE, RESULTS
+from vit_tutorial.weights.torchvision_names import timm_to_torchvision
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +54,28 @@ def test_the_code_of_the_readme_runs_and_counts_right():
     assert names["logits"].shape == (1, 1000)
     model = names["ViT"].from_name("ViT-B/16")
     assert f"{sum(weight.numel() for weight in model.parameters()):,} parameters" in code
+
+
+def test_the_lines_that_lead_to_other_libraries_run(tmp_path, monkeypatch):
+    timm = pytest.importorskip("timm")
+    monkeypatch.chdir(tmp_path)
+    lines = re.findall(r"`((?:theirs|torch)\.[^`]*\))`", README)
+    to_timm, to_torchvision, compiled, onnx = lines
+    model = ViT(ViTConfig(image_size=8, patch_size=4, dim=8, depth=2, num_heads=2, num_classes=3)).eval()
+    shape = {"image_size": 8, "patch_size": 4, "num_layers": 2, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 32}
+    names = {"model": model, "images": torch.randn(2, 3, 8, 8), "torch": torch}
+    expected = model(names["images"])
+    from_timm = timm.models.VisionTransformer(
+        img_size=8, patch_size=4, embed_dim=8, depth=2, num_heads=2, num_classes=3, weight_init="skip"
+    )
+    from_torchvision = torchvision.models.VisionTransformer(**shape, num_classes=3)
+    for line, theirs in ((to_timm, from_timm), (to_torchvision, from_torchvision)):
+        eval(line, names | {"theirs": theirs.eval(), "timm_to_torchvision": timm_to_torchvision})
+        torch.testing.assert_close(theirs(names["images"]), expected)
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # without a compiler for C++
+    torch.testing.assert_close(eval(compiled, names)(names["images"]), expected)
+    eval(onnx, names)
+    assert (tmp_path / "vit.onnx").stat().st_size > 0
 
 
 def test_every_module_that_a_command_calls_answers():

@@ -225,9 +225,7 @@ def load(name: str, root: str | os.PathLike | None = None, download: bool = True
     if name in DOWNLOADS:
         way_out = f"load it with download=True, or put the folder {DOWNLOADS[name]} into one of these"
     else:
-        way_out = (
-            "install the course from a clone of its repository with `pip install -e .`, or pass its data folder as root"
-        )
+        way_out = "install the course again, with `pip install -e .` in a clone of it, or pass its data folder as root"
     raise DataError(f"{name} was not found in {searched}; {way_out}")
 
 
@@ -269,7 +267,10 @@ def _read_fashion_mnist(place: Path) -> Dataset | None:
         return None
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != FASHION_MNIST_NPZ_SHA256:
-        raise DataError(f"{_damaged(path, len(content))}; restore it with `git checkout data/fashion_mnist.npz`")
+        raise DataError(
+            f"{_damaged(path, len(content))}; restore it with `git checkout data/fashion_mnist.npz` or "
+            "install the course again"
+        )
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return _grey_dataset("fashion_mnist", **{key: torch.from_numpy(arrays[key]) for key in arrays})
 

@@ -77,17 +77,25 @@ def _gpu() -> Finding:
 
 
 def _widgets() -> Finding:
-    missing = []
-    for name in WIDGET_PACKAGES:
-        try:
-            metadata.version(name)
-        except metadata.PackageNotFoundError:
-            missing.append(name)
+    missing = [name for name in WIDGET_PACKAGES if _version(name) is None]
     if missing:
         return Finding("widgets", False, f"{', '.join(missing)} missing; run `make setup`, then restart JupyterLab")
+    if (kernel := _version("ipykernel")) and int(kernel.split(".")[0]) >= 7:
+        return Finding(
+            "widgets",
+            False,
+            f"ipykernel {kernel} may leave figures blank; run `python -m pip install 'ipykernel<7'`, then restart it",
+        )
     return Finding(
         "widgets", True, f"ipywidgets {metadata.version('ipywidgets')}, anywidget {metadata.version('anywidget')}"
     )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _data() -> Finding:

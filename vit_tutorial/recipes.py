@@ -18,7 +18,7 @@ import torch
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.support.paths import DATA_FOLDER, RESULTS, RUNS
+from vit_tutorial.support.paths import NEW_DATA, RESULTS, RUNS
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import choose_device, matrix_rate
 from vit_tutorial.training.loop import predict_seconds
@@ -163,7 +163,7 @@ RECORDED = {
                 epochs=12, batch_size=128, learning_rate=2e-3, warmup_epochs=1, validation_fraction=0.05
             ),
             out=RUNS / "vit_fashion_mnist",
-            weights=DATA_FOLDER / "vit_fashion_mnist.safetensors",
+            weights=NEW_DATA / "vit_fashion_mnist.safetensors",
             result="vit_fashion_mnist",
         ),
         Recipe(
@@ -173,9 +173,9 @@ RECORDED = {
             model={"patch_size": 4, **PHOTOS_MODEL},
             training=PHOTOS_TRAINING,
             out=RUNS / "vit_cifar10",
-            weights=DATA_FOLDER / "vit_cifar10.safetensors",
+            weights=NEW_DATA / "vit_cifar10.safetensors",
             keep=(1, 2, 5, 12),
-            keep_in=DATA_FOLDER / "vit_cifar10_epochs",
+            keep_in=NEW_DATA / "vit_cifar10_epochs",
             result="vit_cifar10",
         ),
         Recipe(
@@ -195,7 +195,7 @@ RECORDED = {
             model={"patch_size": 7, "dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0},
             training=TrainingConfig(device="cpu"),
             out=RUNS / "vit_clothes_six",
-            weights=DATA_FOLDER / "vit_clothes_six.safetensors",
+            weights=NEW_DATA / "vit_clothes_six.safetensors",
             result="vit_clothes_six",
         ),
     )

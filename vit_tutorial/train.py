@@ -32,7 +32,7 @@ from tqdm import tqdm
 from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
 from vit_tutorial.recipes import PICTURES, RECIPES, build_model
 from vit_tutorial.support.files import sweep, write_json
-from vit_tutorial.support.paths import RESULTS
+from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, refuse_other_run, reserved
 from vit_tutorial.training.devices import choose_device
@@ -88,7 +88,7 @@ class Options(Choice):
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
     record: str | None = None  # also write a record of this name to the folder of records
-    records: Path = RESULTS  # that folder
+    records: Path = NEW_DATA / "results"  # that folder
     float16: Path | None = None  # file that also gets the weights, in half the bytes
     keep: tuple[int, ...] = ()  # also keep the weights after these epochs
     keep_in: Path | None = None  # folder of these; none: epochs, in that of --out

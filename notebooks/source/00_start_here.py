@@ -159,9 +159,10 @@ check_machine()
 # | [7 Vision Transformer](07_vision_transformer.ipynb) | assemble the whole model, and load published weights into it |
 # | [8 Looking inside](08_looking_inside.ipynb) | say what a picture of attention proves, and what it does not |
 # | [9 ViT against CNN](09_vit_versus_cnn.ipynb) | compare two models fairly, and see through a comparison that is not |
+# | [10 Fine-tuning](10_fine_tuning.ipynb) | take a trained model to new pictures, and say whether it was worth it |
 # | [11 Train on a GPU](11_train_on_a_gpu.ipynb) | train it yourself, on a laptop or on a GPU |
 #
-# Take them in this order. The number 10 is kept for a lesson that is not written yet.
+# Take them in this order.
 #
 # Each lesson has the same bones. A question. Numbers small enough for a pencil. The code beside its formula, and a
 # check that it agrees with the library everybody uses. A picture to touch. Sentences that people repeat, tested. An
@@ -196,7 +197,7 @@ check.count_tokens(count_tokens)
 
 # %% [markdown]
 # The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails, and says
-# in words what is wrong, if it can: of 1,247 wrong answers to all exercises it could for 94 in 100. Try it: return
+# in words what is wrong, if it can: of 1,413 wrong answers to all exercises it could for 95 in 100. Try it: return
 # `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
 # The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the lessons,

@@ -10,7 +10,6 @@
 # %%
 import copy
 import tempfile
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from vit_tutorial import ModelCard, ViT, load_model, load_weights, plots
+from vit_tutorial import ViT, load_model, plots
 from vit_tutorial.datasets import DATA_FOLDER, Dataset, load, pictures
 from vit_tutorial.evidence import best_rate, compare, compare_each, judge
 from vit_tutorial.exercises import check
@@ -28,8 +27,9 @@ from vit_tutorial.explore import ProbeLab
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.predict import predict
 from vit_tutorial.recipes import build_model
-from vit_tutorial.studies.transfer import draw_few, enlarged, features_of, half_size, linear_probe, nearest
-from vit_tutorial.training import TrainingConfig, TrainingWarning, add_lora, evaluate, fit, merge_lora, reset_head
+from vit_tutorial.studies import load_study
+from vit_tutorial.studies.transfer import draw_few, features_of, linear_probe, nearest
+from vit_tutorial.training import TrainingConfig, add_lora, evaluate, fit, merge_lora, reset_head
 from vit_tutorial.training.fine_tuning import learning_rate_scales
 
 torch.set_num_threads(1)  # the same numbers on every machine
@@ -61,7 +61,7 @@ plots.show(
 # 4. Say before a transfer what to measure, and see one that does not help.
 # 5. Take a model to a folder of pictures of your own.
 #
-# **Time**: 35 minutes, and 50 for the exercises. **You need**: lessons 5 to 8.
+# **Time**: 45 minutes, and 50 for the exercises. **You need**: lessons 5 to 8.
 
 # %% [markdown]
 # ## By hand
@@ -419,6 +419,7 @@ check.lora(MyLoRA)
 
 # %%
 if check.lora(MyLoRA).passed:
+    torch.manual_seed(0)  # A begins at random
     mine = reset_head(load_model(six), num_classes=4)
     images = model.card.normalize(four.test_images[:8])
     before = mine(images)
@@ -621,10 +622,67 @@ against("all weights", "raw pixels", "a fine-tuned ViT is better than one linear
 
 # %% [markdown]
 # Read the three together. The first training did bring much to *the ViT*. And the ViT, after all that, is not what one should
-# use here: one layer on the pixels needs a second, and is better. Clothes lie in the middle, upright and on black, so pixel
+# use here: from 20 pictures a kind on, one layer on the pixels, which needs a second, is better. Clothes lie in the middle, upright and on black, so pixel
 # (14, 3) means nearly the same in each picture. That is the kind of data on which pixels are hard to beat. And ProbeLab showed
 # what the features lack: the first training had no need of the difference between a sneaker and an ankle boot. Whoever
 # compares only *with* and *without* pre-training never notices.
+
+# %% [markdown]
+# Is it the clothes? The course asked the same of photographs, with a longer recipe. A small ViT learned six of the ten kinds of
+# CIFAR-10, all 30,000 pictures of them, and went to the other four. Which six was fixed before the run: the first of the list.
+# Every method has its own rate, and each of five seeds draws other pictures. One control is new: the same ViT learned the same
+# 30,000 pictures *without their labels*. Half of each picture's patches were hidden, and it had to say what colours were there
+# (Xie et al. 2022, in its simplest form). That is **self-supervised** pre-training.
+
+# %% jupyter={"source_hidden": true}
+study = load_study("transfer")
+sizes_there = (1, 10, 100)
+shown = ("all weights", "LoRA", "features, linear", "masked, all weights", "from scratch", "pixels, linear")
+print("made by:", study.command, "with seeds", study.seeds)
+means_there = {
+    name: [
+        sum(of.values()) / len(of) for size in sizes_there for of in [study.scores(f"{name}, {size} a class").by_seed]
+    ]
+    for name in shown
+}
+figure, axes = plots.new_figure(1, 1, size=(7, 3.6))
+plots.draw_lines(axes[0, 0], sizes_there, means_there, "photographs of each kind", "right answers", marker="o")
+axes[0, 0].set_xscale("log")
+axes[0, 0].set_xticks(sizes_there, [str(size) for size in sizes_there])
+plots.show(
+    figure,
+    alt="Six lines that rise from 1 to 100 photographs a kind. The three methods that begin with the model that learned labels lie highest. Far below them comes the one that learned without labels, and lowest are training from scratch and the raw pixels.",
+    caption="Mean of five draws, on the 4,000 test photographs of the four new kinds. Guessing is right for one in four.",
+)
+
+# %% [markdown]
+# ### "Self-supervised pre-training is good, and far behind supervised"
+#
+# The paper has one try of its own (section 4.6): masked patches, half of them hidden. ViT-B/16 then reaches 79.9% on ImageNet, 2
+# points above training from scratch, and 4 below supervised pre-training. And ours?
+
+
+# %% tags=["claim-F1"]
+def on_photographs(one, other, claim):
+    pairs = {
+        f"{size} a kind": (study.scores(f"{one}, {size} a class"), study.scores(f"{other}, {size} a class"))
+        for size in sizes_there
+    }
+    print(f"{one} minus {other}")
+    print(compare_each(pairs, claim, holds="if"))
+    print()
+
+
+on_photographs("masked, all weights", "from scratch", "learning without labels first is better than nothing")
+on_photographs("all weights", "masked, all weights", "learning with labels first is better than without")
+on_photographs("all weights", "pixels, linear", "a fine-tuned ViT is better than one linear layer on the raw pixels")
+
+# %% [markdown]
+# With one picture a kind the draws differ by more than the methods do: look at the intervals. With 100 it is plain. Here the first
+# training helps where it did not help with clothes, and the pixels have lost what made them strong: nothing is where it was.
+#
+# **What this does not prove.** There is one model of each kind, and the seeds draw pictures, not models. The one without labels
+# had the same pictures and a similar time. Methods of that family are made for far more of both.
 
 # %% [markdown]
 # ## A transfer that does not help
@@ -675,9 +733,8 @@ for other in ("trained features", "raw pixels"):
 # %% [markdown]
 # ## The trap
 #
-# Ways to ruin it. Each is an honest mistake, none is an error, and each leaves a model that learns something. At most there is
-# a warning, and nobody reads warnings, so here they are off. That one of these made 40% of a good ViT-B/16 is a
-# **hypothesis**: the notes tell the model and the pictures, not the rate.
+# Ways to ruin it. Each is an honest mistake, none is an error, and each leaves a model that learns something. That one of these
+# made 40% of a good ViT-B/16 is a **hypothesis**: the notes tell the model and the pictures, not the rate.
 #
 # | what | why it happens |
 # |---|---|
@@ -686,75 +743,73 @@ for other in ("trained features", "raw pixels"):
 # | the old head kept | the classes fit in, so nobody complains |
 # | small pictures blown up to the size of the first training | the model insists on its size |
 #
-# For the last one the pictures come in half size, 14×14. They are either blown up to 28×28 again, or the model's positions are
-# interpolated to 2×2 patches (lesson 3).
+# The model of the photographs was taken through each of them, all weights, 100 pictures a kind, five draws. Guess before you
+# look: which costs most? Rates are given where a rate is the mistake; all others have the rate that validation chose.
 
-# %%
-warnings.simplefilter("ignore", TrainingWarning)
-rate = rates["all weights"]
-traps = {
-    "nothing wrong": {},
-    "no warm-up": {"warmup": 0},
-    "ten times the rate, no warm-up": {"warmup": 0, "rate": 10 * rate},
-    "mean and std forgotten": {"card": ModelCard((), (0.0,), (1.0,))},
-    "old head kept": {"head": "old"},
-    "half size, blown up": {"show": lambda images: enlarged(half_size(images))},
-    "half size, positions interpolated": {"show": half_size, "size": 14},
-}
-traps["the first three at once"] = {
-    "warmup": 0,
-    "rate": 10 * rate,
-    "card": ModelCard((), (0.0,), (1.0,)),
-    "head": "old",
-}
-
-
-def ruined(seed, warmup=0.1, rate=rate, card=model.card, head="new", show=lambda images: images, size=28):
-    learner = ViT(replace(model.config, image_size=size))
-    load_weights(learner, model.state_dict())  # positions are interpolated if the size is another
-    if head == "new":
-        reset_head(learner, 4, seed)
-    learner.card = card
-    chosen = draw_few(four, 20, seed)[0]
-    chosen = replace(chosen, train_images=show(chosen.train_images), mean=card.mean, std=card.std)
-    fit(learner, chosen, recipe(20, rate, seed, warmup), progress=False)
-    return evaluate(learner, show(four.test_images), four.test_labels).accuracy
-
-
-results = {"nothing wrong": scores["all weights", 20][:3]}  # the same runs as above
-for name in list(traps)[1:4]:
-    results[name] = [ruined(seed, **traps[name]) for seed in range(3)]
-    print(f"{name:<36}" + "".join(f"{one:>8.1%}" for one in results[name]))
-
-# %%
-for name in list(traps)[4:]:
-    results[name] = [ruined(seed, **traps[name]) for seed in range(3)]
-    print(f"{name:<36}" + "".join(f"{one:>8.1%}" for one in results[name]))
+# %% jupyter={"source_hidden": true}
+trap = load_study("transfer_trap")
+right = trap.scores("nothing wrong")
+print("made by:", trap.command, "with seeds", trap.seeds)
+print(f"rate of 'nothing wrong', the best of {len(right.rate.tried)}: {right.rate.value:g}")
+rows = {name: list(trap.scores(name).by_seed.values()) for name in trap.variants}
+figure, axes = plots.new_figure(1, 1, size=(9, 4.2))
+plots.draw_spread(axes[0, 0], rows, xlabel="right answers, one point for each draw; guessing gives 25%")
+plots.show(
+    figure,
+    alt="A row of five points for each way to do it. The rows with the large rate lie far to the left of the row with nothing wrong; the others lie a little to its left, or level with it.",
+)
 
 # %% [markdown]
 # ### "Pre-trained, and only 40% on CIFAR-10: the data set is too small for a ViT"
 #
-# Two halves. What was published with the same kind of model on the same pictures decides about the sentence. And the trap,
-# rebuilt small, says which mistakes could do such harm, each against *nothing wrong*, draw by draw:
+# What was published with the same kind of model on the same pictures decides about the sentence. And the trap, rebuilt small,
+# says which mistakes could do such harm, each against *nothing wrong*, draw by draw:
 
 # %% tags=["claim-N4"]
-published = {"the lower one": 0.989, "the upper one": 0.990}  # google-research/vision_transformer, "Expected results"
+# google-research/vision_transformer, README, "Expected results", two runs; read in November 2026
+published = {"first run": 0.9892, "second run": 0.9903}
 print(
     judge(
-        {which: value <= 0.40 for which, value in published.items()},
+        {run: value <= 0.40 for run, value in published.items()},
         "a ViT-B/16 can learn no more than 40% from CIFAR-10",
     )
 )
 print()
-harm = {name: (results["nothing wrong"], results[name]) for name in traps if name != "nothing wrong"}
-print(compare_each(harm, "the mistake does harm", holds="if", unit="points", of="draws"))
+mistakes = [name for name in trap.variants if name != "nothing wrong" and not name.startswith(("half", "linear"))]
+harm = {name: (right, trap.scores(name)) for name in mistakes}
+print(compare_each(harm, "the mistake does harm", holds="if"))
 
 # %% [markdown]
-# Three draws are few, and with seven mistakes at once the intervals are wide: NOT SHOWN means just that. And what harms a
-# model of 86 million weights need not harm one of 140,000, or the other way round: the list is one of suspects.
+# The rate decides most. What it needs is not a rule of thumb but a search: 0.001 is right for this model, and would be too
+# much for one of 86 million weights, whose recipes go far lower.
 #
-# What saves one from all of them is not a list. It is a *number to expect*: a linear probe on frozen features first. Whoever
-# has that number, and sees all weights end below it, knows that something is broken, and not that the data set is small.
+# Two more questions. Small pictures: is it better to blow them up (16×16 to 32×32), or to interpolate the model's positions to
+# fewer patches (lesson 3)? And a linear probe: does it notice a forgotten mean and std?
+
+# %%
+print(
+    compare(
+        trap.scores("half size, positions interpolated"),
+        trap.scores("half size, enlarged"),
+        "positions interpolated are better than pictures enlarged",
+    )
+)
+probe_right = trap.scores("linear probe")
+print(
+    compare(
+        probe_right,
+        trap.scores("linear probe, mean and std forgotten"),
+        "a forgotten mean and std harm a linear probe",
+    )
+)
+below = {name: (probe_right, trap.scores(name)) for name in mistakes}
+print(compare_each(below, "all weights with this mistake end below a linear probe done rightly", holds="if"))
+
+# %% [markdown]
+# So enlarging was no mistake, only dear: four times the tokens for the same picture. And what saves one from the others is not a
+# list. It is a *number to expect*: a linear probe on frozen features first. Whoever has that number, and sees all weights end below
+# it, knows that something is broken, and not that the data set is small. What the probe does not see is the small harm: there
+# only care helps, and a look at what goes into the model.
 
 # %% [markdown]
 # ## Bug clinic: six fine-tunings
@@ -790,7 +845,8 @@ for letter in "ABCDEF":
 
 # %% [markdown]
 # Look at the accuracies last, and then do not trust them: one of the five mistakes hardly shows there, with these pictures.
-#
+
+# %% [markdown]
 # ## Exercise: what is wrong with them?
 #
 # Difficulty 3 of 5, about 15 minutes. You get the letters of all patients in one string, "ABCDEF". Return a dict,

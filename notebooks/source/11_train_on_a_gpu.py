@@ -1278,6 +1278,23 @@ check.training_clinic(my_findings)
 # python -m vit_tutorial.train --help
 # ```
 #
+# **On a host that forgets** (Colab, Kaggle). Let `runs/` and your progress lie on a drive that stays. Write these lines into a
+# cell above *Train*, with the folder of your drive, and run it first:
+#
+# ```python
+# import os
+# os.environ["VIT_TUTORIAL_WORK"] = "/content/drive/MyDrive/vit_tutorial"
+# ```
+#
+# Then the next run goes on where the host cut the last one off. From the command line, name the folder yourself:
+# `--out "$VIT_TUTORIAL_WORK/runs/first"`.
+#
+# **An Apple GPU.** `--device mps`, or `device="mps"` in the config, takes it. It is taken only when asked for, and we had none
+# to measure: compare one epoch with the CPU before you trust it with a long run.
+#
+# **Longer still.** A run that has ended is not made longer by a larger `--epochs`: its learning rate has come down to 0. The
+# program says so. `--start-from` begins another run with its weights, in another folder.
+#
 # **Several GPUs.** `torchrun` starts one process for each. Every process holds the whole model, takes its part of each
 # batch, and finds its gradients. Then all processes average their gradients and take the same step. So they end with the
 # weights that one process would have found with the whole batch, apart from rounding, and from dropout and drop path: each

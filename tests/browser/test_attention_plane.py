@@ -260,7 +260,7 @@ def test_scores_have_two_signs_and_weights_one_colour(show):
             assert (red > blue) == (number > 0)
             assert strength == pytest.approx(0.55 * abs(number) / np.abs(numbers).max(), abs=0.01)
     strengths = [float(re.findall(r"[\d.]+", colour)[3]) for colour in colours[2]]
-    assert strengths == pytest.approx((0.6 * state.weights).ravel(), abs=0.01)
+    assert strengths == pytest.approx((0.45 * state.weights).ravel(), abs=0.01)
 
 
 def test_a_change_from_code_is_drawn(show):

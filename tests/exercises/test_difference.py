@@ -76,7 +76,7 @@ def test_a_sentence_that_fails_on_one_input_is_not_said():
 def test_weights_that_sum_to_one_elsewhere_are_told():
     right, wrong = (lambda x: x.softmax(-1)), (lambda x: x.softmax(-2))
     assert explain(cases(wrong, right)).startswith("your weights sum to 1 along axis N. They should along axis D")
-    assert explain(cases(lambda x: x.exp(), right)).startswith("your weights do not sum to 1 along axis D")
+    assert explain(cases(lambda x: x.exp(), right)).startswith("your numbers do not sum to 1 along axis D")
 
 
 STEPS = Hints(

@@ -63,7 +63,7 @@ def test_a_folder_that_is_not_there_yet_is_made(tmp_path, monkeypatch):
 
 def test_an_empty_variable_keeps_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("VIT_TUTORIAL_PROGRESS", "")
-    monkeypatch.setattr(store, "FILE", tmp_path / "progress.json")
+    monkeypatch.setenv("VIT_TUTORIAL_WORK", str(tmp_path))
     assert check.count_tokens(right_count).passed
     assert passed_so_far() == (set(), "")
     assert list(tmp_path.iterdir()) == []
@@ -72,10 +72,10 @@ def test_an_empty_variable_keeps_nothing(tmp_path, monkeypatch):
 def test_without_the_variable_it_lies_in_the_project_and_git_ignores_it(tmp_path, monkeypatch):
     monkeypatch.delenv("VIT_TUTORIAL_PROGRESS")
     root = Path(__file__).parents[2]
-    assert root / "progress.json" == store.FILE
+    assert store._path() == root / "progress.json"
     ignored = (root / ".gitignore").read_text().splitlines()
     assert "/progress.json*" in ignored
-    monkeypatch.setattr(store, "FILE", tmp_path / "progress.json")
+    monkeypatch.setenv("VIT_TUTORIAL_WORK", str(tmp_path))
     assert check.count_tokens(right_count).passed
     assert kept(tmp_path / "progress.json") == ["count_tokens"]
 

@@ -11,6 +11,7 @@ import jupyter_client
 import numpy as np
 import pytest
 import traitlets
+from IPython.core.formatters import DisplayFormatter
 
 import vit_tutorial.explore as explore
 from explore.examples import picture
@@ -291,6 +292,12 @@ def test_a_closed_explorer_that_nobody_keeps_is_gone():
     del lab
     gc.collect()
     assert whole() is None
+
+
+def test_the_way_of_ipywidgets_7_does_not_hide_the_still_picture(monkeypatch):
+    monkeypatch.setattr(widgets.Widget, "_ipython_display_", lambda self: pytest.fail("shown bare"), raising=False)
+    shown, _ = DisplayFormatter().format(gallery())
+    assert "image/png" in shown["text/html"]
 
 
 def test_a_closed_explorer_says_so():

@@ -7,6 +7,7 @@ from learners import SETTINGS
 
 from explore.examples import picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, explore
+from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.explore.base import Explorer
 
 
@@ -16,6 +17,7 @@ def explorers():
     model = ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2))
     model.card = ModelCard(("cat", "dog", "owl"), (0.3,), (0.4,))
     image, maps = picture(12, 12, 1), np.full((2, 3, 10, 10), 0.1)
+    pair = CNN(CNNConfig(12, 1, 3, layers=(1,), width=2, stem="3x3")), model
     pictures = torch.from_numpy(np.stack([image] * 3))
     return {
         "PatchLab": lambda: explore.PatchLab({"one": image}, 4),
@@ -26,6 +28,7 @@ def explorers():
         "HeadsGallery": lambda: explore.HeadsGallery(model, image),
         "LensLab": lambda: explore.LensLab(model, image),
         "ProbeLab": lambda: explore.ProbeLab({"a": np.eye(3)}, pictures, [0, 1, 1], 2, "ab"),
+        "ReachLab": lambda: explore.ReachLab(pair, image),
         "SignalLab": lambda: explore.SignalLab(depth=6),
         "SketchLab": lambda: explore.SketchLab(model, {"noise": image}, learned_from=pictures, more=True),
         "ModelMap": lambda: explore.ModelMap(model, image),

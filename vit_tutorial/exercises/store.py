@@ -1,4 +1,4 @@
-"""What a learner has passed so far, kept in one small file of the project's folder: progress.json.
+"""What a learner has passed so far, kept in one small file, progress.json, where `support/paths.py` says.
 
 The environment variable VIT_TUTORIAL_PROGRESS names another file; empty, it says that nothing is kept. Whatever the
 file is like, a lesson goes on: the most that a learner sees of it is one sentence.
@@ -12,10 +12,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vit_tutorial.support.files import write_json
+from vit_tutorial.support.paths import work_folder
 
 FORMAT = "vit_tutorial progress 1"
 VARIABLE = "VIT_TUTORIAL_PROGRESS"
-FILE = Path(__file__).resolve().parents[2] / "progress.json"
+NAME = "progress.json"
 LONGEST_WAIT = 2.0  # seconds for another notebook that writes at the same time
 
 
@@ -53,7 +54,7 @@ def passed_so_far() -> tuple[set[str], str]:
 
 def _path() -> Path | None:
     given = os.environ.get(VARIABLE)
-    return FILE if given is None else Path(given) if given else None
+    return work_folder() / NAME if given is None else Path(given) if given else None
 
 
 def _read(path: Path) -> tuple[dict[str, str] | None, str]:

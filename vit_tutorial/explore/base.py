@@ -54,6 +54,7 @@ class Explorer(anywidget.AnyWidget):
 
     _css = (Path(__file__).parent / "explore.css").read_text(encoding="utf-8")  # a path would keep every widget alive
     _closed = False
+    _ipython_display_ = None  # that of ipywidgets 7 would show the widget without the still picture
     _sent = traitlets.Dict().tag(sync=True)  # what the view needs and no choice changes
     more = traitlets.Bool(False).tag(sync=True)
     choice_names: tuple[str, ...] = ("more",)  # then those of the subclass, in the order of their declaration

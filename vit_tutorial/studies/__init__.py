@@ -17,6 +17,8 @@
     versus       a ViT, a hybrid and a CNN of equal cost, on 500 to 9,000 pictures, each at its own rate
     locality     a ViT and a CNN on pictures whose patches, or pixels, are in another order
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
+    transfer     a ViT that knows six kinds of photographs goes to the other four, by fourteen methods
+    transfer_trap         the same in ten ways, nine of which are mistakes
     faithfulness which patches the answer of a trained model needs, and which methods find them
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on

@@ -11,7 +11,7 @@ from vit_tutorial.studies.experiments import EXPERIMENTS, StudyError
 from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import choose_rates, run_search, run_study, take_orders
 from vit_tutorial.support.files import write_json
-from vit_tutorial.support.paths import RESULTS, RUNS
+from vit_tutorial.support.paths import NEW_DATA, RUNS
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -57,7 +57,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=Path, default=RUNS / "studies", metavar="FOLDER", help="where each training is kept"
     )
-    parser.add_argument("--records", type=Path, default=RESULTS, metavar="FOLDER", help="(default: data/results)")
+    parser.add_argument(
+        "--records", type=Path, default=NEW_DATA / "results", metavar="FOLDER", help="(default: data/results)"
+    )
     parser.add_argument("--take-orders", action="store_true", help=argparse.SUPPRESS)  # what each worker runs
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in EXPERIMENTS]

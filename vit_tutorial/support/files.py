@@ -6,6 +6,8 @@ import re
 import tempfile
 from pathlib import Path
 
+from vit_tutorial.support.paths import VARIABLE
+
 
 def write_file(path: str | os.PathLike, content: bytes) -> None:
     """Write a file all or nothing: whatever happens, and whenever, the path holds the old content or the new."""
@@ -41,14 +43,18 @@ def make_writable(folder: str | os.PathLike) -> None:
 
 
 def writable_or_temporary(folder: str | os.PathLike) -> Path:
-    """Give the folder, made if there was none; where it cannot be written, say so and give a temporary one."""
+    """Give the folder, made if there was none; where it cannot be written, say so and give a temporary one.
+
+    With the environment variable VIT_TUTORIAL_WORK, a folder that is not given in full is one of that folder.
+    """
+    folder = Path(os.environ.get(VARIABLE, "")).expanduser() / folder
     try:
         make_writable(folder)
     except OSError as error:
         other = Path(tempfile.mkdtemp(prefix="vit_tutorial_"))
         print(f"{folder} cannot be written ({error.strerror}), so what is made here goes to {other}")
         return other
-    return Path(folder)
+    return folder
 
 
 def in_one_order(content: bytes) -> bytes:

@@ -1,8 +1,29 @@
-"""Where the course keeps its files."""
+"""Where the course keeps its files.
 
+In a clone, what comes with the course lies in `data/`, and what a learner makes goes beside it: `runs/` and
+`progress.json`. An installed copy carries its data inside the package, and what a learner makes goes to the folder
+that Python was started in, never into the package. The environment variable VIT_TUTORIAL_WORK names another folder for
+what is made, for instance one on a mounted drive.
+"""
+
+import os
 from pathlib import Path
 
-COURSE = Path(__file__).resolve().parents[2]
-DATA_FOLDER = COURSE / "data"  # what comes with the course
+VARIABLE = "VIT_TUTORIAL_WORK"
+PACKAGE = Path(__file__).resolve().parents[1]
+COURSE = PACKAGE.parent  # in a clone, its folder
+IS_CLONE = (COURSE / "setup_env.py").is_file()
+DATA_FOLDER = (COURSE if IS_CLONE else PACKAGE) / "data"  # what comes with the course
 RESULTS = DATA_FOLDER / "results"  # the records of trainings and studies
-RUNS = COURSE / "runs"  # what a learner's own trainings write
+FIGURE_FOLDER = COURSE / "notebooks" / "figures" if IS_CLONE else PACKAGE / "figures"  # those that lessons show
+
+
+def work_folder() -> Path:
+    """Give the folder of `runs/` and `progress.json`."""
+    if given := os.environ.get(VARIABLE):
+        return Path(given).expanduser()
+    return COURSE if IS_CLONE else Path.cwd()
+
+
+RUNS = work_folder() / "runs"  # what a learner's own trainings write
+NEW_DATA = DATA_FOLDER if IS_CLONE else work_folder() / "data"  # where a recorded training or study writes

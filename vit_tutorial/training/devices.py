@@ -11,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+from vit_tutorial.support.paths import COURSE
+
 
 def choose_device(name: str = "auto") -> torch.device:
     """Turn "auto" into cuda where there is one, else cpu; Apple's mps must be asked for by name.
@@ -115,11 +117,10 @@ def _processor() -> str:
 
 def _git_revision() -> str | None:
     """The commit of the clone this file lies in, with "+" if files were changed since; None outside a clone."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
+    if not (COURSE / ".git").exists():
         return None
     try:
-        git = ["git", "-C", str(root)]
+        git = ["git", "-C", str(COURSE)]
         revision = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()

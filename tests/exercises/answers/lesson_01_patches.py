@@ -127,6 +127,11 @@ def fold_only(rows, p, height, width):
     return F.fold(rows.transpose(1, 2), (height, width), kernel_size=p, stride=p)
 
 
+def width_before_height(patches, P, height, width):
+    split = patches.reshape(len(patches), width // P, height // P, P, P, -1)
+    return split.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), -1, height, width)
+
+
 def loop_back_down_the_columns(rows, p, height, width):
     images = torch.zeros(len(rows), rows.shape[-1] // p**2, height, width)
     for i in range(rows.shape[1]):
@@ -354,6 +359,7 @@ ANSWERS = {
         right=[loop_unpatchify, fold_unpatchify],
         wrong=[
             (loop_back_down_the_columns, "you laid the patches down column by column"),
+            (width_before_height, "you split N into w rows of h patches."),
             (fold_only, "you split each row into (C, P, P)"),
             (back_on_its_side, "each patch came back on its side"),
             (back_by_reshape, "you reshaped without moving anything"),

@@ -411,6 +411,7 @@ ANSWERS = {
             (weighed("(tokens * query).softmax(1)", "(w * tokens).sum(1)"), "you gave each of the D numbers a weight"),
             (weighed(SOFTMAX, "(w[:, :, None] * query).sum(1)"), "you added up the query."),
             (weighed("(s / tokens.shape[2] ** 0.5).softmax(1)"), "you divided the scores by the root of D."),
+            (weighed("(s / tokens.shape[2]).softmax(1)"), "your scores are divided by D: a mean"),
         ],
         unknown=[weighed("(-s).softmax(1)")],
     ),

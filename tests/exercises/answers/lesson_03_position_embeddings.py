@@ -451,6 +451,12 @@ def class_token_dropped(pos_embed, old, new):
     return interpolate_positions(pos_embed[:, 1:], old, new, num_prefix_tokens=0)
 
 
+def last_row_for_the_class_token(pos_embed, old, new):
+    grid = pos_embed[:, :-1].mT.unflatten(2, (old, old))
+    grid = interpolate(grid, size=(new, new), mode="bicubic", antialias=True)
+    return torch.cat([pos_embed[:, -1:], grid.flatten(2).mT], dim=1)
+
+
 def class_token_behind(pos_embed, old, new):
     return torch.hstack([class_token_dropped(pos_embed, old, new), pos_embed[:, :1]])
 
@@ -495,6 +501,8 @@ ANSWERS = {
             (lambda side, p, dim: dim + side // p * dim, "you counted the patches along one side."),
             (lambda side, p, dim: dim + (side // p + side // p) * dim, "you doubled the number of patches in a row."),
             (lambda side, p, dim: side * side * dim + dim, "you gave each pixel a position."),
+            (lambda side, p, dim: (1 + side // p) ** 2 * dim, "you added 1 before you squared."),
+            (lambda side, p, dim: (side // p) ** 2 + 1 * dim, "you added D to the number of patches."),
             (lambda side, p, dim: side * side + p * p, "you took the P·P pixels of a patch"),
             (lambda side, p, dim: ((side // p) ** 2 + 1) ** 2, "you counted a number for each pair of tokens."),
         ],
@@ -584,6 +592,7 @@ ANSWERS = {
             (class_token_kept, "the class token's row is still there when you make the grid"),
             (class_token_dropped, "the class token's position is gone."),
             (class_token_behind, "the class token's position is at the end."),
+            (last_row_for_the_class_token, "you took the last row for the class token's."),
             (careless_forth, "you reshaped [N, D] to [D, h, w] without moving anything"),
             (careless_back, "you reshaped [D, h, w] to [N, D] without moving anything"),
             (careless_twice, "you reshaped there and back without moving anything."),

@@ -740,6 +740,7 @@ ANSWERS = {
             (saying(F="well"), "compare patient F's number of parameters"),
             (saying(G="class token"), "look at which token patient G's head reads."),
             (as_a_list, "Return a dict"),
+            (saying(B="healthy"), "the word for patient "),
             (one_forgotten, "there is no word for patient "),
         ],
     ),

@@ -215,6 +215,10 @@ ANSWERS = {
             (with_own_decay(max), "you took the larger one"),
             (with_own_decay(lambda decay, early: early), "you always took (1 + step) / (10 + step)."),
             (with_own_decay(min, first=1), "steps are counted from 0 here"),
+            (
+                lambda kept, new, decay, step: new + min(decay, step / (step + 10)) * (kept - new),
+                "your decay begins at 0.",
+            ),
             (grows, "the two shares must add up to 1, or"),
             (two_decays, "the two shares must add up to 1: the new weights get 1 - d"),
             (two_decays_the_other_way, "the two shares must add up to 1: the kept weights get d"),
@@ -231,6 +235,7 @@ ANSWERS = {
             (saying(E="leak"), "ask patient E twice for the same loss."),
             (saying(F="eval"), "look at how much of patient F moves"),
             (as_a_list, "Return a dict"),
+            (saying(B="healthy"), "the word for patient "),
             (one_forgotten, "there is no word for patient "),
         ],
     ),

@@ -343,7 +343,7 @@ function render({ model, el }) {
     const share = (weight, i, j) => (divided[i][j] === -Infinity ? "0.0%" : finePercent(weight));
     fillTable(tables[0], scores, query, number, twoSigned(scores));
     fillTable(tables[1], divided, query, number, twoSigned(divided));
-    fillTable(tables[2], weights, query, share, (weight) => `rgba(230, 159, 0, ${0.6 * weight})`);
+    fillTable(tables[2], weights, query, share, (weight) => `rgba(230, 159, 0, ${0.45 * weight})`);
     fillTable(tables[3], outputs, query, number);
   }
 
