@@ -376,7 +376,7 @@ plots.show(
 )
 
 # %% [markdown]
-# Go back to the explorer, and choose a mask there (`m`). With the causal one, what can query 0 still see?
+# Go back to the explorer, and choose a mask there (`x`). With the causal one, what can query 0 still see?
 #
 # <details><summary>Answer</summary>
 #

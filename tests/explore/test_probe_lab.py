@@ -111,7 +111,7 @@ def test_probe_lab_in_words():
 
 def test_the_widget_says_what_its_state_says():
     shown = lab()
-    assert shown.choices() == {"stage": "before", "picture": 0, "neighbours": 1}
+    assert shown.choices() == {"more": False, "stage": "before", "picture": 0, "neighbours": 1}
     assert repr(shown) == "ProbeLab(stage='before', picture=0, neighbours=1)"
     shown.stage, shown.picture, shown.neighbours = "after", 2, 4
     assert shown.words() == probe_lab_state(data(), "after", 2, 4).words
