@@ -116,7 +116,14 @@ def test_lens_lab_in_words():
 
 def test_the_lab_opens_in_the_middle_of_the_model_on_the_class_token():
     lab = LensLab(model(), PICTURES)
-    assert lab.choices() == {"more": False, "picture": "one", "other": "two", "block": 1, "token": 0, "exchange": "nothing"}
+    assert lab.choices() == {
+        "more": False,
+        "picture": "one",
+        "other": "two",
+        "block": 1,
+        "token": 0,
+        "exchange": "nothing",
+    }
     assert LensLab(model(), PICTURES, picture="two").other == "one"
     assert LensLab(model(pool="mean"), PICTURES).token == 4
     assert LensLab(model(), ONE).other == "picture"
