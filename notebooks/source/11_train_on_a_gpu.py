@@ -98,10 +98,11 @@ print(f"loss: {loss.item():.2f} -> {F.cross_entropy(stepped, right).item():.2f}"
 # gradients, costs twice the way forward. So a training takes 3 · operations · images · epochs. One PFLOP is 10¹⁵ of them.
 
 # %%
-pixels = {"fashion_mnist": (28, 1, 9_000), "cifar10": (32, 3, 45_000)}  # size, channels, images to train on
+pixels = {"fashion_mnist": (28, 1, 10_000), "cifar10": (32, 3, 50_000)}  # size, channels, images
 configs = {}
 for name, preset in PRESETS.items():
     size, channels, images = pixels[preset.data]
+    images = round(images * (1 - preset.training.validation_fraction))  # the others are held out: see below
     configs[name] = ViTConfig(image_size=size, in_channels=channels, num_classes=10, **preset.model)
     with torch.device("meta"):
         parameters = count_parameters(ViT(configs[name]))
@@ -478,8 +479,8 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 # ## Train
 #
 # Run the next cell. A bar shows how far it is, and the curves grow from epoch to epoch. Every epoch is saved in the folder
-# `runs/lesson11`, and within a long epoch once a minute. (If the course lies where nothing can be written, the next cell says
-# so, and takes a temporary folder.)
+# `runs/lesson11`, and within a long epoch once a minute; of a large model three times a minute at most. (If the course lies
+# where nothing can be written, the next cell says so, and takes a temporary folder.)
 #
 # **Stop it in the middle** (the ■ button; it is saved, and ends with `KeyboardInterrupt`), and run the cell again. It goes on
 # with the very next step, and ends with the same weights as a run that was never stopped. Try it. To train afresh, delete
