@@ -39,7 +39,7 @@ from vit_tutorial import ViT, ViTConfig, attention_maps, count_parameters, load_
 from vit_tutorial.training.augmentation import augment, draw, erase, mix, partners
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.evidence import accuracy_above, compare, compare_each, judge
-from vit_tutorial.training.devices import choose_device, matrix_rate
+from vit_tutorial.training.devices import can_compile, choose_device, matrix_rate
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.lesson_11_train_on_a_gpu import TrainingPatient
 from vit_tutorial.explore import AttentionLab, TrainingTimeline
@@ -128,9 +128,9 @@ print(*forecasts, sep="\n")
 # %%
 name = choose_preset(forecasts).name
 preset = PRESETS[name]
-config, device = preset.training, choose_device(preset.training.device)
-if name == "cpu":
-    config = replace(config, epochs=config.epochs // 2)
+device = choose_device(preset.training.device)
+changes = {"epochs": preset.training.epochs // 2} if name == "cpu" else {"compile": can_compile(device)}
+config = replace(preset.training, **changes)
 data = load(preset.data)
 print("preset:", name)
 
