@@ -54,7 +54,7 @@ def test_a_preset_that_is_out_of_the_question_is_not_tried(monkeypatch):
     assert [forecast.measured for forecast in forecasts] == [True, False, False]
     assert choose_preset(forecasts).name == "cpu"
     assert str(forecasts[0]) == "cpu               about 1.3 minutes here"
-    work = 3 * recipes.flops_per_image(PRESETS["cifar10-gpu"].build(recipes._made_up("cifar10")).config) * 45_000 * 150
+    work = 3 * recipes.flops_per_image(PRESETS["cifar10-gpu"].build(recipes._made_up("cifar10")).config) * 48_000 * 140
     assert forecasts[2].seconds == pytest.approx(work / 1e11)
     assert str(forecasts[2]) == f"cifar10-gpu       more than {work / 1e11 / 60:,.0f} minutes here"
 

@@ -74,7 +74,7 @@ class DropPath(nn.Module):
         if not self.training or self.rate == 0:
             return x
         keep = torch.empty(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
-        return x * keep / (1 - self.rate)
+        return x * (keep / (1 - self.rate))  # the B numbers are divided, not all of x
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"

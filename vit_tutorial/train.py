@@ -249,7 +249,9 @@ def run(options: Options, command: str) -> None:
                     print_epoch(history)
 
             started = time.perf_counter()
-            history = fit(model, data, config, checkpoint=options.out, on_epoch=after_epoch)
+            history = fit(
+                model, data, config, checkpoint=options.out, checkpoint_epochs=options.keep, on_epoch=after_epoch
+            )
             seconds = time.perf_counter() - started
         if world.is_main:
             finish(options, command, model, data, history, seconds, device)

@@ -39,7 +39,7 @@ from vit_tutorial import ViT, ViTConfig, attention_maps, count_parameters, load_
 from vit_tutorial.training.augmentation import augment, draw, erase, mix, partners
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.evidence import accuracy_above, compare, compare_each, judge
-from vit_tutorial.training.devices import choose_device, matrix_rate
+from vit_tutorial.training.devices import can_compile, choose_device, matrix_rate
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.lesson_11_train_on_a_gpu import TrainingPatient
 from vit_tutorial.explore import AttentionLab, TrainingTimeline
@@ -98,10 +98,11 @@ print(f"loss: {loss.item():.2f} -> {F.cross_entropy(stepped, right).item():.2f}"
 # gradients, costs twice the way forward. So a training takes 3 · operations · images · epochs. One PFLOP is 10¹⁵ of them.
 
 # %%
-pixels = {"fashion_mnist": (28, 1, 9_000), "cifar10": (32, 3, 45_000)}  # size, channels, images to train on
+pixels = {"fashion_mnist": (28, 1, 10_000), "cifar10": (32, 3, 50_000)}  # size, channels, images
 configs = {}
 for name, preset in PRESETS.items():
     size, channels, images = pixels[preset.data]
+    images = round(images * (1 - preset.training.validation_fraction))  # the others are held out: see below
     configs[name] = ViTConfig(image_size=size, in_channels=channels, num_classes=10, **preset.model)
     with torch.device("meta"):
         parameters = count_parameters(ViT(configs[name]))
@@ -127,9 +128,9 @@ print(*forecasts, sep="\n")
 # %%
 name = choose_preset(forecasts).name
 preset = PRESETS[name]
-config, device = preset.training, choose_device(preset.training.device)
-if name == "cpu":
-    config = replace(config, epochs=config.epochs // 2)
+device = choose_device(preset.training.device)
+changes = {"epochs": preset.training.epochs // 2} if name == "cpu" else {"compile": can_compile(device)}
+config = replace(preset.training, **changes)
 data = load(preset.data)
 print("preset:", name)
 
@@ -478,8 +479,8 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 # ## Train
 #
 # Run the next cell. A bar shows how far it is, and the curves grow from epoch to epoch. Every epoch is saved in the folder
-# `runs/lesson11`, and within a long epoch once a minute. (If the course lies where nothing can be written, the next cell says
-# so, and takes a temporary folder.)
+# `runs/lesson11`, and within a long epoch once a minute; of a large model three times a minute at most. (If the course lies
+# where nothing can be written, the next cell says so, and takes a temporary folder.)
 #
 # **Stop it in the middle** (the ■ button; it is saved, and ends with `KeyboardInterrupt`), and run the cell again. It goes on
 # with the very next step, and ends with the same weights as a run that was never stopped. Try it. To train afresh, delete

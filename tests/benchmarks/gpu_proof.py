@@ -85,6 +85,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", metavar="FOLDER", help="the folder that holds cifar-10-batches-py")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS[:-1], help="in this order")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings (default: 0 1 2)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of each training (default: as many as fit)")
     parser.add_argument("--device", default="auto", help="cuda or cpu (default: cuda if there is one)")
     parser.add_argument("--rehearse", action="store_true", help="a tiny model and made-up pictures, on the CPU")
     parser.add_argument("--revision", default="", help="the commit, where the checkout has travelled without it")
@@ -123,6 +124,7 @@ def follow(step: str, options: argparse.Namespace, proof: dict, workshop: Path, 
                 "until": until,
                 "data_root": options.data_root,
                 "seeds": options.seeds,
+                "epochs": options.epochs,
                 "device": "cpu" if options.rehearse else options.device,
                 "rehearse": options.rehearse,
                 "notebook": options.notebook,

@@ -6,6 +6,7 @@ import pytest
 import shapes
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as reference
 
@@ -24,6 +25,7 @@ from vit_tutorial.training.augmentation import (
     shape_matrices,
     shift,
 )
+from vit_tutorial.weights import ModelCard
 
 IMAGES = torch.randint(0, 256, (7, 3, 6, 9), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 
@@ -149,6 +151,44 @@ def test_a_change_of_colour_equals_torchvisions_with_the_images_own_amount(name,
     assert got.dtype == torch.uint8
     for image, amount, changed in zip(images, AMOUNTS.tolist(), got, strict=True):
         assert (changed.int() - COLOURS[name](image, amount).int()).abs().max() <= 1  # of 255: rounding
+
+
+class NothingWaits(TorchDispatchMode):
+    """Refuse what makes the host wait for a device; a meta tensor, which has no numbers, refuses to be read itself."""
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name = operation.overloadpacket
+        if name in (torch.ops.aten.index, torch.ops.aten.index_put_) and args[0].device.type == "meta":
+            assert all(index is None or index.dtype != torch.bool for index in args[1]), "how many are there?"
+        if name in (torch.ops.aten.copy_, torch.ops.aten.fill_) and isinstance(args[1], torch.Tensor):
+            assert args[0].device.type != "meta" or args[1].ndim, "one number is sent"
+        return operation(*args, **(kwargs or {}))
+
+
+def everything_on_a_device():
+    images = torch.empty(200, 3, 32, 32, dtype=torch.uint8, device="meta")
+    options = {"flip": True, "max_shift": 4, "distort": 0.5, "erase": 0.25, "cutmix": 0.4, "mixup": 0.3}
+    draws = draw(200, (32, 32), **options, generator=seeded())
+    with NothingWaits():
+        x = ModelCard(("a",), (0.5,) * 3, (0.25,) * 3).normalize(augment(images, draws))
+        return mix(erase(x, draws.erased), draws)
+
+
+def test_the_host_waits_for_no_device():
+    assert everything_on_a_device().shape == (200, 3, 32, 32)
+
+
+def one_number_is_sent(images, amount):
+    kernel = torch.ones(3, 3, device=images.device)
+    kernel[1, 1] = 5
+    return images
+
+
+@pytest.mark.parametrize("spoiled", [one_number_is_sent, lambda images, amount: reference.autocontrast(images)])
+def test_that_the_host_waits_would_be_noticed(spoiled, monkeypatch):
+    monkeypatch.setitem(COLOUR_OPERATIONS, "sharpness", spoiled)
+    with pytest.raises(AssertionError, match=r"one number is sent|how many are there"):
+        everything_on_a_device()
 
 
 def test_the_lists_hold_all_operations_of_trivial_augment():

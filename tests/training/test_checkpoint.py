@@ -95,6 +95,41 @@ def test_within_an_epoch_a_checkpoint_is_written_as_often_as_asked(data, tmp_pat
     assert count(3600) == 3
 
 
+def test_a_large_checkpoint_is_not_written_after_each_epoch(data, tmp_path, monkeypatch):
+    """On a fast GPU to write one takes as long as an epoch; the first is written, or its size would not be known."""
+    monkeypatch.setattr(checkpoint, "LARGE", 1)
+    config = replace(CONFIG, epochs=6)
+
+    def kept(folder, **options):
+        epochs = []
+        fit(make_model(), data, config, checkpoint=tmp_path / folder, **options, on_epoch=lambda history: epochs.append(
+            checkpoint.weights_after_an_epoch(tmp_path / folder)[0]))  # fmt: skip
+        return epochs
+
+    assert kept("few") == [1, 1, 1, 1, 1, 6]
+    assert kept("named", checkpoint_epochs=(3, 4)) == [1, 1, 3, 4, 4, 6]
+    assert kept("each", checkpoint_seconds=0) == [1, 2, 3, 4, 5, 6]
+    monkeypatch.setattr(checkpoint, "PAUSE", 0.0)
+    assert kept("due") == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_killed_run_with_a_large_checkpoint_ends_alike(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "LARGE", 1)
+    whole, config = make_model(), replace(CONFIG, epochs=4)
+    fit(whole, data, config)
+
+    def kill(history):
+        if history.epochs == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        fit(make_model(), data, config, checkpoint=tmp_path, on_epoch=kill)
+    assert checkpoint.weights_after_an_epoch(tmp_path)[0] == 1
+    resumed = make_model(seed=9)
+    assert fit(resumed, data, config, checkpoint=tmp_path).epochs == 4
+    assert same(weights(resumed), weights(whole))
+
+
 def test_every_second_image_is_a_data_set_too(data, tmp_path):
     half = replace(data, train_images=data.train_images[::2], train_labels=data.train_labels[::2])
     assert fit(make_model(), half, CONFIG, checkpoint=tmp_path).data["training"] == 24

@@ -6,7 +6,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from vit_tutorial.support.paths import VARIABLE
+from vit_tutorial.support.paths import given_folder
 
 
 def write_file(path: str | os.PathLike, content: bytes) -> None:
@@ -47,7 +47,7 @@ def writable_or_temporary(folder: str | os.PathLike) -> Path:
 
     With the environment variable VIT_TUTORIAL_WORK, a folder that is not given in full is one of that folder.
     """
-    folder = Path(os.environ.get(VARIABLE, "")).expanduser() / folder
+    folder = (given_folder() or Path()) / folder
     try:
         make_writable(folder)
     except OSError as error:

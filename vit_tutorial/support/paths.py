@@ -18,11 +18,15 @@ RESULTS = DATA_FOLDER / "results"  # the records of trainings and studies
 FIGURE_FOLDER = COURSE / "notebooks" / "figures" if IS_CLONE else PACKAGE / "figures"  # those that lessons show
 
 
+def given_folder() -> Path | None:
+    """Give the folder that the environment variable names, or None if it names none."""
+    given = os.environ.get(VARIABLE)
+    return Path(given).expanduser() if given else None
+
+
 def work_folder() -> Path:
     """Give the folder of `runs/` and `progress.json`."""
-    if given := os.environ.get(VARIABLE):
-        return Path(given).expanduser()
-    return COURSE if IS_CLONE else Path.cwd()
+    return given_folder() or (COURSE if IS_CLONE else Path.cwd())
 
 
 RUNS = work_folder() / "runs"  # what a learner's own trainings write

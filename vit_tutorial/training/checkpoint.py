@@ -30,6 +30,8 @@ from vit_tutorial.training.optimizers import MovingAverage
 
 CHECKPOINT_NAME = "checkpoint.bin"
 FORMAT = 1  # counted up when a file can no longer be read as before; the first files did not say it
+LARGE = 16_000_000  # bytes; to write so many takes as long as an epoch of small pictures on a fast GPU
+PAUSE = 20.0  # seconds between two large files, at least
 PROGRESS_NUMBERS = ("step", "seen", "loss_sum", "correct", "seconds")  # the fields of EpochProgress that JSON can hold
 GENERATOR_KEY = "chances"  # the state of the generator lies among the tensors
 WAY_OUT = "use another folder, or delete this one to train from the start"
@@ -108,7 +110,7 @@ class Checkpoint:
         self.file = None if folder is None else folder / CHECKPOINT_NAME
         self.model, self.optimizers, self.average = model, optimizers, average
         self.scale, self.history = scale, history
-        self.written = time.perf_counter()  # or made, before the first time
+        self.written, self.size = time.perf_counter(), 0  # or made, before the first time
         self.holds = ""  # the moment of the run that the file holds, in words
 
     def save(self, progress: EpochProgress) -> None:
@@ -133,11 +135,15 @@ class Checkpoint:
                 f"the checkpoint of {moment} could not be written to {self.file.parent} ({error.strerror}), and what "
                 "was there is as it was; make room or choose another folder, and run again"
             ) from error
-        self.written, self.holds = time.perf_counter(), moment
+        self.written, self.size, self.holds = time.perf_counter(), len(content), moment
 
     def is_due(self, seconds: float) -> bool:
         """Say whether there is a file to write and the last one is older than so many seconds."""
         return self.file is not None and time.perf_counter() - self.written > seconds
+
+    def is_worth_it(self, seconds: float) -> bool:
+        """Say whether to write after an epoch: always a small file, and a large one if the last is not too young."""
+        return self.size < LARGE or self.is_due(min(seconds, PAUSE))
 
     def load(self, world: World) -> EpochProgress:
         """Put the run back to where the file was written, and say where in the epoch that was; or change nothing.

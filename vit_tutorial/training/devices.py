@@ -1,8 +1,10 @@
 """Where a training runs: the device, its number format, how fast it multiplies, and what a record says about it."""
 
 import contextlib
+import importlib.util
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import time
@@ -54,6 +56,17 @@ def number_format(device: torch.device, precision: str) -> torch.dtype:
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+def can_compile(device: torch.device) -> bool:
+    """Say whether `compile=True` works on this device and pays: on a GPU from 2017 on, with Triton and a C compiler.
+
+    PyTorch's wheels for Linux bring Triton; on a CPU a training of minutes does not win back what compiling takes.
+    """
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return False
+    compilers = os.environ.get("CC", ""), "gcc", "clang", "cc"
+    return torch.cuda.get_device_capability(device) >= (7, 0) and any(map(shutil.which, compilers))
 
 
 def matrix_rate(device: torch.device, precision: str = "auto", repeats: int = 5) -> float:

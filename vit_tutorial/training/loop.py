@@ -19,7 +19,7 @@ import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,17 +62,20 @@ def fit(
     *,
     checkpoint: str | os.PathLike | None = None,
     checkpoint_seconds: float = 60,
+    checkpoint_epochs: Collection[int] = (),
     progress: bool = True,
     on_epoch: Callable[[History], None] | None = None,
 ) -> History:
     """Train the model in place on the training images of `data`, and return the history. Test images are never used.
 
     `checkpoint` is a folder: the run is saved there after each epoch, within it every `checkpoint_seconds`, and before
-    Ctrl-C or SIGTERM ends it; a run that finds its own checkpoint goes on from it. The weights are those after the last
-    step, or their moving average if the config asks for one. The model ends up in eval mode, on its device, with
-    `model.card` filled in. `progress` shows a bar where somebody is watching; `on_epoch` is called with the history
-    after each epoch. In a group of processes each calls `fit` with the same arguments; the main one writes, shows the
-    bar and calls `on_epoch`. A model that has a card keeps its mean and std, with which its weights were trained.
+    Ctrl-C or SIGTERM ends it; a run that finds its own checkpoint goes on from it. A large checkpoint (16 MB or more)
+    is written at most every 20 seconds, but always after the last epoch and after those of `checkpoint_epochs`. The
+    weights are those after the last step, or their moving average if the config asks for one. The model ends up in eval
+    mode, on its device, with `model.card` filled in. `progress` shows a bar where somebody is watching; `on_epoch` is
+    called with the history after each epoch. In a group of processes each calls `fit` with the same arguments; the main
+    one writes, shows the bar and calls `on_epoch`. A model that has a card keeps its mean and std, with which its
+    weights were trained.
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
     Raises ValueError for labels that are none of the model's classes or a part to freeze that it does not have, and
@@ -84,7 +87,7 @@ def fit(
     check_labels(data.train_labels, len(data.train_images), classes)
     with frozen(model, config.freeze) as hold:
         check_learns(model)
-        return _fit(model, data, config, hold, checkpoint, checkpoint_seconds, progress, on_epoch)
+        return _fit(model, data, config, hold, checkpoint, checkpoint_seconds, checkpoint_epochs, progress, on_epoch)
 
 
 def _fit(
@@ -94,6 +97,7 @@ def _fit(
     hold: Hold,
     checkpoint: str | os.PathLike | None,
     checkpoint_seconds: float,
+    checkpoint_epochs: Collection[int],
     progress: bool,
     on_epoch: Callable[[History], None] | None,
 ) -> History:
@@ -168,7 +172,8 @@ def _fit(
             history.seconds.append(time.perf_counter() - started)
             at = EpochProgress()
             if world.is_main:
-                saved.save(at)
+                if history.epochs in {*checkpoint_epochs, config.epochs} or saved.is_worth_it(checkpoint_seconds):
+                    saved.save(at)
                 if not warned and (words := worse_than_guessing(history, data.num_classes)):
                     warnings.warn(words, TrainingWarning, stacklevel=4)
                     warned = True

@@ -58,7 +58,7 @@ def plan_for(preset: Recipe, data: Dataset, config: TrainingConfig, settings: di
     seeds, plans = len(settings["seeds"]), []
     for compiled, (an_epoch, compiling) in ways.items():
         an_epoch = SPARE * (an_epoch + 0.05)
-        fitting = int((left - compiling - seeds * END) / (seeds * an_epoch))
+        fitting = settings.get("epochs") or int((left - compiling - seeds * END) / (seeds * an_epoch))
         epochs = max(1, min(config.epochs, fitting))
         needed = compiling + seeds * (epochs * an_epoch + END)
         plans.append({"epochs": epochs, "compile": compiled, "seconds": needed, "seconds_a_seed": needed / seeds})
