@@ -440,7 +440,7 @@ function render({ model, el }) {
       ArrowDown: move(0, -1),
       Home: () => choose(VECTORS[0]),
       End: () => choose(VECTORS[VECTORS.length - 1]),
-      ...pages((by) => take({ query: nextOf(TOKENS, query, by) })),
+      ...pages((by) => take({ query: within(query + by, 0, TOKENS.length - 1) })),
       s: () => take({ scaled: !scaled }),
       x: () => take({ mask: nextOf(maskNames, mask) }),
       b: () => takePreset(nextOf(presetNames, presetNow())),

@@ -17,8 +17,8 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f
 SHOWN = 5  # neighbours in a row
 
 
-def probe_lab_figure(state: ProbeLabState, data: ProbeLabData) -> Figure:
-    """Draw a state of the probe lab."""
+def probe_lab_figure(state: ProbeLabState, data: ProbeLabData, more: bool = False) -> Figure:
+    """Draw a state of the probe lab: the map and one picture; its neighbours and all stages' answers too if `more`."""
     figure, axes, say = still(9.4, 5.0)
     names, known = data.class_names, data.labelled
     say(0.15, 0.1, f"Features, {state.stage}", fontweight="bold")
@@ -45,6 +45,8 @@ def probe_lab_figure(state: ProbeLabState, data: ProbeLabData) -> Figure:
     verdict = "right" if state.answer == state.label else "wrong"
     say(right + 1.4, 0.5, f"{names[state.answer]}, {verdict}", fontsize=12, fontweight="bold")
     say(right + 1.4, 0.85, words_of_votes(state.votes, names).replace(", ", "\n"), fontsize=9)
+    if not more:
+        return figure
     say(right, 1.75, "Its nearest labelled pictures, the nearest first", fontweight="bold")
     for i, number in enumerate(state.near[:SHOWN]):
         left = right + 0.9 * i

@@ -1,6 +1,7 @@
 // The probe lab: a map of features at several stages; point at a picture, and its nearest labelled pictures vote.
 
 import {
+  behindMore,
   button,
   frame,
   group,
@@ -18,7 +19,7 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { fitted, percent, pixelOf, within } from "../numbers.js";
+import { fitted, pages, percent, pixelOf, within } from "../numbers.js";
 import { nextWrong, stateOf, unpacked, votesInWords, wordsOf } from "./arithmetic.js";
 import { BAR, DOT, dotBeside, dotsOf, dotUnder, SIDE, stageAt } from "./geometry.js";
 
@@ -60,7 +61,6 @@ function render({ model, el }) {
       "div",
       { className: "vit-controls" },
       labelled("Stage", stageSlider, stageOut),
-      labelled("Neighbours that vote", neighboursSlider, neighboursOut),
       group("Picture", button("Next wrong one (w)", wrongOne)),
     ),
   );
@@ -92,24 +92,37 @@ function render({ model, el }) {
   const row = make("div", { className: "vit-neighbours" }, ...neighbours.map(({ box }) => box));
   const bars = sheet(BAR.width, BAR.line * stages.length, { role: "img", className: "vit-pointing" });
   const picturePanel = panel("", make("div", { className: "vit-row" }, picture, make("div", {}, verdict, votes)));
-  const side = make(
-    "div",
-    { className: "vit-probed" },
-    picturePanel,
-    panel("Its nearest labelled pictures, the nearest first", row),
-    panel(`Right answers, of ${asked} pictures`, bars),
-  );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
-    make("div", { className: "vit-panels" }, mapPanel, side),
-    note(
-      "Point at a dot, or go to the next one with the arrow keys. Page Up, Page Down: the stage; + and −: how many " +
-        "neighbours vote; w: the next picture that is answered wrongly. Neighbours are found among all numbers of the " +
-        "features, by the angle; the map only shows the plane in which they spread most.",
-      { className: "vit-note vit-wide" },
+    make(
+      "div",
+      { className: "vit-panels" },
+      mapPanel,
+      make(
+        "section",
+        { className: "vit-beside" },
+        picturePanel,
+        note(
+          "Lines lead to its nearest labelled pictures, which vote. They are found among all numbers of the features, by " +
+            "the angle; the map only shows the plane in which these spread most.",
+        ),
+        note(
+          "Point at a dot, or go to the next one with the arrow keys. Page Up, Page Down: the stage; + and −: how many " +
+            "neighbours vote; w: the next picture that is answered wrongly.",
+        ),
+      ),
     ),
-    words,
   );
+  const inside = [
+    make("div", { className: "vit-controls" }, labelled("Neighbours that vote", neighboursSlider, neighboursOut)),
+    make(
+      "div",
+      { className: "vit-panels vit-probed" },
+      panel("Its nearest labelled pictures, the nearest first", row),
+      panel(`Right answers, of ${asked} pictures`, bars),
+    ),
+  ];
+  behindMore(model, root, "the neighbours, and right answers stage by stage", inside, words);
 
   function drawControls({ stage, which, neighbours }) {
     stageSlider.value = which;
@@ -217,16 +230,14 @@ function render({ model, el }) {
     goTo(stageAt(pointer(bars, event)[1], stages.length));
     map.focus({ preventScroll: true }); // so that the keys go on working
   });
-  onKeys(root, (event) => {
-    if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
+  onKeys(root, () => {
     const move = (key) => () => show(dotBeside(dotsNow(), known, model.get("picture"), key));
     const vote = (by) => () => choose({ neighbours: within(model.get("neighbours") + by, 1, most) });
     return {
       ...Object.fromEntries(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].map((key) => [key, move(key)])),
       Home: () => show(0),
       End: () => show(asked - 1),
-      PageUp: () => goTo(chosenStage() - 1),
-      PageDown: () => goTo(chosenStage() + 1),
+      ...pages((by) => goTo(chosenStage() + by)),
       "+": vote(1),
       "-": vote(-1),
       w: wrongOne,

@@ -54,7 +54,7 @@ class ProbeLab(Explorer):
         return probe_lab_state(self._data, **choices)
 
     def _figure(self, state: ProbeLabState):
-        return probe_lab_figure(state, self._data)
+        return probe_lab_figure(state, self._data, self.more)
 
     def _brief(self) -> str:
         return f"stage={self.stage!r}, picture={self.picture}, neighbours={self.neighbours}"

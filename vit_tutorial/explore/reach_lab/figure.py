@@ -8,7 +8,7 @@ import numpy as np
 
 from vit_tutorial.explore.reach_lab.numbers import ReachLabState, levels_of
 from vit_tutorial.explore.still import FAINT, as_rgb, frame, still, viridis
-from vit_tutorial.explore.words import decimals
+from vit_tutorial.explore.words import decimals, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,9 +27,9 @@ def painted(state: ReachLabState, stage: int) -> np.ndarray:
     return np.where(seen[..., None], grey, SHADE * grey) * (1 - alpha) + viridis()[level] / 255 * alpha
 
 
-def reach_lab_figure(state: ReachLabState) -> Figure:
-    """Draw a state of the reach lab."""
-    figure, axes, say = still(9.6, 4.0)
+def reach_lab_figure(state: ReachLabState, more: bool = False) -> Figure:
+    """Draw a state of the reach lab: what the chosen stage sees; all stages of both models too if `more`."""
+    figure, axes, say = still(9.6, 8.7 if more else 4.6)
     patch = state.patch
     height, width = state.image.shape[1:]
     row, column = divmod(state.place, state.grid[1])
@@ -45,14 +45,23 @@ def reach_lab_figure(state: ReachLabState) -> Figure:
         )
 
     chosen = state.stages[state.stage]
-    say(0.15, 0.1, f"{chosen.of} {chosen.name}", fontweight="bold")
-    draw(state.stage, 0.15, 0.4, 3.2)
+    say(0.15, 0.1, f"What {chosen.of} {chosen.name} sees", fontweight="bold")
+    draw(state.stage, 0.15, 0.4, 4.0)
+    top, left, bottom, right = state.boxes[state.stage]
+    share = (bottom - top) * (right - left) / (height * width)
+    say(4.4, 0.4, f"{chosen.of} {chosen.name} can see here")
+    say(4.4, 0.65, f"{bottom - top} × {right - left} pixels", fontsize=20, fontweight="bold")
+    far = f"On average it looks {decimals(state.distances[state.stage], 1)} pixels far."
+    say(4.4, 1.2, f"{percent(share)} of the picture. {far}")
+    say(4.4, 1.6, "Dark: what the place cannot see.\nColour: how strongly it answers to a pixel.", color=FAINT)
+    if not more:
+        return figure
     counts: dict[str, int] = {}
     for i, stage in enumerate(state.stages):
         nth = counts[stage.of] = counts.get(stage.of, -1) + 1
         across = sum(other.of == stage.of for other in state.stages)
-        step = min(1.5, 5.9 / across)
-        x, y = 3.6 + step * nth, 0.1 if stage.of == "CNN" else 2.1
+        step = min(1.5, 9.3 / across)
+        x, y = 0.15 + step * nth, 4.75 if stage.of == "CNN" else 6.75
         say(x, y, f"{stage.of} {stage.name}", fontsize=8, fontweight="bold" if i == state.stage else "normal")
         say(x, y + 0.16, f"{decimals(state.distances[i], 1)} pixels far", fontsize=8, color=FAINT)
         draw(i, x, y + 0.36, step - 0.15)

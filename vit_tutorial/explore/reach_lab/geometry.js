@@ -2,7 +2,7 @@
 
 import { cellUnder, fitted } from "../numbers.js";
 
-export const LARGE = 308; // the longer side of the large picture, in CSS pixels
+export const LARGE = 420; // the longer side of the large picture, in CSS pixels
 export const SMALL = 108;
 
 /** The size of a picture, what a box of pixels covers on it, and the patch under a point. */

@@ -1,6 +1,7 @@
 // Reach lab: a place slides over the picture, and every stage of both models shows what it can see there, and what it saw.
 
 import {
+  behindMore,
   button,
   frame,
   greyPlane,
@@ -21,7 +22,7 @@ import {
   slider,
   thumbnail,
 } from "../common.js";
-import { arrows, bytesOf, decimals, nextOf, unpackPictures, within } from "../numbers.js";
+import { arrows, bytesOf, decimals, nextOf, pages, percent, unpackPictures, within } from "../numbers.js";
 import { boxOf, distancesOf, reachOf, wordsOf } from "./arithmetic.js";
 import { LARGE, layoutOf, SMALL } from "./geometry.js";
 
@@ -43,8 +44,8 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Reach lab",
-    "slide the place over the picture. What can each stage see of it, and what did it look at? Where does the window " +
-      "of the CNN end, and where does the ViT's light go?",
+    "slide the place over the picture, and go through the stages. What can each see of it, and what did it look at? " +
+      "Where does the window of the CNN end, and where does the ViT's light go?",
     "What you can do",
   );
 
@@ -67,7 +68,7 @@ function render({ model, el }) {
     ),
   );
 
-  // The chosen stage large, and all stages small
+  // The chosen stage large; all stages small
   const large = layoutOf(pictures[0], grid, LARGE);
   const small = layoutOf(pictures[0], grid, SMALL);
   const pictureSheet = sheet(large.width, large.height, { tabIndex: 0, role: "application", className: "vit-touch" });
@@ -85,17 +86,31 @@ function render({ model, el }) {
   const rowOf = (of) =>
     panel(`What each stage of the ${of} sees`, make("div", { className: "vit-panels" }, ...cardsOf(of)));
   const cardsOf = (of) => cards.filter((_, i) => stages[i].of === of).map(({ box }) => box);
+  const sees = make("div", { className: "vit-heading" });
+  const answer = make("p", { className: "vit-answer" });
+  const reaches = make("p");
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
-    make("div", { className: "vit-panels" }, largePanel, make("div", {}, rowOf("CNN"), rowOf("ViT"))),
-    note(
-      "Click a place, or use the arrow keys; Home, End: the first and the last. Page Up, Page Down, or 0 to " +
-        `${Math.min(9, last)}: the stage. Dark: what the place cannot see, by count. Colour: how strongly it answers to a ` +
-        "pixel, by gradient; each map has its own brightest colour. Solid frame: the patch.",
-      { className: "vit-note vit-wide" },
+    make(
+      "div",
+      { className: "vit-panels" },
+      largePanel,
+      make(
+        "section",
+        { className: "vit-beside" },
+        ...[sees, answer, reaches],
+        note(
+          "Dark: what the place cannot see, by count. Colour: how strongly it answers to a pixel, by gradient; each map " +
+            "has its own brightest colour. Solid frame: the patch.",
+        ),
+        note(
+          "Click a place, or use the arrow keys; Home, End: the first and the last. Page Up, Page Down, or 0 to " +
+            `${Math.min(9, last)}: the stage.`,
+        ),
+      ),
     ),
-    words,
   );
+  behindMore(model, root, "all stages of both models at once", [rowOf("CNN"), rowOf("ViT")], words);
 
   function drawOn(canvas, layout, { box, inside }, picture, place) {
     const context = pen(canvas);
@@ -134,7 +149,14 @@ function render({ model, el }) {
     stageSlider.value = stage;
     stageSlider.setAttribute("aria-valuetext", title);
     stageOut.textContent = title;
-    largePanel.firstChild.textContent = `${title}, large`;
+    largePanel.firstChild.textContent = `What ${title} sees`;
+    const [top, left, bottom, right] = seen[stage].box;
+    const [across, down] = [right - left, bottom - top];
+    sees.textContent = `${title} can see here`;
+    answer.textContent = `${down} × ${across} pixels`;
+    reaches.textContent =
+      `${percent((down * across) / (width * height))} of the picture. ` +
+      `On average it looks ${decimals(distances[stage], 1)} pixels far.`;
     drawOn(pictureSheet, large, seen[stage], picture, place);
     cards.forEach(({ canvas, title, far }, i) => {
       drawOn(canvas, small, seen[i], picture, place);
@@ -154,15 +176,13 @@ function render({ model, el }) {
       choose({ place: large.placeAt(...pointer(pictureSheet, event)) });
     });
   }
-  onKeys(root, (event) => {
-    if (event.target.tagName === "INPUT") return {}; // a slider has keys of its own
+  onKeys(root, () => {
     const stage = model.get("stage");
     return {
       ...arrows(model.get("place"), rows, columns, (place) => choose({ place })),
       Home: () => choose({ place: 0 }),
       End: () => choose({ place: rows * columns - 1 }),
-      PageUp: () => goTo(stage - 1),
-      PageDown: () => goTo(stage + 1),
+      ...pages((by) => goTo(stage + by)),
       n: () => choose({ picture: nextOf(names, model.get("picture")) }),
       t: () => choose({ weights: nextOf(sent.weights, model.get("weights")) }),
       ...Object.fromEntries(Array.from({ length: Math.min(10, last + 1) }, (_, digit) => [digit, () => goTo(digit)])),

@@ -106,7 +106,7 @@ class ReachLab(Explorer):
         return make_state(*self._pair, self._pictures[picture], stage, place, fields, distances, picture, weights)
 
     def _figure(self, state: ReachLabState):
-        return reach_lab_figure(state)
+        return reach_lab_figure(state, self.more)
 
     def _brief(self) -> str:
         return f"{self.picture!r}, weights={self.weights!r}, stage={self.stage}, place={self.place}"
