@@ -134,7 +134,7 @@ def test_everything_is_done_with_keys(show):
     assert tables(lab) == expected_tables(**state, scaled=False, mask="padding", temperature=0.9)
     said = press(lab, "b")
     first = PRESETS["by hand"]._asdict() | {"chosen": "q2"}
-    assert said == says(**first, scaled=False, mask="padding", temperature=0.9)
+    assert said == says(**first, mask="padding")
     lab.follow()
     assert lab.lab.words() == said
 
@@ -176,7 +176,7 @@ def test_every_control_works(show):
         **state, scaled=False, temperature=5.0, mask="padding"
     )
     lab.follow()
-    assert repr(lab.lab) == "AttentionPlane(more=True, scaled=False, temperature=5, mask='padding')"
+    assert repr(lab.lab) == "AttentionPlane(scaled=False, temperature=5, mask='padding')"
 
 
 def test_a_small_weight_is_not_shown_as_nothing(show):

@@ -37,12 +37,12 @@ def state_of():
 
 
 def middle_of(lab, token):
-    """Where on the page the middle of a token lies: the class token's box, 38 high, or a patch, 48 wide and high."""
+    """Where on the page the middle of a token lies: the class token's box, 38 high, or a patch, 60 wide and high."""
     box = lab.page.locator(PICTURE).bounding_box()
     if token == 0:
-        return box["x"] + 168, box["y"] + 19
+        return box["x"] + 210, box["y"] + 19
     row, column = divmod(token - 1, 7)
-    return box["x"] + 48 * column + 24, box["y"] + 46 + 48 * row + 24
+    return box["x"] + 60 * column + 30, box["y"] + 46 + 60 * row + 30
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -135,9 +135,9 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
     keys = ["ArrowDown"] * 3 + ["ArrowRight"] * 4 + ["x", "p", "0", "1", "2", "3"] * 3 + ["7", "PageUp", "o"]
     for key in keys:
         page.keyboard.press(key)
-    page.keyboard.type("bdm")
     # from the class token to patch 24 in the middle, two rows down, three columns to the edge; no block 7
     assert len(said_since()) == len(keys) - 2
+    page.keyboard.type("bdm")
     assert words(lab) == state_of(block=4, token=42, exchange="all patches", other="trouser").words
     assert page.evaluate("() => Array.from(document.body.childNodes, (node) => node.nodeType)").count(3) == 0
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"

@@ -1,11 +1,14 @@
 """What all explorers share in a browser: they open on one thing, "More" holds the rest, keys work from everywhere."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from explorers import GREY_NOISE, NOISE, PICTURE, press, words
 
 from vit_tutorial import ModelCard, ViT, ViTConfig
+from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.explore import (
     AttentionLab,
     AttentionPlane,
@@ -14,6 +17,8 @@ from vit_tutorial.explore import (
     ModelMap,
     PatchLab,
     PositionLab,
+    ProbeLab,
+    ReachLab,
     SignalLab,
     SketchLab,
     TokenTable,
@@ -34,20 +39,36 @@ def model():
 
 def timeline():
     pictures = torch.from_numpy(GREY_NOISE).expand(2, 1, 28, 28)
-    return TrainingTimeline({0: model(), 1: model()}, pictures, ("a", "b"), (0.5,))
+    return TrainingTimeline({0: model(), 1: model()}, pictures, ("a", "b"), (0.5,), layer=0)
+
+
+def reach():
+    torch.manual_seed(0)
+    cnn = CNN(CNNConfig((28, 28), 1, 3, block="basic", layers=(1, 1), width=4, stem="3x3")).eval()
+    cnn.card = model().card
+    return ReachLab((cnn, model()), GREY_NOISE)
+
+
+def probes():
+    random = np.random.default_rng(0)
+    features = {f"stage {i}": random.normal(size=(12, 6)) for i in range(3)}
+    pictures = np.stack([GREY_NOISE] * 12)[:, None]
+    return ProbeLab(features, pictures, np.arange(12) % 2, 6, ["one", "two"])
 
 
 OPENINGS = {  # what makes each, what only "More" shows, and what Page Up raises from where it is
     "patch_lab": (lambda: PatchLab(NOISE, 8), "Put back together", "token"),
     "token_table": (lambda: TokenTable(model(), GREY_NOISE), "Similarity with this row", "stage"),
     "position_lab": (lambda: PositionLab(model(), {"a": GREY_NOISE}), "Given to the model", "grid"),
-    "attention_plane": (lambda: AttentionPlane(), "1. Scores q · k", "query"),
+    "attention_plane": (lambda: AttentionPlane(query=1), "1. Scores q · k", "query"),
     "attention_lab": (lambda: AttentionLab(GREY_NOISE, MAPS, 4, layer=0), "In numbers", "layer"),
     "heads_gallery": (lambda: HeadsGallery(model(), GREY_NOISE), "All classes", "layer"),
     "signal_lab": (lambda: SignalLab(depth=6), "block 1 of 6", "depth"),
     "lens_lab": (lambda: LensLab(model(), {"a": GREY_NOISE, "b": GREY_NOISE.T}, block=0), "all patches (p)", "block"),
     "model_map": (lambda: ModelMap(model(), GREY_NOISE), "Shapes and parameters", None),
     "training_timeline": (timeline, "All classes", "layer"),
+    "reach_lab": (reach, "What each stage of the CNN sees", "stage"),
+    "probe_lab": (probes, "Right answers, of 6 pictures", "stage"),
     "sketch_lab": (lambda: SketchLab(model(), {"a": GREY_NOISE}), "All heads on (a)", "layer"),
 }
 
@@ -85,6 +106,38 @@ def test_an_explorer_opens_on_one_thing_and_more_holds_the_rest(opened):
     assert words(lab) == said or lab.lab.choice_names[1] == "drawing"
 
 
+def test_more_is_a_button_that_tab_reaches_and_that_says_whether_it_is_open(opened):
+    lab, hidden, _ = opened
+    page = lab.page
+    opener = page.get_by_role("button", name=re.compile(r"^More: .+ \(m\)$"))  # no triangle in its name
+    page.locator(PICTURE).focus()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if opener.evaluate("opener => opener === document.activeElement"):
+            break
+    assert page.get_by_role("button", name="More: ", expanded=False).count() == 1
+    before = lab.chosen()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("button", name="More: ", expanded=True).count() == 1
+    assert page.get_by_text(hidden, exact=True).first.is_visible()
+    page.keyboard.press("Space")
+    assert lab.chosen() == before, "a button that has the focus keeps Enter and Space for itself"
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement.closest('.vit-more')") is None, "what is hidden is passed over"
+
+
+def test_on_a_phone_it_fits_and_can_be_read(opened):
+    lab, _, _ = opened
+    lab.page.set_viewport_size({"width": 380, "height": 800})
+    for more in (False, True):
+        lab.set(more=more)
+        lab.page.wait_for_function("() => document.documentElement.scrollWidth <= 380")
+        scales = lab.page.locator("canvas[role]").evaluate_all(
+            """all => all.map((canvas) => canvas.getBoundingClientRect().width / canvas.vitWidth).filter((one) => one)"""
+        )
+        assert min(scales) >= 0.6, "what is written there would be too small"
+
+
 def test_page_up_raises_and_page_down_lowers_also_after_a_click_on_a_button_or_beside_one(opened):
     lab, _, raised = opened
     if raised is None:
@@ -119,7 +172,7 @@ def test_a_preset_of_the_plane_begins_anew_and_a_number_beyond_the_range_says_so
     first = lab.page.get_by_label("Its first number")
     first.fill("99")
     first.press("Enter")
-    assert lab.page.get_by_role("status").inner_text() == "q0 reaches from -8 to 8; 99 became 8."
+    assert lab.page.locator("p[role=status]").inner_text() == "q2 reaches from -8 to 8; 99 became 8."
     first.fill("2")
     first.press("Enter")
-    assert lab.page.get_by_role("status").inner_text() == ""
+    assert lab.page.locator("p[role=status]").inner_text() == ""

@@ -136,7 +136,7 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(show, p
             assert lab.page.get_by_text(told).is_visible()
         assert lab.page.get_by_text("this model cannot tell").count() == 1
         assert lab.page.get_by_text("this model notices").count() == 1
-    said = reacts(lab, lab.page.get_by_role("button", name="Shuffle").click, [GIVEN])
+    said = reacts(lab, lab.page.get_by_role("button", name="Shuffle (s)").click, [GIVEN])
     assert said == position_lab_state(data, 7, 24, order=4).words
     said = reacts(lab, lambda: lab.page.locator(PICTURE).press("s"), [GIVEN])
     assert said == position_lab_state(data, 7, 24, order=5).words

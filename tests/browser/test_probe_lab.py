@@ -19,7 +19,7 @@ SIDE, RIM = 440, 14
 
 
 def lab_of(**choices):
-    return ProbeLab(FEATURES, PIXELS, LABELS, 9, NAMES, **{"neighbours": 3, **choices})
+    return ProbeLab(FEATURES, PIXELS, LABELS, 9, NAMES, **{"neighbours": 3, "more": True, **choices})
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_probe_lab_reacts_to_mouse_and_keys(show, state_of, theme):
     page = lab.page
     page.locator(PICTURE).focus()
     assert words(lab) == state_of().words
-    for key, stage in {"PageDown": 1, "PageUp": 0}.items():
+    for key, stage in {"PageUp": 1, "PageDown": 0}.items():
         assert press(lab, key, [PICTURE, BARS]) == state_of(stage).words
     assert press(lab, "+") == state_of(neighbours=4).words
     assert press(lab, "-") == state_of().words
@@ -112,11 +112,11 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
     page.locator(PICTURE).focus()
     said_since = record_words(lab)
     page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
-    keys = ["PageDown"] * 3 + ["+"] * 4 + ["End", "Home"] * 3 + ["PageUp"] * 2
+    keys = ["PageUp"] * 3 + ["+"] * 4 + ["End", "Home"] * 3 + ["PageDown"] * 2
     for key in keys:
         page.keyboard.press(key)
-    page.keyboard.type("bdm")
     assert len(said_since()) == len(keys)
+    page.keyboard.type("bdm")
     assert words(lab) == state_of(1, 0, 7).words
     assert page.evaluate("() => Array.from(document.body.childNodes, (node) => node.nodeType)").count(3) == 0
 
@@ -124,7 +124,7 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
 def test_what_changes_nothing_is_not_sent_and_other_keys_are_the_browsers(show):
     lab = show(lab_of(stage="after 3 epochs"))
     lab.page.locator(PICTURE).focus()
-    for key in ("PageDown", "Home", "Control+w", "Alt+x", "b"):
+    for key in ("PageUp", "Home", "Control+w", "Alt+x", "b"):
         lab.page.keyboard.press(key)
     assert lab.sent() == []
 

@@ -26,7 +26,7 @@ def models():
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_reach_lab_reacts_to_mouse_and_keys(show, models, theme):
-    reach = ReachLab(models, PICTURES)
+    reach = ReachLab(models, PICTURES, more=True)
     lab = show(reach, theme)
     page = lab.page
 
@@ -38,7 +38,7 @@ def test_reach_lab_reacts_to_mouse_and_keys(show, models, theme):
     assert words(lab) == said()
     for key, place in {"ArrowRight": 25, "ArrowDown": 32, "Home": 0, "End": 48}.items():
         assert press(lab, key) == said(place=place)
-    for key, stage in {"PageDown": 1, "3": 3, "6": 6, "PageUp": 5}.items():
+    for key, stage in {"PageUp": 1, "3": 3, "6": 6, "PageDown": 5}.items():
         assert press(lab, key) == said(place=48, stage=stage)
     assert press(lab, "n") == said(place=48, stage=5, picture="pullover")
     assert press(lab, "t") == said(place=48, stage=5, picture="pullover", weights="other")

@@ -116,7 +116,7 @@ def test_sliding_through_training_by_keys(show, theme):
     assert press(lab, "PageUp", [ATTENTION]) == expected(24, "pullover", 5, 25)
     assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5)
     lab.follow()
-    assert lab.lab.choices() == {"epoch": 24, "picture": "pullover", "layer": 5, "token": None}
+    assert lab.lab.choices() == {"more": True, "epoch": 24, "picture": "pullover", "layer": 5, "token": None}
     assert press(lab, "c", [ATTENTION]) == expected(24, "pullover", 5, 25)
     check_named_and_readable(lab, theme)
 
@@ -221,11 +221,11 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show):
     page.locator(PICTURE).focus()
     before, said_since = pixels(lab), record_words(lab)
     page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
-    keys = ["ArrowRight"] * 5 + ["ArrowLeft"] * 2 + ["ArrowDown"] * 2 + ["ArrowUp"] + ["PageUp"] * 3
+    keys = ["ArrowRight"] * 5 + ["ArrowLeft"] * 2 + ["ArrowDown"] * 2 + ["ArrowUp"] + ["PageDown"] * 3
     for key in keys:
         page.keyboard.press(key)
-    page.keyboard.type("bxdm")
     assert len(said_since()) == len(keys)
+    page.keyboard.type("bxdm")
     assert words(lab) == training_timeline_state(lab.lab._data, 5, "pullover", 2).words
     assert pixels(lab) != before
     assert page.evaluate("() => Array.from(document.body.childNodes, (node) => node.nodeType)").count(3) == 0

@@ -127,6 +127,15 @@ export function pen(canvas, smooth = false) {
   return context;
 }
 
+/** A box in which a canvas is moved sideways where there is less room than `least` CSS pixels. */
+export function sideways(canvas, least) {
+  canvas.style.minWidth = `${least}px`;
+  return make("div", { className: "vit-sideways" }, canvas);
+}
+
+/** How many CSS pixels wide a canvas may be that lies across an explorer: `most`, or what room there is. */
+export const roomIn = (root, most) => (root.clientWidth ? Math.min(most, root.clientWidth - 32) : most);
+
 /** Where the pointer is, in the canvas' own CSS pixels. */
 export function pointer(canvas, event) {
   const box = canvas.getBoundingClientRect();

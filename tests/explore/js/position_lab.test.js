@@ -14,7 +14,7 @@ import {
   wordsOfPositions,
   wordsOfShuffle,
 } from "../../../vit_tutorial/explore/position_lab/arithmetic.js";
-import { MAPS, positionUnder } from "../../../vit_tutorial/explore/position_lab/geometry.js";
+import { mapsLayout, WIDTH } from "../../../vit_tutorial/explore/position_lab/geometry.js";
 
 const near = (some, others) => some.every((number, i) => Math.abs(number - others[i]) < 1e-12);
 
@@ -105,12 +105,29 @@ test("the words are those of Python", () => {
 });
 
 test("a point belongs to the position under it, in each of the maps, and to none between them", () => {
-  const middle = (map, row, column) => [
-    MAPS.step * map + (MAPS.side * (column + 0.5)) / 7,
-    MAPS.top + (MAPS.side * (row + 0.5)) / 7,
-  ];
-  for (let map = 0; map < 4; map++) assert.equal(positionUnder(...middle(map, 6, 0), 7, 4), 42);
-  assert.equal(positionUnder(MAPS.side + 5, MAPS.top + 5, 7, 4), null);
-  assert.equal(positionUnder(5, 5, 7, 4), null);
-  assert.equal(positionUnder(-5, MAPS.top + 5, 7, 4), null);
+  for (const width of [WIDTH, 330]) {
+    const { side, cornerOf, positionUnder, height } = mapsLayout(width, 4);
+    const middle = (map, row, column) => {
+      const [left, top] = cornerOf(map);
+      return [left + (side * (column + 0.5)) / 7, top + (side * (row + 0.5)) / 7];
+    };
+    for (let map = 0; map < 4; map++) assert.equal(positionUnder(...middle(map, 6, 0), 7), 42);
+    const [left, top] = cornerOf(0);
+    assert.equal(positionUnder(left + side + 5, top + 5, 7), null);
+    assert.equal(positionUnder(5, 5, 7), null);
+    assert.equal(positionUnder(-5, top + 5, 7), null);
+    assert.equal(positionUnder(left + 5, height + 20, 7), null);
+  }
+});
+
+test("where it is narrow, two maps lie below the other two", () => {
+  const [wide, narrow] = [WIDTH, 330].map((width) => mapsLayout(width, 4));
+  assert.deepEqual(
+    [0, 1, 2, 3].map((map) => wide.cornerOf(map)[1]),
+    [22, 22, 22, 22],
+  );
+  assert.ok(Math.abs(wide.cornerOf(3)[0] + wide.side - WIDTH) < 1e-9);
+  assert.deepEqual(narrow.cornerOf(2), [0, narrow.cornerOf(1)[1] + narrow.side + 72]);
+  assert.ok(narrow.side > 150 && narrow.cornerOf(3)[0] + narrow.side <= 330);
+  assert.ok(narrow.cornerOf(3)[1] + narrow.side + 32 <= narrow.height);
 });

@@ -6,6 +6,7 @@ import { nextOf } from "../../../vit_tutorial/explore/numbers.js";
 import {
   axisEnds,
   namerOf,
+  offScale,
   powerName,
   powerOf,
   powerSteps,
@@ -57,6 +58,11 @@ test("the words are those of Python", () => {
   assert.equal(wordsOf({ ...shown, heldName: "another" }), `${words} Held, dashed: another.`);
 });
 
+test("a number off the scale is below it, above it, or none at all", () => {
+  const signs = [0, 1e-13, 1e-12, 1, 1e12, 1e13, Infinity, NaN].map((number) => offScale(number, GROUND_AND_CEILING));
+  assert.deepEqual(signs, [-1, -1, 0, 0, 0, 1, 1, 1]);
+});
+
 test("axes have room and end", () => {
   const endsOf = (...sets) => axisEnds(sets, [0], GROUND_AND_CEILING);
   assert.deepEqual(endsOf([[0.5], [2]]), [-1, 1]);
@@ -81,5 +87,9 @@ test("each block is found under its own middle, and nothing beside the charts", 
     assert.equal(blockAt(startOf(chart) + inner + 1, 24), null);
   }
   assert.ok(Math.abs(startOf(2) + inner + AREA.right - AREA.width) < 1e-9);
+  const narrow = chartsLayout(3, 330);
+  assert.deepEqual([0, 1, 2].map(narrow.topOf), [0, AREA.height, 2 * AREA.height]);
+  assert.deepEqual([narrow.startOf(2), narrow.height], [narrow.startOf(0), 3 * AREA.height]);
+  assert.equal(narrow.blockAt(narrow.middleOf(2, 5, 24), 24), 5);
   assert.deepEqual([heightOf(0, [0, 1]), heightOf(1, [0, 1]), heightOf(0.5, [0, 1])], [BOTTOM, AREA.top, 146]);
 });

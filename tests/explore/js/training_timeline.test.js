@@ -106,6 +106,9 @@ test("the curve fills the sheet, and each dot is found under itself", () => {
     [0, 1, 2, 3, 4, 5],
   );
   assert.deepEqual([layout.momentAt(-50), layout.momentAt(layout.xOf(17)), layout.momentAt(2000)], [0, 4, 5]);
+  const narrow = curveLayout(epochs, accuracy, 10, 330);
+  assert.deepEqual([narrow.width, narrow.xOf(24)], [330, narrow.right]);
+  assert.ok(narrow.right < 330);
 });
 
 test("a scale ends above its largest share, and one far below 1 is not wasted", () => {

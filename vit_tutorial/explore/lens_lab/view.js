@@ -17,6 +17,7 @@ import {
   pen,
   pointer,
   resize,
+  roomIn,
   set,
   sheet,
   slider,
@@ -232,7 +233,7 @@ function render({ model, el }) {
 
   function drawStrip(shown) {
     const { block: chosen, token, exchange, lens, untouched } = shown;
-    resize(strip, Math.min(STRIP.width, root.clientWidth - 32), STRIP.height);
+    resize(strip, roomIn(root, STRIP.width), STRIP.height);
     const context = pen(strip);
     const style = getComputedStyle(root);
     const { step, leftOf } = stripLayout(strip.vitWidth, layers);

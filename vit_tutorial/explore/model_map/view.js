@@ -15,6 +15,7 @@ import {
   pointer,
   set,
   sheet,
+  sideways,
   slider,
 } from "../common.js";
 import { bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
@@ -56,6 +57,7 @@ function render({ model, el }) {
   const blockSlider = slider(1, depth, (block) => set(model, { block }));
   root.append(make("div", { className: "vit-controls" }, labelled("Open block", blockSlider, blockOut)));
   const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
+  const around = sideways(map, 640);
   const does = make("p");
   const shown = sheet(SHOWN.width, SHOWN.height, { role: "img" });
   const legend = note("");
@@ -71,7 +73,7 @@ function render({ model, el }) {
   const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
   const words = make("p", { className: "vit-heard", "aria-live": "polite" }); // all of it stands above
   root.append(
-    map,
+    around,
     note(
       "Click a box, or use the left and right arrow keys; up and down open the block before or after; Home and End: the " +
         "picture and the probabilities. Under each box stands the shape that leaves it.",
@@ -268,6 +270,8 @@ function render({ model, el }) {
     shown.setAttribute("aria-label", `What leaves the box: ${now.heading}`);
     words.textContent = text;
     map.setAttribute("aria-label", text);
+    const [x, , w] = places[now.key];
+    around.scrollLeft = ((x + w / 2) / wide) * around.scrollWidth - around.clientWidth / 2; // where there is no room
   }
 
   // Pointing and keys

@@ -19,6 +19,7 @@ import {
   resize,
   set,
   sheet,
+  sideways,
   slider,
   tag,
 } from "../common.js";
@@ -171,7 +172,7 @@ function render({ model, el }) {
       panel("The picture, cut", cutSheet),
       make("section", { className: "vit-beside" }, sum, ofEach, note(KEYS)),
     ),
-    panel("The sequence", stripSheet),
+    panel("The sequence", sideways(stripSheet, 640)),
   );
   const fields = [seedField, labelled("Gap", chooseGap), labelled("Put the patches back", chooseBack)];
   const inside = [

@@ -1,13 +1,29 @@
-// Where the four maps of the position lab lie on their sheet.
+// Where the four maps of the position lab lie on their sheet, in CSS pixels.
 
 import { within } from "../numbers.js";
 
-export const MAPS = { side: 214, step: 232.6, top: 22, width: 912 };
+export const WIDTH = 912;
+const NARROW = 560; // below, two maps lie below the other two
+const GAP = 18;
+const TOP = 22; // above a map, for its name
+const BELOW = 32; // for what stands below it
 
-/** The position under a point of the sheet, on a grid of so many rows and columns; null between the maps. */
-export function positionUnder(x, y, grid, maps) {
-  const map = within(Math.floor(x / MAPS.step), 0, maps - 1);
-  const column = Math.floor(((x - map * MAPS.step) / MAPS.side) * grid);
-  const row = Math.floor(((y - MAPS.top) / MAPS.side) * grid);
-  return column >= 0 && column < grid && row >= 0 && row < grid ? row * grid + column : null;
+/** The height of the sheet, the side of a map, its upper left corner, and the position under a point. */
+export function mapsLayout(width, maps) {
+  const across = width < NARROW ? 2 : maps;
+  const side = (width - (across - 1) * GAP) / across;
+  const [right, down] = [side + GAP, TOP + side + BELOW + GAP];
+  return {
+    ...{ width, side, height: Math.ceil(maps / across) * down - GAP },
+    cornerOf: (map) => [(map % across) * right, Math.floor(map / across) * down + TOP],
+    /** On a grid of so many rows and columns; null between the maps. */
+    positionUnder(x, y, grid) {
+      const [column, row] = [within(Math.floor(x / right), 0, across - 1), Math.max(0, Math.floor(y / down))];
+      const [inRow, inColumn] = [y - row * down - TOP, x - column * right].map((one) =>
+        Math.floor((one / side) * grid),
+      );
+      const isInside = [inRow, inColumn].every((one) => one >= 0 && one < grid);
+      return isInside && row * across + column < maps ? inRow * grid + inColumn : null;
+    },
+  };
 }

@@ -16,6 +16,8 @@ import {
   pen,
   plane,
   pointer,
+  resize,
+  roomIn,
   set,
   sheet,
   slider,
@@ -37,7 +39,7 @@ import {
   wordsOfPositions,
   wordsOfShuffle,
 } from "./arithmetic.js";
-import { MAPS, positionUnder } from "./geometry.js";
+import { mapsLayout, WIDTH } from "./geometry.js";
 
 const COLOURS = ["own for each map", "one for all maps"];
 const SAME = 1e-5;
@@ -109,11 +111,8 @@ function render({ model, el }) {
   );
 
   // The four maps, in one sheet
-  const mapSheet = sheet(MAPS.width, MAPS.top + MAPS.side + 32, {
-    tabIndex: 0,
-    role: "application",
-    className: "vit-touch",
-  });
+  let layout = mapsLayout(WIDTH, kinds.length);
+  const mapSheet = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
   const heads = kinds.map((kind) => make("th", { scope: "col", textContent: kind }));
   const lines = sent.near_and_far.map((name) => {
     const cells = kinds.map(() => make("td"));
@@ -181,43 +180,37 @@ function render({ model, el }) {
 
   function drawMap(context, kind, values, grid, position, [low, high]) {
     const style = getComputedStyle(root);
-    const left = kind * MAPS.step;
-    const cell = MAPS.side / grid;
+    const { side } = layout;
+    const [left, top] = layout.cornerOf(kind);
+    const cell = side / grid;
     context.fillStyle = style.color;
     context.textBaseline = "middle";
     context.textAlign = "left";
     context.font = `600 13px ${style.fontFamily}`;
-    context.fillText(kinds[kind], left, 9);
+    context.fillText(kinds[kind], left, top - 13);
     context.font = `12px ${style.fontFamily}`;
     const found = [Math.min(...values), Math.max(...values)].map((value) => decimals(value));
-    context.fillText(`lowest ${found[0]}, highest ${found[1]}`, left, MAPS.top + MAPS.side + 9);
-    context.fillText(`dark ${decimals(low)}, yellow ${decimals(high)}`, left, MAPS.top + MAPS.side + 25);
-    context.drawImage(coloured(values, grid, low, high), left, MAPS.top, MAPS.side, MAPS.side);
+    context.fillText(`lowest ${found[0]}, highest ${found[1]}`, left, top + side + 9, side);
+    context.fillText(`dark ${decimals(low)}, yellow ${decimals(high)}`, left, top + side + 25, side);
+    context.drawImage(coloured(values, grid, low, high), left, top, side, side);
     if (cell >= 30) {
       context.font = `10px ${style.fontFamily}`;
       context.textAlign = "center";
       values.forEach((value, i) => {
         context.fillStyle = (value - low) / (high - low) > 0.55 ? "#000000" : "#ffffff";
-        context.fillText(
-          decimals(value),
-          left + ((i % grid) + 0.5) * cell,
-          MAPS.top + (Math.floor(i / grid) + 0.5) * cell,
-        );
+        context.fillText(decimals(value), left + ((i % grid) + 0.5) * cell, top + (Math.floor(i / grid) + 0.5) * cell);
       });
     }
-    mark(
-      context,
-      left + (position % grid) * cell + 1,
-      MAPS.top + Math.floor(position / grid) * cell + 1,
-      cell - 2,
-      cell - 2,
-    );
+    const [column, row] = [position % grid, Math.floor(position / grid)];
+    mark(context, left + column * cell + 1, top + row * cell + 1, cell - 2, cell - 2);
   }
 
   function drawMaps({ grid, position, show, number, colours }, alike) {
     const similar = show === SHOWS[0];
     const column = ({ values }) => Float64Array.from({ length: grid * grid }, (_, i) => values[i * dim + number]);
     const maps = similar ? alike : tablesOn(grid).map(column);
+    layout = mapsLayout(roomIn(root, WIDTH), kinds.length);
+    resize(mapSheet, layout.width, layout.height);
     const context = pen(mapSheet);
     endsOf(maps, similar, colours === COLOURS[0]).forEach((range, kind) => {
       drawMap(context, kind, maps[kind], grid, position, range);
@@ -297,7 +290,7 @@ function render({ model, el }) {
   // Pointing and keys
   const choose = (position) => set(model, { position });
   const point = (event) => {
-    const found = positionUnder(...pointer(mapSheet, event), now().grid, kinds.length);
+    const found = layout.positionUnder(...pointer(mapSheet, event), now().grid);
     if (found !== null) choose(found);
   };
   for (const type of ["pointermove", "pointerdown"]) mapSheet.addEventListener(type, point);

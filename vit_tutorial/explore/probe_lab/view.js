@@ -15,6 +15,7 @@ import {
   plane,
   pointer,
   resize,
+  roomIn,
   set,
   sheet,
   slider,
@@ -134,7 +135,7 @@ function render({ model, el }) {
   }
 
   function drawMap({ which, picture, near, answers }) {
-    resize(map, Math.min(SIDE, root.clientWidth - 32), Math.min(SIDE, root.clientWidth - 32));
+    resize(map, roomIn(root, SIDE), roomIn(root, SIDE));
     const context = pen(map);
     const ink = getComputedStyle(root).color;
     const dots = dotsOf(data.places[which], map.vitWidth);
@@ -187,7 +188,7 @@ function render({ model, el }) {
   }
 
   function drawBars({ which, accuracies }) {
-    resize(bars, Math.min(BAR.width, root.clientWidth - 32), BAR.line * stages.length);
+    resize(bars, roomIn(root, BAR.width), BAR.line * stages.length);
     const context = pen(bars);
     const style = getComputedStyle(root);
     const longest = bars.vitWidth - BAR.name - BAR.number;

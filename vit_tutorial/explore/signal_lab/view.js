@@ -15,6 +15,8 @@ import {
   onKeys,
   pen,
   pointer,
+  resize,
+  roomIn,
   set,
   sheet,
 } from "../common.js";
@@ -192,10 +194,15 @@ function render({ model, el }) {
     holdButton.setAttribute("aria-pressed", String(Boolean(heldRows)));
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
+    const width = roomIn(root, AREA.width);
+    layout = chartsLayout(shownCharts().length, width);
+    resize(canvas, width, layout.height);
     const context = pen(canvas);
-    layout = chartsLayout(shownCharts().length);
     shownCharts().forEach((_, chart) => {
+      context.save();
+      context.translate(0, layout.topOf(chart));
       drawChart(context, chart, state, colours, style);
+      context.restore();
     });
     fillLine(lines[0], rows, block, (at, last) => `block ${at} of ${last}`);
     fillLine(lines[1], heldRows, block, (at, last) => `held: block ${at} of ${last}`);

@@ -22,6 +22,7 @@ import {
   pointer,
   set,
   sheet,
+  sideways,
   slider,
 } from "../common.js";
 import {
@@ -111,7 +112,7 @@ function render({ model, el }) {
     ["end", "after the last block"],
     ["all", "... with every part on"],
   ]);
-  const tablePanel = panel("", tableSheet, tableScale, note(KEYS));
+  const tablePanel = panel("", sideways(tableSheet, 440), tableScale, note(KEYS));
   const answer = make("p", { className: "vit-answer" });
   const reading = panel("", answer);
   reading.classList.add("vit-narrow", "vit-below");
@@ -120,7 +121,7 @@ function render({ model, el }) {
   const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
   const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * STRIP.step, { role: "img", className: "vit-pointing" });
   const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
-  const stripPanel = panel("", stripSheet, sums.table, note("Rounded to two decimals, so a sum may be off by 0.01."));
+  const stripPanel = panel("", sideways(stripSheet, 640), sums.table, note("Rounded to two decimals, so a sum may be off by 0.01."));
   stripPanel.classList.add("vit-below");
   const readsPanel = panel("What else it may read", labelled("The head reads", chooseReads), numbers.list);
   const words = make("p", { className: "vit-words", "aria-live": "polite" });

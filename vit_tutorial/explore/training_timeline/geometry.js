@@ -2,12 +2,13 @@
 
 import { largestOf } from "../numbers.js";
 
+export const WIDTH = 912;
 const MARGIN = { left: 46, right: 16, top: 14, bottom: 38 };
 const ROOM = 22; // that the number of an epoch needs
 
 /** Sizes, the place of an epoch and of a share, the moment nearest to an x, and the epochs that there is room to write. */
-export function curveLayout(epochs, accuracy, classes) {
-  const [width, height] = [912, accuracy.length ? 160 : 76];
+export function curveLayout(epochs, accuracy, classes, width = WIDTH) {
+  const height = accuracy.length ? 160 : 76;
   const [left, right, floor] = [MARGIN.left, width - MARGIN.right, height - MARGIN.bottom];
   const last = Math.max(...epochs, accuracy.length);
   const guessing = 1 / classes;

@@ -17,6 +17,8 @@ import {
   panel,
   pen,
   pointer,
+  resize,
+  roomIn,
   set,
   sheet,
   slider,
@@ -46,7 +48,7 @@ import {
   wordsOfAttention,
   wordsOfPosition,
 } from "./arithmetic.js";
-import { curveLayout } from "./geometry.js";
+import { curveLayout, WIDTH } from "./geometry.js";
 
 const MAP_SIDE = 280;
 const THUMB = 60;
@@ -99,7 +101,7 @@ function render({ model, el }) {
   );
 
   // The curve
-  const layout = curveLayout(epochs, accuracy, classes.length);
+  let layout = curveLayout(epochs, accuracy, classes.length);
   const curve = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-pointing" });
   root.append(
     panel(
@@ -112,6 +114,8 @@ function render({ model, el }) {
 
   function drawCurve(chosen) {
     const style = getComputedStyle(root);
+    layout = curveLayout(epochs, accuracy, classes.length, roomIn(root, WIDTH));
+    resize(curve, layout.width, layout.height);
     const context = pen(curve);
     const { left, right, floor, guessing, xOf, yOf } = layout;
     const accent = style.getPropertyValue("--jp-brand-color1") || "#0b5cad";
@@ -176,7 +180,7 @@ function render({ model, el }) {
   const table = make("tbody", {}, ...lines.map(({ line }) => line));
   const verdict = make("p", { className: "vit-answer" });
   const answerPanel = panel("All classes", make("table", { className: "vit-top vit-probabilities" }, table));
-  answerPanel.style.width = `${layout.width - 2 * (MAP_SIDE + 22)}px`; // so that the maps stay where they are
+  answerPanel.style.width = `${WIDTH - 2 * (MAP_SIDE + 22)}px`; // however long a name is
 
   const [mapWidth, mapHeight] = fitted({ width: columns, height: rows }, MAP_SIDE);
   const [cellWidth, cellHeight] = [mapWidth / columns, mapHeight / rows];
