@@ -210,10 +210,10 @@ for name, positions in (("sincos_1d", sincos_1d(49, 64)), ("sincos_2d", sincos_2
 # Each map compares the position under the frame with all others. Each map has its own scale of colours, so compare the
 # numbers in the maps.
 #
-# Behind *More* (the key `m`), the patches of a real picture can be shuffled. The weights of the weighted mean that the class token takes
-# in the last block tell where it "looks". One model has its positions. The other is the same model, but every patch gets
-# the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home* means: each weight put
-# back where its patch came from.
+# Behind *More* (the key `m`), the patches of a real picture can be shuffled. The weights of the weighted mean that the
+# class token takes in the last block tell where it "looks". One model has its positions. The other is the same model, but
+# every patch gets the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home* means:
+# each weight put back where its patch came from.
 #
 # **Look for four things.**
 #
@@ -223,8 +223,8 @@ for name, positions in (("sincos_1d", sincos_1d(49, 64)), ("sincos_2d", sincos_2
 # 2. Make the image larger. The tables are stretched like pictures. Does the pattern of the learned one stay?
 # 3. Show *one of the D numbers* in place of the similarity, and move "Which number". Waves look like waves. And the
 #    learned numbers?
-# 4. Open *More*: the patches there are shuffled. Choose *in order*, then shuffle again. Without positions, what moves, and what stays?
-#    With positions?
+# 4. Open *More*: the patches there are shuffled. Choose *in order*, then shuffle again. Without positions, what moves, and
+#    what stays? With positions?
 #
 # (On a finer grid, neighbours lie closer together, so any stretched table looks smooth, even the one before training.
 # Judge the tables at 28 pixels.)

@@ -229,8 +229,9 @@ for phrase, arrow in arrows.items():  # the arrows of the first picture
 #
 # These are your queries, keys and values, as arrows and points in the plane: 0 is *the*, 1 is *river*, 2 is *spring*. Drag
 # a tip with the mouse. Or click the picture, choose a vector with `q`, `k`, `v` and `0`, `1`, `2`, and move it with the
-# arrow keys. The row of one query is shown in bold; Page Down chooses the next. (Leave the mask for later.) Say what you
-# expect before you look.
+# arrow keys. One query is followed: the line below the planes says what its output is made of. Page Up and Page Down choose
+# another. Open *More* (`m`) for the tables of scores and weights; there the row of that query is bold. (Leave the mask for
+# later.) Say what you expect before you look.
 #
 # 1. Make query 2 longer, without turning it. Do its weights become more even, or less?
 # 2. Turn query 2 away from key 1 until they are at a right angle, then further. What becomes of their score? Can you bring
@@ -258,8 +259,8 @@ AttentionPlane()
 #
 # </details>
 #
-# The explorer also says "as if spread evenly over n keys". That is e^H, with the **entropy** H = −Σ w·ln w of a row of
-# weights w: 3 if all three are equal, 1 if one key takes all.
+# Behind *More* the explorer also says "as if spread evenly over n keys". That is e^H, with the **entropy** H = −Σ w·ln w of
+# a row of weights w: 3 if all three are equal, 1 if one key takes all.
 
 # %% [markdown]
 # ## In code
@@ -423,7 +424,8 @@ except ValueError as error:
 # columns are all counted from 0.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
-# pick another patch. Point at a map to read off the score and the weight of one patch.
+# pick another patch. Open *More* (`m`) for the maps of the scores and the weights, and for the temperature. Point at one of
+# these maps to read off the score and the weight of one patch.
 #
 # 1. Layer 3, head 0. Where does the ear look?
 # 2. Now let an eye look: patch 18, in row 2 and column 2. Does it look back at the ear?

@@ -328,8 +328,8 @@ print(f"fused and explicit differ by less than 0.000000000001: {(fused - explici
 # 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
 # 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
 # 4. Now the sandal. Here single heads do matter. Can you find one without which the answer is another?
-# 5. The coat is a mistake of the model: it says shirt. *More* (`m`) shows the bars of all classes. Can you switch off two heads so that it says coat? Hint: first find
-#    the single head that raises the coat most, then try the others.
+# 5. The coat is a mistake of the model: it says shirt. *More* (`m`) shows the bars of all classes. Can you switch off two
+#    heads so that it says coat? Hint: first find the single head that raises the coat most, then try the others.
 
 # %%
 shown = [0, 21, 25]

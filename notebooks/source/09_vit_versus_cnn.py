@@ -389,6 +389,7 @@ print("mean distance in pixels; in brackets the share of the pixels that can be 
 #
 # The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture. What a
 # stage cannot see is dark. What it answers to is coloured. Arrow keys slide the place, Page Up and Page Down choose the stage.
+# *More* (`m`) shows all stages of both models at once.
 #
 # **Try this.**
 #

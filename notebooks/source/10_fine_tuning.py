@@ -317,7 +317,7 @@ if check.layer_rates(my_layer_rates).passed:
 # **Try this.**
 #
 # 1. Go through the stages from the first to the last. At which one do the squares lie in four heaps? And the dots?
-# 2. Read the bars on the right. At which stage do neighbours answer best, and at which worst?
+# 2. Open *More* (`m`), and read the bars of all stages. At which stage do neighbours answer best, and at which worst?
 # 3. At the last stage press `w` a few times. Which kind is taken for which?
 # 4. Choose a dot whose lines lead far across the map. Why are its *nearest* neighbours not near?
 #

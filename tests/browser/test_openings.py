@@ -133,7 +133,7 @@ def test_on_a_phone_it_fits_and_can_be_read(opened):
         lab.set(more=more)
         lab.page.wait_for_function("() => document.documentElement.scrollWidth <= 380")
         scales = lab.page.locator("canvas[role]").evaluate_all(
-            """all => all.map((canvas) => canvas.getBoundingClientRect().width / canvas.vitWidth).filter((one) => one)"""
+            """all => all.map((one) => one.getBoundingClientRect().width / one.vitWidth).filter((scale) => scale)"""
         )
         assert min(scales) >= 0.6, "what is written there would be too small"
 

@@ -105,6 +105,28 @@ def test_the_maps_have_the_colours_of_their_numbers(show, position_lab, data):
             assert (off <= 4).all(), (kind, choices)
 
 
+def test_a_map_says_what_it_holds_and_what_its_colours_stand_for(show, position_lab, data):
+    lab = show(position_lab())
+    lab.page.evaluate(
+        """() => {
+            window.vitWritten = [];
+            const write = CanvasRenderingContext2D.prototype.fillText;
+            CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+                window.vitWritten.push(text);
+                write.call(this, text, ...rest);
+            };
+        }"""
+    )
+    for colours in (COLOURS[1], COLOURS[0]):
+        lab.page.evaluate("() => window.vitWritten.splice(0)")
+        lab.page.get_by_label("Range of colours").select_option(colours)
+        written = lab.page.evaluate("() => window.vitWritten")
+        state = position_lab_state(data, 7, 24, colours=colours)
+        for values, (low, high) in zip(state.maps, state.ends, strict=True):
+            assert f"lowest {decimals(values.min())}, highest {decimals(values.max())}" in written
+            assert f"dark {decimals(low)}, yellow {decimals(high)}" in written
+
+
 def test_one_number_of_the_table(show, position_lab, data):
     lab = show(position_lab())
     said = reacts(lab, lambda: lab.page.get_by_label("Show", exact=True).select_option(SHOWS[1]))

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ViT, ViTConfig, attention_maps, interpolate_positions, sincos_1d, sincos_2d
 from vit_tutorial.explore import PositionLab, position_lab_state
+from vit_tutorial.explore.position_lab.figure import position_lab_figure
 from vit_tutorial.explore.position_lab.numbers import (
     COLOURS,
     KINDS,
@@ -24,6 +25,7 @@ from vit_tutorial.explore.position_lab.numbers import (
     stretched,
     what_the_model_sees,
 )
+from vit_tutorial.explore.words import decimals
 from vit_tutorial.weights import ModelCard
 
 CONFIG = ViTConfig(image_size=12, patch_size=4, in_channels=1, num_classes=3, dim=16, depth=2, num_heads=2)
@@ -162,6 +164,16 @@ def test_maps_and_their_ends(data):
     )
     assert len(set(position_lab_state(data, 3, 4, show=SHOWS[1], number=5, colours=COLOURS[1]).ends)) == 1
     assert position_lab_state(data, 6, 35).maps.shape == (4, 6, 6)
+
+
+@pytest.mark.parametrize("colours", COLOURS)
+def test_a_still_map_says_what_it_holds_and_what_its_colours_stand_for(data, colours):
+    state = position_lab_state(data, 3, 4, colours=colours)
+    written = [text.get_text() for text in position_lab_figure(state).texts]
+    for values, (low, high) in zip(state.maps, state.ends, strict=True):
+        assert f"lowest {decimals(values.min())}, highest {decimals(values.max())}" in written
+        assert f"dark {decimals(low)}, yellow {decimals(high)}" in written
+    assert sum(text.startswith("dark -1.00, yellow 1.00") for text in written) == (4 if colours == COLOURS[1] else 0)
 
 
 def test_position_lab_in_words(data):

@@ -10,8 +10,12 @@ from torch.nn import functional as F
 from explore.examples import check_still_picture
 from vit_tutorial import Encoder, EncoderBlock
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
+from vit_tutorial.explore.signal_lab import numbers
+from vit_tutorial.explore.signal_lab.figure import signal_lab_figure
 from vit_tutorial.explore.signal_lab.numbers import (
+    CEILING,
     DEPTHS,
+    GROUND,
     NORMS,
     QUANTITIES,
     SCALES,
@@ -124,6 +128,37 @@ def test_the_grid_holds_each_setting_in_its_place():
     signal_grid.cache_clear()
     assert np.allclose(signal_grid(), grid)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_one_thread_measures_and_the_learners_number_of_threads_comes_back(monkeypatch):
+    seen = []
+    monkeypatch.setattr(numbers, "_measured", lambda seed: seen.append(torch.get_num_threads()))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        numbers.signal_grid.__wrapped__(seed=3)
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+        monkeypatch.setattr(numbers, "_measured", lambda seed: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            numbers.signal_grid.__wrapped__(seed=3)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_number_off_the_scale_has_a_hollow_triangle_in_the_still_picture():
+    def triangles(setting):
+        figure = signal_lab_figure(signal_lab_state(setting), more=True)
+        lines = [line for axes in figure.axes for line in axes.lines if line.get_markerfacecolor() == "white"]
+        return {mark: sum(len(line.get_xdata()) for line in lines if line.get_marker() == mark) for mark in "v^"}
+
+    assert triangles(SignalSetting(12)) == {"v": 0, "^": 0}
+    large = SignalSetting(24, "none", True, 2.0)
+    sizes, gradients, alike = np.split(signal_lab_state(large).signals, [3, 4], axis=1)
+    on_scale = [(one >= GROUND) & (one <= CEILING) for one in (sizes, gradients)]
+    above = sum((~on & ~(one < GROUND)).sum() for on, one in zip(on_scale, (sizes, gradients), strict=True))
+    assert above > 0
+    assert triangles(large)["^"] == above + (alike > 1).sum()
 
 
 def test_one_place_of_the_grid_is_measured_again():
