@@ -220,7 +220,11 @@ def test_every_explorer_is_exported_tested_and_measured(name):
     assert issubclass(getattr(explore, lab), Explorer)
     for file in (f"explore/test_{name}.py", f"explore/js/{name}.test.js", f"browser/test_{name}.py"):
         assert (TESTS / file).exists(), f"{lab} has no tests/{file}; write it as that of patch_lab"
-    for table, file in (("EXPLORERS", "browser/test_in_jupyterlab.py"), ("CASES", "benchmarks/bench_explorers.py")):
+    for table, file in (
+        ("OPENINGS", "browser/test_openings.py"),
+        ("EXPLORERS", "browser/test_in_jupyterlab.py"),
+        ("CASES", "benchmarks/bench_explorers.py"),
+    ):
         assert f"{lab}(" in (TESTS / file).read_text(), f"{lab} has no line in {table} of tests/{file}; add one"
 
 

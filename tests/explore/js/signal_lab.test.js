@@ -88,8 +88,8 @@ test("each block is found under its own middle, and nothing beside the charts", 
   }
   assert.ok(Math.abs(startOf(2) + inner + AREA.right - AREA.width) < 1e-9);
   const narrow = chartsLayout(3, 330);
-  assert.deepEqual([0, 1, 2].map(narrow.topOf), [0, AREA.height, 2 * AREA.height]);
-  assert.deepEqual([narrow.startOf(2), narrow.height], [narrow.startOf(0), 3 * AREA.height]);
+  assert.deepEqual([0, 1, 2].map(narrow.topOf), [0, 300, 600]);
+  assert.deepEqual([narrow.startOf(2), narrow.height], [narrow.startOf(0), 600 + AREA.height]);
   assert.equal(narrow.blockAt(narrow.middleOf(2, 5, 24), 24), 5);
   assert.deepEqual([heightOf(0, [0, 1]), heightOf(1, [0, 1]), heightOf(0.5, [0, 1])], [BOTTOM, AREA.top, 146]);
 });

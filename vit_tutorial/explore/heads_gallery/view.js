@@ -58,8 +58,8 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Heads gallery",
-    "choose who looks, a patch or the class token, and a layer. Switch heads off and on: the bars say what the model " +
-      "answers without them.",
+    "choose who looks, a patch or the class token, and a layer. Switch heads off and on: what does the model answer " +
+      "without them?",
     "What you can do",
   );
 

@@ -13,14 +13,14 @@ export function chartsLayout(charts, width = AREA.width) {
   const step = (width + AREA.gap) / across;
   const inner = step - AREA.gap - AREA.left - AREA.right;
   const startOf = (chart) => (chart % across) * step + AREA.left;
-  const topOf = (chart) => Math.floor(chart / across) * AREA.height;
+  const topOf = (chart) => Math.floor(chart / across) * (AREA.height + AREA.gap);
   const middleOf = (chart, block, blocks) => startOf(chart) + ((block - 0.5) / blocks) * inner;
   /** The block, counted from 1, in whose column of a chart of so many blocks a point lies; null beside the charts. */
   function blockAt(x, blocks) {
     const along = x - startOf(Math.floor(x / step));
     return along >= 0 && along < inner ? Math.floor((along / inner) * blocks) + 1 : null;
   }
-  return { height: (charts / across) * AREA.height, inner, startOf, topOf, middleOf, blockAt };
+  return { height: topOf(charts - 1) + AREA.height, inner, startOf, topOf, middleOf, blockAt };
 }
 
 /** The height of a level on an axis from low to high. */

@@ -121,7 +121,12 @@ function render({ model, el }) {
   const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
   const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * STRIP.step, { role: "img", className: "vit-pointing" });
   const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
-  const stripPanel = panel("", sideways(stripSheet, 640), sums.table, note("Rounded to two decimals, so a sum may be off by 0.01."));
+  const stripPanel = panel(
+    "",
+    sideways(stripSheet, 640),
+    sums.table,
+    note("Rounded to two decimals, so a sum may be off by 0.01."),
+  );
   stripPanel.classList.add("vit-below");
   const readsPanel = panel("What else it may read", labelled("The head reads", chooseReads), numbers.list);
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
