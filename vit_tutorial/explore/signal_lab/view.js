@@ -241,7 +241,7 @@ function render({ model, el }) {
 
 /** A hollow triangle that points to where a number would lie, 1 above the chart, -1 below it. */
 function offMark(context, off, x, y) {
-  context.lineWidth = 1.5;
+  context.lineWidth = 2;
   context.beginPath();
   context.moveTo(x, y - 6 * off);
   context.lineTo(x + 5, y + 3 * off);
