@@ -191,8 +191,9 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show):
     page.evaluate("() => { document.onkeydown = (event) => document.body.append(event.key) }")
     for key in ["ArrowRight"] * 6 + ["ArrowDown"] * 6 + ["ArrowLeft"] * 6:
         page.keyboard.press(key)
-    page.keyboard.type("abxdm")
     said = said_since()
+    page.keyboard.type("abxdm")
+    assert words(lab) == said[-1]
     path = [*range(1, 7), *range(13, 49, 7), *range(47, 41, -1)]
     assert [int(re.search(r": patch (\d+)", text).group(1)) for text in said] == path
     assert (
