@@ -515,11 +515,11 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 #
 # ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
-# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very
-# many images: in the paper on ImageNet, ImageNet-21k or JFT-300M. (Google's files for ImageNet-21k have 21,843 classes.)
-# **Fine-tuning** goes on from there for a short time, on the smaller task that one wants solved, with its own classes. For
-# that the whole head is thrown away, and a new one starts, in the paper at zero (appendix B.1.1). The size of the hidden
-# layer is `representation_size`.
+# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very many
+# images: in the paper on ImageNet, ImageNet-21k or JFT-300M, of 1.3, 14 and 303 million images (section 4.1). (Google's files
+# for ImageNet-21k have 21,843 classes.) **Fine-tuning** goes on from there for a short time, on the smaller task that one
+# wants solved, with its own classes. For that the whole head is thrown away, and a new one starts, in the paper at zero
+# (appendix B.1.1). The size of the hidden layer is `representation_size`.
 #
 # So that you see it work, we take a small model from torchvision with such a head and with random weights, as if it came
 # from pre-training. Ours must load it and say the same:
