@@ -418,8 +418,9 @@ plots.show(
 # grows over some steps. Our table alone does not show that. Post-norm's *first* block gets more still; and Adam, which we
 # train with, takes steps whose size hardly depends on the length of the gradient (lesson 11).
 #
-# So much for theory. Train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with warm-up over 30 steps or
-# with none. A loss of ln 10 = 2.3 is that of guessing.
+# So much for theory. To try it one must train. The next cell says how to do that for a moment: 12 blocks, 60 steps, a learning
+# rate of 0.003, with warm-up or with none. (The two folded cells behind it do it, once for each norm. A loss of ln 10 = 2.3 is
+# that of guessing.)
 
 # %%
 config = ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=12, num_heads=2)
@@ -441,7 +442,7 @@ def short_training(warmup, norm="pre", block=EncoderBlock, steps=60):
     return losses
 
 
-# %%
+# %% tags=["extra"]
 curves = {}
 for norm in ("pre", "post"):
     for warmup, name in ((0, "no warm-up"), (30, "with warm-up")):
@@ -450,7 +451,7 @@ ends = {name: sum(losses[-10:]) / 10 for name, losses in curves.items()}
 print("pre-norm learns, with and without warm-up:", ends["pre-norm, no warm-up"] < 1.8 > ends["pre-norm, with warm-up"])
 print("post-norm without warm-up has hardly learned:", ends["post-norm, no warm-up"] > 1.9)
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["extra"]
 smooth = {name: torch.tensor(losses).unfold(0, 6, 1).mean(1).tolist() for name, losses in curves.items()}
 figure, axes = plots.new_figure(size=(8, 3))
 plots.draw_lines(axes[0, 0], range(6, 61), smooth, "step", "loss, mean of 6 steps")
@@ -461,7 +462,7 @@ plots.show(
 )
 
 # %% [markdown]
-# One short training with one seed is an anecdote. So the course keeps a record: 12 and 24 blocks, both norms, with and
+# One short training with one seed is an anecdote. The course keeps a record: 12 and 24 blocks, both norms, with and
 # without warm-up, three seeds each, three epochs. All eight get the same learning rate, no gradient clipping
 # (no upper limit on the length of a gradient), and an MLP of 2·D instead of 4·D. The record is made by a command that you
 # can run:
