@@ -210,13 +210,16 @@ def turned(pair, angle):  # [..., 2]: (sin, cos) of a hand -> the hand, turned f
 
 hours = torch.arange(12, dtype=torch.float64) * 2 * math.pi / 12  # the angle of each hour
 clock = torch.stack([hours.sin(), hours.cos()], dim=-1)  # [12, 2]
-print(
-    "each hour turned by 3 hours is the hour 3 later:", torch.allclose(turned(clock, hours[3]), clock.roll(-3, dims=0))
-)
+later = clock.roll(-3, dims=0)
+print("each hour turned by 3 hours is the hour 3 later:", torch.allclose(turned(clock, hours[3]), later))
 pairs = {(a, b): round((clock[a] @ clock[b]).item(), 2) + 0.0 for a, b in ((2, 5), (7, 10), (2, 3), (10, 11))}
 print("dot products of two hours:", pairs)
 table = sincos_1d(50, 64).double()
-print("of rows of the table, 3 apart:", [round((table[p] @ table[p + 3]).item(), 3) for p in (0, 10, 40)])
+slow = torch.stack([(hours / 12).sin(), (hours / 12).cos()], dim=-1)  # a hand that is 12 times as slow
+print("the fast hand is back after 12 hours:", torch.allclose(turned(clock, 2 * math.pi), clock), end=", ")
+print("the slow one too:", torch.allclose(turned(slow, 2 * math.pi / 12), slow))
+print("different rows in the table:", len(table.unique(dim=0)), "of", len(table))
+print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p + 3]).item(), 3) for p in (0, 10, 40)])
 
 # %% [markdown]
 # **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention compares two
