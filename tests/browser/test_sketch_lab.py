@@ -376,7 +376,7 @@ def test_more_shows_the_inside_and_is_closed_at_first(show):
     click(lab, "Class token (t)")
     lab.follow()
     assert (lab.lab.query, lab.lab.off) == (0, [])
-    steps = page.locator(".vit-below .vit-answers tr").all_inner_texts()
+    steps = page.locator(".vit-more .vit-answers tr").all_inner_texts()
     state = lab.lab.state()
     for text, shown in zip(steps, state.lens, strict=True):
         assert f"{DATA.class_names[shown.argmax()]} {100 * shown.max():.0f}".rsplit(" ", 1)[0] in text
