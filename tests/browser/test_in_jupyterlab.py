@@ -58,9 +58,9 @@ def wait_for_other_words(lab, number, before):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_explorers_live_in_one_notebook(open_notebook, servers, theme):
+def test_all_explorers_live_in_one_notebook(open_notebook, server, theme):
     codes = [f"show({code})" for code, _ in EXPLORERS.values()]
-    write_notebook(servers(theme).root / "all.ipynb", PREPARE, *codes)
+    write_notebook(server.root / "all.ipynb", PREPARE, *codes)
     lab = open_notebook("all.ipynb", theme)
     lab.run_all(240)
     page, canvases = lab.page, lab.page.locator(PICTURE)
@@ -90,9 +90,9 @@ def test_all_explorers_live_in_one_notebook(open_notebook, servers, theme):
     assert lab.foreign_requests == []
 
 
-def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
+def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, server):
     write_notebook(
-        servers("light").root / "impossible.ipynb",
+        server.root / "impossible.ipynb",
         PREPARE,
         "lab = PatchLab({'one': picture, 'two': small}, 8)\nlab",
         "lab.patch_size = 5",
@@ -119,10 +119,10 @@ def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
     assert lab.console_errors == []
 
 
-def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_notebook, servers):
+def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_notebook, server):
     kept = "labs = labs if 'labs' in globals() else []"
     codes = [kept, "show(HeadsGallery(trained(), small))", "show(PatchLab(small, 7))"]
-    write_notebook(servers("light").root / "again.ipynb", PREPARE.replace("labs = []", ""), *codes)
+    write_notebook(server.root / "again.ipynb", PREPARE.replace("labs = []", ""), *codes)
     lab = open_notebook("again.ipynb")
     for _ in range(3):
         lab.run_all(120)
@@ -134,9 +134,9 @@ def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_noteb
     assert lab.console_errors == []
 
 
-def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
+def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, server):
     write_notebook(
-        servers("light").root / "joined.ipynb",
+        server.root / "joined.ipynb",
         PREPARE,
         "from ipywidgets import HBox, jslink\nlabs = [LensLab(trained(), small) for _ in range(2)]",
         "jslink((labs[0], 'block'), (labs[1], 'block'))\nHBox(labs)",
@@ -153,13 +153,13 @@ def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
     assert lab.console_errors == []
 
 
-def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
+def test_stored_output_is_a_picture_with_alt_text(open_notebook, server):
     lab = explore.PatchLab(NOISE, 8)
     data, _ = lab._repr_mimebundle_()
     output = nbformat.v4.new_output("execute_result", execution_count=1, data={"text/html": data["text/html"]})
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     notebook.cells = [nbformat.v4.new_code_cell("lab", outputs=[output], execution_count=1)]
-    nbformat.write(notebook, servers("light").root / "stored.ipynb")
+    nbformat.write(notebook, server.root / "stored.ipynb")
     image = open_notebook("stored.ipynb").page.locator(".jp-OutputArea-output img")
     image.wait_for(state="visible")
     assert image.evaluate("image => image.naturalWidth") > 900
