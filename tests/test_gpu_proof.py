@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,9 +28,10 @@ def kit():
         patch.syspath_prepend(str(SCRIPT.parent))
         import bench_host
         import gpu_proof
-        from gpu import checks, journal, lesson, train, weights
+        from gpu import checks, common, journal, lesson, record, train, weights
 
         gpu_proof.parts = {"checks": checks, "journal": journal, "lesson": lesson, "train": train, "weights": weights}
+        gpu_proof.parts |= {"common": common, "record": record}
         gpu_proof.parts["bench_host"] = bench_host
         yield gpu_proof
 
@@ -42,7 +44,11 @@ def start(out, *options):
 
 
 def proof_in(out):
-    return json.loads((out / "proof.json").read_text(encoding="utf-8"))
+    return proof_in_file(out / "proof.json")
+
+
+def proof_in_file(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def a_notebook(path):
@@ -368,6 +374,33 @@ def test_what_the_lesson_trained_comes_back(kit, tmp_path):
     assert journal.found["history"]["train_loss"] == history.train_loss
     again = load_model(kit.parts["weights"].join(out, "lesson"))
     assert torch.equal(again.head.weight, model.head.weight.half().float())
+
+
+def test_what_a_proof_found_is_recorded_once(rehearsal, kit, tmp_path):
+    made_up = kit.parts["common"].data_of({"rehearse": True})
+    record, folder = kit.parts["record"], tmp_path / "proof"
+    shutil.copytree(rehearsal[2], folder)
+    proof = proof_in(folder)
+    proof["train"]["runs"][1] |= {"ended": "stopped by the clock"}
+    (folder / "proof.json").write_text(json.dumps(proof), encoding="utf-8")
+    written = [record.record([folder], made_up, tmp_path) for _ in range(2)]
+    assert [path.name for path in written[0]] == [record.BENCHMARK, record.TRIES, record.RECORD]
+    assert [path.name for path in written[1]] == [record.BENCHMARK, record.TRIES]
+    tries = [json.loads(line) for line in (tmp_path / record.TRIES).read_text(encoding="utf-8").splitlines()]
+    assert [line["seed"] for line in tries] == [0, 1, 2]  # no line twice
+    assert [line["ended"] for line in tries] == ["done", "stopped by the clock", "done"]
+    assert tries[0]["validation"] == proof["train"]["runs"][0]["validation"]
+    figures = proof_in_file(tmp_path / record.BENCHMARK)
+    assert figures["card"] == proof["card"]["card"]
+    assert all(check["passed"] and check["closest"] <= 1 for check in figures["checks"])
+    assert [row["step_ms"] for row in figures["speed"]] == [row["step_ms"] for row in proof["speed"]["variants"]]
+    whole = proof_in_file(tmp_path / record.RECORD)
+    assert whole["test"]["accuracy"] == pytest.approx(proof["train"]["runs"][0]["test"], abs=0.021)  # half the bytes
+    assert whole["mfu"] == pytest.approx(
+        3 * whole["flops_per_image"] * whole["images_per_second"] / proof["speed"]["matrix_rate"], abs=0.001
+    )
+    with pytest.raises(FileNotFoundError, match=r"holds no proof\.json"):
+        record.record([tmp_path], made_up, tmp_path)
 
 
 # --- What a host has to do -------------------------------------------------------------------------------------------

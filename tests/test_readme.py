@@ -111,6 +111,24 @@ def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
     assert photographs["environment"]["device"] == "cpu"
 
 
+def test_the_figures_of_a_gpu_are_the_recorded_ones():
+    card, trained, text = record("benchmark_gpu"), record("vit_cifar10_gpu"), " ".join(FIGURES.split())
+    torch_version = card["versions"]["torch"].split("+")[0]
+    assert f"On one GPU ({card['card']}, torch {torch_version})" in text
+    test, mirrored = (trained[key]["accuracy"] for key in ("test", "mirrored_test"))
+    told = f"{test:.1%} on its 10,000 test images ({mirrored:.1%} if it is asked about mirror images too)"
+    minutes, epochs = trained["total_seconds"] / 60, trained["config"]["epochs"]
+    assert f"{trained['model']['parameters']:,} parameters, from random weights: {told}" in text
+    assert f"after {epochs} epochs in {minutes:.1f} minutes, with an MFU of {trained['mfu']:.0%}; one run." in text
+    words = f"trained in {minutes:.1f} minutes on one {card['card'].removeprefix('NVIDIA ')}, {test:.1%}"
+    assert words in " ".join(README.split())
+    assert f"Of {len(card['checks'])} checks {sum(check['passed'] for check in card['checks'])} passed" in text
+    for row in card["speed"]:
+        times = " | ".join(f"{row[key]:.1f} ms" for key in ("step_ms", "device_ms", "host_ms"))
+        speed = f"{row['kernels']:,.0f} | {row['images_per_second']:,.0f} | {row['mfu']:.0%}"
+        assert f"| {row['name']} | {times} | {speed} |" in FIGURES
+
+
 def test_the_figures_of_a_training_step_are_the_recorded_ones():
     step, augmentation = (record("benchmark_step")[f"{what}_seconds"] for what in ("step", "augmentation"))
     text = " ".join(FIGURES.split())

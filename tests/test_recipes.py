@@ -15,6 +15,8 @@ from vit_tutorial.recipes import PRESETS, RECIPES, RECORDED, build_model
 from vit_tutorial.support.paths import DATA_FOLDER, RESULTS, RUNS
 from vit_tutorial.training import TrainingConfig
 
+GPU = "vit_cifar10_gpu"  # the record of a preset: made on a card, by tests/benchmarks/gpu_proof.py
+
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_recipes_build_models_that_fit_their_data(name):
@@ -50,9 +52,21 @@ def test_a_recorded_recipe_is_what_its_record_says(name):
     assert recipe.weights in (None, DATA_FOLDER / f"{name}.safetensors")
 
 
+def test_the_large_preset_is_what_its_record_says():
+    recipe, record = PRESETS["cifar10-gpu"], json.loads((RESULTS / f"{GPU}.json").read_text())
+    assert recipe.result == record["name"] == GPU
+    assert record["config"] == json.loads(json.dumps(asdict(replace(recipe.training, compile=True))))
+    assert {key: record["model"][key] for key in recipe.model} == recipe.model
+    assert f"--recipe {recipe.name} --compile" in record["command"]
+    tries = [json.loads(line) for line in (RESULTS / "cifar10_tries.jsonl").read_text().splitlines()]
+    (whole,) = (line for line in tries if line["ended"] == "done")  # the one of which the record is
+    assert (whole["seconds"], whole["epochs_done"]) == (record["total_seconds"], record["config"]["epochs"])
+    assert whole["validation"] == record["validation_accuracy"][-1]
+
+
 def test_every_record_of_a_training_has_its_recipe():
     commands = {path.stem: json.loads(path.read_text()).get("command", "") for path in RESULTS.glob("*.json")}
-    assert {name for name, command in commands.items() if "vit_tutorial.train " in command} == RECORDED.keys()
+    assert {name for name, command in commands.items() if "vit_tutorial.train " in command} == {*RECORDED, GPU}
     assert all(recipe.weights is None or recipe.weights.exists() for recipe in RECORDED.values())
     kept = {f"epoch_{epoch:03}.safetensors" for epoch in RECORDED["vit_cifar10"].keep}
     assert {path.name for path in RECORDED["vit_cifar10"].keep_in.iterdir()} == kept
@@ -67,7 +81,8 @@ def test_the_list_says_how_to_run_each_how_long_it_takes_and_what_comes_out(caps
     assert f"24 epochs of cifar10 in {record['total_seconds'] / 60:.0f} min on AMD EPYC, 2 cores" in printed
     assert f"test accuracy {record['test']['accuracy']:.1%}\n" in printed
     assert "(mean of 3 seeds)" in printed  # of the preset for a CPU
-    assert printed.count("there is no record") == len(PRESETS) - 1
+    assert "140 epochs of cifar10 in 4 min on NVIDIA H200; test accuracy" in printed
+    assert printed.count("there is no record") == len(PRESETS) - 2
 
 
 def test_make_can_read_the_names_of_the_recorded_ones(capsys, monkeypatch):

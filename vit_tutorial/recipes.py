@@ -69,7 +69,9 @@ class Recipe:
         seconds, test = (statistics.mean(run[key] for run in runs) for key in ("seconds", "test"))
         time = f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
         seeds = f" (mean of {len(runs)} seeds)" if len(runs) > 1 else ""
-        where = f"{record['environment']['hardware']}, {record['environment']['threads']} at work"
+        where = record["environment"]["hardware"]
+        if record["environment"]["device"] == "cpu":
+            where += f", {record['environment']['threads']} at work"
         return f"{self.training.epochs} epochs of {self.data} in {time} on {where}; test accuracy {test:.1%}{seeds}"
 
 
@@ -135,6 +137,7 @@ PRESETS = {
                 average=0.999,
                 validation_fraction=0.04,
             ),
+            result="vit_cifar10_gpu",
         ),
     )
 }

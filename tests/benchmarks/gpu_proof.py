@@ -17,6 +17,7 @@ Steps, in the order in which they run:
 Each step is a process of its own. One that fails is written down with its traceback, and the next one goes on. What a
 step has found is on disk, in FOLDER/proof.json, at most a second later, whatever happens then. The trained weights are
 beside it, in half precision, in pieces below 16 MB; `--join FOLDER --name seed_0` makes one file of the pieces.
+`--record FOLDER ...` writes what these folders hold into data/results; CIFAR-10 must be on the disk.
 
 On a machine that is lent for 15 minutes, without a network:
 
@@ -60,6 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(join(options.join, options.name))
         return 0
+    if options.record:
+        from gpu.record import record
+
+        from vit_tutorial.datasets import load
+        from vit_tutorial.support.paths import RESULTS
+
+        print(*record(options.record, load("cifar10", options.data_root, download=False), RESULTS), sep="\n")
+        return 0
     if options.step is not None:
         return run_step(options.step, json.loads(options.settings.read_text(encoding="utf-8")))
     ends = time.time() + 60 * options.minutes
@@ -92,11 +101,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--earlier", type=Path, metavar="FILE", help="a proof.json whose results to go on from")
     parser.add_argument("--join", type=Path, metavar="FOLDER", help="make one file of the pieces of weights in there")
     parser.add_argument("--name", default="seed_0", help="of the pieces that --join takes (default: seed_0)")
+    parser.add_argument("--record", type=Path, nargs="+", metavar="FOLDER", help="write what they hold to data/results")
     parser.add_argument("--notebook", metavar="FILE", help="another one than lesson 11, for the step lesson")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)  # a process of its own runs one step
     parser.add_argument("--settings", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.out is None and options.join is None and options.step is None:
+    if not (options.out or options.join or options.record or options.step):
         parser.error("--out names the folder where everything is written")
     return options
 
@@ -157,7 +167,8 @@ def follow(step: str, options: argparse.Namespace, proof: dict, workshop: Path, 
 def environment(step: str) -> dict[str, str]:
     """Give a step the environment it needs; the checks ask cuBLAS for the same sum each time."""
     more = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if step == "checks" else {}
-    return os.environ | {"PYTHONUNBUFFERED": "1", "NCCL_SOCKET_IFNAME": "lo", "VIT_TUTORIAL_PROGRESS": ""} | more
+    unwatched = {"VIT_TUTORIAL_PROGRESS": "", "VIT_TUTORIAL_UNWATCHED": "1"}
+    return os.environ | {"PYTHONUNBUFFERED": "1", "NCCL_SOCKET_IFNAME": "lo"} | unwatched | more
 
 
 def end(process: subprocess.Popen) -> None:

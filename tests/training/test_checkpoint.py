@@ -98,6 +98,7 @@ def test_within_an_epoch_a_checkpoint_is_written_as_often_as_asked(data, tmp_pat
 def test_a_large_checkpoint_is_not_written_after_each_epoch(data, tmp_path, monkeypatch):
     """On a fast GPU to write one takes as long as an epoch; the first is written, or its size would not be known."""
     monkeypatch.setattr(checkpoint, "LARGE", 1)
+    monkeypatch.setattr(checkpoint, "PAUSE", 1e9)
     config = replace(CONFIG, epochs=6)
 
     def kept(folder, **options):
@@ -109,12 +110,13 @@ def test_a_large_checkpoint_is_not_written_after_each_epoch(data, tmp_path, monk
     assert kept("few") == [1, 1, 1, 1, 1, 6]
     assert kept("named", checkpoint_epochs=(3, 4)) == [1, 1, 3, 4, 4, 6]
     assert kept("each", checkpoint_seconds=0) == [1, 2, 3, 4, 5, 6]
-    monkeypatch.setattr(checkpoint, "PAUSE", 0.0)
+    monkeypatch.setattr(checkpoint, "PAUSE", 0)
     assert kept("due") == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_killed_run_with_a_large_checkpoint_ends_alike(data, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "LARGE", 1)
+    monkeypatch.setattr(checkpoint, "PAUSE", 1e9)
     whole, config = make_model(), replace(CONFIG, epochs=4)
     fit(whole, data, config)
 

@@ -53,9 +53,13 @@ def test_a_signal_ends_the_step_saves_and_stops(data, tmp_path, number, raised, 
     whole = make_model()
     fit(whole, data, CONFIG)
     model, steps = stopped_by(number, at)
-    with pytest.raises(raised):
+    with pytest.raises(raised) as stop:
         fit(model, data, CONFIG, checkpoint=tmp_path, checkpoint_seconds=3600)
     assert len(steps) == at
+    if raised is KeyboardInterrupt:
+        (words,) = stop.value._render_traceback_()  # all that a notebook shows
+        assert words.startswith(f"stopped after epoch {(at - 1) // 3 + 1}, step {(at - 1) % 3 + 1}, and saved in")
+        assert str(tmp_path) in words
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is raise_terminated
     resumed, again = make_model(seed=9), []

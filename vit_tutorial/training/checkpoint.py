@@ -31,7 +31,7 @@ from vit_tutorial.training.optimizers import MovingAverage
 CHECKPOINT_NAME = "checkpoint.bin"
 FORMAT = 1  # counted up when a file can no longer be read as before; the first files did not say it
 LARGE = 16_000_000  # bytes; to write so many takes as long as an epoch of small pictures on a fast GPU
-PAUSE = 20.0  # seconds between two large files, at least
+PAUSE = 20  # times as long as a large file took to write is waited before the next one
 PROGRESS_NUMBERS = ("step", "seen", "loss_sum", "correct", "seconds")  # the fields of EpochProgress that JSON can hold
 GENERATOR_KEY = "chances"  # the state of the generator lies among the tensors
 WAY_OUT = "use another folder, or delete this one to train from the start"
@@ -110,7 +110,8 @@ class Checkpoint:
         self.file = None if folder is None else folder / CHECKPOINT_NAME
         self.model, self.optimizers, self.average = model, optimizers, average
         self.scale, self.history = scale, history
-        self.written, self.size = time.perf_counter(), 0  # or made, before the first time
+        self.written = time.perf_counter()  # or made, before the first time
+        self.size, self.took = 0, 0.0  # of the last file: bytes, and seconds to write it
         self.holds = ""  # the moment of the run that the file holds, in words
 
     def save(self, progress: EpochProgress) -> None:
@@ -120,7 +121,7 @@ class Checkpoint:
         """
         if self.file is None:
             return
-        tensors = self._tensors()
+        started, tensors = time.perf_counter(), self._tensors()
         if progress.generator_state is not None:
             tensors[GENERATOR_KEY] = progress.generator_state
         numbers = {name: getattr(progress, name) for name in PROGRESS_NUMBERS}
@@ -136,14 +137,15 @@ class Checkpoint:
                 "was there is as it was; make room or choose another folder, and run again"
             ) from error
         self.written, self.size, self.holds = time.perf_counter(), len(content), moment
+        self.took = self.written - started
 
     def is_due(self, seconds: float) -> bool:
         """Say whether there is a file to write and the last one is older than so many seconds."""
         return self.file is not None and time.perf_counter() - self.written > seconds
 
     def is_worth_it(self, seconds: float) -> bool:
-        """Say whether to write after an epoch: always a small file, and a large one if the last is not too young."""
-        return self.size < LARGE or self.is_due(min(seconds, PAUSE))
+        """Say whether to write after an epoch: a small file always, a large one if it costs a twentieth of the time."""
+        return self.size < LARGE or self.is_due(min(seconds, PAUSE * self.took))
 
     def load(self, world: World) -> EpochProgress:
         """Put the run back to where the file was written, and say where in the epoch that was; or change nothing.
@@ -172,6 +174,11 @@ class Checkpoint:
     def what_is_left(self) -> str:
         """Say what the file holds, as the end of a sentence; nothing if there is none."""
         return f"; {self.file} still holds {self.holds}" if self.holds else ""
+
+    def how_to_go_on(self, progress: EpochProgress) -> str:
+        """Say to somebody who has stopped the run where it stands, and what to do."""
+        moment = _moment(self.history, progress)
+        return f"stopped after {moment}, and saved in {self.file.parent}; run it again, and it goes on from there"
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}

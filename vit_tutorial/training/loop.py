@@ -70,12 +70,12 @@ def fit(
 
     `checkpoint` is a folder: the run is saved there after each epoch, within it every `checkpoint_seconds`, and before
     Ctrl-C or SIGTERM ends it; a run that finds its own checkpoint goes on from it. A large checkpoint (16 MB or more)
-    is written at most every 20 seconds, but always after the last epoch and after those of `checkpoint_epochs`. The
-    weights are those after the last step, or their moving average if the config asks for one. The model ends up in eval
-    mode, on its device, with `model.card` filled in. `progress` shows a bar where somebody is watching; `on_epoch` is
-    called with the history after each epoch. In a group of processes each calls `fit` with the same arguments; the main
-    one writes, shows the bar and calls `on_epoch`. A model that has a card keeps its mean and std, with which its
-    weights were trained.
+    is left out after an epoch where that would cost more than a twentieth of the time, but not after the last one and
+    not after those of `checkpoint_epochs`. The weights are those after the last step, or their moving average if the
+    config asks for one. The model ends up in eval mode, on its device, with `model.card` filled in. `progress` shows a
+    bar where somebody is watching; `on_epoch` is called with the history after each epoch. In a group of processes each
+    calls `fit` with the same arguments; the main one writes, shows the bar and calls `on_epoch`. A model that has a
+    card keeps its mean and std, with which its weights were trained.
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
     Raises ValueError for labels that are none of the model's classes or a part to freeze that it does not have, and
@@ -158,7 +158,7 @@ def _fit(
                         at.generator_state, at.seconds = generator.get_state(), time.perf_counter() - started
                         saved.save(at)
                     if told:
-                        stop.obey(told)
+                        stop.obey(told, saved.how_to_go_on(at))
             history.training_seconds.append(time.perf_counter() - started)
             loss_sum, correct, seen = world.sum([at.loss_sum, at.correct, at.seen], device)
             history.train_loss.append(loss_sum / seen)

@@ -1,9 +1,9 @@
 """The stop button: a run that is told to stop takes the step it is in to its end, is saved, and only then stops.
 
 Ctrl-C, and the ■ button of a notebook, send SIGINT; a system that wants its machine back sends SIGTERM. While `fit` has
-a place to save to, either only makes a note. After the save the signal does what it would have done at once: it raises
-KeyboardInterrupt, or ends the process. A second signal is not waited for. A look at the validation images is taken to
-its end too: the epoch is saved behind it.
+a place to save to, either only makes a note. After the save the signal does what it would have done at once: it ends
+the process, or raises KeyboardInterrupt, which a notebook shows as one sentence. A second signal is not waited for. A
+look at the validation images is taken to its end too, and the run is saved behind it or after the next step.
 """
 
 import signal
@@ -15,6 +15,14 @@ import torch
 from vit_tutorial.training.distributed import World
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stopped(KeyboardInterrupt):
+    """A training was stopped by its user, and is saved; the message says where, and how it goes on."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Say all that a notebook is to show: no traceback, since nothing is wrong."""
+        return [str(self)]
 
 
 class StopSignals:
@@ -52,13 +60,16 @@ class StopSignals:
         came = world.sum([float(self.noted == number) for number in SIGNALS], device)
         return next((number for number, times in zip(SIGNALS, came, strict=True) if times), None)
 
-    def obey(self, number: int) -> None:
-        """Let the signal do now what it would have done without us."""
+    def obey(self, number: int, words: str) -> None:
+        """Let the signal do now what it would have done without us; a KeyboardInterrupt says these words."""
         self.noted = None
         self._as_before()
-        signal.raise_signal(number)
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise Stopped(words) from None
 
     def __exit__(self, kind: type[BaseException] | None, *_) -> None:
         self._as_before()
         if self.noted is not None and kind is None:  # it came after the last step
-            self.obey(self.noted)
+            self.obey(self.noted, "stopped after the last step; the run has ended, and is saved")

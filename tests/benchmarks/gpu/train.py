@@ -17,9 +17,10 @@ from gpu.weights import write_pieces
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.recipes import Recipe, build_model
 from vit_tutorial.training import History, TrainingConfig, evaluate, fit, predict_seconds
-from vit_tutorial.training.devices import describe_environment
+from vit_tutorial.training.devices import can_compile, describe_environment
 
 SPARE = 1.08  # of the predicted time: a plan that is a little too long trains one seed less
+COMPILING = 40.0  # seconds, where none were measured
 END = 6.0  # seconds for reading the test images and writing the weights
 
 
@@ -53,13 +54,14 @@ def plan_for(preset: Recipe, data: Dataset, config: TrainingConfig, settings: di
             first = row["first_step_seconds"] if row["compiled"] else 0.0
             ways[row["compiled"]] = (images / row["images_per_second"] * looks, first)
     if not ways:
-        model = preset.build(data)
-        ways[False] = (predict_seconds(model, data, config) / config.epochs, 0.0)
+        compiled = can_compile(torch.device(config.device))
+        an_epoch = predict_seconds(preset.build(data), data, config) / config.epochs  # eager: compiled it is less
+        ways[compiled] = (an_epoch, COMPILING if compiled else 0.0)
     seeds, plans = len(settings["seeds"]), []
     for compiled, (an_epoch, compiling) in ways.items():
         an_epoch = SPARE * (an_epoch + 0.05)
-        fitting = settings.get("epochs") or int((left - compiling - seeds * END) / (seeds * an_epoch))
-        epochs = max(1, min(config.epochs, fitting))
+        fitting = int((left - compiling - seeds * END) / (seeds * an_epoch))
+        epochs = settings.get("epochs") or max(1, min(config.epochs, fitting))
         needed = compiling + seeds * (epochs * an_epoch + END)
         plans.append({"epochs": epochs, "compile": compiled, "seconds": needed, "seconds_a_seed": needed / seeds})
     return max(plans, key=lambda plan: (plan["epochs"], -plan["seconds"])) | {
