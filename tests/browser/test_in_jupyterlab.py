@@ -1,7 +1,6 @@
 """What only JupyterLab can show of the explorers: all of them in one notebook, with a kernel behind them."""
 
 import nbformat
-import pytest
 from explorers import NOISE, PICTURE, PICTURES, assert_kernel_says, check_named_and_readable, kernel_says, words
 from lab import write_notebook
 
@@ -57,32 +56,42 @@ def wait_for_other_words(lab, number, before):
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_explorers_live_in_one_notebook(open_notebook, server, theme):
+def check_lives(lab, theme, number, trait, value):
+    """It has names and colours; a key reaches it and not JupyterLab; page and kernel agree after keys and code."""
+    page, canvas = lab.page, lab.page.locator(PICTURE).nth(number)
+    canvas.scroll_into_view_if_needed()
+    check_named_and_readable(lab, theme, number)
+    before = words(lab, number)
+    assert_kernel_says(lab, f"labs[{number}].words()", before)
+    canvas.focus()
+    page.keyboard.press("ArrowDown")
+    if words(lab, number) == before:
+        page.keyboard.press("ArrowRight")
+    wait_for_other_words(lab, number, before)
+    page.keyboard.type("bd")  # to JupyterLab: a new cell, and half of deleting one
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application", number
+    assert_kernel_says(lab, f"labs[{number}].words()", said := words(lab, number))
+    kernel_says(lab, f"setattr(labs[{number}], {trait!r}, {value})")
+    wait_for_other_words(lab, number, said)
+    assert_kernel_says(lab, f"labs[{number}].words()", words(lab, number))
+
+
+def test_all_explorers_live_in_one_notebook(open_notebook, server):
+    """In a light JupyterLab, and when it has become a dark one: there the change from code is taken back."""
     codes = [f"show({code})" for code, _ in EXPLORERS.values()]
     write_notebook(server.root / "all.ipynb", PREPARE, *codes)
-    lab = open_notebook("all.ipynb", theme)
+    lab = open_notebook("all.ipynb")
     lab.run_all(240)
-    page, canvases = lab.page, lab.page.locator(PICTURE)
+    page = lab.page
     page.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === {len(EXPLORERS)}", timeout=60_000)
     cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
-    for number, (name, (_, change)) in enumerate(EXPLORERS.items()):
-        canvases.nth(number).scroll_into_view_if_needed()
-        check_named_and_readable(lab, theme, number)
-        before = words(lab, number)
-        assert_kernel_says(lab, f"labs[{number}].words()", before)
-        canvases.nth(number).focus()
-        page.keyboard.press("ArrowDown")
-        if words(lab, number) == before:
-            page.keyboard.press("ArrowRight")
-        wait_for_other_words(lab, number, before)
-        page.keyboard.type("bd")  # to JupyterLab: a new cell, and half of deleting one
-        assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application", name
-        assert_kernel_says(lab, f"labs[{number}].words()", said := words(lab, number))
-        trait, _, value = change.partition("=")
-        kernel_says(lab, f"setattr(labs[{number}], {trait!r}, {value})")
-        wait_for_other_words(lab, number, said)
-        assert_kernel_says(lab, f"labs[{number}].words()", words(lab, number))
+    changes = [change.split("=") for _, change in EXPLORERS.values()]
+    opening = [kernel_says(lab, f"repr(labs[{number}].{trait})") for number, (trait, _) in enumerate(changes)]
+    for number, (trait, value) in enumerate(changes):
+        check_lives(lab, "light", number, trait, value)
+    lab.wear("dark")
+    for number, (trait, _) in enumerate(changes):
+        check_lives(lab, "dark", number, trait, opening[number])
     assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
     assert lab.errors() == []
     assert lab.broken_widgets() == []
