@@ -18,6 +18,7 @@
     locality     a ViT and a CNN on pictures whose patches, or pixels, are in another order
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
     transfer     a ViT that knows six kinds of photographs goes to the other four, by fourteen methods
+    transfer_thousand     the same with a thousand pictures of each
     transfer_trap         the same in ten ways, nine of which are mistakes
     faithfulness which patches the answer of a trained model needs, and which methods find them
 

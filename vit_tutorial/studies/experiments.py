@@ -73,11 +73,16 @@ class Experiment:
         return settings
 
 
-def _transfer(claim: str, variants: dict[str, dict]) -> Experiment:
+def _transfer(
+    claim: str,
+    variants: dict[str, dict],
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4),
+    searched_with: tuple[int, ...] = SEARCH_SEEDS,
+) -> Experiment:
     """Make a study of lesson 10, in which each method searches among rates of its own."""
     own = rates_of(variants)
-    search = Search(next(filter(None, own.values())), SEARCH_SEEDS, setting="learning_rate", own=own)
-    return Experiment(claim=claim, variants=variants, job=transfer, search=search)
+    search = Search(next(filter(None, own.values())), searched_with, setting="learning_rate", own=own)
+    return Experiment(claim=claim, variants=variants, seeds=seeds, job=transfer, search=search)
 
 
 EXPERIMENTS = {
@@ -234,6 +239,12 @@ EXPERIMENTS = {
     "transfer": _transfer(
         "a model that was trained on six kinds of photographs helps with the other four",
         methods("first six", 10, 1, 100),
+    ),
+    "transfer_thousand": _transfer(
+        "with a thousand pictures a class it still helps",
+        methods("first six", 1000),
+        seeds=(0, 1, 2),
+        searched_with=SEARCH_SEEDS[:1],
     ),
     "transfer_trap": _transfer(
         "a rate that is too high, a forgotten mean and std, an old head and enlarged pictures ruin a fine-tuning",
