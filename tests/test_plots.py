@@ -72,6 +72,14 @@ def test_patches_draw_a_grid_and_numbers_over_the_image():
     assert (grid != numbered).any()
 
 
+def test_patches_keep_the_numbers_they_are_given():
+    _, axes = plots.new_figure()
+    plots.draw_patches(axes[0, 0], IMAGE, 4, numbers=[3, 0, 2, 1])
+    assert [text.get_text() for text in axes[0, 0].texts] == ["3", "0", "2", "1"]
+    with pytest.raises(ValueError, match="shorter"):
+        plots.draw_patches(axes[0, 0], IMAGE, 4, numbers=[3, 0])
+
+
 def test_a_matrix_has_its_numbers_unless_told_otherwise():
     _, axes = plots.new_figure()
     plots.draw_matrix(axes[0, 0], torch.tensor([[0.123, 1.0]]), "m", rows=["a"], columns=["b", "c"])

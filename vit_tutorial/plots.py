@@ -74,8 +74,14 @@ def draw_image(ax: Axes, image: Tensor | np.ndarray, title: str = "") -> None:
     ax.axis("off")
 
 
-def draw_patches(ax: Axes, image: Tensor | np.ndarray, patch_size: int, title: str = "", numbers: bool = True) -> None:
-    """Draw one image [C, H, W] with the grid of its patches, numbered in reading order."""
+def draw_patches(
+    ax: Axes,
+    image: Tensor | np.ndarray,
+    patch_size: int,
+    title: str = "",
+    numbers: bool | Sequence[int] = True,
+) -> None:
+    """Draw one image [C, H, W] with the grid of its patches, numbered in reading order or by `numbers`."""
     draw_image(ax, image, title)
     height, width = np.asarray(image).shape[-2:]
     columns = width // patch_size
@@ -83,11 +89,12 @@ def draw_patches(ax: Axes, image: Tensor | np.ndarray, patch_size: int, title: s
         ax.axvline(x - 0.5, color="white", linewidth=1)
     for y in range(0, height + 1, patch_size):
         ax.axhline(y - 0.5, color="white", linewidth=1)
-    if numbers:
-        for i in range(columns * (height // patch_size)):
+    count = columns * (height // patch_size)
+    if numbers is not False:
+        for i, number in zip(range(count), range(count) if numbers is True else numbers, strict=True):
             x, y = (i % columns + 0.5) * patch_size, (i // columns + 0.5) * patch_size
             box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.55, "linewidth": 0}
-            ax.text(x, y, str(i), color="white", ha="center", va="center", fontsize=7, bbox=box)
+            ax.text(x, y, str(number), color="white", ha="center", va="center", fontsize=7, bbox=box)
 
 
 def draw_matrix(

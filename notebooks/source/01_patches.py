@@ -8,7 +8,7 @@
 #
 # 1. Cut a 4×4 image into patches by hand, and check the result with a pencil.
 # 2. Write the cut twice, with slices and with `einops`, and show that both agree. Make tokens of the patches with a linear
-#    layer, and show that a convolution cuts and embeds at once.
+#    layer, and show that a convolution cuts and embeds at once. See what such a layer has learned.
 # 3. Count the tokens: how many, how long, and what they cost.
 # 4. Take a picture apart, shuffle it, and put it back without losing a pixel.
 # 5. Write your own patch embedding, put it into a real Vision Transformer, and train it.
@@ -20,8 +20,8 @@
 import torch
 from torch import nn
 
-from vit_tutorial import PatchEmbedding, patchify, plots, unpatchify
-from vit_tutorial.datasets import pictures
+from vit_tutorial import PatchEmbedding, ViT, ViTConfig, load_model, patchify, plots, unpatchify
+from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.evidence import compare, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PatchLab
@@ -40,9 +40,9 @@ plots.show(
 
 # %% [markdown]
 # The answer in one sentence: **cut the picture into squares, and read the squares from left to right and from top to
-# bottom, like words on a page.** Each square is a *patch*. What the transformer gets for a patch is a vector, and is
-# called a *token*, as for a word. The paper that introduced the Vision Transformer (ViT) is called *An Image is Worth
-# 16x16 Words*, because its patches are 16×16 pixels.
+# bottom, like words on a page.** Each square is a *patch*: a row of pixels. The model makes a vector of it, and this vector is
+# called a *token*, as for a word. The paper that introduced the Vision Transformer (ViT) is called *An Image is Worth 16x16
+# Words*, because its patches are 16×16 pixels.
 #
 # We use the same letters in all lessons:
 #
@@ -53,7 +53,11 @@ plots.show(
 # | H, W | height and width in pixels | 224, 224 |
 # | P | side of a patch in pixels | 16 |
 # | N | number of patches, (H/P) · (W/P) | 14 · 14 = 196 |
-# | D | numbers in a token | 768 |
+# | P·P·C | numbers in a **patch**: its pixels | 16 · 16 · 3 = 768 |
+# | D | numbers in a **token**: a choice of whoever builds the model | 768 |
+#
+# The last two are different things. In ViT-B/16 they happen to be equal. In ViT-B/32 a patch has 3,072 numbers, and a token
+# still 768.
 
 # %% [markdown]
 # ## By hand
@@ -98,8 +102,7 @@ plots.show(
 # %% [markdown]
 # Could one simply `reshape` the 4×4 image to 4 rows of 4? No, and it is worth seeing why. A tensor lies in memory as
 # one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` goes along the rows
-# and breaks them at other places. Here it need not even touch the line. (After a `permute` the rows no longer follow the
-# line. Then `reshape` has to copy the numbers, in the new order.)
+# and breaks them at other places. Here it need not even touch the line. (After a `permute` it has to copy the numbers.)
 
 # %%
 print("strides of rows and columns:", tiny[0, 0].stride(), "- one pixel down is 4 numbers further")
@@ -132,13 +135,14 @@ print("same as the slices:", torch.equal(by_einops[0], by_slices))
 # On the right, `(h w)` is the order of the patches: h changes slowly, w quickly, so we read row by row. And
 # `(p1 p2 c)` is the order inside a patch: row, column, channel.
 #
-# That one line is all there is in the course's `patchify`, apart from checking its input. Here it is on the cat.
+# That one line is all there is in the course's `patchify`, apart from checking its input. Here it is on the cat. A model
+# reads a batch of images, and we have one. `cat[None]` puts an axis of length 1 in front: a batch of one cat.
 
 # %%
 patches = patchify(cat[None], patch_size=16)  # [1, 3, 224, 224] -> [1, 196, 768]
 print(list(cat[None].shape), "->", list(patches.shape))
-print("tokens N = (224/16) * (224/16) =", 14 * 14)
-print("numbers in each = 16 * 16 * 3 =", 16 * 16 * 3)
+print("patches N = (224/16) * (224/16) =", 14 * 14)
+print("numbers in each patch = 16 * 16 * 3 =", 16 * 16 * 3)
 
 # %% [markdown]
 # The cat has three channels, and `c` comes last inside a patch. So a row begins with the red, green and blue of its
@@ -172,17 +176,24 @@ tokens = linear(patchify(x, 16))  # [1, 196, 768] @ [768, 768] -> [1, 196, 768]
 print(list(tokens.shape), "= [B, N, D]")
 
 # %% [markdown]
-# In ViT-B/16 the patch happens to have 768 numbers, and D happens to be 768 too. That is a coincidence. With 32×32
-# patches a row has 3,072 numbers, and D is still 768.
-#
 # ### With a convolution: the libraries' way
 #
 # torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it cuts
-# with `einops`, and has a linear layer between two norms.) A convolution slides a window over the image. Its
-# *kernel size* says how large the window is: here P×P pixels, of all channels. It has D *filters*, each a list of P·P·C
-# numbers: multiply the window with it, number by number, and add up. Its *stride* says how far the window jumps: here P
-# pixels, so it never straddles two patches. So each filter is one column of E. (`nn.Linear` keeps E turned over: there
-# it is one *row* of `linear.weight`.) We copy the numbers over and compare.
+# with `einops`, and has a linear layer between two norms.) A convolution lays a small table of numbers, a **filter**, on the
+# image, multiplies number by number, and adds up. Then the filter moves on. How far it jumps is its *stride*.
+#
+# Take the pencil once more. The filter is `1 2` above `0 −1`, and it jumps 2 pixels. On the first patch of our 4×4 image,
+# `0 1` above `4 5`, it gives 0·1 + 1·2 + 4·0 + 5·(−1) = −3. Do the other three patches.
+
+# %%
+one_filter = torch.tensor([[1.0, 2.0], [0.0, -1.0]])  # [P, P]
+print(nn.functional.conv2d(tiny, one_filter[None, None], stride=2)[0, 0].int())
+print("a column of four numbers does the same:", (by_slices @ one_filter.flatten()).int().tolist())
+
+# %% [markdown]
+# One filter makes one number of each patch. So it is one column of E, laid out as a square. D filters make D numbers: a
+# token. With P×P pixels, P as the stride, and all channels, that is the patch embedding. (`nn.Linear` keeps E turned over:
+# there a filter is one *row* of `linear.weight`.) We copy the numbers over and compare.
 
 # %%
 embedding = PatchEmbedding(image_size=224, patch_size=16, in_channels=3, dim=768)
@@ -205,6 +216,79 @@ rows = grid.flatten(2).transpose(1, 2)  # -> [B, D, N] -> [B, N, D]
 print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", torch.equal(rows, embedding(x)))
 
 # %% [markdown]
+# ### What such a layer learns
+#
+# A filter has as many numbers as a patch, so it can be drawn as a patch. Here are 64 of the 128 filters of the course's model
+# of photographs, those with the largest numbers. Its patches are 4×4. Below, the same layer before training.
+
+# %% jupyter={"source_hidden": true}
+photographs = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
+torch.manual_seed(0)
+beginner = ViT(photographs.config)
+filters = {
+    name: model.patch_embed.proj.weight.detach() for name, model in (("trained", photographs), ("untrained", beginner))
+}  # [D, C, P, P] each
+
+
+def mosaic(weight):  # 4 rows of 16 filters, the one with the largest numbers first
+    largest = weight[weight.flatten(1).norm(dim=1).argsort(descending=True)[:64]]
+    grey_is_zero = 0.5 + largest / largest.abs().amax(dim=(1, 2, 3), keepdim=True) / 2
+    framed = nn.functional.pad(grey_is_zero, (0, 1, 0, 1), value=1.0)
+    return rearrange(framed, "(rows columns) c h w -> c (rows h) (columns w)", columns=16)
+
+
+figure, axes = plots.new_figure(2, 1, size=(9, 5.2))
+for ax, (name, weight) in zip(axes[:, 0], filters.items(), strict=True):
+    plots.draw_image(ax, mosaic(weight), name)
+plots.show(
+    figure,
+    alt="Above, 64 trained filters of 4 by 4 pixels: many are light on one side and dark on the other, or go from one colour to another. Below, 64 untrained filters: every pixel has a colour of its own.",
+    caption="Grey is 0. Each filter has its own scale of colours.",
+)
+
+# %% [markdown]
+# Above one sees light beside dark, and one colour beside another. Below, noise. Is that so, or do we see what
+# we want to see? We take all pairs of pixels side by side in all filters, and ask how far one goes with the other. (The
+# *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.)
+
+
+# %%
+def neighbours(weight):  # [D, C, P, P]
+    return torch.stack([weight[..., 1:].flatten(), weight[..., :-1].flatten()])  # each pixel, and the one to its left
+
+
+alike = {name: torch.corrcoef(neighbours(weight))[0, 1].item() for name, weight in filters.items()}
+print({name: round(value, 2) for name, value in alike.items()})
+smooth = {f"the model is {name}": value > 0.2 for name, value in alike.items()}
+print(judge(smooth, "in the filters neighbouring pixels go together, with a correlation above 0.2", holds="if"))
+
+# %% [markdown]
+# Nobody told the model what lies beside what in a patch. Its filters learned it from the pictures.
+#
+# ### What a ViT gives up
+#
+# A **CNN** is a network of many convolutions with small windows. Its build says two things about pictures before it has seen
+# any. What belongs together lies close together: each filter looks at a small window. And a thing is the same thing wherever
+# it stands: the same filter goes everywhere, pixel by pixel. A ViT has one convolution, and it jumps. Watch what becomes of
+# the tokens if the picture moves to the right. (What falls off at the edge comes back on the left.)
+
+# %%
+with torch.no_grad():
+    tokens = embedding(x)[0]  # [196, 768]
+    for pixels in (16, 1):
+        moved = embedding(x.roll(pixels, dims=-1))[0]
+        distance = torch.cdist(moved, tokens, compute_mode="donot_use_mm_for_euclid_dist")  # [196, 196]
+        found = int((distance.amin(dim=1) < 0.001).sum())
+        print(f"moved by {pixels:>2}: {found} of 196 tokens are among those of before")
+    small_steps = nn.Conv2d(3, 8, kernel_size=3, padding=1, padding_mode="circular")  # stride 1, as in a CNN
+    same = torch.allclose(small_steps(x.roll(1, dims=-1)), small_steps(x).roll(1, dims=-1), atol=1e-5)
+print("a convolution with stride 1: moved by 1, all its numbers move along:", same)
+
+# %% [markdown]
+# So a picture moved by one pixel is a set of new tokens for a ViT. And after this layer nothing in it says which patches are
+# neighbours: that is left to training (lesson 3). In return every patch can reach every other in one step. Whether this is a
+# good bargain depends on the pictures and on the training. Lesson 9 has both compete.
+#
 # ### What the tokens cost
 #
 # In a transformer every token is compared with every token. How that is done is the subject of lesson 4. Here it is
@@ -213,7 +297,8 @@ print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", t
 #
 # * **Memory.** One layer: 12 tables of N·N numbers, 4 bytes each.
 # * **Work.** To fill a cell of a table takes 64 multiplications and 64 additions. To use the table takes as many again.
-#   One multiplication or addition is a *FLOP*. So one layer takes 12 · N·N · 4 · 64 = **4 · N² · D** FLOPs.
+#   One multiplication or addition is a *FLOP*. (MFLOP is a million of them, GFLOP a thousand million, TFLOP a million
+#   million.) So one layer takes 12 · N·N · 4 · 64 = **4 · N² · D** FLOPs.
 
 
 # %%
@@ -287,36 +372,9 @@ except ValueError as error:
 # %% [markdown]
 # ### "The linear projection is the same as a convolution with kernel = stride = P"
 #
-# You have seen that the two differ by less than 0.00001. On many machines they are not the same to the last bit. Why not?
-#
-# A `float32` keeps about 7 digits. Every sum is rounded to that, so the **order** of a sum can matter:
-
-# %%
-big, one = torch.tensor([1e8, 1.0])
-print("(1 + 100000000) - 100000000 =", (one + big - big).item())
-print("1 + (100000000 - 100000000) =", (one + (big - big)).item())
-
-# %% [markdown]
-# A token's number is a sum of 768 products. A matrix product and a convolution may add them in different orders. Here
-# is one such sum, added from the left and from the right:
-
-# %%
-products = (patchify(x, 16)[0, 0] * linear.weight[0]).detach()  # 768 of them
-left, right = torch.tensor(0.0), torch.tensor(0.0)
-for product in products:
-    left = left + product
-for product in products.flip(0):
-    right = right + product
-print(
-    "same to the last bit:",
-    torch.equal(left, right),
-    "  differ by less than 0.000001:",
-    abs(left - right).item() < 1e-6,
-)
-
-# %% [markdown]
-# If rounding is all there is, then the difference must shrink when we keep more digits. A `float64` keeps about 16.
-# (1e-5 is 0.00001, and 1e-13 has twelve zeros after the point.)
+# You have seen that the two differ by less than 0.00001. Is rounding all there is? Then the difference must shrink when we
+# keep more digits. A `float32` keeps about 7, a `float64` about 16. (1e-5 is 0.00001, and 1e-13 has twelve zeros after the
+# point.)
 
 # %% tags=["claim-P2"]
 from copy import deepcopy
@@ -327,21 +385,39 @@ in_64 = (embedding64(x64) - linear64(patchify(x64, 16))).abs().max().item()
 print(f"largest difference in float32 below 1e-5: {in_32 < 1e-5},  in float64 below 1e-13: {in_64 < 1e-13}")
 print(judge(in_32 < 1e-5 and in_64 < 1e-13, "the two are the same, up to rounding: the last bits need not agree"))
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
+# *Extra: why not to the last bit?* Every sum is rounded to the digits there are, so the **order** of a sum can matter. A
+# token's number is a sum of 768 products. A matrix product and a convolution may add them in different orders. Below, two
+# small sums, and one number of a token added from the left and from the right.
+
+# %% tags=["extra"]
+big, one = torch.tensor([1e8, 1.0])
+print("(1 + 100000000) - 100000000 =", (one + big - big).item())
+print("1 + (100000000 - 100000000) =", (one + (big - big)).item())
+products = (patchify(x, 16)[0, 0] * linear.weight[0]).detach()  # 768 of them
+left, right = torch.tensor(0.0), torch.tensor(0.0)
+for product in products:
+    left = left + product
+for product in products.flip(0):
+    right = right + product
+print("same to the last bit:", torch.equal(left, right))
+print("differ by less than 0.000001:", abs(left - right).item() < 1e-6)
+
+# %% [markdown] tags=["extra"]
 # ### "The linear projection is the same as a 1×1 convolution"
 #
-# A 1×1 convolution on the *image* mixes the channels of single pixels, and keeps all 50,176 of them.
+# *Extra.* A 1×1 convolution on the *image* mixes the channels of single pixels, and keeps all 50,176 of them.
 
-# %%
+# %% tags=["extra"]
 pixelwise = nn.Conv2d(3, 768, kernel_size=1).double()
 on_image = pixelwise(x64[:, :, :32, :32])  # a corner of the cat
 print("1x1 on 32x32 pixels:", list(on_image.shape), "=", on_image[0, 0].numel(), "vectors; patches of 16 would give 4")
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # It is another matter once the image has been cut. Put the rows of the matrix back on the grid, each with its 768
 # numbers as channels. Now a 1×1 convolution does what the linear layer does.
 
-# %% tags=["claim-P3"]
+# %% tags=["extra", "claim-P3"]
 grid = rearrange(patchify(x64, 16), "b (h w) k -> b k h w", h=14)  # [1, 768, 14, 14]
 one_by_one = nn.Conv2d(768, 768, kernel_size=1).double()
 with torch.no_grad():
@@ -365,11 +441,23 @@ for size, number in zip(sizes, numbers, strict=True):
     memory, flops = attention_cost(number)
     print(f"{size:>4}{number:>10,}{number**2:>16,}{memory / 1e6:>15,.1f} MB{flops / 1e9:>13,.1f} GFLOP")
 
-# %% [markdown]
-# Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds: three vectors
-# of 64 numbers for each token go in, and the table comes out. We ask the table for its size, and the clock for the time.
+# %% tags=["claim-P4"]
+pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
+print(f"P = 1 at 224x224: {pixels_large / 1e9:.0f} GB a layer.  P = 1 at 28x28: {pixels_small / 1e6:.0f} MB a layer.")
+card = 80e9  # bytes of a large GPU; training keeps the tables of all 12 layers
+too_large = {"at 224x224": 12 * pixels_large > card, "at 28x28": 12 * pixels_small > card}
+print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
 
-# %%
+# %% [markdown]
+# Halve P, and you get 4 times the tokens and 16 times the table. This is why P is the most expensive number in a ViT.
+# Lesson 4 measures more, and meets an algorithm that never stores the table.
+
+# %% [markdown] tags=["extra"]
+# *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds: three
+# vectors of 64 numbers for each token go in, and the table comes out. We ask the table for its size, and the clock for the
+# time.
+
+# %% tags=["extra"]
 import time
 
 from vit_tutorial import scaled_dot_product_attention
@@ -390,7 +478,7 @@ some, many = measure(784), measure(3136)  # P = 8 and P = 4: 4 times the tokens
 print("4 times the tokens take", many[0] // some[0], "times the memory")
 print("and more than 8 times the time:", many[1] > 8 * some[1])
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["extra"]
 figure, axes = plots.new_figure(1, 3, size=(11, 3.4))
 memory, flops = zip(*(attention_cost(n) for n in numbers), strict=True)
 seconds = [measure(n)[1] for n in numbers[:4]]  # P = 32 to P = 4
@@ -411,22 +499,12 @@ plots.show(
     caption="Each step up is a factor of 10. A straight line is a power of P, here P to the -4.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # Is the point at P = 4 above the dashed line? Then a table of 3,136 × 3,136 numbers, 39 MB, has outgrown the small fast
 # memory next to the processor, and every look at it takes longer: the cost here grows even faster than N². (The point at
 # P = 32 lies above the line for another reason: the table is so small that most of its time is that of the call itself.)
 
-# %% tags=["claim-P4"]
-pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
-print(f"P = 1 at 224x224: {pixels_large / 1e9:.0f} GB a layer.  P = 1 at 28x28: {pixels_small / 1e6:.0f} MB a layer.")
-card = 80e9  # bytes of a large GPU; training keeps the tables of all 12 layers
-too_large = {"at 224x224": 12 * pixels_large > card, "at 28x28": 12 * pixels_small > card}
-print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
-
 # %% [markdown]
-# Halve P, and you get 4 times the tokens and 16 times the table. This is why P is the most expensive number in a ViT.
-# Lesson 4 measures more, and meets an algorithm that never stores the table.
-#
 # ### "Smaller patches keep detail and cost more; larger ones are cheap and coarse"
 #
 # The cost is now clear. Is the detail worth it? To answer that one must train. The course did: a small ViT on pictures
@@ -474,10 +552,9 @@ plots.show(
 #
 # On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss,
 # which says how badly a model does on the very pictures it is trained on. (It is a smoothed loss, which cannot fall below
-# 0.50. Only compare.)
-# The finer models fit even those less well. So they seem to lack not pictures, but training or size: 49 tokens must first
-# find out how they belong together. That is a guess, which one would test by training longer. And look at the
-# parameters: the coarsest model has the most, because its E has 784 rows. "Cheap" is a matter of what one counts.
+# 0.50. Only compare.) The finer models fit even those less well. So perhaps they lack not pictures, but training or size. That
+# is a guess, which one would test by training longer. And look at the parameters: the coarsest model has the most, because
+# its E has 784 rows. "Cheap" is a matter of what one counts.
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
 # them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
@@ -511,14 +588,12 @@ print(compare(study.scores(finest), study.scores(coarsest), "the smallest patche
 # verdict holds at that rate, and each size with a rate of its own might tell another story.
 
 # %% [markdown]
-# Now a small live version: the same model, 1,500 pictures, two epochs. (`ViT` and `fit` are the whole model and its
-# training, which the coming lessons build part by part.) Guess first: which patch size is ahead after so short a time?
+# For the exercises, and for one extra, here is the same model on 1,500 pictures and two epochs. (`ViT` and `fit` are the whole
+# model and its training, which the coming lessons build part by part.)
 
 # %%
 from dataclasses import replace
 
-from vit_tutorial import ViT, ViTConfig
-from vit_tutorial.datasets import load
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 
 clothes = load("fashion_mnist")
@@ -531,25 +606,6 @@ def small_vit(patch_size, **parts):
     config = ViTConfig(28, patch_size, in_channels=1, num_classes=10, **study.settings["model"])
     return ViT(config, **parts)
 
-
-# %%
-accuracy = {}
-for size in (28, 7):
-    model = small_vit(size)
-    fit(model, handful, moment, progress=False)
-    accuracy[f"P = {size}"] = evaluate(model, clothes.test_images, clothes.test_labels).accuracy
-figure, axes = plots.new_figure(1, 1, size=(7, 1.8))
-axes[0, 0].barh(list(accuracy), list(accuracy.values()), color=plots.BLUE)
-axes[0, 0].axvline(0.1, color="black", linestyle="--")
-axes[0, 0].set(xlabel="test accuracy after two epochs; dashed: guessing", xlim=(0, 1))
-axes[0, 0].invert_yaxis()
-print("all far better than guessing:", all(value > 0.3 for value in accuracy.values()))
-plots.show(figure, alt="Bars of the test accuracy after a moment of training, for patch sizes 28 and 7.")
-
-# %% [markdown]
-# After a moment of training the *coarse* model is usually far ahead: with one big patch everything is in one row, and
-# there is no arrangement to learn. The record above shows how much of that lead is left after longer training. So
-# "better" always means: after how much training, on how many pictures?
 
 # %% [markdown] tags=["extra"]
 # ### "Large patches see more *globally*, small ones may miss the whole"
@@ -590,9 +646,10 @@ print(judge(fits["P = 16 at 3584x3584"], "with P = 16 they fit at 3584x3584 too"
 # %% [markdown]
 # ## Exercise: how many, and how long
 #
-# Difficulty 1 of 5, about 3 minutes. Say the shape of the sequence before you cut: return two numbers, how many tokens
-# there are and how many numbers each has. Replace the three dots, run the cell, and read what the check says. It tries
-# small cases first, and it knows the usual mistakes by name.
+# Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (3: later lessons build on it. 2: it is the heart of this lesson. 1:
+# it goes further, and may wait.) Say the shape before you cut: return two numbers, how many patches there are and how many
+# numbers each patch has (not the token that is made of it). Replace the three dots, run the cell, and read what the check
+# says. It tries small cases first, and it knows the usual mistakes by name.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -607,7 +664,7 @@ print(judge(fits["P = 16 at 3584x3584"], "with P = 16 they fit at 3584x3584 too"
 
 
 # %% tags=["exercise"]
-def my_sequence_shape(height, width, P, channels): ...  # return num_tokens, numbers_per_token
+def my_sequence_shape(height, width, P, channels): ...  # return num_patches, numbers_per_patch
 
 
 check.sequence_shape(my_sequence_shape)
@@ -618,8 +675,8 @@ check.sequence_shape(my_sequence_shape)
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
 def my_sequence_shape(height, width, P, channels):
-    num_tokens = (height // P) * (width // P)
-    return num_tokens, P * P * channels
+    num_patches = (height // P) * (width // P)
+    return num_patches, P * P * channels
 
 
 check.sequence_shape(my_sequence_shape)
@@ -627,8 +684,8 @@ check.sequence_shape(my_sequence_shape)
 # %% [markdown]
 # ## Exercise: write `patchify`
 #
-# Difficulty 2 of 5, about 10 minutes. Use `reshape` and `permute` only, no `einops`. In the check, look at the numbers
-# of "expected" and "got": the small images are numbered, as the one above, so you can see which pixel went where.
+# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Use `reshape` and `permute` only, no `einops`. In the check, look at
+# the numbers of "expected" and "got": the small images are numbered, as the one above, so you can see which pixel went where.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -668,8 +725,8 @@ check.patchify(my_patchify)
 # %% [markdown]
 # ## Exercise: put it back
 #
-# Difficulty 3 of 5, about 8 minutes. Write the inverse: patches go in, images come out. Every step of `patchify` can be
-# undone, the last one first.
+# Difficulty 3 of 5, about 8 minutes. Importance 1 of 3. Write the inverse: patches go in, images come out. Every step of
+# `patchify` can be undone, the last one first.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -709,7 +766,7 @@ check.unpatchify(my_unpatchify)
 # %% [markdown]
 # ## Exercise: your own patch embedding, in a real ViT
 #
-# Difficulty 3 of 5, about 12 minutes. Write the class that turns images into tokens. It is built as
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. Write the class that turns images into tokens. It is built as
 # `MyPatchEmbedding(image_size, patch_size, in_channels, dim)`, and it has one learned layer, with a bias: a convolution
 # as the library has it, or your `my_patchify` and an `nn.Linear`. Both are right. The check gives your layer known
 # numbers, and compares your tokens with the course's. In its message, the input is the images, P, the numbers of a kernel
@@ -775,9 +832,10 @@ check.patch_embedding(MyPatchEmbedding)
 # %% [markdown]
 # ## Exercise: let the patches overlap
 #
-# Difficulty 4 of 5, about 10 minutes. A cut through the cat's eye puts its two halves into different patches. Some later
-# models therefore let patches overlap: the squares still have P pixels a side, but the next one begins only `stride`
-# pixels further, with stride < P. Squares that would stick out are left out. With stride = P it must be `patchify`.
+# Difficulty 4 of 5, about 10 minutes. Importance 1 of 3. A cut through the cat's eye puts its two halves into different
+# patches. Some later models therefore let patches overlap: the squares still have P pixels a side, but the next one begins
+# only `stride` pixels further, with stride < P. Squares that would stick out are left out. With stride = P it must be
+# `patchify`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -828,7 +886,8 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 #
 # 1. An image becomes a sequence of N = (H/P)·(W/P) patches, read row by row.
 # 2. Cutting only moves pixels. It can be undone exactly, as long as the order is remembered.
-# 3. One learned matrix turns each patch into a token of D numbers.
+# 3. One learned matrix turns each patch, P·P·C numbers, into a token of D numbers. Nothing after it knows what lies beside
+#    what.
 # 4. A convolution with kernel = stride = P does both steps at once, and gives the same numbers up to rounding.
 # 5. Halving P makes 4 times the tokens and 16 times the attention table. What it buys must be measured.
 #

@@ -8,12 +8,12 @@
 # **What you will do**
 #
 # 1. Put a class token in front of two patches, with a pencil.
-# 2. Do it for a batch in PyTorch, and get the very tokens that torchvision's ViT makes.
+# 2. Do it for a batch in PyTorch.
 # 3. Watch an empty vector become an answer, block by block, and switch the parts of the input off one by one.
 # 4. Find out what the other 196 outputs are good for.
 # 5. Do without a class token: take the mean. Compare both fairly.
 #
-# **Time**: 45 minutes with the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient is: it
+# **Time**: 35 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient is: it
 # says how the loss changes when a number does.
 
 # %%
@@ -144,11 +144,11 @@ print(list(embedding(x).shape), "->", list(token(embedding(x)).shape))
 print("patches untouched:", torch.equal(token(embedding(x))[:, 1:], embedding(x)))
 print("parameters:", count_parameters(token))
 
-# %% [markdown]
-# **The same in torchvision.** We build its ViT, copy our numbers into it, and listen at the door of its encoder: what
+# %% [markdown] tags=["extra"]
+# *Extra: the same in torchvision.* We build its ViT, copy our numbers into it, and listen at the door of its encoder: what
 # comes in must be our sequence. (One layer is enough here; the door comes before the layers.)
 
-# %%
+# %% tags=["extra"]
 from torchvision.models import VisionTransformer
 
 theirs = VisionTransformer(image_size=224, patch_size=16, num_layers=1, num_heads=12, hidden_dim=768, mlp_dim=3072)
@@ -166,11 +166,16 @@ print(f"largest difference below 0.00001: {(heard[0] - token(embedding(x))).abs(
 #
 # Now a model that was trained: the course's small ViT. It reads 28×28 pictures of clothes as 49 patches and one class
 # token. `forward_intermediates` gives the tokens at every stage, from the patches to the logits.
+#
+# Pixels are whole numbers from 0 to 255. `normalize` makes of them what the model was trained on: it divides by 255, subtracts
+# the mean of the training pictures, and divides by their standard deviation. The model's `card` keeps these two numbers.
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 data = load("fashion_mnist")
 images, labels = model.card.normalize(data.test_images[:500]), data.test_labels[:500]
+by_hand = (data.test_images[:500] / 255 - model.card.mean[0]) / model.card.std[0]
+print("normalize is no more than that:", torch.allclose(images, by_hand, atol=1e-6))
 with torch.no_grad():
     stages = model.forward_intermediates(images)
 for name in ("patch_embed", "class_token", "position", "blocks.0", "pool", "logits"):
@@ -181,8 +186,8 @@ for name in ("patch_embed", "class_token", "position", "blocks.0", "pool", "logi
 #
 # * **Position.** To each token a vector is added that says where it belongs. Lesson 3 is about it.
 # * **Block.** In a block the tokens look at each other, and each one takes over what it needs. A block is also
-#   called a *layer*; all of them together are the *encoder*. This model has 6; in code they are `blocks.0` to
-#   `blocks.5`, so block 1 is `blocks.0`. Lessons 4 and 5 open them; here they are closed boxes.
+#   called a *layer*; all of them together are the *encoder*. This model has 6. The text counts them from 1, code from 0:
+#   block 1 is `blocks.0`, block 6 is `blocks.5`. Lessons 4 to 6 open them; here they are closed boxes.
 # * **Pool.** The model reads one vector: token 0 after the last block. A layer called LN brings it to a common scale.
 # * **Head.** One linear layer turns this vector into 10 numbers, the *logits*, one for each class. (Not the *heads*
 #   that lesson 1 mentioned, which belong to attention; this one is the classification head.)
@@ -410,8 +415,10 @@ figure, axes = plots.new_figure(size=(8, 2.4))
 plots.draw_spread(axes[0, 0], results, colours=(plots.ORANGE, plots.BLUE))
 plots.show(
     figure,
-    alt="Four rows of points. At the small learning rate the class token is ahead; at the larger one both lie together.",
-    caption="Orange: class token. Blue: mean. Each point is one training, each line the mean of the two. The number after the name is the learning rate.",
+    alt="Four rows of points. At the small learning rate the class token is ahead; at the larger one both lie"
+    " together.",
+    caption="Orange: class token. Blue: mean. Each point is one training, each line the mean of the two. The "
+    "number after the name is the learning rate.",
 )
 
 # %% [markdown]
@@ -464,13 +471,23 @@ print(compare(*best.values(), "the class token aggregates better than the mean")
 # **What this does not show.** These are small models and small pictures. It cannot say which of the two is better in a
 # large one, nor that they are equally good: the interval leaves room for a small advantage of either. It does show that
 # *one untested* learning rate for both is not a fair comparison.
+#
+# ### Two relatives
+#
+# You will meet two more ideas of this kind by their names.
+#
+# * **Attention pooling**: a learned vector weighs the patches, and takes the mean in these weights (Lee et al. 2019, *Set
+#   Transformer*, section 3.2). With equal weights it is mean pooling. The last exercise builds it.
+# * **Registers**: more learned tokens beside the class token, which the head never reads (Darcet et al. 2024). In large models
+#   some patches turn into a kind of note paper for the whole picture. Registers give the notes a place of their own, and the
+#   attention maps become cleaner. Lesson 8 looks for such patches in the course's models.
 
 # %% [markdown]
 # ## Exercise: the class token in numbers
 #
-# Difficulty 1 of 5, about 3 minutes. A square image of `image_size` pixels is cut into patches of `patch_size`, and
-# tokens have `dim` numbers. Return three whole numbers: how long the sequence is *with* the class token; which token
-# of it (counted from 0) the head reads; and how many parameters the class token itself has, without its position.
+# Difficulty 1 of 5, about 3 minutes. Importance 2 of 3. A square image of `image_size` pixels is cut into patches of
+# `patch_size`, and tokens have `dim` numbers. Return three whole numbers: how long the sequence is *with* the class token;
+# which token of it (counted from 0) the head reads; and how many parameters the class token itself has, without its position.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -506,8 +523,8 @@ check.count_class_token(count_class_token)
 # %% [markdown]
 # ## Exercise: write `add_class_token`
 #
-# Difficulty 1 of 5, about 5 minutes. `tokens` is [B, N, D], `cls_token` is [1, 1, D]. Return [B, N+1, D]. Replace the
-# three dots, run the cell, and read what the check says.
+# Difficulty 1 of 5, about 5 minutes. Importance 3 of 3. `tokens` is [B, N, D], `cls_token` is [1, 1, D]. Return [B, N+1, D].
+# Replace the three dots, run the cell, and read what the check says.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -544,8 +561,8 @@ check.add_class_token(add_class_token)
 # %% [markdown]
 # ## Exercise: read one vector
 #
-# Difficulty 2 of 5, about 6 minutes. `tokens` is [B, N+1, D], all outputs with the class token in front. Return [B, D]:
-# the class token if `how` is `"cls"`, the mean of the patches, *without* the class token, if it is `"mean"`.
+# Difficulty 2 of 5, about 6 minutes. Importance 3 of 3. `tokens` is [B, N+1, D], all outputs with the class token in front.
+# Return [B, D]: the class token if `how` is `"cls"`, the mean of the patches, *without* the class token, if it is `"mean"`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -583,8 +600,8 @@ check.pool(pool)
 # %% [markdown]
 # ## Exercise: your own `ClassToken`
 #
-# Difficulty 3 of 5, about 10 minutes. Now the whole part of the model, as a class: it owns the vector, and training
-# can change it. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Now the whole part of the model, as a class: it owns the vector, and
+# training can change it. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -647,8 +664,8 @@ check.class_token(MyClassToken)
 # %% [markdown]
 # ## Exercise: let a vector choose (an extra)
 #
-# Difficulty 4 of 5, about 10 minutes. Between "one token" and "the mean of all" lies a third way, *attention pooling*:
-# a mean in which some patches count more than others. A learned vector, the *query* q, decides.
+# Difficulty 4 of 5, about 10 minutes. Importance 1 of 3. Between "one token" and "the mean of all" lies a third way,
+# *attention pooling*: a mean in which some patches count more than others. A learned vector, the *query* q, decides.
 #
 # 1. Each token gets a score: its dot product with q. (Multiply number by number, and add up.)
 # 2. Softmax turns the scores of one image into weights: $w_i = e^{s_i} / \sum_j e^{s_j}$, with e = 2.718… They are
@@ -707,7 +724,7 @@ check.attention_pool(attention_pool)
 # | after each block | [B, N+1, D] |
 # | what the head reads | [B, D] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two on lesson 1.
 #
 # <details><summary>A 384×384 image, P = 16, with a class token: how long is the sequence?</summary>24 · 24 + 1 =
 # 577.</details>
@@ -716,10 +733,16 @@ check.attention_pool(attention_pool)
 # <details><summary>Someone finds that the class token beats the mean by 4 points. What do you ask?</summary>At which
 # learning rates, and with how many seeds? If only one rate was tried, or it was chosen for one of the two, the race was
 # not fair. (Here the best rate was 0.01 for both, but that had to be found out.)</details>
+# <details><summary>You halve P in ViT-B. What happens to the number of tokens, and to the numbers in a token
+# (lesson 1)?</summary>Four times as many patches, and one class token as before: 4 · 196 + 1 = 785 in place of 197. A token
+# keeps its D = 768 numbers. Only a *patch* has a quarter of its pixels.</details>
+# <details><summary>Can one get the picture back from the patches? And from the tokens behind the embedding
+# (lesson 1)?</summary>From the patches always: cutting only moves pixels. From the tokens only if no two different patches can
+# give the same one. With D smaller than P·P·C the matrix E must lose something.</details>
 #
 # **Next**: the model now has a sequence, and a token that answers. But does it know which patch was where? Lesson 3
 # shuffles the cat.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and appendix D.3 · Devlin et al.
-# 2019, *BERT*, for `[CLS]` · Darcet et al. 2024, *Vision Transformers Need Registers*: more such tokens, which nobody
-# reads, and cleaner attention maps · the code of this lesson: `vit_tutorial/tokens.py`.
+# 2019, *BERT*, for `[CLS]` · Lee et al. 2019, *Set Transformer* · Darcet et al. 2024, *Vision Transformers Need Registers* ·
+# the code of this lesson: `vit_tutorial/tokens.py`.

@@ -8,12 +8,12 @@
 #
 # 1. Shuffle three tokens with a pencil, and see what stays and what moves.
 # 2. Show that a ViT without positions is blind to order, and cure it.
-# 3. Make positions out of waves, and compare them with those that a model has learned.
+# 3. Make positions out of waves, see why waves, and compare them with positions that a model has learned.
 # 4. Give models a jigsaw puzzle that some of them cannot solve.
 # 5. Move a trained model to images of another size.
 # 6. Write your own positions, put them into a real ViT, and watch it solve the puzzle.
 #
-# **Time**: 45 minutes, and as long again if you do all six exercises. **You need**: lessons 1 and 2, sine and cosine.
+# **Time**: 45 minutes, and 50 for the exercises; one of them is an extra. **You need**: lessons 1 and 2, sine and cosine.
 
 # %%
 import math
@@ -48,8 +48,11 @@ dropped = shuffle_patches(cat[None], 32, order)[0]
 
 figure, axes = plots.new_figure(1, 2, size=(8, 4.3))
 plots.draw_patches(axes[0, 0], cat, 32, "the cat")
-plots.draw_patches(axes[0, 1], dropped, 32, "the same 49 patches in another order")
-plots.show(figure, alt="A cat's face, and the same picture with its 49 square patches shuffled into nonsense.")
+plots.draw_patches(axes[0, 1], dropped, 32, "the same 49 patches in another order", numbers=order.tolist())
+plots.show(
+    figure,
+    alt="A cat's face, and the same picture with its 49 square patches shuffled into nonsense; each keeps its number.",
+)
 
 # %% [markdown]
 # What does the model get to see of this? A token is made from the colours of one patch, and nothing else. So let us
@@ -144,8 +147,8 @@ print("and so does the course's PositionEmbedding:", torch.equal(position(tokens
 print("numbers to learn: 197 * 768 =", position.pos_embed.numel())
 
 # %% [markdown]
-# Why add, and not put the position beside the token as extra numbers? Adding keeps the token at D numbers, so nothing
-# after it must change. With hundreds of numbers there is room for both.
+# Why add, and not put the position beside the token, as more numbers? Adding keeps the token at D numbers, so nothing after
+# it must change. Does it spoil what the token says? A claim below tests it.
 #
 # ### Positions made of waves
 #
@@ -185,8 +188,54 @@ plots.show(
 )
 
 # %% [markdown]
-# No two rows are the same, so each position has its own name tag. And there is order in it. To compare two vectors we use
-# the **cosine similarity**: 1 if they point the same way, 0 if they have nothing in common, −1 if they are opposite.
+# No two rows are the same, so each position has its own name tag. And there is order in it.
+#
+# ### Why waves?
+#
+# Take one pair of columns, sine and cosine, as the hand of a clock: at position p it shows p o'clock. Two things follow.
+#
+# * **A shift is a turn.** To go 3 positions on, turn the hand by 3 hours. It is the same turn from every position.
+# * **The dot product knows the distance alone.** (Multiply two vectors number by number, and add up.) For two hands of length
+#   1 it is the cosine of the angle between them. At 2 and 5 o'clock the angle is 90°, and the cosine 0. At 7 and 10 o'clock
+#   too. At 2 and 3 o'clock it is 30°, and the cosine 0.87, wherever they stand.
+#
+# The other pairs are slower hands. Together they tell a far position from one that is a full turn away.
+
+
+# %%
+def turned(pair, angle):  # [..., 2]: (sin, cos) of a hand -> the hand, turned further
+    s, c = pair.unbind(-1)
+    return torch.stack([s * math.cos(angle) + c * math.sin(angle), c * math.cos(angle) - s * math.sin(angle)], dim=-1)
+
+
+hours = torch.arange(12, dtype=torch.float64) * 2 * math.pi / 12  # the angle of each hour
+clock = torch.stack([hours.sin(), hours.cos()], dim=-1)  # [12, 2]
+later = clock.roll(-3, dims=0)
+print("each hour turned by 3 hours is the hour 3 later:", torch.allclose(turned(clock, hours[3]), later))
+pairs = {(a, b): round((clock[a] @ clock[b]).item(), 2) + 0.0 for a, b in ((2, 5), (7, 10), (2, 3), (10, 11))}
+print("dot products of two hours:", pairs)
+table = sincos_1d(50, 64).double()
+slow = torch.stack([(hours / 12).sin(), (hours / 12).cos()], dim=-1)  # a hand that is 12 times as slow
+print("the fast hand is back after 12 hours:", torch.allclose(turned(clock, 2 * math.pi), clock), end=", ")
+print("the slow one too:", torch.allclose(turned(slow, 2 * math.pi / 12), slow))
+print("different rows in the table:", len(table.unique(dim=0)), "of", len(table))
+print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p + 3]).item(), 3) for p in (0, 10, 40)])
+
+# %% [markdown]
+# **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention compares two
+# tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first, pair by pair, by the
+# angle of their places. So the result depends on what they hold and on how far apart they are, and on nothing else. It is
+# usual in language models, and has been tried in ViTs (Heo et al. 2024). With one pair each:
+
+# %%
+one, other = torch.tensor([[1.0, 0.5], [0.3, 0.8]], dtype=torch.float64)
+for a, b in ((2, 5), (7, 10), (2, 6)):
+    dot = (turned(one, hours[a]) @ turned(other, hours[b])).item()
+    print(f"places {a} and {b}, {b - a} apart: {dot:.3f}")
+
+# %% [markdown]
+# Back to adding. To compare two positions we use the **cosine similarity**: 1 if they point the same way, 0 if they have
+# nothing in common, −1 if they are opposite.
 #
 # An image has two directions. In reading order, patch 27 ends one row of a 7×7 grid and patch 28 begins the next: side
 # by side on the line, far apart in the picture. `sincos_2d` therefore uses half of the numbers for the column and half
@@ -423,6 +472,47 @@ print(compare_each(pairs, "positions help it to solve the jigsaw"))
 # %% [markdown]
 # So the claim says too little: without positions the model does not *have to* solve a jigsaw, it cannot. (Two comparisons are
 # judged here together, and their intervals are a little wider for it: who looks often will be misled by chance more often.)
+#
+# ### "Adding mixes up what a patch shows and where it is: the position should stand beside it"
+#
+# Suppose it stood beside the token, as D more numbers. One matrix W with 2·D rows must bring that back to D. Cut W in two: its
+# upper half W_1 meets the token t, the lower half W_2 the position p.
+#
+# $$[\,t,\; p\,]\,W = t\,W_1 + p\,W_2$$
+#
+# So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond repair? We ask
+# the trained model. One linear layer shall read off the place from its tokens, another the 16 pixels. They are fitted on 250
+# pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The control: tokens without
+# positions.
+
+# %% tags=["claim-add"]
+t, p, W = (torch.randn(*shape, dtype=torch.float64) for shape in ((49, 64), (49, 64), (128, 64)))
+print("beside is adding, too:", torch.allclose(torch.cat([t, p], dim=1) @ W, t @ W[:64] + p @ W[64:]))
+
+seen = model.card.normalize(data.test_images[:500])
+with torch.no_grad():
+    stages = model.forward_intermediates(seen)
+pixels = patchify(seen, 4).double()  # [500, 49, 16]
+place = torch.eye(49, dtype=torch.float64).expand(500, 49, 49)  # [500, 49, 49]: 1 at the number of the patch
+
+
+def read_off(tokens, wanted):  # fit a linear layer on the first 250 pictures, and use it on the others
+    tokens = F.pad(tokens.double(), (0, 1), value=1.0)  # the 1 at the end gives the layer its bias
+    layer = torch.linalg.lstsq(tokens[:250].flatten(0, 1), wanted[:250].flatten(0, 1)).solution
+    return tokens[250:] @ layer
+
+
+good = {}
+for name, tokens in (("the sum", stages["position"][:, 1:]), ("the patches alone", stages["patch_embed"])):
+    places = (read_off(tokens, place).argmax(dim=-1) == torch.arange(49)).double().mean().item()
+    left_over = (read_off(tokens, pixels) - pixels[250:]).square().mean() / pixels[250:].var()
+    print(f"from {name}: place right {places:.0%}, pixels explained {1 - left_over.item():.0%}")
+    good[name] = places > 0.9 and left_over < 0.1
+print(judge(good["the sum"], "both the place and the pixels can be read off the sum, nine tenths of each"))
+
+# %% [markdown]
+# Nothing is lost here: 16 pixels and 49 places find room in 64 numbers, side by side. (In ViT-B/16 768 pixels and 196 places
+# share 768 numbers. There this test would say something else, perhaps.)
 
 # %% [markdown]
 # ### "1-D learned positions are as good as 2-D ones"
@@ -474,13 +564,13 @@ print(
 one, two = study.scores("learned 1-D"), study.scores("learned 2-D")
 print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_least=-0.01))
 
-# %% [markdown]
-# You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs,
-# three seeds for each kind. Look at how the points of one kind scatter. **Change the numbers of pictures, epochs or
+# %% [markdown] tags=["extra"]
+# *Extra.* You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs, three seeds for each
+# kind. Look at how the points of one kind scatter. **Change the numbers of pictures, epochs or
 # seeds, and run it again.**
 
 
-# %%
+# %% tags=["extra"]
 def short_run(kind, seed, number=1000, epochs=3):
     torch.manual_seed(seed)
     shape = {"image_size": 28, "patch_size": 7, "in_channels": 1, "num_classes": 10}
@@ -495,7 +585,7 @@ def short_run(kind, seed, number=1000, epochs=3):
     return accuracy(vit.eval(), x)
 
 
-# %%
+# %% tags=["extra"]
 runs = {kind: [short_run(kind, seed) for seed in range(3)] for kind in ("none", "learned", "sincos")}
 figure, axes = plots.new_figure(1, 1, size=(7, 2))
 plots.draw_spread(axes[0, 0], runs, xlabel="accuracy on 250 test pictures after a short training")
@@ -542,11 +632,26 @@ plots.show(
 )
 
 # %% [markdown]
-# Near ones are alike, far ones are not, and before training there is nothing of it. But look closer: in the learned
-# maps the bright spots are tall, not round. And some shine on the *other side* of the picture too. So let us take the
-# mean over all pairs that lie the same number of rows and columns apart.
+# Near ones are alike, far ones are not, and before training there is nothing of it.
 
-# %%
+# %% tags=["claim-E4"]
+alike = similarity(trained)
+gap = [(similarity(p)[near].mean() - similarity(p)[far].mean()).item() for p in (trained, untrained)]
+print(f"near minus far: {gap[0]:.2f} trained, {gap[1]:.2f} untrained")
+nearer = {"the model is trained": gap[0] > 0.2, "it is not": gap[1] > 0.2}
+print(judge(nearer, "neighbours are more alike, by more than 0.2 on average", holds="if"))
+
+# %% [markdown]
+# Nobody told the model that patches lie in a grid, and it found out. But look closer: in the learned maps the bright spots are
+# tall, not round. And some shine on the *other side* of the picture too. So it did not learn distances alone. Perhaps it
+# learned what helps with *its* pictures: clothes hang upright, and are much the same left and right. Photographs taught the
+# paper's models another pattern (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
+
+# %% [markdown] tags=["extra"]
+# *Extra: what shines on the other side?* Let us take the mean over all pairs that lie the same number of rows and columns
+# apart.
+
+# %% tags=["extra"]
 down, along = (row[:, None] - row).abs(), (column[:, None] - column).abs()  # [49, 49] each
 by_offset = {
     name: torch.stack([similarity(p)[(down == r) & (along == c)].mean() for r in range(7) for c in range(7)])
@@ -561,8 +666,7 @@ plots.show(
     alt="Two tables of mean similarities by distance. Trained: high for the same column, also one row apart, and high again 6 columns apart. Untrained: about 0 everywhere but at distance 0.",
 )
 
-# %% tags=["claim-E4"]
-alike = similarity(trained)
+# %% tags=["extra"]
 above, beside = alike[(down == 1) & (along == 0)].mean(), alike[(down == 0) & (along == 1)].mean()
 mirrored = (row[:, None] == row) & (column[:, None] + column == 6) & (along > 1)  # the same row, left for right
 others = (row[:, None] == row) & (column[:, None] + column != 6) & ((along == 2) | (along == 4))
@@ -570,16 +674,12 @@ print(f"one above the other: {above:.2f}, side by side: {beside:.2f}")
 print(
     f"mirrored, left for right: {alike[mirrored].mean():.2f}, as far apart but not mirrored: {alike[others].mean():.2f}"
 )
-gap = [(similarity(p)[near].mean() - similarity(p)[far].mean()).item() for p in (trained, untrained)]
-print(f"near minus far: {gap[0]:.2f} trained, {gap[1]:.2f} untrained")
-nearer = {"the model is trained": gap[0] > 0.2, "it is not": gap[1] > 0.2}
-print(judge(nearer, "neighbours are more alike, by more than 0.2 on average", holds="if"))
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # Is it the mirror, though? Take the pairs of mirrored columns one by one. If left and right were matched place by place,
 # only the place in the *same row* should be alike.
 
-# %%
+# %% tags=["extra"]
 for left in range(3):
     right = 6 - left
     pairs = (column[:, None] == left) & (column == right)
@@ -589,15 +689,11 @@ black = (patchify(data.train_images, 4) == 0).all(dim=-1).float().mean(dim=0)  #
 for side in (0, 3, 6):
     print(f"column {side}: {black[column == side].mean():.0%} of the patches are all black")
 
+# %% [markdown] tags=["extra"]
+# Columns 0 and 6 are alike in all rows, even in opposite corners. Perhaps that is because most of their patches are black.
+# Only in the inner columns is the mirrored place in the same row special.
+
 # %% [markdown]
-# Columns 0 and 6 are alike in all rows, even in opposite corners. Perhaps that is because most of
-# their patches are black. Only in the inner columns is the mirrored place in the same row special.
-#
-# Nobody told the model that patches lie in a grid, and it found out. But it did not learn distances. It learned what
-# helps with *its* pictures: a position is like the one above it, and a little like its mirror image on the other side.
-# Clothes hang upright and are much the same left and right. Perhaps that is why. Photographs taught the paper's models
-# another pattern (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
-#
 # ### "A ViT takes any resolution, because the sequence may be any length"
 #
 # The course's model was trained on 28×28 pixels with P = 4. We enlarge the test pictures to 56×56. That makes
@@ -643,11 +739,11 @@ grid = weights["pos_embed"][0, 1:, channel].reshape(14, 14)
 plots.draw_matrix(axes[0, 1], grid, "the same, interpolated to 14x14", decimals=None)
 plots.show(figure, alt="A 7 by 7 grid of colours, and the same pattern drawn finer on a 14 by 14 grid.")
 
-# %% [markdown]
-# torchvision has a function for this. It draws the finer grid by a slightly different rule (its corners stay fixed);
+# %% [markdown] tags=["extra"]
+# *Extra.* torchvision has a function for this. It draws the finer grid by a slightly different rule (its corners stay fixed);
 # with the same rule we get its numbers.
 
-# %%
+# %% tags=["extra"]
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 rule = {"mode": "bicubic", "align_corners": True, "antialias": False}
@@ -673,14 +769,20 @@ print(f"28x28: {accuracy(model, x):.0%} right")
 print(f"56x56, positions interpolated: {kept:.0%} right")
 print(f"56x56, the same positions in the wrong places: {misplaced:.0%} right")
 
+# %% tags=["claim-E5"]
+takes = {"its positions are interpolated": kept > 0.5, "they are in the wrong places": misplaced > 0.5}
+print(judge(takes, "it gets more than half of the larger pictures right, without more training", holds="if"))
+
 # %% [markdown]
-# Most of it is kept, with a loss. One likely reason: a patch of 4×4 pixels now shows a quarter of
-# what it showed before, and the model has never seen things so close. So one goes on training for a little while at
-# the new size; this is called *fine-tuning*. Here are 10 steps with 50 training pictures each. For comparison, the same
-# 10 steps with new random positions.
+# Most of it is kept, with a loss. One likely reason: a patch of 4×4 pixels now shows a quarter of what it showed before, and
+# the model has never seen things so close. So one goes on training for a little while at the new size; this is called
+# *fine-tuning* (lesson 10).
+
+# %% [markdown] tags=["extra"]
+# *Extra.* Here are 10 steps of it with 50 training pictures each. For comparison, the same 10 steps with new random positions.
 
 
-# %%
+# %% tags=["extra"]
 def fine_tune(pos_embed):
     load_weights(bigger, weights | {"pos_embed": pos_embed})
     optimizer = torch.optim.AdamW(bigger.parameters(), lr=0.0005)
@@ -695,12 +797,8 @@ def fine_tune(pos_embed):
 
 tuned = fine_tune(weights["pos_embed"])
 print("from interpolated positions, better than before fine-tuning:", tuned > kept)
-
-# %% tags=["claim-E5"]
 fresh = torch.cat([weights["pos_embed"][:, :1], torch.randn(1, 196, 64) * 0.02], dim=1)
 print("from random positions, more than 10 points behind:", tuned - fine_tune(fresh) > 0.10)
-takes = {"its positions are interpolated": kept > 0.5, "they are in the wrong places": misplaced > 0.5}
-print(judge(takes, "it gets more than half of the larger pictures right, without more training", holds="if"))
 
 # %% [markdown] tags=["extra"]
 # ### "Attention knows no order because it works in parallel, unlike an RNN"
@@ -752,9 +850,9 @@ print(judge(changes["the plain numbers"], "the numbers 0, 1, 2, 3 … added to t
 # %% [markdown]
 # ## Exercise: how many numbers?
 #
-# Difficulty 1 of 5, about 3 minutes. How many numbers does a ViT learn for its positions? Square images, a class token,
-# tokens of `dim` numbers. Replace the three dots, run the cell, and read what the check says. It tries small cases
-# first, and it knows the usual mistakes by name.
+# Difficulty 1 of 5, about 3 minutes. Importance 2 of 3. How many numbers does a ViT learn for its positions? Square images, a
+# class token, tokens of `dim` numbers. Replace the three dots, run the cell, and read what the check says. It tries small
+# cases first, and it knows the usual mistakes by name.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -789,9 +887,9 @@ check.position_parameters(my_position_parameters)
 # %% [markdown]
 # ## Exercise: a test for blindness
 #
-# Difficulty 2 of 5, about 8 minutes. Write the test of equivariance as a function. `layer` turns tokens [B, N, D] into tokens
-# [B, N, D], `order` holds the numbers 0 to N−1 in some order. Return True if the layer is equivariant for this order,
-# False if not. Some layers add up many numbers, so ask for "equal up to rounding".
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Write the test of equivariance as a function. `layer` turns tokens [B,
+# N, D] into tokens [B, N, D], `order` holds the numbers 0 to N−1 in some order. Return True if the layer is equivariant for
+# this order, False if not. Some layers add up many numbers, so ask for "equal up to rounding".
 #
 # <details><summary>Hint 1</summary>
 #
@@ -828,7 +926,7 @@ check.is_equivariant(my_is_equivariant)
 # %% [markdown]
 # ## Exercise: your own positions, in a real ViT
 #
-# Difficulty 2 of 5, about 8 minutes. Write the class that adds learned positions. It is built as
+# Difficulty 2 of 5, about 8 minutes. Importance 3 of 3. Write the class that adds learned positions. It is built as
 # `MyPositionEmbedding(num_tokens, dim)`; `num_tokens` counts the class token already. Its `forward` gets tokens
 # [B, num_tokens, D] and returns as many, without changing those it was given.
 #
@@ -888,8 +986,8 @@ check.position_embedding(MyPositionEmbedding)
 # %% [markdown]
 # ## Exercise: waves on a line
 #
-# Difficulty 3 of 5, about 10 minutes. Write `sincos_1d`: return a tensor [num_positions, dim]; dim is even. The lesson
-# filled the table with two loops. Do it without a loop.
+# Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Write `sincos_1d`: return a tensor [num_positions, dim]; dim is even.
+# The lesson filled the table with two loops. Do it without a loop.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -930,10 +1028,10 @@ def my_sincos_1d(num_positions, dim):
 check.sincos_1d(my_sincos_1d)
 
 # %% [markdown]
-# ## Exercise: waves on a grid
+# ## Exercise: waves on a grid (an extra)
 #
-# Difficulty 3 of 5, about 10 minutes. Write `sincos_2d` as Beyer et al. 2022 have it. A patch in column x and row y
-# (both from 0) gets D numbers in four blocks of D/4:
+# Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Write `sincos_2d` as Beyer et al. 2022 have it. A patch in column x
+# and row y (both from 0) gets D numbers in four blocks of D/4:
 #
 # $$[\,\sin(x\,\omega_i),\; \cos(x\,\omega_i),\; \sin(y\,\omega_i),\; \cos(y\,\omega_i)\,]
 # \qquad \omega_i = 10000^{-i/(D/4-1)} \qquad i = 0, \ldots, D/4-1$$
@@ -979,9 +1077,9 @@ check.sincos_2d(my_sincos_2d)
 # %% [markdown]
 # ## Exercise: move to another image size
 #
-# Difficulty 4 of 5, about 12 minutes. Write the interpolation of positions for square grids: `pos_embed` is [1, 1 + old·old, D]
-# with the class token's row in front, and [1, 1 + new·new, D] should come back. For the stretching itself use
-# `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a picture [1, D, old, old].
+# Difficulty 4 of 5, about 12 minutes. Importance 2 of 3. Write the interpolation of positions for square grids: `pos_embed` is
+# [1, 1 + old·old, D] with the class token's row in front, and [1, 1 + new·new, D] should come back. For the stretching itself
+# use `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a picture [1, D, old, old].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1036,7 +1134,8 @@ check.interpolate_positions(my_interpolate_positions)
 # 1. Without positions a ViT is equivariant: shuffled patches in, shuffled outputs out. Its class output is invariant.
 # 2. So it cannot tell a cat from a heap of its patches, and no training helps.
 # 3. The cure is to add one vector for each place, the same for every image.
-# 4. The table may be learned, or made of sine and cosine waves. A learned one takes on the layout of its pictures.
+# 4. The table may be learned, or made of sine and cosine waves, for which a shift is a turn. A learned one takes on the layout
+#    of its pictures.
 # 5. For another image size, interpolate the table like a picture, then fine-tune.
 #
 # | step | shape | ViT-B/16 |
@@ -1047,7 +1146,7 @@ check.interpolate_positions(my_interpolate_positions)
 # | E_pos as a picture, without the class token | [1, D, H/P, W/P] | [1, 768, 14, 14] |
 # | interpolated for 384×384 pixels | [1, 1+N', D] | [1, 577, 768] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>A ViT without positions and with mean pooling: is its answer equivariant or invariant?</summary>
 # Invariant. Its patch outputs are shuffled with the patches, and a mean does not ask for the order.</details>
@@ -1056,10 +1155,17 @@ check.interpolate_positions(my_interpolate_positions)
 # <details><summary>A model with learned positions for 14×14 patches meets an image of 14×20 patches. Two things must be
 # done to its table. Which?</summary>Take the class token's row off and put it back afterwards; and stretch the grid of
 # 14×14 rows to 14×20, as a picture. The blocks need no change.</details>
+# <details><summary>A 96×96 image with 3 channels, P = 8, D = 192. How many numbers has a patch, how many a token, and how many
+# tokens get a position if there is a class token (lessons 1 and 2)?</summary>A patch has 8 · 8 · 3 = 192 numbers. A token has
+# D = 192: equal by chance. There are 12 · 12 + 1 = 145 tokens, and each gets a position.</details>
+# <details><summary>Before the first block, what does the class token know of the picture: with positions, and without
+# (lesson 2)?</summary>Nothing, in both cases. It is one learned vector, and its position is another. Only the blocks bring it
+# something.</details>
 #
 # **Next**: the tokens know what they show and where they are. Lesson 4 opens the block, and shows how they look at each
 # other.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, sections 3.1 and 3.2, figure 7 and appendix D.4 ·
-# Vaswani et al. 2017, *Attention Is All You Need*, section 3.5 · Beyer et al. 2022, *Better plain ViT baselines for
-# ImageNet-1k*, for 2-D sine and cosine · the code of this lesson: `vit_tutorial/positions.py`.
+# Vaswani et al. 2017, *Attention Is All You Need*, section 3.5 · Su et al. 2021, *RoFormer: Enhanced Transformer with Rotary
+# Position Embedding* · Heo et al. 2024, *Rotary Position Embedding for Vision Transformer* · Beyer et al. 2022, *Better plain
+# ViT baselines for ImageNet-1k*, for 2-D sine and cosine · the code of this lesson: `vit_tutorial/positions.py`.

@@ -6,9 +6,9 @@
 # fur? If one row of weights must answer all of these, it answers each of them a little. *One token, several
 # questions: how can it ask them at once?*
 #
-# The picture below shows the answer. It is a boot from the test set, and a small ViT that was trained on other pictures.
-# In its layer 3, counted from 0, the class token looks at the boot in four ways at once, one for each of its four
-# **heads**.
+# The picture below shows the answer. It is a boot from the test set, and a small ViT that was trained on other pictures. In
+# its layer 3 the class token looks at the boot in four ways at once, one for each of its four **heads**. (This lesson counts
+# layers and heads from 0, as code does. Layer 3 is block 4 of lesson 2.)
 #
 # **What you will do**
 #
@@ -51,8 +51,10 @@ for i, row in enumerate(asked):
     plots.draw_attention(axes[0, i + 1], image[0], row.reshape(model.grid_size), f"head {i}: up to {row.max():.0%}")
 plots.show(
     figure,
-    alt="A boot of the test set, and where each of four heads looks in it: the brightest patch is another one each time.",
-    caption="Bright patches get much of the class token's attention; each panel has its own brightest colour. Some heads look at empty patches too. How much each head matters is a question for the claims below.",
+    alt="A boot of the test set, and where each of four heads looks in it: the brightest patch is another one"
+    " each time.",
+    caption="Bright patches get much of the class token's attention; each panel has its own brightest colour. "
+    "Some heads look at empty patches too. How much each head matters is a question for the claims below.",
 )
 
 # %% [markdown]
@@ -118,7 +120,8 @@ for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
     plots.draw_matrix(ax, table, title, rows=names, columns=names, vmin=0, vmax=1)
 plots.show(
     figure,
-    alt="Three tables of weights. With one head, the red ball gives box and blue ball equal weight. Head 0 joins the red ones, head 1 the round ones.",
+    alt="Three tables of weights. With one head, the red ball gives box and blue ball equal weight. Head 0 "
+    "joins the red ones, head 1 the round ones.",
     caption="Each row is a token that asks; each row sums to 1.",
 )
 
@@ -255,8 +258,8 @@ print("cutting again gives the heads back:", torch.equal(rearrange(merged, "b n 
 # $$\text{MSA}(z) = [\,\text{SA}_1(z);\; \dots;\; \text{SA}_h(z)\,]\;U_{msa} \qquad U_{msa} \in \mathbb{R}^{h \cdot d \times D}
 # \qquad \text{(appendix A, equation 8)}$$
 #
-# (The paper counts heads from 1, the code from 0.) This is all there is in the course's class: two linear layers, a cut,
-# attention, a merge. Give it our numbers.
+# (MSA: multi-head self-attention. SA: what one head does, self-attention. The paper counts heads from 1.) This is all there is
+# in the course's class: two linear layers, a cut, attention, a merge. Give it our numbers.
 
 # %%
 attention = MultiHeadAttention(D, h, qkv_bias=False).double()
@@ -288,11 +291,11 @@ print("output", list(our_output.shape), "weights", list(our_weights.shape))
 for name, a, b in (("output", our_output, their_output), ("weights", our_weights, their_weights)):
     print(f"{name}: largest difference below 0.000000000001: {(a - b).abs().max().item() < 1e-12}")
 
-# %% [markdown]
-# torchvision's ViT has this very class inside. timm's ViT has its own, which is called like ours and has the same names
-# in the same order (`attn.qkv`, `attn.proj`); lesson 7 loads whole models of both.
+# %% [markdown] tags=["extra"]
+# *Extra.* torchvision's ViT has this very class inside. timm's ViT has its own, which is called like ours and has the same
+# names in the same order (`attn.qkv`, `attn.proj`); lesson 7 loads whole models of both.
 
-# %%
+# %% tags=["extra"]
 from torchvision.models import vision_transformer
 
 # heads, D, width of the MLP (lesson 6); no dropout: nothing is set to zero at random
@@ -354,7 +357,7 @@ HeadsGallery(model, pictures, labels=data.test_labels[shown])
 #
 # </details>
 
-# %%
+# %% tags=["extra"]
 on_boot = image.float().unfold(2, 4, 4).unfold(3, 4, 4).mean(dim=(4, 5)).flatten() > 10  # [49]: the patches of the boot
 looks = maps[0][0, :, 1:, 1:]  # [h, 49, 49]: layer 0, what patches give to patches
 own = torch.where(on_boot[:, None] == on_boot, looks, 0).sum(dim=-1)  # [h, 49]: what each gives to its own kind
@@ -364,11 +367,12 @@ print("weight given to the own kind by:  " + "  ".join(f"head {i}" for i in rang
 for name, row in shares.items():
     print(f"{name:<31}" + "".join(f"{share:>8.0%}" for share in row.tolist()))
 
-# %% [markdown]
-# So on average over all patches it is the same head, less clearly: in head 3 dark patches give 70% to dark ones, and boot
-# patches 68% to the boot. Heads 0 and 2 also send dark to dark, but less than half of boot to boot. In head 1 the dark
+# %% [markdown] tags=["extra"]
+# *Extra.* So on average over all patches it is the same head, less clearly: in head 3 dark patches give 70% to dark ones, and
+# boot patches 68% to the boot. Heads 0 and 2 also send dark to dark, but less than half of boot to boot. In head 1 the dark
 # patches give 29% to dark ones, and nearly all the rest to the boot.
-#
+
+# %% [markdown]
 # ## Claims, tested
 #
 # Sentences that one hears.
@@ -380,7 +384,7 @@ for name, row in shares.items():
 # and some layers could be reduced to one head. Is it so here?
 #
 # The gallery sets a head's d numbers to zero before W_O. To set what they meet in W_O to zero is the same: d rows of W_O, or d
-# columns as `nn.Linear` stores it. That is one line. Compare:
+# columns as `nn.Linear` stores it. That is one line. (The folded cell after it compares the two.)
 
 
 # %%
@@ -392,6 +396,7 @@ def without(heads):
     return copy
 
 
+# %% tags=["extra"]
 gallery = HeadsGallery(model, pictures["sandal"], off=[(0, 1)])
 with torch.no_grad():
     chances = without([(0, 1)])(model.card.normalize(pictures["sandal"][None])).softmax(dim=-1)[0]
@@ -529,11 +534,12 @@ print("training draws them further apart than unrelated maps:", more["trained"] 
 # %% [markdown]
 # Training makes each head sharper; it does not draw the heads apart. Nobody told them what to look for. They start from
 # different random numbers, and so they differ from the first step.
-#
+
+# %% [markdown] tags=["extra"]
 # ### "The value matrix can be factored into down and up"
 #
-# You hear this in explanations of language models. Follow one head through W_V and W_O. W_V takes D numbers *down* to d.
-# Its rows of W_O take d numbers *up* to D. And the matrix product with all heads side by side is a sum over heads:
+# *Extra.* You hear this in explanations of language models. Follow one head through W_V and W_O. W_V takes D numbers *down* to
+# d. Its rows of W_O take d numbers *up* to D. And the matrix product with all heads side by side is a sum over heads:
 #
 # $$[\,A_1 z W_{V,1};\; \dots;\; A_h z W_{V,h}\,]\;W_O \;=\; \sum_{i=1}^{h} A_i\, z\, W_{V,i}\, W_{O,i}$$
 #
@@ -541,7 +547,7 @@ print("training draws them further apart than unrelated maps:", more["trained"] 
 # from D numbers to D numbers. Its *rank*, the number of independent rows, is d at most: all that it says has gone through d
 # numbers. Check both:
 
-# %%
+# %% tags=["extra"]
 x = torch.randn(2, 50, 64, dtype=torch.float64)
 output, A = ours(x, return_weights=True)  # [B, N, D], [B, h, N, N]
 W_v = rearrange(ours.qkv.weight, "(three h d) D -> three h D d", three=3, h=4)[2]  # [h, D, d]  down
@@ -554,11 +560,11 @@ equal = (total - output).abs().max().item() < 1e-12
 print("sum over heads equals concat and project:", equal)
 print("each head's map:", list(maps_of_heads[0].shape), "ranks", torch.linalg.matrix_rank(maps_of_heads).tolist())
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # So heads do not know of each other: each *adds* its own finding to the output. And what is gained by the two factors? One
 # could give each head its full map of D×D numbers. Count both ways for the D of ViT-B:
 
-# %% tags=["claim-A5"]
+# %% tags=["extra", "claim-A5"]
 dim, cheaper = 768, {}
 for number in (1, 2, 3, 12):
     full_maps, factors = number * dim * dim, number * (dim * (dim // number) + (dim // number) * dim)
@@ -587,24 +593,28 @@ print("down and up are as many as W_Q and W_K of that head:", 2 * D * d == D * d
 # %% [markdown]
 # ### "Each head has its own W_Q, W_K and W_V, so more heads mean more parameters"
 #
-# The first half is true, as you have seen. Count for the second half. And since each head has only d = D/h numbers to ask
-# with, look at the rank of its table of scores QKᵀ for 197 tokens. No table can have a rank above its N rows.
+# The first half is true, as you have seen. Count for the second half:
 
 # %% tags=["claim-A6"]
+sizes = {number: count_parameters(MultiHeadAttention(768, number)) for number in (1, 3, 12, 48)}
+print("heads and parameters:", sizes)
+print(judge(len(set(sizes.values())) > 1, "the number of parameters changes with the number of heads"))
+
+# %% [markdown] tags=["extra"]
+# *Extra.* Each head has only d = D/h numbers to ask with. It shows in the rank of its table of scores QKᵀ, here for 197
+# tokens. (No table can have a rank above its N rows.)
+
+# %% tags=["extra"]
 tokens = torch.randn(1, 197, 768, dtype=torch.float64)
-print(f"{'heads h':>8}{'d = D/h':>9}{'parameters':>12}{'rank of a table of 197x197 scores':>35}")
-sizes = set()
+print(f"{'heads h':>8}{'d = D/h':>9}{'rank of a table of 197x197 scores':>35}")
 for number in (1, 3, 12, 48, 192, 768):
     layer = MultiHeadAttention(768, number).double()
     q, k, _ = rearrange(layer.qkv(tokens), "b n (three h d) -> three b h n d", three=3, h=number)
-    rank = torch.linalg.matrix_rank(q[0, 0] @ k[0, 0].T).item()
-    sizes.add(count_parameters(layer))
-    print(f"{number:>8}{768 // number:>9}{count_parameters(layer):>12,}{rank:>35}")
-print(judge(len(sizes) > 1, "the number of parameters changes with the number of heads"))
+    print(f"{number:>8}{768 // number:>9}{torch.linalg.matrix_rank(q[0, 0] @ k[0, 0].T).item():>35}")
 
 # %% [markdown]
-# More questions, then, but each with fewer numbers. And more heads are not free: the explicit way holds h tables of N×N
-# weights, of 4 bytes each. For one picture in one layer of ViT-B:
+# More questions, then, but each with fewer numbers, d = D/h. And more heads are not free: the explicit way holds h tables of
+# N×N weights, of 4 bytes each. For one picture in one layer of ViT-B:
 
 # %%
 for number in (1, 12):
@@ -668,9 +678,9 @@ for gone in used.split():
 # %% [markdown]
 # ## Exercise: count
 #
-# Difficulty 1 of 5, about 5 minutes. A layer of D = `dim` numbers and `num_heads` heads, with biases. Return three: d (how many
-# numbers a query of one head has), the divisor of its scores as a real number, and the count of the layer's parameters.
-# When the check fails, it shows its inputs in the order dim, num_heads.
+# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. A layer of D = `dim` numbers and `num_heads` heads, with biases.
+# Return three: d (how many numbers a query of one head has), the divisor of its scores as a real number, and the count of the
+# layer's parameters. When the check fails, it shows its inputs in the order dim, num_heads.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -706,8 +716,8 @@ check.head_numbers(my_head_numbers)
 # %% [markdown]
 # ## Exercise: cut into heads
 #
-# Difficulty 2 of 5, about 8 minutes. Cut [B, N, D] into [B, h, N, d]. Try it without `einops`, and without scrolling up. `x`
-# is a tensor, and `num_heads` divides D; return one tensor.
+# Difficulty 2 of 5, about 8 minutes. Importance 3 of 3. Cut [B, N, D] into [B, h, N, d]. Try it without `einops`, and without
+# scrolling up. `x` is a tensor, and `num_heads` divides D; return one tensor.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -745,8 +755,9 @@ check.split_heads(my_split_heads)
 # %% [markdown]
 # ## Exercise: put the heads together
 #
-# Difficulty 2 of 5, about 6 minutes. The way back: [B, h, N, d] to [B, N, D]. Try it without `einops` again. `heads` is a
-# tensor; return one tensor. There are many wrong orders with the right shape; the check knows most of them.
+# Difficulty 2 of 5, about 6 minutes. Importance 3 of 3. The way back: [B, h, N, d] to [B, N, D]. Try it without `einops`
+# again. `heads` is a tensor; return one tensor. There are many wrong orders with the right shape; the check knows most of
+# them.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -781,11 +792,11 @@ def my_merge_heads(heads):
 check.merge_heads(my_merge_heads)
 
 # %% [markdown]
-# ## Exercise: one head's own map
+# ## Exercise: one head's own map (an extra)
 #
-# Difficulty 3 of 5, about 12 minutes. Here are two matrices as `nn.Linear` keeps them: `qkv_weight` [3·D, D] and
-# `proj_weight` [D, D]. Return the map W_V,i · W_O,i of one head [D, D], to be used as `z @ map`. Here heads count from 0 (the
-# paper counts them from 1), and there are no biases.
+# Difficulty 3 of 5, about 12 minutes. Importance 1 of 3. It builds on the extra about "down and up". Here are two matrices as
+# `nn.Linear` keeps them: `qkv_weight` [3·D, D] and `proj_weight` [D, D]. Return the map W_V,i · W_O,i of one head [D, D], to
+# be used as `z @ map`. Here heads count from 0 (the paper counts them from 1), and there are no biases.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -824,10 +835,10 @@ check.head_map(my_head_map)
 # %% [markdown]
 # ## Exercise: the layer from scratch, in a real ViT
 #
-# Difficulty 4 of 5, about 20 minutes. Write the whole layer: [B, N, D] to [B, N, D], without `nn.MultiheadAttention`. It is
-# built as `MyAttention(dim, num_heads)`. Its two linear layers are called `qkv` and `proj`, and both have biases: with these
-# names saved weights find their places. Your answers from above may be used. When the check fails, its message shows the
-# tokens `x` and `num_heads`.
+# Difficulty 4 of 5, about 20 minutes. Importance 3 of 3. Write the whole layer: [B, N, D] to [B, N, D], without
+# `nn.MultiheadAttention`. It is built as `MyAttention(dim, num_heads)`. Its two linear layers are called `qkv` and `proj`, and
+# both have biases: with these names saved weights find their places. Your answers from above may be used. When the check
+# fails, its message shows the tokens `x` and `num_heads`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -938,9 +949,11 @@ check.multi_head_attention(MyAttention)
 # - **as healthy**: are its maps those of the healthy layer?
 # - **entropy** of the maps, as in lesson 4: large if the rows are flat.
 # - **notice**: we change token 40. How many of the four heads notice, and change their map?
+#
+# (The next cells, folded, hold the instruments.)
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vit_tutorial.exercises.lesson_05_multi_head_attention import PATIENTS
 
 layers = {"healthy": MultiHeadAttention, **PATIENTS}
@@ -963,12 +976,12 @@ def examine(layer, healthy):
 
 
 # %% [markdown]
-# Then in a whole model. **answers**: with the weights of the trained ViT, as if you had downloaded them, are the answers right?
-# **trained so**: the loss after 60 steps of training from the start, with the fault; guessing is at 2.3. As a control, a
-# layer that passes on nothing: it must not learn.
+# Then in a whole model. **answers**: with the weights of the trained ViT, as if you had downloaded them, are the answers
+# right? **trained so**: the loss after 60 steps of training from the start, with the fault; guessing is at 2.3. As a control,
+# a layer that passes on nothing: it must not learn.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def in_a_model(attention):
     torch.manual_seed(0)
     vit = ViT(model.config, attention=attention).eval()
@@ -1007,8 +1020,8 @@ print("all keep the shape, and all give every weight a gradient:", all(usual))
 # %% [markdown]
 # ## Exercise: find the six faults
 #
-# Difficulty 3 of 5, about 15 minutes. Put one word of the list, in quotes, in place of the dots of each patient. The check
-# first looks if each patient has a word, and if it is on the list. Then it goes from patient to patient.
+# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. Put one word of the list, in quotes, in place of the dots of each
+# patient. The check first looks if each patient has a word, and if it is on the list. Then it goes from patient to patient.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1064,8 +1077,8 @@ check.attention_ward(my_diagnosis)
 # 2. Split D into (h, d), then swap N and h. `view` alone gives the right shape and the wrong numbers.
 # 3. One matrix makes all queries, keys and values. Its blocks are the heads' own matrices.
 # 4. More heads cost no more parameters. Each of them has fewer numbers to ask with.
-# 5. The output is a sum over heads; each adds what a map of rank d can say. So a head can be switched off. In the trained
-#    model here any single head can go for about 3 points at most; several together cannot.
+# 5. Each head adds its own finding to the output. So a head can be switched off. In the trained model here any single head can
+#    go for about 3 points at most; eight drawn at random cannot.
 #
 # | step | shape |
 # |---|---|
@@ -1076,13 +1089,18 @@ check.attention_ward(my_diagnosis)
 # | heads' outputs | [B, h, N, d] |
 # | merged, and after W_O | [B, N, D] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>ViT-L has D = 1024 and h = 16. How many numbers has a query?</summary>1024 / 16 = 64.</details>
 # <details><summary>What is √d in the formula: D or D/h under the root?</summary>D/h. It is the length of the query
 # that is actually multiplied, so in ViT-B the scores are divided by √64 = 8.</details>
 # <details><summary>You swap head 0 and head 1 in W_Q, W_K and W_V. What else must be swapped so that nothing
 # changes?</summary>Their rows of W_O. A sum does not mind the order, as long as each head keeps its own way up.</details>
+# <details><summary>One head, no positions. You shuffle the patches. What becomes of the table of weights (lessons 3 and
+# 4)?</summary>Its rows and its columns are shuffled likewise. A score depends on one query and one key, wherever they stand,
+# and the sum in a softmax does not mind the order.</details>
+# <details><summary>A 224×224 image, P = 16, a class token, 12 heads: how many weights are in the tables of one layer (lessons 1
+# and 2)?</summary>12 tables of 197 · 197: 465,708.</details>
 #
 # **Next**: all the parts that move information between tokens are there. Lesson 6 adds what works on each token alone,
 # and builds the block that can be stacked.

@@ -5,10 +5,11 @@
 # upon the other. Stack attention alone, and the tokens soon become all alike. *What has to stand around attention, so
 # that a stack of 24 trains?*
 #
-# ![Three ways to build a block. In each a token z runs along a line, the residual stream; attention and then the MLP read it, and what they say is added to it. Pre-norm has a norm in front of each branch. Post-norm has a norm on the line, after each plus. Swin v2 has a norm at the end of each branch.](figures/encoder_block.svg)
+# ![The block of ViT. A token z runs along a line, the residual stream. A first branch goes through a norm and attention, and what it says is added to the line. A second branch goes through a norm and the MLP, and is added too.](figures/vit_block.svg)
 #
-# The answer in one sentence: **a norm, a second branch that works on each token alone, and two plus signs.** All are
-# short to write; the second branch holds two thirds of the block's parameters. *Where* the norm stands looks like a detail, and decides whether the training needs care.
+# The answer in one sentence: **a norm, a second branch that works on each token alone, and two plus signs.** All are short to
+# write; the second branch holds two thirds of the block's parameters. *Where* the norm stands looks like a detail. We shall
+# measure what it does to the training.
 #
 # **What you will do**
 #
@@ -23,6 +24,7 @@
 
 # %%
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -36,6 +38,9 @@ from vit_tutorial.exercises import check
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
 
 torch.set_num_threads(1)  # the same numbers on every machine
+model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+data = load("fashion_mnist")
+images = model.card.normalize(data.test_images[:500])
 
 # %% [markdown]
 # ## By hand: LayerNorm
@@ -103,7 +108,8 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 # ## In code: the MLP
 #
 # Attention brings values from token to token and mixes them. The second branch works on each token *alone*: widen it
-# from D to 4·D numbers, bend them, and narrow them again.
+# from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on language
+# models call it the *feed-forward network*, FFN.
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
 # \mathbb{R}^{4D \times D} \qquad \text{(section 3.1 of the paper, inside equation 3)}$$
@@ -117,9 +123,10 @@ print("two matrices are one:", torch.allclose(z @ W_1 @ W_2, z @ (W_1 @ W_2)), l
 # %% [markdown]
 # ### GELU, twice
 #
-# The bend is GELU (Hendrycks and Gimpel 2016): x · Φ(x), where Φ(x) is the chance that a number drawn from the bell curve
-# is below x. With a pencil: Φ(1) = 0.84, so GELU(1) = 0.84. Φ(−1) = 1 − 0.84 = 0.16, so GELU(−1) = −0.16. Far to the right
-# it is x, far to the left it is 0, as with ReLU; around 0 it is smooth.
+# A function that bends each number by itself is called an **activation**. ViT's is GELU (Hendrycks and Gimpel 2016): x · Φ(x),
+# where Φ(x) is the chance that a number drawn from the bell curve is below x. With a pencil: Φ(1) = 0.84, so GELU(1) = 0.84.
+# Φ(−1) = 1 − 0.84 = 0.16, so GELU(−1) = −0.16. Far to the right it is x, far to the left it is 0, as with ReLU; around 0 it is
+# smooth.
 #
 # Φ was once expensive to compute. So the same paper gives an approximation with tanh, and both are in use:
 
@@ -155,15 +162,12 @@ plots.show(
 # | exact | PyTorch's `nn.GELU` unless told otherwise, so torchvision's and timm's ViT; this course |
 # | tanh | Google's own ViT code (it is the default of JAX's `gelu`) and GPT-2 |
 #
-# So if you load Google's weights, pass `gelu="tanh"` to `ViTConfig`. What happens if you forget? Try it on the course's
-# trained model, which has learned with the exact one:
+# So if you load Google's weights, pass `gelu="tanh"` to `ViTConfig`.
 
-# %%
-from dataclasses import replace
+# %% [markdown] tags=["extra"]
+# *Extra.* What happens if you forget? Try it on the course's trained model, which has learned with the exact one:
 
-model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
-data = load("fashion_mnist")
-images = model.card.normalize(data.test_images[:500])
+# %% tags=["extra"]
 other = ViT(replace(model.config, gelu="tanh")).eval()
 other.load_state_dict(model.state_dict())
 with torch.no_grad():
@@ -172,9 +176,10 @@ print("same logits:", torch.equal(exact, approximate))
 changed = (exact.argmax(1) != approximate.argmax(1)).sum().item()
 print("predictions that change: fewer than 1 in 100:", changed < 5)
 
+# %% [markdown] tags=["extra"]
+# It is no disaster. It is a small, silent error, and no message tells you of it.
+
 # %% [markdown]
-# It is no disaster. It is a small, silent error: exactly the kind that nobody finds later.
-#
 # ### The course's MLP
 #
 # Two layers with GELU between them. We take its numbers, and do the steps ourselves:
@@ -192,9 +197,10 @@ print("tokens whose output changed:", (mlp(nudged) != mlp(z)).any(dim=-1).nonzer
 # %% [markdown]
 # ## In code: the residual stream
 #
-# The plus sign is the third part. A branch does not *replace* a token, it *corrects* it: z + f(z) instead of f(z). The
-# token [2, 4, 4, 10] with a correction of [0, 0.5, −1, 0] becomes [2, 4.5, 3, 10]. What came in is still in there. If a
-# branch has nothing to say, it says 0, and the token passes through unchanged. So can a whole block:
+# The plus sign is the third part, the **residual** or *skip connection*. A branch does not *replace* a token, it *corrects*
+# it: z + f(z) instead of f(z). The token [2, 4, 4, 10] with a correction of [0, 0.5, −1, 0] becomes [2, 4.5, 3, 10]. What came
+# in is still in there. If a branch has nothing to say, it says 0, and the token passes through unchanged. So can a whole
+# block:
 
 # %%
 block = EncoderBlock(dim=64, num_heads=4).double()
@@ -226,11 +232,12 @@ figure, axes = plots.new_figure(1, 2, size=(11, 4), width_ratios=[1.5, 1])
 options = {"decimals": None, "cmap": "RdBu_r", "vmin": -3, "vmax": 3, "aspect": "auto"}
 plots.draw_matrix(axes[0, 0], rows, "what is added to the 64 numbers of the class token", rows=list(said), **options)
 plots.draw_lines(
-    axes[0, 1], range(len(rows)), {name: y.tolist() for name, y in sizes.items()}, "step", "size", marker="o"
+    axes[0, 1], range(len(rows)), {name: y.tolist() for name, y in sizes.items()}, "branches so far", "size", marker="o"
 )
 plots.show(
     figure,
-    alt="Left, thirteen rows of 64 colours: the start and what six attentions and six MLPs add to the class token. Right, the size of each addition and of the stream: the stream grows from step to step.",
+    alt="Left, thirteen rows of 64 colours: the start and what six attentions and six MLPs add to the class "
+    "token. Right, the size of each addition and of the stream: the stream grows from step to step.",
     caption="Red is positive, blue negative, white zero. Size: root of the mean square of the 64 numbers.",
 )
 
@@ -247,7 +254,9 @@ plots.show(
 # $$z'' = \text{MLP}(\text{LN}(z')) + z' \qquad \text{(equation 3)}$$
 #
 # This is **pre-norm**: the norm comes before each branch. The original Transformer (Vaswani et al. 2017, section 3.1) has
-# it after each plus, on the stream itself: **post-norm**, LN(z + f(z)).
+# it after each plus, on the stream itself: **post-norm**, LN(z + f(z)). A third way, of Swin v2, comes below.
+#
+# ![Three ways to build a block. In each a token z runs along a line, the residual stream; attention and then the MLP read it, and what they say is added to it. Pre-norm has a norm in front of each branch. Post-norm has a norm on the line, after each plus. Swin v2 has a norm at the end of each branch.](figures/encoder_block.svg)
 
 
 # %%
@@ -409,8 +418,9 @@ plots.show(
 # grows over some steps. Our table alone does not show that. Post-norm's *first* block gets more still; and Adam, which we
 # train with, takes steps whose size hardly depends on the length of the gradient (lesson 11).
 #
-# So much for theory. Train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with warm-up over 30 steps or
-# with none. A loss of ln 10 = 2.3 is that of guessing.
+# So much for theory. To try it one must train. The next cell says how to do that for a moment: 12 blocks, 60 steps, a learning
+# rate of 0.003, with warm-up or with none. (The two folded cells behind it do it, once for each norm. A loss of ln 10 = 2.3 is
+# that of guessing.)
 
 # %%
 config = ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=12, num_heads=2)
@@ -432,7 +442,7 @@ def short_training(warmup, norm="pre", block=EncoderBlock, steps=60):
     return losses
 
 
-# %%
+# %% tags=["extra"]
 curves = {}
 for norm in ("pre", "post"):
     for warmup, name in ((0, "no warm-up"), (30, "with warm-up")):
@@ -441,7 +451,7 @@ ends = {name: sum(losses[-10:]) / 10 for name, losses in curves.items()}
 print("pre-norm learns, with and without warm-up:", ends["pre-norm, no warm-up"] < 1.8 > ends["pre-norm, with warm-up"])
 print("post-norm without warm-up has hardly learned:", ends["post-norm, no warm-up"] > 1.9)
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["extra"]
 smooth = {name: torch.tensor(losses).unfold(0, 6, 1).mean(1).tolist() for name, losses in curves.items()}
 figure, axes = plots.new_figure(size=(8, 3))
 plots.draw_lines(axes[0, 0], range(6, 61), smooth, "step", "loss, mean of 6 steps")
@@ -452,7 +462,7 @@ plots.show(
 )
 
 # %% [markdown]
-# One short training with one seed is an anecdote. So the course keeps a record: 12 and 24 blocks, both norms, with and
+# One short training with one seed is an anecdote. The course keeps a record: 12 and 24 blocks, both norms, with and
 # without warm-up, three seeds each, three epochs. All eight get the same learning rate, no gradient clipping
 # (no upper limit on the length of a gradient), and an MLP of 2·D instead of 4·D. The record is made by a command that you
 # can run:
@@ -512,10 +522,11 @@ print(compare(warm, cold, "warm-up helps post-norm"))
 #
 # Where a norm stands can be measured. We watch what goes into a block's norms and what comes out. If the first norm reads
 # the block's own input, it is pre-norm. If the last norm's output *is* the block's output, it is post-norm. If the outputs
-# of the norms are what is added, it is the third kind. PyTorch and torchvision have four blocks to try it on:
+# of the norms are what is added, it is the third kind. (The next cell, folded, does this.) PyTorch and torchvision have four
+# blocks to try it on:
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 from torchvision.models import swin_transformer, vision_transformer
 
 
@@ -562,9 +573,9 @@ for name, where in found.items():
 # | Swin, 2021 | pre | Liu et al., equation 3; run above |
 # | Swin v2, 2022 | at the end of each branch (the largest models: one more on the stream, every 6 blocks) | Liu et al., section 3.2 and figure 1; run above, without that one |
 #
-# Swin v2 changed it because in large pre-norm Swins the stream grew too much: its authors measured activations that
-# differed by a factor of 10,000 between layers (section 3.1). In the lab, choose *at the end of each branch*, and see that
-# each addition has size 1.
+# Swin v2 changed it because in large pre-norm Swins the stream grew too much: its authors measured activations (here: the
+# numbers that run through the model) that differed by a factor of 10,000 between layers (section 3.1). In the lab, choose *at
+# the end of each branch*, and see that each addition has size 1.
 
 # %% tags=["claim-B2"]
 stated = {"BERT": "post, as its paper says", "GPT-2": "pre, as its paper says"}
@@ -601,8 +612,8 @@ print(judge(agree["pre-norm with ε = 1e-06"], "with the same weights ViT's bloc
 #
 # ### "Pre-norm keeps the sums alike"
 #
-# *Extra.* What is alike is what a branch *reads*, since a norm stands before it. What runs along the stream is the sum. Here is
-# its size after the first and the last of 24 blocks, from the lab:
+# *Extra.* What is alike is what a branch *reads*, since a norm stands before it. What runs along the stream is the sum. Here
+# is its size after the first and the last of 24 blocks, from the lab:
 
 # %% tags=["extra", "claim-B5"]
 alike = {}
@@ -634,8 +645,10 @@ for name in ("Ti/16", "S/16", "B/16", "L/16", "H/14"):
     block = vit.blocks[0]
     attention, mlp, whole = (count_parameters(part) for part in (block.attn, block.mlp, block))
     shares[name] = mlp / whole
-    row = f"{name:<6}{vit.config.dim:>6}{block.mlp.fc1.out_features:>8}{attention:>12,}{mlp:>12,}{whole - attention - mlp:>8,}"
-    print(f"{row}{shares[name]:>19.1%}{mlp * vit.config.depth / count_parameters(vit):>14.1%}")
+    row = f"{name:<6}{vit.config.dim:>6}{block.mlp.fc1.out_features:>8}{attention:>12,}{mlp:>12,}"
+    print(
+        f"{row}{whole - attention - mlp:>8,}{shares[name]:>19.1%}{mlp * vit.config.depth / count_parameters(vit):>14.1%}"
+    )
 two_thirds = {name: abs(share - 2 / 3) < 0.01 for name, share in shares.items()}
 print(judge(two_thirds, "the MLP holds two thirds of a block"))
 
@@ -720,8 +733,8 @@ if alike < 0.9 < without:
 # %% [markdown]
 # ## Exercise: count a block
 #
-# Difficulty 1 of 5, about 5 minutes. Return three numbers: the parameters of attention, of the MLP, and of both norms
-# together, for tokens of `dim` numbers and an MLP of `hidden_dim`. Every linear layer has a bias.
+# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. Return three numbers: the parameters of attention, of the MLP, and of
+# both norms together, for tokens of `dim` numbers and an MLP of `hidden_dim`. Every linear layer has a bias.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -757,8 +770,9 @@ check.block_parameters(my_block_parameters)
 # %% [markdown]
 # ## Exercise: LayerNorm by hand
 #
-# Difficulty 2 of 5, about 10 minutes. Write it with `mean` and `var` (or without), and without `F.layer_norm`. z is
-# [B, N, D], gamma and beta are [D]. Return [B, N, D]. Do not scroll up. The check knows both traps, and some more.
+# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Write it with `mean` and `var` (or without), and without
+# `F.layer_norm`. z is [B, N, D], gamma and beta are [D]. Return [B, N, D]. Do not scroll up. The check knows both traps, and
+# some more.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -794,7 +808,7 @@ check.layer_norm(my_layer_norm)
 # %% [markdown]
 # ## Exercise: the MLP
 #
-# Difficulty 2 of 5, about 8 minutes. Two `nn.Linear` with the exact GELU between them. It is built as
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Two `nn.Linear` with the exact GELU between them. It is built as
 # `MyMLP(dim, hidden_dim)`. The check gives your layers known numbers, in the order in which you make them; in its message
 # the input is x, then the weights and biases of both layers.
 #
@@ -843,10 +857,10 @@ check.mlp(MyMLP)
 # %% [markdown]
 # ## Exercise: your own block, in a real ViT
 #
-# Difficulty 3 of 5, about 15 minutes. Put the four parts together, pre-norm, as ViT does. They are called `norm1`, `attn`,
-# `norm2` and `mlp`: with these names saved weights find their places. Take `nn.LayerNorm(dim, eps=1e-6)`,
-# `MultiHeadAttention(dim, num_heads)` and `MLP(dim, 4 * dim)`, or your own `MyMLP(dim, 4 * dim)` with its layers called
-# `fc1` and `fc2`. In the check's message, the input is the tokens and the number of heads.
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. Put the four parts together, pre-norm, as ViT does. They are called
+# `norm1`, `attn`, `norm2` and `mlp`: with these names saved weights find their places. Take `nn.LayerNorm(dim, eps=1e-6)`,
+# `MultiHeadAttention(dim, num_heads)` and `MLP(dim, 4 * dim)`, or your own `MyMLP(dim, 4 * dim)` with its layers called `fc1`
+# and `fc2`. In the check's message, the input is the tokens and the number of heads.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -961,11 +975,11 @@ for block in (EncoderBlock, Patient):
 # %% [markdown]
 # ## Exercise: mend the patient
 #
-# Difficulty 3 of 5, about 12 minutes. Four instruments find nothing: the block is put together correctly, and it
-# learns. The fifth finds it. In `eval()` a model must give the same answer to the same question. Find out why this one does not, and write a
-# `forward` that is well: random in training, as before, and quiet in eval. Everything else the patient may keep, so your
-# class takes over its `__init__`. The check's message shows two things: what your block says in eval, and whether it is
-# random in training, True or False.
+# Difficulty 3 of 5, about 12 minutes. Importance 2 of 3. Four instruments find nothing: the block is put together correctly,
+# and it learns. The fifth finds it. In `eval()` a model must give the same answer to the same question. Find out why this one
+# does not, and write a `forward` that is well: random in training, as before, and quiet in eval. Everything else the patient
+# may keep, so your class takes over its `__init__`. The check's message shows two things: what your block says in eval, and
+# whether it is random in training, True or False.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1022,7 +1036,7 @@ check.mended_block(MendedBlock)
 # | inside the MLP | [B, N, 4·D] |
 # | after it, plus | [B, N, D] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>Why does a pre-norm model need one more norm after its last block?</summary>The stream itself is never
 # normed, and has grown from block to block. The head would read numbers of any size.</details>
@@ -1031,6 +1045,11 @@ check.mended_block(MendedBlock)
 # branch adds counts for less.</details>
 # <details><summary>A block has 12 · D² weights in its matrices. Which D gives 7 million?</summary>D² = 7,000,000 / 12, so D
 # is about 764: ViT-B, with D = 768.</details>
+# <details><summary>Norm, MLP and the plus signs: which of them could tell that the patches have been shuffled (lesson
+# 3)?</summary>None. Each works on one token at a time, wherever it stands. So a block without positions is equivariant, as
+# attention is.</details>
+# <details><summary>You double the number of heads of all blocks. What happens to the parameters, and to the divisor of the
+# scores (lesson 5)?</summary>The parameters stay. d = D/h is halved, so the divisor √d shrinks by √2.</details>
 #
 # **Next**: the block is whole. Lesson 7 stacks twelve of them, puts patches in front and a head behind, and has the Vision
 # Transformer.

@@ -94,7 +94,7 @@ ModelMap(trained, data.test_images[0], box="attn")
 # | $[\,;\;]$ | one below the other: N+1 tokens | [N+1, D] |
 # | $E_\text{pos}$ | the positions | [N+1, D] |
 # | $z_\ell$ | the tokens after block $\ell$; $z'_\ell$ is halfway through it | [N+1, D] |
-# | LN, MSA, MLP | layer norm, attention with many heads, MLP (lessons 5 and 6) | [N+1, D] to [N+1, D] |
+# | LN, MSA, MLP | layer norm, multi-head self-attention, MLP (lessons 5 and 6) | [N+1, D] to [N+1, D] |
 # | $z_L^0$ | token 0, the class token, after the last block | [D] |
 # | $y$ | what stands for the whole picture | [D] |
 #
@@ -111,9 +111,9 @@ print("\nencoder.py, EncoderBlock.forward")
 print(code_of(EncoderBlock.forward, "# equation"))
 
 # %% [markdown]
-# The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks
-# token 0, `tokens[:, 0]`. (`dropout`, `drop` and `drop_path` work while training only; see lesson 6. `pre_logits` does
-# nothing here; it is for pre-training.)
+# The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks token 0,
+# `tokens[:, 0]`. (`keep` only notes a stage down for whoever asks, and passes it on. `dropout`, `drop` and `drop_path` work
+# while training only; see lesson 6. `pre_logits` does nothing here; it is for pre-training.)
 #
 # A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations stands
 # the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would turn these
@@ -515,11 +515,11 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 #
 # ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
-# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very
-# many images: in the paper on ImageNet, ImageNet-21k or JFT-300M. (Google's files for ImageNet-21k have 21,843 classes.)
-# **Fine-tuning** goes on from there for a short time, on the smaller task that one wants solved, with its own classes. For
-# that the whole head is thrown away, and a new one starts, in the paper at zero (appendix B.1.1). The size of the hidden
-# layer is `representation_size`.
+# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very many
+# images: in the paper on ImageNet, ImageNet-21k or JFT-300M, of 1.3, 14 and 303 million images (section 4.1). (Google's files
+# for ImageNet-21k have 21,843 classes.) **Fine-tuning** goes on from there for a short time, on the smaller task that one
+# wants solved, with its own classes. For that the whole head is thrown away, and a new one starts, in the paper at zero
+# (appendix B.1.1). The size of the hidden layer is `representation_size`.
 #
 # So that you see it work, we take a small model from torchvision with such a head and with random weights, as if it came
 # from pre-training. Ours must load it and say the same:
@@ -557,9 +557,9 @@ print(judge(equal and kept and one_layer, "the head is so in the code, ours and 
 # ### "`pre_logits`, `distilled` and `representation_size` belong to a ViT"
 #
 # *Extra*, for readers of older copies of timm's file. `representation_size` is the width of the hidden layer above, and
-# `pre_logits` is that layer. `distilled` adds a second learned token, with a head of its own, which learns from a teacher (DeiT,
-# Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its distilled model is a class
-# apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
+# `pre_logits` is that layer. `distilled` adds a second learned token, with a head of its own, which learns from a teacher
+# (DeiT, Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its distilled model is a
+# class apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
 
 # %% tags=["extra", "claim-V5"]
 pre_logits = {"representation_size is set": pretrained.pre_logits, "it is not": tuned.pre_logits}
@@ -632,8 +632,10 @@ plots.draw_spread(axes[0, 0], rows, colours=colours)
 print(f"{study.data['training']:,} pictures, {study.settings['training']['epochs']} epochs:", study.command)
 plots.show(
     figure,
-    alt="Test accuracies of three seeds each: four pure models of 1 to 8 blocks, and three hybrids of 1 to 4 blocks, all of which lie to the right of every pure model.",
-    caption="Blue: patches of pixels. Orange: hybrid. After the blocks the learning rate that was chosen. M: million operations for one picture.",
+    alt="Test accuracies of three seeds each: four pure models of 1 to 8 blocks, and three hybrids of 1 to 4 "
+    "blocks, all of which lie to the right of every pure model.",
+    caption="Blue: patches of pixels. Orange: hybrid. After the blocks the learning rate that was chosen. M: "
+    "million operations for one picture.",
 )
 
 # %% tags=["claim-P6"]
@@ -677,11 +679,11 @@ print(f"{len(larger)} of {len(chosen)} models took the larger learning rate of t
 # %% [markdown]
 # ## Exercise: count a ViT
 #
-# Difficulty 2 of 5, about 10 minutes. Return three numbers of parameters: those in front of the blocks (patch embedding,
-# class token, positions), those of all blocks together, and those behind (the last norm and the head). You get D, the
-# depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes. The MLP widens to 4·D here, as
-# in the paper, and every linear layer has biases. In the message of the check the input is these five numbers, in this
-# order.
+# Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. Return three numbers of parameters: those in front of the blocks
+# (patch embedding, class token, positions), those of all blocks together, and those behind (the last norm and the head). You
+# get D, the depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes. The MLP widens to 4·D
+# here, as in the paper, and every linear layer has biases. In the message of the check the input is these five numbers, in
+# this order.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -720,8 +722,8 @@ check.vit_parameters(my_vit_parameters)
 # %% [markdown]
 # ## Exercise: write `forward`
 #
-# Difficulty 3 of 5, about 10 minutes. You get a model with all its parts, and images [B, C, H, W]. Give the logits
-# [B, num_classes], without calling `model(images)`: the model you get refuses that. The parts are `model.patch_embed`,
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. You get a model with all its parts, and images [B, C, H, W]. Give the
+# logits [B, num_classes], without calling `model(images)`: the model you get refuses that. The parts are `model.patch_embed`,
 # `model.class_token`, `model.position`, `model.blocks` (a list of blocks), `model.norm` and `model.head`.
 #
 # Each part is called like a function. `model.class_token(x)` already puts the token in front: [B, N, D] to [B, N+1, D].
@@ -766,9 +768,9 @@ check.vit_forward(my_forward)
 # %% [markdown]
 # ## Exercise: rename foreign weights
 #
-# Difficulty 3 of 5, about 20 minutes. Torchvision and timm have the same ViT, with other names for its parts. The course
-# uses timm's. You get a state dict of torchvision's, from names to tensors. Return a new dict with the same tensors under
-# timm's names:
+# Difficulty 3 of 5, about 20 minutes. Importance 1 of 3. Torchvision and timm have the same ViT, with other names for its
+# parts. The course uses timm's. You get a state dict of torchvision's, from names to tensors. Return a new dict with the same
+# tensors under timm's names:
 #
 # | torchvision | timm |
 # |---|---|
@@ -843,12 +845,12 @@ check.timm_names(my_timm_names)
 # %% [markdown]
 # ## Exercise: the whole model, from your own parts
 #
-# Difficulty 4 of 5, about 25 minutes. One class, `MyViT(image_size, patch_size, in_channels, num_classes, dim, depth,
-# num_heads)`, from images [B, C, H, W] to logits [B, num_classes]. Take the course's `PatchEmbedding(image_size, patch_size,
-# in_channels, dim)` and `EncoderBlock(dim, num_heads)`. Or take your own classes from lessons 1 to 6: copy them into this
-# cell. Inside they need the course's names: `proj`, an `nn.Conv2d`, in the patch embedding (a linear layer is as right, but
-# its weights have another shape); `norm1`, `attn`, `norm2` and `mlp` in the block, with `qkv` and `proj` in `attn`, `fc1`
-# and `fc2` in `mlp`.
+# Difficulty 4 of 5, about 25 minutes. Importance 3 of 3. One class, `MyViT(image_size, patch_size, in_channels, num_classes,
+# dim, depth, num_heads)`, from images [B, C, H, W] to logits [B, num_classes]. Take the course's `PatchEmbedding(image_size,
+# patch_size, in_channels, dim)` and `EncoderBlock(dim, num_heads)`. Or take your own classes from lessons 1 to 6: copy them
+# into this cell. Inside they need the course's names: `proj`, an `nn.Conv2d`, in the patch embedding (a linear layer is as
+# right, but its weights have another shape); `norm1`, `attn`, `norm2` and `mlp` in the block, with `qkv` and `proj` in `attn`,
+# `fc1` and `fc2` in `mlp`.
 #
 # The check loads the course's weights into it by name, and compares the logits. So call the parts `patch_embed`,
 # `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D]), `blocks`, `norm` (with eps=1e-6) and `head`.
@@ -981,8 +983,8 @@ for letter in "ABCDEFG":
 # %% [markdown]
 # ## Exercise: what is wrong with them?
 #
-# Difficulty 3 of 5, about 15 minutes. You get the letters of all patients in one string, "ABCDEFG". Return a dict,
-# `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. You get the letters of all patients in one string, "ABCDEFG". Return
+# a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1062,7 +1064,7 @@ print("the same logits:", equal)
 # | class token | [B, D] |
 # | logits | [B, num_classes] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>In which part of a block can a token learn something about another token?</summary>Only in attention.
 # Norm, MLP and the additions work on each token alone.</details>
@@ -1070,6 +1072,11 @@ print("the same logits:", equal)
 # gives the shape that it takes.</details>
 # <details><summary>Does it matter whether the last norm comes before or after you pick token 0?</summary>No. The norm
 # treats each token alone, so it gives the class token the same numbers either way.</details>
+# <details><summary>You load weights trained at 224×224 with P = 16 into a model for 384×384. Which one part does not fit, and what
+# do you do (lesson 3)?</summary>The positions: 197 rows, and 577 are wanted. Stretch the grid of 14×14 to 24×24 like a
+# picture, and keep the class token's row as it is.</details>
+# <details><summary>A model says "boot" with 91%. You switch off one head, and it still says boot. Was the head useless (lesson
+# 5)?</summary>Not shown. Heads stand in for each other: each may go alone, and still several together may not.</details>
 #
 # **Next**: the model is whole. Lesson 8 looks inside one that is trained.
 #

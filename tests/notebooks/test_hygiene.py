@@ -31,6 +31,8 @@ HTML_IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ALT = re.compile(r"\balt=([\"'])(?P<words>.*?)\1", re.DOTALL)
 CHECK = re.compile(r"^check\.(\w+)\((\w+)\)$", re.MULTILINE)
 EFFORT = re.compile(r"^Difficulty (\d) of 5, about (\d+) minutes?\. ", re.MULTILINE)
+IMPORTANCE = re.compile(r"^Difficulty \d of 5, about \d+ minutes?\. Importance [1-3] of 3\. ", re.MULTILINE)
+QUIZ = re.compile(r"^\*\*(Three|Five) questions\.\*\*", re.MULTILINE)
 HINT = re.compile(r"^<details><summary>Hint (\d)</summary>$", re.MULTILINE)
 TIME = re.compile(r"^\*\*Time\*\*.*?\b(\d+) for the exercises", re.MULTILINE)
 SOURCE = re.compile(r"\bsrc=([\"'])(?P<address>.*?)\1", re.DOTALL)
@@ -208,6 +210,54 @@ def test_the_time_of_the_exercises_is_their_minutes_to_the_nearest_five(path):
     minutes = sum(getattr(check, name).minutes for name in check.__all__ if getattr(check, name).lesson == path.stem)
     said = [found for cell in cells(path, "markdown") for found in TIME.findall(cell.source)]
     assert said in ([], [str(5 * round(minutes / 5))]), f"the exercises of {path.stem} take {minutes} minutes together"
+
+
+def importance_faults(texts):
+    """Return a sentence for each exercise that says how important it is in other words, or alone does not say it."""
+    said = [len(IMPORTANCE.findall(text)) for text in texts]
+    return [
+        f"{text.splitlines()[0]}: write 'Importance (1 to 3) of 3.' behind its minutes, once"
+        for text, times in zip(texts, said, strict=True)
+        if times != any(said) or text.count("Importance") != times
+    ]
+
+
+def quiz_faults(text):
+    """Return a sentence if a quiz has not as many questions as it says, or if five mix in none of earlier lessons."""
+    quiz = QUIZ.search(text)
+    questions = re.findall(r"<summary>(.*?)</summary>", text[quiz.start() :] if quiz else "", re.DOTALL)
+    wanted = {"Three": 3, "Five": 5}.get(quiz[1] if quiz else "", 0)
+    earlier = sum(bool(re.search(r"\(lessons?\s\d", question)) for question in questions)
+    if len(questions) != wanted:
+        return [f"the quiz has {len(questions)} questions, and says {wanted}"]
+    return [f"of five questions {earlier} name an earlier lesson; two should"] if wanted == 5 and earlier < 2 else []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_lesson_says_how_important_its_exercises_are_of_all_or_of_none(path):
+    assert importance_faults([text for text, _, _ in exercises_of(nbformat.read(path, as_version=4).cells)]) == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_quiz_has_the_questions_it_says_and_mixes_in_earlier_lessons(path):
+    assert [fault for cell in cells(path, "markdown") for fault in quiz_faults(cell.source)] == []
+
+
+def test_a_missing_importance_and_a_wrong_quiz_are_found():
+    good = "## Exercise: count\n\nDifficulty 1 of 5, about 3 minutes. Importance 3 of 3. How many?"
+    assert importance_faults([good, good]) == []
+    assert importance_faults(["## Exercise: count\n\nDifficulty 1 of 5, about 3 minutes. How many?"]) == []
+    for bad in (
+        good.replace(" Importance 3 of 3.", ""),
+        good.replace("3 of 3", "4 of 3"),
+        good + " Importance 3 of 3.",
+    ):
+        assert len(importance_faults([good, bad])) == 1
+    question, earlier = "<summary>Why?</summary>", "<summary>Why (lesson 2)?</summary>"
+    assert quiz_faults("no quiz <summary>Hint 1</summary>") == []
+    assert quiz_faults("**Five questions.**\n" + 3 * question + 2 * earlier) == []
+    assert quiz_faults("**Five questions.**\n" + 4 * question + earlier) != []
+    assert quiz_faults("**Three questions.**\n" + 4 * question) != []
 
 
 def test_the_stored_table_of_progress_has_the_exercises_of_today(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ sequence_shape = Exercise(
         ),
         Mistake(
             lambda height, width, p, c: (p * p * c, _grid(height, width, p)),
-            "the two answers are swapped. The number of tokens comes first, then the numbers in each.",
+            "the two answers are swapped. The number of patches comes first, then the numbers in each.",
         ),
         Mistake(
             _shape(lambda height, width, p: height * width // p),
