@@ -1,12 +1,11 @@
-"""One JupyterLab for each theme, in one page, and one Chromium for all browser tests."""
+"""One JupyterLab, in one page, and one Chromium for all browser tests."""
 
-import contextlib
 import os
 
 import pytest
 import traitlets
 from lab import LabPage, chromium, lab_server, why_no_browser
-from page import ExplorerPage
+from page import ExplorerPage, explorer_context
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +19,16 @@ def browser():
         yield running
 
 
+@pytest.fixture(scope="session")
+def window(browser):
+    """The context of the explorers' pages."""
+    context = explorer_context(browser)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def show(browser):
+def show(window):
     """`show(lab, theme)` puts an explorer on a page of its own, and checks at the end that nothing went wrong there."""
     pages = []
 
@@ -30,7 +37,7 @@ def show(browser):
         limited |= {name for name, trait in lab.traits().items() if isinstance(trait, traitlets.Bool)}
         without = [name for name in lab.choice_names if name not in limited]
         assert not without, f"{lab!r} takes anything as {without[0]}; yield its limit in _limits"
-        pages.append(ExplorerPage(browser, lab, theme))
+        pages.append(ExplorerPage(window, lab, theme))
         return pages[-1]
 
     yield shown
@@ -42,48 +49,39 @@ def show(browser):
 
 
 @pytest.fixture(scope="session")
-def servers(browser, tmp_path_factory):
-    """`servers("light")` and `servers("dark")` start a JupyterLab on first use and keep it for the session."""
-    with contextlib.ExitStack() as stack:
-        started = {}
-
-        def server(theme):
-            if theme not in started:
-                folder = tmp_path_factory.mktemp(f"lab-{theme}")
-                started[theme] = stack.enter_context(lab_server(folder, dark=theme == "dark"))
-            return started[theme]
-
-        yield server
+def server(browser, tmp_path_factory):
+    """The JupyterLab of all notebooks."""
+    with lab_server(tmp_path_factory.mktemp("lab")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
 def lab_pages():
-    """The pages that show a JupyterLab, by its theme."""
-    pages = {}
+    """The page that shows the JupyterLab, or nothing yet."""
+    pages = []
     yield pages
-    for page in pages.values():
+    for page in pages:
         page.close()
 
 
 @pytest.fixture
-def open_notebook(browser, servers, lab_pages):
-    """`open_notebook("name.ipynb", theme)` opens a notebook that lies in that server's folder; closed at the end.
+def open_notebook(browser, server, lab_pages):
+    """`open_notebook("name.ipynb", theme)` opens a notebook that lies in the server's folder; closed at the end.
 
-    All notebooks of a theme are opened in one page, one after the other, unless a test leaves something behind there.
+    All notebooks are opened in one page, one after the other, unless a test leaves something behind there.
     """
-    themes = set()
 
     def opened(name, theme="light"):
-        themes.add(theme)
-        if theme not in lab_pages:
-            lab_pages[theme] = LabPage(browser, servers(theme))
-        lab_pages[theme].open(name)
-        return lab_pages[theme]
+        if not lab_pages:
+            lab_pages.append(LabPage(browser, server))
+        lab_pages[0].open(name)
+        lab_pages[0].wear(theme)
+        return lab_pages[0]
 
     yield opened
-    for theme in themes:
-        page = lab_pages.pop(theme)
+    if lab_pages:
+        page = lab_pages.pop()
         if page.leave():
-            lab_pages[theme] = page
+            lab_pages.append(page)
         else:
             page.close()

@@ -260,6 +260,18 @@ class LabPage:
         self.execute("application:toggle-left-area", only_if="left")
         self.page.evaluate("() => document.activeElement?.blur()")
 
+    def wear(self, theme: str) -> None:
+        """Let JupyterLab be "light" or "dark"."""
+        name = f"JupyterLab {theme.capitalize()}"
+        self.page.evaluate(
+            """async theme => {
+                if (document.body.dataset.jpThemeName === theme) return;
+                await window.jupyterapp.commands.execute("apputils:change-theme", { theme });
+            }""",
+            name,
+        )
+        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
+
     def leave(self) -> bool:
         """Close the notebook without saving it, and end its kernel; say whether another one can be opened here."""
         self.page.evaluate(

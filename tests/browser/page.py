@@ -42,20 +42,32 @@ def snapshot(lab: Explorer) -> dict[str, Any]:
     return {"state": state, "esm": module, "css": style}
 
 
+def explorer_context(browser) -> Any:
+    """What the pages of explorers share: a window's size, one blank page at `ADDRESS`, and no network.
+
+    One blank page stays open, so that the browser keeps its process: to start one for each explorer takes a second.
+    """
+    context = browser.new_context(viewport={"width": 1200, "height": 1400}, reduced_motion="reduce")
+    context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
+    blank = '<!doctype html><meta charset="utf-8"><body><div id="root">'
+    context.route(ADDRESS, lambda route: route.fulfill(body=blank, content_type="text/html"))
+    context.new_page().goto(ADDRESS)
+    return context
+
+
 class ExplorerPage:
     """An explorer on a page of its own; `lab` is its twin in Python, which hears what a kernel would hear.
 
     `errors` and `foreign_requests` are filled by the browser while the page lives.
     """
 
-    def __init__(self, browser, lab: Explorer, theme: str = "light"):
+    def __init__(self, context, lab: Explorer, theme: str = "light"):
         self.lab = lab
         self.errors: list[str] = []
         self.foreign_requests: list[str] = []
-        self.context = browser.new_context(viewport={"width": 1200, "height": 1400}, reduced_motion="reduce")
-        self.context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
-        self.context.route("**/*", self._answer)
-        self.page = self.context.new_page()
+        self.context = context
+        self.page = context.new_page()
+        self.page.route(lambda url: url != ADDRESS, self._refuse)
         self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(ADDRESS)
@@ -72,12 +84,9 @@ class ExplorerPage:
         )
         self.page.locator(PICTURE).wait_for(state="visible")
 
-    def _answer(self, route) -> None:
-        if route.request.url != ADDRESS:
-            self.foreign_requests.append(route.request.url)
-            route.abort()
-        else:
-            route.fulfill(body='<!doctype html><meta charset="utf-8"><body><div id="root">', content_type="text/html")
+    def _refuse(self, route) -> None:
+        self.foreign_requests.append(route.request.url)
+        route.abort()
 
     def chosen(self) -> dict[str, Any]:
         """The choices as the page has them."""
@@ -110,4 +119,4 @@ class ExplorerPage:
 
     def close(self) -> None:
         """Close the page."""
-        self.context.close()
+        self.page.close()

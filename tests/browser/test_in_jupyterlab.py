@@ -1,7 +1,6 @@
 """What only JupyterLab can show of the explorers: all of them in one notebook, with a kernel behind them."""
 
 import nbformat
-import pytest
 from explorers import NOISE, PICTURE, PICTURES, assert_kernel_says, check_named_and_readable, kernel_says, words
 from lab import write_notebook
 
@@ -57,32 +56,42 @@ def wait_for_other_words(lab, number, before):
     )
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_explorers_live_in_one_notebook(open_notebook, servers, theme):
+def check_lives(lab, theme, number, trait, value):
+    """It has names and colours; a key reaches it and not JupyterLab; page and kernel agree after keys and code."""
+    page, canvas = lab.page, lab.page.locator(PICTURE).nth(number)
+    canvas.scroll_into_view_if_needed()
+    check_named_and_readable(lab, theme, number)
+    before = words(lab, number)
+    assert_kernel_says(lab, f"labs[{number}].words()", before)
+    canvas.focus()
+    page.keyboard.press("ArrowDown")
+    if words(lab, number) == before:
+        page.keyboard.press("ArrowRight")
+    wait_for_other_words(lab, number, before)
+    page.keyboard.type("bd")  # to JupyterLab: a new cell, and half of deleting one
+    assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application", number
+    assert_kernel_says(lab, f"labs[{number}].words()", said := words(lab, number))
+    kernel_says(lab, f"setattr(labs[{number}], {trait!r}, {value})")
+    wait_for_other_words(lab, number, said)
+    assert_kernel_says(lab, f"labs[{number}].words()", words(lab, number))
+
+
+def test_all_explorers_live_in_one_notebook(open_notebook, server):
+    """In a light JupyterLab, and when it has become a dark one: there the change from code is taken back."""
     codes = [f"show({code})" for code, _ in EXPLORERS.values()]
-    write_notebook(servers(theme).root / "all.ipynb", PREPARE, *codes)
-    lab = open_notebook("all.ipynb", theme)
+    write_notebook(server.root / "all.ipynb", PREPARE, *codes)
+    lab = open_notebook("all.ipynb")
     lab.run_all(240)
-    page, canvases = lab.page, lab.page.locator(PICTURE)
+    page = lab.page
     page.wait_for_function(f"document.querySelectorAll('{PICTURE}').length === {len(EXPLORERS)}", timeout=60_000)
     cells = page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length")
-    for number, (name, (_, change)) in enumerate(EXPLORERS.items()):
-        canvases.nth(number).scroll_into_view_if_needed()
-        check_named_and_readable(lab, theme, number)
-        before = words(lab, number)
-        assert_kernel_says(lab, f"labs[{number}].words()", before)
-        canvases.nth(number).focus()
-        page.keyboard.press("ArrowDown")
-        if words(lab, number) == before:
-            page.keyboard.press("ArrowRight")
-        wait_for_other_words(lab, number, before)
-        page.keyboard.type("bd")  # to JupyterLab: a new cell, and half of deleting one
-        assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application", name
-        assert_kernel_says(lab, f"labs[{number}].words()", said := words(lab, number))
-        trait, _, value = change.partition("=")
-        kernel_says(lab, f"setattr(labs[{number}], {trait!r}, {value})")
-        wait_for_other_words(lab, number, said)
-        assert_kernel_says(lab, f"labs[{number}].words()", words(lab, number))
+    changes = [change.split("=") for _, change in EXPLORERS.values()]
+    opening = [kernel_says(lab, f"repr(labs[{number}].{trait})") for number, (trait, _) in enumerate(changes)]
+    for number, (trait, value) in enumerate(changes):
+        check_lives(lab, "light", number, trait, value)
+    lab.wear("dark")
+    for number, (trait, _) in enumerate(changes):
+        check_lives(lab, "dark", number, trait, opening[number])
     assert page.evaluate("() => window.jupyterapp.shell.currentWidget.content.model.cells.length") == cells
     assert lab.errors() == []
     assert lab.broken_widgets() == []
@@ -90,9 +99,9 @@ def test_all_explorers_live_in_one_notebook(open_notebook, servers, theme):
     assert lab.foreign_requests == []
 
 
-def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
+def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, server):
     write_notebook(
-        servers("light").root / "impossible.ipynb",
+        server.root / "impossible.ipynb",
         PREPARE,
         "lab = PatchLab({'one': picture, 'two': small}, 8)\nlab",
         "lab.patch_size = 5",
@@ -119,10 +128,10 @@ def test_an_explorer_outlives_an_error_and_a_restart(open_notebook, servers):
     assert lab.console_errors == []
 
 
-def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_notebook, servers):
+def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_notebook, server):
     kept = "labs = labs if 'labs' in globals() else []"
     codes = [kept, "show(HeadsGallery(trained(), small))", "show(PatchLab(small, 7))"]
-    write_notebook(servers("light").root / "again.ipynb", PREPARE.replace("labs = []", ""), *codes)
+    write_notebook(server.root / "again.ipynb", PREPARE.replace("labs = []", ""), *codes)
     lab = open_notebook("again.ipynb")
     for _ in range(3):
         lab.run_all(120)
@@ -134,9 +143,9 @@ def test_a_cell_that_runs_again_closes_its_last_explorer_and_no_other(open_noteb
     assert lab.console_errors == []
 
 
-def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
+def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, server):
     write_notebook(
-        servers("light").root / "joined.ipynb",
+        server.root / "joined.ipynb",
         PREPARE,
         "from ipywidgets import HBox, jslink\nlabs = [LensLab(trained(), small) for _ in range(2)]",
         "jslink((labs[0], 'block'), (labs[1], 'block'))\nHBox(labs)",
@@ -153,13 +162,13 @@ def test_explorers_are_ipywidgets_that_can_be_joined(open_notebook, servers):
     assert lab.console_errors == []
 
 
-def test_stored_output_is_a_picture_with_alt_text(open_notebook, servers):
+def test_stored_output_is_a_picture_with_alt_text(open_notebook, server):
     lab = explore.PatchLab(NOISE, 8)
     data, _ = lab._repr_mimebundle_()
     output = nbformat.v4.new_output("execute_result", execution_count=1, data={"text/html": data["text/html"]})
     notebook = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     notebook.cells = [nbformat.v4.new_code_cell("lab", outputs=[output], execution_count=1)]
-    nbformat.write(notebook, servers("light").root / "stored.ipynb")
+    nbformat.write(notebook, server.root / "stored.ipynb")
     image = open_notebook("stored.ipynb").page.locator(".jp-OutputArea-output img")
     image.wait_for(state="visible")
     assert image.evaluate("image => image.naturalWidth") > 900

@@ -17,11 +17,11 @@ EXPLORER = re.compile(rf"\b({'|'.join(explore.__all__)})\(")  # how their reprs 
 
 
 @pytest.fixture
-def course(open_notebook, servers):
+def course(open_notebook, server):
     """`course(name)` opens a copy of a notebook that its reader has solved, and returns it with what was solved."""
 
     def opened(name):
-        root = servers("light").root
+        root = server.root
         path = root / copy_notebook(NOTEBOOKS / name, root)
         notebook = nbformat.read(path, as_version=4)
         names = solved(notebook)

@@ -499,8 +499,8 @@ lab = SketchLab(load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors"))
 lab"""
 
 
-def test_the_canvas_goes_on_without_a_kernel_and_after_a_restart(open_notebook, servers):
-    write_notebook(servers("light").root / "sketch.ipynb", NOTEBOOK)
+def test_the_canvas_goes_on_without_a_kernel_and_after_a_restart(open_notebook, server):
+    write_notebook(server.root / "sketch.ipynb", NOTEBOOK)
     lab = open_notebook("sketch.ipynb")
     lab.run_all(120)
     page = lab.page

@@ -24,8 +24,8 @@ print("epochs of this cell:", *drawn)
 print("same weights as a run never stopped:", same)"""
 
 
-def test_the_stop_button_ends_a_training_and_the_same_cell_goes_on(open_notebook, servers):
-    write_notebook(servers("light").root / "stop.ipynb", PREPARE, TRAIN, COMPARE)
+def test_the_stop_button_ends_a_training_and_the_same_cell_goes_on(open_notebook, server):
+    write_notebook(server.root / "stop.ipynb", PREPARE, TRAIN, COMPARE)
     lab = open_notebook("stop.ipynb")
     lab.start_all()
     lab.page.locator("img[alt^='Curves over ']").wait_for(timeout=120_000)
