@@ -137,7 +137,7 @@ function render({ model, el }) {
   const numbers = numberTable([
     ["grid", "grid, rows × columns"],
     ["tokens", "tokens N"],
-    ["each", "numbers per token P·P·C"],
+    ["each", "numbers per patch P·P·C"],
     ["pairs", "pairs in attention N·N"],
     ["flops", `FLOPs of attention in ${MODEL.name}`],
     ["bytes", "memory of its tables, a layer"],
