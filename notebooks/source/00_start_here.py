@@ -174,8 +174,8 @@ check_machine()
 # %% [markdown]
 # ## Exercise: count the tokens
 #
-# Difficulty 1 of 5, about 3 minutes. A square image of `image_size` pixels a side is cut into patches of `patch_size`
-# pixels a side. How many patches are there? Replace the three dots, and run the box.
+# Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (Later lessons build on it.) A square image of `image_size` pixels a
+# side is cut into patches of `patch_size` pixels a side. How many patches are there? Replace the three dots, and run the box.
 #
 # <details><summary>Hint 1</summary>
 #

@@ -1134,8 +1134,8 @@ for gone in used.split():
 # %% [markdown]
 # ## Exercise: one output with a pencil
 #
-# Difficulty 1 of 5, about 6 minutes. One query, three keys, three values. There are *four* numbers in a query now, and
-# two in a value:
+# Difficulty 1 of 5, about 6 minutes. Importance 3 of 3. One query, three keys, three values. There are *four* numbers in a
+# query now, and two in a value:
 #
 # | query | keys | values |
 # |---|---|---|
@@ -1180,9 +1180,9 @@ check.attention_by_hand(my_output)
 # %% [markdown]
 # ## Exercise: write `attention`
 #
-# Difficulty 2 of 5, about 12 minutes. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with any number of batch
-# axes in front, so transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may look, or
-# None. Return the outputs, [..., N, d_v].
+# Difficulty 2 of 5, about 12 minutes. Importance 3 of 3. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with any
+# number of batch axes in front, so transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may
+# look, or None. Return the outputs, [..., N, d_v].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1222,10 +1222,9 @@ check.attention(my_attention)
 # %% [markdown]
 # ## Exercise: a mask for sentences
 #
-# Difficulty 2 of 5, about 10 minutes. A batch of B sentences for a language model, each filled up to `size` places.
-# `lengths` [B] says how many words each has; they stand at the front. Return a boolean mask [B, size, size], True where
-# a query may look: not ahead, and not at padding. Every row must have something to look at, also the rows of the
-# padding.
+# Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. A batch of B sentences for a language model, each filled up to `size`
+# places. `lengths` [B] says how many words each has; they stand at the front. Return a boolean mask [B, size, size], True where
+# a query may look: not ahead, and not at padding. Every row must have something to look at, also the rows of the padding.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1262,9 +1261,9 @@ check.attention_mask(my_mask)
 # %% [markdown]
 # ## Exercise: what does it cost?
 #
-# Difficulty 2 of 5, about 6 minutes. For a block with N tokens of D numbers and an MLP of 4·D, return three numbers:
-# the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of tokens
-# at which both are equal. Try it without looking up. When the check fails, it shows its inputs in the order N, D.
+# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. For a block with N tokens of D numbers and an MLP of 4·D, return three
+# numbers: the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of
+# tokens at which both are equal. Try it without looking up. When the check fails, it shows its inputs in the order N, D.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1301,11 +1300,10 @@ check.attention_cost(my_attention_cost)
 # %% [markdown]
 # ## Exercise: your own self-attention, in a real ViT
 #
-# Difficulty 3 of 5, about 12 minutes. A class with one head: three layers `nn.Linear(dim, dim)` called `query`, `key`
-# and `value`, and equation 1. The check builds `MySelfAttention(dim, 1)`, as `ViT` does: the width, and how many heads
-# there are. Here that is one, so you need not use it. Then x goes in, [B, N, dim], and out comes [B, N, dim]. No other
-# layers. Try to write the formula yourself, or use your `my_attention`. (A ready-made function passes too, and teaches
-# less.)
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. A class with one head: three layers `nn.Linear(dim, dim)` called
+# `query`, `key` and `value`, and equation 1. The check builds `MySelfAttention(dim, 1)`, as `ViT` does: the width, and how many
+# heads there are. Here that is one, so you need not use it. Then x goes in, [B, N, dim], and out comes [B, N, dim]. No other
+# layers. Try to write the formula yourself, or use your `my_attention`. (A ready-made function passes too, and teaches less.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1475,8 +1473,8 @@ plots.show(
 # %% [markdown]
 # ## Exercise: mend the patient
 #
-# Difficulty 3 of 5, about 10 minutes. Something in the patient's `forward` depends on the number of tokens, and should
-# not. Find it, and write a `forward` that is well. The layers may stay as they are, so your class takes over the
+# Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Something in the patient's `forward` depends on the number of tokens,
+# and should not. Find it, and write a `forward` that is well. The layers may stay as they are, so your class takes over the
 # patient's `__init__`. The fault is small, and so is the cure.
 #
 # <details><summary>Hint 1</summary>
@@ -1534,7 +1532,7 @@ check.mended_attention(MendedAttention)
 # | scores, weights, mask | [B, N, N] |
 # | output | [B, N, d] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>All keys are equal. What are the weights?</summary>All equal, 1/N, whatever the query asks. The
 # output is the mean of the values.</details>
@@ -1543,6 +1541,11 @@ check.mended_attention(MendedAttention)
 # <details><summary>A sentence of 3 words is filled up to 5 places. How many numbers of its boolean causal-and-padding mask are
 # True?</summary>Rows 0, 1 and 2 see 1, 2 and 3 keys. Rows 3 and 4 are padding and see the 3 words: 1 + 2 + 3 + 3 + 3 =
 # 12.</details>
+# <details><summary>A 32×32 image, P = 4, and a class token. How many numbers has the table of weights of one head, for one image
+# (lessons 1 and 2)?</summary>8 · 8 patches and the class token are 65 tokens. Each looks at each: 65 · 65 = 4,225.</details>
+# <details><summary>Two patches of a picture are equal, pixel by pixel. Can they have other queries in the first block
+# (lesson 3)?</summary>Yes, if there are positions: what W_Q gets is the patch's token plus its position. Without positions
+# no.</details>
 #
 # **Next**: one table of weights is one kind of question. Lesson 5 lets every token ask several at once.
 #

@@ -653,8 +653,8 @@ HBox(labs)
 # %% [markdown]
 # ## Exercise: a lens by hand
 #
-# Difficulty 1 of 5, about 4 minutes. You get tokens as they leave a block, [B, M, D], the model's last norm, and its head.
-# Give what every token would answer now: logits [B, M, K].
+# Difficulty 1 of 5, about 4 minutes. Importance 3 of 3. You get tokens as they leave a block, [B, M, D], the model's last norm,
+# and its head. Give what every token would answer now: logits [B, M, K].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -704,10 +704,10 @@ check.lens(my_lens)
 # %% [markdown]
 # ## Exercise: rollout
 #
-# Difficulty 2 of 5, about 8 minutes. You get a list of L attention maps, one for each block, the first block first. Each is
-# [B, h, N, N], and row i says where token i looks. Give one [B, N, N]: row i says from where token i has what it holds after
-# all blocks. Average the heads of each block. Let half of each block be the token itself, since the residual carries it
-# past attention: (A + I) / 2. Then follow the blocks one after the other.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. You get a list of L attention maps, one for each block, the first block
+# first. Each is [B, h, N, N], and row i says where token i looks. Give one [B, N, N]: row i says from where token i has what it
+# holds after all blocks. Average the heads of each block. Let half of each block be the token itself, since the residual
+# carries it past attention: (A + I) / 2. Then follow the blocks one after the other.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -748,9 +748,9 @@ check.rollout(my_rollout)
 # %% [markdown]
 # ## Exercise: exchange tokens
 #
-# Difficulty 3 of 5, about 10 minutes. Write `patch_tokens` yourself, with the model's own parts. You get a model, images
-# [B, C, H, W], as many others, the number k of blocks that are done before the exchange, and a list of places in the
-# sequence (0 is the class token). Give the logits [B, K] for `images`, if at these places the tokens of `others` go in.
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Write `patch_tokens` yourself, with the model's own parts. You get a
+# model, images [B, C, H, W], as many others, the number k of blocks that are done before the exchange, and a list of places in
+# the sequence (0 is the class token). Give the logits [B, K] for `images`, if at these places the tokens of `others` go in.
 #
 # The parts, as in lesson 7: `model.patch_embed`, `model.class_token`, `model.position`, `model.blocks`, `model.norm`,
 # `model.head`. `model.blocks[:k]` is a stack of the first k blocks, called like a function; `model.blocks[k:]` is the rest.
@@ -812,10 +812,10 @@ check.exchange(my_exchange)
 # %% [markdown]
 # ## Exercise: which heads look near?
 #
-# Difficulty 2 of 5, about 6 minutes. A plot of attention distance always has a lowest dot. Did that head *learn* to look
-# near? The control says what heads do that learned nothing. You get the distances of a trained model, [L, h], and those of S
-# models of the same shape that were never trained, [S, L, h]. Return a list of pairs (block, head), both counted from 0: the
-# heads that look nearer than **every** head of every untrained model. There may be none.
+# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. A plot of attention distance always has a lowest dot. Did that head
+# *learn* to look near? The control says what heads do that learned nothing. You get the distances of a trained model, [L, h],
+# and those of S models of the same shape that were never trained, [S, L, h]. Return a list of pairs (block, head), both counted
+# from 0: the heads that look nearer than **every** head of every untrained model. There may be none.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -873,9 +873,9 @@ check.near_heads(my_near_heads)
 # %% [markdown]
 # ## Exercise: design a control
 #
-# Difficulty 3 of 5, about 8 minutes. You are shown a map, and it looks convincing. How would a map look, and how would its
-# curve fall, if the method knew nothing? Write this control: you get a ranking [B, N], one number for each patch, and a
-# seed. Give a ranking of the same shape
+# Difficulty 3 of 5, about 8 minutes. Importance 3 of 3. You are shown a map, and it looks convincing. How would a map look, and
+# how would its curve fall, if the method knew nothing? Write this control: you get a ranking [B, N], one number for each patch,
+# and a seed. Give a ranking of the same shape
 #
 # - with the same values in each picture, so that drawn as a map it is just as lively, and covers as many patches,
 # - at places that chance chooses, in every picture others,
@@ -1014,8 +1014,8 @@ for letter in "ABCDEF":
 # %% [markdown]
 # ## Exercise: what is wrong with them?
 #
-# Difficulty 3 of 5, about 15 minutes. You get the letters of all patients in one string, "ABCDEF". Return a dict,
-# `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. You get the letters of all patients in one string, "ABCDEF". Return a
+# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1086,10 +1086,10 @@ print("its largest number:", where_it_looked(timm_like, four).max().item())
 # %% [markdown]
 # ## Exercise: mend all five
 #
-# Difficulty 3 of 5, about 10 minutes. Five faults, in a dozen lines. But you only see the first; it hides the other four.
-# Write the function so that it gives what a rollout should give, [B, N], also for one picture or for three. Leave the model
-# as you found it: no hook of yours stays, and `fused_attn` is afterwards what it was. Begin with a copy, mend one fault after
-# the other, and let the check say what is left. The model that you get has `TimmAttention` in its blocks.
+# Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Five faults, in a dozen lines. But you only see the first; it hides
+# the other four. Write the function so that it gives what a rollout should give, [B, N], also for one picture or for three.
+# Leave the model as you found it: no hook of yours stays, and `fused_attn` is afterwards what it was. Begin with a copy, mend
+# one fault after the other, and let the check say what is left. The model that you get has `TimmAttention` in its blocks.
 #
 # <details><summary>Hint 1</summary>
 #

@@ -688,7 +688,8 @@ print(compare_each(against, "on ImageNet-1k alone the ResNet-50 is better than t
 # %% [markdown]
 # ## Exercise: what can a place see?
 #
-# Difficulty 1 of 5, about 6 minutes. Take a pencil first. A network has three layers, written as (kernel, stride):
+# Difficulty 1 of 5, about 6 minutes. Importance 2 of 3. Take a pencil first. A network has three layers, written as (kernel,
+# stride):
 #
 # | layer | kernel, stride | width: pixels that a place can see | step: pixels to the next place |
 # |---|---|---|---|
@@ -738,9 +739,9 @@ check.seen_pixels(my_seen_pixels)
 # %% [markdown]
 # ## Exercise: move the rows
 #
-# Difficulty 2 of 5, about 8 minutes. `permute_patches(images, order, P)` puts patch order[i] where patch i was. You get the
-# table `pos_embed` [1, 1 + N, D] of a ViT, whose row 0 is that of the class token, and `order` [N]. Return the table with
-# which the ViT says of the pictures *as they are* what it says, with the old table, of the scrambled ones.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. `permute_patches(images, order, P)` puts patch order[i] where patch i
+# was. You get the table `pos_embed` [1, 1 + N, D] of a ViT, whose row 0 is that of the class token, and `order` [N]. Return the
+# table with which the ViT says of the pictures *as they are* what it says, with the old table, of the scrambled ones.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -778,10 +779,10 @@ check.moved_rows(my_positions)
 # %% [markdown]
 # ## Exercise: how many answers stay?
 #
-# Difficulty 2 of 5, about 8 minutes. Write the measure of this lesson yourself. You get a model, images [B, C, H, W] as it
-# takes them, and a number of pixels. Move all images by so many pixels up, down, left and right; what goes out on one side
-# comes in on the other. Return the share of answers, 0 to 1, that are the same as before the move: the mean of the four
-# directions. An answer is the class with the largest logit.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Write the measure of this lesson yourself. You get a model, images [B,
+# C, H, W] as it takes them, and a number of pixels. Move all images by so many pixels up, down, left and right; what goes out
+# on one side comes in on the other. Return the share of answers, 0 to 1, that are the same as before the move: the mean of the
+# four directions. An answer is the class with the largest logit.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -936,8 +937,8 @@ for name in ("ViT", "ViT, nothing augmented", "CNN"):
 # %% [markdown]
 # ## Exercise: find the cheat
 #
-# Difficulty 3 of 5, about 15 minutes. You get the letters of all reports in one string, "ABCDEF". Return a dict,
-# `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all reports in one string, "ABCDEF". Return a
+# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -998,7 +999,8 @@ print(
 # %% [markdown]
 # ## Exercise: a fair lead
 #
-# Difficulty 3 of 5, about 12 minutes. You get `runs`, a list of dicts in no order, one for each training of two models:
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. You get `runs`, a list of dicts in no order, one for each training of
+# two models:
 #
 # `{"model": "CNN", "rate": 0.01, "seed": 100, "validation": 0.716, "test": 0.706}`
 #

@@ -147,8 +147,8 @@ print(f"5 nearest neighbours, nothing trained: {share_right(answers):.1%}")
 # %% [markdown]
 # ## Exercise: ask the neighbours
 #
-# Difficulty 2 of 5, about 8 minutes. Important: it needs no training at all, so it is the first thing to measure before a
-# transfer. You get frozen features [M, D] of M pictures with their labels [M], and features [B, D] of new pictures, the
+# Difficulty 2 of 5, about 8 minutes. Importance 3 of 3. It needs no training at all, so it is the first thing to measure before
+# a transfer. You get frozen features [M, D] of M pictures with their labels [M], and features [B, D] of new pictures, the
 # queries. For each query find the k pictures whose features are nearest, by the cosine of the angle between them. Return the
 # share of their votes that each class gets: [B, K], and each row sums to 1. K is `num_classes`, also where a class has no
 # picture among the M.
@@ -253,8 +253,8 @@ for words, one in (("all weights", tuned), ("the same model from scratch", scrat
 # %% [markdown]
 # ## Exercise: a rate for each layer
 #
-# Difficulty 1 of 5, about 5 minutes. Important: this one line of arithmetic is in nearly every recipe for a ViT. You get
-# the number of blocks and the decay. Return `depth + 2` factors from the bottom up, as a list or a tensor: that of the
+# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. This one line of arithmetic is in nearly every recipe for a ViT. You
+# get the number of blocks and the decay. Return `depth + 2` factors from the bottom up, as a list or a tensor: that of the
 # patches (with class token and positions), those of block 0 to the last block, and that of the head, which is 1. Each layer
 # gets the factor of the one above it, times the decay.
 #
@@ -364,9 +364,9 @@ print("and they had changed:", not torch.allclose(changed, before, atol=0.1))
 # %% [markdown]
 # ## Exercise: write a LoRA
 #
-# Difficulty 3 of 5, about 12 minutes. Important: this is how large models are fine-tuned today. Write a layer that takes the
-# place of an `nn.Linear`. It holds the old layer, frozen, and two small matrices to learn, `self.A` of shape [r, D] and
-# `self.B` of shape [M, r], if the old layer goes from D numbers to M. It gives Wx + b + (α / r) BAx. At first it gives just
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. This is how large models are fine-tuned today. Write a layer that
+# takes the place of an `nn.Linear`. It holds the old layer, frozen, and two small matrices to learn, `self.A` of shape [r, D]
+# and `self.B` of shape [M, r], if the old layer goes from D numbers to M. It gives Wx + b + (α / r) BAx. At first it gives just
 # what the old layer gives, and can still learn.
 #
 # <details><summary>Hint 1</summary>
@@ -434,10 +434,10 @@ if check.lora(MyLoRA).passed:
 # %% [markdown]
 # ## Exercise: merge it
 #
-# Difficulty 2 of 5, about 8 minutes. After the training nobody wants to carry A and B about. In our attention the three
-# matrices of the queries, keys and values lie above each other in one weight [3D, D]. There is a LoRA on the queries,
-# (α / r) B_q A_q, and one on the values, (α / r) B_v A_v, and none on the keys. Return the one weight [3D, D] that does the
-# same without them. The rank r is not given: the matrices have it.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. After the training nobody wants to carry A and B about. In our
+# attention the three matrices of the queries, keys and values lie above each other in one weight [3D, D]. There is a LoRA on
+# the queries, (α / r) B_q A_q, and one on the values, (α / r) B_v A_v, and none on the keys. Return the one weight [3D, D] that
+# does the same without them. The rank r is not given: the matrices have it.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -853,8 +853,8 @@ for letter in "ABCDEF":
 # %% [markdown]
 # ## Exercise: what is wrong with them?
 #
-# Difficulty 3 of 5, about 15 minutes. You get the letters of all patients in one string, "ABCDEF". Return a dict,
-# `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all patients in one string, "ABCDEF". Return a
+# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the mistake |
 # |---|---|

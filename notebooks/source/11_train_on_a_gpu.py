@@ -1079,8 +1079,8 @@ print(f"lowest possible: {-(0.91 * math.log(0.91) + 9 * 0.01 * math.log(0.01)):.
 # %% [markdown]
 # ## Exercise: write the learning rate
 #
-# Difficulty 3 of 5, about 10 minutes. Steps are counted from 0. During warm-up the rate rises in a straight line:
-# step 0 has `peak / warmup`, the last warm-up step has `peak`. After that it falls along half a cosine, from `peak` at
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Steps are counted from 0. During warm-up the rate rises in a straight
+# line: step 0 has `peak / warmup`, the last warm-up step has `peak`. After that it falls along half a cosine, from `peak` at
 # step `warmup` towards 0 at step `steps`:
 #
 # $$\text{rate} = \text{peak} \cdot \frac{1 + \cos(\pi\, t)}{2}
@@ -1122,10 +1122,10 @@ check.learning_rate(my_learning_rate)
 # %% [markdown]
 # ## Exercise: the label of a CutMix picture
 #
-# Difficulty 2 of 5, about 10 minutes. A box of another picture is pasted into an image of `size` = (height, width) pixels.
-# The box is (top, left, bottom, right); row `bottom` and column `right` do not belong to it. Its middle is drawn anywhere in
-# the image, so it **may stick out**: top and left may be negative, bottom and right larger than the image. What share of the
-# target stays with the image itself?
+# Difficulty 2 of 5, about 10 minutes. Importance 1 of 3. A box of another picture is pasted into an image of `size` = (height,
+# width) pixels. The box is (top, left, bottom, right); row `bottom` and column `right` do not belong to it. Its middle is drawn
+# anywhere in the image, so it **may stick out**: top and left may be negative, bottom and right larger than the image. What
+# share of the target stays with the image itself?
 #
 # With a pencil: the box (1, 1, 3, 3) in 4×4 pixels covers 4 of 16. So 0.75 of the target stays.
 #
@@ -1164,9 +1164,9 @@ check.cutmix_share(my_share)
 # %% [markdown]
 # ## Exercise: the moving average
 #
-# Difficulty 2 of 5, about 5 minutes. Write one update. `kept` is the average up to now, `new` the weights after the step;
-# both are tensors of the same shape. The average keeps the share d and takes 1 − d of the new weights. In the first steps d
-# is smaller than `decay`, or the average would remember the untrained model for long:
+# Difficulty 2 of 5, about 5 minutes. Importance 2 of 3. Write one update. `kept` is the average up to now, `new` the weights
+# after the step; both are tensors of the same shape. The average keeps the share d and takes 1 − d of the new weights. In the
+# first steps d is smaller than `decay`, or the average would remember the untrained model for long:
 #
 # $$d = \min\left(\text{decay},\; \frac{1 + \text{step}}{10 + \text{step}}\right)$$
 #
@@ -1254,8 +1254,8 @@ for letter in "ABCDEF":
 # %% [markdown]
 # ## Exercise: what is wrong with these trainings?
 #
-# Difficulty 3 of 5, about 15 minutes. You get the letters of all patients in one string, "ABCDEF". Return a dict,
-# `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all patients in one string, "ABCDEF". Return a
+# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1368,7 +1368,7 @@ check.training_clinic(my_findings)
 # | logits | [B, K] |
 # | confusion matrix | [K, K] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>Your loss starts at 2.30 with 10 classes and stays there. What does it say?</summary>The model still
 # gives every class the same probability. It has learned nothing: look at the learning rate, and at the labels.</details>
@@ -1377,6 +1377,10 @@ check.training_clinic(my_findings)
 # <details><summary>Training accuracy 45%, validation 90%, with CutMix on. Is something broken?</summary>No. The training
 # pictures are mixed, and even a perfect model cannot name both classes of one. Look again in the last epochs, which are
 # plain.</details>
+# <details><summary>You halve P from 8 to 4. By what is the time of a step multiplied, roughly (lessons 1 and 4)?</summary>By 4: there
+# are four times as many tokens, and most of the work is linear in them. Attention alone grows by 16.</details>
+# <details><summary>Two models differ by 0.4 points, one run each. What do you conclude (lesson 9)?</summary>Nothing. Two seeds of
+# one model differ as much. Train several of each, and look at the interval of the differences.</details>
 #
 # **You have done it.** From cutting a picture into patches to a trained model of your own. Change something now: the patch
 # size, the depth, your own attention (`ViT(config, attention=MyAttention)`), and train again.
