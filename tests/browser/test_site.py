@@ -289,19 +289,27 @@ def test_on_a_phone_the_menu_leads_to_another_lesson(site, visit):
     page.wait_for_url("**/01_patches.html")
 
 
-def test_on_a_phone_numbers_fit_or_can_be_scrolled_to(site, visit):
+@pytest.mark.parametrize(
+    ("name", "table", "fits"),
+    [
+        ("06_encoder_block", ".vit-sums", True),
+        ("03_position_embeddings", ".vit-near", True),
+        ("02_class_token", ".vit-sums", False),
+    ],
+)
+def test_on_a_phone_numbers_fit_or_can_be_scrolled_to(site, visit, name, table, fits):
     one = visit()
-    for name, table, fits in (("06_encoder_block", ".vit-sums", True), ("03_position_embeddings", ".vit-near", False)):
-        page = one.open(site / f"{name}.html")
-        page.set_viewport_size(PHONE)
-        one.wake()
-        place = page.locator(f".vit-explorer:has({table})")
-        width = place.evaluate("place => place.scrollWidth - place.clientWidth")
-        assert (width == 0) == fits
-        place.evaluate("place => place.scrollTo({ left: place.scrollWidth, behavior: 'instant' })")
-        assert place.evaluate("place => getComputedStyle(place).overflowX") == "auto"
-        last = place.locator(table).last.bounding_box()
-        assert last["x"] + last["width"] <= PHONE["width"]
+    page = one.open(site / f"{name}.html")
+    page.set_viewport_size(PHONE)
+    one.wake()
+    place = page.locator(f".vit-explorer:has({table})")
+    place.get_by_role("button", name="More: ").click()
+    width = place.evaluate("place => place.scrollWidth - place.clientWidth")
+    assert (width == 0) == fits
+    place.evaluate("place => place.scrollTo({ left: place.scrollWidth, behavior: 'instant' })")
+    assert place.evaluate("place => getComputedStyle(place).overflowX") == "auto"
+    last = place.locator(table).last.bounding_box()
+    assert last["x"] + last["width"] <= PHONE["width"]
 
 
 def test_a_dark_page_is_printed_as_a_light_one_and_whole(site, visit):
