@@ -623,7 +623,8 @@ for number in (1, 12):
 # %% [markdown]
 # ViT-B, L and H take d = 64, 64 and 80 (D/h from table 1 of the paper). Which is better, few wide heads or many narrow
 # ones? The course keeps a record: the same small ViT, of 2 layers and 17 tokens with D = 32, trained with 1, 2, 4, 8 and 16
-# heads, five seeds each. All have the same number of parameters. With 16 heads, each has d = 2.
+# heads, five seeds each, each at the best of four learning rates. All have the same number of parameters. With 16 heads, each
+# has d = 2.
 
 # %%
 from vit_tutorial.studies import load_study
@@ -652,7 +653,7 @@ pairs = {
 print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 
 # %% [markdown]
-# That is one small model, and one learning rate for all. It says that several questions help. It does not say that d = 2
+# That is one small model. It says that several questions help. It does not say that d = 2
 # is the right size for ViT-B.
 
 # %% [markdown]

@@ -288,8 +288,8 @@ def test_a_kind_takes_the_variant_whose_rate_did_best_in_validation():
         assert list(scores.by_seed.values()) == study.accuracies()[name]
         assert scores.rate.tried == (0.0003, 0.003, 0.01, 0.03)
         assert scores.unit == "points"
-    one = load_study("heads").scores("h = 1")
-    assert (one.rate, one.name) == (Rate(0.003, (0.003,)), "h = 1")
+    one = load_study("ingredients").scores("the preset")
+    assert (one.rate, one.name) == (Rate(0.003, (0.003,)), "the preset")
     with pytest.raises(ValueError, match=r"'puling' is no variant of the study pooling; they are class token, 0.0003"):
         study.scores("puling")
 

@@ -12,7 +12,7 @@ from vit_tutorial.evidence import FEWEST_SEEDS
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.recipes import PRESETS
 from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
-from vit_tutorial.studies.variants import run_once, train
+from vit_tutorial.studies.variants import Recipe, run_once, train
 
 pytestmark = pytest.mark.slow
 
@@ -138,7 +138,8 @@ def test_a_stored_training_can_be_repeated():
     """The same machine gives the same accuracy; another one may round differently, and move a few pictures."""
     study = load_study("jigsaw")
     threads = torch.get_num_threads()
-    again = run_once(EXPERIMENTS["jigsaw"].variants["learned 1-D"], seed=0)
+    rate = study.scores("learned 1-D").rate.value
+    again = run_once(Recipe(**EXPERIMENTS["jigsaw"].settings("learned 1-D", rate)), seed=0)
     torch.set_num_threads(threads)
     assert again["test_accuracy"] == pytest.approx(study.accuracies()["learned 1-D"][0], abs=0.02)
     assert again["data"] == study.data

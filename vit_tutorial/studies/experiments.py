@@ -85,6 +85,8 @@ def _transfer(
     return Experiment(claim=claim, variants=variants, seeds=seeds, job=transfer, search=search)
 
 
+RATES = Search((0.001, 0.003, 0.01, 0.03))
+
 EXPERIMENTS = {
     "patch_size": Experiment(
         claim="smaller patches keep detail and cost more; larger ones are cheap and coarse",
@@ -122,6 +124,7 @@ EXPERIMENTS = {
             name: recipe("jigsaw", training_images=4000, positions=name, epochs=8, max_shift=0)
             for name in ("none", "learned 1-D", "sin-cos 2-D")
         },
+        search=RATES,
     ),
     "norm": Experiment(
         claim="pre-norm trains more stably than post-norm",
@@ -138,6 +141,7 @@ EXPERIMENTS = {
     "heads": Experiment(
         claim="several heads see several things: better than one, at no more parameters",
         variants={f"h = {heads}": recipe(num_heads=heads) for heads in (1, 2, 4, 8, 16)},
+        search=RATES,
     ),
     "scale": Experiment(
         claim="scores must be divided by sqrt(d), or the softmax saturates",
