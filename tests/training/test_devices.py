@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from vit_tutorial.training import devices
-from vit_tutorial.training.devices import autocast, choose_device, describe_environment, matrix_rate, number_format
+from vit_tutorial.training.devices import (
+    autocast,
+    can_compile,
+    choose_device,
+    describe_environment,
+    matrix_rate,
+    number_format,
+)
 
 CPU = torch.device("cpu")
 
@@ -76,3 +83,22 @@ def test_the_environment_is_plain_text_and_numbers():
     found = describe_environment(CPU)
     assert found["torch"] == torch.__version__
     assert {type(value) for value in found.values()} <= {str, int, type(None)}
+
+
+def test_it_compiles_on_a_gpu_that_is_young_enough_and_has_triton_and_a_compiler(monkeypatch):
+    there = {"triton": object(), "capability": (7, 0), "compiler": "gcc"}
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(devices.importlib.util, "find_spec", lambda name: there["triton"])
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: there["capability"])
+    monkeypatch.setattr(devices.shutil, "which", lambda name: name if name and name == there["compiler"] else None)
+    gpu = torch.device("cuda")
+    assert can_compile(gpu)
+    assert not can_compile(CPU)
+    for missing in ({"triton": None}, {"capability": (6, 1)}, {"compiler": None}):
+        before = dict(there)
+        there.update(missing)
+        assert not can_compile(gpu), missing
+        there.update(before)
+    monkeypatch.setenv("CC", "/opt/my-cc")
+    there["compiler"] = "/opt/my-cc"
+    assert can_compile(gpu)

@@ -38,6 +38,14 @@ def test_the_utilisation_is_three_ways_forward_over_the_rate_of_the_device(train
     assert measure_utilisation(two, model.config, CPU)["mfu"] == pytest.approx(found["mfu"] / 2, abs=0.001)
 
 
+def test_a_rate_that_is_known_is_not_measured_again(trained, monkeypatch):
+    model, history, data = trained
+    monkeypatch.setattr(record, "matrix_rate", lambda *_: pytest.fail("it was measured"))
+    known = measure_utilisation(history, model.config, CPU, rate=1e9)
+    assert known["mfu"] == pytest.approx(3 * known["flops_per_image"] * history.images_per_second / 1e9, abs=0.001)
+    assert make_record(model, data, history, CPU, name=None, command="", rate=1e9)["matrix_rate"] == 1e9
+
+
 def test_a_model_that_learned_from_mirror_images_is_also_asked_about_them(trained, rate):
     model, history, data = trained
     plain, both = (evaluate(model, data.test_images, data.test_labels, mirrored=m).accuracy for m in (False, True))

@@ -19,12 +19,20 @@ EMBEDDED = {"fashion_mnist_full": "fashion_mnist"}  # data sets of which a part 
 
 
 def make_record(
-    model: ViT, data: Dataset, history: History, device: torch.device, *, name: str | None, command: str
+    model: ViT,
+    data: Dataset,
+    history: History,
+    device: torch.device,
+    *,
+    name: str | None,
+    command: str,
+    rate: float | None = None,
 ) -> dict:
     """Test a trained model once, and gather what somebody needs to believe the training and to repeat it.
 
-    A model that learned from mirror images is also asked about them. A record that gets a name also says how the model
-    does on the test images that come with the course. Accuracies are 0 to 1.
+    `rate` is how fast the device multiplies, in FLOP/s; None: it is measured now. A model that learned from mirror
+    images is also asked about them. A record that gets a name also says how the model does on the test images that come
+    with the course. Accuracies are 0 to 1.
     """
     test = evaluate(model, data.test_images, data.test_labels)
     record = {
@@ -41,7 +49,7 @@ def make_record(
             "loss": round(test.loss, 5),
             "confusion": test.confusion.tolist(),
         },
-        **measure_utilisation(history, model.config, device),
+        **measure_utilisation(history, model.config, device, rate),
     }
     if history.config["flip"]:
         record["mirrored_test"] = score(model, data, mirrored=True)
@@ -60,14 +68,15 @@ def score(model: ViT, data: Dataset, mirrored: bool = False) -> dict:
     return {"images": len(data.test_labels), "accuracy": round(accuracy, 5)}
 
 
-def measure_utilisation(history: History, config: ViTConfig, device: torch.device) -> dict:
+def measure_utilisation(history: History, config: ViTConfig, device: torch.device, rate: float | None = None) -> dict:
     """Compare the speed of a training with that of large matrix products on the same device: its MFU, 0 to 1.
 
-    A training step takes three times the operations of the way forward. Source: Chowdhery et al. 2022, "PaLM",
-    appendix B (model FLOPs utilisation); here against the measured rate of the device, not against its data sheet.
+    `rate` is that speed in FLOP/s; None: it is measured now. A training step takes three times the operations of the
+    way forward. Source: Chowdhery et al. 2022, "PaLM", appendix B (model FLOPs utilisation); here against the measured
+    rate of the device, not against its data sheet.
     """
     flops = flops_per_image(config)
-    rate = matrix_rate(device, history.config["precision"])
+    rate = rate or matrix_rate(device, history.config["precision"])
     mfu = 3 * flops * history.images_per_second / (rate * history.environment["processes"])
     return {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}"), "mfu": round(mfu, 3)}
 

@@ -15,7 +15,6 @@ from gpu.weights import join
 
 from vit_tutorial import load_model
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.support.files import write_file, write_json
 from vit_tutorial.training import History
 from vit_tutorial.training.record import make_record
@@ -64,17 +63,17 @@ def figures(proof: dict) -> dict:
 
 def trainings(proof: dict) -> list[dict]:
     """Give all trainings of a proof in one form: name, how it ended, its history, and the pieces of its weights."""
-    found = [
-        {"name": run["name"], "ended": run["ended"], "history": run.get("history"), "pieces": f"seed_{run['name'][5:]}"}
-        for run in proof.get("train", {}).get("runs", [])
-    ]
-    lesson = proof.get("lesson", {})
-    if history := lesson.get("history"):
+    found = []
+    if history := proof.get("lesson", {}).get("history"):
         whole = len(history["train_loss"]) == history["config"]["epochs"]
+        pieces = "lesson" if proof["lesson"].get("weights") else None
         ended = "done" if whole else "stopped by the clock"
-        found.insert(0, {"name": "lesson 11", "ended": ended, "history": history, "pieces": lesson.get("weights")})
-        found[0]["pieces"] = "lesson" if found[0]["pieces"] else None
-    return [run for run in found if run["history"]]
+        found.append({"name": "lesson 11", "ended": ended, "history": history, "pieces": pieces})
+    for run in proof.get("train", {}).get("runs", []):
+        if history := run.get("history"):
+            pieces = f"seed_{history['config']['seed']}" if run.get("weights") else None
+            found.append({"name": run["name"], "ended": run["ended"], "history": history, "pieces": pieces})
+    return found
 
 
 def add_try(path: Path, run: dict, revision: str) -> Path:
@@ -109,7 +108,6 @@ def whole(run: dict, folder: Path, data: Dataset, revision: str, results: Path) 
     history = History(**run["history"])
     history.environment |= {"git_revision": revision}
     model = load_model(join(folder, run["pieces"]))
-    made = make_record(model, data, history, torch.device("cpu"), name=Path(RECORD).stem, command=COMMAND)
-    rate = json.loads((results / BENCHMARK).read_text(encoding="utf-8"))["matrix_rate"]  # of the card, not of this CPU
-    used = 3 * flops_per_image(model.config) * history.images_per_second / rate
-    return made | {"matrix_rate": float(f"{rate:.3g}"), "mfu": round(used, 3), "trained_in": run["name"]}
+    rate = json.loads((results / BENCHMARK).read_text(encoding="utf-8"))["matrix_rate"]
+    names = {"name": Path(RECORD).stem, "command": COMMAND}
+    return make_record(model, data, history, torch.device("cpu"), **names, rate=rate) | {"trained_in": run["name"]}
