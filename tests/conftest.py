@@ -27,6 +27,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
+def pytest_collection_modifyitems(items):
+    shapes.mark(items, Path(__file__).parent)
+
+
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
