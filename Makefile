@@ -28,9 +28,10 @@ echo "No Python was found; install Python 3.11 or newer from https://www.python.
 exit 1
 endef
 
-# Each group of tests in two processes. The tests of a file stay in one of them (pyproject.toml), but for those in a
-# browser: the notebooks are one file, and take longer than all others.
-PYTEST := $(VENV_PYTHON) -m pytest -n 2
+# Each group of tests in two processes, and whatever they start with one thread: on two cores more of them only wait for
+# each other. The tests of a file stay in one process (pyproject.toml), but for those in a browser: the notebooks are one
+# file, and take longer than all others.
+PYTEST := OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n 2
 
 .PHONY: help setup lab test test-fast lint results notebooks site site-open
 
