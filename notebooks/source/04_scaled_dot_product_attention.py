@@ -22,6 +22,8 @@ from vit_tutorial.explore import AttentionLab, AttentionPlane
 from vit_tutorial.studies import load_study
 
 torch.set_num_threads(1)  # the same numbers on every machine
+
+# %% jupyter={"source_hidden": true}
 arrows = {"the river spring": (6.4, 1.8), "after winter spring": (0, 1.8), "the clock spring": (-6.4, 1.8)}
 figure, axes = plots.new_figure(size=(8, 2.7))
 for (phrase, end), colour, side in zip(arrows.items(), plots.COLOURS, ("left", "center", "right"), strict=False):
@@ -296,16 +298,10 @@ print("tokens", list(tokens.shape), "-> weights", list(A.shape), "-> output", li
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(11, 2.6))
 ax = axes[0, 0]
-N, D, d = 5, 8, 4
-line = [("Z", N, D, plots.GREY), ("· W_Q →", 0, 0, ""), ("Q", N, d, plots.BLUE), ("·", 0, 0, "")]
-line += [("Kᵀ", d, N, plots.ORANGE), ("→", 0, 0, ""), ("scores", N, N, plots.GREY), ("/√d, softmax →", 0, 0, "")]
-line += [
-    ("A", N, N, plots.GREY),
-    ("·", 0, 0, ""),
-    ("V", N, d, plots.GREEN),
-    ("→", 0, 0, ""),
-    ("output", N, d, plots.GREY),
-]
+N, D, d, grey = 5, 8, 4, plots.GREY
+line = [("Z", N, D, grey), ("· W_Q →", 0, 0, ""), ("Q", N, d, plots.BLUE), ("·", 0, 0, "")]
+line += [("Kᵀ", d, N, plots.ORANGE), ("→", 0, 0, ""), ("scores", N, N, grey), ("/√d, softmax →", 0, 0, "")]
+line += [("A", N, N, grey), ("·", 0, 0, ""), ("V", N, d, plots.GREEN), ("→", 0, 0, ""), ("output", N, d, grey)]
 letters, x = {N: "N", D: "D", d: "d"}, 0
 for name, height, width, colour in line:
     if not height:  # words between two matrices
@@ -1113,7 +1109,7 @@ used = """
 A a accuracies after allowed alone along arrow arrows at_once attend attends attention ax B b back barred before
 begin blind block books box cards cat causal chances changes claim colour column columns counted counts crossing D
 d d_v data decoder dims divided drawings drawn E embedding end equal exponentials few fits from_all from_ear fused
-gigabyte goal gradients hand he height hidden his hits i ids images is_so j K k Kc key keys kinds label labels
+gigabyte goal gradients grey hand he height hidden his hits i ids images is_so j K k Kc key keys kinds label labels
 largest last leads less letter letters level line lines looks M maps mask masked meaning means mirror mixed mlp
 model moved N name names nearest number one options other ours out output padding pair pairs panels PEOPLE phrase
 pictures place plain Q q Qc reach read reader recipes record rest right row rows runs S said same says scaled
