@@ -10,7 +10,7 @@
 # 3. Check that your machine has all that the course needs.
 # 4. Learn how a lesson works, and pass your first exercise.
 #
-# **Time**: 15 minutes. **You need**: Python, and to have seen a PyTorch tensor before.
+# **Time**: 20 minutes. **You need**: Python, and to have seen a PyTorch tensor before.
 #
 # **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
 # is chosen. Do this from the top to the bottom. You may change any code and run it again. Nothing can break.
@@ -18,7 +18,7 @@
 # %%
 import torch
 
-from vit_tutorial import attention_maps, load_model, patchify, plots
+from vit_tutorial import attention_maps, count_parameters, load_model, patchify, plots
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.progress import my_progress
@@ -35,7 +35,8 @@ print("the course is here, and PyTorch too")
 # ## The end first
 #
 # This model was trained with the code of this course. It has seen 28×28 pictures of clothes (the data set
-# Fashion-MNIST). The eight pictures below are test pictures: it never saw them in training.
+# Fashion-MNIST). The eight pictures below are test pictures: it never saw them in training. (`normalize` gives the pixels
+# the scale on which the model learned; lesson 2 looks into it.)
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -45,31 +46,46 @@ images, labels = data.test_images[:8], data.test_labels[:8]  # [8, 1, 28, 28] an
 with torch.no_grad():
     logits = model(model.card.normalize(images))  # [8, 10]: ten numbers for each picture
 print(list(images.shape), "->", list(logits.shape))
+print(f"{count_parameters(model):,} numbers were learned")
+
+# %% [markdown]
+# The largest of the ten numbers is the answer. It stands above each picture; where it is wrong, the right name stands below it.
 
 # %%
+answers = [data.class_names[best] for best in logits.argmax(dim=1)]
 figure, axes = plots.new_figure(2, 4, size=(9, 5))
-for ax, image, answer, label in zip(axes.flat, images, logits, labels, strict=True):
-    said, right = data.class_names[answer.argmax()], data.class_names[label]
-    plots.draw_image(ax, image, said if said == right else f"{said}\n(it is: {right})")
-plots.show(figure, alt="Eight small grey pictures of clothes; above each stands the name that the model gave it.")
+for ax, image, answer, label in zip(axes.flat, images, answers, labels, strict=True):
+    right = data.class_names[label]
+    plots.draw_image(ax, image, answer if answer == right else f"{answer}\n(it is: {right})")
+plots.show(figure, alt=f"Eight small grey pictures of clothes. The model says: {', '.join(answers)}.")
 
 # %% [markdown]
 # **Draw one yourself.** The whole model, all of its 205,962 numbers, now runs in your browser, and answers while you draw.
 # Rub out the shaft of the boot, from the top down, with the eraser: when does it become a sneaker? Then clear the square
-# and draw a bag. The model learned from photographs, so the lab says where a drawing is unlike them. What it says to an
-# empty square tells you something, too. Leave the button "More" for later: its words come in lessons 2 to 8.
+# and draw a bag. The model learned from photographs, so the lab says where a drawing is unlike them. And what does
+# it say to an empty square? Leave the button "More" for later: its words come in lessons 2 to 8.
 
 # %%
 starts = {name: data.test_images[data.test_labels == i][0] for i, name in enumerate(data.class_names)}
 SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 
 # %% [markdown]
+# <details><summary>What there was to see</summary>
+#
+# When most of the shaft is gone it says *sneaker*, and soon after *sandal*. It calls the empty square a sandal too, with
+# 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say
+# that the picture is like those it learned from.
+#
+# </details>
+#
 # **Where does it look?** A ViT cuts the picture into patches, and every patch looks at every other patch. How much it
 # looks where is a table of numbers, the *attention*. You can read it.
 #
-# Click a patch, or click the picture once and use the arrow keys. Press `c` for the *class token*: that is the one
-# whose answer counts. The picture opens on a head, one of several in each layer, that looks at the boot. Slide through the
-# layers, with *Head* at the mean of all. What does it look at in the end, the clothes or the background?
+# It opens on the *class token*, which looks at all patches, and whose answer counts. (Click a patch, or click the picture
+# once and use the arrow keys, and that patch looks; `c` leads back to the class token.) Attention is computed in several
+# *layers*, one after the other, and in each by several *heads* at once. This head looks at the boot. Now move *Head* to its
+# left end, the mean of all, and slide through the layers. What does the model look at in the end, the clothes or the
+# background?
 
 # %%
 maps = attention_maps(model, model.card.normalize(images[:1]))  # one table per layer and head
@@ -95,8 +111,8 @@ print(f"300 pictures:      {on_black.mean():.0%} of the weight, on {are_black.me
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# Both. On the first picture the background gets about the weight that it would get from somebody who looks anywhere. Over
-# 300 pictures it gets a little less. So these numbers do not say that the model looks at the clothes.
+# Both. On the first picture the background gets about the weight that it would get from somebody who looks everywhere
+# alike. Over 300 pictures it gets a little less. So these numbers do not say that the model looks at the clothes.
 #
 # And they do not say what made it answer as it did. In the last layer every token already holds something of all others.
 # Where a model looks is not yet an explanation: lesson 8 tests that.
@@ -132,8 +148,10 @@ axes[0, 1].barh(data.class_names, probabilities, color=plots.BLUE)
 axes[0, 1].invert_yaxis()
 axes[0, 1].set_xlim(0, 1)
 axes[0, 1].set_xlabel("probability")
+second, first = probabilities.sort().values[-2:]
 plots.show(
-    figure, alt="The first picture, and a bar for each of the ten classes; one bar is much longer than the others."
+    figure,
+    alt=f"The first picture, and a bar for each of the ten classes. {answers[0]} has {first:.0%}, all others at most {second:.0%}.",
 )
 
 # %% [markdown]
@@ -175,7 +193,8 @@ check_machine()
 # ## Exercise: count the tokens
 #
 # Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (Later lessons build on it.) A square image of `image_size` pixels a
-# side is cut into patches of `patch_size` pixels a side. How many patches are there? Replace the three dots, and run the box.
+# side is cut into patches of `patch_size` pixels a side. How many patches are there? (Each becomes a *token*, one row of numbers:
+# lesson 1.) Replace the three dots, and run the box.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -234,7 +253,9 @@ my_progress()
 # <details><summary>All ten logits are equal. What are the probabilities?</summary>One tenth each.</details>
 # <details><summary>You add 100 to every logit. What changes?</summary>Nothing: e to the power 100 stands in the
 # numerator and in every term of the sum, and cancels.</details>
-# <details><summary>Can a logit be negative?</summary>Yes. A probability cannot.</details>
+# <details><summary>A model gives 45% of its attention to black patches. What must you know before you say that it prefers the
+# background?</summary>How many patches are black. If it is 43 in 100, somebody who looks everywhere alike gives them 43% as
+# well.</details>
 #
 # **Next**: lesson 1 takes a picture of a cat and cuts it into words.
 #

@@ -22,6 +22,8 @@ from vit_tutorial.explore import AttentionLab, AttentionPlane
 from vit_tutorial.studies import load_study
 
 torch.set_num_threads(1)  # the same numbers on every machine
+
+# %% jupyter={"source_hidden": true}
 arrows = {"the river spring": (6.4, 1.8), "after winter spring": (0, 1.8), "the clock spring": (-6.4, 1.8)}
 figure, axes = plots.new_figure(size=(8, 2.7))
 for (phrase, end), colour, side in zip(arrows.items(), plots.COLOURS, ("left", "center", "right"), strict=False):
@@ -45,7 +47,7 @@ plots.show(
 # 5. Take the square root out of the formula, and measure what that does. Count what attention costs.
 # 6. Write it yourself, put it into a real ViT, and mend one that is ill.
 #
-# **Time**: 45 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the product
+# **Time**: 55 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the product
 # of two matrices, and what softmax does: it turns a row of numbers into positive ones that sum to 1, the largest getting
 # the most.
 #
@@ -120,7 +122,8 @@ W_v = torch.tensor([[0.0, 1.0], [4.0, 0.0]])  # [D=2, d=2]: makes values
 # - key of *spring*: 1·[1, −1] + 0·[0, 2] = **[1, −1]**
 # - value of *river*: 2·[0, 1] + 2·[4, 0] = **[8, 2]**
 #
-# Do the other four yourself, then look.
+# In a value the two numbers have changed places: W_V puts metal and water first, four times as large, and how much the word
+# says second. Do the other four vectors yourself, then look.
 
 # %%
 q, k, v = Z @ W_q, Z @ W_k, Z @ W_v  # [3, 2] each: one query, key and value per row
@@ -131,14 +134,16 @@ for i, name in enumerate(names):
 figure, axes = plots.new_figure(1, 3, size=(10, 3.4))
 panels = {"tokens": [("", Z, plots.GREY)], "queries and keys": [("q ", q, plots.BLUE), ("k ", k, plots.ORANGE)]}
 panels["values"] = [("v ", v, plots.GREEN)]
-for ax, (title, kinds) in zip(axes[0], panels.items(), strict=True):
+says, leads = "says little … much", "metal … water"
+labels = [(says, leads), ("first number", "second number"), (leads, says)]
+for ax, (title, kinds), (along, up) in zip(axes[0], panels.items(), labels, strict=True):
     for letter, vectors, colour in kinds:
         for name, end in zip(names, vectors.tolist(), strict=True):
             ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
             ax.text(end[0], end[1] + (0.15 if end[1] >= 0 else -0.15), letter + name, color=colour, ha="center",
                     va="bottom" if end[1] >= 0 else "top")  # fmt: skip
     reach = 9.5 if title == "values" else 2.9
-    ax.set(title=title, xlim=(-reach if title != "values" else -2, reach), ylim=(-2.9, 2.9))
+    ax.set(title=title, xlim=(-reach if title != "values" else -2, reach), ylim=(-2.9, 2.9), xlabel=along, ylabel=up)
     ax.axhline(0, color="black", linewidth=0.5), ax.axvline(0, color="black", linewidth=0.5)
 plots.show(
     figure,
@@ -237,9 +242,9 @@ for phrase, arrow in arrows.items():  # the arrows of the first picture
 # 2. Turn query 2 away from key 1 until they are at a right angle, then further. What becomes of their score? Can you bring
 #    the weight to 0?
 # 3. *Spring* looks at the river. Make the river look back: move query 1. Does the row of query 2 change?
-# 4. Choose the preset "three directions". Move queries and keys. Can you bring an output *outside* the triangle of the
+# 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle of the
 #    three values?
-# 5. Choose "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores are
+# 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores are
 #    divided by it. Which temperature brings the old weights back?
 
 # %%
@@ -293,26 +298,18 @@ print("tokens", list(tokens.shape), "-> weights", list(A.shape), "-> output", li
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(11, 2.6))
 ax = axes[0, 0]
-N, D, d = 5, 8, 4
-line = [
-    ("Z", N, D, plots.GREY),
-    ("· W_Q →", 0, 0, ""),
-    ("Q", N, d, plots.BLUE),
-    ("·", 0, 0, ""),
-    ("Kᵀ", d, N, plots.ORANGE),
-]
-line += [("→", 0, 0, ""), ("scores", N, N, plots.GREY), ("/√d, softmax →", 0, 0, ""), ("A", N, N, plots.GREY)]
-line += [("·", 0, 0, ""), ("V", N, d, plots.GREEN), ("→", 0, 0, ""), ("output", N, d, plots.GREY)]
+N, D, d, grey = 5, 8, 4, plots.GREY
+line = [("Z", N, D, grey), ("· W_Q →", 0, 0, ""), ("Q", N, d, plots.BLUE), ("·", 0, 0, "")]
+line += [("Kᵀ", d, N, plots.ORANGE), ("→", 0, 0, ""), ("scores", N, N, grey), ("/√d, softmax →", 0, 0, "")]
+line += [("A", N, N, grey), ("·", 0, 0, ""), ("V", N, d, plots.GREEN), ("→", 0, 0, ""), ("output", N, d, grey)]
 letters, x = {N: "N", D: "D", d: "d"}, 0
 for name, height, width, colour in line:
     if not height:  # words between two matrices
         ax.text(x + 0.35 + 0.2 * len(name), 0, name, ha="center", va="center")
         x += 0.7 + 0.4 * len(name)
         continue
-    for row in range(height + 1):
-        ax.plot([x, x + width], [height / 2 - row] * 2, color=colour, linewidth=1)
-    for column in range(width + 1):
-        ax.plot([x + column] * 2, [-height / 2, height / 2], color=colour, linewidth=1)
+    ax.hlines([row - height / 2 for row in range(height + 1)], x, x + width, colour, linewidth=1)
+    ax.vlines([x + column for column in range(width + 1)], -height / 2, height / 2, colour, linewidth=1)
     ax.text(x + width / 2, height / 2 + 0.3, name, ha="center", va="bottom", weight="bold")
     ax.text(x + width / 2, -height / 2 - 0.3, f"{letters[height]}×{letters[width]}", ha="center", va="top")
     x += width
@@ -418,7 +415,7 @@ except ValueError as error:
 # ## The ear and the eye
 #
 # Does it happen in a model that has learned? Here is a small ViT that the course has trained on photographs of 32×32 pixels
-# (lesson 11), and a cat that it has never seen. The model cuts it into 8×8 patches. It has no class token.
+# (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no class token.
 # You see its **scores**, which are the fits before the softmax, and its **weights**, which are its shares after it. Each
 # layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads, patches, rows and
 # columns are all counted from 0.)
@@ -442,25 +439,15 @@ print(len(maps), "layers, each", list(maps[0].shape), "= [B, h, N, N]")
 print("softmax of the scores gives the weights:", torch.allclose(before[0].softmax(-1), maps[0], atol=1e-6))
 
 # %%
-AttentionLab(
-    cat,
-    [layer[0] for layer in maps],
-    model.grid_size,
-    0,
-    scores=[layer[0] for layer in before],
-    layer=3,
-    query=7,
-    overlay=40,
-)
+looks, fits = ([layer[0] for layer in one] for one in (maps, before))  # of the one picture: [h, 64, 64] per layer
+AttentionLab(cat, looks, model.grid_size, 0, scores=fits, layer=3, query=7, overlay=40)
 
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
 # 1. At the eyes: 62% goes to patch 18, the pupil of one, and 20% to patch 30, the other.
 # 2. No: patch 18 gives patch 7 0.3%. The score from ear to eye is 6.6, from eye to ear −1.1.
-# 3. No: the score is −1.3, the weight 0.02%. e to a negative power is small, and still positive. Only a score of −∞ gives 0
-#    by the formula. In float32 so does one that lies 104 or more below the largest: e to the power −104 is too small to
-#    be kept.
+# 3. No: the score is −1.3, the weight 0.02%. e to a negative power is small, and still positive. Only a score of −∞ gives 0.
 # 4. The weights become more even. The scores stay as they are: they are divided by the temperature on the way into the
 #    softmax.
 #
@@ -473,7 +460,10 @@ AttentionLab(
 # %%
 def shares(model, picture, place):
     A = attention_maps(model, model.card.normalize(picture[None]))[3][0, 0]  # [64, 64]: layer 3, head 0
-    ear, eyes = [place[i] for i in (7, 15)], [place[i] for i in (18, 26, 30)]
+    ear, eyes = (
+        [place[i] for i in (7, 15)],
+        [place[i] for i in (18, 26, 30)],
+    )  # an ear fills two patches, the eyes three
     to_eyes = A[:, eyes].sum(dim=-1)
     return to_eyes[ear].mean(), to_eyes.mean(), A[eyes][:, ear].sum(dim=-1).mean()
 
@@ -550,7 +540,7 @@ figure, axes = plots.new_figure(1, 2, size=(10, 3.6))
 shown = [(axes[0, 0], 0, "", "-"), (axes[0, 1], 1, ", median", "-"), (axes[0, 1], 2, ", mean", "--")]
 for ax, which, name, style in shown:
     lines = {f"divided by √d{name}": [s[which] for s in scaled], f"not divided{name}": [s[which] for s in plain]}
-    label = "gradient" if which else "entropy of the weights"
+    label = "length of the gradient" if which else "entropy of the weights"
     plots.draw_lines(ax, dims, lines, "d, numbers in a query", label, marker="o", linestyle=style)
     ax.set_xscale("log", base=2)
 axes[0, 1].set_yscale("log")
@@ -577,17 +567,15 @@ print(judge(less, "without the division the gradient is smaller, in the median a
 # not divided, but with a W_Q that is divided by √d once, before the first step. Each was tried at three learning rates, and
 # trained at its best.
 
-# %%
+# %% jupyter={"source_hidden": true}
 study = load_study("scale")
 print("made by:", study.command)
 print(f"{study.settings['training']['epochs']} epochs of {study.data['training']:,} pictures, seeds {study.seeds}")
 accuracies = study.accuracies()
 figure, axes = plots.new_figure(size=(8, 2.6))
 plots.draw_spread(axes[0, 0], accuracies, xlabel="test accuracy, one point per seed")
-plots.show(
-    figure,
-    alt=f"A row of points for each of: {'; '.join(accuracies)}.",
-)
+means = [f"{name} {sum(points) / len(points):.0%}" for name, points in accuracies.items()]
+plots.show(figure, alt=f"Test accuracy, three points in each row, and their means: {'; '.join(means)}.")
 
 # %% tags=["claim-A2"]
 divided, undivided, small_start = (study.scores(name) for name in study.variants)
@@ -598,47 +586,6 @@ print(compare(small_start, undivided, "without the division, a small start is be
 # %% [markdown]
 # Not dividing costs 12 points here. But most of the harm was the start: a W_Q that is made smaller once gets more than half
 # of it back, and whether dividing is still better then, three seeds do not show. √d is a good place to start, and no law.
-#
-# ### "Put −∞ in the lower left" and "softmax the columns"
-#
-# Which corner holds the looks that a causal mask forbids, and along which axis do we sum to 1? It depends on how you
-# draw the table.
-#
-# - As code writes it, **rows are queries**, columns are keys. "After" is to the right of the diagonal: the *upper
-#   right*. Each query shares out 1, so each *row* sums to 1.
-# - Many videos draw tokens as columns. Q, K and V are [d, N], the table is KᵀQ, and **columns are queries**.
-#
-# The witness is PyTorch's own causal mask. It does not show its weights. But if value j is all 0 except for a 1 at
-# place j, then the output *is* the row of weights.
-
-# %% jupyter={"source_hidden": true}
-torch.manual_seed(0)
-Q, K = torch.randn(2, 1, 4, 6, dtype=torch.float64)  # [B=1, N=4, d=6] each
-unit = torch.eye(4, dtype=torch.float64)[None]  # [1, 4, 4]: value j has its 1 at place j
-theirs = F.scaled_dot_product_attention(Q, K, unit, is_causal=True)[0]  # [4, 4]: rows are queries
-Qc, Kc = Q[0].T, K[0].T  # [d, N]: tokens as columns
-drawn = (Kc.T @ Qc / math.sqrt(6)).masked_fill(torch.ones(4, 4).tril(-1) == 1, -torch.inf).softmax(dim=0)
-figure, axes = plots.new_figure(1, 2, size=(8, 3.3))
-plots.draw_matrix(axes[0, 0], theirs, "PyTorch, rows ask: 0 upper right", rows=words, columns=words)
-plots.draw_matrix(axes[0, 1], drawn, "columns ask: −∞ was lower left", rows=words, columns=words)
-plots.show(
-    figure,
-    alt="Two 4 by 4 tables of causal weights. The left one is zero upper right, and rows sum to 1; the right one is its mirror image.",
-)
-
-# %% tags=["claim-A3", "claim-A4"]
-upper_right = torch.equal(theirs == 0, ~causal_mask(4))  # zero there, and nowhere else
-same = torch.allclose(drawn, theirs.T, rtol=0, atol=1e-12)
-mixed = torch.allclose((Q[0] @ Kc / math.sqrt(6)).masked_fill(~causal_mask(4), -torch.inf).softmax(dim=0), theirs)
-print("PyTorch's table is 0 exactly in the upper right:              ", upper_right)
-print("columns as queries, −∞ lower left, softmax down: its transpose:", same)
-print("rows as queries, but softmax down: the same table:            ", mixed)
-drawings = {"columns hold the queries": upper_right and same, "rows do": mixed}
-print(judge(drawings, "one masks the lower left and softmaxes the columns", holds="if"))
-
-# %% [markdown]
-# The last line but one is the mistake to beware of: to take the table from the code and the axis from a drawing with
-# columns as queries. Nothing crashes then.
 #
 # ### "Attention costs N²"
 #
@@ -856,6 +803,48 @@ print(
 # %% [markdown] tags=["extra"]
 # So it is not too little gradient that they begin with. What sets them apart is the choice: before the first step, each
 # query already copies mostly one token, picked by chance.
+
+# %% [markdown] tags=["extra"]
+# ### "Put −∞ in the lower left" and "softmax the columns"
+#
+# *Extra.* Which corner holds the looks that a causal mask forbids, and along which axis do we sum to 1? It depends on how you
+# draw the table.
+#
+# - As code writes it, **rows are queries**, columns are keys. "After" is to the right of the diagonal: the *upper
+#   right*. Each query shares out 1, so each *row* sums to 1.
+# - Many videos draw tokens as columns. Q, K and V are [d, N], the table is KᵀQ, and **columns are queries**.
+#
+# The witness is PyTorch's own causal mask. It does not show its weights. But if value j is all 0 except for a 1 at
+# place j, then the output *is* the row of weights.
+
+# %% tags=["extra"]
+torch.manual_seed(0)
+Q, K = torch.randn(2, 1, 4, 6, dtype=torch.float64)  # [B=1, N=4, d=6] each
+unit = torch.eye(4, dtype=torch.float64)[None]  # [1, 4, 4]: value j has its 1 at place j
+theirs = F.scaled_dot_product_attention(Q, K, unit, is_causal=True)[0]  # [4, 4]: rows are queries
+Qc, Kc = Q[0].T, K[0].T  # [d, N]: tokens as columns
+drawn = (Kc.T @ Qc / math.sqrt(6)).masked_fill(torch.ones(4, 4).tril(-1) == 1, -torch.inf).softmax(dim=0)
+figure, axes = plots.new_figure(1, 2, size=(8, 3.3))
+plots.draw_matrix(axes[0, 0], theirs, "PyTorch, rows ask: 0 upper right", rows=words, columns=words)
+plots.draw_matrix(axes[0, 1], drawn, "columns ask: −∞ was lower left", rows=words, columns=words)
+plots.show(
+    figure,
+    alt="Two 4 by 4 tables of causal weights. The left one is zero upper right, and rows sum to 1; the right one is the left one, mirrored at its diagonal.",
+)
+
+# %% tags=["extra", "claim-A3", "claim-A4"]
+upper_right = torch.equal(theirs == 0, ~causal_mask(4))  # zero there, and nowhere else
+same = torch.allclose(drawn, theirs.T, rtol=0, atol=1e-12)
+mixed = torch.allclose((Q[0] @ Kc / math.sqrt(6)).masked_fill(~causal_mask(4), -torch.inf).softmax(dim=0), theirs)
+print("PyTorch's table is 0 exactly in the upper right:              ", upper_right)
+print("columns as queries, −∞ lower left, softmax down: its transpose:", same)
+print("rows as queries, but softmax down: the same table:            ", mixed)
+drawings = {"columns hold the queries": upper_right and same, "rows do": mixed}
+print(judge(drawings, "one masks the lower left and softmaxes the columns", holds="if"))
+
+# %% [markdown] tags=["extra"]
+# The last line but one is the mistake to beware of: to take the table from the code and the axis from a drawing with
+# columns as queries. Nothing crashes then.
 
 # %% [markdown] tags=["extra"]
 # ### "aunt − uncle is woman − man, and the unembedding is the transposed embedding"
@@ -1117,16 +1106,17 @@ print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cr
 # %% jupyter={"source_hidden": true}
 # A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
 used = """
-A a accuracies after allowed alone arrow arrows at_once attend attends attention ax B b back barred before begin blind
-block books box cards cat causal chances changes claim colour column columns counted counts crossing D d d_v data
-decoder dims divided drawings drawn E embedding end equal exponentials few from_all from_ear fused gigabyte goal
-gradients hand he height hidden his hits i ids images is_so j K k Kc key keys kinds label labels largest last less
-letter letters level line lines M maps mask masked meaning mirror mixed mlp model moved N name names nearest number
-one options other ours out output padding pair pairs panels PEOPLE phrase pictures place plain Q q Qc reach read
-reader recipes record rest right row rows runs S said same scaled scores seen sentences share shown side size sizes
-small small_start sooner squared squares start study style sums table tables takes_most text texts theirs tied times
-title to_k to_q to_v tokens trained transposed turned undivided unembedding unit untrained upper_right V v value
-vectors vocabulary W_k W_q W_v was ways weight weights which who whole width without word words x y Z z
+A a accuracies after allowed alone along arrow arrows at_once attend attends attention ax B b back barred before
+begin blind block books box cards cat causal chances changes claim colour column columns counted counts crossing D
+d d_v data decoder dims divided drawings drawn E embedding end equal exponentials few fits from_all from_ear fused
+gigabyte goal gradients grey hand he height hidden his hits i ids images is_so j K k Kc key keys kinds label labels
+largest last leads less letter letters level line lines looks M maps mask masked meaning means mirror mixed mlp
+model moved N name names nearest number one options other ours out output padding pair pairs panels PEOPLE phrase
+pictures place plain Q q Qc reach read reader recipes record rest right row rows runs S said same says scaled
+scores seen sentences share shown side size sizes small small_start sooner squared squares start study style sums
+table tables takes_most text texts theirs tied times title to_k to_q to_v tokens trained transposed turned
+undivided unembedding unit untrained up upper_right V v value vectors vocabulary W_k W_q W_v was ways weight
+weights which who whole width without word words x y Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
@@ -1451,7 +1441,7 @@ for attention in (Healthy, Patient):
 # on *how many* tokens there are. How does that look? If all weights are equal, each output is the mean of the values:
 # nobody has chosen anything. So here is how far outputs are from that mean, with every token 1, 2, 4 … 64 times:
 
-# %%
+# %% jupyter={"source_hidden": true}
 torch.manual_seed(0)
 x, copies = 2 * torch.randn(1, 9, 32), [1, 2, 4, 8, 16, 32, 64]
 curves = {}

@@ -16,15 +16,8 @@ from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.evidence import against_shuffles, compare_each
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import LensLab, TrainingTimeline
-from vit_tutorial.introspection import (
-    deletion_curve,
-    logit_lens,
-    occlusion,
-    patch_heads,
-    patch_norms,
-    patch_tokens,
-    token_stages,
-)
+from vit_tutorial.introspection import deletion_curve, logit_lens, occlusion, patch_heads
+from vit_tutorial.introspection import patch_norms, patch_tokens, token_stages
 from vit_tutorial.studies import inside, load_study
 
 torch.set_num_threads(1)  # the same numbers on every machine
@@ -66,7 +59,7 @@ plots.show(
 # 4. Measure how far heads look and what positions learned, in a trained model and in one that never learned.
 # 5. Say of each picture what it does not prove.
 #
-# **Time**: 45 minutes, and 60 for the exercises. **You need**: lessons 2 to 7.
+# **Time**: 55 minutes, and 60 for the exercises. **You need**: lessons 2 to 7.
 
 # %% [markdown]
 # ## By hand
@@ -241,7 +234,7 @@ for ax, (kind, words) in zip(axes[0], kinds.items(), strict=True):
 axes[0, 0].set_ylabel("still right")
 plots.show(
     figure,
-    alt="Three plots, for zeros, the mean, and another picture's tokens. In each, the line of the class token falls from left to right and the line of the patches rises, and they cross.",
+    alt="Three plots, for zeros, the mean, and another picture's tokens. In each, the line of the class token falls, from nine right in ten (with zeros from seven) to one in ten, the line of the patches rises from one in ten to nine, and they cross after two or three blocks.",
     caption="How often the model is still right when the class token, or all patches, are exchanged after k blocks. 1,000 pictures of clothes.",
 )
 
@@ -338,7 +331,7 @@ plots.show(
 # The test is simple. **Cover the patches that a method ranks highest, and watch the probability of the answer.** A method
 # that knows what the answer needs makes it fall fast. This is called *deletion* (Samek et al. 2017, Petsiuk et al. 2018).
 # What should cover? Black is not nothing: it is what the ground of these pictures is made of. So three ways are tried: the mean
-# colour of the training pictures, black, and noise.
+# colour of the training pictures, black, and noise. (`inside.METHODS` are the six methods and two more controls.)
 
 # %%
 counts = [0, 1, 2, 5, 10, 20, 30, 40]
@@ -404,7 +397,7 @@ for method in ("attention, last block", "attention, all blocks"):
             best = [min(groups) for groups in zip(*controls, strict=True)]
             pairs[fill] = (best, area[f"{source}, {fill}, {method}"])
         claim = f"{method}, beats every control on {words}"
-        print(f"{words}, covered with")
+        print(f"{method}; {words}, covered with")
         print(compare_each(pairs, claim, holds="if", unit="of the area", of="groups of pictures"))
         print()
 
@@ -538,7 +531,7 @@ TrainingTimeline(moments, photographs, list(shown), layer=1)
 # **What this does not prove.** A distance is a mean. A head that looks at its neighbour and at the far corner has a middle
 # distance, and does neither. Four photographs are few, as we have seen. And one model is one model.
 #
-# ## What did positions and filters learn?
+# ## What did positions learn?
 #
 # The positions of lesson 3 start as noise. Below is the cosine similarity of one patch's position with all the others.
 # Beside it, as always, the model that never learned.
@@ -588,11 +581,19 @@ for words, one in {"clothes": model, "photographs": photo_model, "photographs, u
 # the other side is like them too. This model learned from pictures and from their mirror images, so left and right were
 # perhaps not worth telling apart. Lesson 3 followed that up for the clothes.
 #
-# The **patch embedding** is a convolution. Each of its filters is a small colour picture of 4×4 pixels. Their main
+# This is the end of the lesson's text. The extras come next, for those who want more; their code is folded. You may go on
+# to the exercises at once.
+
+# %% [markdown] tags=["extra"]
+# ## Extras
+#
+# ### What did the filters learn?
+#
+# *Extra.* The **patch embedding** is a convolution. Each of its filters is a small colour picture of 4×4 pixels. Their main
 # directions (principal components; figure 7 of the paper, left) show what the model notices in a patch.
 
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["extra"]
 def components(model, count=16):  # -> [count, C, P, P], 0 to 1
     weight = model.patch_embed.proj.weight.detach()  # [D, C, P, P]
     filters = weight.flatten(1)
@@ -611,18 +612,18 @@ plots.show(
     caption="The 16 main directions of the filters, the most important first. Above after training, below before.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # Above there are stripes, edges, and blue against orange. Below, noise.
 #
-# ## Do ViTs need registers?
+# ### Do ViTs need registers?
 #
-# In large ViTs a few patches, mostly in a plain background, get vectors much longer than the others. The model seems to keep
-# notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil the maps. They give the model some
-# extra tokens for its notes, the **registers**. In DINOv2 they find long patches in the larger models, once a good part of
-# the training is done, and none in the smaller ones. And here? Count the patches that are more than three times as long as
-# the median.
+# *Extra.* In large ViTs a few patches, mostly in a plain background, get vectors much longer than the others. The model seems
+# to keep notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil the maps. They give the
+# model some extra tokens for its notes, the **registers**. In DINOv2, a family of ViTs trained without labels, they find long
+# patches in the larger models, once a good part of the training is done, and none in the smaller ones. And here? Count the
+# patches that are more than three times as long as the median.
 
-# %%
+# %% tags=["extra"]
 print(f"{'':<28}" + "".join(f"{f'block {block}':>9}" for block in range(1, 7)))
 for words, (one, pixels) in {"clothes": (model, images), "photographs": (photo_model, seen)}.items():
     norms = patch_norms(one, pixels)[1:, :, one.num_prefix_tokens :].flatten(1)  # [6, B·N]
@@ -630,17 +631,17 @@ for words, (one, pixels) in {"clothes": (model, images), "photographs": (photo_m
     print(f"{words + ', longest/median':<28}" + "".join(f"{value:>9.1f}" for value in norms.amax(dim=1) / median))
     print(f"{words + ', over 3 medians':<28}" + "".join(f"{n:>9}" for n in (norms > 3 * median[:, None]).sum(dim=1)))
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # None. So the answer to the question is *not these two*, which are small and read few patches. About others this says
 # nothing.
 
-# %% [markdown]
-# ## Two at once (an extra)
+# %% [markdown] tags=["extra"]
+# ### Two at once
 #
-# Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. On the left the trained model, on the
+# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. On the left the trained model, on the
 # right the one that never learned. They share block and token: move one of them, and the other follows.
 
-# %%
+# %% tags=["extra"]
 from ipywidgets import HBox, jslink
 
 labs = [LensLab(one, data.test_images[0], names) for one in (model, untrained)]
@@ -1020,7 +1021,7 @@ for letter in "ABCDEF":
 # | word | the fault |
 # |---|---|
 # | `"well"` | none |
-# | `"hook"` | it listens to `attn_drop`, and the fused kernel never calls that: no map is collected |
+# | `"hook"` | it listens to `attn_drop`, and the fused kernel (lesson 5) never calls that: no map is collected |
 # | `"pictures"` | it averages over axis 0, which holds the pictures, and not over axis 1, which holds the heads |
 # | `"residual"` | it multiplies A and not (A + I) / 2 |
 # | `"order"` | it multiplies the wrong way round: the newest block on the right |

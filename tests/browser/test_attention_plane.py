@@ -134,7 +134,7 @@ def test_everything_is_done_with_keys(show):
     assert tables(lab) == expected_tables(**state, scaled=False, mask="padding", temperature=0.9)
     said = press(lab, "b")
     first = PRESETS["by hand"]._asdict() | {"chosen": "q2"}
-    assert said == says(**first, mask="padding")
+    assert said == says(**first), "a beginning sets scaling, temperature and mask too"
     lab.follow()
     assert lab.lab.words() == said
 

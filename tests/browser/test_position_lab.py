@@ -123,7 +123,8 @@ def test_a_map_says_what_it_holds_and_what_its_colours_stand_for(show, position_
         written = lab.page.evaluate("() => window.vitWritten")
         state = position_lab_state(data, 7, 24, colours=colours)
         for values, (low, high) in zip(state.maps, state.ends, strict=True):
-            assert f"lowest {decimals(values.min())}, highest {decimals(values.max())}" in written
+            says_more = f"lowest {decimals(values.min())}, highest {decimals(values.max())}" in written
+            assert says_more == (colours == COLOURS[1]), "only where the colours reach further than the map"
             assert f"dark {decimals(low)}, yellow {decimals(high)}" in written
 
 

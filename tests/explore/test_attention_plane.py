@@ -195,10 +195,11 @@ def test_the_widget_says_what_its_state_says():
 
 
 def test_a_preset_is_taken_up():
-    plane = AttentionPlane(k=[[2, 0], [0, 2], [2, 2]], mask="causal")
+    plane = AttentionPlane(k=[[2, 0], [0, 2], [2, 2]], mask="causal", scaled=False, temperature=2)
     plane.use("one long query")
     long = PRESETS["one long query"]
-    assert (plane.q, plane.k, plane.v, plane.query, plane.chosen, plane.mask) == (*long, "q2", "causal")
+    assert (plane.q, plane.k, plane.v, plane.query, plane.chosen) == (*long, "q2")
+    assert (plane.scaled, plane.temperature, plane.mask) == (True, 1.0, "none")
     plane.q[0][0] = 7.0
     assert PRESETS["one long query"].q[0][0] == 1.0, "a preset stays as it is"
     assert AttentionPlane(preset="one long query", q=HAND[0]).q == HAND[0]

@@ -171,7 +171,8 @@ def test_a_still_map_says_what_it_holds_and_what_its_colours_stand_for(data, col
     state = position_lab_state(data, 3, 4, colours=colours)
     written = [text.get_text() for text in position_lab_figure(state).texts]
     for values, (low, high) in zip(state.maps, state.ends, strict=True):
-        assert f"lowest {decimals(values.min())}, highest {decimals(values.max())}" in written
+        says_more = f"lowest {decimals(values.min())}, highest {decimals(values.max())}" in written
+        assert says_more == (colours == COLOURS[1]), "only where the colours reach further than the map"
         assert f"dark {decimals(low)}, yellow {decimals(high)}" in written
     assert sum(text.startswith("dark -1.00, yellow 1.00") for text in written) == (4 if colours == COLOURS[1] else 0)
 

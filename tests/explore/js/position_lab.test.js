@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
+  belowMap,
   endsOf,
   neighbourhood,
   placeOf,
@@ -64,6 +65,12 @@ test("colours reach from the lowest number to 1, or as far to both sides; own or
     [-2, 2],
     [-2, 2],
   ]);
+});
+
+test("what a map holds stands below it only where the colours reach further", () => {
+  const values = Float64Array.of(0.25, 0.996);
+  assert.deepEqual(belowMap(values, [0.25, 1]), ["dark 0.25, yellow 1.00"]);
+  assert.deepEqual(belowMap(values, [-1, 1]), ["lowest 0.25, highest 1.00", "dark -1.00, yellow 1.00"]);
 });
 
 test("a position stays at its place of the picture on every grid", () => {

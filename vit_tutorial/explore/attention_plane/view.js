@@ -76,7 +76,7 @@ function render({ model, el }) {
     const found = presets.find(([known]) => known === name);
     if (!found) return draw();
     const [, q, k, v, query] = found;
-    take({ q, k, v, query, chosen: `q${query}`, scaled: true, temperature: 1 });
+    take({ q, k, v, query, chosen: `q${query}`, scaled: true, temperature: 1, mask: "none" });
   }
   const heat = (temperature) => take({ temperature: within(Math.round(temperature * 10) / 10, ...temperatures) });
 

@@ -68,6 +68,16 @@ export function endsOf(maps, similar, own) {
   return tops.map((top) => (own ? top : Math.max(...tops))).map((top) => [-top, top]);
 }
 
+/** The lines below a map: what it holds, unless the colours reach just as far, and what the colours stand for. */
+export function belowMap(values, ends) {
+  const [held, coloured] = [[Math.min(...values), Math.max(...values)], ends].map((pair) =>
+    pair.map((one) => decimals(one)),
+  );
+  const colours = `dark ${coloured[0]}, yellow ${coloured[1]}`;
+  const same = held.every((one, i) => one === coloured[i]);
+  return same ? [colours] : [`lowest ${held[0]}, highest ${held[1]}`, colours];
+}
+
 /** Where a position lies on another grid, if it stays at the same place of the picture. */
 export function samePlace(place, grid) {
   return Math.floor(place[0] * grid) * grid + Math.floor(place[1] * grid);

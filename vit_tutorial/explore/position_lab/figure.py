@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vit_tutorial.explore.position_lab.numbers import KINDS, NEAR_AND_FAR, PositionLabState
+from vit_tutorial.explore.position_lab.numbers import KINDS, NEAR_AND_FAR, PositionLabState, below_map
 from vit_tutorial.explore.still import FAINT, as_rgb, frame, still
 from vit_tutorial.explore.words import decimals
 
@@ -25,9 +25,8 @@ def position_lab_figure(state: PositionLabState, more: bool = False) -> Figure:
         if state.position is not None:
             row, column = divmod(state.position, state.grid)
             frame(map_axes, column - 0.5, row - 0.5)
-        found = f"lowest {decimals(state.maps[i].min())}, highest {decimals(state.maps[i].max())}"
-        say(x, 2.9, found, color=FAINT, fontsize=9)
-        say(x, 3.06, f"dark {decimals(low)}, yellow {decimals(high)}", color=FAINT, fontsize=9)
+        for line, text in enumerate(below_map(state.maps[i], state.ends[i])):
+            say(x, 2.9 + 0.16 * line, text, color=FAINT, fontsize=9)
         for line, (name, number) in enumerate(zip(NEAR_AND_FAR, state.near[i], strict=True) if more else ()):
             say(x, 3.4 + 0.17 * line, name, color=FAINT, fontsize=9)
             say(x + 2.1, 3.4 + 0.17 * line, decimals(number), fontsize=9, ha="right", fontweight="bold")

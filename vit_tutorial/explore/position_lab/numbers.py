@@ -167,6 +167,13 @@ def position_lab_limits(data: PositionLabData, choices: dict[str, Any]) -> Itera
     yield "order", Between(0, len(data.orders) - 1)
 
 
+def below_map(values: Float[np.ndarray, "grid grid"], ends: tuple[float, float]) -> tuple[str, ...]:
+    """The lines below a map: what it holds, unless the colours reach just as far, and what the colours stand for."""
+    held, coloured = ([decimals(number) for number in pair] for pair in ((values.min(), values.max()), ends))
+    colours = f"dark {coloured[0]}, yellow {coloured[1]}"
+    return (colours,) if held == coloured else (f"lowest {held[0]}, highest {held[1]}", colours)
+
+
 @dataclass(frozen=True)
 class PositionLabState:
     """What the position lab shows: four maps, their ends, and how attention and prediction changed."""

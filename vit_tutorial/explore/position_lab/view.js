@@ -24,6 +24,7 @@ import {
 } from "../common.js";
 import { arrows, bestClass, bytesOf, decimals, pages, percent, pixelOf, unpackPictures, within } from "../numbers.js";
 import {
+  belowMap,
   endsOf,
   neighbourhood,
   orderName,
@@ -189,9 +190,8 @@ function render({ model, el }) {
     context.font = `600 13px ${style.fontFamily}`;
     context.fillText(kinds[kind], left, top - 13);
     context.font = `12px ${style.fontFamily}`;
-    const found = [Math.min(...values), Math.max(...values)].map((value) => decimals(value));
-    context.fillText(`lowest ${found[0]}, highest ${found[1]}`, left, top + side + 9, side);
-    context.fillText(`dark ${decimals(low)}, yellow ${decimals(high)}`, left, top + side + 25, side);
+    for (const [line, text] of belowMap(values, [low, high]).entries())
+      context.fillText(text, left, top + side + 9 + 16 * line, side);
     context.drawImage(coloured(values, grid, low, high), left, top, side, side);
     if (cell >= 30) {
       context.font = `10px ${style.fontFamily}`;
