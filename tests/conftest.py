@@ -1,5 +1,6 @@
 """What all tests share: the same random numbers, a stop button, and one thread for each of several workers."""
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -21,10 +22,22 @@ settings.load_profile("course")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
+    # Thousands of tests are collected, and none is garbage: to look for garbage takes a quarter of that time.
+    gc.disable()
 
 # A shell starts its background jobs deaf to the stop button, and whatever they start; some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at -m
+def pytest_collection_modifyitems(items):
+    shapes.mark(items, Path(__file__).parent)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is there now stays: it is not looked at again
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

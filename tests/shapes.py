@@ -21,7 +21,7 @@ PARTS = (
 check = beartype(conf=BeartypeConf(is_pep484_tower=True))
 
 # For tests of something else than the functions themselves: what PyTorch compiles, input that the annotations do not
-# allow and the code takes all the same, processes of their own.
+# allow and the code takes all the same, the line that a warning names, processes of their own.
 not_while_checking = pytest.mark.skipif(CHECKING, reason="not about annotations")
 
 
@@ -33,10 +33,24 @@ def install() -> None:
 
 def other_files(folder: Path) -> list[str]:
     """The test files of the folder that are not run while checking: they ask about other things, or start processes."""
+    own = own_files(folder)
+    return [str(path) for path in folder.rglob("test_*.py") if path not in own]
+
+
+def own_files(folder: Path) -> set[Path]:
+    """The test files of the folder that are run while checking."""
     own = {folder / f"test_{part}.py" for part in PARTS} - {folder / "test_datasets.py"}
     own |= {folder / f"test_{name}.py" for name in ("public_weights", "shapes", "looking_inside", "receptive_field")}
     own |= {folder / "training" / f"test_{part}.py" for part in ("augmentation", "optimizers", "loop")}
-    return [str(path) for path in folder.rglob("test_*.py") if path not in own]
+    return own
+
+
+def mark(items: list[pytest.Item], folder: Path) -> None:
+    """Mark the tests that are run while checking: that run asserts all that they say, and the annotations too."""
+    own = own_files(folder)
+    for item in items:
+        if item.path in own and not_while_checking.mark not in item.iter_markers("skipif"):
+            item.add_marker("checked")
 
 
 def _raises(raises):

@@ -54,9 +54,9 @@ def test_a_module_of_the_model_is_imported_later_only_where_it_is_said():
 @pytest.mark.parametrize(
     ("module", "more"),
     [
-        ("introspection", set()),
-        ("weights", {"vit_tutorial.support.files", "safetensors", "numpy"}),
-        ("pretrained", {"vit_tutorial.weights", "torchvision", "timm", "huggingface_hub"}),
+        ("introspection", {"vit_tutorial.support.meta"}),
+        ("weights", {"vit_tutorial.support.files", "vit_tutorial.support.meta", "safetensors", "numpy"}),
+        ("pretrained", {"vit_tutorial.support.meta", "vit_tutorial.weights", "torchvision", "timm", "huggingface_hub"}),
     ],
 )
 def test_what_stands_around_the_model_imports_the_model_and_little_more(module, more):
@@ -75,6 +75,19 @@ def test_importing_the_package_loads_little_beside_torch():
     assert others <= {"numpy", "einops", "jaxtyping", "wadler_lindig", "safetensors"}  # the last but one is jaxtyping's
     ours = {name.split(".")[1] for name in loaded if name.startswith("vit_tutorial.")}
     assert ours == {*MODEL_FILES, "weights", "pretrained", "introspection", "support"}
+
+
+def test_loading_a_model_does_not_load_pytorchs_compiler():
+    """It takes longer to load than the model; PyTorch wants it to draw normal numbers that are thrown away."""
+    path = FOLDER.parent / "data" / "vit_fashion_mnist.safetensors"
+    code = f"""
+import sys
+from vit_tutorial import load_model
+
+load_model({str(path)!r})
+print("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def floors():

@@ -483,7 +483,7 @@ def test_the_tests_are_what_the_readme_says(ready):
         "npm run --silent test",
     ]
     everything, shapes, browser, notebooks = runs[5:]
-    assert everything == "-m pytest -n 2 --ignore=tests/browser"
+    assert everything == "-m pytest -n 2 -m not checked --ignore=tests/browser"
     assert shapes == "-m pytest -n 2"
     assert browser == "-m pytest -n 2 --dist=worksteal tests/browser"
     assert notebooks == "-m pytest -n 2 --nbval build/nbval"

@@ -1,6 +1,7 @@
 """The check of annotations: it sees a wrong shape, takes a right one, and looks at every part that it names."""
 
 import importlib
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -10,6 +11,8 @@ from jaxtyping import Float, jaxtyped
 from torch import Tensor
 
 from vit_tutorial import MultiHeadAttention, patchify
+
+MAKEFILE = Path(__file__).parents[1] / "Makefile"
 
 
 @jaxtyped(typechecker=shapes.check)
@@ -42,6 +45,15 @@ def test_every_part_is_checked(part):
 def _is_of(value, module):
     """Say whether it was written in a module, or, if that is a folder, in one of its modules."""
     return f"{getattr(value, '__module__', '')}.".startswith(f"{module.__name__}.")
+
+
+@pytest.mark.skipif(not shapes.CHECKING, reason="nothing is checked")
+def test_make_test_leaves_no_test_out_of_both_runs(request):
+    runs = ('$(PYTEST) -m "not checked" --ignore=tests/browser', "VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)")
+    assert "\n\t".join(("test: lint", *runs, "")) in MAKEFILE.read_text()
+    for item in request.session.items:
+        skipped = "not about annotations" in [mark.kwargs.get("reason") for mark in item.iter_markers("skipif")]
+        assert (item.get_closest_marker("checked") is None) is skipped
 
 
 @pytest.mark.skipif(not shapes.CHECKING, reason="nothing is checked")

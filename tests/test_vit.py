@@ -495,6 +495,7 @@ def of_config(options):
     return model, small_images(2, size, channels), small_images(5, size, channels)
 
 
+@shapes.not_while_checking
 @pytest.mark.filterwarnings("ignore")  # of torch.jit, which says of each check that it is not part of the trace
 @pytest.mark.parametrize("options", CONFIGS.values(), ids=CONFIGS)
 def test_the_model_can_be_traced_and_exported_for_batches_of_any_size(options):

@@ -20,6 +20,7 @@ from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.hybrid import ResNet
 from vit_tutorial.patches import as_pair, patchify
+from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.vit import ViT, ViTConfig
 
 Shape = tuple[int, ...] | list[tuple[int, ...]] | None
@@ -37,7 +38,7 @@ def flops_per_image(config: ViTConfig | CNNConfig) -> int:
     out. Source: equations 1 to 4 of the paper, and appendix A; section 3.1 for the hybrid.
     """
     if isinstance(config, CNNConfig):
-        with torch.device("meta"):  # shapes only, no numbers
+        with shapes_only():
             return 2 * _products(CNN(config).eval(), config)
     height, width = as_pair(config.image_size)
     patches = (height // config.patch_size) * (width // config.patch_size)
@@ -56,7 +57,7 @@ def flops_per_image(config: ViTConfig | CNNConfig) -> int:
 
 def _resnet_products(config: ViTConfig) -> tuple[int, int, int]:
     """Count the multiplications of the hybrid's ResNet for one image; give its channels and its stride too."""
-    with torch.device("meta"):  # shapes only, no numbers
+    with shapes_only():
         resnet = ResNet(config.stem_layers, config.in_channels)
         return _products(resnet, config), resnet.num_features, resnet.stride
 

@@ -10,9 +10,9 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
+from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights import ModelCard, load_weights
 
@@ -86,7 +86,7 @@ def from_pretrained(
 
 
 def _what(name: str, published: Published) -> str:
-    with torch.device("meta"):  # shapes without numbers
+    with shapes_only():
         model = ViT.from_name(name, published.image_size)
     size = sum(weight.numel() for weight in model.parameters())
     return (

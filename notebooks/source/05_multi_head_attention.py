@@ -408,17 +408,32 @@ print("same probabilities:", torch.allclose(chances, torch.tensor(gallery.state(
 
 
 # %%
+def score(logits, labels):
+    return 100 * (logits.argmax(dim=1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
+
+
 @torch.no_grad()
 def test(model, pictures, labels):
-    logits = torch.cat([model(part) for part in pictures.split(100)])
-    return 100 * (logits.argmax(dim=1) == labels).float().mean().item(), F.cross_entropy(logits, labels).item()
+    return score(torch.cat([model(part) for part in pictures.split(50)]), labels)
+
+
+@torch.no_grad()
+def test_without_each(pictures, labels):
+    """Test without each head alone. The layers before its own do not change, so they run once, not for each head."""
+    tokens, scores = model.forward_intermediates(pictures)["position"], {}  # what comes to layer 0
+    for layer, block in enumerate(model.blocks):
+        for head in range(model.config.num_heads):
+            rest = without([(layer, head)])
+            last = torch.cat([rest.blocks[layer:](part) for part in tokens.split(50)])
+            scores[layer, head] = score(rest.classify(rest.norm(last)), labels)
+        tokens = block(tokens)
+    return scores
 
 
 normalized = model.card.normalize(data.test_images)
 first, later = (normalized[:500], data.test_labels[:500]), (normalized[500:1000], data.test_labels[500:1000])
 all_heads = [(layer, head) for layer in range(6) for head in range(4)]
-accuracy, loss = test(model, *first)
-alone = {head: test(without([head]), *first) for head in all_heads}
+(accuracy, loss), alone = test(model, *first), test_without_each(*first)
 lost = torch.tensor([accuracy - alone[head][0] for head in all_heads]).reshape(6, 4)
 grown = torch.tensor([alone[head][1] - loss for head in all_heads]).reshape(6, 4)
 
@@ -443,7 +458,7 @@ plots.show(
 
 # %%
 full_accuracy = test(model, *later)[0]
-alone_later = {head: full_accuracy - test(without([head]), *later)[0] for head in all_heads}
+alone_later = {head: full_accuracy - tested[0] for head, tested in test_without_each(*later).items()}
 
 
 def cost(heads):
@@ -479,7 +494,7 @@ print("every group of eight costs more together than its heads one by one:", mor
 # %% tags=["claim-every-head"]
 @torch.no_grad()
 def answers(model):
-    logits = torch.cat([model(part) for part in normalized[500:].split(100)])
+    logits = torch.cat([model(part) for part in normalized[500:].split(50)])
     return (logits.argmax(dim=1) == data.test_labels[500:]).float().tolist()  # 1 for each picture that is right
 
 

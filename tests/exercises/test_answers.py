@@ -1,5 +1,6 @@
 """Every check passes its solution and right answers written in other ways, and names each of its mistakes."""
 
+import functools
 import importlib
 import pkgutil
 
@@ -114,9 +115,14 @@ def test_a_wrong_answer_is_named(exercise, entry):
     assert verdict.diagnosis in str(verdict)
 
 
+@functools.cache  # two tests ask
+def verdict_on(name, answer):
+    return in_time(EXERCISES[name], answer)
+
+
 @pytest.mark.parametrize(("exercise", "answer"), cases("unknown"))
 def test_a_wrong_answer_that_no_listed_sentence_fits_is_shown_and_has_words_of_its_own_or_none(exercise, answer):
-    verdict = in_time(exercise, answer)
+    verdict = verdict_on(exercise.name, answer)
     assert not verdict.passed
     assert "looks like" not in str(verdict)
     assert not [sentence for sentence in sentences_of(exercise) if sentence == verdict.diagnosis]
@@ -125,7 +131,7 @@ def test_a_wrong_answer_that_no_listed_sentence_fits_is_shown_and_has_words_of_i
 
 
 def test_nearly_all_of_these_have_words():
-    said = [EXERCISES[name](answer).diagnosis for name, answers in TABLES.items() for answer in answers.unknown]
+    said = [verdict_on(name, answer).diagnosis for name, answers in TABLES.items() for answer in answers.unknown]
     assert len([words for words in said if words]) > 0.9 * len(said)
 
 

@@ -287,6 +287,13 @@ def test_no_answer_is_judged_by_a_solution_that_fails(solution, fault):
     assert isinstance(raised.value.__cause__, fault)
 
 
+def test_the_solution_computes_each_output_once_however_often_an_answer_is_checked():
+    computed = []
+    exercise = toy(solution=lambda x: computed.append(len(x)) or 2 * x)
+    assert [exercise(doubled).passed for _ in range(3)] == [True] * 3
+    assert computed == [2, 3, 2]
+
+
 def test_the_search_for_a_mistake_ends_in_time_and_is_not_the_learners(monkeypatch):
     def slow(x):
         compute_for(0.05)

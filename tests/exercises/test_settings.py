@@ -1,5 +1,7 @@
 """An exercise judges a right answer as right, whatever a learner has set PyTorch to."""
 
+from dataclasses import replace
+
 import pytest
 from learners import SETTINGS
 
@@ -11,7 +13,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("name", check.__all__)
 def test_a_solution_is_right_whatever_was_set(name, setting):
-    exercise = getattr(check, name)
+    exercise = replace(getattr(check, name))  # one that has computed nothing yet
     with SETTINGS[setting]():
         verdict = exercise(exercise.solution)
     assert verdict.passed, str(verdict)

@@ -1,5 +1,7 @@
 """What a learner has set PyTorch to changes nothing in an explorer: it is made and drawn as in a fresh Python."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,9 @@ from explore.examples import picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, explore
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.explore.base import Explorer
+
+# For each still picture, which takes long to draw, several settings at once: each is in one of these.
+TOGETHER = [("device", "float16", "autocast", "inference"), ("float64", "no_grad"), ("bfloat16",)]
 
 
 def explorers():
@@ -41,16 +46,27 @@ def test_no_explorer_is_forgotten():
     assert sorted(explorers()) == sorted(each.__name__ for each in classes)
 
 
-def shown(make):
-    lab = make()
-    page = lab._repr_mimebundle_()[0]["text/html"]  # with the still picture
-    return lab._sent, repr(lab), lab.words(), page
+def said(lab):
+    return lab._sent, repr(lab), lab.words()
+
+
+def drawn(lab):
+    return lab._repr_mimebundle_()[0]["text/html"]  # with the still picture
 
 
 @pytest.mark.parametrize("name", explorers())
 def test_an_explorer_shows_the_same_whatever_was_set(name):
     make = explorers()[name]
-    expected = shown(make)
+    words, page = said(make()), drawn(make())
     for setting in SETTINGS.values():
         with setting():
-            assert shown(make) == expected
+            assert said(make()) == words
+    for settings in TOGETHER:
+        with contextlib.ExitStack() as set_now:
+            for setting in settings:
+                set_now.enter_context(SETTINGS[setting]())
+            assert drawn(make()) == page
+
+
+def test_each_setting_is_there_for_a_picture():
+    assert sorted(setting for settings in TOGETHER for setting in settings) == sorted(SETTINGS)

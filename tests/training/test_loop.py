@@ -412,8 +412,13 @@ def test_a_mad_learning_rate_gets_one_word_and_the_run_goes_on(data):
         f"the mean loss of epoch 1 is {history.train_loss[0]:.2f}, and to guess among 4 classes costs 1.39: the steps "
         "are too long; try a smaller learning_rate than 30, or a longer warm-up"
     ]
-    if not shapes.CHECKING:
-        assert caught[0].filename == __file__
+
+
+@shapes.not_while_checking
+def test_the_word_on_a_mad_learning_rate_names_the_line_that_called(data):
+    with pytest.warns(TrainingWarning) as caught:
+        fit(make_model(), data, replace(CONFIG, learning_rate=30.0, epochs=1, warmup_epochs=0))
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ class Exercise:
             return self._unwritten("its forward is empty")
         budget = Budget(SECONDS, WAIT)
         attempts = self._try(answer, budget)
-        expected = [self._expected(args) for args, _ in zip(self._inputs, attempts, strict=False)]
+        expected = [self._expected(i) for i in range(len(attempts))]
         wrong = [
             i for i, tried in enumerate(attempts) if tried.fault is not None or not same(tried.output, expected[i])
         ]
@@ -147,12 +147,18 @@ class Exercise:
         """Return the function that is called on the inputs; what it gets comes in float32."""
         return lambda *args: (answer if self.adapt is None else self.adapt(answer))(*in_single_precision(args))
 
-    def _expected(self, args: tuple) -> Any:
-        """Return what the solution gives; raises Unsolved if it fails."""
-        tried = attempt(self._adapted(self.solution), args)
-        if tried.fault is not None:
-            raise Unsolved(f"{self.name}: the solution fails") from tried.fault
-        return tried.output
+    def _expected(self, i: int) -> Any:
+        """Return what the solution gives for input i, computed once; raises Unsolved if it fails."""
+        if i not in self._outputs:
+            tried = attempt(self._adapted(self.solution), self._inputs[i])
+            if tried.fault is not None:
+                raise Unsolved(f"{self.name}: the solution fails") from tried.fault
+            self._outputs[i] = tried.output
+        return self._outputs[i]
+
+    @cached_property
+    def _outputs(self) -> dict[int, Any]:
+        return {}
 
     def _try(self, answer: Callable, budget: Budget) -> list[Attempt]:
         """Return what the answer gives for each input, up to the first where going on makes no sense."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.patches import as_pair
 from vit_tutorial.positions import PositionEmbedding
+from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights.card import YOUNGER, ModelCard
 from vit_tutorial.weights.reasons import first_few
@@ -122,7 +123,7 @@ def unusual_parts(model: ViT) -> dict[str, str]:
 
     Compared are class and settings, as print shows them, the heads, and fixed positions, which no file holds.
     """
-    with torch.device("meta"):
+    with shapes_only():
         usual = dict(ViT(model.config).named_modules())
     parts: dict[str, str] = {}
     for name, module in model.named_modules():

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save
 
 from vit_tutorial.support.files import in_one_order, write_file
+from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.card import ModelCard
 from vit_tutorial.weights.files import existing_file, read_safetensors
@@ -74,7 +75,7 @@ def load_model(path: str | os.PathLike) -> ViT:
         )
     must_be_possible(path, about.config, weights)
     try:
-        with torch.device("meta"):  # shapes without numbers
+        with shapes_only():
             model = ViT(about.config).float()
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise unreadable(path, error) from error

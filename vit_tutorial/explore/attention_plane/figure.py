@@ -58,6 +58,7 @@ def attention_plane_figure(state: AttentionPlaneState, more: bool = False) -> Fi
     ):
         draw_grid(axes, title, numbers, columns, query)
     figure.draw_without_rendering()  # only now do the axes have their places
+    figure.set_layout_engine("none")  # which they keep
     vectors = [(f"{kind}{i}", point) for kind, points in (("q", q), ("k", k)) for i, point in enumerate(points)]
     write_places(left, [(*one, one[0] == chosen) for one in vectors], arrows=True)
     mixed = [(f"out {i}", point, i == query) for i, point in enumerate(state.outputs.tolist())]
