@@ -323,6 +323,36 @@ class LabPage:
             polling=100,
         )
 
+    def run_cells(self, numbers: list[int], seconds: float = 300) -> None:
+        """Run these cells alone, as the button does that runs the chosen one; the others keep what they show.
+
+        Waits until all of them have run or one has failed.
+        """
+        self.page.evaluate(
+            """numbers => {
+                const { commands, shell } = window.jupyterapp;
+                const { content } = shell.currentWidget;
+                const run = async () => {
+                    for (const number of numbers) {
+                        content.deselectAll();
+                        content.activeCellIndex = number;
+                        await commands.execute("notebook:run-cell");
+                        const { outputs } = content.model.cells.get(number);
+                        for (let i = 0; i < outputs.length; i++) if (outputs.get(i).type === "error") return;
+                    }
+                };
+                window.vitRan = false;
+                run().finally(() => { window.vitRan = true; });
+            }""",
+            numbers,
+        )
+        self.page.wait_for_function(
+            """() => window.vitRan
+                && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === "idle" """,
+            timeout=seconds * 1000,
+            polling=100,
+        )
+
     def notebook(self) -> nbformat.NotebookNode:
         """The notebook as it stands in the page, with the outputs it has now."""
         return nbformat.from_dict(
