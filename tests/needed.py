@@ -6,7 +6,7 @@ A change also reaches what an object was made of: `optimizer.step()` changes the
 Where the code does not say what a cell touches, the cell is needed: a magic, `exec`, `globals()`, `del`, a starred
 import.
 
-Two things are not followed: which cell has set the seed of random numbers, and what a function of another file does to an
+Two things are not followed: which cell has set a seed, and what a function of another file does to an
 argument where its value is kept (`history = fit(model, data)`). There a needed cell runs with other numbers than in the
 whole notebook. A name that was missed is a NameError.
 """
@@ -31,6 +31,7 @@ class Cell:
     """What one cell does to names that other cells know."""
 
     reads: set[str] = field(default_factory=set)  # before it has bound them itself
+    parts: set[str] = field(default_factory=set)  # what the objects that it reads were made of
     binds: dict[str, set[str]] = field(default_factory=dict)  # and what a function or class reads when it is used
     sure: set[str] = field(default_factory=set)  # what it binds on every way through its code
     changes: set[str] = field(default_factory=set)
@@ -59,14 +60,16 @@ def needed(sources: Iterable[str], wanted: Collection[int]) -> list[int]:
 
 
 def givers(cells: list[Cell], number: int) -> list[int]:
-    """The cells before this one that bind or change what it reads or changes."""
-    found, names = [], list(cells[number].reads | cells[number].changes)
+    """The cells before this one that bind or change what it reads, or change a part of it."""
+    reader, found = cells[number], []
+    names = [*reader.reads, *reader.parts - reader.reads]
     for name in names:  # grows: who reads a function reads what it reads
         for earlier in range(number - 1, -1, -1):
-            if name in cells[earlier].changes or name in cells[earlier].binds:
+            cell = cells[earlier]
+            if name in cell.changes or (name in cell.binds and name not in reader.parts - reader.reads):
                 found.append(earlier)
-            names += cells[earlier].binds.get(name, set()) - set(names)
-            if name in cells[earlier].sure:
+            names += cell.binds.get(name, set()) - set(names)
+            if name in cell.sure:
                 break
     return found
 
@@ -100,6 +103,7 @@ class Reader(ast.NodeVisitor):
     def read(self, names: set[str]) -> None:
         new = names - self.bound - self.built_in()
         self.cell.reads |= new
+        self.cell.parts |= self.with_parts(new)
         self.cell.unclear |= not new.isdisjoint(UNCLEAR)
 
     def bind(self, name: str, made_of: Iterable[str] = (), reads: Iterable[str] = ()) -> None:
@@ -112,11 +116,14 @@ class Reader(ast.NodeVisitor):
 
     def change(self, names: Iterable[str]) -> None:
         """These are changed, and with them what they were made of."""
-        todo = list(names)
-        for name in todo:  # grows
-            if name not in self.bound:  # else it is new, and only its parts are not
-                self.cell.changes.add(name)
-            todo += self.known.made_of.get(name, set()) - set(todo)
+        self.cell.changes |= self.with_parts(names) - self.bound  # what is new here matters to nobody by its old name
+
+    def with_parts(self, names: Iterable[str]) -> set[str]:
+        """These names, and those that their objects were made of."""
+        found = list(names)
+        for name in found:  # grows
+            found += self.known.made_of.get(name, set()) - set(found)
+        return set(found)
 
     def objects(self, node: ast.AST) -> set[str]:
         """The names in an expression that stand for something that can be changed, as modules and functions cannot."""

@@ -118,6 +118,11 @@ def test_a_change_reaches_what_an_earlier_cell_made_of_an_object():
     assert run_before(*cells) == [0, 1, 2, 3]
 
 
+def test_who_reads_an_object_needs_the_changes_of_its_parts():
+    assert run_before("model = 1", "kept = [model]", "model.eval()", "kept") == [0, 1, 2]
+    assert run_before("model = 1", "kept = [model]", "model = 2", "kept") == [0, 1]
+
+
 @pytest.mark.parametrize(
     "harmless",
     [
