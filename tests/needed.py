@@ -61,12 +61,12 @@ def needed(sources: Iterable[str], wanted: Collection[int]) -> list[int]:
 
 def givers(cells: list[Cell], number: int) -> list[int]:
     """The cells before this one that bind or change what it reads, or change a part of it."""
-    reader, found = cells[number], []
-    names = [*reader.reads, *reader.parts - reader.reads]
+    found = [n for n, cell in enumerate(cells[:number]) if not cell.changes.isdisjoint(cells[number].parts)]
+    names = list(cells[number].reads)
     for name in names:  # grows: who reads a function reads what it reads
         for earlier in range(number - 1, -1, -1):
             cell = cells[earlier]
-            if name in cell.changes or (name in cell.binds and name not in reader.parts - reader.reads):
+            if name in cell.changes or name in cell.binds:
                 found.append(earlier)
             names += cell.binds.get(name, set()) - set(names)
             if name in cell.sure:
@@ -103,7 +103,7 @@ class Reader(ast.NodeVisitor):
     def read(self, names: set[str]) -> None:
         new = names - self.bound - self.built_in()
         self.cell.reads |= new
-        self.cell.parts |= self.with_parts(new)
+        self.cell.parts |= self.with_parts(new) - new
         self.cell.unclear |= not new.isdisjoint(UNCLEAR)
 
     def bind(self, name: str, made_of: Iterable[str] = (), reads: Iterable[str] = ()) -> None:

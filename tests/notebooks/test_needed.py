@@ -121,6 +121,7 @@ def test_a_change_reaches_what_an_earlier_cell_made_of_an_object():
 def test_who_reads_an_object_needs_the_changes_of_its_parts():
     assert run_before("model = 1", "kept = [model]", "model.eval()", "kept") == [0, 1, 2]
     assert run_before("model = 1", "kept = [model]", "model = 2", "kept") == [0, 1]
+    assert run_before("model = 1", "kept = [model]", "model.eval()", "model = 2", "kept") == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
