@@ -256,6 +256,7 @@ class LabPage:
             }""",
             arg=name,
             timeout=120_000,
+            polling=100,  # otherwise in each frame
         )
         self.execute("application:toggle-left-area", only_if="left")
         self.page.evaluate("() => document.activeElement?.blur()")
@@ -270,7 +271,7 @@ class LabPage:
             }""",
             name,
         )
-        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
+        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name, polling=100)
 
     def leave(self) -> bool:
         """Close the notebook without saving it, and end its kernel; say whether another one can be opened here."""
@@ -388,6 +389,7 @@ class LabPage:
                 && !document.querySelector(".jp-Notebook")?.innerText.includes("Loading widget")
                 && document.fonts.status === "loaded" """,
             timeout=seconds * 1000,
+            polling=200,  # to read a lesson's text takes long
         )
         self.page.wait_for_timeout(400)
 
