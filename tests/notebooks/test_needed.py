@@ -135,6 +135,7 @@ def test_who_reads_an_object_needs_the_changes_of_its_parts():
         "total = []\nfor layer in model.layers: total.append(1)",
         "def quiet(m):\n    m.eval()\nother = quiet(ax)",
         "torch.manual_seed(0)",
+        "y = [model for model in (1, 2)]\ny[0] = 3",
     ],
 )
 def test_a_cell_that_only_looks_at_something_is_not_needed_for_it(harmless):
