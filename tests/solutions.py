@@ -2,8 +2,10 @@
 
 import re
 
+from needed import needed
+
 CHECK = re.compile(r"\bcheck\.(\w+)\(")
-TRAIN, DO_NOT = "TRAIN, live = True, ", "TRAIN, live = False, "  # what the last lesson offers to those without time
+TRAIN = re.compile(r"^(TRAIN\b.*?= )True\b", re.MULTILINE)  # what the last lesson offers to those without time
 
 
 def has_tag(cell, tag):
@@ -41,7 +43,18 @@ def skip_training(notebook):
     """Say no in the cell, if there is one, that asks whether to train; with yes the stored outputs are compared."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.source = cell.source.replace(TRAIN, DO_NOT)
+            cell.source = TRAIN.sub(r"\1False", cell.source)
+
+
+def cells_to_run(notebook, shown):
+    """The cells to run of a solved notebook, by number: its exercises, those with these ids, and what they need.
+
+    The solutions' own cells stay as they are: their code stands in the exercises' cells.
+    """
+    read = [cell.cell_type == "code" and not has_tag(cell, "solution") for cell in notebook.cells]
+    sources = [cell.source if is_read else "" for cell, is_read in zip(notebook.cells, read, strict=True)]
+    wanted = [n for n, cell in enumerate(notebook.cells) if read[n] and (has_tag(cell, "exercise") or cell.id in shown)]
+    return needed(sources, wanted)
 
 
 def check_answers(notebook, names):

@@ -18,7 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from lab import chromium, why_no_browser
-from page import ExplorerPage, explorer_context
+from page import ExplorerPage, ExplorerWindow
 
 from vit_tutorial import load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -158,9 +158,9 @@ def main() -> int:
     late = False
     print(f"{'explorer':50} {'redrawn: median':>16} {'95%':>6} {'on screen: median':>19} {'95%':>6} {'keys drawn':>12}")
     with chromium() as browser:
-        context = explorer_context(browser)
+        window = ExplorerWindow(browser)
         for name, make in CASES.items():
-            lab = ExplorerPage(context, make())
+            lab = ExplorerPage(window, make())
             drawn, shown = measure(lab, OTHER_KEYS.get(name, MOVES))
             lab.close()
             late |= bool(np.median(drawn) > LIMIT_MS) or len(drawn) < KEYS

@@ -16,7 +16,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 
 from lab import chromium, why_no_browser
-from page import ExplorerPage, explorer_context
+from page import ExplorerPage, ExplorerWindow
 
 from vit_tutorial import load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -66,9 +66,9 @@ def main() -> int:
     late = False
     print(f"{'one frame of a stroke':30} {'median':>10} {'95%':>10}")
     with chromium() as browser:
-        context = explorer_context(browser)
+        window = ExplorerWindow(browser)
         for name, choices in CASES.items():
-            page = ExplorerPage(context, SketchLab(model, learned_from=data.train_images, **choices))
+            page = ExplorerPage(window, SketchLab(model, learned_from=data.train_images, **choices))
             times = measure(page)
             page.close()
             late |= bool(np.median(times) > LIMIT_MS)

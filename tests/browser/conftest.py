@@ -5,7 +5,7 @@ import os
 import pytest
 import traitlets
 from lab import LabPage, chromium, lab_server, why_no_browser
-from page import ExplorerPage, explorer_context
+from page import ExplorerPage, ExplorerWindow
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +21,10 @@ def browser():
 
 @pytest.fixture(scope="session")
 def window(browser):
-    """The context of the explorers' pages."""
-    context = explorer_context(browser)
-    yield context
-    context.close()
+    """What the explorers' pages share."""
+    shared = ExplorerWindow(browser)
+    yield shared
+    shared.context.close()
 
 
 @pytest.fixture

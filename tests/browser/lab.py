@@ -256,6 +256,7 @@ class LabPage:
             }""",
             arg=name,
             timeout=120_000,
+            polling=100,  # otherwise in each frame
         )
         self.execute("application:toggle-left-area", only_if="left")
         self.page.evaluate("() => document.activeElement?.blur()")
@@ -270,7 +271,7 @@ class LabPage:
             }""",
             name,
         )
-        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name)
+        self.page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=name, polling=100)
 
     def leave(self) -> bool:
         """Close the notebook without saving it, and end its kernel; say whether another one can be opened here."""
@@ -323,6 +324,36 @@ class LabPage:
             polling=100,
         )
 
+    def run_cells(self, numbers: list[int], seconds: float = 300) -> None:
+        """Run these cells alone, as the button does that runs the chosen one; the others keep what they show.
+
+        Waits until all of them have run or one has failed.
+        """
+        self.page.evaluate(
+            """numbers => {
+                const { commands, shell } = window.jupyterapp;
+                const { content } = shell.currentWidget;
+                const run = async () => {
+                    for (const number of numbers) {
+                        content.deselectAll();
+                        content.activeCellIndex = number;
+                        await commands.execute("notebook:run-cell");
+                        const { outputs } = content.model.cells.get(number);
+                        for (let i = 0; i < outputs.length; i++) if (outputs.get(i).type === "error") return;
+                    }
+                };
+                window.vitRan = false;
+                run().finally(() => { window.vitRan = true; });
+            }""",
+            numbers,
+        )
+        self.page.wait_for_function(
+            """() => window.vitRan
+                && window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === "idle" """,
+            timeout=seconds * 1000,
+            polling=100,
+        )
+
     def notebook(self) -> nbformat.NotebookNode:
         """The notebook as it stands in the page, with the outputs it has now."""
         return nbformat.from_dict(
@@ -358,6 +389,7 @@ class LabPage:
                 && !document.querySelector(".jp-Notebook")?.innerText.includes("Loading widget")
                 && document.fonts.status === "loaded" """,
             timeout=seconds * 1000,
+            polling=200,  # to read a lesson's text takes long
         )
         self.page.wait_for_timeout(400)
 

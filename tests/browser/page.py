@@ -12,6 +12,7 @@ from vit_tutorial.explore.base import Explorer
 
 HOST = Path(__file__).parents[2] / "site" / "host.js"
 ADDRESS = "http://explorer.test/"
+SIZE = {"width": 1200, "height": 1400}
 # JupyterLab's dark colours, of those that explore.css uses; light ones are what it falls back to.
 DARK = {
     "--jp-layout-color0": "#111111",
@@ -42,17 +43,22 @@ def snapshot(lab: Explorer) -> dict[str, Any]:
     return {"state": state, "esm": module, "css": style}
 
 
-def explorer_context(browser) -> Any:
+class ExplorerWindow:
     """What the pages of explorers share: a window's size, one blank page at `ADDRESS`, and no network.
 
-    One blank page stays open, so that the browser keeps its process: to start one for each explorer takes a second.
+    A page is used again, with all that was on it gone: to open and close one costs more than most tests do there.
     """
-    context = browser.new_context(viewport={"width": 1200, "height": 1400}, reduced_motion="reduce")
-    context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
-    blank = '<!doctype html><meta charset="utf-8"><body><div id="root">'
-    context.route(ADDRESS, lambda route: route.fulfill(body=blank, content_type="text/html"))
-    context.new_page().goto(ADDRESS)
-    return context
+
+    def __init__(self, browser):
+        self.context = browser.new_context(viewport=SIZE, reduced_motion="reduce")
+        self.context.set_default_timeout(60_000)  # only a failure waits so long, and a busy machine
+        blank = '<!doctype html><meta charset="utf-8"><body><div id="root">'
+        self.context.route(ADDRESS, lambda route: route.fulfill(body=blank, content_type="text/html"))
+        self.free: list[Any] = []
+
+    def page(self) -> Any:
+        """A page that shows no explorer."""
+        return self.free.pop() if self.free else self.context.new_page()
 
 
 class ExplorerPage:
@@ -61,15 +67,15 @@ class ExplorerPage:
     `errors` and `foreign_requests` are filled by the browser while the page lives.
     """
 
-    def __init__(self, context, lab: Explorer, theme: str = "light"):
+    def __init__(self, window: ExplorerWindow, lab: Explorer, theme: str = "light"):
         self.lab = lab
         self.errors: list[str] = []
         self.foreign_requests: list[str] = []
-        self.context = context
-        self.page = context.new_page()
+        self.window = window
+        self.page = window.page()
         self.page.route(lambda url: url != ADDRESS, self._refuse)
-        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("console", self._note_console)
+        self.page.on("pageerror", self._note_error)
         self.page.goto(ADDRESS)
         self.page.add_script_tag(path=HOST)
         self.page.evaluate(
@@ -83,6 +89,13 @@ class ExplorerPage:
             [snapshot(lab), DARK if theme == "dark" else {}, str(theme == "light").lower()],
         )
         self.page.locator(PICTURE).wait_for(state="visible")
+
+    def _note_console(self, said) -> None:
+        if said.type == "error":
+            self.errors.append(said.text)
+
+    def _note_error(self, error) -> None:
+        self.errors.append(str(error))
 
     def _refuse(self, route) -> None:
         self.foreign_requests.append(route.request.url)
@@ -118,5 +131,11 @@ class ExplorerPage:
         self.page.evaluate("changes => window.vitModel.receive(changes)", changed)
 
     def close(self) -> None:
-        """Close the page."""
-        self.page.close()
+        """Leave the page to the next explorer, as it was."""
+        self.page.unroute_all()
+        self.page.remove_listener("console", self._note_console)
+        self.page.remove_listener("pageerror", self._note_error)
+        self.page.mouse.move(0, 0)
+        if self.page.viewport_size != SIZE:
+            self.page.set_viewport_size(SIZE)
+        self.window.free.append(self.page)

@@ -138,18 +138,39 @@ def visit(browser):
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_whole_and_for_everybody(site, visit, name):
-    """Light, dark, on a phone: no error, no request, nothing that axe-core finds, nothing to scroll sideways."""
+def test_a_page_is_whole_and_for_everybody_and_its_explorers_react_to_a_key(site, pages, visit, name):
+    """Light, dark, on a phone: no error, no request, nothing that axe-core finds, nothing to scroll sideways.
+
+    An explorer of a lesson says what its still picture says; then an arrow key changes what it says and shows.
+    """
     one = visit()
     page = one.open(site / f"{name}.html")
     one.wake()
     page.add_script_tag(path=AXE)
     assert one.violations() == []
+    if name in EXPLORERS:
+        assert page.locator(".vit-explorer").count() == len(EXPLORERS[name]) == len(pages[name].stills)
+        for place, still in zip(page.locator(".vit-explorer").all(), pages[name].stills, strict=True):
+            for canvas in place.locator(PICTURE).all():
+                check_reacts(page, canvas, still)
     one.turn_dark()
     assert one.violations(runOnly=["color-contrast"]) == []  # the one rule that is about colours
     page.set_viewport_size(PHONE)
     page.evaluate("() => document.querySelectorAll('.bd-article details').forEach((fold) => { fold.open = true })")
     page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+
+
+def check_reacts(page, canvas, still):
+    """The explorer with this canvas says what the still picture says, and reacts to one of the arrow keys."""
+    before = canvas.get_attribute("aria-label"), canvas.evaluate("canvas => canvas.toDataURL()")
+    assert still in (None, before[0])
+    canvas.focus()
+    for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp"):
+        page.keyboard.press(key)
+        if canvas.get_attribute("aria-label") != before[0]:
+            break
+    assert canvas.get_attribute("aria-label") != before[0]
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != before[1]
 
 
 def test_the_pages_are_those_that_there_are_and_not_too_large(site, pages):
@@ -170,26 +191,6 @@ def test_every_link_and_anchor_leads_somewhere(site, pages):
             if not (site / target).is_file() or (anchor and anchor not in pages[Path(target).stem].ids):
                 broken.append(f"{name}: {link}")
     assert broken == []
-
-
-@pytest.mark.parametrize("name", [name for name in LESSONS if name in EXPLORERS])
-def test_every_explorer_is_the_one_of_the_notebook_and_reacts_to_a_key(site, pages, visit, name):
-    """It says what its still picture says; then an arrow key changes what it says and shows."""
-    one = visit()
-    page = one.open(site / f"{name}.html")
-    assert page.locator(".vit-explorer").count() == len(EXPLORERS[name]) == len(pages[name].stills)
-    one.wake()
-    for place, still in zip(page.locator(".vit-explorer").all(), pages[name].stills, strict=True):
-        for canvas in place.locator(PICTURE).all():
-            before = canvas.get_attribute("aria-label"), canvas.evaluate("canvas => canvas.toDataURL()")
-            assert still in (None, before[0])
-            canvas.focus()
-            for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp"):
-                page.keyboard.press(key)
-                if canvas.get_attribute("aria-label") != before[0]:
-                    break
-            assert canvas.get_attribute("aria-label") != before[0]
-            assert canvas.evaluate("canvas => canvas.toDataURL()") != before[1]
 
 
 def test_linked_explorers_move_together(site, visit):

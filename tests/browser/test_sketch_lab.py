@@ -230,7 +230,7 @@ def test_keys_alone_do_all_of_it(show):
 def test_a_finger_draws_and_does_not_scroll(show):
     lab = show(sketch())
     lab.page.evaluate("() => { document.body.style.height = '9000px' }")
-    touch = lab.context.new_cdp_session(lab.page)
+    touch = lab.page.context.new_cdp_session(lab.page)
 
     def send(kind, *points):
         at = [dict(zip("xy", place(lab, *point), strict=True)) for point in points]

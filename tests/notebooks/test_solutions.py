@@ -71,7 +71,18 @@ def test_what_goes_to_stderr_is_seen():
         check_answers(nbformat.v4.new_notebook(cells=[warned]), [])
 
 
-def test_training_is_skipped_where_a_lesson_offers_it():
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("TRAIN, live = True, 1")])
+@pytest.mark.parametrize("offer", ["TRAIN, runs = {}, writable('runs')", "TRAIN = {}"])
+def test_training_is_skipped_where_a_lesson_offers_it(offer):
+    others = ["if TRAIN: x = True", "UNTRAIN = True"]
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(code) for code in (offer.format(True), *others)]
+    )
     skip_training(notebook)
-    assert notebook.cells[0].source == "TRAIN, live = False, 1"
+    assert [cell.source for cell in notebook.cells] == [offer.format(False), *others]
+
+
+def test_the_last_lesson_offers_to_skip_its_training():
+    notebook = nbformat.read(max(NOTEBOOKS.glob("[0-9]*.ipynb")), as_version=4)
+    before = [cell.source for cell in notebook.cells]
+    skip_training(notebook)
+    assert sum(cell.source != old for cell, old in zip(notebook.cells, before, strict=True)) == 1
