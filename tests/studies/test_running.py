@@ -196,6 +196,10 @@ def test_jobs_of_any_kind_search_their_rate_and_then_run_the_seeds(tmp_path, mon
     low, high = study.scores("low", "test_score"), study.scores("high", "test_score")
     assert (low.rate, high.rate) == (Rate(0.1, (0.1, 0.2, 0.3)), Rate(0.3, (0.1, 0.2, 0.3)))
     assert low.by_seed == pytest.approx({0: 0.9, 1: 0.901, 2: 0.902})
+    tried = study.tried("high")
+    assert list(tried) == [0.1, 0.2, 0.3]
+    assert tried[0.1] == pytest.approx([0.807, 0.808])  # seeds 7 and 8, by what chooses
+    assert tried[0.3] == pytest.approx([1.007, 1.008])
     assert "2 of 2 took the smallest or the largest rate tried" in str(compare(low, high))
 
     assert len(list((tmp_path / "runs" / "toy").iterdir())) == 18
@@ -222,6 +226,8 @@ def test_variants_search_among_rates_of_their_own_or_not_at_all(tmp_path, monkey
     assert study.scores("high", "test_score").rate == Rate(0.3, (0.1, 0.2, 0.3))
     fixed = study.scores("fixed", "test_score")
     assert fixed.rate is None
+    assert study.tried("fixed") == {}
+    assert list(study.tried("low")) == [0.05, 0.1, 0.15, 0.2]
     assert fixed.by_seed == pytest.approx({0: 0.6, 1: 0.601, 2: 0.602})
     assert not any("learning_rate" in run for run in study.runs if run["variant"] == "fixed")
     other = replace(toy, search=replace(toy.search, own=rates | {"low": (0.1, 0.2, 0.3)}))

@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import asdict
+from statistics import fmean
 
 import pytest
 import torch
 
 from vit_tutorial import studies
 from vit_tutorial.datasets import DATA_FOLDER
-from vit_tutorial.evidence import FEWEST_SEEDS
+from vit_tutorial.evidence import FALSE, FEWEST_SEEDS, NOT_SHOWN, TRUE, compare, compare_each
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.recipes import PRESETS
 from vit_tutorial.studies import EXPERIMENTS, load_study, make_data, make_model
@@ -112,6 +113,50 @@ def test_each_ingredient_is_one_change_of_the_preset():
     for name, settings in variants.items():
         changed = {key for key in settings if settings[key] != base[key]}
         assert len(changed - {"plain_epochs"}) == 1, name  # epochs without mixing are part of mixing
+
+
+def test_lesson_1_says_what_the_record_of_patch_sizes_shows():
+    study = load_study("patch_size")
+    assert compare(study.scores("P = 4"), study.scores("P = 28")).verdict == FALSE
+    losses = [fmean(curve["train_loss"][-1] for curve in curves) for curves in study.values("curve").values()]
+    assert losses == sorted(losses)
+    assert losses[2] > losses[1] + 0.01 > losses[0]  # the two finest fit less well, the others about alike
+    at_an_end = {name: study.scores(name).rate.value for name in study.variants if study.scores(name).rate.is_at_an_end}
+    assert at_an_end == {"P = 28": 0.001}
+    assert max(study.variants, key=lambda name: study.variants[name]["parameters"]) == "P = 28"
+
+
+def test_lesson_3_says_what_the_record_of_positions_shows():
+    study = load_study("positions")
+    one, two = (study.scores(f"learned {kind}") for kind in ("1-D", "2-D"))
+    first, second = (study.tried(scores.name) for scores in (one, two))
+    assert first[0.003][0] > second[0.003][0] + 0.03  # at the one rate it is far ahead
+    assert first[0.01][0] == pytest.approx(second[0.01][0], abs=0.005)  # at the other they are level
+    found = compare(one, two, at_least=-0.01)
+    assert found.verdict == NOT_SHOWN
+    assert (found.high - found.low) / 2 > 0.01  # the interval is wider than the margin
+    others = {name: (study.scores(name), study.scores("none")) for name in study.variants if name != "none"}
+    assert compare_each(others, "each kind of positions beats none").verdict == TRUE
+
+
+def test_lesson_6_says_what_the_record_of_norms_shows():
+    study = load_study("norm")
+    learned = {name: [right[0] > 0.5 for right in study.tried(name).values()] for name in study.variants}
+    guesses = {name: min(right[0] for right in study.tried(name).values()) < 0.2 for name in study.variants}
+    for name, at in learned.items():
+        assert all(at) == (not guesses[name]) == name.startswith("pre"), name
+    for words in ("with", "no"):
+        shallow, deep = (f"post-norm, {depth} blocks, {words} warm-up" for depth in (12, 24))
+        assert sum(learned[deep]) < sum(learned[shallow])
+        assert study.scores(deep).rate.value < study.scores(shallow).rate.value
+    pairs = {name: (study.scores(name), study.scores(name.replace("pre", "post"))) for name in learned if "pre" in name}
+    assert compare_each(pairs, "pre-norm is more accurate").verdict == TRUE
+    helps = {}
+    for kind in ("pre-norm, 12", "pre-norm, 24", "post-norm, 12", "post-norm, 24"):
+        warm, cold = (study.scores(f"{kind} blocks, {words} warm-up") for words in ("with", "no"))
+        helps[kind] = compare(warm, cold).verdict
+    assert [key for key, verdict in helps.items() if verdict == TRUE] == ["pre-norm, 24"]
+    assert set(helps.values()) == {TRUE, NOT_SHOWN}
 
 
 def test_a_stored_study_is_described(stored):

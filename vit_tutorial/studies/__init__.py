@@ -1,13 +1,13 @@
 """Studies: what the lessons claim about training, tried out with several seeds, and written down.
 
-    python -m vit_tutorial.studies                      all of them; four hours on one core
+    python -m vit_tutorial.studies                      all of them; six hours on one core
     python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
 
-    patch_size   P in 28, 14, 7, 4: what accuracy does a smaller patch buy, and at what cost?
+    patch_size   P in 28, 14, 7, 4, each at its own rate: what accuracy does a smaller patch buy, and at what cost?
     pooling      class token against mean, each at four learning rates
-    positions    none, learned and fixed, on a line and on a grid
+    positions    none, learned and fixed, on a line and on a grid, each at its own rate
     jigsaw       which of four arrangements do the patches of this picture have?
-    norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up
+    norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up, each at five rates
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
     scale        scores divided by sqrt(d), not divided, and not divided but with a W_Q that starts smaller
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates

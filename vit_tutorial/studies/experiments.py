@@ -92,6 +92,7 @@ EXPERIMENTS = {
         claim="smaller patches keep detail and cost more; larger ones are cheap and coarse",
         variants={f"P = {size}": recipe(patch_size=size, epochs=24) for size in (28, 14, 7, 4)},
         seeds=(0, 1, 2),
+        search=RATES,
         paper={
             "source": "torchvision.models.ViT_B_32_Weights and ViT_B_16_Weights, IMAGENET1K_V1, meta",
             "what": "ViT-B trained on ImageNet-1k, much the same recipe, top-1 accuracy",
@@ -117,6 +118,7 @@ EXPERIMENTS = {
             "what": "ViT-B/16, ImageNet 5-shot linear accuracy",
             "accuracy": {"none": 0.61382, "learned 1-D": 0.64206, "learned 2-D": 0.64001, "relative": 0.64032},
         },
+        search=RATES,
     ),
     "jigsaw": Experiment(
         claim="without positions the model must solve a jigsaw",
@@ -137,6 +139,7 @@ EXPERIMENTS = {
             for norm in ("pre", "post")
         },
         seeds=(0, 1, 2),
+        search=Search((0.0001, 0.0003, 0.001, 0.003, 0.01)),
     ),
     "heads": Experiment(
         claim="several heads see several things: better than one, at no more parameters",

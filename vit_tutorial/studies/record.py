@@ -55,8 +55,10 @@ class Study:
         """Give the variant that stands for a kind, and its learning rate with all that were tried, if it has one."""
         if kind in self.variants:
             rate = self.training(kind).get("learning_rate")
-            tried = self._searched(kind) if self.search else rate and Rate(rate, (rate,))
-            return kind, tried
+            if not self.search:
+                return kind, rate and Rate(rate, (rate,))
+            tried = self.tried(kind)
+            return kind, best_rate(tried) if tried else None
         rates = {
             self.training(name)["learning_rate"]: name
             for name in self.variants
@@ -68,20 +70,14 @@ class Study:
         best = best_rate({rate: validation[name] for rate, name in rates.items()})
         return rates[best.value], best
 
-    def _searched(self, variant: str) -> Rate | None:
-        rates = Search(**_without_runs(self.search)).rates_of(variant)
-        if not rates:
-            return None
-        return best_rate(
-            {
-                rate: [
-                    run[self.search["by"]]
-                    for run in self.search["runs"]
-                    if (run["variant"], run["learning_rate"]) == (variant, rate)
-                ]
-                for rate in rates
-            }
-        )
+    def tried(self, variant: str) -> dict[float, list[float]]:
+        """Give the scores by which a variant chose its learning rate: by rate, in the order of the search's seeds.
+
+        It is empty if nothing was searched for it.
+        """
+        rates = Search(**_without_runs(self.search)).rates_of(variant) if self.search else ()
+        runs = [run for run in self.search["runs"] if run["variant"] == variant] if rates else []
+        return {rate: [run[self.search["by"]] for run in runs if run["learning_rate"] == rate] for rate in rates}
 
     def seconds_per_image(self) -> dict[str, float]:
         """Give the processor seconds of training for one image, by variant: the fastest of its runs."""
