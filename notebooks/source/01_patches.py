@@ -514,7 +514,7 @@ plots.show(
 # of training is: each size was tried at four, and got the one that was best for it on pictures kept for that. The record is in
 # `data/results`. The tokens counted there are the patches and one more, the class token of lesson 2.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vit_tutorial.studies import load_study
 
 study = load_study("patch_size")
