@@ -13,7 +13,7 @@
 # 4. Find out what the other 196 outputs are good for.
 # 5. Do without a class token: take the mean. Compare both fairly.
 #
-# **Time**: 35 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient is: it
+# **Time**: 40 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient is: it
 # says how the loss changes when a number does.
 
 # %%
@@ -398,7 +398,7 @@ print("learning rate 0.0003: the class token wins with both seeds:", bool((slow[
 print("... and by more than 2 points on average:", bool(slow_gap > 0.02))
 
 # %% [markdown]
-# A clear win, it seems. One could stop here and believe it. We go on, and give both a larger learning rate.
+# A clear win, it seems. One could stop here and believe it. We give both a larger learning rate, and draw all eight trainings.
 
 # %%
 fast = {pool: torch.tensor([race(pool, 0.005, seed) for seed in range(2)]) for pool in ("cls", "mean")}
@@ -406,7 +406,7 @@ fast_gap = fast["cls"].mean() - fast["mean"].mean()
 print("learning rate 0.005: the gap is smaller than it was:", bool(fast_gap.abs() < slow_gap))
 print("both better than either was before:", bool(min(fast["cls"].mean(), fast["mean"].mean()) > slow["cls"].mean()))
 
-# %%
+# %% jupyter={"source_hidden": true}
 results = {}
 for rate, raced in ((0.0003, slow), (0.005, fast)):
     results[f"class token, {rate}"] = raced["cls"].tolist()
@@ -423,10 +423,10 @@ plots.show(
 
 # %% [markdown]
 # The gap at one learning rate was no property of the class token. Two seeds and 2,000 pictures are few, though. The
-# next cell shows a larger race, which was run once and written down: the same question with more pictures, more
+# next two cells show a larger race, which was run once and written down: the same question with more pictures, more
 # learning rates and more seeds.
 
-# %%
+# %% jupyter={"source_hidden": true}
 study = load_study("pooling")
 accuracies = study.accuracies()
 figure, axes = plots.new_figure(size=(8, 4.2))
@@ -438,7 +438,7 @@ plots.show(
 )
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def mean_of(values):
     return sum(values) / len(values)
 
