@@ -13,7 +13,7 @@
 # 5. Move a trained model to images of another size.
 # 6. Write your own positions, put them into a real ViT, and watch it solve the puzzle.
 #
-# **Time**: 45 minutes, and 50 for the exercises; one of them is an extra. **You need**: lessons 1 and 2, sine and cosine.
+# **Time**: 50 minutes, and 50 for the exercises; one of them is an extra. **You need**: lessons 1 and 2, sine and cosine.
 
 # %%
 import math
@@ -46,6 +46,7 @@ cat = pictures("chelsea")
 order = torch.randperm(49, generator=torch.Generator().manual_seed(0))
 dropped = shuffle_patches(cat[None], 32, order)[0]
 
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(8, 4.3))
 plots.draw_patches(axes[0, 0], cat, 32, "the cat")
 plots.draw_patches(axes[0, 1], dropped, 32, "the same 49 patches in another order", numbers=order.tolist())
@@ -214,6 +215,8 @@ later = clock.roll(-3, dims=0)
 print("each hour turned by 3 hours is the hour 3 later:", torch.allclose(turned(clock, hours[3]), later))
 pairs = {(a, b): round((clock[a] @ clock[b]).item(), 2) + 0.0 for a, b in ((2, 5), (7, 10), (2, 3), (10, 11))}
 print("dot products of two hours:", pairs)
+
+# %% jupyter={"source_hidden": true}
 table = sincos_1d(50, 64).double()
 slow = torch.stack([(hours / 12).sin(), (hours / 12).cos()], dim=-1)  # a hand that is 12 times as slow
 print("the fast hand is back after 12 hours:", torch.allclose(turned(clock, 2 * math.pi), clock), end=", ")
@@ -221,21 +224,21 @@ print("the slow one too:", torch.allclose(turned(slow, 2 * math.pi / 12), slow))
 print("different rows in the table:", len(table.unique(dim=0)), "of", len(table))
 print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p + 3]).item(), 3) for p in (0, 10, 40)])
 
-# %% [markdown]
-# **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention compares two
-# tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first, pair by pair, by the
-# angle of their places. So the result depends on what they hold and on how far apart they are, and on nothing else. It is
-# usual in language models, and has been tried in ViTs (Heo et al. 2024). With one pair each:
+# %% [markdown] tags=["extra"]
+# *Extra.* **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention
+# compares two tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first, pair by
+# pair, by the angle of their places. So the result depends on what they hold and on how far apart they are, and on nothing
+# else. It is usual in language models, and has been tried in ViTs (Heo et al. 2024). With one pair each:
 
-# %%
+# %% tags=["extra"]
 one, other = torch.tensor([[1.0, 0.5], [0.3, 0.8]], dtype=torch.float64)
 for a, b in ((2, 5), (7, 10), (2, 6)):
     dot = (turned(one, hours[a]) @ turned(other, hours[b])).item()
     print(f"places {a} and {b}, {b - a} apart: {dot:.3f}")
 
 # %% [markdown]
-# Back to adding. To compare two positions we use the **cosine similarity**: 1 if they point the same way, 0 if they have
-# nothing in common, −1 if they are opposite.
+# To compare two positions we use the **cosine similarity**: 1 if they point the same way, 0 if they have nothing in common,
+# −1 if they are opposite.
 #
 # An image has two directions. In reading order, patch 27 ends one row of a 7×7 grid and patch 28 begins the next: side
 # by side on the line, far apart in the picture. `sincos_2d` therefore uses half of the numbers for the column and half
@@ -404,6 +407,7 @@ def jigsaws(number, seed):
     return halves[y][:, None] + 0.3 * noise, y  # [number, 1, 4, 8] and [number]
 
 
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 4, size=(11, 1.4))
 for ax, image, y in zip(axes[0], *jigsaws(4, seed=1), strict=True):
     plots.draw_image(ax, (image.clamp(-1, 1) + 1) / 2, f"class {y}")
@@ -416,7 +420,7 @@ plots.show(
 # each picture comes twice, as it is and with its two patches swapped.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def learn_jigsaw(kind="learned", **parts):
     torch.manual_seed(0)
     shape = {"image_size": (4, 8), "patch_size": 4, "in_channels": 1, "num_classes": 2}
@@ -451,18 +455,20 @@ for kind in ("none", "learned"):
 # shown in one of four fixed arrangements of its 16 patches, and the model should say in which. This was run once by a
 # command, and written down:
 
-# %%
+# %% jupyter={"source_hidden": true}
 study = load_study("jigsaw")
 figure, axes = plots.new_figure(1, 1, size=(7, 1.8))
 plots.draw_spread(axes[0, 0], study.accuracies(), xlabel="test accuracy, one point per seed; guessing gives 25%")
 plots.show(figure, alt=f"A row of points for each of {', '.join(study.variants)}. Without positions all lie on 25%.")
 
-# %% tags=["claim-E2"]
+# %% jupyter={"source_hidden": true}
 print(f"remade by: {study.command}")
 trained_on, epochs = study.settings["training_images"], study.settings["training"]["epochs"]
 print(f"{trained_on:,} pictures, {epochs} epochs, seeds {study.seeds}")
 for name, values in study.accuracies().items():
     print(f"{name:<12} {sum(values) / len(values):.1%} right ({min(values):.1%} to {max(values):.1%})")
+
+# %% tags=["claim-E2"]
 solved = any(value > 0.25 for value in study.accuracies()["none"])
 print(judge(solved, "without positions a model is right more often than by guessing, with any seed"))
 none = study.scores("none")
@@ -485,10 +491,11 @@ print(compare_each(pairs, "positions help it to solve the jigsaw"))
 # pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The control: tokens without
 # positions.
 
-# %% tags=["claim-add"]
+# %%
 t, p, W = (torch.randn(*shape, dtype=torch.float64) for shape in ((49, 64), (49, 64), (128, 64)))
 print("beside is adding, too:", torch.allclose(torch.cat([t, p], dim=1) @ W, t @ W[:64] + p @ W[64:]))
 
+# %% jupyter={"source_hidden": true}
 seen = model.card.normalize(data.test_images[:500])
 with torch.no_grad():
     stages = model.forward_intermediates(seen)
@@ -508,6 +515,8 @@ for name, tokens in (("the sum", stages["position"][:, 1:]), ("the patches alone
     left_over = (read_off(tokens, pixels) - pixels[250:]).square().mean() / pixels[250:].var()
     print(f"from {name}: place right {places:.0%}, pixels explained {1 - left_over.item():.0%}")
     good[name] = places > 0.9 and left_over < 0.1
+
+# %% tags=["claim-add"]
 print(judge(good["the sum"], "both the place and the pixels can be read off the sum, nine tenths of each"))
 
 # %% [markdown]
@@ -522,7 +531,7 @@ print(judge(good["the sum"], "both the place and the pixels can be read off the 
 # each. *learned 2-D* has a table of rows and a table of columns, of D/2 numbers each. (The paper's *relative* positions
 # are not added to tokens: they change the weights of attention by how far apart two patches are.)
 
-# %%
+# %% jupyter={"source_hidden": true}
 study = load_study("positions")
 ours, paper = study.accuracies(), study.paper["accuracy"]
 means = {name: sum(values) / len(values) for name, values in ours.items()}
@@ -538,7 +547,7 @@ plots.show(
     caption=f"Right: {study.paper['source']}; {study.paper['what']}. One number each, no seeds.",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 print(f"remade by: {study.command}")
 epochs, patch_size = study.settings["training"]["epochs"], study.settings["model"]["patch_size"]
 print(
@@ -549,6 +558,8 @@ print(f"lesson 1's study had {before} epochs, hence its higher figures")
 for name, values in ours.items():
     told = f"{paper[name]:.1%}" if name in paper else "-"
     print(f"{name:<12} ours {means[name]:.1%} ({min(values):.1%} to {max(values):.1%})   the paper {told}")
+
+# %%
 none = study.scores("none")
 print(
     compare_each(
@@ -610,7 +621,7 @@ plots.show(
 # The standard ViT learns its table as plain 1-D positions. Nobody tells it that patches lie in a grid. We compare all 49
 # positions of the trained model with each other. The control is a model of the same shape before training.
 
-# %%
+# %% jupyter={"source_hidden": true}
 trained = model.position.pos_embed[0, 1:].detach()  # [49, 64], without the class token's
 torch.manual_seed(0)
 untrained = ViT(model.config).position.pos_embed[0, 1:].detach()
@@ -741,6 +752,7 @@ weights = {name: value.clone() for name, value in model.state_dict().items()}
 weights["pos_embed"] = interpolate_positions(weights["pos_embed"], old_grid=7, new_grid=14)
 print(list(model.state_dict()["pos_embed"].shape), "->", list(weights["pos_embed"].shape))
 
+# %% jupyter={"source_hidden": true}
 channel = trained.std(dim=0).argmax()  # the liveliest of the 64 numbers
 figure, axes = plots.new_figure(1, 2, size=(7, 3.5))
 plots.draw_matrix(axes[0, 0], trained[:, channel].reshape(7, 7), "one number of 7x7 positions", decimals=None)
