@@ -19,7 +19,7 @@
 # 5. Switch off single heads of a trained model, and see which of them it can do without.
 # 6. Write the layer yourself, train a ViT with it, and find six faults by measuring.
 #
-# **Time**: 45 minutes, and 65 for the exercises. **You need**: lesson 4 (queries, keys, values, softmax).
+# **Time**: 50 minutes, and 65 for the exercises. **You need**: lesson 4 (queries, keys, values, softmax).
 
 # %%
 from copy import deepcopy
@@ -39,7 +39,7 @@ from vit_tutorial.explore import HeadsGallery
 torch.set_num_threads(1)  # the same numbers on every machine
 torch.set_printoptions(precision=2, sci_mode=False)
 
-# %%
+# %% jupyter={"source_hidden": true}
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 data = load("fashion_mnist")
 image = data.test_images[[0]]  # [1, 1, 28, 28]
@@ -466,7 +466,7 @@ def cost(heads):
     return sum(alone_later[head] for head in heads), full_accuracy - test(without(heads), *later)[0]
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 order = sorted(all_heads, key=lambda head: alone[head][1])  # by the loss without it
 torch.manual_seed(0)
 eights = [[all_heads[i] for i in torch.randperm(24)[:8]] for _ in range(7)]
@@ -641,7 +641,7 @@ for number in (1, 12):
 # heads, five seeds each, each at the best of four learning rates. All have the same number of parameters. With 16 heads, each
 # has d = 2.
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vit_tutorial.studies import load_study
 
 study = load_study("heads")
