@@ -20,7 +20,7 @@
 # 5. Put a part of your own into the model, and see whether it learns.
 # 6. Build the whole model yourself, and find what is wrong with six others.
 #
-# **Time**: 40 minutes, 15 more on a second reading, and 80 for the exercises. **You need**: lessons 1 to 6.
+# **Time**: 45 minutes, 10 more on a second reading, and 80 for the exercises. **You need**: lessons 1 to 6.
 
 # %%
 import math
@@ -333,7 +333,7 @@ print(judge(torch.equal(without_bias, first_patch), "without a bias a black patc
 # This is table 1 of the paper. We build its models on PyTorch's `meta` device: all shapes, but no memory. And we ask
 # torchvision for its counts.
 
-# %%
+# %% jupyter={"source_hidden": true}
 paper = {"B": 86, "L": 307, "H": 632}  # millions
 with torch.device("meta"):
     models = {name: ViT.from_name(f"ViT-{name}") for name in ("B/16", "B/32", "L/16", "L/32", "H/14")}
@@ -367,7 +367,7 @@ print(judge(any(one_rule.values()), "one rule, with heads or without, gives all 
 #
 # Where do they sit? As counted in lesson 6, the MLP holds two thirds of a block. The bars of ViT-B/16:
 
-# %%
+# %% jupyter={"source_hidden": true}
 model = models["B/16"]
 parts = {
     "patch embedding": model.patch_embed,
@@ -511,7 +511,7 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 # %% [markdown]
 # ## More claims, for a second reading
 #
-# On a first reading go on to the exercises. These take 15 minutes, and nothing later needs them.
+# On a first reading go on to the exercises. These take 10 minutes, and nothing later needs them.
 #
 # ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
@@ -620,7 +620,7 @@ print(f"{resnet:,} of {count_parameters(hybrid):,} parameters are the ResNet's")
 # As in lesson 2, each model was trained at more than one learning rate, and takes the one that was best for *it* on the
 # validation pictures. Then the test pictures judge.
 
-# %%
+# %% jupyter={"source_hidden": true}
 study = load_study("hybrid")
 accuracies = study.accuracies()  # of each seed, by variant
 kinds = dict.fromkeys(name.rpartition(", ")[0] for name in accuracies)
