@@ -20,7 +20,7 @@
 # 5. Stack 24 blocks, and measure what runs through them, forwards and backwards.
 # 6. Write the block yourself, train a ViT with it, and mend one that is ill.
 #
-# **Time**: 45 minutes, and 50 for the exercises. **You need**: lessons 4 and 5.
+# **Time**: 55 minutes, and 50 for the exercises. **You need**: lessons 4 and 5.
 
 # %%
 import math
@@ -33,7 +33,7 @@ from torch.nn import functional as F
 from vit_tutorial import MLP, DropPath, Encoder, EncoderBlock, MultiHeadAttention, ViT, ViTConfig
 from vit_tutorial import count_parameters, load_model, plots
 from vit_tutorial.datasets import DATA_FOLDER, load
-from vit_tutorial.evidence import compare, compare_each, judge
+from vit_tutorial.evidence import compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
 
@@ -211,7 +211,7 @@ print("a block whose branches say 0 changes nothing:", torch.equal(block(z), z))
 # %% [markdown]
 # Picture the token as running along a straight line through the model: the **residual stream**. Branches read from it,
 # and add to it. So what arrives at the end is a *sum*: the token at the start, plus what every single branch has said on
-# the way. We take the trained model, write down what each branch says, and check the sum.
+# the way. We take the trained model, write down what each branch says, check the sum, and draw it.
 
 # %%
 tokens = model.position(model.class_token(model.patch_embed(images[:1]))).detach()  # [1, 50, 64]
@@ -225,7 +225,7 @@ with torch.no_grad():
     print("the sum of all is what comes out:", torch.allclose(sum(said.values()), stream, rtol=0, atol=1e-5))
     print("and what the model says itself:  ", torch.allclose(model.blocks(tokens), stream, rtol=0, atol=1e-5))
 
-# %%
+# %% jupyter={"source_hidden": true}
 rows = torch.cat([part[:, 0] for part in said.values()])  # the class token: [13, 64]
 sizes = {"what a branch adds": rows.square().mean(1).sqrt(), "the stream": rows.cumsum(0).square().mean(1).sqrt()}
 figure, axes = plots.new_figure(1, 2, size=(11, 4), width_ratios=[1.5, 1])
@@ -278,7 +278,7 @@ print("post, same as the course's block:", torch.equal(post_norm(blocks["post"],
 # PyTorch has this block too, `nn.TransformerEncoderLayer`, with a switch for the norm. Ask it for GELU and for our ε,
 # give our numbers its names, and compare:
 
-# %%
+# %% jupyter={"source_hidden": true}
 OPTIONS = {"dropout": 0, "activation": "gelu", "batch_first": True, "layer_norm_eps": 1e-6, "dtype": torch.float64}
 NAMES = {
     "attn.qkv.": "self_attn.in_proj_",
@@ -474,7 +474,7 @@ plots.show(
 # Each of the eight was tried at five learning rates with one seed, and validation pictures chose the best (lesson 2). Three other
 # seeds then trained at that rate. The record is made by a command that you can run:
 
-# %%
+# %% jupyter={"source_hidden": true}
 from vit_tutorial.studies import load_study
 
 study = load_study("norm")
@@ -550,7 +550,7 @@ for norm in ("pre", "post"):
 #
 # Where a norm stands can be measured. We watch what goes into a block's norms and what comes out. If the first norm reads
 # the block's own input, it is pre-norm. If the last norm's output *is* the block's output, it is post-norm. If the outputs
-# of the norms are what is added, it is the third kind. (The next cell, folded, does this.) PyTorch and torchvision have four
+# of the norms are what is added, it is the third kind. (The next two cells, folded, do this.) PyTorch and torchvision have four
 # blocks to try it on:
 
 
@@ -575,7 +575,7 @@ def placement(block, norms, x):
     return "inside: input + norms = output" if torch.allclose(x + gives[0] + gives[1], out, atol=1e-5) else "another"
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 original = nn.TransformerEncoderLayer(32, 4, dropout=0, batch_first=True)  # its default is that of the first paper
 vit = vision_transformer.EncoderBlock(4, 32, 128, dropout=0, attention_dropout=0)
 swins = [
@@ -662,7 +662,7 @@ print(judge(alike["pre-norm"], "along a pre-norm stack the sum stays of one size
 # Attention has four matrices of D·D: for Q, K, V, and the output. The MLP has D·4D and 4D·D, which makes eight. 8 of 12 is
 # two thirds. Count, on PyTorch's `meta` device, where numbers have shapes but take no memory:
 
-# %% tags=["claim-B3"]
+# %% jupyter={"source_hidden": true}
 shares = {}
 print(
     f"{'':<6}{'D':>6}{'hidden':>8}{'attention':>12}{'MLP':>12}{'norms':>8}{'MLP, of the block':>19}{'of the model':>14}"
@@ -677,6 +677,8 @@ for name in ("Ti/16", "S/16", "B/16", "L/16", "H/14"):
     print(
         f"{row}{whole - attention - mlp:>8,}{shares[name]:>19.1%}{mlp * vit.config.depth / count_parameters(vit):>14.1%}"
     )
+
+# %% tags=["claim-B3"]
 two_thirds = {name: abs(share - 2 / 3) < 0.01 for name, share in shares.items()}
 print(judge(two_thirds, "the MLP holds two thirds of a block"))
 
