@@ -891,7 +891,8 @@ print(judge(too_few, "16 bits are too few", holds="if"))
 #
 # ### "A ViT cannot be trained without warm-up"
 #
-# Lesson 6 has a record of it: models of 12 blocks, each with three seeds. The course's block is pre-norm. We look at both.
+# Lesson 6 has a record of it: models of 12 blocks, each at the best of five learning rates, with three seeds. The course's block is
+# pre-norm. We look at both.
 
 # %% tags=["claim-warm-up"]
 norms = load_study("norm")

@@ -151,12 +151,25 @@ def test_lesson_6_says_what_the_record_of_norms_shows():
         assert study.scores(deep).rate.value < study.scores(shallow).rate.value
     pairs = {name: (study.scores(name), study.scores(name.replace("pre", "post"))) for name in learned if "pre" in name}
     assert compare_each(pairs, "pre-norm is more accurate").verdict == TRUE
-    helps = {}
-    for kind in ("pre-norm, 12", "pre-norm, 24", "post-norm, 12", "post-norm, 24"):
-        warm, cold = (study.scores(f"{kind} blocks, {words} warm-up") for words in ("with", "no"))
-        helps[kind] = compare(warm, cold).verdict
-    assert [key for key, verdict in helps.items() if verdict == TRUE] == ["pre-norm, 24"]
-    assert set(helps.values()) == {TRUE, NOT_SHOWN}
+    for norm in ("pre", "post"):
+        kinds = {
+            depth: [f"{norm}-norm, {depth} blocks, {words} warm-up" for words in ("with", "no")] for depth in (12, 24)
+        }
+        pairs = {f"{depth} blocks": tuple(study.scores(kind) for kind in both) for depth, both in kinds.items()}
+        assert compare_each(pairs, "warm-up helps", holds="if").verdict == NOT_SHOWN
+        assert all(fmean(warm.by_seed.values()) > fmean(cold.by_seed.values()) for warm, cold in pairs.values())
+
+
+def test_lesson_6_says_what_the_record_of_batches_shows():
+    study, ahead = load_study("norm_batch"), {}
+    for size in (8, 32, 128):
+        pre, post = (study.scores(f"{norm}-norm, batches of {size}") for norm in ("pre", "post"))
+        assert compare(pre, post).verdict == TRUE
+        assert not pre.rate.is_at_an_end or size == 128
+        ahead[size] = {seed: right - post.by_seed[seed] for seed, right in pre.by_seed.items()}
+    assert compare(ahead[8], ahead[128]).verdict == NOT_SHOWN
+    means = [fmean(leads.values()) for leads in ahead.values()]
+    assert max(means) - min(means) < 0.04  # by about as much
 
 
 def test_a_stored_study_is_described(stored):

@@ -8,6 +8,7 @@
     positions    none, learned and fixed, on a line and on a grid, each at its own rate
     jigsaw       which of four arrangements do the patches of this picture have?
     norm         pre-norm and post-norm, 12 and 24 blocks, with and without warm-up, each at five rates
+    norm_batch   pre-norm and post-norm, in batches of 8, 32 and 128, each at its own rate
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
     scale        scores divided by sqrt(d), not divided, and not divided but with a W_Q that starts smaller
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates

@@ -141,6 +141,17 @@ EXPERIMENTS = {
         seeds=(0, 1, 2),
         search=Search((0.0001, 0.0003, 0.001, 0.003, 0.01)),
     ),
+    "norm_batch": Experiment(
+        claim="pre-norm suits small batches",
+        variants={
+            f"{norm}-norm, batches of {size}": recipe(
+                norm=norm, depth=12, batch_size=size, warmup_epochs=1.0, epochs=3, clip_norm=None
+            )
+            for size in (8, 32, 128)
+            for norm in ("pre", "post")
+        },
+        search=Search((0.0001, 0.0003, 0.001, 0.003, 0.01)),
+    ),
     "heads": Experiment(
         claim="several heads see several things: better than one, at no more parameters",
         variants={f"h = {heads}": recipe(num_heads=heads) for heads in (1, 2, 4, 8, 16)},
