@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from math import prod
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -240,6 +241,23 @@ def test_a_study_that_was_killed_goes_on_from_what_it_kept_and_grows(small, tmp_
     assert all(EXPERIMENTS["versus"].settings(name) == short.settings(name) for name in short.variants)
 
 
+def test_patches_of_twice_the_side_and_four_times_the_pictures_cost_the_same():
+    data = SimpleNamespace(image_size=32, in_channels=3, num_classes=10)
+    rows = EXPERIMENTS["patch_photos"].variants
+    assert list(rows) == ["P = 16, x1", "P = 8, x1", "P = 4, x1", "P = 8, x4"]
+    work = {
+        name: row["training"]["epochs"] * flops_per_image(versus.make_config(row, data)) for name, row in rows.items()
+    }
+    assert work["P = 8, x4"] == pytest.approx(work["P = 4, x1"], rel=0.05)
+    assert work["P = 16, x1"] < work["P = 8, x1"] / 2
+    plain = contests("cifar10", (1,), (45_000,))[name_of("ViT", 45_000, 1)]
+    assert rows["P = 4, x1"] == plain
+    for name, row in rows.items():
+        changed = {key for key in row if row[key] != plain[key]}
+        assert changed <= {"model"} | ({"training"} if "x4" in name else set())
+        assert {key for key in plain["model"] if row["model"][key] != plain["model"][key]} <= {"patch_size"}
+
+
 # --- Planted data ----------------------------------------------------------------------------------------------------
 
 
@@ -313,6 +331,20 @@ def test_lesson_9_says_what_the_records_show():
         assert compare(*(lead(study, "CNN", "ViT", n, budget) for n in (500, 9_000))).verdict == NOT_SHOWN
     at_an_end = {name for name in study.variants if study.scores(name).rate.is_at_an_end}
     assert at_an_end == {name_of("CNN", images, 4) for images in SIZES["fashion_mnist"]}
+    photos = load_study("versus_photos")
+    pairs = [[photos.scores(name_of(model, *cell)) for model in ("CNN", "hybrid", "ViT")] for cell in cells(photos)]
+    for cnn, hybrid, vit in pairs:
+        assert compare(cnn, vit).verdict == TRUE
+        assert fmean(cnn.by_seed.values()) > fmean(hybrid.by_seed.values()) > fmean(vit.by_seed.values())
+        assert not any(scores.rate.is_at_an_end for scores in (cnn, hybrid, vit))
+    leads = [lead(photos, "CNN", "ViT", images, 1) for images in (2_000, 45_000)]
+    assert compare(*leads).verdict == NOT_SHOWN
+    for few, many in zip(pairs[0], pairs[-1], strict=True):  # the lines are nearly level
+        assert abs(fmean(few.by_seed.values()) - fmean(many.by_seed.values())) < 0.03
+    sizes = load_study("patch_photos")
+    sixteen, eight, four, longer = (sizes.scores(name) for name in sizes.variants)
+    assert [compare(*pair).verdict for pair in ((eight, sixteen), (four, eight))] == [NOT_SHOWN, TRUE]
+    assert compare(four, longer).verdict == FALSE
     orders = load_study("locality")
     as_it_is, patches, pixels = (
         {model: orders.scores(f"{model}, {words}") for model in ("ViT", "CNN")} for words in versus.ORDERS.values()
@@ -321,17 +353,31 @@ def test_lesson_9_says_what_the_records_show():
     assert compare(as_it_is["CNN"], patches["CNN"]).verdict == FALSE
     both = {model: (as_it_is[model], pixels[model]) for model in ("ViT", "CNN")}
     assert compare_each(both, "better from pictures as they are", holds="none").verdict == TRUE
+    orders = load_study("locality_photos")
+    as_it_is, patches, pixels = (
+        {model: orders.scores(f"{model}, {words}") for model in ("ViT", "CNN")} for words in versus.ORDERS.values()
+    )
+    assert compare(as_it_is["ViT"], patches["ViT"]).verdict == NOT_SHOWN
+    for model, other in (("CNN", patches), ("CNN", pixels), ("ViT", pixels)):
+        assert compare(as_it_is[model], other[model]).verdict == TRUE
+    verdicts = [compare(kind["CNN"], kind["ViT"]).verdict for kind in (as_it_is, patches, pixels)]
+    assert verdicts == [TRUE, NOT_SHOWN, NOT_SHOWN]
 
 
-@pytest.mark.parametrize("name", ["versus", "locality"])
+@pytest.mark.parametrize("name", ["versus", "locality", "versus_photos", "locality_photos", "patch_photos"])
 def test_the_figures_of_a_record_agree_with_each_other(name):
     study, variants = load_study(name), EXPERIMENTS[name].variants
-    data = load("fashion_mnist")
-    assert (study.data["validation"], study.data["test"]) == (1_000, len(data.test_labels))
-    assert study.data["name"] == data.name
+    if "photos" in name:  # the photographs themselves are not needed, and perhaps not on the disk
+        task, data, sizes = "cifar10", SimpleNamespace(image_size=32, in_channels=3, num_classes=10), (5_000, 10_000)
+    else:
+        task, data = "fashion_mnist", load("fashion_mnist")
+        sizes = (1_000, len(data.test_labels))
+        assert study.data["name"] == data.name
+    assert (study.data["validation"], study.data["test"]) == sizes
     for run in study.runs:
         settings = variants[run["variant"]]
-        assert run["images_seen"] == settings["training"]["epochs"] * UNIT["fashion_mnist"]
+        assert settings["task"] == task
+        assert run["images_seen"] == settings["training"]["epochs"] * UNIT[task]
         assert run["flops"] == flops_per_image(versus.make_config(settings, data))
         assert run["training_flops"] == 3 * run["flops"] * run["images_seen"]
         assert 0 < run["processor_seconds"] < 1.1 * run["seconds"] + 0.1

@@ -698,5 +698,5 @@ comparison_clinic = make_clinic(
     LESSON,
     FAULTS,
     _SIGNS,
-    done="Five ways to a large lead or to none. Each number was measured, and each report is wrong.",
+    done="Five ways to a large lead or to none. Every number was measured, and five of the six reports mislead.",
 )

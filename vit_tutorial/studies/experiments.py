@@ -241,12 +241,33 @@ EXPERIMENTS = {
         job=versus.compete,
         search=Search(versus.RATES),
     ),
+    "versus_photos": Experiment(
+        claim="on photographs too a ViT needs more pictures than a CNN",
+        variants=versus.contests("cifar10", budgets=(1,)),
+        seeds=(0, 1, 2),
+        job=versus.compete,
+        search=Search(versus.RATES),
+    ),
     "locality": Experiment(
         claim="a CNN needs neighbours that belong together, a ViT does not",
         variants=versus.scrambles("fashion_mnist", 9_000, budget=1),
         seeds=tuple(range(10)),
         job=versus.compete_scrambled,
         search=Search(versus.RATES[1:4]),
+    ),
+    "locality_photos": Experiment(
+        claim="on photographs a CNN needs neighbours that belong together, a ViT does not",
+        variants=versus.scrambles("cifar10", 45_000, budget=1),
+        seeds=(0, 1, 2),
+        job=versus.compete_scrambled,
+        search=Search(versus.RATES[1:4]),
+    ),
+    "patch_photos": Experiment(
+        claim="on photographs smaller patches keep detail, and are worth what they cost",
+        variants=versus.patch_sizes("cifar10", 45_000, ((16, 1), (8, 1), (4, 1), (8, 4))),
+        seeds=(0, 1, 2),
+        job=versus.compete,
+        search=Search(versus.RATES[:4]),
     ),
     "unfair": Experiment(
         claim="with 500 pictures a CNN is better than a ViT",

@@ -86,6 +86,19 @@ def scrambles(task: str, images: int, budget: int) -> dict[str, dict]:
     }
 
 
+def patch_sizes(task: str, images: int, rows: tuple[tuple[int, int], ...]) -> dict[str, dict]:
+    """Give the settings of the ViT with other patches, by name: "P = 8, x4"; each row is a patch size and a budget.
+
+    Patches of twice the side are a quarter of the tokens, so they see four times as many pictures for the same
+    operations.
+    """
+    found = {}
+    for size, budget in rows:
+        row = contests(task, (budget,), (images,))[name_of("ViT", images, budget)]
+        found[f"P = {size}, x{budget}"] = row | {"model": row["model"] | {"patch_size": size}}
+    return found
+
+
 def _training(task: str, budget: int) -> dict:
     """Give the settings of a training; an epoch is one unit of the budget, however few pictures come round in it."""
     config = TrainingConfig(
