@@ -652,11 +652,13 @@ for norm in ("pre", "post"):
 print(judge(alike["pre-norm"], "along a pre-norm stack the sum stays of one size, to a factor of 1.5"))
 
 # %% [markdown] tags=["extra"]
-# One also reads that pre-norm suits *small batches*. LayerNorm reads one token at a time, in either place, so the size of the
-# batch makes no difference to its output. But it may to training. A record tried both norms with 12 blocks in batches of 8, 32
-# and 128, each at the best of five learning rates. If the sentence is right, pre-norm's lead is larger with small batches:
+# ### "Pre-norm suits small batches"
+#
+# *Extra.* LayerNorm reads one token at a time, in either place, so the size of the batch makes no difference to its output. But it
+# may to training. A record tried both norms with 12 blocks in batches of 8, 32 and 128, each at the best of five learning rates.
+# If the sentence is right, pre-norm's lead is larger with small batches:
 
-# %% tags=["extra", "claim-B5"]
+# %% tags=["extra", "claim-small-batches"]
 batches, ahead = load_study("norm_batch"), {}
 print("made by:", batches.command)
 for size in (8, 32, 128):
