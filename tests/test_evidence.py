@@ -418,3 +418,12 @@ def test_a_judgement_needs_a_case_and_a_known_word():
         judge({}, "it is so")
     with pytest.raises(ValueError, match="'some' for 1 cases"):
         judge(True, "it is so", holds="some")
+
+
+def test_a_lead_is_taken_seed_by_seed_and_only_where_the_seeds_are_the_same():
+    one, other = Scores("one", {0: 0.5, 7: 0.75}, unit="points"), Scores("other", {7: 0.25, 0: 0.375}, unit="points")
+    assert one - other == Scores("one minus other", {0: 0.125, 7: 0.5}, unit="points")
+    with pytest.raises(
+        ValueError, match=r"one has the seeds \[0, 7\] and other has \[7\]; a lead needs the same seeds"
+    ):
+        one - Scores("other", {7: 0.25})

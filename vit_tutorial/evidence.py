@@ -72,6 +72,19 @@ class Scores:
     rate: Rate | None = None
     unit: str = ""  # "points": of accuracy, from scores of 0..1; otherwise what to write after a number
 
+    def __sub__(self, other: "Scores") -> "Scores":
+        """Give the lead over another variant, seed by seed; leads can be compared in turn.
+
+        Raises ValueError if the two have different seeds.
+        """
+        if self.by_seed.keys() != other.by_seed.keys():
+            raise ValueError(
+                f"{self.name} has the seeds {sorted(self.by_seed)} and {other.name} has {sorted(other.by_seed)}; a "
+                "lead needs the same seeds of both"
+            )
+        by_seed = {seed: score - other.by_seed[seed] for seed, score in self.by_seed.items()}
+        return Scores(f"{self.name} minus {other.name}", by_seed, unit=self.unit)
+
 
 Values = Scores | Mapping[int, float] | Sequence[float]  # a sequence is in the order of the seeds
 

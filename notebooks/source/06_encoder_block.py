@@ -663,7 +663,7 @@ batches, ahead = load_study("norm_batch"), {}
 print("made by:", batches.command)
 for size in (8, 32, 128):
     pre, post = (batches.scores(f"{norm}-norm, batches of {size}") for norm in ("pre", "post"))
-    ahead[size] = {seed: right - post.by_seed[seed] for seed, right in pre.by_seed.items()}
+    ahead[size] = (pre - post).by_seed
     mean = sum(ahead[size].values()) / len(ahead[size])
     rates = f"rate {pre.rate.value:g} for pre-norm, {post.rate.value:g} for post-norm"
     print(f"batches of {size:>3}: pre-norm is ahead by {100 * mean:.1f} points; {rates}")

@@ -652,9 +652,7 @@ print(compare_each(pairs, "the hybrid is more accurate than the pure model of as
 # And does the advantage shrink with more blocks? Then the gain with 1 block would be larger than the gain with 4:
 
 # %%
-gains = {}
-for blocks, (one, other) in pairs.items():
-    gains[blocks] = [one.by_seed[seed] - other.by_seed[seed] for seed in study.seeds]
+gains = {blocks: (one - other).by_seed for blocks, (one, other) in pairs.items()}
 names = ("the gain with 1 block", "with 4 blocks")
 print(compare(gains["1 block"], gains["4 blocks"], "the advantage shrinks", names=names, unit="points"))
 

@@ -338,7 +338,7 @@ for model in ("ViT", "CNN"):
     as_it_is, *scrambled_ones = (photo_orders.scores(f"{model}, {words}") for words in versus.ORDERS.values())
     pairs = {order: (as_it_is, other) for order, other in zip(("patches", "pixels"), scrambled_ones, strict=True)}
     print(compare_each(pairs, f"the {model} learns better from photographs as they are", holds="if"))
-    lost[model] = {seed: right - scrambled_ones[1].by_seed[seed] for seed, right in as_it_is.by_seed.items()}
+    lost[model] = (as_it_is - scrambled_ones[1]).by_seed
 claim = "scrambled pixels cost the CNN more than the ViT"
 print(compare(lost["CNN"], lost["ViT"], claim, names=("lost by the CNN", "by the ViT"), unit="points"))
 pairs = {
@@ -561,7 +561,7 @@ print(judge(quadratic, "a ViT-B/16 costs 16 times as much at twice the side, to 
 # 8 and 4, each at the best of four rates. And once more with patches of 8 and four times as many pictures seen: so it costs what
 # patches of 4 cost.
 
-# %% tags=["claim-P5"]
+# %% jupyter={"source_hidden": true}
 sizes = load_study("patch_photos")
 print("x1: 45,000 photographs seen, x4: 180,000")
 print("                tokens   MFLOP a picture      seen    in all   test accuracy, mean, lowest and highest")
@@ -573,6 +573,8 @@ for name in sizes.variants:
         f"{name:<16}{(32 // side) ** 2:>6}{run['flops'] / 1e6:>18.2f}{run['images_seen']:>10,}"
         f"{run['training_flops'] / 1e12:>6.2f} T   {fmean(seeds):.1%} ({min(seeds):.1%} to {max(seeds):.1%})"
     )
+
+# %% tags=["claim-P5"]
 pairs = {
     f"{fine} against {coarse}": [sizes.scores(f"P = {side}, x1") for side in (fine, coarse)]
     for fine, coarse in ((8, 16), (4, 8))

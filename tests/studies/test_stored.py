@@ -166,9 +166,9 @@ def test_lesson_6_says_what_the_record_of_batches_shows():
         pre, post = (study.scores(f"{norm}-norm, batches of {size}") for norm in ("pre", "post"))
         assert compare(pre, post).verdict == TRUE
         assert not pre.rate.is_at_an_end or size == 128
-        ahead[size] = {seed: right - post.by_seed[seed] for seed, right in pre.by_seed.items()}
+        ahead[size] = pre - post
     assert compare(ahead[8], ahead[128]).verdict == NOT_SHOWN
-    means = [fmean(leads.values()) for leads in ahead.values()]
+    means = [fmean(lead.by_seed.values()) for lead in ahead.values()]
     assert max(means) - min(means) < 0.04  # by about as much
 
 

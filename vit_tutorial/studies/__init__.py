@@ -17,8 +17,8 @@
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block
     versus       a ViT, a hybrid and a CNN of equal cost, on 500 to 9,000 pictures, each at its own rate
     locality     a ViT and a CNN on pictures whose patches, or pixels, are in another order
-    versus_photos         the same on 2,000 to 45,000 photographs
-    locality_photos       the scrambled pictures are photographs
+    versus_photos         what versus compares, on 2,000 to 45,000 photographs
+    locality_photos       what locality compares, on photographs
     patch_photos          P in 16, 8, 4 on photographs, and P = 8 for as many operations as P = 4
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
     transfer     a ViT that knows six kinds of photographs goes to the other four, by fourteen methods

@@ -86,6 +86,7 @@ def _transfer(
 
 
 RATES = Search((0.001, 0.003, 0.01, 0.03))
+LOW_RATES = Search((0.0001, 0.0003, 0.001, 0.003, 0.01))  # post-norm needs small ones
 
 EXPERIMENTS = {
     "patch_size": Experiment(
@@ -139,7 +140,7 @@ EXPERIMENTS = {
             for norm in ("pre", "post")
         },
         seeds=(0, 1, 2),
-        search=Search((0.0001, 0.0003, 0.001, 0.003, 0.01)),
+        search=LOW_RATES,
     ),
     "norm_batch": Experiment(
         claim="pre-norm suits small batches",
@@ -150,7 +151,7 @@ EXPERIMENTS = {
             for size in (8, 32, 128)
             for norm in ("pre", "post")
         },
-        search=Search((0.0001, 0.0003, 0.001, 0.003, 0.01)),
+        search=LOW_RATES,
     ),
     "heads": Experiment(
         claim="several heads see several things: better than one, at no more parameters",

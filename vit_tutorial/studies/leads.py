@@ -1,6 +1,7 @@
 """Reading the records of lesson 9: the cells of the fair comparison, who leads there or at a cost, and the curves."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from math import log
 from statistics import fmean
@@ -27,8 +28,7 @@ def lead(study: Study, one: str, other: str, images: int, budget: int) -> Scores
     Two leads can be compared in turn: is it larger with fewer pictures, or with a smaller budget?
     """
     a, b = (study.scores(name_of(model, images, budget)) for model in (one, other))
-    by_seed = {seed: a.by_seed[seed] - b.by_seed[seed] for seed in a.by_seed}
-    return Scores(f"lead at {images:,} images, x{budget}", by_seed, unit="points")
+    return replace(a - b, name=f"lead at {images:,} images, x{budget}")
 
 
 def at_cost(study: Study, model: str, images: int, key: str, cost: float) -> Scores:
