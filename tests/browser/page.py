@@ -130,6 +130,15 @@ class ExplorerPage:
         changed = {name: value for name, value in self.lab.choices().items() if value != before[name]}
         self.page.evaluate("changes => window.vitModel.receive(changes)", changed)
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page another size, and wait until what follows its room is drawn anew: three frames, not a time."""
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.evaluate(
+            """async () => {
+                for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
+            }"""
+        )
+
     def close(self) -> None:
         """Leave the page to the next explorer, as it was."""
         self.page.unroute_all()

@@ -221,8 +221,8 @@ def test_axes_keep_still_while_something_is_dragged(show):
 
 def test_one_plane_lies_below_the_other_where_there_is_little_room(show):
     lab = show(AttentionPlane(more=True, **HAND))
-    lab.page.set_viewport_size({"width": 620, "height": 1400})
-    lab.page.wait_for_function("canvas => document.querySelector(canvas).vitWidth === 440", arg=PICTURE)
+    lab.resize(620, 1400)
+    assert lab.page.locator(PICTURE).evaluate("canvas => canvas.vitWidth") == 440
     box = lab.page.locator(PICTURE).bounding_box()
     assert box["height"] > 1.5 * box["width"]
     start, end = (spot(point, 1) for point in ((5, 5), (7.5, 8)))

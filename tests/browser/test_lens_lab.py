@@ -153,10 +153,8 @@ def test_what_changes_nothing_is_not_sent_and_other_keys_are_the_browsers(show):
 
 def test_it_fits_on_a_phone(show):
     lab = show(lab_of(exchange="this token"))
-    lab.page.set_viewport_size({"width": 380, "height": 800})
-    lab.page.wait_for_function(
-        "canvas => document.querySelector(canvas).getBoundingClientRect().width < 340", arg=STRIP
-    )
+    lab.resize(380, 800)
+    assert lab.page.locator(STRIP).bounding_box()["width"] < 340
     assert lab.page.evaluate("document.documentElement.scrollWidth") <= 380
     assert lab.page.locator(STRIP).evaluate("canvas => canvas.vitWidth") < 340  # drawn anew, not made smaller
 

@@ -128,10 +128,10 @@ def test_more_is_a_button_that_tab_reaches_and_that_says_whether_it_is_open(open
 
 def test_on_a_phone_it_fits_and_can_be_read(opened):
     lab, _, _ = opened
-    lab.page.set_viewport_size({"width": 380, "height": 800})
+    lab.resize(380, 800)
     for more in (False, True):
         lab.set(more=more)
-        lab.page.wait_for_function("() => document.documentElement.scrollWidth <= 380")
+        assert lab.page.evaluate("() => document.documentElement.scrollWidth") <= 380
         scales = lab.page.locator("canvas[role]").evaluate_all(
             """all => all.map((one) => one.getBoundingClientRect().width / one.vitWidth).filter((scale) => scale)"""
         )

@@ -131,9 +131,7 @@ def test_what_changes_nothing_is_not_sent_and_other_keys_are_the_browsers(show):
 
 def test_it_fits_on_a_phone(show):
     lab = show(lab_of(neighbours=9))
-    lab.page.set_viewport_size({"width": 380, "height": 800})
-    lab.page.wait_for_function(
-        "canvas => document.querySelector(canvas).getBoundingClientRect().width < 350", arg=PICTURE
-    )
+    lab.resize(380, 800)
+    assert lab.page.locator(PICTURE).bounding_box()["width"] < 350
     assert lab.page.evaluate("document.documentElement.scrollWidth") <= 380
     assert lab.page.locator(PICTURE).evaluate("canvas => canvas.vitWidth") < 350  # drawn anew, not made smaller

@@ -390,7 +390,7 @@ def test_more_shows_the_inside_and_is_closed_at_first(show):
 
 def test_a_phone_does_not_scroll_sideways(show):
     lab = show(sketch(more=True))
-    lab.page.set_viewport_size({"width": 375, "height": 800})
+    lab.resize(375, 800)
     assert lab.page.evaluate("() => document.documentElement.scrollWidth") == 375
     inside = lab.page.locator(".vit-lab").evaluate("root => [root.scrollWidth, root.clientWidth]")
     assert inside[0] == inside[1]
