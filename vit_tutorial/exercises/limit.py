@@ -3,8 +3,8 @@
 What counts is the time that the code computes: on a busy machine it gets as much of that as on an idle one. A second,
 longer limit is for code that waits. A thread works in Jupyter and in scripts, on every operating system, and leaves the
 signal handlers alone. What it cannot stop is one call that never comes back and holds Python's own lock, such as
-`sum(range(10**12))`. Code that catches every exception around a call that waits, again and again, is left behind, and
-goes on unseen.
+`sum(range(10**12))`. Code that catches every exception, again and again, is left behind; it goes on unseen until it
+meets a stop where it catches nothing.
 """
 
 import contextvars
@@ -101,8 +101,16 @@ class _Running:
         """Raise _Stop in the thread, again and again if it catches it; one that sleeps will meet it when it wakes."""
         until = time.monotonic() + PATIENCE
         _keep_stops_quiet()
-        while time.monotonic() < until and not self._send_stop():
+        while not self._send_stop():
+            if time.monotonic() > until:
+                threading.Thread(target=self._chase, daemon=True).start()
+                break
             self.thread.join(LOOK_AFTER / 5)
+
+    def _chase(self) -> None:
+        """Go on when nobody waits for it any more: what computes behind the lesson's back would slow all of it."""
+        while not self._send_stop():
+            self.thread.join(LOOK_AFTER)
 
     def _send_stop(self) -> bool:
         """Raise _Stop in the thread and in the one that it waits for, if they still run; say whether both are over."""
