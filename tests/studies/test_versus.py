@@ -324,23 +324,33 @@ def test_one_wild_seed_shows_nothing():
 
 def test_lesson_9_says_what_the_records_show():
     study = load_study("versus")
+    assert cells(study) == [(images, budget) for budget in (1, 4, 16) for images in SIZES["fashion_mnist"]]
     for images, budget in cells(study):
         pair = (study.scores(name_of(model, images, budget)) for model in ("CNN", "ViT"))
         assert compare(*pair).verdict == TRUE
-    for budget in (1, 4):
-        assert compare(*(lead(study, "CNN", "ViT", n, budget) for n in (500, 9_000))).verdict == NOT_SHOWN
+    fewer = {f"x{b}": tuple(lead(study, "CNN", "ViT", n, b) for n in (500, 9_000)) for b in (1, 4, 16)}
+    assert compare_each(fewer, "larger with fewer", holds="any").verdict == NOT_SHOWN
+    shorter = {f"{n:,}": tuple(lead(study, "CNN", "ViT", n, b) for b in (1, 16)) for n in SIZES["fashion_mnist"]}
+    assert compare_each(shorter, "larger at x1", holds="any").verdict == TRUE
     at_an_end = {name for name in study.variants if study.scores(name).rate.is_at_an_end}
-    assert at_an_end == {name_of("CNN", images, 4) for images in SIZES["fashion_mnist"]}
+    assert at_an_end == {name_of("CNN", *cell) for cell in cells(study) if cell[1] > 1 and cell != (2_000, 16)}
     photos = load_study("versus_photos")
-    pairs = [[photos.scores(name_of(model, *cell)) for model in ("CNN", "hybrid", "ViT")] for cell in cells(photos)]
-    for cnn, hybrid, vit in pairs:
+    assert cells(photos) == [(2_000, 1), (10_000, 1), (45_000, 1), (2_000, 4), (45_000, 4)]
+    means = {}
+    for cell in cells(photos):
+        cnn, hybrid, vit = (photos.scores(name_of(model, *cell)) for model in ("CNN", "hybrid", "ViT"))
+        means[cell] = [fmean(scores.by_seed.values()) for scores in (cnn, hybrid, vit)]
         assert compare(cnn, vit).verdict == TRUE
-        assert fmean(cnn.by_seed.values()) > fmean(hybrid.by_seed.values()) > fmean(vit.by_seed.values())
-        assert not any(scores.rate.is_at_an_end for scores in (cnn, hybrid, vit))
-    leads = [lead(photos, "CNN", "ViT", images, 1) for images in (2_000, 45_000)]
-    assert compare(*leads).verdict == NOT_SHOWN
-    for few, many in zip(pairs[0], pairs[-1], strict=True):  # the lines are nearly level
-        assert abs(fmean(few.by_seed.values()) - fmean(many.by_seed.values())) < 0.03
+        assert means[cell] == sorted(means[cell], reverse=True)
+        assert [scores.rate.is_at_an_end for scores in (cnn, hybrid, vit)] == [cell == (2_000, 4), False, False]
+    pairs = {b: tuple(lead(photos, "CNN", "ViT", n, b) for n in (2_000, 45_000)) for b in (1, 4)}
+    found = compare_each({f"x{b}": pair for b, pair in pairs.items()}, "larger with fewer", holds="if")
+    assert [part.verdict for part in found.parts.values()] == [NOT_SHOWN, TRUE]
+    few, many = (fmean(scores.by_seed.values()) for scores in pairs[4])
+    assert few - many < 0.03 < 0.13 < many
+    for few, many, long_few, long_many in zip(*(means[n, b] for b in (1, 4) for n in (2_000, 45_000)), strict=True):
+        assert abs(few - many) < 0.03  # the lines are nearly level, and
+        assert long_many - long_few > 0.05  # rise where the few come round more often
     sizes = load_study("patch_photos")
     sixteen, eight, four, longer = (sizes.scores(name) for name in sizes.variants)
     assert [compare(*pair).verdict for pair in ((eight, sixteen), (four, eight))] == [NOT_SHOWN, TRUE]

@@ -237,14 +237,14 @@ EXPERIMENTS = {
     ),
     "versus": Experiment(
         claim="a ViT needs more pictures than a CNN",
-        variants=versus.contests("fashion_mnist", budgets=(1, 4)),
+        variants=versus.contests("fashion_mnist", budgets=(1, 4, 16)),
         seeds=(0, 1, 2),
         job=versus.compete,
         search=Search(versus.RATES),
     ),
     "versus_photos": Experiment(
         claim="on photographs too a ViT needs more pictures than a CNN",
-        variants=versus.contests("cifar10", budgets=(1,)),
+        variants=versus.contests("cifar10", (1,)) | versus.contests("cifar10", (4,), (2_000, 45_000)),
         seeds=(0, 1, 2),
         job=versus.compete,
         search=Search(versus.RATES),
