@@ -1,5 +1,6 @@
 """One JupyterLab, in one page, and one Chromium for all browser tests."""
 
+import contextlib
 import os
 
 import pytest
@@ -30,6 +31,22 @@ def window(browser):
 @pytest.fixture
 def show(window):
     """`show(lab, theme)` puts an explorer on a page of its own, and checks at the end that nothing went wrong there."""
+    with shown_in(window) as shown:
+        yield shown
+
+
+@pytest.fixture
+def show_alone(browser):
+    """`show_alone(lab, theme)` does so in a window of its own, of which nothing stays: who stops a clock needs one."""
+    window = ExplorerWindow(browser)
+    with shown_in(window) as shown:
+        yield shown
+    window.context.close()
+
+
+@contextlib.contextmanager
+def shown_in(window):
+    """Give what shows explorers in this window; look at the end at what they did."""
     pages = []
 
     def shown(lab, theme="light"):

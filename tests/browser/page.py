@@ -57,8 +57,11 @@ class ExplorerWindow:
         self.free: list[Any] = []
 
     def page(self) -> Any:
-        """A page that shows no explorer."""
-        return self.free.pop() if self.free else self.context.new_page()
+        """A page that shows no explorer, and whose clock goes: a stopped one stands still in all pages of a window."""
+        page = self.free.pop() if self.free else self.context.new_page()
+        page.goto(ADDRESS)
+        assert "native code" in page.evaluate("() => String(requestAnimationFrame)"), "use show_alone to stop the clock"
+        return page
 
 
 class ExplorerPage:
@@ -76,7 +79,6 @@ class ExplorerPage:
         self.page.route(lambda url: url != ADDRESS, self._refuse)
         self.page.on("console", self._note_console)
         self.page.on("pageerror", self._note_error)
-        self.page.goto(ADDRESS)
         self.page.add_script_tag(path=HOST)
         self.page.evaluate(
             """async ([explorer, colours, light]) => {
@@ -134,9 +136,10 @@ class ExplorerPage:
         """Give the page another size, and wait until what follows its room is drawn anew: three frames, not a time."""
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.evaluate(
-            """async () => {
-                for (let frame = 0; frame < 3; frame++) await new Promise(requestAnimationFrame);
-            }"""
+            """() => new Promise((done, fail) => {
+                setTimeout(() => fail(new Error("no frame was drawn for 60 s")), 60_000);
+                requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done)));
+            })"""
         )
 
     def close(self) -> None:

@@ -299,8 +299,8 @@ def test_a_stroke_is_one_way_through_the_model_for_each_frame(show):
 # What is said and shown
 
 
-def test_a_screen_reader_hears_the_answer_once_the_drawing_rests(show):
-    lab = show(sketch())
+def test_a_screen_reader_hears_the_answer_once_the_drawing_rests(show_alone):
+    lab = show_alone(sketch())
     page = lab.page
     page.locator(PICTURE).focus()
     # What was drawn as the page opened still rests on the page's own clock: let it come to its end there.
