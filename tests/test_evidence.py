@@ -180,6 +180,8 @@ def test_a_claim_about_several_cases(cases, verdicts):
     assert [line[0] for line in lines[:-1]] == list(cases)
     with pytest.raises(ValueError, match="holds is 'most'"):
         compare_each(planted(**cases), "it is so", holds="most")
+    with pytest.raises(TypeError, match="the name of a pair is 500; give words, such as '500'"):
+        compare_each({500: ([1.0, 2.0], [0.0, 1.0])}, "")
 
 
 def test_intervals_are_widened_by_holms_rule():

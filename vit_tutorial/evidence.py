@@ -261,6 +261,8 @@ def compare_each(
     """
     if holds not in HOLDS or not pairs:
         raise ValueError(f"holds is {holds!r} for {len(pairs)} pairs; it is all, any, none or if, for one pair or more")
+    if unnamed := [name for name in pairs if not isinstance(name, str)]:
+        raise TypeError(f"the name of a pair is {unnamed[0]!r}; give words, such as {str(unnamed[0])!r}")
     plain = {name: compare(*pair, claim, confidence=confidence, **options) for name, pair in pairs.items()}
     parts, left = {}, len(plain)
     for name in sorted(plain, key=lambda name: -_clearness(plain[name])):
