@@ -205,6 +205,7 @@ from vit_tutorial.exercises import engine, limit
 from exercises.toys import compute_for, loops, toy
 from exercises.test_limit import MeetsItWhereNothingCanBeRaised
 
+usual = sys.getswitchinterval(), limit.LOOK_AFTER
 sys.setswitchinterval(0.00005)  # so that a look comes when it is due, and not when the answer lets go of Python's lock
 limit.LOOK_AFTER = 0.0005
 faults = []
@@ -213,6 +214,8 @@ for tried in range(300):  # the last look and the end come close to each other
     faults.append(engine.attempt(compute_for, (seconds,), engine.Budget(0.002, 60)).fault)
 late = sum(isinstance(fault, limit.OutOfTime) for fault in faults)
 print(0 < late < 300, late + faults.count(None))
+sys.setswitchinterval(usual[0])
+limit.LOOK_AFTER = usual[1]
 
 def answer(x):
     while True:

@@ -101,11 +101,11 @@ class _Running:
         """Raise _Stop in the thread, again and again if it catches it; one that sleeps will meet it when it wakes."""
         until = time.monotonic() + PATIENCE
         _keep_stops_quiet()
-        while not self._send_stop():
-            if time.monotonic() > until:
-                threading.Thread(target=self._chase, daemon=True).start()
-                break
+        while time.monotonic() < until:
+            if self._send_stop():
+                return
             self.thread.join(LOOK_AFTER / 5)
+        threading.Thread(target=self._chase, daemon=True).start()
 
     def _chase(self) -> None:
         """Go on when nobody waits for it any more: what computes behind the lesson's back would slow all of it."""
