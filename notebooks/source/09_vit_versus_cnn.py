@@ -23,7 +23,7 @@ from vit_tutorial.explore import ReachLab
 from vit_tutorial.inductive_bias import permute_patches, permute_positions, shift_test
 from vit_tutorial.introspection import flops_per_image, receptive_distance, receptive_field
 from vit_tutorial.studies import load_study, versus
-from vit_tutorial.studies.leads import at_cost, cells, curves_of, lead
+from vit_tutorial.studies.leads import at_cost, budgets_of, cells, curves_of, lead
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 
 torch.set_num_threads(1)  # the same numbers on every machine
@@ -651,7 +651,7 @@ print(f"{'':<8}{'FLOPs':>12}{'parameters':>12}")
 for name, model in contestants.items():
     print(f"{name:<8}{flops_per_image(model.config):>12,}{count_parameters(model):>12,}")
 print("the record holds, each with seeds", ", ".join(map(str, study.seeds)))
-for budget in sorted({budget for _, budget in cells(study)}):
+for budget in budgets_of(study):
     sizes = ", ".join(f"{images:,}" for images, one in cells(study) if one == budget)
     print(
         f"  budget x{budget}, {budget * versus.UNIT['fashion_mnist']:,} pictures seen: {sizes} different pictures of clothes"
@@ -660,7 +660,7 @@ for budget in sorted({budget for _, budget in cells(study)}):
 
 # %% jupyter={"source_hidden": true}
 def draw_sizes(study, unit, lowest, alt):
-    budgets = sorted({budget for _, budget in cells(study)})
+    budgets = budgets_of(study)
     figure, axes = plots.new_figure(1, len(budgets), size=(min(4.2 * len(budgets) + 1, 12), 3.4), sharey=True)
     for ax, budget in zip(axes[0], budgets, strict=True):
         sizes = [images for images, one in cells(study) if one == budget]
@@ -678,7 +678,7 @@ def draw_sizes(study, unit, lowest, alt):
     return plots.show(figure, alt=alt, caption="Small dots: seeds. Lines: their mean.")
 
 
-budgets = sorted({budget for _, budget in cells(study)})
+budgets = budgets_of(study)
 draw_sizes(
     study,
     versus.UNIT["fashion_mnist"],
@@ -783,7 +783,7 @@ pairs = {
 print(compare_each(pairs, "on photographs the CNN is better than the ViT", holds="if"))
 pairs = {
     f"x{budget}": tuple(lead(photos, "CNN", "ViT", images, budget) for images in (2_000, 45_000))
-    for budget in sorted({budget for _, budget in cells(photos)})
+    for budget in budgets_of(photos)
 }
 print()
 print(compare_each(pairs, "the CNN's lead is larger with 2,000 photographs than with 45,000", holds="if"))
@@ -1044,6 +1044,8 @@ shown_by = {  # the lines of each report, and which of their points it gives
     "E": (report_e, trained_with("ViT", 0.01)[:, :8], trained_with("CNN", 0.1)[:, :8]),
     "F": (report_f, trained_with("ViT", 0.01), trained_with("CNN", 0.1, epochs=3)),
 }
+
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 3, size=(11, 5.6), sharex=True, sharey=True)
 for ax, (letter, (report, *lines)) in zip(axes.flatten(), shown_by.items(), strict=True):
     said = report()

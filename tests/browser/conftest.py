@@ -39,9 +39,8 @@ def show(window):
 def show_alone(browser):
     """`show_alone(lab, theme)` does so in a window of its own, of which nothing stays: who stops a clock needs one."""
     window = ExplorerWindow(browser)
-    with shown_in(window) as shown:
+    with contextlib.closing(window.context), shown_in(window) as shown:
         yield shown
-    window.context.close()
 
 
 @contextlib.contextmanager

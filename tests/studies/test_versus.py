@@ -24,6 +24,7 @@ from vit_tutorial.training import TrainingConfig, fit
 
 pytestmark = pytest.mark.slow
 NAMES = ("ViT", "hybrid", "CNN")
+PHOTOS = SimpleNamespace(image_size=32, in_channels=3, num_classes=10)  # the photographs may not be on the disk
 
 
 @pytest.fixture(autouse=True)
@@ -242,11 +243,10 @@ def test_a_study_that_was_killed_goes_on_from_what_it_kept_and_grows(small, tmp_
 
 
 def test_patches_of_twice_the_side_and_four_times_the_pictures_cost_the_same():
-    data = SimpleNamespace(image_size=32, in_channels=3, num_classes=10)
     rows = EXPERIMENTS["patch_photos"].variants
     assert list(rows) == ["P = 16, x1", "P = 8, x1", "P = 4, x1", "P = 8, x4"]
     work = {
-        name: row["training"]["epochs"] * flops_per_image(versus.make_config(row, data)) for name, row in rows.items()
+        name: row["training"]["epochs"] * flops_per_image(versus.make_config(row, PHOTOS)) for name, row in rows.items()
     }
     assert work["P = 8, x4"] == pytest.approx(work["P = 4, x1"], rel=0.05)
     assert work["P = 16, x1"] < work["P = 8, x1"] / 2
@@ -322,6 +322,11 @@ def test_one_wild_seed_shows_nothing():
 # --- The stored record -----------------------------------------------------------------------------------------------
 
 
+def by_order(study):
+    """What the ViT and the CNN score on pictures as they are, with patches permuted, and with pixels permuted."""
+    return [{model: study.scores(f"{model}, {words}") for model in ("ViT", "CNN")} for words in versus.ORDERS.values()]
+
+
 def test_lesson_9_says_what_the_records_show():
     study = load_study("versus")
     assert cells(study) == [(images, budget) for budget in (1, 4, 16) for images in SIZES["fashion_mnist"]]
@@ -355,18 +360,12 @@ def test_lesson_9_says_what_the_records_show():
     sixteen, eight, four, longer = (sizes.scores(name) for name in sizes.variants)
     assert [compare(*pair).verdict for pair in ((eight, sixteen), (four, eight))] == [NOT_SHOWN, TRUE]
     assert compare(four, longer).verdict == FALSE
-    orders = load_study("locality")
-    as_it_is, patches, pixels = (
-        {model: orders.scores(f"{model}, {words}") for model in ("ViT", "CNN")} for words in versus.ORDERS.values()
-    )
+    as_it_is, patches, pixels = by_order(load_study("locality"))
     assert 0 < compare(as_it_is["ViT"], patches["ViT"]).low < 0.005  # the interval just leaves 0 out
     assert compare(as_it_is["CNN"], patches["CNN"]).verdict == FALSE
     both = {model: (as_it_is[model], pixels[model]) for model in ("ViT", "CNN")}
     assert compare_each(both, "better from pictures as they are", holds="none").verdict == TRUE
-    orders = load_study("locality_photos")
-    as_it_is, patches, pixels = (
-        {model: orders.scores(f"{model}, {words}") for model in ("ViT", "CNN")} for words in versus.ORDERS.values()
-    )
+    as_it_is, patches, pixels = by_order(load_study("locality_photos"))
     assert compare(as_it_is["ViT"], patches["ViT"]).verdict == NOT_SHOWN
     for model, other in (("CNN", patches), ("CNN", pixels), ("ViT", pixels)):
         assert compare(as_it_is[model], other[model]).verdict == TRUE
@@ -377,8 +376,8 @@ def test_lesson_9_says_what_the_records_show():
 @pytest.mark.parametrize("name", ["versus", "locality", "versus_photos", "locality_photos", "patch_photos"])
 def test_the_figures_of_a_record_agree_with_each_other(name):
     study, variants = load_study(name), EXPERIMENTS[name].variants
-    if "photos" in name:  # the photographs themselves are not needed, and perhaps not on the disk
-        task, data, sizes = "cifar10", SimpleNamespace(image_size=32, in_channels=3, num_classes=10), (5_000, 10_000)
+    if "photos" in name:
+        task, data, sizes = "cifar10", PHOTOS, (5_000, 10_000)
     else:
         task, data = "fashion_mnist", load("fashion_mnist")
         sizes = (1_000, len(data.test_labels))

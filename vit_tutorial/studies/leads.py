@@ -22,6 +22,11 @@ def cells(study: Study) -> list[tuple[int, int]]:
     return [(int(match[1].replace(",", "")), int(match[2])) for match in found if match]
 
 
+def budgets_of(study: Study) -> list[int]:
+    """Give the budgets of a record, the smallest first."""
+    return sorted({budget for _, budget in cells(study)})
+
+
 def lead(study: Study, one: str, other: str, images: int, budget: int) -> Scores:
     """Give by how much one model's test accuracy is above another's, seed by seed: both learned from the same pictures.
 
