@@ -25,7 +25,7 @@ from vit_tutorial.exercises.progress import my_progress
 from vit_tutorial.explore import AttentionLab, SketchLab
 from vit_tutorial.machine import check_machine
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 print("the course is here, and PyTorch too")
 
 # %% [markdown]

@@ -21,7 +21,7 @@ from vit_tutorial.exercises import check
 from vit_tutorial.explore import AttentionLab, AttentionPlane
 from vit_tutorial.studies import load_study
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 
 # %% jupyter={"source_hidden": true}
 arrows = {"the river spring": (6.4, 1.8), "after winter spring": (0, 1.8), "the clock spring": (-6.4, 1.8)}

@@ -36,7 +36,7 @@ from vit_tutorial.evidence import compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import HeadsGallery
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 torch.set_printoptions(precision=2, sci_mode=False)
 
 # %% jupyter={"source_hidden": true}

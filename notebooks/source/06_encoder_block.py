@@ -37,7 +37,7 @@ from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 data = load("fashion_mnist")
 images = model.card.normalize(data.test_images[:500])

@@ -41,7 +41,7 @@ from vit_tutorial.explore import ModelMap
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.studies import load_study
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 
 # %% [markdown]
 # ## The map

@@ -20,7 +20,7 @@ from vit_tutorial.introspection import deletion_curve, logit_lens, occlusion, pa
 from vit_tutorial.introspection import patch_norms, patch_tokens, token_stages
 from vit_tutorial.studies import inside, load_study
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 
 # The model of lesson 7: 6 blocks, 4 heads, 7x7 patches.
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")

@@ -26,7 +26,7 @@ from vit_tutorial.studies import load_study, versus
 from vit_tutorial.studies.leads import at_cost, budgets_of, cells, curves_of, lead
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 data = load("fashion_mnist")
 study = load_study("versus")
 COLOURS = {"ViT": plots.BLUE, "hybrid": plots.GREEN, "CNN": plots.ORANGE}
@@ -240,7 +240,7 @@ plots.show(
     caption="500 test pictures, mean of four directions. zeros: black comes in. circular: what goes out on one side comes in on the other.",
 )
 
-# %% tags=["claim-N2"]
+# %% tags=["trained-here", "claim-N2"]
 steps = (1, 4, 8)
 for pixels in steps:
     agreement = {name: moved[name, "circular"][pixels].agreement for name in trained}
@@ -393,7 +393,7 @@ plots.show(
 )
 
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["trained-here"] jupyter={"source_hidden": true}
 def reaches(model, stages, images=images):
     """Give, for each stage, the mean distance in pixels at which it sees, and the share of the pixels it can see at all."""
     with torch.no_grad():
@@ -450,7 +450,7 @@ ReachLab(pairs_of_models, {"boot": data.test_images[0], "pullover": data.test_im
 #
 # For answer 3, all places of the boot's picture, counted in two kinds:
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["trained-here"] jupyter={"source_hidden": true}
 boot = data.test_images[:1]  # [1, 1, 28, 28]
 bright = boot[0, 0] > 0  # [28, 28]
 for words, models in (("trained", trained), ("untrained", fresh)):
@@ -478,7 +478,7 @@ print(f"the boot takes {bright.double().mean():.0%} of the picture")
 # The sentence says two things. What *can* be seen is counted. What *is* seen is measured: ten groups of 20 pictures, each stage of
 # the CNN against the first block of the ViT.
 
-# %% tags=["claim-L1"]
+# %% tags=["trained-here", "claim-L1"]
 can_see = {
     f"{name}, {stage}": share
     for name, stages in stages_of.items()
@@ -505,7 +505,7 @@ for words, models in (("untrained", fresh), ("trained", trained)):
 #
 # Detail is how finely places are told apart. So count the places of each stage, and how much of the picture one of them can see:
 
-# %% tags=["claim-detail"]
+# %% tags=["trained-here", "claim-detail"]
 with torch.no_grad():
     maps_of = trained["CNN"].eval().forward_intermediates(images[:1])
 counted = {stage: maps_of[stage].shape[2:].numel() for stage in stages_of["CNN"]}

@@ -32,7 +32,7 @@ from vit_tutorial.studies.transfer import draw_few, features_of, linear_probe, n
 from vit_tutorial.training import TrainingConfig, add_lora, evaluate, fit, merge_lora, reset_head
 from vit_tutorial.training.fine_tuning import learning_rate_scales
 
-torch.set_num_threads(1)  # the same numbers on every machine
+torch.set_num_threads(1)  # one thread: the same numbers each time
 
 # %%
 # It has learned six kinds of clothes, and has never seen the other four: `python -m vit_tutorial.recipes` says how.
@@ -222,7 +222,7 @@ else:
 # reads is computed once, and one linear layer learns from these numbers. Nothing below it moves, so nothing needs to be
 # computed again.
 
-# %%
+# %% tags=["trained-here"]
 probe = TrainingConfig(
     epochs=30,
     batch_size=20,
@@ -240,7 +240,7 @@ print(f"frozen, computed once:  {share_right(layer(asked).argmax(dim=1)):.1%}")
 # **Everything moves.** Its rate is smaller than that of a first training, and it warms up: a new head gives wild gradients at
 # first, and they go through all that the model knows. Beside it the same model from scratch, with the same pictures:
 
-# %%
+# %% tags=["trained-here"]
 everything = replace(probe, freeze=(), learning_rate=0.003, warmup_epochs=3)
 shown = torch.cat([few.train_images, four.test_images[:120]])  # [200, 1, 28, 28]: 80 with labels, 120 without
 moments = {
@@ -431,7 +431,7 @@ check.lora(MyLoRA)
 # %% [markdown]
 # Your LoRA in every block of the real model, in place of both layers of its MLP. First it must change nothing, then it learns:
 
-# %%
+# %% tags=["trained-here"]
 if check.lora(MyLoRA).passed:
     torch.manual_seed(0)  # A begins at random
     mine = reset_head(load_model(six), num_classes=4)
@@ -491,7 +491,7 @@ check.merged_qkv(my_merge)
 # %% [markdown]
 # The course's own LoRA learns, and you merge it: the plain model with your weights must say what the model with the LoRA says.
 
-# %%
+# %% tags=["trained-here"]
 if check.merged_qkv(my_merge).passed:
     learned = add_lora(reset_head(load_model(six), num_classes=4), rank=4, alpha=8)
     fit(learned, few, replace(everything, epochs=10, learning_rate=0.01), progress=False)
@@ -532,7 +532,7 @@ as_features = {
 }
 
 
-# %%
+# %% tags=["trained-here"]
 def with_one_layer(data, images_a_class, seed, rate, judge=True):
     chosen, others, other_labels = draw_few(data, images_a_class, seed)
     answers = linear_probe(chosen.train_images, chosen.train_labels, 4, rate)
@@ -555,7 +555,7 @@ for name, data in as_features.items():
 # for each cell.
 
 
-# %%
+# %% tags=["trained-here"]
 def with_all_weights(begin, images_a_class, seed, rate, judge=True):
     chosen, others, other_labels = draw_few(four, images_a_class, seed)
     learner = begin(seed)
@@ -578,7 +578,7 @@ for name, begin in begins.items():
     print(f"{name}: rate {rates[name]:g}")
 
 
-# %%
+# %% tags=["trained-here"]
 def measure(size):
     for name, begin in begins.items():
         scores[name, size] = [with_all_weights(begin, size, seed, rates[name]) for seed in seeds]
@@ -587,13 +587,13 @@ def measure(size):
 
 measure(1)
 
-# %%
+# %% tags=["trained-here"]
 measure(5)
 
-# %%
+# %% tags=["trained-here"]
 measure(20)
 
-# %%
+# %% tags=["trained-here"]
 measure(100)
 
 # %% jupyter={"source_hidden": true}
@@ -613,7 +613,7 @@ draw_by_size(
 # ### "Start from a trained model, and a few pictures are enough"
 
 
-# %% tags=["claim-few-pictures"]
+# %% tags=["trained-here", "claim-few-pictures"]
 def against(one, other, claim):
     pairs = {f"{size} a kind": (scores[one, size], scores[other, size]) for size in sizes}
     print(f"{one} minus {other}")
@@ -700,7 +700,7 @@ on_photographs("all weights", "pixels, linear", "a fine-tuned ViT is better than
 # `vit_cifar10` has learned 48,000 photographs in colour, nearly nine times as many pictures as the model of clothes. Is more first
 # training better? Clothes as it wants them: 2 black pixels on each side make 32×32, and the grey three times makes colour.
 
-# %% tags=["claim-more-pictures"]
+# %% tags=["trained-here", "claim-more-pictures"]
 photo_model = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
 
 
@@ -809,7 +809,7 @@ print(compare_each(below, "all weights with this mistake end below a linear prob
 # the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four classes knows nothing, and
 # guesses with log 4 = 1.39. Then we train, and look how the loss begins, how far the weights have moved, and what came of it.
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["trained-here"] jupyter={"source_hidden": true}
 pixels = few.train_images
 wanted = features_of(model, model.card, pixels)
 print("        goes in        features  loss    after epoch      moved         accuracy")

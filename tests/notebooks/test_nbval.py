@@ -14,16 +14,17 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 
 
-def stored(source, **output):
+def stored(source, tags=(), **output):
     """Return a code cell as if a build had stored this output; its execution count is set by the notebook."""
     outputs = []
     if "text" in output:
         outputs.append(nbformat.v4.new_output("stream", name="stdout", text=output["text"]))
     if "data" in output:
         outputs.append(nbformat.v4.new_output("display_data", data=output["data"]))
-    return nbformat.v4.new_code_cell(source, outputs=outputs)
+    return nbformat.v4.new_code_cell(source, outputs=outputs, metadata={"tags": list(tags)})
 
 
+TRAINED = ("trained-here",)
 HTML = "from IPython.display import display\n\ndisplay({'text/plain': 'words', 'text/html': '<b>new</b>'}, raw=True)"
 
 WRONG = {
@@ -33,12 +34,18 @@ WRONG = {
     "stderr_now": stored("import sys\n\nprint('careful', file=sys.stderr)"),
     "other_words": stored(HTML, data={"text/plain": "sentence", "text/html": "<b>new</b>"}),
     "other_shape": stored("print('shape 3, 4')", text="shape 3, 5\n"),
+    "no_rounding": stored("print('largest difference 2e-13')", text="largest difference 9e-17\n"),
+    "other_verdict": stored("print('TRUE +1.5 points')", TRAINED, text="NOT SHOWN +1.5 points\n"),
+    "one_number_less": stored("print('right 81.0% 79.5%')", TRAINED, text="right 81.2%\n"),
 }
 RIGHT = {
     "the_same": stored("print(1)", text="1\n"),
     "silent": stored("x = 2"),
     "other_html": stored(HTML, data={"text/plain": "words", "text/html": "<b>old</b>"}),
     "other_seconds": stored("print('took 3.25 s, 1,200 images/s')", text="took 12 s, 80 images/s\n"),
+    "rounding": stored("print('largest difference 2e-16')", text="largest difference 9e-17\n"),
+    "no_difference": stored("print('largest difference 1e-16')", text="largest difference 0e+00\n"),
+    "trained_here": stored("print('TRUE   -9.5 points, 1,020 of   7')", TRAINED, text="TRUE +10.0 points, 998 of 12\n"),
 }
 NOTEBOOKS = {
     "wrong": list(WRONG.values()),
@@ -113,7 +120,7 @@ def test_nothing_is_counted_as_an_expected_failure(report):
     status, said = report
     assert status == 1
     assert "xfail" not in said.lower()
-    assert said.splitlines()[-1].strip("= ").startswith("7 failed, 4 passed, 2 errors")
+    assert said.splitlines()[-1].strip("= ").startswith(f"{len(WRONG) + 1} failed, {len(RIGHT)} passed, 2 errors")
 
 
 def test_a_notebook_that_takes_too_long_fails(reports):

@@ -193,11 +193,13 @@ def test_the_figures_for_large_images_are_those_in_torchvision():
 
 
 def test_a_stored_training_can_be_repeated():
-    """The same machine gives the same accuracy; another one may round differently, and move a few pictures."""
+    """Another machine rounds differently: it begins alike, then goes another way, and gets about as far."""
     study = load_study("jigsaw")
     threads = torch.get_num_threads()
     rate = study.scores("learned 1-D").rate.value
     again = run_once(Recipe(**EXPERIMENTS["jigsaw"].settings("learned 1-D", rate)), seed=0)
     torch.set_num_threads(threads)
-    assert again["test_accuracy"] == pytest.approx(study.accuracies()["learned 1-D"][0], abs=0.02)
+    kept = next(run for run in study.runs if (run["variant"], run["seed"]) == ("learned 1-D", 0))
+    assert again["curve"]["train_loss"][0] == pytest.approx(kept["curve"]["train_loss"][0], abs=2e-4)
+    assert again["test_accuracy"] == pytest.approx(kept["test_accuracy"], abs=0.04)
     assert again["data"] == study.data
