@@ -57,17 +57,41 @@ def signals(blocks: Sequence[nn.Module], tokens: Tensor, head: Tensor, labels: T
     reads the mean token, after one last norm if norm is "pre" or "inside". Likeness is the mean cosine between two
     tokens of an image.
     """
-    x, rows = tokens, []
-    for block in blocks:
+    return signals_at((len(blocks),), blocks, tokens, head, labels, norm, residual)[0]
+
+
+def signals_at(depths: Sequence[int], blocks: Sequence[nn.Module], tokens, head, labels, norm: str, residual: bool):
+    """Measure the stacks of the first of the blocks, `depths` of them: a table as in `signals` for each.
+
+    All of them share one way forwards: what runs forwards does not know what comes after it.
+    """
+    x, rows, ends = tokens, [], {}
+    for number, block in enumerate(blocks, start=1):
         x, (attention, mlp) = signal_step(block, x, norm, residual)
         rows.append([*(part.detach().square().mean().sqrt().item() for part in (x, attention, mlp)), likeness(x)])
+        ends[number] = x
+    weights = [list(block.parameters()) for block in blocks]
+    return [
+        np.array(
+            [
+                [*sizes, gradient, alike]
+                for (*sizes, alike), gradient in zip(
+                    rows[:depth], gradient_lengths(ends[depth], weights[:depth], head, labels, norm), strict=True
+                )
+            ]
+        )
+        for depth in depths
+    ]
+
+
+def gradient_lengths(x: Tensor, weights: list[list[Tensor]], head: Tensor, labels: Tensor, norm: str) -> list[float]:
+    """The length of the gradient of each block's weights, where the stack ends with the tokens x; see `signals`."""
     if norm in ("pre", "inside"):
         x = F.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
     loss = F.cross_entropy(x.mean(dim=1) @ head, labels)
-    weights = [parameter for block in blocks for parameter in block.parameters()]
-    gradients = iter(torch.autograd.grad(loss, weights, allow_unused=True))
-    lengths = [length([next(gradients) for _ in block.parameters()]) for block in blocks]
-    return np.array([[*sizes, gradient, alike] for (*sizes, alike), gradient in zip(rows, lengths, strict=True)])
+    every = [weight for of_block in weights for weight in of_block]
+    gradients = iter(torch.autograd.grad(loss, every, allow_unused=True, retain_graph=True))
+    return [length([next(gradients) for _ in of_block]) for of_block in weights]
 
 
 def length(gradients: Sequence[Tensor | None]) -> float:
@@ -110,7 +134,7 @@ def _measured(seed: int) -> Float[np.ndarray, "norms 2 scales depths blocks 5"]:
         encoder = Encoder(DIM, max(DEPTHS), HEADS).double()
         tokens = torch.randn(IMAGES, TOKENS, DIM, dtype=torch.float64)
         head = torch.randn(DIM, CLASSES, dtype=torch.float64) / DIM**0.5
-    labels = torch.arange(IMAGES)
+    labels, blocks = torch.arange(IMAGES), list(encoder)
     matrices = [(parameter, parameter.detach().clone()) for parameter in encoder.parameters() if parameter.ndim == 2]
     for k, scale in enumerate(SCALES):
         with torch.no_grad():
@@ -118,9 +142,9 @@ def _measured(seed: int) -> Float[np.ndarray, "norms 2 scales depths blocks 5"]:
                 parameter.copy_(scale * usual)
         for i, norm in enumerate(NORMS):
             for residual in (False, True):
-                for j, depth in enumerate(DEPTHS):
-                    stack = list(encoder)[:depth]
-                    grid[i, int(residual), k, j, :depth] = signals(stack, tokens, head, labels, norm, residual)
+                found = signals_at(DEPTHS, blocks, tokens, head, labels, norm, residual)
+                for j, (depth, table) in enumerate(zip(DEPTHS, found, strict=True)):
+                    grid[i, int(residual), k, j, :depth] = table
     grid.setflags(write=False)
     return grid
 
