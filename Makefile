@@ -71,13 +71,14 @@ test-fast: lint
 	$(PYTEST) -m "not slow" --ignore=tests/browser
 
 # A test that is run while annotations are checked asserts there what it would without, so it is run there only. The
-# notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten.
+# notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten; the last ones, which
+# take longest, come first.
 test: lint
 	$(PYTEST) -m "not checked" --ignore=tests/browser
 	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
 	$(PYTEST) --dist=worksteal tests/browser
 	rm -rf build/nbval && mkdir -p build/nbval && cp -R notebooks/*.ipynb notebooks/figures build/nbval
-	$(LIKE_STORED) $(PYTEST) --nbval build/nbval
+	$(LIKE_STORED) $(PYTEST) --nbval --no-loadscope-reorder $$(ls -r build/nbval/*.ipynb)
 	rm -rf build/nbval
 
 results:

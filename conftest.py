@@ -11,8 +11,9 @@ os.environ["VIT_TUTORIAL_PROGRESS"] = os.environ["VIT_TUTORIAL_WORK"] = ""
 os.environ["VIT_TUTORIAL_UNWATCHED"] = "1"  # so that a notebook under test prints no progress bar
 
 
-# A training grows the last bit in which two kinds of processor differ, until other pictures are told right. So of what a
-# model says that was trained in the same notebook, the words are compared, verdicts among them, and not the numbers.
+# Two kinds of processor differ in the last bit, and a training makes more of that, until other pictures are told right.
+# So of what a model says that was trained in the same notebook, the words are compared, verdicts among them, and no
+# number is.
 TRAINED_HERE = "trained-here"
 NUMBER = re.compile(r" *[+-]?\d[\d,]*(\.\d+)?(e[+-]\d+)?")  # with what it is moved to the right by
 

@@ -29,9 +29,9 @@ def randomize(module: nn.Module, seed: int = 1) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in module.named_parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64))
             fan_in = parameter[0].numel() if parameter.ndim > 1 else 25
-            parameter.mul_(1 / math.sqrt(fan_in))
+            largest = math.sqrt(3 / fan_in)  # numbers between -a and a have the standard deviation a / sqrt(3)
+            parameter.uniform_(-largest, largest, generator=generator)
             if "norm" in name or "ln" in name:
                 parameter.add_(1 if name.endswith("weight") else 0)
     return module

@@ -25,9 +25,32 @@ def random_numbers(make, name):
     return randomize(unfilled(lambda: make(name)))
 
 
+def with_one_block(make):
+    """The same model with the first of its blocks alone, for tests that look at something else than its numbers."""
+
+    def shallow(name):
+        model = make(name)
+        part, blocks = (model.encoder, "layers") if hasattr(model, "encoder") else (model, "blocks")
+        setattr(part, blocks, getattr(part, blocks)[:1])
+        return model
+
+    return shallow
+
+
 @pytest.fixture
 def network(monkeypatch):
     """Both libraries fetch at once, and get random numbers; the models that have them, by name."""
+    return answers(monkeypatch, timm.create_model, torchvision.models.get_model)
+
+
+@pytest.fixture
+def network_of_one_block(monkeypatch):
+    """The same with models of one block."""
+    return answers(monkeypatch, with_one_block(timm.create_model), with_one_block(torchvision.models.get_model))
+
+
+def answers(monkeypatch, make_timm, make_torchvision):
+    """Let both libraries answer with models made by these two functions, and give those by name."""
     fetched = {}
 
     def create_model(name, pretrained=False):
@@ -38,10 +61,9 @@ def network(monkeypatch):
     def load_state_dict_from_url(url, progress, check_hash):
         assert check_hash, "a half download would count as weights"
         name = url.split("/")[-1].split("-")[0]
-        fetched[name] = random_numbers(torchvision.models.get_model, name)
+        fetched[name] = random_numbers(make_torchvision, name)
         return fetched[name].state_dict()
 
-    make_timm = timm.create_model
     monkeypatch.setattr(timm, "create_model", create_model)
     monkeypatch.setattr(pretrained, "_must_be_near", lambda repository: None)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", load_state_dict_from_url)
@@ -72,8 +94,8 @@ def test_the_logits_are_those_of_the_library(network, name):
         assert_same(model(images), theirs(images))
 
 
-def test_the_card_says_how_to_feed_the_model_and_what_it_answers(network):
-    cards = {name: ViT.from_pretrained(name).card for name in ("ViT-B/32", "ViT-Ti/16")}
+def test_the_card_says_how_to_feed_the_model_and_what_it_answers(network_of_one_block):
+    cards = {name: ViT.from_pretrained(name, depth=1).card for name in ("ViT-B/32", "ViT-Ti/16")}
     for name, card in cards.items():
         assert len(card.class_names) == 1000
         assert "tabby" in card.class_names[281]
@@ -84,11 +106,9 @@ def test_the_card_says_how_to_feed_the_model_and_what_it_answers(network):
     torch.testing.assert_close(cards["ViT-B/32"].normalize(images), expected)
 
 
-def test_the_card_says_which_part_of_a_picture_the_model_sees(network, monkeypatch):
+def test_the_card_says_which_part_of_a_picture_the_model_sees(network_of_one_block):
     """torchvision resizes to 256 or 242 pixels and cuts out 224; timm's share of the side is 0.9 here."""
-    build = ViT.from_name  # without its first numbers, which the published ones replace
-    monkeypatch.setattr(ViT, "from_name", lambda *args, **options: unfilled(lambda: build(*args, **options)))
-    views = {name: ViT.from_pretrained(name).card for name in ("ViT-B/32", "ViT-L/16", "ViT-Ti/16")}
+    views = {name: ViT.from_pretrained(name, depth=1).card for name in ("ViT-B/32", "ViT-L/16", "ViT-Ti/16")}
     sides = {name: (224 / card.crop, card.interpolation) for name, card in views.items()}
     assert sides == {
         "ViT-B/32": (pytest.approx(256), "bilinear"),

@@ -154,6 +154,7 @@ def lab_server(root: Path, dark: bool = False) -> Iterator[LabServer]:
         *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
         *(f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"),
         "--LabApp.extension_manager=readonly",
+        "--KernelManager.shutdown_wait_time=0.2",  # seconds, then it is killed: a kernel takes its time to end
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)

@@ -39,14 +39,20 @@ def make_data(per_class=20):
 CACHED = ("photographs", "pretrained", "other_four", "_features_once", "_card")
 
 
+@pytest.fixture(scope="module")
+def first_trainings(tmp_path_factory):
+    """The folder of the first trainings, which all tests share that do not ask how these went."""
+    return tmp_path_factory.mktemp("first-trainings")
+
+
 @pytest.fixture
-def stripes(monkeypatch, tmp_path):
+def stripes(monkeypatch, first_trainings):
     """Let the study work with stripes: 8 of each kind are held out, and the first trainings take a moment."""
     data = make_data()
     originals = [getattr(transfer, name) for name in CACHED]
     monkeypatch.setattr(transfer, "photographs", lambda: data)
     monkeypatch.setattr(transfer, "HELD_OUT", 8)
-    monkeypatch.setattr(transfer, "RUNS", tmp_path)
+    monkeypatch.setattr(transfer, "RUNS", first_trainings)
     monkeypatch.setattr(transfer, "PRETRAINING", replace(transfer.PRETRAINING, epochs=1, warmup_epochs=0.5))
     monkeypatch.setattr(transfer, "BUDGETS", dict.fromkeys((1, 10), (1, 8)))
     for function in originals:
@@ -143,7 +149,8 @@ def test_masked_patches_are_learned_without_labels():
 
 
 @pytest.mark.parametrize("how", ["labels", "masked patches"])
-def test_the_first_training_is_done_once_and_kept(stripes, how, monkeypatch):
+def test_the_first_training_is_done_once_and_kept(stripes, how, monkeypatch, tmp_path):
+    monkeypatch.setattr(transfer, "RUNS", tmp_path)
     model, said = transfer.pretrained("first six", how)
     assert model.config.num_classes == 6
     assert model.card.class_names == NAMES[:6]
@@ -269,8 +276,10 @@ def test_each_trap_is_what_it_says(stripes, name, monkeypatch):
 
 
 @pytest.mark.slow
-def test_planted_stripes_that_six_directions_teach_are_told_apart_in_the_other_four(stripes, monkeypatch):
-    monkeypatch.setattr(transfer, "PRETRAINING", replace(transfer.PRETRAINING, epochs=25, average=0.9, flip=False))
+def test_planted_stripes_that_six_directions_teach_are_told_apart_in_the_other_four(stripes, monkeypatch, tmp_path):
+    monkeypatch.setattr(transfer, "RUNS", tmp_path)
+    monkeypatch.setattr(transfer, "PRETRAINING", replace(transfer.PRETRAINING, epochs=15, average=0.9, flip=False))
+    monkeypatch.setattr(transfer, "learn_masked_patches", lambda *_: None)  # nothing here begins with that model
 
     def accuracy(method, start, **options):
         settings = transfer.variant("first six", 1, method, start, **options)

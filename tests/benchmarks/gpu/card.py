@@ -1,9 +1,9 @@
 """Step `card`: versions, the card, how fast it multiplies and copies, and whether small copies make the host wait."""
 
-import importlib
 import platform
 import subprocess
 import time
+from importlib import metadata
 
 import torch
 from gpu.common import device_of
@@ -36,10 +36,10 @@ def run(settings: dict, journal: Journal) -> None:
 
 
 def version(name: str) -> str | None:
-    """Give the version of a package, None where it is not there."""
+    """Give the version of a package, None where it is not installed."""
     try:
-        return importlib.import_module(name).__version__
-    except (ImportError, AttributeError):
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
         return None
 
 
