@@ -1,5 +1,6 @@
 """What the study of transfer measures, on planted pictures: who sees what, and who is judged by what."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -161,6 +162,22 @@ def test_the_first_training_is_done_once_and_kept(stripes, how, monkeypatch, tmp
     again, same_said = transfer.pretrained("first six", how)
     assert said == same_said
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
+
+
+def test_a_first_training_of_other_settings_is_refused(stripes, monkeypatch, tmp_path):
+    monkeypatch.setattr(transfer, "RUNS", tmp_path)
+    transfer.pretrained("first six", "masked patches")
+    transfer.pretrained.cache_clear()
+    result = tmp_path / "transfer" / "first_six-masked_patches" / "result.json"
+    before = result.read_text()
+    kept = json.loads(before)
+    del kept["training"]["layer_decay"]  # as if that setting were younger than the training
+    result.write_text(json.dumps(kept))
+    transfer.pretrained("first six", "masked patches")
+    transfer.pretrained.cache_clear()
+    monkeypatch.setattr(transfer, "PRETRAINING", replace(transfer.PRETRAINING, epochs=2))
+    with pytest.raises(ValueError, match=r"had other settings \(epochs was 1 and is 2\); delete that folder"):
+        transfer.pretrained("first six", "masked patches")
 
 
 # --- Frozen features and pixels --------------------------------------------------------------------------------------

@@ -161,6 +161,7 @@ def pretrained(split: str, how: str) -> tuple[ViT, dict]:
     """Give the model that has learned the six classes of a split by "labels" or "masked patches", and what came out.
 
     It is trained once, and kept in runs/transfer. A training with labels that was stopped goes on.
+    Raises ValueError if the one that is kept had other settings.
     """
     folder = RUNS / "transfer" / f"{split}, {how}".replace(", ", "-").replace(" ", "_")
     folder.mkdir(parents=True, exist_ok=True)
@@ -178,7 +179,13 @@ def pretrained(split: str, how: str) -> tuple[ViT, dict]:
             said["processor_seconds"] = round(time.process_time() - worked, 1)
             write_json(folder / "result.json", said)
             save_model(model, file)
-    return load_model(file), json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    said = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    made = said["shape"] | asdict(TrainingConfig(**said["training"]))  # a setting that is younger had its default
+    wanted = SHAPE | asdict(PRETRAINING)
+    if changed := [name for name in wanted if json.dumps(made.get(name)) != json.dumps(wanted[name])]:
+        was = ", ".join(f"{name} was {made.get(name)} and is {wanted[name]}" for name in changed)
+        raise ValueError(f"the first training in {folder} had other settings ({was}); delete that folder, or move it")
+    return load_model(file), said
 
 
 # --- Frozen features and raw pixels ----------------------------------------------------------------------------------
