@@ -116,7 +116,7 @@ class Visit:
         axe-core looks at thousands of words one by one; those have the same colours whose classes, and those of all
         that they stand in, are the same.
         """
-        return self.page.evaluate(
+        self.page.evaluate(
             """() => {
                 const places = new Map();
                 const placeOf = (block) => {
@@ -132,7 +132,6 @@ class Visit:
                     if (seen.has(kind)) word.replaceWith(...word.childNodes);
                     seen.add(kind);
                 }
-                return seen.size;
             }"""
         )
 

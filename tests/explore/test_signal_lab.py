@@ -161,7 +161,7 @@ def test_a_number_off_the_scale_has_a_hollow_triangle_in_the_still_picture():
     assert triangles(large)["^"] == above + (alike > 1).sum()
 
 
-def test_one_place_of_the_grid_is_measured_again():
+def test_one_place_of_the_grid_is_measured_again_in_each_depth():
     torch.manual_seed(0)
     blocks = list(Encoder(32, 24, 4).double())
     tokens = torch.randn(4, 16, 32, dtype=torch.float64)
@@ -171,9 +171,10 @@ def test_one_place_of_the_grid_is_measured_again():
             for parameter in block.parameters():
                 if parameter.ndim == 2:
                     parameter.mul_(2)
-    expected = signals(blocks[:6], tokens, head, torch.arange(4), "post", False)
-    found = signal_lab_state(SignalSetting(6, "post", False, 2.0)).signals
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    for depth in DEPTHS:  # each stack alone
+        expected = signals(blocks[:depth], tokens, head, torch.arange(4), "post", False)
+        found = signal_lab_state(SignalSetting(depth, "post", False, 2.0)).signals
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 # What a learner is told to look for

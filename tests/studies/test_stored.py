@@ -201,5 +201,6 @@ def test_a_stored_training_can_be_repeated():
     torch.set_num_threads(threads)
     kept = next(run for run in study.runs if (run["variant"], run["seed"]) == ("learned 1-D", 0))
     assert again["curve"]["train_loss"][0] == pytest.approx(kept["curve"]["train_loss"][0], abs=2e-4)
-    assert again["test_accuracy"] == pytest.approx(kept["test_accuracy"], abs=0.04)
+    alike = again["environment"]["hardware"] == study.environment["hardware"]
+    assert again["test_accuracy"] == pytest.approx(kept["test_accuracy"], abs=0.02 if alike else 0.04)
     assert again["data"] == study.data

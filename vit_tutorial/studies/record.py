@@ -8,6 +8,7 @@ from pathlib import Path
 from vit_tutorial.evidence import Rate, Scores, best_rate
 from vit_tutorial.studies.experiments import EXPERIMENTS, Experiment, Search, StudyError
 from vit_tutorial.studies.variants import Recipe, sizes
+from vit_tutorial.support.differences import differences
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import TrainingConfig
 
@@ -158,22 +159,6 @@ def with_younger_settings(then: dict, now: dict, *own: dict) -> dict:
     training = missing(TrainingConfig, [one.get("training", {}) for one in (then, *own)], now.get("training", {}))
     whole = missing(Recipe, [then, *own], now) | then
     return whole | {"training": then["training"] | training} if "training" in then else whole
-
-
-def differences(then: dict, now: dict) -> str:
-    """Say in words how two nested dictionaries differ, as JSON holds them; nothing if they do not."""
-    return _differences(json.loads(json.dumps(then)), json.loads(json.dumps(now)))
-
-
-def _differences(then: dict, now: dict, prefix: str = "") -> str:
-    words = []
-    for key in [*then, *(key for key in now if key not in then)]:
-        one, other = then.get(key), now.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            words.append(_differences(one, other, f"{prefix}{key}."))
-        elif one != other:
-            words.append(f"{prefix}{key} was {one} and is {other}")
-    return ", ".join(filter(None, words))
 
 
 def _search(experiment: Experiment) -> dict | None:

@@ -19,7 +19,8 @@ import torch
 
 from vit_tutorial.evidence import best_rate
 from vit_tutorial.studies.experiments import Experiment, StudyError
-from vit_tutorial.studies.record import differences, with_younger_settings
+from vit_tutorial.studies.record import with_younger_settings
+from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import write_json
 from vit_tutorial.training.devices import describe_environment
 

@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.patches import patchify
 from vit_tutorial.recipes import build_model
+from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import write_json
 from vit_tutorial.support.paths import RUNS
 from vit_tutorial.training import TrainingConfig, add_lora, evaluate, fit, learning_rate_at, reset_head
@@ -181,10 +182,10 @@ def pretrained(split: str, how: str) -> tuple[ViT, dict]:
             save_model(model, file)
     said = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     made = said["shape"] | asdict(TrainingConfig(**said["training"]))  # a setting that is younger had its default
-    wanted = SHAPE | asdict(PRETRAINING)
-    if changed := [name for name in wanted if json.dumps(made.get(name)) != json.dumps(wanted[name])]:
-        was = ", ".join(f"{name} was {made.get(name)} and is {wanted[name]}" for name in changed)
-        raise ValueError(f"the first training in {folder} had other settings ({was}); delete that folder, or move it")
+    if changes := differences(made, SHAPE | asdict(PRETRAINING)):
+        raise ValueError(
+            f"the first training in {folder} had other settings ({changes}); delete that folder, or move it"
+        )
     return load_model(file), said
 
 

@@ -183,7 +183,7 @@ def model_for(data: Dataset, **options) -> ViT:
 
 def config_for(device: torch.device, **options) -> TrainingConfig:
     """Give a recipe with everything in it."""
-    usual = {"epochs": 3, "batch_size": 64, "learning_rate": 2e-3, "optimizer": "muon", "average": 0.9}
+    usual = {"epochs": 2, "batch_size": 64, "learning_rate": 2e-3, "optimizer": "muon", "average": 0.9}
     return TrainingConfig(**usual | {"device": device.type, "precision": "float32"} | EVERYTHING | options)
 
 
@@ -282,7 +282,7 @@ def a_stopped_run_ends_alike(device: torch.device) -> Numbers:
     data, numbers = pictures(), {}
 
     def train(stop_after: int | None = None) -> Tensor:
-        config = config_for(device, precision="auto", epochs=2)
+        config = config_for(device, precision="auto")
 
         def on_epoch(history) -> None:
             if history.epochs == stop_after:

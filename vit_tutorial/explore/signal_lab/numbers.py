@@ -65,23 +65,17 @@ def signals_at(depths: Sequence[int], blocks: Sequence[nn.Module], tokens, head,
 
     All of them share one way forwards: what runs forwards does not know what comes after it.
     """
-    x, rows, ends = tokens, [], {}
-    for number, block in enumerate(blocks, start=1):
+    x, rows, ends = tokens, [], []
+    for block in blocks:
         x, (attention, mlp) = signal_step(block, x, norm, residual)
         rows.append([*(part.detach().square().mean().sqrt().item() for part in (x, attention, mlp)), likeness(x)])
-        ends[number] = x
-    weights = [list(block.parameters()) for block in blocks]
-    return [
-        np.array(
-            [
-                [*sizes, gradient, alike]
-                for (*sizes, alike), gradient in zip(
-                    rows[:depth], gradient_lengths(ends[depth], weights[:depth], head, labels, norm), strict=True
-                )
-            ]
-        )
-        for depth in depths
-    ]
+        ends.append(x)
+    weights, tables = [list(block.parameters()) for block in blocks], []
+    for depth in depths:
+        lengths = gradient_lengths(ends[depth - 1], weights[:depth], head, labels, norm)
+        pairs = zip(rows[:depth], lengths, strict=True)
+        tables.append(np.array([[*sizes, gradient, alike] for (*sizes, alike), gradient in pairs]))
+    return tables
 
 
 def gradient_lengths(x: Tensor, weights: list[list[Tensor]], head: Tensor, labels: Tensor, norm: str) -> list[float]:
