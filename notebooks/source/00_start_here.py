@@ -215,8 +215,8 @@ def count_tokens(image_size, patch_size): ...
 check.count_tokens(count_tokens)
 
 # %% [markdown]
-# The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails, and says
-# in words what is wrong, if it can: of 1,413 wrong answers to all exercises it could for 95 in 100. Try it: return
+# The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails, and
+# usually says in words what is wrong: of 1,413 wrong answers that were tried, 95 in 100 got such a sentence. Try it: return
 # `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
 # The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the lessons,

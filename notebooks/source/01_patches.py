@@ -40,8 +40,8 @@ plots.show(
 
 # %% [markdown]
 # The answer in one sentence: **cut the picture into squares, and read the squares from left to right and from top to
-# bottom, like words on a page.** Each square is a *patch*: a row of pixels. The model makes a vector of it, and this vector is
-# called a *token*, as for a word. The paper that introduced the Vision Transformer (ViT) is called *An Image is Worth 16x16
+# bottom, like words on a page.** Each square is a *patch*. Its pixels, one after the other, are a row of numbers. The
+# model makes a vector of that row, and this vector is called a *token*, as for a word. The paper that introduced the Vision Transformer (ViT) is called *An Image is Worth 16x16
 # Words*, because its patches are 16×16 pixels.
 #
 # We use the same letters in all lessons:
@@ -53,11 +53,11 @@ plots.show(
 # | H, W | height and width in pixels | 224, 224 |
 # | P | side of a patch in pixels | 16 |
 # | N | number of patches, (H/P) · (W/P) | 14 · 14 = 196 |
-# | P·P·C | numbers in a **patch**: its pixels | 16 · 16 · 3 = 768 |
+# | P·P·C | numbers in a **patch**: P·P pixels of C numbers | 16 · 16 · 3 = 768 |
 # | D | numbers in a **token**: a choice of whoever builds the model | 768 |
 #
 # The last two are different things. In ViT-B/16 they happen to be equal. In ViT-B/32 a patch has 3,072 numbers, and a token
-# still 768.
+# still 768. (The name: B for *Base*, the size of the model, where L is *Large*; then the side of its patches.)
 
 # %% [markdown]
 # ## By hand
@@ -101,15 +101,15 @@ plots.show(
 
 # %% [markdown]
 # Could one simply `reshape` the 4×4 image to 4 rows of 4? No, and it is worth seeing why. A tensor lies in memory as
-# one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` goes along the rows
-# and breaks them at other places. Here it need not even touch the line. (After a `permute` it has to copy the numbers.)
+# one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` only chooses
+# where to break the line. Four rows of four: that is the image as it was. (After a `permute` it has to copy the numbers.)
 
 # %%
 print("strides of rows and columns:", tiny[0, 0].stride(), "- one pixel down is 4 numbers further")
 print("first line after reshape:", tiny.reshape(4, 4)[0].int().tolist(), "- a row of the image, not a patch")
 
 # %% [markdown]
-# In a patch, pixels 0 and 4 are neighbours. In memory they are 4 steps apart. So numbers have to *move*, and every
+# In the first patch, 4 comes right after 1. In memory it lies 3 steps further. So numbers have to *move*, and every
 # right way to cut an image contains a step that moves them.
 
 # %% [markdown]
@@ -162,11 +162,11 @@ print("every pixel is back in its place:", torch.equal(back[0], cat))
 # %% [markdown]
 # ### With a linear layer: from pixels to D numbers
 #
-# A row of 768 pixels is not yet a token. The model multiplies each row by one matrix E, learned in training, the same
+# A row of 768 numbers is not yet a token. The model multiplies each row by one matrix E, learned in training, the same
 # for all patches, and adds a bias b. This is the **patch embedding**:
 #
-# $$\text{tokens} = x_p\,E + b \qquad E \in \mathbb{R}^{(P^2 \cdot C) \times D}
-# \qquad \text{(inside equation 1)}$$
+# $$\text{tokens} = x_p\,E + b \qquad E \in \mathbb{R}^{(P^2 \cdot C) \times D}, \quad b \in \mathbb{R}^D
+# \qquad \text{(inside equation 1, which leaves out } b\text{)}$$
 
 # %%
 torch.manual_seed(0)
@@ -179,7 +179,7 @@ print(list(tokens.shape), "= [B, N, D]")
 # ### With a convolution: the libraries' way
 #
 # torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it cuts
-# with `einops`, and has a linear layer between two norms.) A convolution lays a small table of numbers, a **filter**, on the
+# with `einops`, and has a linear layer.) A convolution lays a small table of numbers, a **filter**, on the
 # image, multiplies number by number, and adds up. Then the filter moves on. How far it jumps is its *stride*.
 #
 # Take the pencil once more. The filter is `1 2` above `0 −1`, and it jumps 2 pixels. On the first patch of our 4×4 image,
@@ -187,12 +187,15 @@ print(list(tokens.shape), "= [B, N, D]")
 
 # %%
 one_filter = torch.tensor([[1.0, 2.0], [0.0, -1.0]])  # [P, P]
-print(nn.functional.conv2d(tiny, one_filter[None, None], stride=2)[0, 0].int())
+found = nn.functional.conv2d(
+    tiny, one_filter[None, None], stride=2
+)  # [1, 1, 4, 4] and [D=1, C=1, P, P] -> [1, 1, 2, 2]
+print(found[0, 0].int())
 print("a column of four numbers does the same:", (by_slices @ one_filter.flatten()).int().tolist())
 
 # %% [markdown]
 # One filter makes one number of each patch. So it is one column of E, laid out as a square. D filters make D numbers: a
-# token. With P×P pixels, P as the stride, and all channels, that is the patch embedding. (`nn.Linear` keeps E turned over:
+# token. With P×P pixels, P as the stride, and all channels, that is the patch embedding. (`nn.Linear` keeps E transposed:
 # there a filter is one *row* of `linear.weight`.) We copy the numbers over and compare.
 
 # %%
@@ -247,9 +250,11 @@ plots.show(
 )
 
 # %% [markdown]
-# Above one sees light beside dark, and one colour beside another. Below, noise. Is that so, or do we see what
-# we want to see? We take all pairs of pixels side by side in all filters, and ask how far one goes with the other. (The
+# Above, pixels side by side are mostly alike: a filter is light on one side and dark on the other. Below, noise. Is that
+# so, or do we see what we want to see? We take all pairs of pixels side by side in all filters, and ask how far one goes with the other. (The
 # *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.)
+#
+# A verdict that begins with *TRUE IF* names the case in which the sentence is right. In brackets stands where it is wrong.
 
 
 # %%
@@ -293,7 +298,8 @@ print("a convolution with stride 1: moved by 1, all its numbers move along:", sa
 #
 # In a transformer every token is compared with every token. How that is done is the subject of lesson 4. Here it is
 # enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each, one for each
-# *head* (lesson 5). A head uses 64 numbers of each token: 12 · 64 = 768 = D.
+# *head* (lesson 5). A head makes 64 numbers of its own out of each token:
+# 12 · 64 = 768 = D.
 #
 # * **Memory.** One layer: 12 tables of N·N numbers, 4 bytes each.
 # * **Work.** To fill a cell of a table takes 64 multiplications and 64 additions. To use the table takes as many again.
@@ -311,8 +317,8 @@ memory, flops = attention_cost(196)
 print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops / 1e9:.2f} GFLOP in 12 layers")
 
 # %% [markdown]
-# This is the part that grows with N². All other work of the model grows with N, and the patch embedding's own work does
-# not change at all: it multiplies each pixel D times, however the picture is cut.
+# This is the part that grows with N². Nearly all other work of the model grows with N. The patch embedding's own work does
+# not change at all: it multiplies each number of each pixel D times, however the picture is cut.
 
 # %% [markdown]
 # ## In a picture you can touch
@@ -320,7 +326,8 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 # Try these, and say what you expect before you do them. Click the picture, then use the arrow keys; or use the mouse.
 # The button *More*, or the key `m`, shows the memory of the tables, the matrix, and the picture put back together.
 #
-# 1. Halve the **patch size**. What happens to the tokens, to their length, to the memory of the tables?
+# 1. Halve the **patch size**. What happens to the number of patches, to the numbers in each, to the memory
+#    of the tables?
 # 2. Move over the cat's eye. Which **row of the matrix** is it? Where does that row lie? And one patch further down?
 # 3. Change the **order** to *column by column*. Which rows move, and which stay?
 # 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
@@ -331,7 +338,7 @@ PatchLab({name: pictures(name) for name in ("chelsea", "coffee", "astronaut")}, 
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# 1. Four times the tokens, each a quarter as long: no number is added or lost. The tables take 16 times the memory.
+# 1. Four times the patches, each with a quarter of the numbers: none is added or lost. The tables take 16 times the memory.
 # 2. One patch further down is one whole row of the grid further in the matrix: 7 rows, with P = 32.
 # 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are, as in any transpose.
 # 4. The error is 0 as long as the order is remembered. The patches themselves do not know it: laid down row by row they
@@ -496,7 +503,7 @@ for ax, (title, unit) in zip(axes[0], titles.items(), strict=True):
     ax.grid(alpha=0.3)
 plots.show(
     figure,
-    alt="Memory, work and measured time against P, on log scales: all fall steeply, the time about as a line for N².",
+    alt="Memory, work and measured time against P, on log scales: all fall steeply; a dashed line beside the time falls as N².",
     caption="Each step up is a factor of 10. A straight line is a power of P, here P to the -4.",
 )
 
@@ -613,7 +620,8 @@ def small_vit(patch_size, **parts):
 # %% [markdown] tags=["extra"]
 # ### "Large patches see more *globally*, small ones may miss the whole"
 #
-# *Extra.* On how many of the 784 pixels does the token of the first corner depend? Those have a gradient that is not 0.
+# *Extra.* On how many of the 784 pixels does the token of the first corner depend? Those have a
+# gradient (how much the token changes when the pixel does) that is not 0.
 
 # %% tags=["extra", "claim-P7"]
 misses = {}
@@ -889,8 +897,8 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 #
 # 1. An image becomes a sequence of N = (H/P)·(W/P) patches, read row by row.
 # 2. Cutting only moves pixels. It can be undone exactly, as long as the order is remembered.
-# 3. One learned matrix turns each patch, P·P·C numbers, into a token of D numbers. Nothing after it knows what lies beside
-#    what.
+# 3. One learned matrix turns each patch, P·P·C numbers, into a token of D numbers. The tokens themselves do not say what
+#    lies beside what (lesson 3).
 # 4. A convolution with kernel = stride = P does both steps at once, and gives the same numbers up to rounding.
 # 5. Halving P makes 4 times the tokens and 16 times the attention table. What it buys must be measured.
 #

@@ -78,7 +78,7 @@ for image in tokens.tolist():
 # $$z_0 = [\,x_{\text{class}};\; x_p^1 E;\; x_p^2 E;\; \cdots;\; x_p^N E\,]
 # \qquad \text{(equation 1 of the paper, without its last term)}$$
 #
-# The semicolons say: one under the other.
+# The semicolons say: one under the other. The number above is no power: $x_p^1$ is the first patch, which code calls patch 0.
 #
 # ### Naively: image by image
 
@@ -235,7 +235,7 @@ plots.show(
 #
 # **Try this.**
 #
-# 1. Take another *picture*. Which rows change, and which one stays?
+# 1. Take another *picture*. Which rows change, and which is the same for *every* picture?
 # 2. Move the slider *Look* on, one block at a time, and watch the first row. At which block does the head get it right?
 # 3. Switch the *class token* off. What stands in row 0 now, and what does the head say when it reads it?
 # 4. With the class token off, open *More* (`m`), and let the head read *the mean of the patches*. Are you surprised?
@@ -308,7 +308,7 @@ print(judge(alone, "it is one learned vector, without any picture in it until th
 # So we put random numbers in place of all the others, after the last block, and ask the head again.
 
 # %%
-outputs = stages["norm"][:8]  # [8, 50, D]: all tokens after the last block
+outputs = stages["norm"][:8]  # [8, 50, D]: all tokens after the last block and its norm
 torch.manual_seed(0)
 ruined = torch.cat([outputs[:, :1], torch.randn_like(outputs[:, 1:])], dim=1)
 with torch.no_grad():
@@ -320,7 +320,7 @@ print("49 outputs ruined; logits the same to the last bit:", same)
 
 # %%
 painted = data.test_images[:8].clone()
-painted[:, :, 12:16, 12:16] = 255  # patch 24 of 49
+painted[:, :, 12:16, 12:16] = 255  # patch 24, counted from 0
 with torch.no_grad():
     change = (model(model.card.normalize(painted)) - model(images[:8])).abs().amax(dim=1)
 moved = int((change > 0.01).sum())
@@ -369,7 +369,7 @@ print("parameters saved:", count_parameters(with_cls) - count_parameters(with_me
 #
 # `race` builds one model, trains it, and returns its share of right answers on the test pictures. You need not follow
 # the loop in detail, lesson 11 is about training. One number matters here: the **learning rate**. It says how far each
-# step changes the weights.
+# step changes the parameters.
 
 # %%
 chosen = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))[:2_000]
@@ -714,7 +714,7 @@ check.attention_pool(attention_pool)
 # 3. The head reads token 0 of the last block, and no other. Yet all tokens collect: the mean of the patches knows the
 #    answer too.
 # 4. Mean pooling does the same job with no extra token.
-# 5. Neither wins as a rule. Compare two models only when each has its own best learning rate.
+# 5. At the best rate of each, no winner was shown. Compare two models only when each has its own best learning rate.
 #
 # | step | shape |
 # |---|---|
@@ -733,7 +733,7 @@ check.attention_pool(attention_pool)
 # <details><summary>Someone finds that the class token beats the mean by 4 points. What do you ask?</summary>At which
 # learning rates, and with how many seeds? If only one rate was tried, or it was chosen for one of the two, the race was
 # not fair. (Here the best rate was 0.01 for both, but that had to be found out.)</details>
-# <details><summary>You halve P in ViT-B. What happens to the number of tokens, and to the numbers in a token
+# <details><summary>You halve P in ViT-B/16, at 224×224 pixels. What happens to the number of tokens, and to the numbers in a token
 # (lesson 1)?</summary>Four times as many patches, and one class token as before: 4 · 196 + 1 = 785 in place of 197. A token
 # keeps its D = 768 numbers. Only a *patch* has a quarter of its pixels.</details>
 # <details><summary>Can one get the picture back from the patches? And from the tokens behind the embedding

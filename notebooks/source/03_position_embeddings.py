@@ -200,7 +200,8 @@ plots.show(
 #   1 it is the cosine of the angle between them. At 2 and 5 o'clock the angle is 90°, and the cosine 0. At 7 and 10 o'clock
 #   too. At 2 and 3 o'clock it is 30°, and the cosine 0.87, wherever they stand.
 #
-# The other pairs are slower hands. Together they tell a far position from one that is a full turn away.
+# The other pairs are slower hands. After a full turn a fast hand shows the same again. The slower ones still tell the two
+# positions apart.
 
 
 # %%
@@ -318,7 +319,7 @@ both = torch.stack([cat, dropped]).double() / 255  # [2, 3, 224, 224]
 with torch.no_grad():
     stages = blind.forward_intermediates(both)
 
-straight, shuffled = stages["norm"]  # [50, 64] each: the tokens after the last block
+straight, shuffled = stages["norm"]  # [50, 64] each: the tokens after the last block and its norm
 
 
 def differ(one, other):
@@ -334,7 +335,8 @@ stays = {
 print(judge(stays, "shuffling changes nothing, to 12 decimals", holds="if"))
 
 # %% [markdown]
-# Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*.
+# Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*. So attention itself is equivariant.
+# Invariant is what is read off the class token, which was not shuffled, or off a mean.
 #
 # The head reads the class output. So for this model the cat and the heap of patches are one and the same picture. A
 # second model has positions; nothing else is changed.
@@ -416,8 +418,8 @@ plots.show(
 )
 
 # %% [markdown]
-# A small ViT learns it in 100 steps, by the same loop as in lesson 2: guess, measure the loss, take a step. For the test
-# each picture comes twice, as it is and with its two patches swapped.
+# We train a small ViT on it for 100 steps, without positions and with them, by the same loop as in lesson 2: guess, measure
+# the loss, take a step. For the test each picture comes twice, as it is and with its two patches swapped.
 
 
 # %% jupyter={"source_hidden": true}
@@ -477,7 +479,8 @@ print(compare_each(pairs, "positions help it to solve the jigsaw"))
 
 # %% [markdown]
 # So the claim says too little: without positions the model does not *have to* solve a jigsaw, it cannot. (Two comparisons are
-# judged here together, and their intervals are a little wider for it: who looks often will be misled by chance more often.)
+# judged here together, and who looks often will be misled by chance more often. So the clearest of them gets the widest
+# interval, the next one a narrower one, down to 95% for the least clear. This is *Holm's rule*.)
 #
 # ### "Adding mixes up what a patch shows and where it is: the position should stand beside it"
 #
@@ -487,7 +490,7 @@ print(compare_each(pairs, "positions help it to solve the jigsaw"))
 # $$[\,t,\; p\,]\,W = t\,W_1 + p\,W_2$$
 #
 # So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond repair? We ask
-# the trained model. One linear layer shall read off the place from its tokens, another the 16 pixels. They are fitted on 250
+# the trained model. One linear layer is to read the place off its tokens, another the 16 pixels. They are fitted on 250
 # pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The control: tokens without
 # positions.
 
@@ -520,8 +523,8 @@ for name, tokens in (("the sum", stages["position"][:, 1:]), ("the patches alone
 print(judge(good["the sum"], "both the place and the pixels can be read off the sum, nine tenths of each"))
 
 # %% [markdown]
-# Nothing is lost here: 16 pixels and 49 places find room in 64 numbers, side by side. (In ViT-B/16 768 pixels and 196 places
-# share 768 numbers. There this test would say something else, perhaps.)
+# Nothing is lost here: 16 pixels and 49 places find room in 64 numbers, side by side. (In ViT-B/16 the 768 numbers of a
+# patch and 196 places share 768 numbers. There this test would say something else, perhaps.)
 
 # %% [markdown]
 # ### "1-D learned positions are as good as 2-D ones"
@@ -580,8 +583,9 @@ for scores in (one, two):
 print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_least=-0.01))
 
 # %% [markdown]
-# Had both been trained at 0.003 alone, 1-D would look far ahead. At 0.01 they are level. One rate for both had answered
-# another question: who suits this rate? At its own rate each, the interval is wider than our margin. The paper's figures are
+# Had both been trained at 0.003 alone, 1-D would look far ahead. At 0.01 they are level. One rate for both would have
+# answered another question: which kind suits this rate? At its own rate each, the interval reaches beyond our limit on both
+# sides of it. The paper's figures are
 # close too. So *as good* may well be true, and it is not shown here.
 
 # %% [markdown] tags=["extra"]
@@ -647,12 +651,12 @@ for ax, name, positions in ((axes[0, 0], "trained", trained), (axes[0, 1], "untr
     plots.draw_matrix(ax, all_maps(positions), name, decimals=None, vmin=-1, vmax=1)
 plots.show(
     figure,
-    alt="Two grids of 49 small maps. Trained: each map is brightest at its own place and bright around it. Untrained: one bright cell in each map, the rest without pattern.",
+    alt="Two grids of 49 small maps. Trained: each map is brightest at its own place, and mostly bright above and below it. Untrained: one bright cell in each map, the rest without pattern.",
     caption="Each small map compares one position with all 49, as in figure 7 (centre) of the paper. Yellow is 1, dark purple is −1.",
 )
 
 # %% [markdown]
-# Near ones are alike, far ones are not, and before training there is nothing of it.
+# On average near ones are more alike than far ones, and before training there is nothing of it.
 
 # %% tags=["claim-E4"]
 alike = similarity(trained)
@@ -662,7 +666,7 @@ nearer = {"the model is trained": gap[0] > 0.2, "it is not": gap[1] > 0.2}
 print(judge(nearer, "neighbours are more alike, by more than 0.2 on average", holds="if"))
 
 # %% [markdown]
-# Nobody told the model that patches lie in a grid, and it found out. But look closer: in the learned maps the bright spots are
+# Nobody told the model that patches lie in a grid, and it found out something of it. But look closer: in the learned maps the bright spots are
 # tall, not round. And some shine on the *other side* of the picture too. So it did not learn distances alone. Perhaps it
 # learned what helps with *its* pictures: clothes hang upright, and are much the same left and right. Photographs taught the
 # paper's models another pattern (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
@@ -688,7 +692,7 @@ plots.show(
 
 # %% tags=["extra"]
 above, beside = alike[(down == 1) & (along == 0)].mean(), alike[(down == 0) & (along == 1)].mean()
-mirrored = (row[:, None] == row) & (column[:, None] + column == 6) & (along > 1)  # the same row, left for right
+mirrored = (row[:, None] == row) & (column[:, None] + column == 6) & ((along == 2) | (along == 4))  # left for right
 others = (row[:, None] == row) & (column[:, None] + column != 6) & ((along == 2) | (along == 4))
 print(f"one above the other: {above:.2f}, side by side: {beside:.2f}")
 print(
@@ -825,14 +829,14 @@ print("from random positions, more than 10 points behind:", tuned - fine_tune(fr
 # ### "Attention knows no order because it works in parallel, unlike an RNN"
 #
 # *Extra.* An RNN, a recurrent network, reads one token after the other. Attention works on all tokens at once, which is what
-# *in parallel* means. But a convolution does so too. And attention can be run one token after the other. Which of these
-# three is blind to order, that is, equivariant?
+# *in parallel* means. But a convolution does so too. And attention can be run one token after the other. We try attention
+# in both ways, and a convolution. Which is blind to order, that is, equivariant?
 
 # %% tags=["extra", "claim-E6"]
 torch.manual_seed(0)
 z, shuffle = torch.randn(1, 8, 16, dtype=torch.float64), torch.tensor([3, 0, 7, 1, 6, 2, 5, 4])
 convolve = nn.Conv1d(16, 16, kernel_size=3, padding=1).double()
-layers = {
+layers = {  # each [1, 8, 16] -> [1, 8, 16]; attention is told who asks, who is asked, and what is taken (lesson 4)
     "attention, all tokens at once": lambda z: scaled_dot_product_attention(z, z, z)[0],
     "attention, one after the other": lambda z: torch.cat(
         [scaled_dot_product_attention(z[:, i : i + 1], z, z)[0] for i in range(8)], dim=1
@@ -1031,8 +1035,8 @@ def my_sincos_1d(num_positions, dim): ...  # return a table [num_positions, dim]
 check.sincos_1d(my_sincos_1d)
 
 # %% [markdown]
-# The solution, folded. `[:, None]` makes a column of positions, and the product with the row of
-# frequencies is the whole table of angles.
+# The solution, folded. `[:, None]` makes a column of positions, and dividing it by the row of
+# powers gives the whole table of angles.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -1110,8 +1114,8 @@ check.sincos_2d(my_sincos_2d)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A reshape can only split axes that lie side by side: [1, N, D] becomes [1, old, old, D]. Then `permute(0, 3, 1, 2)`
-# moves D in front. On the way back, first `permute(0, 2, 3, 1)`, then reshape. Or let `rearrange` do both:
+# A reshape can split an axis, or join axes that lie side by side: [1, N, D] becomes [1, old, old, D]. It cannot swap
+# axes. So `permute(0, 3, 1, 2)` moves D in front. On the way back, first `permute(0, 2, 3, 1)`, then reshape. Or let `rearrange` do both:
 # `"one (h w) d -> one d h w"`.
 #
 # </details>

@@ -177,4 +177,4 @@ def test_stored_output_is_a_picture_with_alt_text(open_notebook, server):
     image = open_notebook("stored.ipynb").page.locator(".jp-OutputArea-output img")
     image.wait_for(state="visible")
     assert image.evaluate("image => image.naturalWidth") > 900
-    assert image.get_attribute("alt").startswith("Patch size 8: 4 rows and 4 columns give 16 tokens")
+    assert image.get_attribute("alt").startswith("Patch size 8: 4 rows and 4 columns give 16 patches")

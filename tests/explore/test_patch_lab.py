@@ -124,7 +124,7 @@ def test_the_chosen_token_is_found_in_the_picture():
 def test_patch_lab_in_words():
     words = patch_lab_state(np.full((1, 28, 28), 7, np.uint8), 7, token=5).words
     assert words == (
-        "Patch size 7: 4 rows and 4 columns give 16 tokens of 49 numbers; in ViT-B the N·N part of attention takes "
+        "Patch size 7: 4 rows and 4 columns give 16 patches of 49 numbers; in ViT-B the N·N part of attention takes "
         "9.44 MFLOP, and its tables 12.3 kB a layer. Order: row by row. Token 5 is the patch in row 1, column 1; its "
         "first numbers are 7, 7, 7. Put back (each in its own place): the largest difference to the picture is 0."
     )
