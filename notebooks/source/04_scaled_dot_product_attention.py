@@ -64,7 +64,7 @@ plots.show(
 # | what is in the book | **value** v | what this token hands over if chosen |
 #
 # Attention does this for all tokens at once. Every token has a query, a key and a value. Every query is compared with
-# every key. There is one difference to the library: you do not take the best book. You take a *mixture* of all of
+# every key. There is one difference from the library: you do not take the best book. You take a *mixture* of all of
 # them, and good fits count for more. Here it is for one patch of a cat, in words.
 
 
@@ -105,7 +105,7 @@ Z = torch.tensor([[-1.0, 0.0], [2.0, 2.0], [1.0, 0.0]])  # [N=3, D=2]: one token
 #
 # From the tokens themselves, by three learned matrices, **W_Q**, **W_K** and **W_V**. One token plays all three parts: it
 # asks, it offers, it hands over. This is why it is called **self**-attention. The three matrices (with a bias each, in a
-# ViT) are all that is learned. Ours are small and whole.
+# ViT) are all that is learned here; lesson 5 adds a fourth. Ours hold small whole numbers.
 
 # %%
 W_q = torch.tensor([[2.0, 0.0], [-2.0, 1.0]])  # [D=2, d=2]: makes queries
@@ -558,9 +558,9 @@ print(judge(less, "without the division the gradient is smaller, in the median a
 
 # %% [markdown]
 # So the scores do saturate the softmax. But up to d = 64 the gradient is *larger* without the division: the softmax is
-# undecided between two or three keys, and there it reacts most. Only for larger d it falls. Dividing by √d brings the
-# variance of the scores back to 1, whatever d is. This is the reason that the paper *suspects*, as it says itself (Vaswani
-# et al. 2017, section 3.2.1).
+# undecided between two or three keys, and there it reacts most. Only at d = 1024 it is smaller by both measures. Dividing by
+# √d brings the variance of the scores back to 1, whatever d is. That gradients become extremely small without it is what the
+# paper *suspects*, as it says itself (Vaswani et al. 2017, section 3.2.1).
 #
 # So much for random vectors. But W_Q and W_K are learned. Could they not learn to be smaller, and make up for a division
 # that is missing? Or *start* smaller? The course has trained a small ViT of one head with d = 64: divided; not divided; and
@@ -590,7 +590,7 @@ print(compare(small_start, undivided, "without the division, a small start is be
 # ### "Attention costs N²"
 #
 # Count the multiplications in one block with N tokens of D numbers, with the usual MLP that is 4 times as wide (lesson
-# 6 shows it). A product of [a, b] and [b, c] takes a·b·c of them (lesson 1 counted the additions too: twice as much):
+# 6 shows it), and one head, d = D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c] takes a·b·c of them (lesson 1 counted the additions too: twice as much):
 #
 # | part | multiplications | grows with N |
 # |---|---|---|
@@ -717,7 +717,7 @@ for ax, crossing in zip(axes[0], record["crossovers"], strict=True):
         name: [row["over_mlp"][path] for row in rows] for path, name in (("explicit", "plain"), ("fused", "fused"))
     }
     lines["counted, N / (4·D)"] = [row["N"] / crossing["counted"] for row in rows]
-    plots.draw_lines(ax, [row["N"] for row in rows], lines, "tokens N", "time, in times of the MLP", marker="o")
+    plots.draw_lines(ax, [row["N"] for row in rows], lines, "tokens N", "time, as a multiple of the MLP's", marker="o")
     ax.axhline(1, color="black", linewidth=0.8, linestyle=":")
     ax.set(title=f"D = {crossing['D']}", xscale="log", yscale="log")
 plots.show(
@@ -734,8 +734,8 @@ sooner = all(row["explicit"] < 0.9 * row["counted"] for row in record["crossover
 print("on the clock the plain way crosses the MLP", "earlier than counted" if sooner else "as counted")
 
 # %% [markdown] tags=["extra"]
-# Multiplications are not all there is. The softmax is not counted, and the plain way writes the table of N² numbers
-# into memory and reads it again, twice. At D = 64 and the largest N this costs:
+# Multiplications are not all there is. The softmax is not counted, and the plain way writes three tables of N² numbers
+# into memory, and reads each again: the products, the products divided, the weights. At D = 64 and the largest N this costs:
 
 # %% tags=["extra"]
 largest = max((row for row in record["rows"] if row["D"] == 64), key=lambda row: row["N"])
@@ -1214,7 +1214,8 @@ check.attention(my_attention)
 #
 # Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. A batch of B sentences for a language model, each filled up to `size`
 # places. `lengths` [B] says how many words each has; they stand at the front. Return a boolean mask [B, size, size], True where
-# a query may look: not ahead, and not at padding. Every row must have something to look at, also the rows of the padding.
+# a query may look: not ahead, and not at padding. Every sentence has at least one word. Padding is
+# masked where it is looked at, in the columns; so the rows of the padding have something to look at too.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1251,8 +1252,8 @@ check.attention_mask(my_mask)
 # %% [markdown]
 # ## Exercise: what does it cost?
 #
-# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. For a block with N tokens of D numbers and an MLP of 4·D, return three
-# numbers: the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of
+# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. For a block with N tokens of D numbers, one head with d = D, and an MLP
+# of 4·D, return three numbers: the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of
 # tokens at which both are equal. Try it without looking up. When the check fails, it shows its inputs in the order N, D.
 #
 # <details><summary>Hint 1</summary>
@@ -1291,7 +1292,7 @@ check.attention_cost(my_attention_cost)
 # ## Exercise: your own self-attention, in a real ViT
 #
 # Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. A class with one head: three layers `nn.Linear(dim, dim)` called
-# `query`, `key` and `value`, and equation 1. The check builds `MySelfAttention(dim, 1)`, as `ViT` does: the width, and how many
+# `query`, `key` and `value`, and the formula of this lesson. The check builds `MySelfAttention(dim, 1)`, as `ViT` does: the width, and how many
 # heads there are. Here that is one, so you need not use it. Then x goes in, [B, N, dim], and out comes [B, N, dim]. No other
 # layers. Try to write the formula yourself, or use your `my_attention`. (A ready-made function passes too, and teaches less.)
 #
@@ -1511,8 +1512,8 @@ check.mended_attention(MendedAttention)
 #    one-sided.
 # 3. √d keeps the variance of the scores near 1 when training starts, whatever d is. d is the length of a query: not the
 #    number of tokens.
-# 4. A mask is −∞ before the softmax. Language models need causal and padding masks; a ViT needs neither. A query that
-#    may look at nothing gives NaN.
+# 4. A mask is −∞ before the softmax. Language models need causal and padding masks; a ViT needs neither. For a
+#    query that may look at nothing the formula gives NaN; PyTorch's function gives zeros, and the course's refuses.
 # 5. The N² part overtakes the MLP at N = 4·D. The N×N table need not be stored, but it must be computed.
 #
 # | step | shape |
@@ -1533,7 +1534,7 @@ check.mended_attention(MendedAttention)
 # 12.</details>
 # <details><summary>A 32×32 image, P = 4, and a class token. How many numbers has the table of weights of one head, for one image
 # (lessons 1 and 2)?</summary>8 · 8 patches and the class token are 65 tokens. Each looks at each: 65 · 65 = 4,225.</details>
-# <details><summary>Two patches of a picture are equal, pixel by pixel. Can they have other queries in the first block
+# <details><summary>Two patches of a picture are equal, pixel by pixel. Can they have different queries in the first block
 # (lesson 3)?</summary>Yes, if there are positions: what W_Q gets is the patch's token plus its position. Without positions
 # no.</details>
 #

@@ -19,7 +19,7 @@
 # 5. Switch off single heads of a trained model, and see which of them it can do without.
 # 6. Write the layer yourself, train a ViT with it, and find six faults by measuring.
 #
-# **Time**: 50 minutes, and 65 for the exercises. **You need**: lesson 4 (queries, keys, values, softmax).
+# **Time**: 50 minutes, and 65 for the exercises; one of them is an extra. **You need**: lesson 4 (queries, keys, values, softmax).
 
 # %%
 from copy import deepcopy
@@ -258,7 +258,8 @@ print("cutting again gives the heads back:", torch.equal(rearrange(merged, "b n 
 # $$\text{MSA}(z) = [\,\text{SA}_1(z);\; \dots;\; \text{SA}_h(z)\,]\;U_{msa} \qquad U_{msa} \in \mathbb{R}^{h \cdot d \times D}
 # \qquad \text{(appendix A, equation 8)}$$
 #
-# (MSA: multi-head self-attention. SA: what one head does, self-attention. The paper counts heads from 1.) This is all there is
+# (MSA: multi-head self-attention. SA: what one head does, self-attention. The paper counts heads from 1.) The d numbers of a
+# head meet d rows of W_O that are its own. So the output is a sum of h parts, one from each head. This is all there is
 # in the course's class: two linear layers, a cut, attention, a merge. Give it our numbers.
 
 # %%
@@ -306,8 +307,9 @@ from_torchvision = block.self_attention(tokens, tokens, tokens)[0]
 print("it gives the same output as ours:", torch.allclose(from_torchvision, our_output, rtol=0, atol=1e-12))
 
 # %% [markdown]
-# Our class has two ways through. From 64 tokens on, and always on a GPU, it calls PyTorch's fused kernel, which never holds
-# the table of weights. With `return_weights` it takes the explicit way of lesson 4. Both must give the same:
+# Our class has two ways through. From 64 tokens on, and always on a GPU, it calls PyTorch's *fused* kernel: one program that
+# goes through the table of weights piece by piece, and never holds all of it. With `return_weights` it takes the explicit way
+# of lesson 4, step by step. Both must give the same:
 
 # %%
 tokens = torch.randn(2, 197, 64, dtype=torch.float64)  # [B, N, D]
@@ -1037,7 +1039,7 @@ print("all keep the shape, and all give every weight a gradient:", all(usual))
 # ## Exercise: find the six faults
 #
 # Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. Put one word of the list, in quotes, in place of the dots of each
-# patient. The check first looks if each patient has a word, and if it is on the list. Then it goes from patient to patient.
+# patient. The check first looks whether each patient has a word from the list. Then it goes from patient to patient.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1111,7 +1113,7 @@ check.attention_ward(my_diagnosis)
 # <details><summary>What is √d in the formula: D or D/h under the root?</summary>D/h. It is the length of the query
 # that is actually multiplied, so in ViT-B the scores are divided by √64 = 8.</details>
 # <details><summary>You swap head 0 and head 1 in W_Q, W_K and W_V. What else must be swapped so that nothing
-# changes?</summary>Their rows of W_O. A sum does not mind the order, as long as each head keeps its own way up.</details>
+# changes?</summary>Their rows of W_O. A sum does not mind the order, as long as each head keeps its own rows.</details>
 # <details><summary>One head, no positions. You shuffle the patches. What becomes of the table of weights (lessons 3 and
 # 4)?</summary>Its rows and its columns are shuffled likewise. A score depends on one query and one key, wherever they stand,
 # and the sum in a softmax does not mind the order.</details>

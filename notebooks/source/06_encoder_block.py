@@ -538,8 +538,8 @@ for norm in ("pre", "post"):
     print(compare_each(pairs, f"warm-up helps {norm}-norm", holds="if"))
 
 # %% [markdown]
-# Does warm-up save post-norm? An epoch of it did not lift post-norm to where pre-norm stands without, and three seeds do not show
-# that it helped either of them. (*Not shown* is not *does not help*: all four differences are positive, and the intervals are
+# Does warm-up save post-norm? With an epoch of it post-norm still ends below pre-norm without any, and three seeds do not
+# show that it helped either of them. (*Not shown* is not *does not help*: all four differences are positive, and the intervals are
 # wide.)
 #
 # And note what was *not* shown: that post-norm is bad. It needs a small rate, and with a small rate three epochs are short. BERT
@@ -677,7 +677,7 @@ print(compare(ahead[8], ahead[128], claim, names=("lead at 8", "lead at 128"), u
 # ### "The MLP widens by 4, and holds most parameters"
 #
 # Attention has four matrices of D·D: for Q, K, V, and the output. The MLP has D·4D and 4D·D, which makes eight. 8 of 12 is
-# two thirds. Count, on PyTorch's `meta` device, where numbers have shapes but take no memory:
+# two thirds. Count, on PyTorch's `meta` device, where tensors have shapes but no numbers, and so take no memory:
 
 # %% jupyter={"source_hidden": true}
 shares = {}
@@ -762,7 +762,7 @@ for name, setting in {
 alike, without = likeness["pre-norm, with residuals"][-1], likeness["pre-norm, without"][-1]
 dies = {"there are no norms": dead, "there are norms": first["no residuals"] < 1e-5}
 print(judge(dies, "without residuals the gradient of block 1 dies", holds="if"))
-print("without norms it explodes with residuals, so both are there:", explodes)
+print("with residuals and without norms it explodes, so a block has both:", explodes)
 if alike < 0.9 < without:
     print(
         "With norms, residuals slow down how fast tokens become alike", f"(pre-norm: {alike:.2f} against {without:.2f})"
@@ -771,11 +771,11 @@ if alike < 0.9 < without:
 # %% [markdown]
 # This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and MLPs,
 # loses the differences between tokens doubly exponentially with depth. That fits what we saw, and is no proof that it is
-# the reason: post-norm with 12 blocks also starts with tokens nearly alike, and with warm-up it does learn.
+# the reason: post-norm with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
 #
 # The third line adds to the first claim. Post-norm does have residuals, but each norm on the stream makes what has come so far
 # smaller, to make room for what was added. After 24 blocks little is left of the token that came in. So with 24 blocks
-# post-norm may fail not only because its first steps are too large. That would explain why warm-up helped so little.
+# post-norm may lag behind not only because its first steps are too large. That would explain why warm-up helped so little.
 
 # %% [markdown]
 # ## Exercise: count a block
@@ -1072,7 +1072,7 @@ check.mended_block(MendedBlock)
 # 3. Branches add to the residual stream. What comes out is the sum of all that was said, and what came in is still there.
 # 4. Pre-norm learned at each of five learning rates. Post-norm needs a small one, the smaller the deeper it is, and at its best
 #    rate it was still behind after three epochs. ViT is pre-norm, BERT post-norm.
-# 5. Without residuals the tokens become all alike. Without norms it depends on the size of the matrices: at the usual
+# 5. Without residuals the tokens become all alike; in a deep post-norm stack with them too. Without norms it depends on the size of the matrices: at the usual
 #    start the numbers explode with residuals and vanish without. With norms neither happens, at any size the lab offers.
 #
 # | step | shape |

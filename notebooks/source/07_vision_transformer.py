@@ -105,15 +105,16 @@ ModelMap(trained, data.test_images[0], box="attn")
 print("vit.py, ViT.forward")
 print(code_of(ViT.forward, "# ", "return"))
 print("\nvit.py, ViT.classify and ViT._pool, which end equation 4")
-print(code_of(ViT.classify, "return"))
+print(code_of(ViT.classify, "keep("))
 print(code_of(ViT._pool, "return"))
 print("\nencoder.py, EncoderBlock.forward")
 print(code_of(EncoderBlock.forward, "# equation"))
 
 # %% [markdown]
 # The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks token 0,
-# `tokens[:, 0]`. (`keep` only notes a stage down for whoever asks, and passes it on. `dropout`, `drop` and `drop_path` work
-# while training only; see lesson 6. `pre_logits` does nothing here; it is for pre-training.)
+# `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks, and passes it on;
+# `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while training only; see lesson
+# 6. `pre_logits` does nothing here; it is for pre-training.)
 #
 # A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations stands
 # the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would turn these
@@ -164,9 +165,10 @@ print("all twelve blocks give one shape:", len({stages[f"blocks.{i}"].shape for 
 # Now a model so small that you can watch every number. A 16×16 picture of the cat, patches of 4×4, so N = 16 patches.
 # D = 8 numbers per token, one block, two heads, two classes: cat or dog.
 #
-# We choose two things so that you can begin with a pencil. The first patch shall become
-# [0.2, −0.5, 0.8, 0.1, −0.3, 0.6, 0.9, −0.2], and its position shall be [0.1, 0.2, −0.1, 0.3, −0.2, 0.4, 0.1, −0.3]. All
-# other numbers are random and **untrained**. So the answer will mean nothing; the way to it is the real one.
+# We set two things so that you can begin with a pencil. The bias of the patch embedding, which is added to all patches, is
+# such that the first one becomes [0.2, −0.5, 0.8, 0.1, −0.3, 0.6, 0.9, −0.2]. And the position of that patch is
+# [0.1, 0.2, −0.1, 0.3, −0.2, 0.4, 0.1, −0.3]. All matrices, the class token and the other positions are random and
+# **untrained**. So the answer will mean nothing; the way to it is the real one.
 
 # %%
 tiny = ViT(ViTConfig(image_size=16, patch_size=4, num_classes=2, dim=8, depth=1, num_heads=2)).double().eval()
@@ -279,7 +281,9 @@ ours = {"blocks.0": z, "pool": y, "logits": logits}
 same = {name: torch.allclose(steps[name], followed) for name, followed in ours.items()}
 print("ours is the model's:", same)
 as_said = shapes[1:3] + shapes[4:] == [[1, 16, 8], [1, 17, 8], [1, 2]]
-print(judge(as_said and all(same.values()), "16 tokens become 17, then two logits, and so by hand"))
+as_said &= abs(steps["logits"].softmax(dim=-1).sum().item() - 1) < 1e-12
+words = "16 tokens become 17, then two logits, which softmax makes two probabilities, and so by hand"
+print(judge(as_said and all(same.values()), words))
 
 # %% [markdown]
 # So much for two tokens. Here are all 17 tokens with their 8 numbers, a row each, on the way through:
@@ -445,7 +449,7 @@ for chance, place in zip(*probabilities.topk(3), strict=True):
 # and `mlp`. (The head and the kind of first layer are settings of `ViTConfig`.)
 #
 # Here is an attention in the plainest form: three separate linear layers, a reshape and a transpose, and the formula of
-# lesson 4. It must take (dim, num_heads, qkv_bias) and turn [B, N, D] into [B, N, D]. That is all. Change it as you like:
+# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word, and turns [B, N, D] into [B, N, D]. That is all. Change it as you like:
 # leave out the scaling, add a mask, try one head.
 
 
@@ -672,7 +676,7 @@ print(f"{len(larger)} of {len(chosen)} models took the larger learning rate of t
 # Here one convolution with norm, ReLU and pooling was worth more than all these further blocks. Which part of it does
 # this, the study does not say. Nor does it say what a still larger learning rate would do, though nearly all models took
 # the largest that was tried. All of them are tiny, and the training is short. In the paper (section 4.4, figure 5) hybrids
-# are a little better at small budgets, and at large ones no more.
+# are a little better at small budgets, and no longer at large ones.
 
 # %% [markdown]
 # ## Exercise: count a ViT
@@ -782,7 +786,7 @@ check.vit_forward(my_forward)
 # | `encoder.ln.…` | `norm.…` |
 # | `heads.head.…` | `head.…` |
 #
-# The 7 stands for the number of any block. In the check's message stand how many of timm's names are missing, how many of
+# The 7 stands for the number of any block. The check's message says how many of timm's names are missing, how many of
 # yours timm does not know, and the first of each. If all names are right, it says which one holds a wrong tensor.
 #
 # <details><summary>Hint 1</summary>
@@ -793,7 +797,7 @@ check.vit_forward(my_forward)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `name.replace("encoder.layers.encoder_layer_", "blocks.")` keeps the number as it is, also a 10. Where one piece is part of
+# `name.replace("encoder.layers.encoder_layer_", "blocks.")` keeps the number as it is, even a 10. Where one piece is part of
 # another, replace the longer one first.
 #
 # </details>
@@ -851,7 +855,7 @@ check.timm_names(my_timm_names)
 # `fc1` and `fc2` in `mlp`.
 #
 # The check loads the course's weights into it by name, and compares the logits. So call the parts `patch_embed`,
-# `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D]), `blocks`, `norm` (with eps=1e-6) and `head`.
+# `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D], where N = (image_size // patch_size)²), `blocks`, `norm` (with eps=1e-6) and `head`.
 # In its message the input is the images, then P, the number of classes, D, the depth and the heads.
 #
 # <details><summary>Hint 1</summary>
@@ -864,8 +868,7 @@ check.timm_names(my_timm_names)
 #
 # The class token is there once, [1, 1, D], and the batch has B images: [B, N, D].
 # `self.cls_token.expand(x.shape[0], -1, -1)` gives one to each image, and `torch.cat([…, x], dim=1)` puts it in front.
-# (`len(x)` is the same number, but a model that is traced or exported keeps that of its first batch for ever.) Then the
-# four equations.
+# Then the four equations.
 #
 # </details>
 
@@ -908,7 +911,7 @@ class MyViT(nn.Module):
         super().__init__()
         self.patch_embed = PatchEmbedding(image_size, patch_size, in_channels, dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self.pos_embed = nn.Parameter(torch.randn(1, self.patch_embed.num_patches + 1, dim) * 0.02)
+        self.pos_embed = nn.Parameter(torch.randn(1, (image_size // patch_size) ** 2 + 1, dim) * 0.02)
         self.blocks = nn.Sequential(*[EncoderBlock(dim, num_heads) for _ in range(depth)])
         self.norm = nn.LayerNorm(dim, eps=1e-6)
         self.head = nn.Linear(dim, num_classes)
@@ -929,7 +932,7 @@ check.vit_from_parts(MyViT)
 # ## The bug clinic
 #
 # Seven small models lie in beds A to G. Six have one fault each; one is well. Do not look up their code: all faults are of
-# the kind that one reads over. All seven give logits of the right shape. And do they learn?
+# the kind that one overlooks when reading. All seven give logits of the right shape. And do they learn?
 
 
 # %%

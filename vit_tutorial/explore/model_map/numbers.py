@@ -71,7 +71,7 @@ DOES = {
     "norm2": "Each token alone is brought to mean 0 and variance 1 again.",
     "mlp": "Each token alone is widened, bent with GELU, and narrowed again.",
     "residual2": "What the MLP says is added to the token.",
-    "norm": "One more norm: the stream of tokens itself was never normed. Its line of code goes on to the logits.",
+    "norm": "One more norm: the stream of tokens itself was never normed.",
     "pool": "One vector is left, which stands for the picture.",
     "pre_logits": "One more linear layer with tanh, as in pre-training.",
     "head": "One linear layer gives one number for each class: the logits.",
@@ -79,7 +79,7 @@ DOES = {
 }
 UNKNOWN = "A block of another kind than the course's, so there is no view inside."
 APART = " The model does Patches and Linear projection in one convolution (lesson 1). Here they are shown apart."
-TWO_WAYS = " The code knows two ways to compute the same, and chooses the faster one (lesson 4)."
+TWO_WAYS = " The code knows two ways to compute the same, and chooses the faster one (lesson 5)."
 MOST_ROWS, MOST_COLUMNS = 260, 256  # of a table that travels to the browser
 MOST_BARS = 10
 CHANNELS_SHOWN = 16  # of a feature map, four by four
