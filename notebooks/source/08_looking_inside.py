@@ -22,7 +22,7 @@ from vit_tutorial.studies import inside, load_study
 
 torch.set_num_threads(1)  # one thread: the same numbers each time
 
-# The model of lesson 7: 6 blocks, 4 heads, 7x7 patches.
+# The model of lesson 7: 6 blocks, 4 heads, 49 patches of 4x4 pixels.
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
 data = load("fashion_mnist")
 images, labels = model.card.normalize(data.test_images[:300]), data.test_labels[:300]  # [300, 1, 28, 28], [300]
@@ -217,8 +217,8 @@ for k in range(7):
 # patches. After the last block only the class token is read: all is in there. In between the knowledge moves. After 3
 # blocks it is in both: either of them makes a bag of it.
 #
-# One pair of pictures may be an accident. The record holds 1,000 test pictures, each exchanged with another one
-# (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros, the mean over all
+# One pair of pictures may be an accident. The record holds 1,000 test pictures, each exchanged with another one,
+# whatever it shows: about one in ten is of the same class (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros, the mean over all
 # pictures, or what another picture has there.
 
 # %% jupyter={"source_hidden": true}
@@ -239,8 +239,8 @@ plots.show(
 )
 
 # %% [markdown]
-# The lines cross. Left of the crossing the answer sits in the patches, right of it in the class token. But look at the left
-# end. Before block 1 the class token is the same for all pictures, so the mean of them and another picture's are that very
+# The lines cross. Far left the answer sits in the patches, far right in the class token; near the crossing some of it is in
+# both. But look at the left end. Before block 1 the class token is the same for all pictures, so the mean of them and another picture's are that very
 # token, and nothing changes. A token of zeros is something that the model has never met, and it stumbles over that: many
 # answers are lost, and no knowledge was. Another picture's token does one thing more. It does not only take knowledge away,
 # it brings false knowledge. So **name the kind of exchange, or the number means nothing**. Here are the same three kinds for
@@ -330,7 +330,7 @@ plots.show(
 # %% [markdown]
 # The test is simple. **Cover the patches that a method ranks highest, and watch the probability of the answer.** A method
 # that knows what the answer needs makes it fall fast. This is called *deletion* (Samek et al. 2017, Petsiuk et al. 2018).
-# What should cover? Black is not nothing: it is what the ground of these pictures is made of. So three ways are tried: the mean
+# What should cover? Black is not nothing: it is what the background of these pictures is made of. So three ways are tried: the mean
 # colour of the training pictures, black, and noise. (`inside.METHODS` are the six methods and two more controls.)
 
 # %%
@@ -378,7 +378,7 @@ plots.show(
 # has shown nothing about the model.
 #
 # Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, while whoever
-# covers a patch of black ground with black changes nothing. One way of covering alone would have fooled us.
+# covers a patch of black background with black changes nothing. One way of covering alone would have fooled us.
 #
 # ### "Attention maps show what the model looks at"
 #
@@ -529,7 +529,7 @@ TrainingTimeline(moments, photographs, list(shown), layer=1)
 
 # %% [markdown]
 # **What this does not prove.** A distance is a mean. A head that looks at its neighbour and at the far corner has a middle
-# distance, and does neither. Four photographs are few, as we have seen. And one model is one model.
+# distance, and never looks there. Four photographs are few, as we have seen. And one model is one model.
 #
 # ## What did positions learn?
 #
@@ -706,8 +706,8 @@ check.lens(my_lens)
 # ## Exercise: rollout
 #
 # Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. You get a list of L attention maps, one for each block, the first block
-# first. Each is [B, h, N, N], and row i says where token i looks. Give one [B, N, N]: row i says from where token i has what it
-# holds after all blocks. Average the heads of each block. Let half of each block be the token itself, since the residual
+# first. Each is [B, h, M, M] for M tokens, and row i says where token i looks. Give one [B, M, M]: row i says from where token i
+# has what it holds after all blocks. Average the heads of each block. Let half of each block be the token itself, since the residual
 # carries it past attention: (A + I) / 2. Then follow the blocks one after the other.
 #
 # <details><summary>Hint 1</summary>
@@ -718,14 +718,14 @@ check.lens(my_lens)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Begin with `torch.eye(N)`. Inside the loop, `weights.mean(dim=1)` averages the heads, and `layer @ so_far` puts a block on
-# top of what came before it. `@` takes the batch along: [B, N, N] @ [B, N, N].
+# Begin with `torch.eye(M)`. Inside the loop, `weights.mean(dim=1)` averages the heads, and `layer @ so_far` puts a block on
+# top of what came before it. `@` takes the batch along: [B, M, M] @ [B, M, M].
 #
 # </details>
 
 
 # %% tags=["exercise"]
-def my_rollout(maps): ...  # L of [B, h, N, N] -> [B, N, N]
+def my_rollout(maps): ...  # L of [B, h, M, M] -> [B, M, M]
 
 
 check.rollout(my_rollout)
@@ -737,9 +737,9 @@ check.rollout(my_rollout)
 # %% tags=["solution"] jupyter={"source_hidden": true}
 def my_rollout(maps):
     identity = torch.eye(maps[0].shape[-1])
-    so_far = identity.expand(len(maps[0]), -1, -1)  # [B, N, N]: before the first block each token is itself
+    so_far = identity.expand(len(maps[0]), -1, -1)  # [B, M, M]: before the first block each token is itself
     for weights in maps:
-        layer = (weights.mean(dim=1) + identity) / 2  # [B, h, N, N] -> [B, N, N]
+        layer = (weights.mean(dim=1) + identity) / 2  # [B, h, M, M] -> [B, M, M]
         so_far = layer @ so_far  # the newer block on the left
     return so_far
 
@@ -878,7 +878,7 @@ check.near_heads(my_near_heads)
 # how would its curve fall, if the method knew nothing? Write this control: you get a ranking [B, N], one number for each patch,
 # and a seed. Give a ranking of the same shape
 #
-# - with the same values in each picture, so that drawn as a map it is just as lively, and covers as many patches,
+# - with the same values in each picture, so that drawn as a map it is just as lively,
 # - at places that chance chooses, in every picture others,
 # - the same again for the same seed, another for another seed,
 # - and without touching the random numbers of the notebook, so that nothing else in it changes.
@@ -995,7 +995,7 @@ plots.show(
 class Planted(TimmAttention):
     looks_at = 0
 
-    def weights(self, q, k):  # [B, h, N, N]: every token looks at one
+    def weights(self, q, k):  # [B, h, M, M]: every token looks at one
         weights = torch.zeros(*q.shape[:3], k.shape[2])
         weights[..., self.looks_at] = 1
         return weights
@@ -1089,7 +1089,7 @@ print("its largest number:", where_it_looked(timm_like, four).max().item())
 #
 # Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Five faults, in a dozen lines. But you only see the first; it hides
 # the other four. Write the function so that it gives what a rollout should give, [B, N], also for one picture or for three.
-# Leave the model as you found it: no hook of yours stays, and `fused_attn` is afterwards what it was. Begin with a copy, mend
+# Leave the model as you found it: no hook of yours stays, and `fused_attn` is `True` again. Begin with a copy, mend
 # one fault after the other, and let the check say what is left. The model that you get has `TimmAttention` in its blocks.
 #
 # <details><summary>Hint 1</summary>
@@ -1139,7 +1139,9 @@ def my_where_it_looked(model, images):
 check.mended_map(my_where_it_looked)
 
 # %% [markdown]
-# What would have found all five at once? A model whose answer is known. Plant the truth before you believe a picture.
+# What finds such faults? The planted model showed four of the five. The fifth, the mean over pictures, only *alone* showed: all
+# planted maps are the same, so their mean is too. Plant a truth before you believe a picture, and let it differ from picture to
+# picture.
 
 # %% [markdown]
 # ## What to remember

@@ -101,7 +101,8 @@ for place in (2, 3, 5):
 #
 # $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)$$
 #
-# The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Side by side:
+# The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Where a block makes the map smaller, x first
+# goes through a 1×1 convolution and a BN of its own, so that it can be added (equation 2 there). Side by side:
 #
 # | | encoder block of a ViT | basic block of a ResNet |
 # |---|---|---|
@@ -236,7 +237,7 @@ for ax, what in zip(axes[0], ("accuracy", "agreement"), strict=True):
     ax.set_ylim(0, 1.02)
 plots.show(
     figure,
-    alt="Two plots over the number of pixels, accuracy and agreement with the answer before. All lines fall. Moved by one pixel the CNN keeps nearly all of its answers and the ViT about three quarters; from 4 pixels on they are about level. The ViT's solid line has small peaks at 4 and at 8 pixels.",
+    alt="Two plots over the number of pixels, accuracy and agreement with the answer before. All lines fall. Moved by one pixel the CNN keeps nearly all of its answers and the ViT about three quarters; the ViT's solid line has small peaks at 4 and at 8 pixels, whole patches, and meets the CNN's there; in between, and on the dotted lines, the CNN mostly keeps more.",
     caption="500 test pictures, mean of four directions. zeros: black comes in. circular: what goes out on one side comes in on the other.",
 )
 
@@ -261,8 +262,9 @@ print(compare_each(to_vit, "the CNN keeps more of its answers than the ViT", **o
 
 # %% [markdown]
 # So this CNN is not invariant. Moved by one pixel it keeps far more of its answers than the ViT. Moved by 4 or 8 pixels, no
-# difference between the two is shown. Look at the ViT's solid line of agreement once more, at 4 and at 8 pixels. There the picture is moved by whole patches: the
-# tokens are the very ones of before, with other positions. In between every patch holds other pixels.
+# difference between the two is shown. Look at the ViT's solid line of agreement once more: it rises at just these two. There the
+# picture is moved by whole patches, and the tokens are the very ones of before, with other positions. In between every patch
+# holds other pixels, and the ViT's line falls back below the CNN's.
 #
 # **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures.
 #
@@ -303,7 +305,7 @@ for ax, one, words in zip(axes[0], (orders, photo_orders), ("clothes", "photogra
     plots.draw_spread(ax, rows, xlabel=f"test accuracy on {words}", colours=colours)
 plots.show(
     figure,
-    alt="Six rows of points in each of two plots, test accuracy of the ViT and of the CNN on pictures as they are, with patches permuted and with pixels permuted. Clothes: of each model, the points of pictures as they are lie to the left of those with pixels permuted. Photographs: the CNN's points of pictures as they are lie far to the right of all others, and of each model those with pixels permuted lie farthest to the left.",
+    alt="Six rows of points in each of two plots, test accuracy of the ViT and of the CNN on pictures as they are, with patches permuted and with pixels permuted. Clothes: of each model, nearly all points of pictures as they are lie to the left of those with pixels permuted. Photographs: the CNN's points of pictures as they are lie far to the right of all others, and of each model those with pixels permuted lie farthest to the left.",
     caption=f"9,000 pictures of clothes and 45,000 photographs, each seen once, nothing augmented. Each point is a seed, {len(orders.seeds)} on the left and {len(photo_orders.seeds)} on the right.",
 )
 
@@ -361,9 +363,9 @@ print(compare_each(pairs, "on photographs the CNN is better than the ViT", holds
 #
 # **Photographs.** Here things lie anywhere, and the sentence comes out as it is told. Permuted patches cost the CNN much, and the
 # ViT nothing that can be shown. Permuted pixels cost both, since they tear up what lies inside a patch too, and the CNN more. And
-# look at the last lines: on scrambled photographs no lead of the CNN is shown. What it had ahead was what it takes for granted. (Each
-# rate was the best of three, and often the first or the last of them. In the contest below five were tried, and there the best
-# ones lay inside.)
+# look at the last lines: on scrambled photographs no lead of the CNN is shown. So most of its lead went with what it takes for granted;
+# whether a small rest stays, three seeds do not show. (Each rate was the best of three, and often the first or the last of them.
+# In the contest below, trainings of this size tried five, and there the best ones lay inside.)
 #
 # So a bias helps where the pictures are as it takes them to be. That it is built in does not say that it helps.
 #
@@ -426,7 +428,7 @@ print("mean distance in pixels; in brackets the share of the pixels that can be 
 # **Try this.**
 #
 # 1. Go through the four stages of the CNN. Count the pixels of each window, and compare with your pencil: 3, 7, 13, 25.
-# 2. Stay with the last stage of the CNN, and slide to a corner. How much of its window is left?
+# 2. Stay with the last stage of the CNN, and slide to the upper left corner. How much of its window is left?
 # 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on the boot?
 # 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the start?
 
@@ -690,7 +692,7 @@ draw_sizes(
 # ### "A ViT is worse than a CNN on small data"
 #
 # Who is ahead, cell by cell? And equal in *what*? Pictures seen, operations and seconds are three budgets. A CNN whose training
-# takes a quarter longer has bought a part of its lead. So the same is asked once more at an equal number of each: as many as the
+# takes nearly a third longer has bought a part of its lead. So the same is asked once more at an equal number of each: as many as the
 # cheaper of the two took at the largest budget. For the other one, the accuracy is read from the line between two of its points.
 
 # %% jupyter={"source_hidden": true}
@@ -950,9 +952,8 @@ def my_agreement(model, images, pixels): ...  # -> share of the answers that sta
 check.agreement(my_agreement)
 
 # %% [markdown]
-# With it you can ask something that no figure above shows. Is it the *mean* at the end that makes a CNN nearly invariant? Here
-# is our CNN, trained, beside the same CNN whose last map is flattened in thought: instead of the mean over all places, only
-# the place in the middle answers. It was not trained for that, so look at what *stays*, not at what is right.
+# With it you can ask something that no figure above shows. Is it the *mean* at the end that lets a CNN keep so many answers?
+# Here is our CNN, trained, beside the same CNN without that mean: only the place in the middle answers. It was not trained for that, so look at what *stays*, not at what is right.
 
 # %%
 if check.agreement(my_agreement).passed:
@@ -993,7 +994,7 @@ check.agreement(my_agreement)
 #
 # Six colleagues have compared our ViT with our CNN, on 500 pictures. All of them picked from the same trainings, in which each
 # model was tested after each of 12 epochs (`python -m vit_tutorial.studies unfair`). `trained_with(model, rate)` gives the test
-# accuracy, [seeds=3, epochs]. Unless it says otherwise, a training has 12 epochs of 3,000 pictures seen, shifted by 1 pixel at
+# accuracy, [seeds=3, epochs]. Unless it says otherwise, each epoch is the 500 pictures six times through, shifted by 1 pixel at
 # most. Each report gives two lists of numbers, the ViT's and the CNN's. Their code, and their plots:
 
 # %%

@@ -7,7 +7,8 @@
 
 Names of parts are those of the state dict, which are timm's: cls_token, pos_embed, patch_embed, blocks.0 …, norm, head.
 
-Sources: Clark et al. 2020, "ELECTRA", section 3.2 (layer-wise rates); Bao et al. 2022, "BEiT", appendix (for images).
+Sources: Howard and Ruder 2018, "ULMFiT", section 3.2 (layer-wise rates); Clark et al. 2020, "ELECTRA", appendix B (for
+transformers); Bao et al. 2022, "BEiT", appendix (for images).
 """
 
 import contextlib
