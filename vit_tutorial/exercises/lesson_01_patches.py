@@ -293,7 +293,8 @@ unpatchify = Exercise(
 def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds it, gives its one layer these numbers, and embeds the images.
 
-    The layer may be a convolution with a kernel [D, C, P, P], a linear layer [D, P·P·C], or a matrix E [P·P·C, D].
+    The layer may be a convolution with a kernel [D, C, P, P], a linear layer [D, P·P·C], or a matrix E [P·P·C, D]; the
+    bias may have axes of length 1 in front, [1, 1, D].
     """
 
     def embed(images: Tensor, patch_size: int, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -306,6 +307,8 @@ def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
                 values = {1: bias, 2: rows, 4: kernel}.get(parameter.ndim)
                 if parameter.ndim == 2 and parameter.shape == rows.T.shape != rows.shape:
                     values = rows.T
+                if parameter.numel() == parameter.shape[-1] == len(bias) != kernel.numel():
+                    values = bias.reshape(parameter.shape)
                 if values is not None:
                     parameter.copy_(fitted(values, parameter.shape))
         return module(images)

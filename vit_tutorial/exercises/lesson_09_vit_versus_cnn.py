@@ -233,7 +233,7 @@ moved_rows = Exercise(
         ),
     ],
     done="What a ViT knows of the arrangement stands in this table, and nowhere else.",
-    hints=Hints(inputs="pos_embed, order", axes="1 M D"),
+    hints=Hints(inputs="pos_embed order", axes="1 M D"),
 )
 
 
@@ -436,7 +436,7 @@ agreement = Exercise(
         ),
     ],
     done="Invariance is no longer a word, but a number.",
-    hints=Hints(inputs="model, images, pixels"),
+    hints=Hints(inputs="model images pixels"),
 )
 
 

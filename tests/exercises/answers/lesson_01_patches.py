@@ -205,6 +205,18 @@ class Matrix(nn.Module):
         return loop_patchify(images, self.patch_size) @ self.E + self.b
 
 
+class MatrixWithBatchOfBiases(Matrix):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.b = nn.Parameter(self.b[None, None].detach().clone())
+
+
+class MatrixWithRowOfBiases(Matrix):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.b = nn.Parameter(self.b[None].detach().clone())
+
+
 class NoStride(Convolution):
     def __init__(self, image_size, patch_size, in_channels=3, dim=768):
         super().__init__(image_size, patch_size, in_channels, dim)
@@ -371,7 +383,7 @@ ANSWERS = {
         ],
     ),
     "patch_embedding": Answers(
-        right=[Convolution, LinearLayer, Matrix],
+        right=[Convolution, LinearLayer, Matrix, MatrixWithBatchOfBiases, MatrixWithRowOfBiases],
         wrong=[
             (NoStride, "you forgot the stride"),
             (OneByOne, "your kernel is 1×1. It never sees a patch"),
