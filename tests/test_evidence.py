@@ -20,7 +20,6 @@ from vit_tutorial.evidence import (
     compare_each,
     compare_images,
     judge,
-    standard_error,
     t_probability,
     t_quantile,
 )
@@ -209,6 +208,7 @@ def test_the_best_rate_is_chosen_by_the_mean_of_validation():
     assert not rate.is_at_an_end
     assert best_rate({0.1: [0.8], 0.01: [0.8], 0.001: [0.1]}).value == 0.01  # of equal ones the smallest
     assert best_rate({0.1: [0.9, math.nan], 0.01: [0.1, 0.2], 0.001: [0.3, 0.3]}) == Rate(0.001, (0.001, 0.01, 0.1))
+    assert best_rate({0.1: [math.inf, -math.inf], 0.01: [0.1, 0.2]}).value == 0.01
     assert best_rate({0.1: [0.9], 0.01: [0.1]}).is_at_an_end
     assert not best_rate({0.1: [0.9]}).is_at_an_end
     with pytest.raises(ValueError, match="none of 2 learning rates has finite scores"):
@@ -315,13 +315,30 @@ def test_what_is_paired_is_named():
     assert "2 of the 3 groups" in str(compare([1, 2], [0, 1], "it helps", of="groups"))
 
 
-def test_an_accuracy_has_an_interval_and_a_standard_error():
+def test_an_accuracy_has_an_interval():
     for right, images in ((0, 10), (3, 10), (10, 10), (873, 1000)):
         wilson = stats.binomtest(right, images).proportion_ci(method="wilson")
         assert accuracy_interval(right, images) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
-    assert standard_error(900, 1000) == pytest.approx(math.sqrt(0.9 * 0.1 / 1000))
     with pytest.raises(ValueError, match="11 of 10 images right is no accuracy"):
         accuracy_interval(11, 10)
+
+
+def test_shuffles_are_too_few_for_an_interval_beyond_the_outermost():
+    for shuffles, confidence, verdict in (
+        (100, 0.98, TRUE),
+        (100, 0.99, NOT_SHOWN),
+        (198, 0.99, NOT_SHOWN),
+        (199, 0.99, TRUE),
+    ):
+        finding = against_shuffles(10_000, range(shuffles), "it is more", confidence=confidence)
+        assert finding.verdict == verdict, (shuffles, confidence)
+    assert "198 of the 199 shuffles" in str(against_shuffles(10_000, range(198), "it is more", confidence=0.99))
+
+
+def test_a_threshold_is_said_with_all_its_digits():
+    said = str(accuracy_above(905, 1000, 0.905))
+    assert "minus 90.5%" in said
+    assert "is above 90.5%" in said
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(440, TRUE), (400, NOT_SHOWN), (425, NOT_SHOWN), (360, FALSE)])

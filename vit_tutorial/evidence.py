@@ -1,9 +1,9 @@
 """Verdicts: what a comparison shows, computed from its numbers, never written beside them by hand.
 
     >>> one, other = study.scores("class token"), study.scores("mean")    # of a recorded study, seed by seed
-    >>> print(compare(one, other, "the class token is better than the mean"))
+    >>> print(compare(one, other, "the class token is better"))
     class token minus mean: +0.5 points, 95% interval -0.5 to +1.5 (5 seeds)
-    verdict: NOT SHOWN that the class token is better than the mean; each at its own learning rate, chosen by validation
+    verdict: NOT SHOWN that the class token is better; each at its own learning rate, chosen by validation from 4
 
     compare            one claim, from the differences seed by seed
     compare_each       the same claim in several cases: in all of them, in any, in none, or in which
@@ -56,8 +56,8 @@ def best_rate(validation: Mapping[float, Sequence[float]]) -> Rate:
     if len({len(scores) for scores in validation.values()}) > 1:
         counts = ", ".join(f"{rate:g}: {len(scores)}" for rate, scores in validation.items())
         raise ValueError(f"the learning rates have different numbers of scores ({counts}); give each the same seeds")
-    means = {rate: fmean(validation[rate]) for rate in sorted(validation) if len(validation[rate])}
-    finite = {rate: mean for rate, mean in means.items() if math.isfinite(mean)}
+    scored = {rate: validation[rate] for rate in sorted(validation) if len(validation[rate])}
+    finite = {rate: fmean(scores) for rate, scores in scored.items() if all(map(math.isfinite, scores))}
     if not finite:
         raise ValueError(f"none of {len(validation)} learning rates has finite scores; try other rates")
     return Rate(max(finite, key=finite.get), tuple(sorted(validation)))
@@ -395,19 +395,20 @@ def against_shuffles(
 
     The claim is that `value` is higher than chance. `shuffled` are the numbers of as many random orders; the interval
     is from `value` less the upper end of their middle part (`confidence` of them all) to `value` less the lower end. It
-    speaks of this very model: another one may have learned something else. Fewer than 100 shuffles, or a number that is
-    not finite, show nothing.
+    speaks of this very model: another one may have learned something else. Fewer than 100 shuffles, or too few for the
+    confidence, or a number that is not finite, show nothing.
     Source: Fisher 1935, "The Design of Experiments", section 21.
     """
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
-    if len(shuffled) < FEWEST_SHUFFLES:
-        reason = f"{len(shuffled)} of the {FEWEST_SHUFFLES} shuffles that it takes"
+    fewest = max(FEWEST_SHUFFLES, math.ceil(2 / (1 - confidence) - 1e-9) - 1)  # so that one lies outside on each side
+    if len(shuffled) < fewest:
+        reason = f"{len(shuffled)} of the {fewest} shuffles that it takes"
     elif not all(map(math.isfinite, [value, *shuffled])):
         reason = "one of the numbers is not finite"
     else:
-        ordered, outside = sorted(shuffled), math.floor((1 - confidence) / 2 * (len(shuffled) + 1))
+        ordered, outside = sorted(shuffled), math.floor((1 - confidence) / 2 * (len(shuffled) + 1) + 1e-9)
         difference = value - fmean(shuffled)
-        low, high = value - ordered[-max(outside, 1)], value - ordered[max(outside, 1) - 1]
+        low, high = value - ordered[-outside], value - ordered[outside - 1]
     return Finding(
         claim=claim,
         verdict=_verdict(low, high, (0.0,)),
@@ -438,9 +439,9 @@ def accuracy_above(
     """
     low, high = accuracy_interval(right, images, confidence)
     return Finding(
-        claim=claim or f"the {name} is above {threshold:.0%}",
+        claim=claim or f"the {name} is above {100 * threshold:g}%",
         verdict=_verdict(low, high, (threshold,)),
-        label=f"{name} {right / images:.1%}, minus {threshold:.0%}",
+        label=f"{name} {right / images:.1%}, minus {100 * threshold:g}%",
         difference=right / images - threshold,
         low=low - threshold,
         high=high - threshold,
@@ -461,12 +462,6 @@ def accuracy_interval(right: int, images: int, confidence: float = 0.95) -> tupl
     z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / images
     middle, half = share + z * z / (2 * images), z * math.sqrt((share * (1 - share) + z * z / (4 * images)) / images)
     return tuple(min(1.0, max(0.0, (middle + sign * half) / (1 + z * z / images))) for sign in (-1, 1))
-
-
-def standard_error(right: int, images: int) -> float:
-    """Give the standard error of an accuracy, 0..1: by how much other images of the kind would move it."""
-    _check_counts(right, images)
-    return math.sqrt(right * (images - right) / images) / images
 
 
 def _check_counts(right: int, images: int) -> None:
