@@ -147,6 +147,22 @@ def test_a_small_weight_is_not_written_as_nothing():
     assert "0.0%" not in drawn
 
 
+@pytest.mark.parametrize(
+    ("choices", "sentence", "title"),
+    [
+        ({}, "Output 0 = 40.1% of v0 + 19.8% of v1 + 40.1% of v2", "2. Divided by 1.41"),
+        ({"mask": "causal"}, "Output 0 = 100.0% of v0 + 0.0% of v1 + 0.0% of v2", "2. Divided by 1.41, masked"),
+        ({"scaled": False}, "Output 0 = 42.2% of v0 + 15.5% of v1 + 42.2% of v2", "2. Not divided"),
+    ],
+)
+def test_the_still_picture_says_what_the_view_says(choices, sentence, title):
+    """Of a masked key nothing is taken, and not just little."""
+    figure = attention_plane_figure(attention_plane_state(*HAND, **choices), more=True)
+    said = [text.get_text() for text in figure.findobj(Text)]
+    assert sentence in said
+    assert title in said
+
+
 def test_axes_hold_what_is_shown():
     assert reach_of(*HAND[:2]) == 2
     assert reach_of([[2.1, 0], [0, 0], [0, 0]], HAND[1]) == 4

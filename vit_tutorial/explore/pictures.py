@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from vit_tutorial.cnn import CNN
 from vit_tutorial.vit import ViT
 
 BARS = 10  # classes that are shown of many
@@ -80,6 +81,11 @@ def model_input(model: ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[Tensor
     wanted = (model.config.in_channels, *(side * model.config.patch_size for side in model.grid_size))
     if picture.shape != wanted:
         raise ValueError(f"the picture is {list(picture.shape)}, and the model takes {list(wanted)}")
+    return normalized(model, picture)
+
+
+def normalized(model: CNN | ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[Tensor, "1 C H W"]:
+    """The picture as a model of any size wants it: normalised by its card, or as 0 to 1 without one."""
     images, card = torch.from_numpy(picture)[None], model.card
     return (card.normalize(images) if card and card.mean else images.float() / 255).to(next(model.parameters()))
 

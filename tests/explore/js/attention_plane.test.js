@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { attentionOf, movedTo, vectorOf, wordsOf } from "../../../vit_tutorial/explore/attention_plane/arithmetic.js";
+import {
+  attentionOf,
+  movedTo,
+  shareOf,
+  TOKENS,
+  vectorOf,
+  wordsOf,
+} from "../../../vit_tutorial/explore/attention_plane/arithmetic.js";
 import {
   arrowOutline,
   axesOf,
@@ -33,6 +40,13 @@ const says = (changes = {}, lead = "Query") => {
   return wordsOf({ ...choices, ...attentionOf(choices) }, lead);
 };
 const near = (some, others) => some.every((number, i) => Math.abs(number - others[i]) < 1e-12);
+
+test("of a masked key an output takes nothing, and of a far one a little", () => {
+  const shares = (changes) => TOKENS.map((key) => shareOf(attentionOf({ ...HAND, ...changes }), 0, key));
+  assert.deepEqual(shares({ mask: "causal" }), ["100.0%", "0.0%", "0.0%"]);
+  const far = [[8, 0], CORNERS[1], CORNERS[2]];
+  assert.deepEqual(shares({ q: far, k: far, mask: "padding" }), ["100.0%", "<0.001%", "0.0%"]);
+});
 
 test("outputs are those of PyTorch's scaled_dot_product_attention", () => {
   const q = [

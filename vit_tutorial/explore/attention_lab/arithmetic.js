@@ -1,6 +1,6 @@
 // The numbers of the attention lab in the browser: the same as in numbers.py.
 
-import { decimals, finePercent } from "../numbers.js";
+import { decimals, finePercent, patchName } from "../numbers.js";
 
 /** The weights that scores give at a temperature. */
 export function softmax(scores, temperature) {
@@ -46,9 +46,9 @@ export function rangeOf(row) {
 
 /** Names of tokens on a grid of so many columns. */
 export function namesOf(prefix, columns) {
-  const patchName = (patch) => `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
+  const nameOf = (patch) => patchName(patch, columns);
   const prefixName = (token) => (token === 0 ? "the class token" : `token ${token}`);
-  return { patchName, tokenName: (token) => (token < prefix ? prefixName(token) : patchName(token - prefix)) };
+  return { patchName: nameOf, tokenName: (token) => (token < prefix ? prefixName(token) : nameOf(token - prefix)) };
 }
 
 /** What is said of one key: its score, if there is one, and its weight. */

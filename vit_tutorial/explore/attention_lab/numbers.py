@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.pictures import as_array
-from vit_tutorial.explore.words import decimals, fine_percent, percent
+from vit_tutorial.explore.words import decimals, fine_percent, patch_name, percent
 
 TOP = 5
 ALIKE = 0.01  # maps may come in half precision
@@ -153,7 +153,7 @@ def attention_lab_state(
 
     def token_name(token: int) -> str:
         patch = token - num_prefix_tokens
-        return f"patch {patch} (row {patch // columns}, column {patch % columns})" if patch >= 0 else prefix_name(token)
+        return patch_name(patch, columns) if patch >= 0 else prefix_name(token)
 
     place = f"layer {layer}, {f'head {head}' if head >= 0 else 'mean of all heads'}"
     warm = "" if temperature == 1 else f", temperature {decimals(temperature, 1)}"

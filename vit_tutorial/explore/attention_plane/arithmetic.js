@@ -26,6 +26,10 @@ export function attentionOf({ q, k, v, scaled, temperature, mask }) {
   return { scores, divisor, divided, weights, outputs };
 }
 
+/** How much of a value an output takes, in words: of a masked key exactly nothing. */
+export const shareOf = ({ divided, weights }, query, key) =>
+  divided[query][key] === -Infinity ? "0.0%" : finePercent(weights[query][key]);
+
 /** The vector with a name such as "k1". */
 export const vectorOf = (vectors, name) => vectors[name[0]][Number(name[1])];
 

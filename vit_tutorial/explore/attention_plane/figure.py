@@ -29,7 +29,8 @@ def attention_plane_figure(state: AttentionPlaneState, more: bool = False) -> Fi
     figure = Figure(figsize=(9.4, 6.4 if more else 4.4), layout="constrained")
     rows = figure.subfigures(2, 1, height_ratios=(4, 2)) if more else [figure]
     left, right = rows[0].subplots(1, 2)
-    taken = " + ".join(f"{fine_percent(weight)} of v{key}" for key, weight in enumerate(state.weights[query]))
+    shares = np.where(np.isfinite(state.scaled[query]), [fine_percent(one) for one in state.weights[query]], "0.0%")
+    taken = " + ".join(f"{share} of v{key}" for key, share in enumerate(shares))
     rows[0].supxlabel(f"Output {query} = {taken}", x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     reach = reach_of(q, k)
     draw_axes(left, -reach, reach, "Queries (thin) and keys (broad)")
@@ -47,7 +48,8 @@ def attention_plane_figure(state: AttentionPlaneState, more: bool = False) -> Fi
         right.plot(x, y, "s", color=TOKEN_COLOURS[token], markersize=8)
     for token, (x, y) in enumerate(state.outputs):
         right.plot(x, y, "o", color=TOKEN_COLOURS[token], markeredgecolor=INK, markersize=7)
-    divided = f"2. Divided by {decimals(state.divisor)}"
+    divided = f"2. Divided by {decimals(state.divisor)}" if state.divisor != 1 else "2. Not divided"
+    divided += "" if np.isfinite(state.scaled).all() else ", masked"
     grids = rows[1].subplots(1, 4, width_ratios=(3, 3, 3, 2)) if more else ()
     for axes, title, numbers, columns in zip(
         grids,

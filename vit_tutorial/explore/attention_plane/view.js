@@ -21,8 +21,8 @@ import {
   sheet,
   slider,
 } from "../common.js";
-import { decimals, finePercent, nextOf, pages, within } from "../numbers.js";
-import { attentionOf, KINDS, movedTo, samePoints, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
+import { decimals, nextOf, pages, within } from "../numbers.js";
+import { attentionOf, KINDS, movedTo, samePoints, shareOf, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
 import { arrowOutline, axesOf, labelsOf, PLANE, placesOf, planesSize, pointAt, shadowOf, spotOf } from "./geometry.js";
 
 const NEAR = 13;
@@ -126,7 +126,8 @@ function render({ model, el }) {
       draw();
       const [given, kept] = [point[axis], vectorOf(now(), name)[axis]];
       const most = farthest[name[0]];
-      beyond.textContent = given === kept ? "" : `${name} reaches from ${-most} to ${most}; ${given} became ${kept}.`;
+      beyond.textContent =
+        Math.abs(given) <= most ? "" : `${name} reaches from ${-most} to ${most}; ${given} became ${kept}.`;
     });
     return input;
   });
@@ -336,11 +337,12 @@ function render({ model, el }) {
       return `rgba(${number > 0 ? "178, 24, 43" : "33, 102, 172"}, ${most > 0 ? (0.55 * Math.abs(number)) / most : 0})`;
     };
   }
-  function fillTables({ scores, divided, divisor, weights, outputs, query, mask }) {
+  function fillTables(state) {
+    const { scores, divided, divisor, weights, outputs, query, mask } = state;
     const divisionTitle = divisor === 1 ? "Not divided" : `Divided by ${decimals(divisor)}`;
     tables[1].box.firstChild.textContent = `2. ${divisionTitle}${mask === "none" ? "" : ", masked"}`;
     const number = (one) => (one === -Infinity ? "-inf" : decimals(one));
-    const share = (weight, i, j) => (divided[i][j] === -Infinity ? "0.0%" : finePercent(weight));
+    const share = (_, i, j) => shareOf(state, i, j);
     fillTable(tables[0], scores, query, number, twoSigned(scores));
     fillTable(tables[1], divided, query, number, twoSigned(divided));
     fillTable(tables[2], weights, query, share, (weight) => `rgba(230, 159, 0, ${0.45 * weight})`);
@@ -370,7 +372,7 @@ function render({ model, el }) {
     drawVectors(context, left, state, colours, style);
     drawMixtures(context, right, state, colours, style);
     fillTables(state);
-    const taken = state.weights[query].map((weight, key) => `${finePercent(weight)} of v${key}`);
+    const taken = TOKENS.map((key) => `${shareOf(state, query, key)} of v${key}`);
     shares.textContent = `Output ${query} = ${taken.join(" + ")}`;
     const text = wordsOf(state, leads[mask]);
     words.textContent = text;

@@ -46,10 +46,6 @@ class ModelMap(Explorer):
         if not isinstance(model, ViT):
             raise TypeError(f"the map is drawn of a ViT, not of a {type(model).__name__}; for others use shape_ledger")
         picture = as_picture(image)
-        side = model.config.image_size
-        wanted = (model.config.in_channels, *(side if isinstance(side, tuple) else (side, side)))
-        if picture.shape != wanted:
-            raise ValueError(f"the picture is {list(picture.shape)}, and the model takes {list(wanted)}")
         self._patch_size = model.config.patch_size
         self._boxes = map_boxes(model, picture)
         walk = model_map_state(self._boxes).walk

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vit_tutorial.cnn import CNN
 from vit_tutorial.explore.limits import Between, Limit, settle
-from vit_tutorial.explore.pictures import as_picture
+from vit_tutorial.explore.pictures import as_picture, normalized
 from vit_tutorial.explore.words import decimals, patch_name, percent
 from vit_tutorial.introspection import in_eval_mode, receptive_distance
 from vit_tutorial.vit import ViT
@@ -97,7 +97,7 @@ def fields_of(cnn: CNN, vit: ViT, picture: UInt8[np.ndarray, "C H W"]) -> list[F
     found = []
     for model in (cnn, vit):
         wanted = [stage for stage in stages_of(cnn, vit) if stage.of == ("CNN" if model is cnn else "ViT")]
-        images = _input(model, picture).repeat(len(cells), 1, 1, 1).requires_grad_()  # one copy for each place
+        images = normalized(model, picture).repeat(len(cells), 1, 1, 1).requires_grad_()  # one copy for each place
         with in_eval_mode(model), torch.enable_grad():
             stages = model.forward_intermediates(images)
             for stage in wanted:
@@ -119,11 +119,6 @@ def _field(features: Float[Tensor, "P F h w"], images: Tensor, places: list[tupl
 def _on_grid(x: Tensor, vit: ViT) -> Float[Tensor, "P F h w"]:
     rows, columns = vit.grid_size
     return x if x.ndim == 4 else rearrange(x[:, -rows * columns :], "b (h w) d -> b d h w", h=rows)
-
-
-def _input(model: CNN | ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[Tensor, "1 C H W"]:
-    images, card = torch.from_numpy(picture)[None], model.card
-    return (card.normalize(images) if card and card.mean else images.float() / 255).to(next(model.parameters()))
 
 
 def distances_of(stages: list[Stage], fields: list[np.ndarray], vit: ViT) -> list[list[float]]:

@@ -154,7 +154,6 @@ class SketchLabState:
     lens: Float[np.ndarray, "layers K"]  # probabilities; entry k is the answer if it were read after k blocks
     class_names: list[str]
     probabilities: Float[np.ndarray, " K"]
-    outline: Outline | None  # None if nothing is drawn
     advice: str  # how the drawing differs from the pictures that the model learned from
     words: str
 
@@ -224,7 +223,6 @@ def sketch_lab_state(
         lens=lens,
         class_names=names,
         probabilities=lens[-1],
-        outline=outline,
         advice=advice.strip(),
         words=words,
     )

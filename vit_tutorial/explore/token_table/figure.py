@@ -83,5 +83,5 @@ def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"]
     return figure
 
 
-def _told(answer: str | tuple[str, float]) -> str:
-    return answer if isinstance(answer, str) else f"{answer[0]} {percent(answer[1])}"
+def _told(answer: tuple[str, float]) -> str:
+    return f"{answer[0]} {percent(answer[1])}"

@@ -8,7 +8,7 @@ import traitlets
 
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import OneOf
-from vit_tutorial.explore.pictures import named_pictures, pack_pictures
+from vit_tutorial.explore.pictures import pack_pictures, pictures_for
 from vit_tutorial.explore.still import diverging
 from vit_tutorial.explore.token_table.figure import token_table_figure
 from vit_tutorial.explore.token_table.numbers import (
@@ -42,11 +42,7 @@ class TokenTable(Explorer):
     reads = traitlets.Unicode(READS[0]).tag(sync=True)
 
     def __init__(self, model: ViT, images, **choices: Any):
-        self._pictures = named_pictures(images)
-        wanted = (model.config.in_channels, *(side * model.config.patch_size for side in model.grid_size))
-        for name, pixels in self._pictures.items():
-            if pixels.shape != wanted:
-                raise ValueError(f"picture {name!r} is {list(pixels.shape)}, and the model takes {list(wanted)}")
+        self._pictures = pictures_for(model, images)
         self._stages = stages = token_stages(model, list(self._pictures.values()))
         super().__init__(
             choices,

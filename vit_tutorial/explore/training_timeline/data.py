@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input, shown_classes
+from vit_tutorial.explore.pictures import as_array, class_names_of, model_input, pictures_for, shown_classes
 from vit_tutorial.introspection import attention_maps, in_eval_mode
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.vit import ViT
@@ -147,15 +147,7 @@ def _checked_pictures(model: ViT, pictures, names: Sequence[str]) -> tuple[np.nd
             f"there are {len(pictures)} pictures and {len(set(names))} different names; give one name for each of at "
             "least one picture"
         )
-    checked = tuple(
-        as_picture(picture, f"picture {name!r}") for picture, name in zip(as_array(pictures), names, strict=True)
-    )
-    for picture, name in zip(checked, names, strict=True):
-        try:
-            model_input(model, picture)
-        except ValueError as error:
-            raise ValueError(f"picture {name!r}: {error}") from None
-    return checked
+    return tuple(pictures_for(model, dict(zip(names, as_array(pictures), strict=True))).values())
 
 
 @torch.no_grad()
