@@ -11,7 +11,7 @@ import pytest
 import torch
 import torchvision
 
-from vit_tutorial import ViT, ViTConfig
+from vit_tutorial import ViT, ViTConfig, studies
 from vit_tutorial.support.paths import COURSE, RESULTS
 from vit_tutorial.weights.torchvision_names import timm_to_torchvision
 
@@ -155,6 +155,13 @@ def test_the_speed_table_is_the_recorded_one():
     for row in rows:
         ratios = " | ".join(f"{row[f'ours/{library}']:.2f}" for library in ("torchvision", "timm", "vit-pytorch"))
         assert f"| {row['config']}, batch {row['batch']} | {row['work']} | {ratios} |" in FIGURES
+
+
+def test_the_time_of_all_studies_is_what_their_records_add_up_to():
+    seconds = sum(json.loads(path.read_text())["seconds"] for path in RESULTS.glob("study_*.json"))
+    words = f"about {seconds / 3600:.0f} hours"
+    assert words in FIGURES
+    assert words in studies.__doc__
 
 
 def test_the_hardware_is_named():
