@@ -318,3 +318,9 @@ def test_the_command_line_knows_its_studies(capsys):
         parse(["puling"])
     assert "the studies are patch_size, pooling, positions, jigsaw" in capsys.readouterr().err
     assert parse(["jigsaw", "--seeds", "3", "4"]).seeds == [3, 4]
+
+
+def test_no_seed_judges_what_it_chose(monkeypatch, capsys):
+    monkeypatch.setattr("vit_tutorial.studies.__main__.run_search", lambda *_: pytest.fail("nothing is run before"))
+    with pytest.raises(SystemExit, match="error: seed 100 chooses the rates of patch_size, and no seed judges"):
+        main(["patch_size", "--seeds", "3", "100"])

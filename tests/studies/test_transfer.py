@@ -164,6 +164,14 @@ def test_the_first_training_is_done_once_and_kept(stripes, how, monkeypatch, tmp
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in model.state_dict().items())
 
 
+def test_the_time_of_a_first_training_that_was_stopped_is_not_told_in_part(stripes, monkeypatch, tmp_path):
+    monkeypatch.setattr(transfer, "RUNS", tmp_path)
+    assert transfer.pretrained("first six", "labels")[1]["processor_seconds"] > 0
+    (tmp_path / "transfer" / "first_six-labels" / "model.safetensors").unlink()  # as if stopped before it was saved
+    transfer.pretrained.cache_clear()
+    assert "processor_seconds" not in transfer.pretrained("first six", "labels")[1]
+
+
 def test_a_first_training_of_other_settings_is_refused(stripes, monkeypatch, tmp_path):
     monkeypatch.setattr(transfer, "RUNS", tmp_path)
     transfer.pretrained("first six", "masked patches")

@@ -25,6 +25,10 @@ def main(arguments: list[str] | None = None) -> None:
         for name in options.names or EXPERIMENTS:
             experiment = EXPERIMENTS[name]
             seeds = options.seeds or list(experiment.seeds)
+            if chose := sorted({*seeds} & {*(experiment.search.seeds if experiment.search else ())}):
+                raise ValueError(
+                    f"seed {chose[0]} chooses the rates of {name}, and no seed judges what it chose; give others"
+                )
             searched, rates = [], None
             if experiment.search:
                 searched = run_search(name, experiment, options.runs, options.workers)

@@ -31,6 +31,7 @@ from vit_tutorial.support.files import write_json
 from vit_tutorial.support.paths import RUNS
 from vit_tutorial.training import TrainingConfig, add_lora, evaluate, fit, learning_rate_at, reset_head
 from vit_tutorial.training.augmentation import augment, draw
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
 from vit_tutorial.training.fine_tuning import frozen
 from vit_tutorial.training.loop import augmentation_options, mix_seed
 from vit_tutorial.training.optimizers import MovingAverage, make_optimizers
@@ -172,12 +173,14 @@ def pretrained(split: str, how: str) -> tuple[ViT, dict]:
             data = photographs().of_classes(SPLITS[split])
             model, worked = build_model(data, SHAPE, PRETRAINING.seed), time.process_time()
             said = {"images": len(data.train_labels), "shape": SHAPE, "training": asdict(PRETRAINING)}
+            resumed = (folder / CHECKPOINT_NAME).exists()
             if how == "labels":
                 fit(model, data, PRETRAINING, checkpoint=folder, progress=False)
                 said["test_accuracy"] = evaluate(model, data.test_images, data.test_labels).accuracy
             else:
                 learn_masked_patches(model, data, PRETRAINING)
-            said["processor_seconds"] = round(time.process_time() - worked, 1)
+            if not resumed:  # else this process did only a part of the work
+                said["processor_seconds"] = round(time.process_time() - worked, 1)
             write_json(folder / "result.json", said)
             save_model(model, file)
     said = json.loads((folder / "result.json").read_text(encoding="utf-8"))
