@@ -209,9 +209,30 @@ def test_drawings_have_the_names_of_their_pictures(boot, tmp_path, capsys):
     shutil.copy(boot, tmp_path / "other" / "boot.png")
     drawings = tmp_path / "new" / "drawings"
     assert run(boot, tmp_path / "other" / "boot.png", "--model", CLOTHES, "--attention", drawings) is None
-    assert sorted(path.name for path in drawings.iterdir()) == ["boot.png", "boot_2.png"]
-    assert Image.open(drawings / "boot.png").size == (900, 330)
+    assert sorted(path.name for path in drawings.iterdir()) == ["boot_2_attention.png", "boot_attention.png"]
+    assert Image.open(drawings / "boot_attention.png").size == (900, 330)
     assert capsys.readouterr().out.splitlines()[-1] == f"2 drawings in {drawings}"
+
+
+def test_drawings_leave_the_pictures_of_their_folder_as_they_are(boot, tmp_path):
+    before = boot.read_bytes()
+    assert run(boot, "--model", CLOTHES, "--attention", tmp_path) is None
+    assert boot.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["boot.png", "boot_attention.png"]
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_drawing_in_the_place_of_a_picture_is_refused_before_any_is_written(boot, tmp_path, broken, capsys):
+    other = tmp_path / "boot_attention.png"
+    other.write_bytes(boot.read_bytes()[: 60 if broken else None])
+    before = other.read_bytes()
+    (tmp_path / "other").mkdir()
+    code = run(other, boot, "--model", CLOTHES, "--attention", tmp_path / "other" / "..")
+    assert code.startswith(f"error: the drawing of {boot} would be written over {tmp_path}")
+    assert code.endswith("which is one of the pictures; nothing was written: name another folder with --attention")
+    assert capsys.readouterr().out == ""
+    assert other.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["boot.png", "boot_attention.png", "other"]
 
 
 def test_a_broken_picture_does_not_stop_the_others(boot, tmp_path, capsys):

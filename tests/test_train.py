@@ -19,7 +19,7 @@ from vit_tutorial.recipes import RECIPES, RECORDED
 from vit_tutorial.support.paths import RESULTS
 from vit_tutorial.training import History, TrainingConfig, evaluate, record
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
-from vit_tutorial.training.distributed import current_world
+from vit_tutorial.training.distributed import World, current_world
 
 SMALL = "--patch-size=4 --dim=8 --depth=2 --num-heads=2 --epochs=2 --batch-size=16 --learning-rate=0.002 --device=cpu"
 
@@ -187,6 +187,42 @@ def test_missing_data_end_with_a_sentence(tmp_path, monkeypatch):
         command(tmp_path)
 
 
+def test_what_ends_the_search_for_data_ends_every_process(monkeypatch):
+    told = []
+
+    class Many(World):
+        def broadcast(self, value):
+            told.append(value)
+            return value
+
+    def missing(name, root=None):
+        raise DataError(f"{name} was not found")
+
+    monkeypatch.setattr(train, "load", missing)
+    with pytest.raises(DataError):
+        train.find_data_once(train.parse(["--out", "x"]), Many(rank=0, size=2))
+    assert [str(error) for error in told] == ["fashion_mnist was not found"]
+
+
+def test_data_are_found_first_by_the_main_process_and_then_by_the_others(data, monkeypatch):
+    class Other(World):
+        def broadcast(self, value):
+            monkeypatch.setattr(train, "load", lambda name, root=None: data)  # now that the main one has them
+
+    monkeypatch.setattr(train, "load", lambda name, root=None: pytest.fail("before the main process had them"))
+    assert train.find_data_once(train.parse(["--out", "x"]), Other(rank=1, size=2)) is data
+
+
+def test_ctrl_c_before_there_is_a_checkpoint_does_not_promise_one(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as stopped:
+        stopped.setattr(train, "load", lambda name, root=None: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(SystemExit) as ended:
+            command(tmp_path)
+    assert ended.value.code == (
+        f"stopped; there is no checkpoint in {tmp_path} yet, so the same command starts at the beginning"
+    )
+
+
 def test_every_field_has_an_option_and_the_recipes_values():
     given = "--recipe cifar10-gpu --out x --no-flip --clip-norm none --dim 192 --stem-layers 2 2 2 --position none"
     options = train.parse(given.split())
@@ -205,6 +241,31 @@ def test_a_recorded_recipe_is_a_whole_command():
     assert (options.out, options.record, options.float16) == (recipe.out, "vit_cifar10", recipe.weights)
     assert (options.keep, options.keep_in, options.records) == (recipe.keep, recipe.keep_in, RESULTS)
     assert asdict(options.training) == asdict(recipe.training)
+
+
+@pytest.mark.parametrize("name", RECORDED)
+@pytest.mark.parametrize(
+    "changed", ["--data OTHER", "--epochs 1", "--seed 7", "--dim 32", "--classes 1 2", "--start-from a.safetensors"]
+)
+def test_a_recipe_with_anything_changed_writes_nothing_of_the_courses_own(name, changed, capsys):
+    other = "fashion_mnist" if RECIPES[name].data == "cifar10" else "cifar10"
+    changed = changed.replace("OTHER", other).split()
+    options = train.parse(["--recipe", name, *changed, "--out", "x"])
+    assert (options.recipe, options.record, options.float16) == (name, None, None)
+    assert (options.keep, options.keep_in) == ((), None)
+    with pytest.raises(SystemExit, match="2"):
+        train.parse(["--recipe", name, *changed])
+    assert "--out" in capsys.readouterr().err
+    asked = train.parse(["--recipe", name, *changed, "--out", "x", "--record", "y", "--float16", "z", "--keep", "1"])
+    assert (asked.record, asked.float16, asked.keep) == ("y", Path("z"), (1,))
+
+
+def test_a_recipe_is_the_same_where_its_own_options_are_repeated_or_the_results_go_elsewhere():
+    whole = train.parse(["--recipe", "vit_cifar10"])
+    repeated = "--recipe vit_cifar10 --data cifar10 --warmup-epochs 1 --mlp-ratio 2"
+    assert train.parse(repeated.split()) == whole
+    elsewhere = train.parse([*repeated.split(), "--out", "x", "--quiet"])
+    assert elsewhere == replace(whole, out=Path("x"), quiet=True)
 
 
 ROOT = Path(__file__).parents[1]
@@ -307,6 +368,35 @@ def test_a_run_killed_before_it_kept_its_weights_keeps_them_when_it_goes_on(data
     assert [path.name for path in elsewhere.iterdir()] == ["epoch_001.safetensors"]
 
 
+def test_an_epoch_that_the_run_does_not_have_cannot_be_kept(data, tmp_path):
+    for epochs, named in ((("1", "3", "10"), "3, 10"), (("0", "2"), "0")):
+        with pytest.raises(SystemExit) as ended:
+            command(tmp_path / "run", "--keep", *epochs)
+        assert ended.value.code == (
+            f"error: --keep names {named}, and the run has epochs 1 to 2; name some of these, or leave it out"
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("other", ["model", "data"])
+def test_another_model_or_other_data_are_refused_before_weights_are_kept(data, tmp_path, monkeypatch, other):
+    command(tmp_path)
+    if other == "data":
+        monkeypatch.setattr(train, "load", lambda name, root=None: other_classes(data, 4))
+    with pytest.raises(SystemExit, match=r"belongs to another run: in its (model, dim was 8|data, crc32 was)"):
+        command(tmp_path, "--keep", "2", *(["--dim", "16"] if other == "model" else []))
+    assert not (tmp_path / "epochs").exists()
+
+
+@pytest.mark.parametrize("version", ["this", "older"])
+def test_the_last_weights_of_a_finished_run_can_be_kept_afterwards(data, tmp_path, version):
+    command(tmp_path)
+    if version == "older":
+        (tmp_path / train.START_NAME).unlink()
+    command(tmp_path, "--keep", "2")
+    assert [path.name for path in (tmp_path / "epochs").iterdir()] == ["epoch_002.safetensors"]
+
+
 def test_a_folder_is_refused_before_the_data_are_loaded(data, tmp_path, monkeypatch):
     def refused(*options, out=tmp_path / "run"):
         with monkeypatch.context() as early:
@@ -334,6 +424,41 @@ def test_a_run_begins_with_the_weights_of_another(data, tmp_path):
     assert all(torch.equal(first[name], more[name]) for name in first)
     with pytest.raises(SystemExit, match="do not fit the model"):
         command(tmp_path / "other", "--start-from", str(start), "--dim", "16")
+
+
+def test_a_run_goes_on_with_the_weights_that_it_began_with_and_no_others(data, tmp_path, capsys):
+    first, second = (tmp_path / name / "model.safetensors" for name in ("first", "second"))
+    command(first.parent)
+    command(second.parent, "--seed", "1")
+    capsys.readouterr()
+    run = tmp_path / "run"
+    command(run, "--start-from", str(first))
+    assert f"begins with the weights of {first}, head included" in capsys.readouterr().out
+    before = {path: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with pytest.raises(SystemExit) as ended:
+        command(run, "--start-from", str(second))
+    assert ended.value.code.startswith(f"error: {run} holds a run that began with the weights of {first} (sha256 ")
+    assert f"and --start-from names the weights of {second} (sha256 " in ended.value.code
+    assert ended.value.code.endswith("; use another folder, or delete this one to train from the start")
+    assert {path: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+    with pytest.raises(SystemExit, match="second holds a run that began with random weights, and --start-from names"):
+        command(second.parent, "--seed", "1", "--start-from", str(second))
+
+    first = first.rename(tmp_path / "moved.safetensors")
+    for options in (["--start-from", str(first)], []):
+        command(run, *options)
+        printed = capsys.readouterr().out
+        assert f"goes on from the checkpoint in {run}, which began with the weights of" in printed
+        assert "begins with" not in printed
+
+
+def test_what_a_run_of_an_older_version_began_with_is_not_known(data, tmp_path, capsys):
+    command(tmp_path)
+    start = tmp_path / train.START_NAME
+    for left in ("", None):
+        start.unlink() if left is None else start.write_text(left)
+        command(tmp_path, "--start-from", str(tmp_path / "model.safetensors"))
+        assert f"goes on from the checkpoint in {tmp_path}\n" in capsys.readouterr().out
 
 
 def other_classes(data, classes):

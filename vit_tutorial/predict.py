@@ -3,7 +3,8 @@
     python -m vit_tutorial.predict cat.jpg dog.png --model runs/own_pictures/model.safetensors
     python -m vit_tutorial.predict cat.jpg --model ViT-B/16 --attention looks
 
-It prints a table of the likeliest classes. With --attention it also draws where the model looked, one PNG a picture.
+It prints a table of the likeliest classes. With --attention it also draws where the model looked, one PNG a
+picture: cat_attention.png.
 """
 
 import os
@@ -158,13 +159,27 @@ def run(options: Options, model: ViT) -> int:
         except (ValueError, OSError) as error:
             failed += 1
             print(f"error: {error}", file=sys.stderr)
-    print_table(predictions, options.top)
+    drawings: dict[Path, Path] = {}
     if options.attention is not None:
-        names = drawing_names(list(predictions))
-        for file, prediction in predictions.items():
-            write_file(options.attention / names[file], draw_prediction(model, prediction).png)
-        print(f"{len(names)} drawings in {options.attention}")
+        drawings = {file: options.attention / name for file, name in drawing_names(list(predictions)).items()}
+        refuse_to_replace(options.files, drawings)
+    print_table(predictions, options.top)
+    for file, drawing in drawings.items():
+        write_file(drawing, draw_prediction(model, predictions[file]).png)
+    if options.attention is not None:
+        print(f"{len(drawings)} drawings in {options.attention}")
     return failed
+
+
+def refuse_to_replace(pictures: tuple[Path, ...], drawings: dict[Path, Path]) -> None:
+    """Raise ValueError if a drawing would be written over one of the pictures, under whatever path."""
+    there = [path for picture in pictures if (path := picture.expanduser()).exists()]
+    for file, drawing in drawings.items():
+        if drawing.exists() and any(drawing.samefile(picture) for picture in there):
+            raise ValueError(
+                f"the drawing of {file} would be written over {drawing}, which is one of the pictures; nothing was "
+                "written: name another folder with --attention"
+            )
 
 
 def print_table(predictions: dict[Path, Prediction], top: int) -> None:
@@ -182,14 +197,14 @@ def print_table(predictions: dict[Path, Prediction], top: int) -> None:
 
 
 def drawing_names(files: list[Path]) -> dict[Path, str]:
-    """Give each picture the name of its drawing: its own, and a number where two have the same."""
+    """Give each picture the name of its drawing: its own and what it shows, and a number where two have the same."""
     names: dict[Path, str] = {}
     for file in files:
         stem, number = file.stem, 1
-        while f"{stem}.png" in names.values():
+        while f"{stem}_attention.png" in names.values():
             number += 1
             stem = f"{file.stem}_{number}"
-        names[file] = f"{stem}.png"
+        names[file] = f"{stem}_attention.png"
     return names
 
 

@@ -10,9 +10,14 @@ The same command again goes on where the last one was stopped: Ctrl-C and SIGTER
 not made longer; --start-from begins another one with its weights, or with any others: to fine-tune them, name other
 data, --freeze what shall stay, and --layer-decay. Their shape, mean and std are kept, and for other classes the head
 starts anew. torchrun starts several processes that share each batch.
+
+A recorded recipe is a whole command. With other data, classes, settings or weights to start from, it is a training of
+your own: name --out, and --record, --float16 and --keep where you want them.
 """
 
 import contextlib
+import hashlib
+import json
 import re
 import shlex
 import signal
@@ -30,13 +35,13 @@ import tyro
 from tqdm import tqdm
 
 from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
-from vit_tutorial.recipes import PICTURES, RECIPES, build_model
+from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
 from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
-from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, refuse_other_run, reserved
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, WAY_OUT, refuse_other_run, reserved
 from vit_tutorial.training.devices import choose_device
-from vit_tutorial.training.distributed import joined
+from vit_tutorial.training.distributed import World, joined
 from vit_tutorial.training.record import keep_weights, make_record
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights import load_weights, save_model
@@ -44,6 +49,7 @@ from vit_tutorial.weights.files import existing_file, read
 from vit_tutorial.weights.metadata import Metadata, is_ours, understand
 
 RESULT_NAMES = ("model.safetensors", "history.json")  # what a run leaves in its folder, besides the checkpoint
+START_NAME = "start.json"  # beside the checkpoint: the weights, the model and the data that the run began with
 FROM_DATA = ("image_size", "in_channels", "num_classes")  # fields of ViTConfig that the data set decides
 
 
@@ -101,10 +107,24 @@ def parse(arguments: list[str]) -> Options:
     """Read the options; what is not given comes from the recipe. A wrong option ends the program with exit status 2."""
     for other, name in (("preset", "recipe"), ("weights", "start-from")):
         arguments = [re.sub(f"^--{other}(?==|$)", f"--{name}", argument) for argument in arguments]
-    choice, _ = tyro.cli(Choice, args=arguments, return_unknown_args=True, add_help=False, registry=registry)
-    recipe = RECIPES[choice.recipe]
-    if isinstance(choice.data, Path):  # a training of one's own, whose results are not the recipe's
-        recipe = replace(recipe, classes=(), out=None, weights=None, keep=(), keep_in=None, result="")
+    recipe = RECIPES[choose(arguments, Choice()).recipe]
+    choice = choose(arguments, Choice(recipe.name, recipe.data))
+    own = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")  # its results are not the recipe's
+    if choice.data != recipe.data or choice.start_from:
+        return parse_all(arguments, choice, own)
+    options = parse_all(arguments, choice, recipe)
+    return options if is_training_of(options, recipe) else parse_all(arguments, choice, own)
+
+
+def choose(arguments: list[str], default: Choice) -> Choice:
+    """Read the options that decide about the others, and leave those aside."""
+    return tyro.cli(
+        Choice, args=arguments, default=default, return_unknown_args=True, add_help=False, registry=registry
+    )[0]
+
+
+def parse_all(arguments: list[str], choice: Choice, recipe: Recipe) -> Options:
+    """Read all options; what is not given is as in the recipe, or as the weights to start from say."""
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -126,6 +146,13 @@ def parse(arguments: list[str]) -> Options:
         default=defaults,
         registry=registry,
     )
+
+
+def is_training_of(options: Options, recipe: Recipe) -> bool:
+    """Say whether the options train the recipe's model on its data with its settings, wherever the results go."""
+    model, training = ModelOptions(**recipe.model), TrainingOptions(**asdict(recipe.training))
+    asked = (options.data, options.classes, options.model, options.training)
+    return asked == (recipe.data, recipe.classes, model, training)
 
 
 def shape_of(weights: Path | None) -> dict:
@@ -171,7 +198,9 @@ def main(arguments: list[str] | None = None) -> None:
     except (DataError, TrainingError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"stopped; the same command goes on from the last checkpoint in {options.out}")
+        if (options.out / CHECKPOINT_NAME).exists():
+            sys.exit(f"stopped; the same command goes on from the last checkpoint in {options.out}")
+        sys.exit(f"stopped; there is no checkpoint in {options.out} yet, so the same command starts at the beginning")
 
 
 @contextlib.contextmanager
@@ -203,14 +232,24 @@ def sigterm_as_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def check_folder(folder: Path, config: TrainingConfig) -> None:
+def check_keep(keep: tuple[int, ...], epochs: int) -> None:
+    """Raise ValueError if weights are to be kept after an epoch that the run does not have."""
+    if wrong := [epoch for epoch in keep if not 1 <= epoch <= epochs]:
+        raise ValueError(
+            f"--keep names {', '.join(map(str, wrong))}, and the run has epochs 1 to {epochs}; name some of these, or "
+            "leave it out"
+        )
+
+
+def check_folder(folder: Path, config: TrainingConfig, start: dict) -> None:
     """Raise TrainingError if this run cannot go on from what the folder holds, or would write over what is not its own.
 
     What killed saves have left there is deleted.
     """
-    for name in RESULT_NAMES:
+    for name in (*RESULT_NAMES, START_NAME):
         sweep(folder / name)
     refuse_other_run(folder, config)
+    refuse_other_start(folder, start)
     others = [name for name in RESULT_NAMES if (folder / name).exists()]
     if others and not (folder / CHECKPOINT_NAME).exists():
         raise TrainingError(
@@ -219,32 +258,62 @@ def check_folder(folder: Path, config: TrainingConfig) -> None:
         )
 
 
+def about_start(file: Path | None) -> dict:
+    """Name the file of weights that a run begins with, and its sha256; both are None for random weights."""
+    if file is None:
+        return {"file": None, "sha256": None}
+    path = existing_file(file)
+    with open(path, "rb") as opened:
+        return {"file": str(path), "sha256": hashlib.file_digest(opened, "sha256").hexdigest()}
+
+
+def read_start(folder: Path) -> dict:
+    """Read what the run in the folder began with; empty if there is none, or it is of an older version."""
+    if (folder / CHECKPOINT_NAME).exists():
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((folder / START_NAME).read_text(encoding="utf-8"))
+    return {}
+
+
+def refuse_other_start(folder: Path, start: dict) -> None:
+    """Raise TrainingError if --start-from names other weights than those that the run in the folder began with.
+
+    Without --start-from it goes on: the checkpoint has all that is needed.
+    """
+    began = read_start(folder)
+    if began and start["sha256"] not in (None, began["sha256"]):
+        raise TrainingError(
+            f"{folder} holds a run that began with {describe_start(began)}, and --start-from names "
+            f"{describe_start(start)}; {WAY_OUT}"
+        )
+
+
+def describe_start(start: dict) -> str:
+    """Put what a run begins with into words."""
+    return f"the weights of {start['file']} (sha256 {start['sha256'][:8]})" if start["sha256"] else "random weights"
+
+
 def run(options: Options, command: str) -> None:
     """Train, write everything down, and look at the test images once, at the very end."""
     config = TrainingConfig(**asdict(options.training))
+    check_keep(options.keep, config.epochs)
     shape = {name: value for name, value in asdict(options.model).items() if name not in FROM_DATA}
     device = choose_device(config.device)
     with contextlib.ExitStack() as until_all_is_written:
         with joined(device) as world:
             until_all_is_written.enter_context(reserved(options.out, world))
-            world.let_main(lambda: check_folder(options.out, config))
-            if world.is_main:  # the others wait, so that only one process downloads
-                data = find_data(options)
-            world.broadcast(None)
-            if not world.is_main:
-                data = find_data(options, quiet=True)
+            start = world.let_main(lambda: about_start(options.start_from))
+            world.let_main(lambda: check_folder(options.out, config, start))
+            data = find_data_once(options, world)
             if options.classes:
                 data = data.of_classes(options.classes)
             model = build_model(data, shape, config.seed)
             words = begin_with(model, options.start_from) if options.start_from else ""
-            kept = options.keep, options.keep_in or options.out / "epochs"
-            if world.is_main:
-                print(data, *filter(None, [words]), sep="\n")
-                keep_weights(model, options.out, *kept)  # the run may have been killed just before it did
+            world.let_main(lambda: begin(options, model, data, config, start, words))
 
             def after_epoch(history: History) -> None:
                 if history.epochs in options.keep:  # or the checkpoint need not be read
-                    keep_weights(model, options.out, *kept)
+                    keep(options, model)
                 if not options.quiet:
                     print_epoch(history)
 
@@ -254,7 +323,29 @@ def run(options: Options, command: str) -> None:
             )
             seconds = time.perf_counter() - started
         if world.is_main:
+            keep(options, model)  # of a run that had ended before, now that `fit` knows it for the same
             finish(options, command, model, data, history, seconds, device)
+
+
+def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, start: dict, words: str) -> None:
+    """Say what is trained; write down what a new run begins with, or keep the weights that an old one left due."""
+    described = History.begin(model, data, config, len(data.train_labels), 0)
+    subject = {"model": described.model, "data": described.data}
+    if (options.out / CHECKPOINT_NAME).exists():
+        began = read_start(options.out)
+        words = f"goes on from the checkpoint in {options.out}"
+        if began.get("file"):
+            words += f", which began with {describe_start(began)}"
+        if began == began | subject:  # or `fit` says what is different
+            keep(options, model)  # the run may have been killed just before it did
+    else:
+        write_json(options.out / START_NAME, start | subject)
+    print(data, *filter(None, [words]), sep="\n")
+
+
+def keep(options: Options, model: ViT) -> None:
+    """Keep the weights of the checkpoint if the options name its epoch."""
+    keep_weights(model, options.out, options.keep, options.keep_in or options.out / "epochs")
 
 
 def about_file(file: Path) -> Metadata | None:
@@ -284,6 +375,13 @@ def begin_with(model: ViT, file: Path) -> str:
         return f"begins with the weights of {file}, head included"
     of = f"its {len(known)} classes" if known else "other classes"
     return f"begins with the weights of {file}; the head starts anew, since that of the file is for {of}"
+
+
+def find_data_once(options: Options, world: World) -> Dataset:
+    """Find the data in the main process, which may download them, and then in the others; or raise its error in all."""
+    found = []
+    world.let_main(lambda: found.append(find_data(options)))
+    return found[0] if world.is_main else find_data(options, quiet=True)
 
 
 def find_data(options: Options, quiet: bool = False) -> Dataset:
