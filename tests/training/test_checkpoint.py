@@ -149,6 +149,42 @@ def test_a_finished_run_is_not_trained_again(data, tmp_path, monkeypatch):
     assert same(weights(again), finished)
 
 
+@pytest.mark.parametrize(("steps", "images"), [(3, 48), (4, 64)])
+def test_a_run_that_goes_on_elsewhere_says_how_much_was_done_before(data, tmp_path, monkeypatch, steps, images):
+    def here(**changes):
+        monkeypatch.setattr(loop, "describe_environment", lambda device: {"git_revision": "a", "threads": 4} | changes)
+
+    here()
+    fit_steps(steps, make_model(), data, CONFIG, tmp_path)
+    here(git_revision="b")
+    fit_steps(1, make_model(), data, CONFIG, tmp_path)  # one more
+    here(threads=1)
+    history = fit(make_model(), data, CONFIG, checkpoint=tmp_path)
+    before = history.environment.pop("before")
+    assert history.environment == {"git_revision": "a", "threads": 1, "processes": 1}
+    assert before["images"] == images + 16
+    assert history.training_seconds[0] < before["seconds"] < sum(history.training_seconds)
+
+
+def test_a_run_that_goes_on_in_the_same_place_says_nothing_of_it(data, tmp_path):
+    fit_steps(4, make_model(), data, CONFIG, tmp_path)
+    assert "before" not in fit(make_model(), data, CONFIG, checkpoint=tmp_path).environment
+
+
+def test_a_run_whose_last_step_was_taken_elsewhere_keeps_its_place(data, tmp_path, monkeypatch):
+    def stop(module, args):
+        if not module.training and len(taken) == 9:  # it looks at the validation images of the last epoch
+            raise Stop
+
+    model, taken = make_model(), []
+    model.register_forward_pre_hook(lambda module, args: taken.extend([1] * module.training))
+    model.register_forward_pre_hook(stop)
+    with pytest.raises(Stop):
+        fit(model, data, CONFIG, checkpoint=tmp_path, checkpoint_seconds=0)
+    monkeypatch.setattr(loop, "describe_environment", lambda device: pytest.fail("it ran somewhere else"))
+    assert fit(make_model(), data, CONFIG, checkpoint=tmp_path).epochs == 3
+
+
 KILLED = """
 # Runs fit again and again in child processes; all but the last are killed, by themselves or from outside.
 import json, os, random, signal, sys, time, traceback

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, weights
-from vit_tutorial.training import fit
+from vit_tutorial.training import History, fit
 from vit_tutorial.training.distributed import World, current_world
 
 pytestmark = [
@@ -19,7 +19,11 @@ pytestmark = [
     pytest.mark.skipif(not torch.distributed.is_available(), reason="this PyTorch has no torch.distributed"),
 ]
 SINGLE = replace(CONFIG, batch_size=16)
-CONFIGS = {"plain": replace(CONFIG, batch_size=18), "all at once": replace(ALL_AT_ONCE, batch_size=17)}
+CONFIGS = {
+    "plain": replace(CONFIG, batch_size=18),
+    "all at once": replace(ALL_AT_ONCE, batch_size=17),
+    "one image left": replace(ALL_AT_ONCE, batch_size=47),  # for one process: the others have nothing
+}
 
 TOGETHER = """
 import contextlib, io, runpy, signal, sys
@@ -36,7 +40,8 @@ from vit_tutorial.training.distributed import joined
 out = Path(sys.argv[2])
 with joined(torch.device("cpu")) as world:
     model = single_model()
-    fit(model, make_data(), SINGLE)
+    history = fit(model, make_data(), SINGLE)
+    history.to_json(out / f"single {world.rank}.json")
     torch.save(weights(model), out / f"single {world.rank}.pt")
 
     model, steps = single_model(), []
@@ -50,7 +55,8 @@ with joined(torch.device("cpu")) as world:
     except KeyboardInterrupt:
         (out / f"stopped {world.rank}.txt").write_text(str(len(steps)))
     model = single_model()
-    fit(model, make_data(), SINGLE, checkpoint=out / "stopped")
+    history = fit(model, make_data(), SINGLE, checkpoint=out / "stopped")
+    history.to_json(out / f"resumed {world.rank}.json")
     torch.save(weights(model), out / f"resumed {world.rank}.pt")
 
     try:
@@ -90,7 +96,7 @@ def single_model():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What three processes wrote; 48 training images in batches of 18 or 17 leave one process with little or nothing.
+    """What three processes wrote; 48 training images in batches of 18, 17 or 47 leave some with little or nothing.
 
     They train together several times by `fit`, and twice by the command line: one start of all three serves every test.
     """
@@ -183,6 +189,14 @@ def test_a_signal_to_one_process_stops_all_after_the_same_step_and_saves(folder)
     for one in resumed:
         for name, tensor in whole.items():
             torch.testing.assert_close(key_rows(name, one[name])[1], key_rows(name, tensor)[1], rtol=0, atol=2e-6)
+
+
+def test_the_epoch_in_which_all_were_stopped_counts_the_images_of_each_once(folder):
+    whole = History.from_json(folder / "single 0.json")
+    for rank in range(3):
+        resumed = History.from_json(folder / f"resumed {rank}.json")
+        assert resumed.train_loss == pytest.approx(whole.train_loss, abs=1e-5)
+        assert resumed.train_accuracy == pytest.approx(whole.train_accuracy)
 
 
 def test_trouble_of_the_main_process_is_told_in_all(folder):

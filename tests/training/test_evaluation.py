@@ -1,5 +1,6 @@
 """Evaluation against counting one image at a time, and what it needs."""
 
+import contextlib
 import math
 
 import pytest
@@ -50,6 +51,24 @@ def test_a_mirrored_prediction_is_the_mean_of_both_views(data):
     torch.testing.assert_close(both, (plain + flipped) / 2)
     result = evaluate(model, data.test_images, data.test_labels, mirrored=True)
     assert torch.equal(result.predictions, both.argmax(dim=1))
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_each_part_is_in_its_own_mode_again_also_after_ctrl_c(data, stopped):
+    model = make_model()
+    model.card = ModelCard(CLASSES, data.mean, data.std)
+    model.train().blocks[0].eval()  # as a part that is frozen
+    modes = [module.training for module in model.modules()]
+
+    def press(module, args):
+        assert not any(part.training for part in model.modules())
+        if stopped:
+            raise KeyboardInterrupt
+
+    model.register_forward_pre_hook(press)
+    with pytest.raises(KeyboardInterrupt) if stopped else contextlib.nullcontext():
+        predict(model, data.test_images)
+    assert [module.training for module in model.modules()] == modes
 
 
 def test_predict_says_what_it_needs(data):

@@ -232,6 +232,11 @@ def test_the_time_of_a_training_is_predicted_without_touching_the_model(data):
     assert predict_seconds(model, big, replace(config, epochs=600)) > 20 * predicted
 
 
+def test_a_prediction_takes_two_steps_or_more(data):
+    with pytest.raises(ValueError, match=r"^steps is 1, and the first one does not count; take 2 or more$"):
+        predict_seconds(make_model(), data, CONFIG, steps=1)
+
+
 # --- The split, and what fit may look at -----------------------------------------------------------------------------
 
 

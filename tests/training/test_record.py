@@ -38,6 +38,16 @@ def test_the_utilisation_is_three_ways_forward_over_the_rate_of_the_device(train
     assert measure_utilisation(two, model.config, CPU)["mfu"] == pytest.approx(found["mfu"] / 2, abs=0.001)
 
 
+def test_what_was_trained_elsewhere_does_not_count_for_the_utilisation(trained):
+    model, history, _ = trained
+    history = replace(history, training_seconds=[1.0, 1.5, 4.0])
+    moved = replace(history, environment=history.environment | {"before": {"images": 48 + 16, "seconds": 1.5}})
+    whole, since = (measure_utilisation(one, model.config, CPU, rate=1e6)["mfu"] for one in (history, moved))
+    flops = 3 * flops_per_image(model.config)
+    assert whole == pytest.approx(flops * 3 * 48 / 6.5 / 1e6, abs=0.001)
+    assert since == pytest.approx(flops * (48 + 32) / 5 / 1e6, abs=0.001)
+
+
 def test_a_rate_that_is_known_is_not_measured_again(trained, monkeypatch):
     model, history, data = trained
     monkeypatch.setattr(record, "matrix_rate", lambda *_: pytest.fail("it was measured"))
@@ -78,6 +88,17 @@ def test_the_weights_of_an_epoch_are_the_average_in_half_the_bytes(data, tmp_pat
     (file,) = kept.iterdir()
     assert file.name == "epoch_003.safetensors"
     assert same(weights(load_model(file)), {name: value.half().float() for name, value in weights(model).items()})
-    before = file.stat()
     keep_weights(model, tmp_path, (3,), kept)
-    assert file.stat() == before
+    before = file.read_bytes()
+    keep_weights(model, tmp_path, (3,), kept)
+    assert file.read_bytes() == before
+
+
+def test_the_weights_of_another_run_do_not_stay_beside_a_new_one(data, tmp_path):
+    kept = tmp_path / "kept"
+    for seed in (0, 1):
+        model = make_model()
+        fit(model, data, replace(CONFIG, seed=seed), checkpoint=tmp_path / f"seed {seed}")
+        keep_weights(model, tmp_path / f"seed {seed}", (3,), kept)
+        found = weights(load_model(kept / "epoch_003.safetensors"))
+        assert same(found, {name: value.half().float() for name, value in weights(model).items()})

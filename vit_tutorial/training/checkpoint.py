@@ -46,7 +46,7 @@ class EpochProgress:
     """How far a run is within an epoch."""
 
     step: int = 0  # steps that are done
-    seen: int = 0  # images that this process has trained on
+    seen: int = 0  # images that all processes together have trained on
     loss_sum: float = 0.0  # of those images
     correct: float = 0.0  # of those images
     seconds: float = 0.0

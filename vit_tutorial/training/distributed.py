@@ -3,8 +3,10 @@
     torchrun --nproc-per-node 2 -m vit_tutorial.train --out runs/two
 
 Every process holds the whole model. Each computes the gradients of its own images; PyTorch's DistributedDataParallel
-averages them over the processes; each takes the same step. So all models stay equal, and equal to the model that one
-process would have trained with the whole batch.
+averages them over the processes; each takes the same step. So all models stay equal, and equal but for rounding to the
+model that one process would have trained with the whole batch. With dropout or drop path it is another one, since each
+process draws numbers of its own; and so it is with batch norm, as in a CNN, which takes mean and variance over the
+shard: what is saved are the running ones of the main process.
 
 Source: Li et al. 2020, "PyTorch Distributed: Experiences on Accelerating Data Parallel Training".
 """
@@ -33,7 +35,10 @@ class World:
         return self.rank == 0
 
     def shard(self, count: int) -> slice:
-        """Give this process's shard of a batch of `count` images; it begins at an even number, so no pair is split."""
+        """Give this process's shard of a batch of `count` images; it begins at an even number, so no pair is split.
+
+        It is empty for some where there are more processes than pairs.
+        """
         pairs = math.ceil(count / 2)
         first, last = (2 * (pairs * rank // self.size) for rank in (self.rank, self.rank + 1))
         return slice(first, min(last, count))

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_tutorial.introspection import in_eval_mode
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.checks import check_labels
 from vit_tutorial.training.devices import autocast
@@ -54,15 +55,13 @@ def predict(
     if images.dtype != torch.uint8:
         raise ValueError(f"images are {images.dtype}; pass pixels as they are, uint8 from 0 to 255")
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     logits = []
-    for batch in images.split(batch_size):
-        x = model.card.normalize(batch.to(device))
-        with autocast(device, precision):
-            answers = [model(view).float() for view in ([x, x.flip(-1)] if mirrored else [x])]
-        logits.append((sum(answers) / len(answers)).cpu())
-    model.train(was_training)
+    with in_eval_mode(model):
+        for batch in images.split(batch_size):
+            x = model.card.normalize(batch.to(device))
+            with autocast(device, precision):
+                answers = [model(view).float() for view in ([x, x.flip(-1)] if mirrored else [x])]
+            logits.append((sum(answers) / len(answers)).cpu())
     return torch.cat(logits)
 
 

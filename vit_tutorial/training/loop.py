@@ -122,8 +122,8 @@ def _fit(
         torch.random.fork_rng(_gpus(device)),
     ):
         at = saved.load(world)  # the run's place in its epoch: the beginning, or where it was stopped
-        if history.epochs < config.epochs:
-            history.environment = describe_environment(device) | {"processes": world.size}
+        if history.epochs * steps + at.step < config.epochs * steps:  # else all was trained where the file was written
+            history.environment = _environment(history, at, describe_environment(device) | {"processes": world.size})
         if progress and world.is_main:
             bar.begin(at)
         warned = False
@@ -138,13 +138,14 @@ def _fit(
             hold()
             for step in range(at.step, steps):
                 count = len(batches[step])
-                shard = world.shard(count)  # which images of the batch this process takes
-                rows = batches[step][shard].to(device, non_blocking=True)
+                own = world.shard(count)  # which images of the batch this process takes
+                shown = own if own.start < own.stop else slice(1)  # one that does not count: each process takes part
+                rows = batches[step].to(device, non_blocking=True)
                 draws = draw(count, images.shape[-2:], **options, generator=generator)
                 torch.manual_seed(mix_seed(config.seed, epoch, step + 1, world.rank))  # of dropout and drop path
-                learner.forward_backward(images[rows], labels[rows], draws.shard(shard), count)
+                learner.forward_backward(images[rows[shown]], labels[rows[own]], draws.shard(shown), count)
                 rate = learning_rate_at(epoch * steps + step, steps, config)
-                at.step, at.seen = step + 1, at.seen + len(rows)
+                at.step, at.seen = step + 1, at.seen + count
                 now_read = at.step % learner.read_every == 0 or at.step == steps
                 if now_read:  # before the step, so that the weights stay finite
                     place = f"epoch {epoch + 1}, step {at.step}, at learning rate {rate:.2g}"
@@ -160,9 +161,8 @@ def _fit(
                     if told:
                         stop.obey(told, saved.how_to_go_on(at))
             history.training_seconds.append(time.perf_counter() - started)
-            loss_sum, correct, seen = world.sum([at.loss_sum, at.correct, at.seen], device)
-            history.train_loss.append(loss_sum / seen)
-            history.train_accuracy.append(correct / seen)
+            history.train_loss.append(at.loss_sum / at.seen)
+            history.train_accuracy.append(at.correct / at.seen)
             history.learning_rate.append(learning_rate_at((epoch + 1) * steps - 1, steps, config))
             history.skipped_steps = learner.scale.skipped_steps
             if len(validation):
@@ -226,8 +226,8 @@ class Learner:
 
     def _loss(self, logits: Tensor, labels: Tensor, draws: Draws) -> Tensor:
         smoothing = self.config.label_smoothing
-        if len(labels) == 0:  # there are more processes than pairs of images
-            return logits.sum()
+        if len(labels) == 0:  # there are more processes than pairs of images, and what it was shown does not count
+            return 0 * logits.sum()
         if draws.own_share is None:
             return F.cross_entropy(logits, labels, label_smoothing=smoothing)
         share = draws.own_share.to(self.device, non_blocking=True)
@@ -249,8 +249,8 @@ class Learner:
             )
 
     def move_sums(self, at: EpochProgress) -> None:
-        """Add losses and right answers to the sums of the epoch, and begin again at 0."""
-        loss_sum, correct = self.sums.tolist()
+        """Add the losses and right answers of all processes to the sums of the epoch, and begin again at 0."""
+        loss_sum, correct = self.world.sum(self.sums.tolist(), self.device)
         at.loss_sum, at.correct = at.loss_sum + loss_sum, at.correct + correct
         self.sums.zero_()
 
@@ -270,6 +270,16 @@ def augmentation_options(config: TrainingConfig, epoch: int) -> dict:
     """Give the options of `draw` in an epoch, counted from 0; in the last `plain_epochs` pictures are not mixed."""
     options = {name: getattr(config, name) for name in ("flip", "max_shift", "distort", "erase", "cutmix", "mixup")}
     return options if epoch < config.epochs - config.plain_epochs else options | {"cutmix": 0.0, "mixup": 0.0}
+
+
+def _environment(history: History, at: EpochProgress, now: dict) -> dict:
+    """Say where a run begins or goes on, and if that is elsewhere than before, how much of it was done by then."""
+    then = history.environment
+    changed = {name for name in now if then.get(name, now[name]) != now[name]}
+    if not changed - {"git_revision"}:  # another revision is no other place
+        return then | now
+    images = history.epochs * history.data["training"] + at.seen
+    return now | {"before": {"images": images, "seconds": sum(history.training_seconds) + at.seconds}}
 
 
 def worse_than_guessing(history: History, classes: int) -> str:
@@ -307,7 +317,10 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     """Predict how long `fit` will take, in seconds, by taking some steps with a copy of the model.
 
     The first step does not count: it also allocates memory. The minute or so of torch.compile is left out too.
+    Raises ValueError for fewer than 2 steps.
     """
+    if steps < 2:
+        raise ValueError(f"steps is {steps}, and the first one does not count; take 2 or more")
     model = copy.deepcopy(model).train()
     with frozen(model, config.freeze) as hold:
         hold()

@@ -72,25 +72,28 @@ def measure_utilisation(history: History, config: ViTConfig, device: torch.devic
     """Compare the speed of a training with that of large matrix products on the same device: its MFU, 0 to 1.
 
     `rate` is that speed in FLOP/s; None: it is measured now. A training step takes three times the operations of the
-    way forward. Source: Chowdhery et al. 2022, "PaLM", appendix B (model FLOPs utilisation); here against the measured
-    rate of the device, not against its data sheet.
+    way forward. Of a run that went on elsewhere, what was trained before does not count.
+    Source: Chowdhery et al. 2022, "PaLM", appendix B (model FLOPs utilisation); here against the measured rate of the
+    device, not against its data sheet.
     """
     flops = flops_per_image(config)
     rate = rate or matrix_rate(device, history.config["precision"])
-    mfu = 3 * flops * history.images_per_second / (rate * history.environment["processes"])
+    before = history.environment.get("before", {"images": 0, "seconds": 0.0})
+    images = len(history.training_seconds) * history.data["training"] - before["images"]
+    speed = images / (sum(history.training_seconds) - before["seconds"])
+    mfu = 3 * flops * speed / (rate * history.environment["processes"])
     return {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}"), "mfu": round(mfu, 3)}
 
 
 def keep_weights(model: ViT, run: Path, epochs: tuple[int, ...], folder: Path) -> None:
     """Write the weights of the checkpoint in `run` to `folder`, in half the bytes, if it ends one of these epochs.
 
-    The file is epoch_012.safetensors or the like; one that is there already stays. `model` gives the shape alone.
+    The file is epoch_012.safetensors or the like, in place of one that another run may have left there; the same run
+    gives the same bytes. `model` gives shape and card alone.
     """
     if not epochs or (found := weights_after_an_epoch(run)) is None or found[0] not in epochs:
         return
     epoch, weights = found
-    path = folder / f"epoch_{epoch:03}.safetensors"
-    if not path.exists():
-        twin = copy.deepcopy(model)
-        twin.load_state_dict(weights)
-        save_model(twin, path, dtype=torch.float16)
+    twin = copy.deepcopy(model)
+    twin.load_state_dict(weights)
+    save_model(twin, folder / f"epoch_{epoch:03}.safetensors", dtype=torch.float16)
