@@ -81,3 +81,17 @@ def test_full_disk(monkeypatch):
     usage = namedtuple("Usage", "free")(2e8)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     assert "0.2 GB free; make room" in finding("disk").words
+
+
+def test_the_disk_is_that_of_the_folder_that_lesson_11_saves_in(tmp_path, monkeypatch):
+    usage, asked = namedtuple("Usage", "free")(5e9), []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or usage)
+    monkeypatch.chdir(tmp_path)
+    for folder in (tmp_path / "drive" / "not" / "yet", "beside", tmp_path, ""):
+        monkeypatch.setenv("VIT_TUTORIAL_WORK", str(folder))
+        assert finding("disk").fine
+    assert asked == [tmp_path] * 4
+    (tmp_path / "drive").mkdir()
+    monkeypatch.setenv("VIT_TUTORIAL_WORK", "drive/vit_tutorial")
+    assert finding("disk").fine
+    assert asked[-1] == tmp_path / "drive"

@@ -177,6 +177,22 @@ def test_nothing_is_fetched_unless_it_may_be(monkeypatch):
         ViT.from_pretrained("ViT-B/16", num_classes=10, image_size=384, fetch=False)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 0}, r"num_classes is 0; .* features without a head are forward_intermediates"),
+        ({"image_size": 0}, "image height 0 is not a multiple of patch_size 16"),
+        ({"image_size": 100}, "image height 100 is not a multiple of patch_size 16"),
+        ({"dropout": "some"}, "dropout is 'some'; it must be a number"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_anything_is_fetched(monkeypatch, options, message):
+    fetching = dict.fromkeys(pretrained._FETCH, lambda published: pytest.fail("it was fetched"))
+    monkeypatch.setattr(pretrained, "_FETCH", fetching)
+    with pytest.raises(ValueError, match=message):
+        ViT.from_pretrained("ViT-B/16", **options)
+
+
 def test_a_damaged_download_is_no_model(monkeypatch):
     def damaged(*args, **options):
         raise RuntimeError('invalid hash value (expected "abc", got "def")')

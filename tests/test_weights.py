@@ -29,6 +29,7 @@ from vit_tutorial import (
     load_weights,
     save_model,
 )
+from vit_tutorial.weights.files import read
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 2, "num_heads": 4}
 CARD = ModelCard(("cat", "dog", "fish", "bird", "cow"), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "animals.json")
@@ -99,6 +100,11 @@ def test_the_card_normalises_pixels():
     assert out.dtype == torch.float32
     assert out[0].flatten().tolist() == pytest.approx([-0.5 / 0.2, -0.4 / 0.25, -0.3 / 0.3])
     assert out[1].flatten().tolist() == pytest.approx([0.5 / 0.2, 0.6 / 0.25, 0.7 / 0.3])
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(CARD.normalize(images), out)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_the_file_can_be_read_without_this_package(tmp_path):
@@ -503,6 +509,29 @@ def test_no_single_bit_can_change_unseen(tmp_path):
                 load(path)
 
 
+STRANGERS = {
+    "compressed.npz": np.savez_compressed,
+    "plain.npz": np.savez,
+    "zipped.pth": lambda path, **arrays: torch.save({key: torch.from_numpy(a) for key, a in arrays.items()}, path),
+}
+
+
+@pytest.mark.parametrize(("name", "write"), STRANGERS.items(), ids=STRANGERS)
+def test_a_damaged_file_of_others_loads_or_gets_a_sentence(tmp_path, name, write):
+    path, refused = tmp_path / name, 0
+    write(path, **{key: value[:4].numpy() for key, value in small_model(depth=1).state_dict().items()})
+    whole, generator = path.read_bytes(), random.Random(0)
+    for place in [*range(0, len(whole), 47), *range(len(whole) - 100, len(whole))]:
+        damaged = bytearray(whole)
+        damaged[place] ^= generator.randrange(1, 256)
+        path.write_bytes(damaged)
+        try:
+            read(path)
+        except ValueError as error:
+            refused += str(path) in str(error)
+    assert refused > 50
+
+
 def test_a_file_from_before_there_were_checksums_loads(tmp_path):
     path = save_model(small_model(), tmp_path / "model.safetensors", CARD)
     rewrite(path, sha256=None)
@@ -710,7 +739,9 @@ def test_a_folder_with_weights_in_it_is_named(tmp_path):
 
 def test_a_home_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    save_model(small_model(), tmp_path / "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert save_model(small_model(), "~/model.safetensors") == tmp_path / "model.safetensors"
+    assert [file.name for file in tmp_path.iterdir()] == ["model.safetensors"]
     assert load_model("~/model.safetensors").config == small_model().config
 
 

@@ -164,7 +164,7 @@ def check_setting(name: str, value: Any, kind: Any) -> Any:
     if kind is bool and not isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}; it must be True or False")
     if float in kinds and not (isinstance(value, float | int) and math.isfinite(value)):
-        raise ValueError(f"{name} is {value!r}; it must be a number")
+        raise ValueError(f"{name} is {value!r}; it must be a number, and finite")
     if isinstance(value, list | tuple) and tuple in map(get_origin, kinds):
         return tuple(whole_number(f"a part of {name}", part) for part in value)
     if get_origin(kind) is tuple:

@@ -1,4 +1,4 @@
-"""What this machine has for the course, what to do about what is missing, and whether anybody is watching."""
+"""What this machine has for the course, and what to do about what is missing."""
 
 import os
 import platform
@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 
 import torch
+
+from vit_tutorial.support.paths import given_folder
 
 MIN_PYTHON = (3, 11)
 GIGABYTE = 1e9
@@ -109,7 +111,9 @@ def _data() -> Finding:
 
 
 def _disk() -> Finding:
-    free = shutil.disk_usage(Path.cwd()).free / GIGABYTE
+    folder = (given_folder() or Path()).absolute()  # where lesson 11 saves; it makes what is missing
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
+    free = shutil.disk_usage(there).free / GIGABYTE
     if free < 1:
         return Finding(
             "disk", False, f"{free:.1f} GB free; make room for 1 GB, or lesson 11 cannot save what it trains"

@@ -31,6 +31,8 @@ class Published:
     image_size: int = 224
 
 
+PUBLISHED_CLASSES = 1000  # those of ImageNet
+
 # Trained on ImageNet-1k alone by torchvision (but H/14: pre-trained on hashtags, Singh et al. 2022); the rest on
 # ImageNet-21k first, by Google (Steiner et al. 2022, and the paper itself for R50+ViT-B/16), in timm's format.
 PUBLISHED = {
@@ -63,12 +65,17 @@ def from_pretrained(
     For another `image_size` (pixels) than that of the weights the positions are interpolated; for another
     `num_classes` the head starts anew. `options` are further fields of ViTConfig. `model.card` holds the class names,
     and the mean and std of the input. Weights that were fetched before need no network.
-    Raises ValueError for a name without published weights, ImportError if timm is needed and not installed, and
-    FetchError, which says what would have been fetched, if the network does not answer or `fetch` is False.
+    Raises ValueError for a name without published weights or settings of which no model can be built, ImportError if
+    timm is needed and not installed, and FetchError, which says what would have been fetched, if the network does not
+    answer or `fetch` is False.
     """
     published = PUBLISHED.get(name)
     if published is None:
         raise ValueError(f"there are no published weights for {name!r}; choose one of {', '.join(PUBLISHED)}")
+    image_size = published.image_size if image_size is None else image_size
+    classes = PUBLISHED_CLASSES if num_classes is None else num_classes
+    with shapes_only():  # what cannot be built is refused before anything is fetched
+        cls.from_name(name, image_size, classes, **options)
     if published.library == "timm" and importlib.util.find_spec("timm") is None:
         raise ImportError(f"the weights of {name} come through timm, which is not installed: pip install timm")
     if not fetch:
@@ -79,9 +86,9 @@ def from_pretrained(
         away = isinstance(error, ConnectionError | urllib.error.URLError)
         reason = "no network" if away else str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FetchError(f"Nothing could be fetched ({reason}): {_what(name, published)}") from error
-    model = cls.from_name(name, image_size or published.image_size, num_classes or 1000, **options)
-    load_weights(model, weights, skip_head=num_classes not in (None, 1000))
-    model.card = card if num_classes in (None, 1000) else replace(card, class_names=())
+    model = cls.from_name(name, image_size, classes, **options)
+    load_weights(model, weights, skip_head=classes != PUBLISHED_CLASSES)
+    model.card = card if classes == PUBLISHED_CLASSES else replace(card, class_names=())
     return model.eval()
 
 

@@ -78,7 +78,7 @@ class Recipe:
 def build_model(data: Dataset, shape: dict, seed: int) -> ViT:
     """Make an untrained ViT whose input and output fit the data; `shape` holds the other fields of ViTConfig."""
     config = ViTConfig(image_size=data.image_size, in_channels=data.in_channels, num_classes=data.num_classes, **shape)
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # all, since each is given the seed
         torch.manual_seed(seed)
         model = ViT(config)
     model.card = ModelCard.of(data)

@@ -42,6 +42,12 @@ def test_json_keeps_each_list_of_plain_values_on_one_line(tmp_path):
     assert text.endswith("}\n")
 
 
+def test_json_keeps_the_blanks_of_a_text(tmp_path):
+    content = {"names": ["red  apple", " pear ", "a\nb ", "x]  ", "[", "tab\t", ""], "empty": [], "deep": [[" 1 ", 2]]}
+    write_json(tmp_path / "record.json", content)
+    assert json.loads((tmp_path / "record.json").read_text()) == content
+
+
 def test_sweep_deletes_what_killed_writes_of_this_file_left(tmp_path):
     path = tmp_path / "weights+1.bin"
     others = ["weights+1.bin", ".weights+1.bin.tmp", ".weights+1.bin.1x.tmp", ".weightss1.bin.3.tmp", ".another.3.tmp"]

@@ -1,10 +1,13 @@
 """Settings: what makes no sense is refused in a sentence."""
 
 import inspect
+import json
 import math
 import sys
 import types
+from dataclasses import asdict
 
+import numpy as np
 import pytest
 import tyro
 
@@ -32,6 +35,14 @@ from vit_tutorial.training import TrainingConfig, config
         ("clip_norm", 0),
         ("precision", "float8"),
         ("device", "gpu"),
+        ("epochs", 2.5),
+        ("batch_size", 16.0),
+        ("seed", "3"),
+        ("learning_rate", "0.1"),
+        ("weight_decay", None),
+        ("clip_norm", math.inf),
+        ("flip", "no"),
+        ("compile", 1),
     ],
 )
 def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
@@ -42,6 +53,24 @@ def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
 def test_the_sentence_names_the_words_that_are_known():
     with pytest.raises(ValueError, match=r"^optimizer is 'sgd'; it must be one of 'adamw', 'muon'$"):
         TrainingConfig(optimizer="sgd")
+
+
+def test_numbers_of_numpy_become_those_of_python_and_whole_ones_stay_whole():
+    config = TrainingConfig(
+        seed=np.int64(3), learning_rate=np.float32(0.5), weight_decay=np.int64(0), warmup_epochs=2, flip=np.True_
+    )
+    assert config == TrainingConfig(seed=3, learning_rate=0.5, weight_decay=0, warmup_epochs=2, flip=True)
+    said = json.loads(json.dumps(asdict(config)))
+    assert [repr(said[name]) for name in ("seed", "weight_decay", "warmup_epochs", "flip")] == ["3", "0", "2", "True"]
+
+
+def test_the_shares_of_cutmix_and_mixup_may_fill_the_images_and_no_more():
+    for hundredths in range(101):
+        cutmix, mixup = hundredths / 100, (100 - hundredths) / 100
+        assert TrainingConfig(cutmix=cutmix, mixup=mixup).mixup == mixup
+    sentence = r"^cutmix is 0\.9 and mixup 0\.2, which are shares of the same images; they must be 1 or less together$"
+    with pytest.raises(ValueError, match=sentence):
+        TrainingConfig(cutmix=0.9, mixup=0.2)
 
 
 def test_words_are_checked_where_annotations_are_text_too(monkeypatch):

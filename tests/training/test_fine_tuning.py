@@ -5,16 +5,40 @@ import math
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from training.examples import ALL_AT_ONCE, CONFIG, fit_steps, fit_until, make_data, make_model, same, step_hook, weights
-from vit_tutorial.training import TrainingConfig, TrainingError, TrainingWarning, fit, predict_seconds, reset_head
+from training.examples import (
+    ALL_AT_ONCE,
+    CLASSES,
+    CONFIG,
+    fit_steps,
+    fit_until,
+    make_data,
+    make_model,
+    same,
+    step_hook,
+    weights,
+)
+from vit_tutorial.datasets import Dataset
+from vit_tutorial.predict import predict
+from vit_tutorial.recipes import build_model
+from vit_tutorial.training import (
+    TrainingConfig,
+    TrainingError,
+    TrainingWarning,
+    add_lora,
+    fit,
+    predict_seconds,
+    reset_head,
+)
 from vit_tutorial.training.fine_tuning import card_for, frozen, learning_rate_scales, other_statistics
 from vit_tutorial.training.loop import learning_rate_at
-from vit_tutorial.weights import ModelCard
+from vit_tutorial.weights import ModelCard, load_model, save_model
 
 PROBE = ("cls_token", "pos_embed", "patch_embed", "blocks", "norm")
 FIRST_HALF = ("cls_token", "pos_embed", "patch_embed", "blocks.0")
@@ -224,6 +248,26 @@ def test_labels_outside_the_classes_are_one_sentence_before_the_first_step(data)
     assert same(before, weights(model))
 
 
+SEEDED = {
+    "reset_head": lambda: reset_head(make_model(), 3),
+    "add_lora": lambda: add_lora(make_model()),
+    "build_model": lambda: build_model(make_data(), {"patch_size": 4, "dim": 8, "num_heads": 2}, 0),
+}
+
+
+@pytest.mark.parametrize("make", SEEDED.values(), ids=SEEDED)
+def test_the_random_numbers_of_several_gpus_are_put_back_in_silence(monkeypatch, make):
+    back = []
+    monkeypatch.setattr(torch.random, "_fork_rng_warned_already", False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: f"state {device}")
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: back.append((state, device)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make()
+    assert back == [("state 0", 0), ("state 1", 1)]
+
+
 # --- Mean and std ----------------------------------------------------------------------------------------------------
 
 OWN = ModelCard(tuple("abcd"), (0.9,), (0.5,), "record.json", 0.8, "bicubic")
@@ -240,7 +284,7 @@ def test_the_mean_and_std_of_the_first_training_are_kept_and_said(data):
     with pytest.warns(TrainingWarning, match=sentence) as said:
         fit(model, data, replace(CONFIG, epochs=1, max_shift=0, flip=False))
     assert [one.filename for one in said] == [__file__]
-    assert model.card == replace(OWN, class_names=data.class_names, record="")
+    assert model.card == replace(ModelCard.of(data), mean=OWN.mean, std=OWN.std)
     darkest = (data.train_images.min().item() / 255 - 0.9) / 0.5
     assert min(batch.min() for batch in seen).item() == pytest.approx(darkest, abs=1e-5)
 
@@ -250,6 +294,31 @@ def test_a_model_without_statistics_for_these_channels_gets_those_of_the_data(da
     model = make_model()
     model.card = card
     assert card_for(model, data) == ModelCard.of(data)
+
+
+def test_a_trained_model_is_shown_a_picture_as_it_learned_it(tmp_path):
+    generator = np.random.default_rng(0)
+    for name in CLASSES:
+        (tmp_path / name).mkdir()
+        for i in range(3):
+            pixels = generator.integers(0, 256, (20, 30), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    own = Dataset.from_folder(tmp_path, image_size=8)
+    model = make_model()
+    model.card = replace(OWN, mean=own.mean, std=own.std)  # with another view
+    fit(model, own, replace(CONFIG, epochs=1))
+    learned = {tuple(picture.flatten().tolist()) for picture in (*own.train_images, *own.test_images)}
+    shown = {tuple(predict(model, file).pixels.flatten().tolist()) for file in tmp_path.glob("*/*.png")}
+    assert shown == learned
+
+
+@pytest.mark.parametrize("card", [None, OWN])
+def test_a_model_of_more_classes_than_there_are_names_can_be_saved(data, tmp_path, card):
+    model = make_model(num_classes=6)
+    model.card = card
+    model.card = card_for(model, data)
+    assert model.card.class_names == ()
+    assert load_model(save_model(model, tmp_path / "model.safetensors")).card == model.card
 
 
 def test_statistics_that_hardly_differ_are_kept_in_silence(data):

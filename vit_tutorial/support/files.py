@@ -73,7 +73,10 @@ def in_one_order(content: bytes) -> bytes:
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
     """Write a dictionary as JSON, all or nothing, with each list of plain values on one line."""
-    text = re.sub(
-        r"\[\n[^\[\]{}]*\]", lambda found: f"[{' '.join(found[0][1:-1].split())}]", json.dumps(content, indent=1)
-    )
+    text = re.sub(r"\[\n[^\[\]{}]*\]", _on_one_line, json.dumps(content, indent=1))
     write_file(path, (text + "\n").encode())
+
+
+def _on_one_line(found: re.Match) -> str:
+    """Take the line breaks out of a list; none is inside of a text, where JSON writes a backslash and an n."""
+    return re.sub(r"\n *", "", found[0].replace(",\n", ", \n"))

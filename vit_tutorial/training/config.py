@@ -9,15 +9,19 @@ are.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Literal, get_type_hints
+
+import numpy as np
+
+from vit_tutorial.encoder import check_setting
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
     """Everything that decides how a model is trained; the defaults suit small pictures on a CPU.
 
-    Raises ValueError for a number out of range or a word that is not known. The comment behind a field is also its help
-    on the command line.
+    Raises ValueError for a number out of range, a value of another kind or a word that is not known. The comment behind
+    a field is also its help on the command line.
     """
 
     epochs: int = 36  # passes over the training images
@@ -46,6 +50,14 @@ class TrainingConfig:
     gradient_checkpointing: bool = False  # keep what enters a block, and compute the rest again: slower, less memory
 
     def __post_init__(self):
+        if isinstance(self.freeze, str):
+            raise ValueError(f"freeze is {self.freeze!r}; it must be several names, such as ({self.freeze!r},)")
+        object.__setattr__(self, "freeze", tuple(self.freeze))
+        for name, kind in get_type_hints(TrainingConfig).items():
+            if name != "freeze":  # names of parts, where check_setting knows whole numbers alone
+                value = getattr(self, name)
+                value = value.item() if isinstance(value, np.generic) else value  # JSON has no numbers of NumPy
+                object.__setattr__(self, name, check_setting(name, value, kind))
         for name, low, high in (
             ("epochs", 1, math.inf),
             ("batch_size", 1, math.inf),
@@ -57,7 +69,7 @@ class TrainingConfig:
             ("distort", 0, 1),
             ("erase", 0, 1),
             ("cutmix", 0, 1),
-            ("mixup", 0, 1 - self.cutmix if 0 <= self.cutmix <= 1 else 1),
+            ("mixup", 0, 1),
             ("plain_epochs", 0, self.epochs),
             ("layer_decay", 0, 1),
             ("average", 0, 0.99999),
@@ -67,9 +79,11 @@ class TrainingConfig:
             if not low <= getattr(self, name) <= high:
                 allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {allowed}")
-        if isinstance(self.freeze, str):
-            raise ValueError(f"freeze is {self.freeze!r}; it must be several names, such as ({self.freeze!r},)")
-        object.__setattr__(self, "freeze", tuple(self.freeze))
+        if self.cutmix + self.mixup > 1:  # the sum, as 1 - 0.9 is rounded to less than 0.1
+            raise ValueError(
+                f"cutmix is {self.cutmix} and mixup {self.mixup}, which are shares of the same images; they must be 1 "
+                "or less together"
+            )
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
         if self.gradient_checkpointing and self.compile:
@@ -77,7 +91,3 @@ class TrainingConfig:
                 "gradient_checkpointing and compile are both on, but torch.compile decides itself what to keep; "
                 "turn one of them off"
             )
-        for name, kind in get_type_hints(TrainingConfig).items():
-            if get_origin(kind) is Literal and getattr(self, name) not in get_args(kind):
-                allowed = ", ".join(map(repr, get_args(kind)))
-                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {allowed}")

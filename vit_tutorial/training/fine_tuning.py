@@ -98,7 +98,7 @@ def reset_head(model: ViT, num_classes: int, seed: int = 0) -> ViT:
 
     Its card keeps mean, std and view, and forgets the names of the classes. Returns the model.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # all, since each is given the seed
         torch.manual_seed(seed)
         head = nn.Linear(model.head.in_features, num_classes).to(model.head.weight)
         nn.init.trunc_normal_(head.weight, std=0.02)
@@ -110,14 +110,17 @@ def reset_head(model: ViT, num_classes: int, seed: int = 0) -> ViT:
 
 
 def card_for(model: nn.Module, data: Dataset) -> ModelCard:
-    """Make the card of a model that learns from this data set: mean, std and view are those it was pre-trained with.
+    """Make the card of a model that learns from this data set: mean and std are those it was pre-trained with.
 
-    A model without a card, or with one for other channels, gets those of the data.
+    A model without a card, or with one for other channels, gets those of the data. The view is that of the data, whose
+    pictures are prepared already, and so are the names, unless the model has another number of classes.
     """
-    of_data, own = ModelCard.of(data), getattr(model, "card", None)
+    card, own = ModelCard.of(data), getattr(model, "card", None)
+    if getattr(getattr(model, "config", None), "num_classes", data.num_classes) != data.num_classes:
+        card = replace(card, class_names=())
     if own is None or len(own.mean) != data.in_channels or len(own.std) != data.in_channels:
-        return of_data
-    return replace(own, class_names=of_data.class_names, record="")
+        return card
+    return replace(card, mean=own.mean, std=own.std)
 
 
 def other_statistics(card: ModelCard, data: Dataset) -> str:

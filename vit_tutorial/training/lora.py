@@ -51,7 +51,7 @@ def add_lora(model: ViT, rank: int = 4, alpha: float | None = None, seed: int = 
     parts = [part.qkv for part in model.modules() if isinstance(part, MultiHeadAttention)]
     if any(is_parametrized(qkv) for qkv in parts):
         raise ValueError("the model has a LoRA already; merge_lora(model) first")
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(range(torch.cuda.device_count())):  # all, since each is given the seed
         torch.manual_seed(seed)
         added = [LowRank(qkv.in_features, rank, rank if alpha is None else alpha).to(qkv.weight) for qkv in parts]
     for name, parameter in model.named_parameters():

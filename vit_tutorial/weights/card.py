@@ -34,7 +34,7 @@ class ModelCard:
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pixels [B, C, H, W] of 0 to 255 into what the model was trained on: (pixels / 255 - mean) / std."""
         mean, std = (  # brought over without waiting for a GPU to be done with what it was told before
-            torch.tensor(values).view(1, -1, 1, 1).to(images.device, non_blocking=True)
+            torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1).to(images.device, non_blocking=True)
             for values in (self.mean, self.std)
         )
         return (images.float() / 255 - mean) / std

@@ -33,7 +33,7 @@ def save_model(
     same model gives the same bytes, with a checksum among them.
     Raises ValueError if the card does not fit the model, or a weight is not finite (in `dtype`).
     """
-    path, model = Path(path), unwrapped(model)
+    path, model = Path(path).expanduser(), unwrapped(model)
     card = card or model.card or ModelCard()
     card.must_fit(model.config)
     weights: dict[str, torch.Tensor] = {}
