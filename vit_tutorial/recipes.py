@@ -19,6 +19,7 @@ import torch
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.support.paths import NEW_DATA, RESULTS, RUNS
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import choose_device, matrix_rate
 from vit_tutorial.training.loop import predict_seconds
@@ -78,8 +79,7 @@ class Recipe:
 def build_model(data: Dataset, shape: dict, seed: int) -> ViT:
     """Make an untrained ViT whose input and output fit the data; `shape` holds the other fields of ViTConfig."""
     config = ViTConfig(image_size=data.image_size, in_channels=data.in_channels, num_classes=data.num_classes, **shape)
-    with torch.random.fork_rng(range(torch.cuda.device_count())):  # all, since each is given the seed
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = ViT(config)
     model.card = ModelCard.of(data)
     return model

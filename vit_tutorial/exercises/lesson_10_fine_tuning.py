@@ -16,6 +16,7 @@ from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import pairs_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import TrainingConfig, reset_head
 from vit_tutorial.vit import ViT
 
@@ -1131,8 +1132,7 @@ def patient(letter: str, model: ViT, data: Dataset) -> Patient:
     fault, config = FAULTS[letter], SETTINGS
     start = copy.deepcopy(model)
     if fault == "weights":
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with seeded(0):
             start = ViT(model.config).to(model.head.weight).eval()
         start.card = model.card
     if fault != "head":

@@ -29,6 +29,7 @@ from vit_tutorial.recipes import build_model
 from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import write_json
 from vit_tutorial.support.paths import RUNS
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import TrainingConfig, add_lora, evaluate, fit, learning_rate_at, reset_head
 from vit_tutorial.training.augmentation import augment, draw
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
@@ -131,8 +132,7 @@ class MaskedPatches(nn.Module):
 
 def learn_masked_patches(model: ViT, data: Dataset, config: TrainingConfig) -> None:
     """Train the model in place on the training pictures of `data`, without their labels; mean pooling only."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
+    with seeded(config.seed):
         whole = MaskedPatches(model)
     average = MovingAverage(whole, config.average)
     optimizers = make_optimizers(whole, config.optimizer, config.learning_rate, config.weight_decay)

@@ -15,6 +15,7 @@ from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.patches import as_pair, patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, sincos_1d
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import TrainingConfig, evaluate, fit
 from vit_tutorial.vit import ViT, ViTConfig
 
@@ -186,8 +187,7 @@ def make_model(recipe: Recipe, data: Dataset, seed: int) -> ViT:
     parts = {} if build is None else {"position": partial(build, grid_size=grid_size)}
     if recipe.divide_by != "sqrt(d)":
         parts["attention"] = partial(DividedAttention, divide_by=recipe.divide_by)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         model = ViT(config, **parts)
     with torch.no_grad():
         for block in model.blocks:  # W_Q is the upper third of [3*D, D]

@@ -20,6 +20,7 @@ from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.inductive_bias import permute_patches, permute_pixels
 from vit_tutorial.introspection import count_parameters, flops_per_image
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import History, TrainingConfig, evaluate, fit
 from vit_tutorial.training.loop import split_validation
 from vit_tutorial.vit import ViT, ViTConfig
@@ -125,8 +126,7 @@ def make_config(settings: dict, data: Dataset) -> ViTConfig | CNNConfig:
 def make_contestant(settings: dict, data: Dataset, seed: int) -> nn.Module:
     """Make the untrained model, always the same one for one seed."""
     config = make_config(settings, data)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         return CNN(config) if isinstance(config, CNNConfig) else ViT(config)
 
 

@@ -16,10 +16,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-import torch
 from torch import nn
 
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights import ModelCard
 
@@ -98,8 +98,7 @@ def reset_head(model: ViT, num_classes: int, seed: int = 0) -> ViT:
 
     Its card keeps mean, std and view, and forgets the names of the classes. Returns the model.
     """
-    with torch.random.fork_rng(range(torch.cuda.device_count())):  # all, since each is given the seed
-        torch.manual_seed(seed)
+    with seeded(seed):
         head = nn.Linear(model.head.in_features, num_classes).to(model.head.weight)
         nn.init.trunc_normal_(head.weight, std=0.02)
     nn.init.zeros_(head.bias)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
 from vit_tutorial.attention import MultiHeadAttention
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.vit import ViT
 
 
@@ -51,8 +52,7 @@ def add_lora(model: ViT, rank: int = 4, alpha: float | None = None, seed: int = 
     parts = [part.qkv for part in model.modules() if isinstance(part, MultiHeadAttention)]
     if any(is_parametrized(qkv) for qkv in parts):
         raise ValueError("the model has a LoRA already; merge_lora(model) first")
-    with torch.random.fork_rng(range(torch.cuda.device_count())):  # all, since each is given the seed
-        torch.manual_seed(seed)
+    with seeded(seed):
         added = [LowRank(qkv.in_features, rank, rank if alpha is None else alpha).to(qkv.weight) for qkv in parts]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith("head."))

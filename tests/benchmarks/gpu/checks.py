@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vit_tutorial import MLP, ClassToken, EncoderBlock, MultiHeadAttention, PatchEmbedding, ViT, ViTConfig
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.positions import PositionEmbedding
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import TrainingConfig, fit
 from vit_tutorial.training.augmentation import (
     COLOUR_OPERATIONS,
@@ -176,8 +177,7 @@ def pictures() -> Dataset:
 
 def model_for(data: Dataset, **options) -> ViT:
     """Make an untrained model, the same one each time."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
+    with seeded(0):
         return ViT(ViTConfig(**SMALL | {"num_classes": len(data.class_names), "pool": "mean"} | options))
 
 
