@@ -1,6 +1,7 @@
 """`pytest --nbval`, with the course's conftest.py, sees wrong outputs and hangs, and overlooks only what it should."""
 
 import copy
+import os
 import shutil
 import subprocess
 import sys
@@ -66,7 +67,10 @@ def start_notebooks(folder, notebooks, *options):
             cell.execution_count = number
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
     command = [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "-n0", *options]
-    return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTEST_ADDOPTS": ""}  # what somebody adds to the run outside is not for the one inside
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    )
 
 
 @pytest.fixture(scope="module")

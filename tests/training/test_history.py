@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, replace
 
+import pytest
 from torch import nn
 
 from training.examples import CONFIG, make_model
@@ -14,6 +15,14 @@ def test_history_survives_json(data, tmp_path):
     path = history.to_json(tmp_path / "deep" / "history.json")
     assert History.from_json(path) == history
     assert json.loads(path.read_text())["images_per_second"] > 0
+
+
+def test_what_was_trained_elsewhere_does_not_count_for_the_speed():
+    here = History(training_seconds=[1.0, 1.5, 4.0], data={"training": 48})
+    assert here.images_per_second == pytest.approx(3 * 48 / 6.5)
+    moved = replace(here, environment={"before": {"images": 48 + 16, "seconds": 1.5}})
+    assert moved.images_per_second == pytest.approx((48 + 32) / 5)
+    assert replace(here, environment={"before": {"images": 3 * 48, "seconds": 6.5}}).images_per_second == 0
 
 
 def test_a_history_begins_with_what_decides_the_run(data):

@@ -21,6 +21,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
+from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import in_one_order, make_writable, sweep, write_file
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.distributed import World
@@ -272,13 +273,8 @@ def _refuse_changes(file: Path, what: str, then: dict[str, Any], now: dict[str, 
             f"here; use that version, or {WAY_OUT.removeprefix('use ')}"
         )
     then = {name: defaults[name] for name in now if name in defaults} | then
-    changed = [
-        f"{name} was {then.get(name)} and is {now.get(name)}"
-        for name in {**now, **then}
-        if then.get(name) != now.get(name)
-    ]
-    if changed:
-        raise TrainingError(f"{file} belongs to another run: in its {what}, {', '.join(changed)}; {WAY_OUT}")
+    if changed := differences(then, now):
+        raise TrainingError(f"{file} belongs to another run: in its {what}, {changed}; {WAY_OUT}")
 
 
 def _defaults(config: Any) -> dict[str, Any]:

@@ -54,9 +54,15 @@ class History:
 
     @property
     def images_per_second(self) -> float:
-        """Training images per second of training, by all processes together; the time for validation is left out."""
-        epochs = len(self.training_seconds)
-        return epochs * self.data["training"] / sum(self.training_seconds) if epochs else 0.0
+        """Training images per second of training, by all processes together; the time for validation is left out.
+
+        Of a run that went on elsewhere, what was trained before does not count.
+        """
+        if not self.training_seconds:
+            return 0.0
+        before = self.environment.get("before", {"images": 0, "seconds": 0.0})
+        images = len(self.training_seconds) * self.data["training"] - before["images"]
+        return images / (sum(self.training_seconds) - before["seconds"]) if images else 0.0
 
     def to_json(self, path: str | os.PathLike) -> Path:
         """Write everything to a JSON file, all or nothing, and return its path."""

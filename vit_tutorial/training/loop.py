@@ -278,7 +278,7 @@ def _environment(history: History, at: EpochProgress, now: dict) -> dict:
     changed = {name for name in now if then.get(name, now[name]) != now[name]}
     if not changed - {"git_revision"}:  # another revision is no other place
         return then | now
-    images = history.epochs * history.data["training"] + at.seen
+    images = len(history.training_seconds) * history.data["training"] + at.seen
     return now | {"before": {"images": images, "seconds": sum(history.training_seconds) + at.seconds}}
 
 

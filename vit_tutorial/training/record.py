@@ -78,10 +78,7 @@ def measure_utilisation(history: History, config: ViTConfig, device: torch.devic
     """
     flops = flops_per_image(config)
     rate = rate or matrix_rate(device, history.config["precision"])
-    before = history.environment.get("before", {"images": 0, "seconds": 0.0})
-    images = len(history.training_seconds) * history.data["training"] - before["images"]
-    speed = images / (sum(history.training_seconds) - before["seconds"])
-    mfu = 3 * flops * speed / (rate * history.environment["processes"])
+    mfu = 3 * flops * history.images_per_second / (rate * history.environment["processes"])
     return {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}"), "mfu": round(mfu, 3)}
 
 
