@@ -36,9 +36,7 @@ class PositionEmbedding(nn.Module):
             if table.shape != (num_tokens, dim):
                 raise ValueError(f"the table must be [{num_tokens}, {dim}]; got shape {list(table.shape)}")
             self.table = table.clone()  # an attribute of its own: moving the module leaves it whole
-            self.register_buffer(
-                "pos_embed", torch.empty_like(table[None], device=torch.get_default_device()), persistent=False
-            )
+            self.register_buffer("pos_embed", torch.empty(1, num_tokens, dim, dtype=table.dtype), persistent=False)
             self.pos_embed.copy_(table)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:

@@ -224,7 +224,7 @@ class ViT(nn.Module):
         if self.config.position == "learned":
             return position(num_tokens, dim)
         if self.config.position == "sincos":
-            device = torch.get_default_device()
+            device = torch.empty(0).device  # where new tensors are
             with torch.device("cpu") if device.type == "meta" else device:  # these numbers are in no state dict
                 prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
                 table = torch.cat([prefix, sincos_2d(self.grid_size, dim)])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from learners import SETTINGS
 
+from vit_tutorial import ViT, ViTConfig, load_model, save_model
 from vit_tutorial.support.usual import usual_torch
 
 
@@ -23,3 +24,17 @@ def test_inside_all_is_usual_and_outside_as_it_was(setting):
             raise ZeroDivisionError
         assert found() == before
     assert found() == (torch.device("cpu"), torch.float32, True, False, False)
+
+
+def test_a_default_device_that_was_set_and_taken_back_hinders_nothing(monkeypatch, tmp_path):
+    """PyTorch 2.9 no longer names a default device after torch.set_default_device(None)."""
+
+    def fails():
+        raise AttributeError("'NoneType' object has no attribute 'device'")
+
+    monkeypatch.setattr(torch, "get_default_device", fails)
+    with usual_torch():
+        assert torch.zeros(1).device.type == "cpu"
+    model = ViT(ViTConfig(8, 4, 1, 2, dim=8, depth=1, num_heads=1, position="sincos"))
+    found = load_model(save_model(model, tmp_path / "model.safetensors"))
+    assert torch.equal(found.position.pos_embed, model.position.pos_embed)

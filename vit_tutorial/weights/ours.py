@@ -81,7 +81,7 @@ def load_model(path: str | os.PathLike) -> ViT:
         raise unreadable(path, error) from error
     must_fit(weights, model.state_dict())
     must_be_unchanged(path, said, weights)
-    model.to_empty(device=torch.get_default_device())
+    model.to_empty(device=torch.empty(0).device)  # where new tensors are
     put(model, weights)
     model.card = about.card
     return model.eval()
