@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from learners import SETTINGS
+from learners import SETTINGS, default
 from torch import nn
 from torch.nn import functional as F
 
@@ -302,7 +302,31 @@ def other_seeds():
     return contextlib.nullcontext()
 
 
+@contextlib.contextmanager
+def rounded_products():
+    """Set as PyTorch's notes on TF32 advise: afterwards torch.get_float32_matmul_precision fails."""
+    torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision = "tf32", "bf16"
+    with pytest.raises(RuntimeError):
+        torch.get_float32_matmul_precision()
+    yield
+    torch.backends.cuda.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision = "none"
+
+
+@contextlib.contextmanager
+def rounded_everywhere():
+    torch.backends.cuda.matmul.fp32_precision = "none"  # it follows
+    torch.backends.fp32_precision = "tf32"
+    yield
+    torch.backends.fp32_precision = "none"
+    assert torch.backends.cuda.matmul.fp32_precision == "none", "it no longer follows"
+
+
 SURROUNDINGS = SETTINGS | {"seeds": other_seeds, "another folder": lambda: contextlib.chdir("/")}
+SURROUNDINGS |= {
+    "products, as of old": lambda: default(torch.set_float32_matmul_precision, "medium", "highest"),
+    "products": rounded_products,
+    "everything": rounded_everywhere,
+}
 TRIED = [
     ("layer_norm", norm_in_loops),
     ("class_token", TokenInAList),
@@ -320,7 +344,9 @@ PLAIN = [getattr(check, name)(answer) for name, answer in TRIED]
 @pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
 def test_hostile_surroundings_change_no_verdict(surroundings):
     def found():
-        return torch.get_default_device(), torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_rng_state()[:9]
+        precisions = [backend.fp32_precision for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)]
+        kind = torch.empty(0)
+        return kind.device, kind.dtype, torch.is_grad_enabled(), torch.get_rng_state()[:9], precisions
 
     with surroundings():
         before = found()

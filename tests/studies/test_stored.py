@@ -193,14 +193,16 @@ def test_the_figures_for_large_images_are_those_in_torchvision():
 
 
 def test_a_stored_training_can_be_repeated():
-    """Another machine rounds differently: it begins alike, then goes another way, and gets about as far."""
+    """Another machine or PyTorch rounds differently: it begins alike, then goes another way, and gets about as far."""
     study = load_study("jigsaw")
     threads = torch.get_num_threads()
     rate = study.scores("learned 1-D").rate.value
     again = run_once(Recipe(**EXPERIMENTS["jigsaw"].settings("learned 1-D", rate)), seed=0)
     torch.set_num_threads(threads)
     kept = next(run for run in study.runs if (run["variant"], run["seed"]) == ("learned 1-D", 0))
-    assert again["curve"]["train_loss"][0] == pytest.approx(kept["curve"]["train_loss"][0], abs=2e-4)
-    alike = again["environment"]["hardware"] == study.environment["hardware"]
+    here, there = again["environment"], study.environment
+    tolerance = 2e-4 if here["torch"] == there["torch"] else 1e-3
+    assert again["curve"]["train_loss"][0] == pytest.approx(kept["curve"]["train_loss"][0], abs=tolerance)
+    alike = here["hardware"] == there["hardware"]
     assert again["test_accuracy"] == pytest.approx(kept["test_accuracy"], abs=0.02 if alike else 0.04)
     assert again["data"] == study.data

@@ -183,7 +183,7 @@ def test_a_vit_learns_from_scrambled_patches_what_it_learns_from_pictures_with_r
     close = {"rtol": 0, "atol": 1e-4}  # six steps in float32
     torch.testing.assert_close(model.eval()(permute_patches(pictures, order, 4)), twin.eval()(pictures), **close)
     torch.testing.assert_close(permute_positions(model, order).position.pos_embed, twin.position.pos_embed, **close)
-    assert (model(pictures) - twin(pictures)).abs().max() > 0.005
+    assert (model(pictures) - twin(pictures)).abs().max() > 0.001  # they are two models
     assert (model.position.pos_embed - twin.position.pos_embed).abs().max() > 0.02
 
 

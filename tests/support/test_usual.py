@@ -12,7 +12,7 @@ from vit_tutorial.support.usual import usual_torch
 def test_inside_all_is_usual_and_outside_as_it_was(setting):
     def found():
         casts, infers = torch.is_autocast_enabled("cpu"), torch.is_inference_mode_enabled()
-        return torch.get_default_device(), torch.get_default_dtype(), torch.is_grad_enabled(), casts, infers
+        return torch.empty(0).device, torch.get_default_dtype(), torch.is_grad_enabled(), casts, infers
 
     with SETTINGS[setting]():
         before = found()

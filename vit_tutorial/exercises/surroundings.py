@@ -12,17 +12,22 @@ from torch import nn
 
 from vit_tutorial.support.usual import usual_torch
 
+# What may compute with shorter numbers than float32. torch.get_float32_matmul_precision fails where these were set.
+ROUNDING = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul, torch.backends.mkldnn.conv)
+
 
 @contextlib.contextmanager
 def plain_surroundings(seed: int = 0) -> Iterator[None]:
     """Set PyTorch as it is when it is imported, and random numbers of one kind; afterwards all is as it was."""
-    precision, states = torch.get_float32_matmul_precision(), (random.getstate(), np.random.get_state())  # noqa: NPY002
+    precisions = [backend.fp32_precision for backend in ROUNDING]
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with contextlib.ExitStack() as stack:
-        stack.callback(_set_back, precision, states)
+        stack.callback(_set_back, precisions, states)
         stack.enter_context(torch.random.fork_rng(devices))
         stack.enter_context(usual_torch())
-        torch.set_float32_matmul_precision("highest")
+        for backend in ROUNDING:
+            backend.fp32_precision = "ieee"
         # Not torch.manual_seed: for each kind of device that is not in use it formats the stack, which takes longer
         # than most answers.
         torch.default_generator.manual_seed(seed)
@@ -45,7 +50,10 @@ def in_single_precision(value: Any) -> Any:
     return value
 
 
-def _set_back(precision: str, states: tuple) -> None:
-    torch.set_float32_matmul_precision(precision)
+def _set_back(precisions: list[str], states: tuple) -> None:
+    for backend, precision in zip(ROUNDING, precisions, strict=True):
+        backend.fp32_precision = "none"  # as torch.backends.fp32_precision says for all of them
+        if backend.fp32_precision != precision:
+            backend.fp32_precision = precision
     random.setstate(states[0])
     np.random.set_state(states[1])  # noqa: NPY002

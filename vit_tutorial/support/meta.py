@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-DRAWN_IN_PYTHON = (nn.init.normal_, nn.init.kaiming_normal_, torch.Tensor.normal_)
+DRAWN_IN_PYTHON = (nn.init.normal_, nn.init.kaiming_normal_, torch.Tensor.normal_, torch.Tensor.erfinv_)
 
 
 @contextlib.contextmanager
