@@ -18,7 +18,20 @@ TRAINED_HERE = "trained-here"
 NUMBER = re.compile(r" *[+-]?\d[\d,]*(\.\d+)?(e[+-]\d+)?")  # with what it is moved to the right by
 
 
+# What a cell of a notebook says may hang on the seed that it sets. With other seeds its words should be the same.
+OTHER_SEEDS = """import torch
+torch.manual_seed = lambda seed, set_seed=torch.manual_seed: set_seed(seed + {shift})
+"""
+
+
 def pytest_addoption(parser):
+    parser.addoption(
+        "--other-seeds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="add N to each seed that a notebook sets, and compare what it says in words alone",
+    )
     parser.addini("notebook_seconds", "how long all cells of one notebook may take together", default="700")
 
 
@@ -49,8 +62,17 @@ def pytest_runtest_setup(item):
     seconds, most = time.monotonic() - notebook.started, float(item.config.getini("notebook_seconds"))
     if seconds > most:
         pytest.fail(f"the notebook has run for {seconds:.1f} s, more than the {most:g} s it may take", pytrace=False)
-    if TRAINED_HERE in item.cell.metadata.get("tags", []):
+    shift = item.config.getoption("other_seeds")
+    if shift:
+        item.cell.source = with_other_seeds(item.cell.source, item.cell_num == 0, shift)
+    if shift or TRAINED_HERE in item.cell.metadata.get("tags", []):
         item.sanitize = without_numbers(item.sanitize)
+
+
+def with_other_seeds(source, is_first, shift):
+    """Return a cell with `shift` added to its seeds; the first one does so for all that is called after it, too."""
+    source = source.replace("torch.Generator().manual_seed(", f"torch.Generator().manual_seed({shift} + ")
+    return OTHER_SEEDS.format(shift=shift) + source if is_first else source
 
 
 def without_numbers(sanitize):
@@ -58,6 +80,6 @@ def without_numbers(sanitize):
 
     def prepare(said):
         said = sanitize(said)
-        return NUMBER.sub(" NUMBER", said) if isinstance(said, str) else said
+        return re.sub(" +", " ", NUMBER.sub(" NUMBER", said)) if isinstance(said, str) else said
 
     return prepare

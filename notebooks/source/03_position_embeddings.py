@@ -348,7 +348,7 @@ with torch.no_grad():
     logits = {"without positions": blind(both), "with positions": seeing(both)}  # [2, 10] each
 for name, (one, other) in logits.items():
     print(
-        f"{name}: logits differ by less than 1e-12: {differ(one, other) < 1e-12}, more than 0.01: {differ(one, other) > 0.01}"
+        f"{name}: logits differ by less than 1e-12: {differ(one, other) < 1e-12}, more than 0.001: {differ(one, other) > 0.001}"
     )
 
 # %% jupyter={"source_hidden": true}

@@ -1,6 +1,7 @@
 """`pytest --nbval`, with the course's conftest.py, sees wrong outputs and hangs, and overlooks only what it should."""
 
 import copy
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+
+from vit_tutorial.support.seeds import seeded
 
 pytestmark = pytest.mark.slow
 
@@ -132,3 +136,19 @@ def test_a_notebook_that_takes_too_long_fails(reports):
     assert outcome(report, "slow", 0) == {"PASSED"}
     assert outcome(report, "slow", 1) == {"ERROR"}
     assert "more than the 0.5 s it may take" in report[1]
+
+
+def test_other_seeds_reach_cells_modules_and_generators(monkeypatch):
+    spec = importlib.util.spec_from_file_location("rules", ROOT / "conftest.py")
+    rules = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(rules)
+    cells = ["import torch", "torch.manual_seed(3)\na = torch.rand(2)", "g = torch.Generator().manual_seed(3)"]
+    monkeypatch.setattr(torch, "manual_seed", torch.manual_seed)  # and put back
+    names = {}
+    for number, cell in enumerate(cells):
+        exec(rules.with_other_seeds(cell, number == 0, 1000), names)
+    with seeded(4):
+        module = torch.rand(2)
+    for seed, found in ((1003, names["a"]), (1004, module)):
+        assert torch.equal(torch.rand(2, generator=torch.Generator().manual_seed(seed)), found)
+    assert names["g"].initial_seed() == 1003
