@@ -8,7 +8,10 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-DRAWN_IN_PYTHON = (nn.init.normal_, nn.init.kaiming_normal_, torch.Tensor.normal_, torch.Tensor.erfinv_)
+DRAWN_IN_PYTHON = (
+    *(nn.init.normal_, nn.init.kaiming_normal_, torch.Tensor.normal_),
+    *(torch.Tensor.erfinv_, torch.Tensor.clamp_),  # which PyTorch 2.9 makes truncated normal numbers with
+)
 
 
 @contextlib.contextmanager
