@@ -256,9 +256,9 @@ kept = {  # ten groups of 50 pictures, by model and step
 }
 options = {"holds": "if", "unit": "points", "of": "groups of pictures"}
 to_99 = {f"by {pixels}": (kept["CNN", pixels], [0.99] * 10) for pixels in steps}
-print(compare_each(to_99, "the CNN keeps 99% of its answers, or more", **options))
+print(compare_each(to_99, "this CNN keeps 99% of its answers, or more", **options))
 to_vit = {f"by {pixels}": (kept["CNN", pixels], kept["ViT", pixels]) for pixels in steps}
-print(compare_each(to_vit, "the CNN keeps more of its answers than the ViT", **options))
+print(compare_each(to_vit, "this CNN keeps more of its answers than this ViT", **options))
 
 # %% [markdown]
 # So this CNN is not invariant. Moved by one pixel it keeps far more of its answers than the ViT. Moved by 4 or 8 pixels, no
@@ -266,7 +266,8 @@ print(compare_each(to_vit, "the CNN keeps more of its answers than the ViT", **o
 # picture is moved by whole patches, and the tokens are the very ones of before, with other positions. In between every patch
 # holds other pixels, and the ViT's line falls back below the CNN's.
 #
-# **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures.
+# **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures,
+# not of other trainings: after another one, either of the two may be ahead at 4 or 8 pixels.
 #
 # ## Patches in another order
 #
