@@ -120,8 +120,9 @@ def test_limits_that_make_no_sense_are_refused():
         compare(BASE, BASE, at_least=0.1, within=0.1)
     with pytest.raises(ValueError, match="within above 0"):
         compare(BASE, BASE, within=0)
-    with pytest.raises(ValueError, match="confidence is 95; it lies between 0 and 1"):
-        compare(BASE, BASE, confidence=95)
+    for confidence in (95, 1, 0):
+        with pytest.raises(ValueError, match=f"confidence is {confidence}; it lies between 0 and 1"):
+            compare(BASE, BASE, confidence=confidence)
 
 
 # --- What is printed -------------------------------------------------------------------------------------------------
@@ -196,6 +197,9 @@ def test_the_clearest_is_the_one_that_chance_makes_least_often_however_many_seed
     few, many = [0.9134, 1.0, 1.0866], [2.147, -0.147] * 10
     parts = compare_each({"few": (few, [0.0] * 3), "many": (many, [0.0] * 20)}, "").parts
     assert {name: part.confidence for name, part in parts.items()} == pytest.approx({"few": 0.95, "many": 0.975})
+    same = {"nothing": ([0.0] * 3, [0.0] * 3), "sure": ([1.0] * 3, [0.0] * 3), "few": (few, [0.0] * 3)}
+    parts = compare_each(same, "").parts  # "sure" has no spread at all
+    assert [parts[name].confidence for name in same] == pytest.approx([0.95, 1 - 0.05 / 3, 0.975])
 
 
 def test_what_would_pass_alone_may_not_pass_among_many():

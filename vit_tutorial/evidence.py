@@ -172,12 +172,9 @@ def _decimals(low: float, high: float, limits: Sequence[float], digits: int | No
         width = high - low or abs(high) or 1.0
         digits = max(0, 1 - math.floor(math.log10(width)))
 
-    def side(number: float, limit: float) -> int:
-        return (number > limit) - (number < limit)
-
-    for more in range(digits, digits + 9):
-        pairs = [(bound, limit) for bound in (low, high) for limit in limits]
-        if all(side(round(bound, more), round(limit, more)) == side(bound, limit) for bound, limit in pairs):
+    pairs = [(bound, limit) for bound in (low, high) for limit in limits]
+    for more in range(digits, digits + 9):  # until a bound that is not the limit does not look like it
+        if all((round(bound, more) == round(limit, more)) == (bound == limit) for bound, limit in pairs):
             return more
     return digits
 
