@@ -279,6 +279,13 @@ def test_boxes_to_erase_have_torchvisions_range_of_areas_and_ratios():
         assert boxes[:, axis].unique().numel() > 20
 
 
+def test_even_in_a_tiny_picture_a_box_to_erase_has_a_pixel_and_may_have_only_one():
+    draws = draw(400, (3, 3), erase=1.0, generator=seeded())
+    tall, wide = draws.erased[:, 2] - draws.erased[:, 0], draws.erased[:, 3] - draws.erased[:, 1]
+    assert (tall.min(), wide.min()) == (1, 1)
+    assert tall.max() <= 3 >= wide.max()
+
+
 @pytest.mark.parametrize("kind", ["cutmix", "mixup"])
 def test_mixing_a_pair_equals_torchvisions(kind):
     """torchvision has one set of numbers for a batch, and takes the image before as partner: in a pair, the other."""
@@ -316,6 +323,15 @@ def test_the_label_is_mixed_as_the_pixels_are():
     assert 0.25 < blended.float().mean() < 0.35
     assert not (pasted & blended).any()
     assert 0.15 < ((draws.own_share == 1).float().mean()) < 0.35
+
+
+def test_boxes_to_paste_are_as_large_as_torchvisions():
+    draws = draw(4000, (32, 32), cutmix=1.0, generator=seeded())
+    images = torch.zeros(2, 3, 32, 32)
+    transform = v2.CutMix(num_classes=2)
+    theirs = torch.tensor([transform.make_params([images])["lam_adjusted"] for _ in range(4000)])
+    at = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
+    torch.testing.assert_close(draws.own_share.quantile(at), theirs.quantile(at), atol=0.04, rtol=0)
 
 
 def test_the_share_of_the_partner_is_uniform():
