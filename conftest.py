@@ -66,7 +66,7 @@ def pytest_runtest_setup(item):
     if shift:
         item.cell.source = with_other_seeds(item.cell.source, item.cell_num == 0, shift)
     if shift or TRAINED_HERE in item.cell.metadata.get("tags", []):
-        item.sanitize = without_numbers(item.sanitize)
+        item.sanitize = without_numbers(item.sanitize, wide=bool(shift))
 
 
 def with_other_seeds(source, is_first, shift):
@@ -75,11 +75,17 @@ def with_other_seeds(source, is_first, shift):
     return OTHER_SEEDS.format(shift=shift) + source if is_first else source
 
 
-def without_numbers(sanitize):
-    """Let nbval's way of preparing outputs also put one word in the place of every number."""
+def without_numbers(sanitize, wide):
+    """Let nbval's way of preparing outputs also put one word in the place of every number.
+
+    A number that has more digits moves what stands beside it; if `wide`, it may.
+    """
 
     def prepare(said):
         said = sanitize(said)
-        return re.sub(" +", " ", NUMBER.sub(" NUMBER", said)) if isinstance(said, str) else said
+        if not isinstance(said, str):
+            return said
+        said = NUMBER.sub(" NUMBER", said)
+        return re.sub(" +", " ", said) if wide else said
 
     return prepare

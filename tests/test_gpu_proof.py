@@ -217,7 +217,7 @@ def test_a_kit_that_is_stopped_writes_down_what_it_has(tmp_path):
 
 def test_it_stops_by_itself_in_time(tmp_path):
     process = start(tmp_path, "--rehearse", "--minutes", "0.2", "--steps", "checks", "train", "card")
-    process.communicate(timeout=120)
+    process.communicate(timeout=60)
     proof = proof_in(tmp_path)
     assert proof["checks"]["ended"] in ("out of time", "stopped")
     assert proof["card"]["ended"].startswith("not begun")

@@ -534,13 +534,14 @@ def spread_and_gradient(d, scale, seed, keys=64, queries=200):
 
 
 dims = [1, 4, 16, 64, 256, 1024]
+scales = {"divided by √d": lambda d: 1 / math.sqrt(d), "not divided": lambda d: 1}
 drawn = {  # [6 dims, 50 draws, 3 numbers]
-    "divided by √d": torch.tensor(
-        [[spread_and_gradient(d, 1 / math.sqrt(d), seed) for seed in range(50)] for d in dims]
-    ),
-    "not divided": torch.tensor([[spread_and_gradient(d, 1, seed) for seed in range(50)] for d in dims]),
+    how: torch.tensor([[spread_and_gradient(d, scale(d), seed) for seed in range(50)] for d in dims])
+    for how, scale in scales.items()
 }
-mean = {name: numbers.mean(dim=1).T for name, numbers in drawn.items()}  # over the draws: [3, 6]
+mean = {how: numbers.mean(dim=1).T for how, numbers in drawn.items()}  # over the draws: [3, 6]
+
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(10, 3.6))
 shown = [(axes[0, 0], 0, "", "-"), (axes[0, 1], 1, ", median", "-"), (axes[0, 1], 2, ", mean", "--")]
 for ax, which, name, style in shown:

@@ -473,7 +473,7 @@ order = sorted(all_heads, key=lambda head: alone[head][1])  # by the loss withou
 torch.manual_seed(0)
 eights = [[all_heads[i] for i in torch.randperm(24)[:8]] for _ in range(13)]
 random_eights = [cost(eight) for eight in eights]
-middle = sorted(random_eights, key=lambda pair: pair[1])[6]  # the median of the 13
+middle = sorted(random_eights, key=lambda pair: pair[1])[len(eights) // 2]  # the median
 costs = {
     "the 8 least important": cost(order[:8]),
     "8 at random, median of 13": middle,
@@ -485,9 +485,9 @@ for group, (added, together) in (costs | {"all 24": cost(all_heads)}).items():
 print("the 8 most important, as layer.head:", ", ".join(f"{layer}.{head}" for layer, head in sorted(order[-8:])))
 
 # %%
-more = [(together - added) / 100 for added, together in random_eights]
+added, together = ([points / 100 for points in lost] for lost in zip(*random_eights, strict=True))
 claim = "eight heads, drawn at random, cost more together than one by one, in the mean"
-print(compare(more, [0.0] * 13, claim, names=("together", "one by one"), of="draws", unit="points"))
+print(compare(together, added, claim, names=("together", "one by one"), of="draws", unit="points"))
 
 # %% [markdown]
 # We call heads *needed* if more than 5 points are lost without them. Of eight that are drawn at random it matters which: so
@@ -502,10 +502,11 @@ def answers(model):
     return (logits.argmax(dim=1) == data.test_labels[500:]).float().tolist()  # 1 for each picture that is right
 
 
-at_random = [(full_accuracy - together) / 100 for _, together in random_eights]
+at_random = [full_accuracy / 100 - points for points in together]
 names = ("all 24 heads", "8 fewer, at random")
+all_heads_on = [full_accuracy / 100] * len(at_random)
 claim = "without eight heads, drawn at random, the model loses more than 5 points in the mean"
-print(compare([full_accuracy / 100] * 13, at_random, claim, names=names, at_least=0.05, of="draws", unit="points"))
+print(compare(all_heads_on, at_random, claim, names=names, at_least=0.05, of="draws", unit="points"))
 
 groups = {"the least important eight go": order[:8], "the most important goes": order[-1:]}
 whole = answers(model)

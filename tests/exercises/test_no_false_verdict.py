@@ -15,6 +15,7 @@ from vit_tutorial.encoder import MLP, EncoderBlock
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.progress import my_progress
 from vit_tutorial.exercises.store import FORMAT
+from vit_tutorial.exercises.surroundings import ROUNDING
 from vit_tutorial.vit import ViT, ViTConfig
 
 # ------------------------------------------------------------------------------------------ wrong, and once accepted
@@ -306,18 +307,22 @@ def other_seeds():
 def rounded_products():
     """Set as PyTorch's notes on TF32 advise: afterwards torch.get_float32_matmul_precision fails."""
     torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision = "tf32", "bf16"
-    with pytest.raises(RuntimeError):
-        torch.get_float32_matmul_precision()
-    yield
-    torch.backends.cuda.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision = "none"
+    try:
+        with pytest.raises(RuntimeError):
+            torch.get_float32_matmul_precision()
+        yield
+    finally:
+        torch.backends.cuda.matmul.fp32_precision = torch.backends.mkldnn.matmul.fp32_precision = "none"
 
 
 @contextlib.contextmanager
 def rounded_everywhere():
     torch.backends.cuda.matmul.fp32_precision = "none"  # it follows
     torch.backends.fp32_precision = "tf32"
-    yield
-    torch.backends.fp32_precision = "none"
+    try:
+        yield
+    finally:
+        torch.backends.fp32_precision = "none"
     assert torch.backends.cuda.matmul.fp32_precision == "none", "it no longer follows"
 
 
@@ -344,7 +349,7 @@ PLAIN = [getattr(check, name)(answer) for name, answer in TRIED]
 @pytest.mark.parametrize("surroundings", SURROUNDINGS.values(), ids=SURROUNDINGS)
 def test_hostile_surroundings_change_no_verdict(surroundings):
     def found():
-        precisions = [backend.fp32_precision for backend in (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)]
+        precisions = [backend.fp32_precision for backend in ROUNDING]
         kind = torch.empty(0)
         return kind.device, kind.dtype, torch.is_grad_enabled(), torch.get_rng_state()[:9], precisions
 
