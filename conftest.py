@@ -1,7 +1,9 @@
 """Rules for the notebooks as tests, `pytest --nbval notebooks`; those of the unit tests are in tests/conftest.py."""
 
+import itertools
 import os
 import re
+import tempfile
 import time
 
 import pytest
@@ -33,6 +35,42 @@ def pytest_addoption(parser):
         help="add N to each seed that a notebook sets, and compare what it says in words alone",
     )
     parser.addini("notebook_seconds", "how long all cells of one notebook may take together", default="700")
+
+
+def pytest_configure(config):
+    """Let the kernels that nbval starts talk through files."""
+    if not config.getoption("nbval", default=False):
+        return
+    import nbval.kernel
+
+    manager = nbval.kernel.KernelManager
+    through = kernels_through_files(config.add_cleanup)
+    nbval.kernel.KernelManager = lambda **settings: manager(**settings, **through())
+
+
+@pytest.fixture(scope="session")
+def through_files():
+    """`through_files()` returns the settings with which a kernel and its manager talk through files of their own."""
+    cleanups = []
+    yield kernels_through_files(cleanups.append)
+    for cleanup in cleanups:
+        cleanup()
+
+
+def kernels_through_files(add_cleanup):
+    """Return a function that gives each kernel files of its own to talk through, where the system can.
+
+    A kernel is else told ports that were free when it was started, and opens them a second later: where several
+    processes start kernels, another has sometimes taken one by then, and the kernel dies.
+    """
+    import zmq
+
+    if not zmq.has("ipc"):
+        return dict
+    folder = tempfile.TemporaryDirectory(prefix="kernels-", ignore_cleanup_errors=True)
+    add_cleanup(folder.cleanup)
+    numbers = itertools.count()
+    return lambda: {"transport": "ipc", "connection_file": os.path.join(folder.name, f"{next(numbers)}.json")}
 
 
 def is_notebook_cell(item):

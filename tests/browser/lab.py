@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+import zmq
 
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM_FLAGS = (
@@ -95,7 +96,7 @@ def free_port() -> int:
 
 @dataclass
 class LabServer:
-    """A running JupyterLab that serves one folder; `url` ends without a slash."""
+    """A running JupyterLab that serves one folder; `url` ends without a slash, and is empty until it is up."""
 
     root: Path
     url: str
@@ -148,22 +149,23 @@ def lab_server(root: Path, dark: bool = False) -> Iterator[LabServer]:
     for folder in folders.values():
         (home / folder).mkdir()
     write_settings(home / "settings", dark)
-    port, token, log = free_port(), secrets.token_hex(16), home / "server.log"
+    token, log = secrets.token_hex(16), home / "server.log"
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--ServerApp.root_dir={root}"),
-        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0"),
+        *("--ServerApp.ip=127.0.0.1", f"--ServerApp.port={free_port()}"),  # or one near it, if that is taken by then
         *(f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None"),
         "--LabApp.extension_manager=readonly",
         "--KernelManager.shutdown_wait_time=0.2",  # seconds, then it is killed: a kernel takes its time to end
+        *(["--KernelManager.transport=ipc"] if zmq.has("ipc") else []),  # of ports, another may take one first
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, cwd=root, env=environment, stdout=output, stderr=subprocess.STDOUT)
-    server = LabServer(Path(root), f"http://127.0.0.1:{port}", token, process, log, home)
+    server = LabServer(Path(root), "", token, process, log, home)
     try:
         wait_until_up(server)
         yield server
     finally:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # it is down, or never was up
             server.end_sessions()
             server.request("/api/shutdown", "POST")
         try:
@@ -180,7 +182,9 @@ def wait_until_up(server: LabServer, seconds: float = 180) -> None:
     while time.monotonic() < end:
         if server.process.poll() is not None:
             break
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # a file that is not there, or not whole
+            said = json.loads((server.home / "runtime" / f"jpserver-{server.process.pid}.json").read_text())
+            server.url = f"http://127.0.0.1:{said['port']}"
             server.request("/api/status")
             return
         time.sleep(0.1)

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from jupyter_client.manager import start_new_kernel
+from jupyter_client.manager import KernelManager
 
 from vit_tutorial.exercises.store import passed_so_far
 
@@ -15,11 +15,14 @@ RIGHT = "lambda image_size, patch_size: (image_size // patch_size) ** 2"
 
 
 @pytest.fixture(scope="module")
-def kernel(tmp_path_factory):
+def kernel(tmp_path_factory, through_files):
     """`run(code, tags)` runs a cell and returns (its printed text, its result or error as text)."""
     path = tmp_path_factory.mktemp("learner") / "progress.json"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "VIT_TUTORIAL_PROGRESS": str(path)}
-    manager, client = start_new_kernel(kernel_name="python3", env=environment)
+    manager = KernelManager(kernel_name="python3", **through_files())
+    manager.start_kernel(env=environment)
+    client = manager.blocking_client()
+    client.start_channels()
 
     def run(code, tags=(), interrupt_after=None):
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
@@ -45,6 +48,7 @@ def kernel(tmp_path_factory):
 
     run.path = path
     try:
+        client.wait_for_ready(timeout=60)
         run(
             "import signal, threading, time\nfrom vit_tutorial.exercises import check, engine\n"
             "engine.SECONDS, engine.WAIT = 0.3, 1"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import shapes
 import torch
+import traitlets.config
 from learners import SETTINGS
 from torch import nn
 
@@ -480,7 +481,7 @@ def test_a_terminal_gets_a_bar_with_the_figures_unless_unwanted(data, monkeypatc
 
 
 @shapes.not_while_checking
-def test_an_executed_notebook_holds_no_trace_of_the_bar():
+def test_an_executed_notebook_holds_no_trace_of_the_bar(through_files):
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     lines = [
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})",
@@ -491,6 +492,7 @@ def test_an_executed_notebook_holds_no_trace_of_the_bar():
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("\n".join(lines))])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbclient.NotebookClient(notebook, timeout=120).execute()
+    settings = traitlets.config.Config(KernelManager=through_files())
+    nbclient.NotebookClient(notebook, timeout=120, config=settings).execute()
     (output,) = notebook.cells[0].outputs
     assert (output.name, output.text) == ("stdout", "3\n")
