@@ -22,6 +22,7 @@
     patch_photos          P in 16, 8, 4 on photographs, and P = 8 for as many operations as P = 4
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
     transfer     a ViT that knows six kinds of photographs goes to the other four, by fourteen methods
+    transfer_clothes      a ViT that knows six kinds of clothes goes to the other four, by five methods
     transfer_thousand     the same with a thousand pictures of each
     transfer_trap         the same in ten ways, nine of which are mistakes
     faithfulness which patches the answer of a trained model needs, and which methods find them

@@ -5,7 +5,7 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, is_dataclass
 
 from vit_tutorial.evidence import FEWEST_RATES
-from vit_tutorial.studies import inside, unfair, versus
+from vit_tutorial.studies import clothes, inside, unfair, versus
 from vit_tutorial.studies.transfer import SEARCH_SEEDS, methods, rates_of, transfer, traps
 from vit_tutorial.studies.variants import Recipe, recipe, train
 
@@ -279,6 +279,12 @@ EXPERIMENTS = {
     "transfer": _transfer(
         "a model that was trained on six kinds of photographs helps with the other four",
         methods("first six", 10, 1, 100),
+    ),
+    "transfer_clothes": Experiment(
+        claim="a model that was trained on six kinds of clothes helps with the other four",
+        variants=clothes.variants(),
+        job=clothes.transfer_clothes,
+        search=Search(clothes.METHODS["all weights"][2], SEARCH_SEEDS, setting="learning_rate", own=clothes.rates()),
     ),
     "transfer_thousand": _transfer(
         "with a thousand pictures a class it still helps",
