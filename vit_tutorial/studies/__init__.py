@@ -11,7 +11,7 @@
     norm_batch   pre-norm and post-norm, in batches of 8, 32 and 128, each at its own rate
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
     scale        scores divided by sqrt(d), not divided, and not divided but with a W_Q that starts smaller
-    hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, at two learning rates
+    hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, each at its own rate
     ingredients  the recipe of the preset for a CPU, with one thing changed at a time
     lens         after which block the answer of a trained model can be read
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block

@@ -174,10 +174,7 @@ EXPERIMENTS = {
     "hybrid": Experiment(
         claim="a hybrid helps at small budgets, and no more at large ones",
         variants={
-            f"{name}, {depth} block{'s' * (depth > 1)}, {rate:g}": recipe(
-                patch_size=4, depth=depth, epochs=5, learning_rate=rate, **stem
-            )
-            for rate in (0.003, 0.01)
+            f"{name}, {depth} block{'s' * (depth > 1)}": recipe(patch_size=4, depth=depth, epochs=5, **stem)
             for name, stem, depths in (
                 ("pure", {"stem": "patch"}, (1, 2, 4, 8)),
                 ("hybrid", {"stem": "hybrid", "stem_layers": ()}, (1, 2, 4)),
@@ -185,6 +182,7 @@ EXPERIMENTS = {
             for depth in depths
         },
         seeds=(0, 1, 2),
+        search=RATES,
     ),
     "ingredients": Experiment(
         claim="a list of tricks (bf16, batch size, augmentation) decides how well a model learns from scratch",
