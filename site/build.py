@@ -27,6 +27,7 @@ from sphinx.cmd.build import build_main
 
 COURSE = HERE.parent
 MATHJAX = COURSE / "node_modules" / "mathjax" / "es5" / "tex-svg.js"
+EDITION = "_static/explorers"  # a folder that has it is a web edition
 LEFTOVERS = (".buildinfo", "objects.inv", "_sources", "_static/locales", "_static/**/*.map")  # of no use to a reader
 
 CONTENTS = """
@@ -81,15 +82,41 @@ def lay_out_static(folder: Path) -> None:
     shutil.copy(MATHJAX, folder / "mathjax")
 
 
+def refuse_another(site: Path) -> None:
+    """Raise ValueError for what a build would have to delete and that no build has made."""
+    if site.exists() and not site.is_dir():
+        raise ValueError(f"{site} is a file; name a folder for the web edition")
+    if COURSE.is_relative_to(site):
+        raise ValueError(f"{site} holds the course itself; name another folder for the web edition")
+    if site.exists() and any(site.iterdir()) and not (site / EDITION).is_dir():
+        raise ValueError(f"{site} holds something else than a web edition of the course; name a new or an empty folder")
+
+
 def build(site: Path) -> int:
-    """Make the pages in place of those that the folder holds; return 0, or what Sphinx returns for a warning."""
-    shutil.rmtree(site, ignore_errors=True)
-    with tempfile.TemporaryDirectory() as work:
-        source, static = Path(work) / "source", Path(work) / "static"
+    """Make the pages in place of those that the folder holds; return 0, or what Sphinx returns for a warning.
+
+    They are made beside it and put into place when they are whole: after an error or a warning the folder is what it
+    was. Raises ValueError for a folder that holds something else, and for what lay_out refuses.
+    """
+    refuse_another(site)
+    site.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=site.parent, prefix=".build-") as work:
+        source, static, made = (Path(work) / name for name in ("source", "static", "made"))
         lay_out(source)
         lay_out_static(static)
         options = ["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(Path(work) / "doctrees")]
-        failed = build_main([*options, "-D", f"html_static_path={HERE / 'static'},{static}", str(source), str(site)])
+        failed = build_main([*options, "-D", f"html_static_path={HERE / 'static'},{static}", str(source), str(made)])
+        if failed:
+            return failed
+        finish(made)
+        if site.exists():
+            site.rename(Path(work) / "earlier")
+        made.rename(site)
+    return 0
+
+
+def finish(site: Path) -> None:
+    """Mend the pages that Sphinx has made, and take out what no reader needs."""
     for page in site.glob("*.html"):
         page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
     if (base := os.environ.get("SITE_BASE")) is not None:
@@ -97,7 +124,6 @@ def build(site: Path) -> int:
         page.write_text(with_base(page.read_text(encoding="utf-8"), base), encoding="utf-8")
     for path in [path for pattern in LEFTOVERS for path in site.glob(pattern)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return failed
 
 
 def main(arguments: list[str]) -> int:

@@ -1,8 +1,9 @@
-"""From notebooks to pages: what a reader without a kernel finds in a lesson, and how an explorer is shown by name."""
+"""From notebooks to pages: what a reader without a kernel finds, an explorer by its name, and where pages may go."""
 
 import importlib.util
 import re
 import shutil
+from pathlib import Path
 
 import host
 import lessons
@@ -103,17 +104,83 @@ def test_an_explorer_is_found_by_its_name_or_by_lesson_and_name():
         find("sketch")
 
 
-def test_an_explorer_whose_state_is_missing_is_named_before_anything_is_made(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def build(monkeypatch):
+    """The module site/build.py, which finds MathJax everywhere."""
     found = importlib.util.spec_from_file_location("site_build", host.HERE / "build.py")
-    found.loader.exec_module(build := importlib.util.module_from_spec(found))
+    found.loader.exec_module(module := importlib.util.module_from_spec(found))
+    monkeypatch.setattr(module, "MATHJAX", host.HERE)
+    return module
+
+
+@pytest.fixture
+def without_sphinx(build, monkeypatch):
+    """Return a function that puts a folder of two files in the place of Sphinx, and says what Sphinx returns."""
+    monkeypatch.setattr(build, "lay_out", Path.mkdir)
+    monkeypatch.setattr(build, "lay_out_static", Path.mkdir)
+
+    def put(failed):
+        def write(options):
+            explorers = Path(options[-1]) / build.EDITION
+            explorers.mkdir(parents=True)
+            (explorers / "new.js").touch()
+            (Path(options[-1]) / "index.html").write_text("<html></html>")
+            return failed
+
+        monkeypatch.setattr(build, "build_main", write)
+
+    return put
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_an_explorer_whose_state_is_missing_is_named_before_anything_is_made(build, tmp_path, monkeypatch, capsys):
     notebooks = tmp_path / "notebooks"
     (notebooks / "figures").mkdir(parents=True)
     shutil.copy(host.NOTEBOOKS / "02_class_token.ipynb", notebooks)
     monkeypatch.setattr(build, "NOTEBOOKS", notebooks)
-    monkeypatch.setattr(build, "MATHJAX", notebooks)
     assert build.main([str(tmp_path / "site")]) == 1
     said = capsys.readouterr().err
     assert re.fullmatch(r"02_class_token: the explorer of the cell \w+ has no saved state; build .*afresh\n", said)
+    assert list(tmp_path.iterdir()) == [notebooks]
+
+
+@pytest.mark.parametrize("earlier", [(), ("old.html", "_static/explorers/old.js")])
+def test_an_edition_takes_the_place_of_an_earlier_one(build, without_sphinx, tmp_path, earlier):
+    without_sphinx(failed=0)
+    for name in earlier:
+        (tmp_path / "a" / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / "site" / name).touch()
+    assert build.main([str(tmp_path / "a" / "site")]) == 0
+    assert files(tmp_path) == ["a/site/_static/explorers/new.js", "a/site/index.html"]
+
+
+def test_an_edition_that_fails_leaves_the_earlier_one(build, without_sphinx, tmp_path):
+    without_sphinx(failed=2)
+    (tmp_path / "site" / build.EDITION).mkdir(parents=True)
+    (tmp_path / "site" / "index.html").write_text("as it was")
+    assert build.main([str(tmp_path / "site")]) == 2
+    assert (tmp_path / "site" / "index.html").read_text() == "as it was"
+    assert files(tmp_path) == ["site/index.html"]
+
+
+def test_what_is_no_edition_is_not_written_over(build, without_sphinx, tmp_path, monkeypatch, capsys):
+    without_sphinx(failed=0)
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "mine.txt").write_text("mine")
+    monkeypatch.setattr(build, "COURSE", tmp_path / "empty")
+    (tmp_path / "empty").mkdir()
+    refused = {
+        "course": "something else than a web",
+        "course/mine.txt": "is a file",
+        "empty": "holds the course itself",
+    }
+    for name, sentence in refused.items():
+        assert build.main([str(tmp_path / name)]) == 1
+        assert sentence in capsys.readouterr().err
+    assert files(tmp_path) == ["course/mine.txt"]
 
 
 def find(name):
