@@ -31,6 +31,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
+from vit_tutorial.support.files import write_file
+
 HERE = Path(__file__).parent
 SET_UP = "set_up.py"
 SECONDS_PER_CELL = 400
@@ -236,14 +238,6 @@ def dump(notebook: NotebookNode) -> bytes:
     return (nbformat.writes(notebook, version=4) + "\n").encode()
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put the content into place in one step, so that an interrupted build leaves no half notebook."""
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build-") as folder:
-        whole = Path(folder) / path.name
-        whole.write_bytes(content)
-        os.replace(whole, path)
-
-
 def build(source: Path, sources: list[Path], folder: Path) -> str:
     """Execute one source and write its notebook; return what to tell, or raise BuildError and write nothing."""
     start = time.monotonic()
@@ -254,8 +248,8 @@ def build(source: Path, sources: list[Path], folder: Path) -> str:
     if found := complaints(notebook):
         raise BuildError("; ".join(found))
     content = dump(notebook)
-    write(folder / f"{source.stem}.ipynb", content)
-    states.write(folder / "states", source.stem, saved)
+    states.write(folder / "states", source.stem, saved)  # first: a notebook that is there has its states
+    write_file(folder / f"{source.stem}.ipynb", content)
     cells = len(numbered_code_cells(notebook))
     return f"{cells} code cells, {time.monotonic() - start:.1f} s, {len(content) / 1000:.0f} kB"
 
@@ -297,7 +291,7 @@ def give_set_up(source: Path, sources: list[Path], folder: Path) -> str:
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = number
-    write(path, dump(wanted))
+    write_file(path, dump(wanted))
     return "has its set-up"
 
 

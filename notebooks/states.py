@@ -21,7 +21,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-FOLDER = Path(__file__).parent / "states"
+from vit_tutorial.support.files import write_file
+
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 OURS = "vit_tutorial.explore."
@@ -116,11 +117,10 @@ def write(folder: Path, lesson: str, saved: Saved) -> None:
     """Put a lesson's explorers into the folder in place of its earlier ones; arrays that nothing names any more go."""
     arrays, path = folder / "arrays", folder / f"{lesson}.json"
     if saved.cells:
-        arrays.mkdir(parents=True, exist_ok=True)
         for digest, content in saved.arrays.items():
             if not (place := arrays / f"{digest}.xz").exists():
-                place.write_bytes(lzma.compress(content, preset=9))
-        path.write_text(json.dumps(saved.cells, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+                write_file(place, lzma.compress(content, preset=9))
+        write_file(path, (json.dumps(saved.cells, indent=1, ensure_ascii=False) + "\n").encode())
     else:
         path.unlink(missing_ok=True)
     named = {digest for lesson in folder.glob("*.json") for digest in arrays_of(read(lesson))}

@@ -238,18 +238,21 @@ def test_a_bad_notebook_is_refused_and_the_old_one_stays(
     assert_refused(build, write_source, folder, capfd, cells, sentence)
 
 
-def test_an_interrupted_write_leaves_the_old_notebook(build, folder, monkeypatch):
+def test_a_build_that_cannot_write_the_states_leaves_the_old_notebook(
+    build, write_source, folder, without_kernel, monkeypatch
+):
     path = folder / "00_lesson.ipynb"
     path.write_text("as it was")
+    write_source("# %%\nprint(1)")
+    without_kernel()
 
     def fail(*_):
         raise OSError("the disk is full")
 
-    monkeypatch.setattr(build.os, "replace", fail)
+    monkeypatch.setattr(build.states, "write", fail)
     with pytest.raises(OSError, match="the disk is full"):
-        build.write(path, b"new")
+        build.main([], folder)
     assert path.read_text() == "as it was"
-    assert list(folder.iterdir()) == [path]
 
 
 def test_one_bad_notebook_does_not_keep_the_others_from_being_built(build, write_source, folder, without_kernel):

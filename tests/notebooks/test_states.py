@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from vit_tutorial.support import files
+
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 LESSONS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 STATES = NOTEBOOKS / "states"
@@ -86,6 +88,22 @@ def test_arrays_that_nothing_names_any_more_go(states, tmp_path):
     for lesson in ("00_a", "01_b"):
         states.write(tmp_path, lesson, states.Saved())
     assert [path.name for path in tmp_path.rglob("*")] == ["arrays"]
+
+
+def test_an_interrupted_write_leaves_no_half_array_and_the_earlier_states(states, tmp_path, monkeypatch):
+    earlier, later = states.Saved(), states.Saved()
+    earlier.cells = {"1": {"explorers": [earlier.bytes(bytes(5000))]}}
+    later.cells = {"1": {"explorers": [later.bytes(bytes(6000))]}}
+    states.write(tmp_path, "00_a", earlier)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+    def fail(*_):
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        states.write(tmp_path, "00_a", later)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
 @pytest.mark.slow
