@@ -290,6 +290,17 @@ def test_a_class_with_too_little_to_split_or_with_broken_files_alone(folder):
     assert "red has 1, without those that cannot be read (" in said
 
 
+def test_a_class_without_pictures_in_test_is_not_laid_to_a_broken_file_of_train(tmp_path):
+    fill(tmp_path / "train")
+    fill(tmp_path / "test", count=1)
+    (tmp_path / "train" / "blue" / "broken.png").touch()
+    (tmp_path / "test" / "red" / "0.png").write_bytes(b"no picture")
+    said = refusal(tmp_path)
+    assert f"each class in {tmp_path / 'test'} needs 1 picture or more" in said
+    assert os.path.join("red", "0.png") in said
+    assert "broken.png" not in said
+
+
 def test_a_folder_that_may_not_be_read(folder, monkeypatch):
     def walk(place, onerror, **options):
         onerror(PermissionError(13, "Permission denied", str(place)))

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,6 +213,18 @@ def test_drawings_have_the_names_of_their_pictures(boot, tmp_path, capsys):
     assert sorted(path.name for path in drawings.iterdir()) == ["boot_2_attention.png", "boot_attention.png"]
     assert Image.open(drawings / "boot_attention.png").size == (900, 330)
     assert capsys.readouterr().out.splitlines()[-1] == f"2 drawings in {drawings}"
+
+
+def test_names_that_differ_in_capital_letters_alone_are_one_on_many_disks():
+    names = predict.drawing_names([Path("Cat.jpg"), Path("cat.png"), Path("cat_2.png"), Path("dog.png")])
+    assert list(names.values()) == [f"{name}_attention.png" for name in ("Cat", "cat_2", "cat_2_2", "dog")]
+
+
+def test_drawings_may_go_home(boot, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    assert run(boot, "--model", CLOTHES, "--attention", Path("~", "drawings")) is None
+    assert (tmp_path / "home" / "drawings" / "boot_attention.png").exists()
 
 
 def test_drawings_leave_the_pictures_of_their_folder_as_they_are(boot, tmp_path):

@@ -382,19 +382,19 @@ def _read_folder(folder: Path, size: tuple[int, int], channels: int | None, test
         files = {part: [_files_of(place / name) for name in class_names] for part, place in parts.items()}
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read ({error.strerror}); allow reading it") from error
-    left_out, read = [], {}
+    left_out, read = {}, {}
     for part, place in parts.items():
         taken = [[file for file in found if _is_picture(file)] for found in files[part]]
         _check_counts(place, class_names, [len(found) for found in taken], needed=1)
         pictures = _read_pictures(place, [file for found in taken for file in found], size, channels)
         labels = torch.arange(len(class_names)).repeat_interleave(torch.tensor([len(found) for found in taken]))
         whole = [i for i, picture in enumerate(pictures) if isinstance(picture, Tensor)]
-        left_out += [picture for picture in pictures if isinstance(picture, str)]
+        left_out[part] = [picture for picture in pictures if isinstance(picture, str)]
         read[part] = [pictures[i] for i in whole], labels[whole]
         counts = torch.bincount(labels[whole], minlength=len(class_names)).tolist()
-        _check_counts(place, class_names, counts, needed=1 if len(parts) == 2 else 2, unreadable=left_out)
+        _check_counts(place, class_names, counts, needed=1 if len(parts) == 2 else 2, unreadable=left_out[part])
     unused = [file for found in files.values() for of_class in found for file in of_class if not _is_picture(file)]
-    _warn_of_what_is_left_out(folder, left_out, unused)
+    _warn_of_what_is_left_out(folder, [fault for faults in left_out.values() for fault in faults], unused)
 
     channels = channels or max(len(picture) for pictures, _ in read.values() for picture in pictures)
     images = {

@@ -161,7 +161,8 @@ def run(options: Options, model: ViT) -> int:
             print(f"error: {error}", file=sys.stderr)
     drawings: dict[Path, Path] = {}
     if options.attention is not None:
-        drawings = {file: options.attention / name for file, name in drawing_names(list(predictions)).items()}
+        folder = options.attention.expanduser()
+        drawings = {file: folder / name for file, name in drawing_names(list(predictions)).items()}
         refuse_to_replace(options.files, drawings)
     print_table(predictions, options.top)
     for file, drawing in drawings.items():
@@ -197,13 +198,18 @@ def print_table(predictions: dict[Path, Prediction], top: int) -> None:
 
 
 def drawing_names(files: list[Path]) -> dict[Path, str]:
-    """Give each picture the name of its drawing: its own and what it shows, and a number where two have the same."""
+    """Give each picture the name of its drawing: its own and what it shows, and a number where two have the same.
+
+    Names that differ in capital letters alone are the same: on many disks they are one file.
+    """
     names: dict[Path, str] = {}
+    taken: set[str] = set()
     for file in files:
         stem, number = file.stem, 1
-        while f"{stem}_attention.png" in names.values():
+        while stem.casefold() in taken:
             number += 1
             stem = f"{file.stem}_{number}"
+        taken.add(stem.casefold())
         names[file] = f"{stem}_attention.png"
     return names
 
