@@ -13,18 +13,14 @@ Memory is the peak of one image's attention in a process of its own, less what t
 """
 
 import argparse
-import json
 import math
 import random
-import re
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from peak_memory import added_peak, in_own_process
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -120,25 +116,16 @@ def crossover(tokens: list[int], ratios: list[float]) -> int | None:
 
 def peak_memory(path: str, num_tokens: int, dim: int, num_heads: int) -> int:
     """Give the bytes that one attention adds at most to what a fresh process holds."""
-    arguments = ["--peak", path, *map(str, (num_tokens, dim, num_heads))]
-    process = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
-    return json.loads(process.stdout)
+    return in_own_process(__file__, path, num_tokens, dim, num_heads)
 
 
 @torch.no_grad()
 def print_own_peak(path: str, num_tokens: int, dim: int, num_heads: int) -> None:
-    """Measure peak_memory in this process, which must not have done anything large before."""
+    """Measure peak_memory in this process."""
     torch.set_num_threads(1)
-    PATHS[path](*make_heads(1, 64, dim, num_heads))  # what the first call loads does not count
+    PATHS[path](*make_heads(1, 64, dim, num_heads))
     q, k, v = make_heads(1, num_tokens, dim, num_heads)
-    before = own_peak()
-    PATHS[path](q, k, v)
-    print(own_peak() - before)
-
-
-def own_peak() -> int:
-    """Give the most bytes that this process has held so far; getrusage would give its parent's, if that is larger."""
-    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
+    print(added_peak(lambda: PATHS[path](q, k, v)))
 
 
 def measure_memory(dim: int, num_heads: int) -> list[dict]:

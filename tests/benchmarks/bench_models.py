@@ -12,17 +12,13 @@ weights are counted apart, four bytes a number. Linux only.
 """
 
 import argparse
-import json
 import random
-import re
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from peak_memory import added_peak, in_own_process
 from torch import nn
 
 from vit_tutorial.cnn import CNN, CNNConfig
@@ -71,25 +67,16 @@ def time_models(rounds: int, clock: Callable[[], float]) -> dict[str, float]:
 
 def peak_memory(name: str) -> int:
     """Give the bytes that one batch adds at most to what a fresh process with the model holds."""
-    process = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
-    return json.loads(process.stdout)
+    return in_own_process(__file__, name)
 
 
 @torch.no_grad()
 def print_own_peak(name: str) -> None:
-    """Measure peak_memory in this process, which must not have done anything large before."""
+    """Measure peak_memory in this process."""
     torch.set_num_threads(1)
     model, images = make(name)
-    model(images[:1, :, :16, :16] if isinstance(model, CNN) else images[:1])  # what the first call loads does not count
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew at what is held now
-    before = own_peak()
-    model(images)
-    print(own_peak() - before)
-
-
-def own_peak() -> int:
-    """Give the most bytes that this process has held since its peak began anew."""
-    return 1024 * int(re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())[1])
+    model(images[:1, :, :16, :16] if isinstance(model, CNN) else images[:1])
+    print(added_peak(lambda: model(images)))
 
 
 def main() -> None:

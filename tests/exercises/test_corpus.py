@@ -1,5 +1,9 @@
 """Wrong answers that nobody listed: none passes, nearly all get a sentence. All of them: `bench_checks.py`."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from exercises.corpus import made_of, wrong_answers
@@ -32,3 +36,11 @@ def test_no_wrong_answer_passes_and_most_are_told_what_is_wrong():
     for name, label, verdict in tried:
         assert verdict.diagnosis in verdict.message, (name, label)
         assert "looking at your answer" not in verdict.message, (name, label)  # said of an engine that fails, too
+
+
+@pytest.mark.slow
+def test_figures_of_some_exercises_do_not_take_the_place_of_those_of_all():
+    script = Path(__file__).parents[1] / "benchmarks" / "bench_checks.py"
+    done = subprocess.run([sys.executable, script, "mlp", "--record"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "leave out the names, or --record" in done.stderr
