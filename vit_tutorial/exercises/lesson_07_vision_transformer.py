@@ -374,21 +374,18 @@ def _renamed(
     return lambda weights: {name_of(name): weight for name, weight in weights.items()}
 
 
-def _by_replacing(block: tuple[str, str] = ("encoder.layers.encoder_layer_", "blocks.")) -> Callable:
+def _by_replacing(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Rename by replacing text in the wrong order: the last norm's short name is a part of other names."""
-    steps = {"encoder.ln": "norm", block[0]: block[1], "conv_proj": "patch_embed.proj", "heads.head": "head"}
+    steps = {"encoder.ln": "norm", "encoder.layers.encoder_layer_": "blocks."}
+    steps |= {"conv_proj": "patch_embed.proj", "heads.head": "head"}
     steps |= {"class_token": "cls_token", "encoder.pos_embedding": "pos_embed", "in_proj_": "in_proj."}
     steps |= {"self_attention.in_proj": "attn.qkv", "self_attention.out_proj": "attn.proj"}
-
-    def answer(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        renamed = {}
-        for name, weight in weights.items():
-            for theirs, ours in steps.items():
-                name = name.replace(theirs, ours)
-            renamed[name] = weight
-        return renamed
-
-    return answer
+    renamed = {}
+    for name, weight in weights.items():
+        for theirs, ours in steps.items():
+            name = name.replace(theirs, ours)
+        renamed[name] = weight
+    return renamed
 
 
 def _named(rename: Callable) -> Callable:
@@ -539,7 +536,7 @@ timm_names = Exercise(
             "the prefix `encoder.` is still there: encoder.pos_embedding becomes pos_embed.",
         ),
         Mistake(
-            _by_replacing(),
+            _by_replacing,
             "inside the blocks the norms and the MLP keep torchvision's names: ln_1, ln_2, mlp.0 and mlp.3.",
         ),
     ],

@@ -90,7 +90,7 @@ seen_pixels = Exercise(
         *(
             Mistake(way, "you added the strides up. Two strides of 2 make a step of 4: they multiply.")
             for way in (
-                _seen(steps=lambda step, stride: step + stride, start=(1, 0), give=lambda width, step: (width, step)),
+                _seen(steps=lambda step, stride: step + stride, start=(1, 0)),
                 _seen(steps=lambda step, stride: step + stride),
                 _seen(steps=lambda step, stride: step + stride - 1),
                 lambda layers: (_seen()(layers)[0], sum(stride for _, stride in layers)),

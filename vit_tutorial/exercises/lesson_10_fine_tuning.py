@@ -725,7 +725,7 @@ _LOOK_AT_LORA = _lora_input(2, 3, out=4, rank=2, alpha=3.0)
 
 
 def _reaches_the_input(module: nn.Module, x: Tensor) -> bool:
-    """Whether the gradient comes through both ways to what lies below, and to A and B."""
+    """Whether the gradient comes through both ways to what lies below."""
     x = x.clone().requires_grad_()
     module(x).sum().backward()
     ones, scale = torch.ones(_LOOK_AT_LORA[1].shape[0]), _LOOK_AT_LORA[5] / len(_LOOK_AT_LORA[3])

@@ -304,7 +304,7 @@ class TrainingPatient:
         """Give the learning rate of a step, counted from 0 over all epochs."""
         return learning_rate_at(step // self.steps if self._has("schedule") else step, self.steps, self.config)
 
-    def find_gradients(self, rows: Int64[Tensor, " B"]) -> Tensor:
+    def forward_backward(self, rows: Int64[Tensor, " B"]) -> Tensor:
         """Find the gradients for some of the images, and return the loss."""
         if not self._has("zero_grad"):
             self.model.zero_grad()
@@ -335,7 +335,7 @@ class TrainingPatient:
         for epoch in range(self.config.epochs):
             order = self.training[torch.randperm(len(self.training))]
             for i, rows in enumerate(order.split(self.config.batch_size)):
-                self.find_gradients(rows)
+                self.forward_backward(rows)
                 self.step(self.rate(epoch * self.steps + i))
             accuracies.append(self.validate()[1])
         return accuracies
