@@ -161,7 +161,7 @@ def drawing(found: list[Lesson]) -> str:
             place[one.number] = (left + i * (BOX[0] + GAP), 2 + level * (BOX[1] + GAP))
     words = "; ".join(f"{one.title} builds on {listed(needs[one.number])}" for one in found if needs[one.number])
     parts = [
-        '<div class="course-map" style="margin-bottom:2rem">',
+        '<div style="margin-bottom:2rem">',
         f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-labelledby="map-title map-words" font-size="16" '
         f'style="max-width:{width:.0f}px;width:100%;height:auto" fill="none" stroke="currentColor">',
         '<title id="map-title">What builds on what</title>',

@@ -28,8 +28,8 @@ class PositionEmbedding(nn.Module):
 
     def __init__(self, num_tokens: int, dim: int, table: Float[Tensor, "N D"] | None = None):
         super().__init__()
-        self.table = table
         if table is None:
+            self.table = None
             self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, dim))
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
         else:

@@ -42,14 +42,13 @@ def test_uniform_and_certain_attention():
     assert (state.entropy, state.top[0], state.class_weight) == (0, (3, 1.0), 0.0)
 
 
-@pytest.mark.parametrize(("prefix", "on_class", "other"), [(0, None, 0.0), (1, 0.1, 0.0), (3, 0.1, 0.2)])
-def test_prefix_tokens_are_not_patches(prefix, on_class, other):
+@pytest.mark.parametrize(("prefix", "on_class"), [(0, None), (1, 0.1), (3, 0.1)])
+def test_prefix_tokens_are_not_patches(prefix, on_class):
     tokens = 4 + prefix
     maps = np.full((1, 1, tokens, tokens), 0.1)
     state = attention_lab_state(maps, (2, 2), 0, 0, prefix, num_prefix_tokens=prefix)
     assert state.weights.shape == (2, 2)
     assert state.class_weight == on_class
-    assert state.other_weight == pytest.approx(other)
     assert ("class token" in state.words) == (prefix > 0)
 
 
@@ -81,11 +80,11 @@ def test_a_small_weight_is_not_written_as_nothing(weight, said):
     maps = np.full((1, 1, 5, 5), (1 - weight) / 4)
     maps[..., 4] = weight
     state = attention_lab_state(maps, 2, 0, 0, 0, key=4)
-    assert (state.key, state.key_weight, state.key_score) == (4, weight, None)
+    assert state.key == 4
     assert state.reading == f"patch 3 (row 1, column 1): weight {said}"
     assert state.words.endswith(f" tokens. Marked key, patch 3 (row 1, column 1): weight {said}.")
     unmarked = attention_lab_state(maps, 2, 0, 0, 0)
-    assert (unmarked.key, unmarked.key_weight, unmarked.key_score, unmarked.reading) == (None, None, None, "")
+    assert (unmarked.key, unmarked.reading) == (None, "")
     assert "Marked" not in unmarked.words
 
 
@@ -120,14 +119,12 @@ def test_one_key_is_read_out(head):
     state = attention_lab_state(random_maps(), 3, 0, head, 4, scores=scores, temperature=2.0, key=6)
     wanted = torch.from_numpy(scores[0, :, 4]).double()
     weight = (wanted / 2).softmax(-1)[:, 6]
-    assert state.key_score == pytest.approx(float(wanted[:, 6].mean() if head < 0 else wanted[head, 6]))
-    assert state.key_weight == pytest.approx(float(weight.mean() if head < 0 else weight[head]))
-    said = f"score {state.key_score:.2f}, weight {state.key_weight:.1%}"
+    score, weight = (numbers.mean() if head < 0 else numbers[head] for numbers in (wanted[:, 6], weight))
+    said = f"score {score:.2f}, weight {weight:.1%}"
     assert state.words.endswith(f" Marked key, patch 5 (row 1, column 2): {said}.")
     of_class = attention_lab_state(random_maps(), 3, 0, head, 4, scores=scores, key=0)
-    assert of_class.key_score == of_class.class_score
-    assert of_class.key_weight == of_class.class_weight
-    assert of_class.reading.startswith("the class token: score ")
+    said = f"score {of_class.class_score:.2f}, weight {of_class.class_weight:.1%}"
+    assert of_class.reading == f"the class token: {said}"
 
 
 def test_the_marked_key_is_a_trait_and_in_the_still_picture():
@@ -135,7 +132,7 @@ def test_the_marked_key_is_a_trait_and_in_the_still_picture():
     assert lab.key is None
     unmarked = png(lab.figure())
     lab.key = 6
-    assert lab.state().key_weight == pytest.approx(lab.state().weights.ravel()[5])
+    assert lab.state().reading.endswith(f", weight {lab.state().weights.ravel()[5]:.1%}")
     assert png(lab.figure()) != unmarked
     for wrong in (10, -1):
         with pytest.raises(ValueError, match=f"key {wrong} is not among 0 to 9; None marks no key"):

@@ -211,8 +211,7 @@ def test_the_widget_says_what_its_state_says():
 
 
 def test_a_preset_is_taken_up():
-    plane = AttentionPlane(k=[[2, 0], [0, 2], [2, 2]], mask="causal", scaled=False, temperature=2)
-    plane.use("one long query")
+    plane = AttentionPlane(preset="one long query")
     long = PRESETS["one long query"]
     assert (plane.q, plane.k, plane.v, plane.query, plane.chosen) == (*long, "q2")
     assert (plane.scaled, plane.temperature, plane.mask) == (True, 1.0, "none")
@@ -238,7 +237,6 @@ def test_a_preset_is_taken_up():
         (lambda: setattr(AttentionPlane(), "temperature", 9), "temperature 9 is not among 0.1 to 5"),
         (lambda: setattr(AttentionPlane(), "mask", "all"), "mask 'all' is not among 'none'"),
         (lambda: setattr(AttentionPlane(), "query", -1), "query -1 is not among 0 to 2"),
-        (lambda: AttentionPlane().use("mine"), "preset 'mine' is not among 'by hand'"),
     ],
 )
 def test_attention_plane_says_what_is_wrong(call, sentence):

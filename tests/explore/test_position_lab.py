@@ -111,10 +111,12 @@ def test_each_order_holds_every_patch_once():
 def test_the_model_without_positions_cannot_tell_and_the_one_with_them_can(data):
     for order in range(1, 7):
         state = position_lab_state(data, 3, 4, order=order)
-        assert max(state.attention_change[0], state.prediction_change[0]) < 1e-7
-        assert min(state.attention_change[1], state.prediction_change[1]) > 1e-3
+        attention, probabilities = data.attention[0, :, 0], data.probabilities[0]  # in order; in each order
+        changes = np.abs(probabilities[:, order] - probabilities[:, 0]).max(axis=1)
+        assert changes[0] < 1e-7
+        assert min(changes[1], np.abs(state.home[1].reshape(-1) - attention[1]).max()) > 1e-3
         assert not np.array_equal(state.lying[0], state.home[0])
-        np.testing.assert_allclose(state.home[0].reshape(-1), data.attention[0, 0, 0], rtol=0, atol=1e-7)
+        np.testing.assert_allclose(state.home[0].reshape(-1), attention[0], rtol=0, atol=1e-7)
         assert state.says[0][0] == state.says[0][1]
 
 

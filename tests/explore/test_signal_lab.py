@@ -25,7 +25,7 @@ from vit_tutorial.explore.signal_lab.numbers import (
     say,
     signal_grid,
     signal_step,
-    signals,
+    signals_at,
 )
 
 pytestmark = pytest.mark.slow
@@ -73,7 +73,7 @@ def test_where_the_norm_stands(small):
 @pytest.mark.parametrize(("norm", "last"), [("pre", True), ("inside", True), ("post", False), ("none", False)])
 def test_the_gradient_is_that_of_autograd(small, norm, last):
     blocks, tokens, head, labels = small
-    found = signals(blocks, tokens, head, labels, norm, True)
+    (found,) = signals_at([len(blocks)], blocks, tokens, head, labels, norm, True)
     assert found.shape == (3, 5)
     x = tokens
     for block in blocks:
@@ -88,7 +88,7 @@ def test_the_gradient_is_that_of_autograd(small, norm, last):
 
 def test_sizes_are_root_mean_squares(small):
     blocks, tokens, head, labels = small
-    found = signals(blocks, tokens, head, labels, "pre", True)
+    (found,) = signals_at([len(blocks)], blocks, tokens, head, labels, "pre", True)
     with torch.no_grad():
         x = blocks[0](tokens)
         after = blocks[1](x)
@@ -172,7 +172,7 @@ def test_one_place_of_the_grid_is_measured_again_in_each_depth():
                 if parameter.ndim == 2:
                     parameter.mul_(2)
     for depth in DEPTHS:  # each stack alone
-        expected = signals(blocks[:depth], tokens, head, torch.arange(4), "post", False)
+        (expected,) = signals_at([depth], blocks[:depth], tokens, head, torch.arange(4), "post", False)
         found = signal_lab_state(SignalSetting(depth, "post", False, 2.0)).signals
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 

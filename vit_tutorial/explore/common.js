@@ -184,7 +184,7 @@ export function plane(width, height, colourAt) {
 }
 
 /** A canvas that holds the 256 colours of a palette side by side. */
-export function paletteStrip(palette) {
+function paletteStrip(palette) {
   return plane(256, 1, (i, into, at) => into.set(palette.subarray(3 * i, 3 * i + 3), at));
 }
 

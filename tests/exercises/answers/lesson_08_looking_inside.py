@@ -584,10 +584,6 @@ def seeded_again_for_each(ranking, seed):
     return torch.stack([row[torch.randperm(len(row), generator=seeded(seed))] for row in ranking])
 
 
-def rolled(ranking, seed):
-    return ranking.roll(int(torch.randint(1, ranking.shape[1], (1,), generator=seeded(seed))), dims=1)
-
-
 def rolled_one_by_one(ranking, seed):
     generator = seeded(seed)
     shifts = [int(torch.randint(1, ranking.shape[1], (1,), generator=generator)) for _ in ranking]

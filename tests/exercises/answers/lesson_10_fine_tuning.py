@@ -95,10 +95,6 @@ def summing_to_one(depth, decay):
     return rates / rates.sum()
 
 
-def squared_and_shifted(depth, decay):
-    return [rate * rate + 0.1 * i for i, rate in enumerate(rates_from_above(depth, decay))]
-
-
 # ------------------------------------------------------------------------------------------ ask the neighbours
 
 
@@ -519,11 +515,6 @@ def queries_unscaled(weight, A_q, B_q, A_v, B_v, alpha):
 
 def values_unscaled(weight, A_q, B_q, A_v, B_v, alpha):
     return merged_by_slices(weight, A_q, B_q, A_v, B_v * A_v.shape[0] / alpha, alpha)
-
-
-def changed_in_place(weight, A_q, B_q, A_v, B_v, alpha):
-    weight[: len(B_q)] += alpha / len(A_q) * B_q @ A_q
-    return weight
 
 
 # ------------------------------------------------------------------------------------------ the clinic

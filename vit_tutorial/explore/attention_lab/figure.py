@@ -57,8 +57,8 @@ def attention_lab_figure(
     drawn.imshow(share, alpha=overlay / 100 * (0.25 + 0.75 * share), **look)
     beside = left + side + 0.25
     say(beside, top, fine_percent(state.top[0][1]), fontsize=20, fontweight="bold")
-    looks = prefix_name(state.query) if state.query < prefix else f"patch {state.query - prefix}"
-    say(beside, top + 0.45, f"of what {looks} takes comes from patch {state.top[0][0]}.")
+    who = prefix_name(state.query) if state.query < prefix else f"patch {state.query - prefix}"
+    say(beside, top + 0.45, f"of what {who} takes comes from patch {state.top[0][0]}.")
     marked = f"Marked key, {state.reading}" if state.reading else ""
     say(beside, top + 0.75, "\n".join(filter(None, (says, marked))), fontweight="bold")
     if not more:
@@ -72,7 +72,6 @@ def attention_lab_figure(
     weights = left + side + 0.25
     picture(weights, top, side, "Its weights", state.weights, cmap="viridis", vmin=0, vmax=state.weights.max() or 1)
     aside = weights + side + 0.25
-    who = prefix_name(state.query) if state.query < prefix else f"patch {state.query - prefix}"
     numbers = [("who looks", who), ("entropy (0: one takes all)", f"{decimals(state.entropy)} nats")]
     if state.class_weight is not None:
         numbers.append(("on the class token", fine_percent(state.class_weight)))

@@ -106,7 +106,6 @@ class AttentionLabState:
     query: int  # the token that looks: num_prefix_tokens + patch, or 0 for the class token
     weights: Float[np.ndarray, "rows columns"]  # on the patches
     class_weight: float | None  # on the class token; None without one
-    other_weight: float  # on prefix tokens other than the class token
     entropy: float  # in nats, over all tokens
     spread: float  # exp(entropy): over how many tokens such an entropy would be spread evenly
     top: tuple[tuple[int, float], ...]  # the patches with the largest weights: (patch, weight)
@@ -114,8 +113,6 @@ class AttentionLabState:
     class_score: float | None  # of the class token; None without one, or without scores
     score_range: tuple[float, float, float] | None  # the largest score of all tokens, the smallest, and the mean
     key: int | None  # the token that is read out; None for none
-    key_weight: float | None  # what the query gives to it
-    key_score: float | None  # None without scores too
     reading: str  # `patch 18 (row 2, column 4): score -0.81, weight 0.4%`, or empty
     words: str
 
@@ -189,7 +186,6 @@ def attention_lab_state(
         query=query,
         weights=patches.reshape(rows, columns),
         class_weight=class_weight,
-        other_weight=float(sum(row[1:num_prefix_tokens])),
         entropy=entropy,
         spread=float(np.exp(entropy)),
         top=top,
@@ -197,8 +193,6 @@ def attention_lab_state(
         class_score=class_score,
         score_range=score_range,
         key=key,
-        key_weight=None if key is None else float(row[key]),
-        key_score=None if key is None or own is None else float(own[key]),
         reading=reading,
         words=words,
     )

@@ -63,14 +63,6 @@ class AttentionPlane(Explorer):
             farthest=FARTHEST,
         )
 
-    def use(self, preset: str) -> None:
-        """Take the vectors of a preset, follow its query, and set scaling, temperature and mask as at the start."""
-        begin = preset_named(preset)
-        with self.hold_trait_notifications():
-            self.q, self.k, self.v, self.query = begin
-            self.chosen = f"q{begin.query}"
-            self.scaled, self.temperature, self.mask = True, 1.0, "none"
-
     def _limits(self, choices):
         return attention_plane_limits()
 

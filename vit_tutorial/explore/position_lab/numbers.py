@@ -176,7 +176,7 @@ def below_map(values: Float[np.ndarray, "grid grid"], ends: tuple[float, float])
 
 @dataclass(frozen=True)
 class PositionLabState:
-    """What the position lab shows: four maps, their ends, and how attention and prediction changed."""
+    """What the position lab shows: four maps, their ends, and what a shuffle of the patches does."""
 
     title: str  # what the maps are of
     grid: int
@@ -188,8 +188,6 @@ class PositionLabState:
     given: np.ndarray  # the picture with its patches in the chosen order, uint8 [C, H, W]
     lying: Float[np.ndarray, "2 old old"]  # the class token's attention where the patches lie: without, with positions
     home: Float[np.ndarray, "2 old old"]  # the same, each patch taken back to its own place
-    attention_change: tuple[float, float]  # largest change of a weight against the right order: without, with
-    prediction_change: tuple[float, float]  # largest change of a probability
     says: tuple[tuple[str, str], tuple[str, str]]  # the prediction in the right and in the chosen order: without, with
     words: str
 
@@ -244,10 +242,6 @@ def position_lab_state(
         given=rearranged(data.pictures[which], data.patch_size, places),
         lying=attention[:, order].reshape(2, data.old, data.old),
         home=home.reshape(2, data.old, data.old),
-        attention_change=tuple(float(change) for change in np.abs(home - attention[:, 0]).max(axis=1)),
-        prediction_change=tuple(
-            float(change) for change in np.abs(probabilities[:, order] - probabilities[:, 0]).max(axis=1)
-        ),
         says=tuple(
             tuple(best_class(probabilities[mode, one], data.class_names) for one in (0, order)) for mode in (0, 1)
         ),

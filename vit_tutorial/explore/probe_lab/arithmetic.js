@@ -20,11 +20,11 @@ export function unpacked(sent) {
 }
 
 /** The labelled pictures nearest to one that is asked, the nearest first. */
-export const nearTo = ({ near, most }, stage, picture, neighbours) =>
+const nearTo = ({ near, most }, stage, picture, neighbours) =>
   Array.from(near[stage].subarray(most * picture, most * picture + neighbours));
 
 /** The votes of some labelled pictures for each class. */
-export function votesOf({ labels, classes }, near) {
+function votesOf({ labels, classes }, near) {
   const votes = classes.map(() => 0);
   for (const i of near) votes[labels[i]] += 1;
   return votes;

@@ -49,21 +49,13 @@ def signal_step(block: nn.Module, x: Float[Tensor, "B N D"], norm: str, residual
     return x, said
 
 
-def signals(blocks: Sequence[nn.Module], tokens: Tensor, head: Tensor, labels: Tensor, norm: str, residual: bool):
-    """Measure one stack: a row for each block, a column for each of QUANTITIES.
-
-    Shapes: tokens [B, N, D], head [D, classes], labels [B] -> [blocks, 5]. The first three columns are root mean
-    squares. The gradient is the length of that of the cross-entropy with respect to all weights of the block; the loss
-    reads the mean token, after one last norm if norm is "pre" or "inside". Likeness is the mean cosine between two
-    tokens of an image.
-    """
-    return signals_at((len(blocks),), blocks, tokens, head, labels, norm, residual)[0]
-
-
 def signals_at(depths: Sequence[int], blocks: Sequence[nn.Module], tokens, head, labels, norm: str, residual: bool):
-    """Measure the stacks of the first of the blocks, `depths` of them: a table as in `signals` for each.
+    """Measure the stacks of the first of the blocks, `depths` of them: a table for each, with the columns QUANTITIES.
 
-    All of them share one way forwards: what runs forwards does not know what comes after it.
+    Shapes: tokens [B, N, D], head [D, classes], labels [B] -> [depth, 5] for each depth. The first three columns are
+    root mean squares. The gradient is the length of that of the cross-entropy with respect to all weights of the block;
+    the loss reads the mean token, after one last norm if norm is "pre" or "inside". Likeness is the mean cosine between
+    two tokens of an image. All stacks share one way forwards: what runs forwards does not know what comes after it.
     """
     x, rows, ends = tokens, [], []
     for block in blocks:
@@ -79,7 +71,7 @@ def signals_at(depths: Sequence[int], blocks: Sequence[nn.Module], tokens, head,
 
 
 def gradient_lengths(x: Tensor, weights: list[list[Tensor]], head: Tensor, labels: Tensor, norm: str) -> list[float]:
-    """The length of the gradient of each block's weights, where the stack ends with the tokens x; see `signals`."""
+    """The length of the gradient of each block's weights, where the stack ends with the tokens x; see `signals_at`."""
     if norm in ("pre", "inside"):
         x = F.layer_norm(x, x.shape[-1:], eps=LAYER_NORM_EPS)
     loss = F.cross_entropy(x.mean(dim=1) @ head, labels)

@@ -57,7 +57,7 @@ export function lookupsOf(sent) {
 }
 
 /** What the model says of a picture, when it is most sure, and its accuracy. */
-export function wordsOfAnswer({ epoch, picture, moment, answers }, { epochs, accuracy, classes }) {
+function wordsOfAnswer({ epoch, picture, moment, answers }, { epochs, accuracy, classes }) {
   const sureness = answers.map((probabilities) => probabilities[largestOf(probabilities)]);
   const surest = largestOf(sureness);
   const most =
