@@ -51,7 +51,7 @@ const PIXELS_SHOWN = 8;
 
 const HINT =
   "halve the patch size and watch the tokens grow fourfold. Then open More: the cost of attention grows sixteenfold. " +
-  "Shuffle, and put the patches back: the error stays 0 as long as each patch knows its place.";
+  "Shuffle, and put the patches back: the error stays 0 as long as somebody remembers the order.";
 const KEYS =
   "Point at a patch, or click and use the arrow keys; Page Up: the next token of the sequence; Page Down: the one before.";
 
