@@ -78,14 +78,6 @@ def numbers_in(text: str) -> Iterator[int]:
         yield from range(int(first), int(last) + 1) if word == "to" else [int(one) for one in (first, last) if one]
 
 
-def headings(notebook: NotebookNode) -> dict[str, str]:
-    """Return the headings of a notebook by their anchors, in its order."""
-    found: dict[str, str] = {}
-    for heading in HEADING.findall(words_of(notebook)):
-        found[heading_anchor(heading, found)] = heading.strip()
-    return found
-
-
 def heading_anchor(heading: str, taken: Container[str] = ()) -> str:
     """Return the anchor of a heading in Markdown as MyST and GitHub make it, with a number behind it if it is taken."""
     words = re.sub(r"[*`]|\$[^$]*\$", "", heading.strip())

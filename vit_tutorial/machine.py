@@ -18,7 +18,7 @@ WIDGET_PACKAGES = ("ipywidgets", "anywidget", "jupyterlab_widgets")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Advice:
     """One thing that was looked at: is it fine, and what was found or should be done."""
 
     name: str
@@ -29,13 +29,13 @@ class Finding:
         return f"{'✓' if self.fine else '!'} {self.name:<12}{self.words}"
 
 
-class Report(list[Finding]):
-    """All findings; prints itself as a list of lines."""
+class Report(list[Advice]):
+    """All that was looked at; prints itself as a list of lines."""
 
     @property
     def ready(self) -> bool:
         """Whether nothing is missing."""
-        return all(finding.fine for finding in self)
+        return all(advice.fine for advice in self)
 
     def __repr__(self) -> str:
         end = "Everything is there." if self.ready else "Lines with a ! tell what to do. The other lessons still run."
@@ -47,48 +47,48 @@ def check_machine() -> Report:
     return Report([_python(), _torch(), _processor(), _gpu(), _widgets(), _data(), _disk()])
 
 
-def _python() -> Finding:
+def _python() -> Advice:
     version = platform.python_version()
     if sys.version_info[:2] < MIN_PYTHON:
-        return Finding("Python", False, f"{version} is too old; install 3.11 or newer, delete .venv, run `make lab`")
-    return Finding("Python", True, version)
+        return Advice("Python", False, f"{version} is too old; install 3.11 or newer, delete .venv, run `make lab`")
+    return Advice("Python", True, version)
 
 
-def _torch() -> Finding:
-    return Finding("PyTorch", True, torch.__version__)
+def _torch() -> Advice:
+    return Advice("PyTorch", True, torch.__version__)
 
 
-def _processor() -> Finding:
+def _processor() -> Advice:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Finding("processor", True, f"{cores} core{'s' if cores > 1 else ''}, {platform.machine()}")
+    return Advice("processor", True, f"{cores} core{'s' if cores > 1 else ''}, {platform.machine()}")
 
 
-def _gpu() -> Finding:
+def _gpu() -> Advice:
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        return Finding("GPU", True, f"{card.name}, {card.total_memory / GIGABYTE:.0f} GB; lesson 11 will use it")
+        return Advice("GPU", True, f"{card.name}, {card.total_memory / GIGABYTE:.0f} GB; lesson 11 will use it")
     if shutil.which("nvidia-smi"):
         if torch.version.cuda is None:
-            return Finding(
+            return Advice(
                 "GPU", False, "this PyTorch is built for the CPU; README.md, 'Another PyTorch', tells of others"
             )
-        return Finding(
+        return Advice(
             "GPU", False, "there is a driver that PyTorch cannot use; update it. Until then the CPU does it all"
         )
-    return Finding("GPU", True, "none, and none is needed: every lesson runs on the CPU")
+    return Advice("GPU", True, "none, and none is needed: every lesson runs on the CPU")
 
 
-def _widgets() -> Finding:
+def _widgets() -> Advice:
     missing = [name for name in WIDGET_PACKAGES if _version(name) is None]
     if missing:
-        return Finding("widgets", False, f"{', '.join(missing)} missing; run `make setup`, then restart JupyterLab")
+        return Advice("widgets", False, f"{', '.join(missing)} missing; run `make setup`, then restart JupyterLab")
     if (kernel := _version("ipykernel")) and int(kernel.split(".")[0]) >= 7:
-        return Finding(
+        return Advice(
             "widgets",
             False,
             f"ipykernel {kernel} may leave figures blank; run `python -m pip install 'ipykernel<7'`, then restart it",
         )
-    return Finding(
+    return Advice(
         "widgets", True, f"ipywidgets {metadata.version('ipywidgets')}, anywidget {metadata.version('anywidget')}"
     )
 
@@ -100,22 +100,20 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _data() -> Finding:
+def _data() -> Advice:
     from vit_tutorial.datasets import DataError, load
 
     try:
         data = load("fashion_mnist")
     except (DataError, OSError) as error:
-        return Finding("data", False, str(error))
-    return Finding("data", True, f"{len(data.train_labels):,} + {len(data.test_labels):,} pictures of clothes")
+        return Advice("data", False, str(error))
+    return Advice("data", True, f"{len(data.train_labels):,} + {len(data.test_labels):,} pictures of clothes")
 
 
-def _disk() -> Finding:
+def _disk() -> Advice:
     folder = (given_folder() or Path()).absolute()  # where lesson 11 saves; it makes what is missing
     there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     free = shutil.disk_usage(there).free / GIGABYTE
     if free < 1:
-        return Finding(
-            "disk", False, f"{free:.1f} GB free; make room for 1 GB, or lesson 11 cannot save what it trains"
-        )
-    return Finding("disk", True, f"{free:.0f} GB free")
+        return Advice("disk", False, f"{free:.1f} GB free; make room for 1 GB, or lesson 11 cannot save what it trains")
+    return Advice("disk", True, f"{free:.0f} GB free")

@@ -9,7 +9,7 @@ import torch
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ModelCard, ViT, ViTConfig
 from vit_tutorial.explore import TokenTable, token_table_state
-from vit_tutorial.explore.token_table.numbers import SWITCHES, cosines, plus, token_stages
+from vit_tutorial.explore.token_table.numbers import SWITCHES, cosines, plus, run_switched
 
 SIZE = {"image_size": 12, "patch_size": 4, "in_channels": 1, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
 
@@ -36,7 +36,7 @@ def pictures(number=2):
 
 @pytest.fixture(scope="module")
 def stages():
-    return token_stages(model(), pictures())
+    return run_switched(model(), pictures())
 
 
 def test_with_every_part_on_it_is_the_model_itself(stages):
@@ -115,7 +115,7 @@ def test_cosines_know_the_angle_and_survive_zeros():
 
 def test_equal_rows_without_positions(stages):
     """Patches that show the same are the same, until a position is added."""
-    flat = token_stages(model(), [np.full((1, 12, 12), 7, np.uint8)])
+    flat = run_switched(model(), [np.full((1, 12, 12), 7, np.uint8)])
     state = token_table_state(flat, stage=2, token=4, positions=False)
     assert state.similarity[1:] == pytest.approx(1, abs=1e-4)
     assert token_table_state(flat, stage=2, token=4).similarity[1:].min() < 0.999
@@ -159,7 +159,7 @@ def test_in_words(stages):
         (lambda s: setattr(TokenTable(model(), pictures()[0]), "token", 10), "token 10 is not among 0 to 9"),
         (lambda s: setattr(TokenTable(model(), pictures()[0]), "picture", "b"), "picture 'b' is not among 'picture'"),
         (
-            lambda s: token_stages(model_without_numbers(dim=1024, depth=12), pictures() * 8),
+            lambda s: run_switched(model_without_numbers(dim=1024, depth=12), pictures() * 8),
             "are 34 MB, more than 32; give fewer",
         ),
     ],
@@ -171,7 +171,7 @@ def test_it_says_what_is_wrong(stages, call, sentence):
 
 def test_a_model_in_training_stays_so_and_dropout_is_left_out():
     vit = model(dropout=0.5).train()
-    one, two = (token_stages(vit, pictures()) for _ in range(2))
+    one, two = (run_switched(vit, pictures()) for _ in range(2))
     assert np.array_equal(one.tokens, two.tokens)
     assert vit.training
     assert all(module.training for module in vit.modules())
@@ -180,7 +180,7 @@ def test_a_model_in_training_stays_so_and_dropout_is_left_out():
 @pytest.mark.parametrize("options", [{"position": "none"}, {"position": "sincos"}, {"representation_size": 6}])
 def test_other_models_are_taken(options):
     vit = model(**options)
-    stages = token_stages(vit, pictures())
+    stages = run_switched(vit, pictures())
     with torch.no_grad():
         probabilities = vit(vit.card.normalize(torch.from_numpy(np.stack(pictures())))).softmax(-1)
     assert token_table_state(stages, 0, 2).here[1] == pytest.approx(probabilities[0].max().item(), abs=1e-3)

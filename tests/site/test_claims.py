@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import claims
-import contents
 import nbformat
 import pytest
 from nbformat import v4
@@ -64,8 +63,8 @@ def test_a_claim_is_tagged_once_in_a_lesson_or_says_why_not(path):
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_each_heading_that_quotes_has_a_tagged_cell(path):
-    quotes = [words for words in contents.headings(nbformat.read(path, as_version=4)).values() if words[0] in '"“']
+def test_each_heading_that_quotes_has_a_tagged_cell(headings, path):
+    quotes = [words for words in headings(path).values() if words[0] in '"“']
     assert quotes == [claim.sentence for claim in claims.claims_of(path)]
 
 
@@ -77,12 +76,12 @@ def test_no_cell_writes_a_verdict_by_hand(path):
         assert not written, "a verdict is computed by vit_tutorial.evidence, never written"
 
 
-def test_the_page_has_every_sentence_once_and_links_to_headings_that_exist():
+def test_the_page_has_every_sentence_once_and_links_to_headings_that_exist(headings):
     page = claims.claims_page(NOTEBOOKS)
     sentences = [line.removeprefix("### ") for line in page.splitlines() if line.startswith("### ")]
     said = {claim.sentence for path in PATHS for claim in claims.claims_of(path)}
     assert sorted(sentences) == sorted(said)
-    anchors = {path.name: contents.headings(nbformat.read(path, as_version=4)) for path in PATHS}
+    anchors = {path.name: headings(path) for path in PATHS}
     for path in PATHS:
         for claim in claims.claims_of(path):
             assert f"({path.name}#{claim.anchor})" in page

@@ -30,8 +30,8 @@ ALSO = ("dropout", "fine-tuning", "pre-training", "softmax", "stochastic depth")
 
 
 @pytest.fixture(scope="module")
-def anchors():
-    return {path.name: contents.headings(nbformat.read(path, as_version=4)) for path in PATHS}
+def anchors(headings):
+    return {path.name: headings(path) for path in PATHS}
 
 
 @pytest.fixture(scope="module")
@@ -169,14 +169,14 @@ def test_anchors_are_those_of_github_and_myst(heading, anchor):
     assert contents.heading_anchor(heading, {anchor}) == f"{anchor}-1"
 
 
-def test_anchors_are_those_that_myst_makes():
+def test_anchors_are_those_that_myst_makes(headings):
     tokens = pytest.importorskip("myst_parser.mdit_to_docutils.base")
     from markdown_it import MarkdownIt
     from markdown_it.tree import SyntaxTreeNode
 
     for path in PATHS:
         taken = set()
-        for anchor, heading in contents.headings(nbformat.read(path, as_version=4)).items():
+        for anchor, heading in headings(path).items():
             tree = SyntaxTreeNode(MarkdownIt().parse(f"# {heading}")).children[0]
             made = tokens.compute_unique_slug(tree, taken)
             taken.add(made)

@@ -45,7 +45,7 @@ class TokenStages:
 
 
 @torch.no_grad()
-def token_stages(model: ViT, pictures: list[UInt8[np.ndarray, "C H W"]]) -> TokenStages:
+def run_switched(model: ViT, pictures: list[UInt8[np.ndarray, "C H W"]]) -> TokenStages:
     """Run the model once for each way to switch its parts and keep every token, and what the head says of each.
 
     The pictures are uint8 [C, H, W]; the model's card says how they are normalised, without one they become 0 to 1.

@@ -14,8 +14,8 @@ from vit_tutorial.explore.token_table.figure import token_table_figure
 from vit_tutorial.explore.token_table.numbers import (
     READS,
     TokenTableState,
+    run_switched,
     stage_name,
-    token_stages,
     token_table_limits,
     token_table_state,
 )
@@ -43,7 +43,7 @@ class TokenTable(Explorer):
 
     def __init__(self, model: ViT, images, **choices: Any):
         self._pictures = pictures_for(model, images)
-        self._stages = stages = token_stages(model, list(self._pictures.values()))
+        self._stages = stages = run_switched(model, list(self._pictures.values()))
         super().__init__(
             choices,
             **pack_pictures(self._pictures),
