@@ -50,6 +50,8 @@ NOTEBOOK_METADATA = {
     },
 }
 
+# What an execution has no copy of; the last are files that another build is just writing.
+IGNORED = shutil.ignore_patterns("runs", "source", "*.ipynb", ".*.tmp")
 # Nothing of a learner's is read or written, and nobody watches.
 ALONE = {"VIT_TUTORIAL_PROGRESS": "", "VIT_TUTORIAL_WORK": "", "VIT_TUTORIAL_UNWATCHED": "1"}
 
@@ -146,7 +148,7 @@ def execute(notebook: NotebookNode, folder: Path) -> None:
     found nor overwritten; what the learner has passed so far is neither shown nor added to.
     """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as copy:
-        shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=shutil.ignore_patterns("runs", "source", "*.ipynb"))
+        shutil.copytree(folder, copy, dirs_exist_ok=True, ignore=IGNORED)
         client = NotebookClient(
             notebook,
             timeout=SECONDS_PER_CELL,

@@ -138,6 +138,7 @@ def test_a_notebook_runs_in_its_folder_without_what_the_learner_has_done(build, 
     (folder / "words.txt").write_text("found")
     (folder / "runs").mkdir()
     (folder / "runs" / "mine.txt").write_text("mine")
+    (folder / ".01_other.ipynb.1.tmp").touch()  # what another build is just writing
     write_source(
         """# %%
 import os
@@ -146,11 +147,11 @@ from pathlib import Path
 print(Path("words.txt").read_text(), Path("runs").exists(), Path("..", Path.cwd().name).exists())
 Path("runs").mkdir()
 print(Path("runs/mine.txt").write_text("the build's"))
-print([os.environ["VIT_TUTORIAL_PROGRESS"], os.environ["MINE"]])
+print([os.environ["VIT_TUTORIAL_PROGRESS"], os.environ["MINE"]], list(Path().glob(".*")))
 """
     )
     assert build.main([], folder) == 0
-    assert code_cells(read(folder))[0].outputs[0].text == "found False True\n11\n['', 'kept']\n"
+    assert code_cells(read(folder))[0].outputs[0].text == "found False True\n11\n['', 'kept'] []\n"
     assert (folder / "runs" / "mine.txt").read_text() == "mine"
     assert not list(folder.parent.glob(".build-*"))
 
