@@ -326,6 +326,21 @@ def test_dropout_after_the_positions_keeps_the_mean():
 
 
 @shapes.not_while_checking
+@pytest.mark.parametrize("options", [{"pool": "mean"}, {"pool": "mean", "stem": "hybrid", "stem_layers": ()}], ids=str)
+def test_each_token_lies_in_one_piece_of_memory_from_the_first_block_on(options):
+    """What is computed is what it is in any other layout, dropout after the positions included."""
+    model = ViT(ViTConfig(**(SMALL | {"dropout": 0.1} | options)))
+    images, layouts, found = torch.randn(2, 3, 12, 12), [], []
+    model.blocks[1].register_forward_pre_hook(lambda block, args: layouts.append(args[0].stride()))
+    for one_by_one in (False, True):  # the second time each block is called with what the one before it has made
+        model.zero_grad()
+        torch.manual_seed(0)
+        (model.forward_intermediates(images)["logits"] if one_by_one else model(images)).square().sum().backward()
+        found.append([parameter.grad for parameter in model.parameters()])
+    assert layouts == [(9 * 16, 16, 1), (9 * 16, 1, 9)]
+    assert all(map(torch.equal, *found))
+
+
 def test_a_config_is_frozen_and_can_be_compared():
     config = ViTConfig(image_size=[8, 12])
     assert config.image_size == (8, 12)

@@ -146,6 +146,11 @@ class Encoder(nn.Sequential):
         blocks = [build_part(block, EncoderBlock, dim, num_heads, drop_path=rate, **options) for rate in rates]
         super().__init__(*blocks)
 
+    def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        # The patches come transposed from their convolution, and what is added to them takes their layout: without this
+        # every layer would copy them. Dropout lies before it, and draws in the order of the memory that it is given.
+        return super().forward(tokens.contiguous())
+
     def __getitem__(self, place: int | slice) -> nn.Module:
         """Give one block, or some of them as a stack: `blocks[:6]`."""
         return nn.Sequential(*list(self)[place]) if isinstance(place, slice) else super().__getitem__(place)
