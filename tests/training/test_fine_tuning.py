@@ -25,6 +25,10 @@ from training.examples import (
     weights,
 )
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.exercises.builders import small_vit
+from vit_tutorial.exercises.lesson_07_vision_transformer import patient
+from vit_tutorial.exercises.lesson_11_train_on_a_gpu import TrainingPatient
+from vit_tutorial.explore.position_lab.numbers import position_tables
 from vit_tutorial.predict import predict
 from vit_tutorial.recipes import build_model
 from vit_tutorial.training import (
@@ -252,6 +256,10 @@ SEEDED = {
     "reset_head": lambda: reset_head(make_model(), 3),
     "add_lora": lambda: add_lora(make_model()),
     "build_model": lambda: build_model(make_data(), {"patch_size": 4, "dim": 8, "num_heads": 2}, 0),
+    "small_vit": lambda: small_vit(0),
+    "patient": lambda: patient("A"),
+    "TrainingPatient": lambda: TrainingPatient("A", make_data(size=28)),
+    "position_tables": lambda: position_tables(make_model()),
 }
 
 

@@ -325,6 +325,13 @@ def test_the_callers_random_numbers_are_left_alone(data):
     assert torch.equal(torch.rand(3), expected)
 
 
+def test_a_training_on_the_cpu_reaches_no_generator_of_a_gpu(data, monkeypatch):
+    model, reached = make_model(), []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", reached.append)  # what torch.manual_seed calls
+    fit(model, data, CONFIG)
+    assert reached == []
+
+
 def test_same_seed_same_weights_another_seed_others(data):
     runs = []
     for seed in (0, 0, 1):

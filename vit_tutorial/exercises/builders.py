@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.exercises.difference import Said
 from vit_tutorial.exercises.engine import Mistake
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.vit import ViT, ViTConfig
 
 # ------------------------------------------------------------------------------------------ tensors
@@ -101,8 +102,7 @@ def small_vit(seed: int, batch: int = 2, attention: Callable[..., nn.Module] = M
 
     `options` are fields of ViTConfig that are not those of the smallest model.
     """
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         shape = {"image_size": 8, "patch_size": 4, "num_classes": 3, "dim": 8, "depth": 2, "num_heads": 2}
         model = ViT(ViTConfig(**(shape | options)), attention=attention).double().eval()
         with torch.no_grad():

@@ -13,6 +13,7 @@ from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitt
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.support.seeds import seeded
 
 LESSON = "06_encoder_block"
 __all__ = ["block_parameters", "encoder_block", "layer_norm", "mended_block", "mlp"]
@@ -705,8 +706,7 @@ def _sets_the_seed(block: nn.Module, z: Tensor) -> bool:
     """Say whether the random numbers after a call are the same, whatever they were before it."""
     states = []
     for seed in (0, 1):
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(seed)
+        with seeded(seed):
             block(z)
             states.append(torch.get_rng_state())
     return torch.equal(*states)

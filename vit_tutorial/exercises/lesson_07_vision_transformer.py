@@ -17,6 +17,7 @@ from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.patches import PatchEmbedding
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.vit import ViT, ViTConfig
 
 LESSON = "07_vision_transformer"
@@ -896,9 +897,9 @@ def patient(letter: str) -> ViT:
     Raises KeyError for another letter.
     """
     sizes = {"pos_embed": 0.5, "cls_token": 1.0}
-    with torch.random.fork_rng(devices=()), torch.no_grad():
+    with torch.random.fork_rng(devices=()):
         model = _Patient(letter)
-        torch.manual_seed(0)  # here, since the usual start draws other numbers in other versions of PyTorch
+    with seeded(0), torch.no_grad():  # behind the usual start, which draws other numbers in other versions of PyTorch
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=sizes.get(name.split(".")[-1], 1 / math.sqrt(parameter[0].numel())))

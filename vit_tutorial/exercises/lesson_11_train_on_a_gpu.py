@@ -12,6 +12,7 @@ from vit_tutorial.datasets import Dataset
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.difference import Hints
 from vit_tutorial.exercises.engine import Exercise, Mistake
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import TrainingConfig, evaluate, learning_rate_at, split_validation
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights import ModelCard
@@ -285,8 +286,7 @@ class TrainingPatient:
         self.letter = letter
         shape = ViTConfig(data.image_size, 7, data.in_channels, data.num_classes, 32, 1, 2, dropout=0.2)
         self.images, self.labels = data.train_images[:count], data.train_labels[:count]
-        with torch.random.fork_rng(devices=()):
-            torch.manual_seed(0)
+        with seeded(0):
             self.model = ViT(shape)
         self.model.card = ModelCard(data.class_names, data.mean, data.std)
         self.config = TrainingConfig(epochs=3, batch_size=50, learning_rate=3e-3)

@@ -15,3 +15,16 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+def seed_one(seed: int, device: torch.device) -> None:
+    """Let the random numbers of the CPU and of one device follow from the seed; those of all others go on as before.
+
+    On the CPU they are those of torch.manual_seed, which would also reach GPUs that somebody else computes with.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.support.seeds import seed_one
 from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
@@ -142,7 +143,7 @@ def _fit(
                 shown = own if own.start < own.stop else slice(1)  # one that does not count: each process takes part
                 rows = batches[step].to(device, non_blocking=True)
                 draws = draw(count, images.shape[-2:], **options, generator=generator)
-                torch.manual_seed(mix_seed(config.seed, epoch, step + 1, world.rank))  # of dropout and drop path
+                seed_one(mix_seed(config.seed, epoch, step + 1, world.rank), device)  # of dropout and drop path
                 learner.forward_backward(images[rows[shown]], labels[rows[own]], draws.shard(shown), count)
                 rate = learning_rate_at(epoch * steps + step, steps, config)
                 at.step, at.seen = step + 1, at.seen + count

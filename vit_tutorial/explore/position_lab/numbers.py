@@ -18,6 +18,7 @@ from vit_tutorial.explore.words import best_class, decimals, percent
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.patches import patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, interpolate_positions, sincos_1d, sincos_2d
+from vit_tutorial.support.seeds import seeded
 from vit_tutorial.vit import ViT
 
 KINDS = ("learned", "before training", "sin-cos 1-D", "sin-cos 2-D")
@@ -47,8 +48,7 @@ def position_tables(model: ViT, seed: int = 0) -> Float[np.ndarray, "4 N D"]:
     if rows != columns or rows < 2:
         raise ValueError(f"the model's grid is {rows} x {columns}; give a model for square pictures of 2 x 2 or more")
     learned = model.position.pos_embed[0, model.num_prefix_tokens :]
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         fresh = PositionEmbedding(*learned.shape).pos_embed[0]
     waves = sincos_1d(*learned.shape), sincos_2d(rows, learned.shape[1])
     return np.stack([as_array(table) for table in (learned, fresh, *waves)]).astype(np.float32)

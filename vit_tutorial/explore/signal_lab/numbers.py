@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from vit_tutorial.encoder import LAYER_NORM_EPS, Encoder
 from vit_tutorial.explore.limits import Accepted, Between, Limit, OneOf, settle
 from vit_tutorial.explore.words import decimals
+from vit_tutorial.support.seeds import seeded
 
 NORMS = ("pre", "post", "inside", "none")
 NORM_NAMES = {
@@ -115,8 +116,7 @@ def signal_grid(seed: int = 0) -> Float[np.ndarray, "norms 2 scales depths block
 
 def _measured(seed: int) -> Float[np.ndarray, "norms 2 scales depths blocks 5"]:
     grid = np.zeros((len(NORMS), 2, len(SCALES), len(DEPTHS), max(DEPTHS), len(QUANTITIES)))
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
+    with seeded(seed):
         encoder = Encoder(DIM, max(DEPTHS), HEADS).double()
         tokens = torch.randn(IMAGES, TOKENS, DIM, dtype=torch.float64)
         head = torch.randn(DIM, CLASSES, dtype=torch.float64) / DIM**0.5
