@@ -12,7 +12,7 @@ import shapes
 import torch
 
 from training.examples import CONFIG, make_data, make_model, same, weights
-from vit_tutorial.training import checkpoint, fit
+from vit_tutorial.training import checkpoint, fit, stopping
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, weights_after_an_epoch
 
 
@@ -108,6 +108,39 @@ def test_a_second_signal_is_not_waited_for(data, tmp_path):
     with pytest.raises(ZeroDivisionError):
         fit(model, data, CONFIG, checkpoint=tmp_path)
     assert len(steps) == 1
+
+
+@pytest.mark.parametrize(("later", "waited_for"), [(0.9, True), (1.1, False)])
+def test_a_sigterm_right_behind_another_is_the_same_one(data, tmp_path, monkeypatch, later, waited_for):
+    model, steps, now = make_model(), [], [50.0]
+
+    def terminate_twice(module, args):
+        steps.append(1)
+        signal.raise_signal(signal.SIGTERM)
+        now[0] += later
+        signal.raise_signal(signal.SIGTERM)
+
+    model.register_forward_pre_hook(terminate_twice)
+    monkeypatch.setattr(stopping, "monotonic", lambda: now[0])
+    with pytest.raises(Terminated):
+        fit(model, data, CONFIG, checkpoint=tmp_path)
+    assert len(steps) == 1
+    assert (tmp_path / CHECKPOINT_NAME).exists() == waited_for
+    assert signal.getsignal(signal.SIGTERM) is raise_terminated
+
+
+def test_ctrl_c_right_behind_a_sigterm_is_not_waited_for(data, tmp_path):
+    model = make_model()
+
+    def terminate_and_press(module, args):
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise ZeroDivisionError
+
+    model.register_forward_pre_hook(terminate_and_press)
+    with pytest.raises(ZeroDivisionError):
+        fit(model, data, CONFIG, checkpoint=tmp_path)
 
 
 def test_without_a_folder_a_signal_does_at_once_what_it_does(data):

@@ -2,12 +2,14 @@
 
 Ctrl-C, and the ■ button of a notebook, send SIGINT; a system that wants its machine back sends SIGTERM. While `fit` has
 a place to save to, either only makes a note. After the save the signal does what it would have done at once: it ends
-the process, or raises KeyboardInterrupt, which a notebook shows as one sentence. A second signal is not waited for. A
-look at the validation images is taken to its end too, and the run is saved behind it or after the next step.
+the process, or raises KeyboardInterrupt, which a notebook shows as one sentence. A second signal is not waited for; but
+a SIGTERM right behind another is the same one, since a scheduler sends it to all processes, and torchrun passes it on.
+A look at the validation images is taken to its end too, and the run is saved behind it or after the next step.
 """
 
 import signal
 import threading
+from time import monotonic
 from types import FrameType
 
 import torch
@@ -15,6 +17,7 @@ import torch
 from vit_tutorial.training.distributed import World
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+ECHO = 1.0  # seconds in which one more SIGTERM is the same one
 
 
 class Stopped(KeyboardInterrupt):
@@ -35,6 +38,7 @@ class StopSignals:
     def __init__(self, wanted: bool):
         self.listening = wanted
         self.noted: int | None = None  # the signal that came
+        self.since = 0.0  # when it came
         self._before: dict[int, object] = {}  # what a signal did before
 
     def __enter__(self) -> "StopSignals":
@@ -46,12 +50,16 @@ class StopSignals:
         return self
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.noted = number
-        self._as_before()
+        if self.noted is None:
+            self.noted, self.since = number, monotonic()
+            self._as_before(but=number if number == signal.SIGTERM else None)
+        elif monotonic() - self.since >= ECHO:
+            self._as_before()
+            signal.raise_signal(number)
 
-    def _as_before(self) -> None:
-        while self._before:
-            signal.signal(*self._before.popitem())
+    def _as_before(self, but: int | None = None) -> None:
+        for number in [number for number in self._before if number != but]:
+            signal.signal(number, self._before.pop(number))
 
     def asked(self, world: World, device: torch.device) -> int | None:
         """Give the signal that came to any of the processes, the same to all, so that all stop after the same step."""
