@@ -25,6 +25,8 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from vit_tutorial.support.sending import send
+
 ERASED_AREA = (0.02, 1 / 3)  # share of the image, the smallest and the largest box
 ERASED_RATIO = (0.3, 3.3)  # height over width of the box
 
@@ -156,8 +158,8 @@ def _reflect(index: Tensor, size: int) -> Tensor:
 
 
 # Matrices [2, 3] that say where a pixel of the new image comes from: old (right, down) = matrix @ new (right, down, 1),
-# counted from the middle of the image, in image sizes. The words stand for the numbers that `_numbers` makes of an
-# image's own amount.
+# in pixels, counted from the middle of the image; but the move is in image sizes. The words stand for the numbers that
+# `_numbers` makes of an image's own amount.
 SHAPE_OPERATIONS: dict[str, tuple[tuple[str, str, str], tuple[str, str, str]]] = {
     "none": (("1", "0", "0"), ("0", "1", "0")),
     "shear across": (("1", "shear", "0"), ("0", "1", "0")),
@@ -331,5 +333,5 @@ def _area(boxes: Tensor) -> Tensor:
 
 
 def _on(images: Tensor, values: Tensor) -> Tensor:
-    """Bring values to the device of the images, without waiting for it."""
-    return values.to(images.device, non_blocking=True)
+    """Bring values to the device of the images, without waiting for a GPU."""
+    return send(values, images.device)

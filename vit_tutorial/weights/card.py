@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vit_tutorial.support.sending import send
 from vit_tutorial.vit import ViTConfig
 
 YOUNGER = ("crop", "interpolation")  # entries that older files do not have
@@ -34,7 +35,7 @@ class ModelCard:
     def normalize(self, images: Tensor) -> Tensor:
         """Turn pixels [B, C, H, W] of 0 to 255 into what the model was trained on: (pixels / 255 - mean) / std."""
         mean, std = (  # brought over without waiting for a GPU to be done with what it was told before
-            torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1).to(images.device, non_blocking=True)
+            send(torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1), images.device)
             for values in (self.mean, self.std)
         )
         return (images.float() / 255 - mean) / std
