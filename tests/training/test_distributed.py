@@ -26,7 +26,7 @@ CONFIGS = {
 }
 
 TOGETHER = """
-import contextlib, io, runpy, signal, sys
+import contextlib, io, runpy, signal, sys, time
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
@@ -34,7 +34,7 @@ sys.path.insert(0, sys.argv[1])
 from training.examples import make_data, weights
 from training.test_distributed import COMMAND, CONFIGS, SINGLE, double_model, single_model
 from vit_tutorial import datasets
-from vit_tutorial.training import TrainingError, fit
+from vit_tutorial.training import TrainingError, checkpoint, fit
 from vit_tutorial.training.distributed import joined
 
 out = Path(sys.argv[2])
@@ -50,10 +50,18 @@ with joined(torch.device("cpu")) as world:
         if world.rank == 1 and len(steps) == 5:
             signal.raise_signal(signal.SIGINT)
     model.register_forward_pre_hook(stop_the_second)
+    write = checkpoint.write_file
+    def write_slowly(path, content):
+        time.sleep(0.5)
+        write(path, content)
+    checkpoint.write_file = write_slowly
     try:
         fit(model, make_data(), SINGLE, checkpoint=out / "stopped", checkpoint_seconds=3600)
     except KeyboardInterrupt:
-        (out / f"stopped {world.rank}.txt").write_text(str(len(steps)))
+        file = out / "stopped" / checkpoint.CHECKPOINT_NAME
+        _, history, at = checkpoint._unpack(file, file.read_bytes())
+        (out / f"stopped {world.rank}.txt").write_text(f"{len(steps)} steps, saved {history.epochs} {at.step}")
+    checkpoint.write_file = write
     model = single_model()
     history = fit(model, make_data(), SINGLE, checkpoint=out / "stopped")
     history.to_json(out / f"resumed {world.rank}.json")
@@ -72,12 +80,12 @@ with joined(torch.device("cpu")) as world:
         content = {"weights": weights(model), "calls": calls, "history": vars(history)}
         torch.save(content, out / f"{name} {world.rank}.pt")
     datasets.load = lambda name, root=None: make_data()
-    for time in ("first", "second"):
+    for one in ("first", "second"):
         sys.argv[1:] = [*COMMAND, "--out", str(out / "command")]
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             runpy.run_module("vit_tutorial.train", run_name="__main__", alter_sys=True)
-        (out / f"{time} {world.rank}.txt").write_text(printed.getvalue())
+        (out / f"{one} {world.rank}.txt").write_text(printed.getvalue())
 """
 COMMAND = ["--device=cpu", "--epochs=2", "--batch-size=16", "--dim=16", "--depth=1", "--num-heads=2", "--patch-size=4"]
 
@@ -182,7 +190,8 @@ def test_the_bias_of_the_keys_has_no_gradient_but_rounding():
 
 
 def test_a_signal_to_one_process_stops_all_after_the_same_step_and_saves(folder):
-    assert [(folder / f"stopped {rank}.txt").read_text() for rank in range(3)] == ["5", "5", "5"]
+    said = [(folder / f"stopped {rank}.txt").read_text() for rank in range(3)]
+    assert said == ["5 steps, saved 1 2"] * 3  # each ends when the main process has written, which may take long
     whole, *resumed = (
         torch.load(folder / f"{name}.pt") for name in ("single 0", "resumed 0", "resumed 1", "resumed 2")
     )

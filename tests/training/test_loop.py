@@ -13,6 +13,7 @@ import torch
 import traitlets.config
 from learners import SETTINGS
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from training.examples import CLASSES, CONFIG, make_data, make_model, same, step_hook, weights
 from vit_tutorial.training import (
@@ -29,6 +30,7 @@ from vit_tutorial.training import (
     split_validation,
 )
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME
+from vit_tutorial.training.distributed import World
 from vit_tutorial.training.optimizers import MovingAverage
 from vit_tutorial.weights import ModelCard, load_model, save_model
 
@@ -233,6 +235,27 @@ def test_the_time_of_a_training_is_predicted_without_touching_the_model(data):
     assert predict_seconds(model, big, replace(config, epochs=600)) > 20 * predicted
 
 
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cpu", "wsw wsw wsw wsw"), ("meta", "wsw wsssw")], ids=["cpu", "elsewhere"]
+)
+def test_a_prediction_waits_for_a_gpu_before_and_after_its_steps_alone(data, monkeypatch, device, expected):
+    done = []
+
+    class NoLearner:
+        def __init__(self):
+            self.device, self.world = torch.device(device), World()
+
+        def forward_backward(self, *given):
+            done.append("s")
+
+        def step(self, rate):
+            pass
+
+    monkeypatch.setattr(loop, "wait_for", lambda device: done.append("w"))
+    loop._predict_seconds(NoLearner(), data, CONFIG, 4)
+    assert "".join(done) == expected.replace(" ", "")
+
+
 def test_a_prediction_takes_two_steps_or_more(data):
     with pytest.raises(ValueError, match=r"^steps is 1, and the first one does not count; take 2 or more$"):
         predict_seconds(make_model(), data, CONFIG, steps=1)
@@ -325,6 +348,26 @@ def test_the_callers_random_numbers_are_left_alone(data):
     assert torch.equal(torch.rand(3), expected)
 
 
+class Sent(TorchFunctionMode):
+    """Write down to which devices tensors were sent without waiting for them to be read."""
+
+    def __init__(self):
+        super().__init__()
+        self.without_waiting = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.to and (kwargs or {}).get("non_blocking"):
+            self.without_waiting.add(torch.device(args[1]).type)
+        return function(*args, **(kwargs or {}))
+
+
+def test_nothing_but_a_cuda_gpu_may_read_a_tensor_later(data):
+    """An Apple GPU might read it when it is gone."""
+    with Sent() as sent:
+        fit(make_model(), data, replace(CONFIG, distort=0.5, erase=0.5, cutmix=0.5, epochs=1))
+    assert sent.without_waiting == set()
+
+
 def test_a_training_on_the_cpu_reaches_no_generator_of_a_gpu(data, monkeypatch):
     model, reached = make_model(), []
     monkeypatch.setattr(torch.cuda, "manual_seed_all", reached.append)  # what torch.manual_seed calls
@@ -385,6 +428,22 @@ def test_a_loss_that_is_no_number_stops_at_that_step(data, tmp_path):
     untroubled = make_model()
     fit(untroubled, data, CONFIG)
     assert same(weights(model), weights(untroubled))
+
+
+class OneMore(World):
+    """A world in which another process, whose losses are not finite from the third step on, is only told of."""
+
+    def sum(self, values, device):
+        OneMore.sums += 1
+        return [value + (math.nan if OneMore.sums >= 3 else 0.0) for value in values]
+
+
+def test_what_another_process_computed_is_judged_with_ones_own(data, monkeypatch):
+    """Or the other one would raise alone, and this one wait for it at the next sum."""
+    OneMore.sums = 0
+    monkeypatch.setattr(loop, "current_world", OneMore)
+    with pytest.raises(TrainingError, match=r"the loss is nan and the length of its gradient \d.* in epoch 1, step 3"):
+        fit(make_model(), data, CONFIG)
 
 
 def test_an_infinite_gradient_under_a_finite_loss_stops_too(data):

@@ -10,6 +10,7 @@ from training.examples import ALL_AT_ONCE, CONFIG, make_model, same, weights
 from vit_tutorial.training import TrainingConfig, fit
 from vit_tutorial.training.augmentation import draw
 from vit_tutorial.training.loop import Learner
+from vit_tutorial.training.memory import with_gradient_checkpointing
 
 
 def one_step(data, config):
@@ -72,5 +73,15 @@ def test_what_cannot_be_computed_again_is_refused(data):
     model.blocks[1].norm1 = nn.BatchNorm1d(5)
     with pytest.raises(ValueError, match=r"and blocks\.1\.norm1 is a BatchNorm1d, which would count every batch twice"):
         fit(model, data, config)
+    for options, sentence in (
+        ({"dropout": 0.1}, r"blocks\.0\.mlp\.drop is a Dropout of rate 0\.1, which would drop others the second time"),
+        ({"drop_path": 0.2}, r"blocks\.1\.drop_path is a DropPath of rate 0\.2, which would drop others"),
+    ):
+        model = make_model(**{"dropout": 0.0, "drop_path": 0.0} | options)
+        with pytest.raises(ValueError, match=sentence):
+            with_gradient_checkpointing(model, model, torch.device("mps"))
+        with_gradient_checkpointing(model, model, torch.device("cuda"))
+    still = make_model(dropout=0.0, drop_path=0.0)
+    with_gradient_checkpointing(still, still, torch.device("mps"))
     with pytest.raises(ValueError, match="gradient_checkpointing and compile are both on"):
         TrainingConfig(compile=True, gradient_checkpointing=True)

@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.seeds import seed_one
+from vit_tutorial.support.sending import send
 from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
@@ -79,9 +81,9 @@ def fit(
     card keeps its mean and std, with which its weights were trained.
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
-    Raises ValueError for labels that are none of the model's classes or a part to freeze that it does not have, and
-    TrainingError if the loss is no longer a number, if a checkpoint cannot be used or written, or if another process
-    trains in the folder.
+    Raises ValueError for labels that are none of the model's classes or a part to freeze that it does not have,
+    TypeError for labels that are not int64, and TrainingError if the loss is no longer a number, if a checkpoint cannot
+    be used or written, or if another process trains in the folder.
     """
     config = config or TrainingConfig()
     classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
@@ -141,7 +143,7 @@ def _fit(
                 count = len(batches[step])
                 own = world.shard(count)  # which images of the batch this process takes
                 shown = own if own.start < own.stop else slice(1)  # one that does not count: each process takes part
-                rows = batches[step].to(device, non_blocking=True)
+                rows = send(batches[step], device)
                 draws = draw(count, images.shape[-2:], **options, generator=generator)
                 seed_one(mix_seed(config.seed, epoch, step + 1, world.rank), device)  # of dropout and drop path
                 learner.forward_backward(images[rows[shown]], labels[rows[own]], draws.shard(shown), count)
@@ -150,17 +152,19 @@ def _fit(
                 now_read = at.step % learner.read_every == 0 or at.step == steps
                 if now_read:  # before the step, so that the weights stay finite
                     place = f"epoch {epoch + 1}, step {at.step}, at learning rate {rate:.2g}"
-                    learner.check_finite(place, saved)
-                    learner.move_sums(at)
+                    learner.move_sums(at, place, saved)
                 learner.step(rate)
                 if now_read:
                     bar.show(epoch, at)
                     told = stop.asked(world, device)
-                    if world.is_main and (told or saved.is_due(checkpoint_seconds)):
+                    due = world.is_main and saved.is_due(checkpoint_seconds)
+                    if told or due:
                         at.generator_state, at.seconds = generator.get_state(), time.perf_counter() - started
-                        saved.save(at)
-                    if told:
+                    if told:  # no process ends before the main one has written: the launcher would end that one too
+                        world.let_main(partial(saved.save, at))
                         stop.obey(told, saved.how_to_go_on(at))
+                    elif due:
+                        saved.save(at)
             history.training_seconds.append(time.perf_counter() - started)
             history.train_loss.append(at.loss_sum / at.seen)
             history.train_accuracy.append(at.correct / at.seen)
@@ -200,7 +204,7 @@ class Learner:
         self.average = MovingAverage(model, config.average) if config.average else None
         self.forward = DistributedDataParallel(model) if self.world.size > 1 else model
         if config.gradient_checkpointing:
-            self.forward = with_gradient_checkpointing(self.forward, model)
+            self.forward = with_gradient_checkpointing(self.forward, model, self.device)
         if config.compile:  # anew for the last, smaller batch: one program for any size would be a slower one
             self.forward = torch.compile(self.forward, dynamic=False)
         self.scale = LossScale(enabled=number_format(self.device, config.precision) is torch.float16)
@@ -231,27 +235,26 @@ class Learner:
             return 0 * logits.sum()
         if draws.own_share is None:
             return F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        share = draws.own_share.to(self.device, non_blocking=True)
+        share = send(draws.own_share, self.device)
         own, other = (
             F.cross_entropy(logits, target, label_smoothing=smoothing, reduction="none")
             for target in (labels, partners(labels))
         )
         return (share * own + (1 - share) * other).mean()
 
-    def check_finite(self, place: str, saved: Checkpoint) -> None:
-        """Raise TrainingError if a loss since the last check, or the gradient now, is infinite or not a number.
+    def move_sums(self, at: EpochProgress, place: str, saved: Checkpoint) -> None:
+        """Add the losses and right answers of all processes to the sums of the epoch, and begin again at 0.
 
-        A gradient may be infinite where a smaller scale will mend that: its step is left out.
+        Raises TrainingError, in all processes, if a loss since the last time or the gradient now is infinite or not a
+        number. A gradient may be infinite where a smaller scale will mend that: its step is left out.
         """
-        if not (self.sums.isfinite().all() and (self.scale.may_overflow or self.norm.isfinite())):
+        loss_sum, correct = self.world.sum(self.sums.tolist(), self.device)
+        if not (math.isfinite(loss_sum) and (self.scale.may_overflow or self.norm.isfinite())):
+            (loss,) = self.world.sum([self.loss.item() / self.world.size], self.device)
             raise TrainingError(
-                f"the loss is {self.loss.item()} and the length of its gradient {self.norm.item()} in {place}; try a "
+                f"the loss is {loss} and the length of its gradient {self.norm.item()} in {place}; try a "
                 f"smaller learning_rate, a longer warm-up, clip_norm=1 or precision='float32'{saved.what_is_left()}"
             )
-
-    def move_sums(self, at: EpochProgress) -> None:
-        """Add the losses and right answers of all processes to the sums of the epoch, and begin again at 0."""
-        loss_sum, correct = self.world.sum(self.sums.tolist(), self.device)
         at.loss_sum, at.correct = at.loss_sum + loss_sum, at.correct + correct
         self.sums.zero_()
 
@@ -331,19 +334,27 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
 def _predict_seconds(learner: Learner, data: Dataset, config: TrainingConfig, steps: int) -> float:
     count = min(config.batch_size, len(data.train_labels))
     images, labels = data.train_images[:count].to(learner.device), data.train_labels[:count].to(learner.device)
-    generator, seconds = torch.Generator(), []
-    with torch.random.fork_rng(_gpus(learner.device)):
+    generator = torch.Generator()
+
+    def seconds_a_step(steps: int) -> float:
+        wait_for(learner.device)
+        started = time.perf_counter()
         for _ in range(steps):
-            started = time.perf_counter()
             draws = draw(count, images.shape[-2:], **augmentation_options(config, 0), generator=generator)
             learner.forward_backward(images, labels, draws, count)
             learner.step(0.0)
-            wait_for(learner.device)
-            seconds.append(time.perf_counter() - started)
+        wait_for(learner.device)
+        return (time.perf_counter() - started) / steps
+
+    with torch.random.fork_rng(_gpus(learner.device)):
+        seconds_a_step(1)
+        # A GPU computes while the host prepares the next step, so that it is asked after all of them, as in `fit`.
+        times = (1,) * (steps - 1) if learner.device.type == "cpu" else (steps - 1,)
+        seconds = statistics.median(map(seconds_a_step, times))
     share = 1 - config.validation_fraction
     steps_in_all = config.epochs * share * len(data.train_labels) / count
     with_validation = 1 + config.validation_fraction / share / 3  # the way forward is a third of a step
-    return statistics.median(seconds[1:]) * steps_in_all * with_validation / learner.world.size
+    return seconds * steps_in_all * with_validation / learner.world.size
 
 
 @usual_torch()

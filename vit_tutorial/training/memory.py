@@ -2,7 +2,8 @@
 
     kept for the way back:  all numbers inside `depth` blocks  ->  `depth` inputs, and the inside of one block at a time
 
-The gradients are the very same, dropout included, for about a third more time.
+The gradients are the very same, for about a third more time. With dropout or drop path that takes the same random
+numbers twice, which PyTorch keeps for the CPU and for GPUs of CUDA, and not for Apple's.
 
 Source: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost", section 4.1.
 """
@@ -14,11 +15,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vit_tutorial.encoder import DropPath
 
-def with_gradient_checkpointing(forward: Callable[[Tensor], Tensor], model: nn.Module) -> Callable[[Tensor], Tensor]:
+
+def with_gradient_checkpointing(
+    forward: Callable[[Tensor], Tensor], model: nn.Module, device: torch.device
+) -> Callable[[Tensor], Tensor]:
     """Give the way forward through `model` that keeps only what enters its blocks; the model itself stays as it is.
 
-    Raises ValueError if the model has no stack of blocks, or one that notes something each time it computes.
+    Raises ValueError if the model has no stack of blocks, or one that notes something each time it computes, or one
+    that draws random numbers on Apple's `device`.
     """
     blocks = getattr(model, "blocks", None)
     if not isinstance(blocks, (nn.Sequential, nn.ModuleList)):
@@ -31,6 +37,13 @@ def with_gradient_checkpointing(forward: Callable[[Tensor], Tensor], model: nn.M
             raise ValueError(
                 f"gradient_checkpointing computes blocks again, and blocks.{name} is a {type(part).__name__}, which "
                 "would count every batch twice; leave it out, or take a norm without running means"
+            )
+        rate = part.rate if isinstance(part, DropPath) else part.p if isinstance(part, nn.Dropout) else 0
+        if device.type == "mps" and rate > 0:
+            raise ValueError(
+                f"gradient_checkpointing computes blocks again, and blocks.{name} is a {type(part).__name__} of rate "
+                f"{rate:g}, which would drop others the second time: on the device mps PyTorch does not keep random "
+                "numbers; leave it out, or set dropout and drop_path to 0"
             )
 
     def kept_small(images: Tensor) -> Tensor:
