@@ -18,7 +18,6 @@ from vit_tutorial.evidence import (
     best_rate,
     compare,
     compare_each,
-    compare_images,
     judge,
     t_probability,
     t_quantile,
@@ -123,6 +122,10 @@ def test_limits_that_make_no_sense_are_refused():
     for confidence in (95, 1, 0):
         with pytest.raises(ValueError, match=f"confidence is {confidence}; it lies between 0 and 1"):
             compare(BASE, BASE, confidence=confidence)
+        with pytest.raises(ValueError, match=f"confidence is {confidence}; it lies between 0 and 1"):
+            against_shuffles(1.0, range(100), "it is more", confidence=confidence)
+        with pytest.raises(ValueError, match=f"confidence is {confidence}; it lies between 0 and 1"):
+            accuracy_above(9, 10, 0.5, confidence=confidence)
 
 
 # --- What is printed -------------------------------------------------------------------------------------------------
@@ -262,33 +265,6 @@ def test_a_claim_about_several_cases_speaks_of_each_variant_once():
 
 
 # --- Without seeds ---------------------------------------------------------------------------------------------------
-
-
-def answers(both, first, second, neither):
-    return [True] * (both + first) + [False] * (second + neither), (
-        [True] * both + [False] * first + [True] * second + [False] * neither
-    )
-
-
-@pytest.mark.parametrize("first", [0, 1, 5, 6, 8, 14, 15, 20])
-def test_two_models_on_the_same_images_are_judged_by_the_exact_test(first):
-    a, b = answers(60, first, 20 - first, 20)
-    p = stats.binomtest(first, 20).pvalue
-    finding = compare_images(a, b)
-    assert finding.verdict == (NOT_SHOWN if p > 0.05 else TRUE if first > 10 else FALSE)
-    share = stats.binomtest(first, 20).proportion_ci(method="exact")
-    assert (finding.low, finding.high) == pytest.approx([(2 * bound - 1) * 20 / 100 for bound in share], abs=1e-9)
-    assert finding.difference == pytest.approx((2 * first - 20) / 100)
-
-
-def test_images_on_which_two_models_agree_say_nothing():
-    assert compare_images(*answers(50, 0, 0, 50)).verdict == NOT_SHOWN
-    assert compare_images(*answers(1000, 5, 0, 0)).verdict == NOT_SHOWN  # five wins of five: p = 0.06
-    few, many = (compare_images(*answers(number, 9, 1, 0)) for number in (10, 5000))
-    assert few.verdict == many.verdict == TRUE
-    assert few.conditions == ("they differ on 10",)
-    with pytest.raises(ValueError, match="2 answers cannot be paired with 1"):
-        compare_images([True, False], [True])
 
 
 def test_a_number_is_held_against_the_same_in_random_order():

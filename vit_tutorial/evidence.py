@@ -7,7 +7,6 @@
 
     compare            one claim, from the differences seed by seed
     compare_each       the same claim in several cases: in all of them, in any, in none, or in which
-    compare_images     two models on the same pictures, where there are no seeds
     against_shuffles   one number, against what it comes to if the order were chance
     accuracy_above     one model on so many pictures, against a threshold
     judge              what chance has no part in: equalities and counts, right or wrong in each case
@@ -207,8 +206,7 @@ def compare(
     """
     if within is not None and (at_least != 0 or within <= 0):
         raise ValueError(f"within is {within} and at_least {at_least}; give one of them, and within above 0")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}; it lies between 0 and 1, such as 0.95")
+    _check_confidence(confidence)
     one, other = _by_seed(a), _by_seed(b)
     if set(one) != set(other):
         raise ValueError(
@@ -348,43 +346,6 @@ def _about_rates(rates: Iterable[Rate]) -> tuple[str, ...]:
 # --- Comparisons without seeds ---------------------------------------------------------------------------------------
 
 
-def compare_images(
-    a: Sequence[bool],
-    b: Sequence[bool],
-    claim: str | None = None,
-    *,
-    names: tuple[str, str] = ("the first", "the second"),
-    confidence: float = 0.95,
-) -> Finding:
-    """Compare two models that answered the same images: is `a` right more often than `b`?
-
-    Each is given as right (True) or wrong, image by image. Only the images on which they differ tell anything: this is
-    McNemar's test, exact, and the interval is that of Clopper and Pearson for the share of these which `a` has right,
-    given their number. It speaks of these two trained models on other images of the kind, not of other trainings.
-    Raises ValueError if the numbers of images differ, or are 0.
-    """
-    a, b = [bool(right) for right in a], [bool(right) for right in b]
-    if len(a) != len(b) or not a:
-        raise ValueError(f"{len(a)} answers cannot be paired with {len(b)}; give both for the same images, one or more")
-    won = sum(one and not other for one, other in zip(a, b, strict=True))
-    lost = sum(other and not one for one, other in zip(a, b, strict=True))
-    low, high = _clopper_pearson(won, won + lost, confidence)
-    low, high = ((2 * share - 1) * (won + lost) / len(a) for share in (low, high))
-    return Finding(
-        claim=claim or f"{names[0]} is right more often than {names[1]}",
-        verdict=_verdict(low, high, (0.0,)),
-        label=f"{names[0]} minus {names[1]}",
-        difference=(won - lost) / len(a),
-        low=low,
-        high=high,
-        confidence=confidence,
-        count=len(a),
-        of="images",
-        unit="points",
-        conditions=(f"they differ on {won + lost:,}",),
-    )
-
-
 def against_shuffles(
     value: float, shuffled: Sequence[float], claim: str, *, name: str = "the number", confidence: float = 0.95
 ) -> Finding:
@@ -394,8 +355,10 @@ def against_shuffles(
     is from `value` less the upper end of their middle part (`confidence` of them all) to `value` less the lower end. It
     speaks of this very model: another one may have learned something else. Fewer than 100 shuffles, or too few for the
     confidence, or a number that is not finite, show nothing.
+    Raises ValueError if the confidence makes no sense.
     Source: Fisher 1935, "The Design of Experiments", section 21.
     """
+    _check_confidence(confidence)
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
     fewest = max(FEWEST_SHUFFLES, math.ceil(2 / (1 - confidence) - 1e-9) - 1)  # so that one lies outside on each side
     if len(shuffled) < fewest:
@@ -433,6 +396,7 @@ def accuracy_above(
 
     The threshold is said before one looks. The verdict speaks of this model on other images, not of other trainings.
     `name` is for another share of the images than that of right answers, which is counted the same way.
+    Raises ValueError as `accuracy_interval` does.
     """
     low, high = accuracy_interval(right, images, confidence)
     return Finding(
@@ -452,13 +416,19 @@ def accuracy_above(
 def accuracy_interval(right: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
     """Give Wilson's interval for an accuracy, 0..1, of `right` in so many images.
 
-    Raises ValueError if `right` is not between 0 and `images`, or there are none.
+    Raises ValueError if `right` is not between 0 and `images`, or there are none, or the confidence makes no sense.
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
     _check_counts(right, images)
+    _check_confidence(confidence)
     z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / images
     middle, half = share + z * z / (2 * images), z * math.sqrt((share * (1 - share) + z * z / (4 * images)) / images)
     return tuple(min(1.0, max(0.0, (middle + sign * half) / (1 + z * z / images))) for sign in (-1, 1))
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}; it lies between 0 and 1, such as 0.95")
 
 
 def _check_counts(right: int, images: int) -> None:
@@ -493,23 +463,6 @@ def _t_probability(angle: float, degrees: int) -> float:
         term *= cosine**2 * (k - 1) / k
     total *= math.sin(angle)
     return 2 / math.pi * (angle + total) if odd else total
-
-
-def _clopper_pearson(wins: int, trials: int, confidence: float) -> tuple[float, float]:
-    """Give the exact interval for a share, 0..1, of `wins` in `trials`; without trials it is all of 0 to 1."""
-    tail = (1 - confidence) / 2
-
-    def at_most(count: int, share: float) -> float:
-        logs = (
-            math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1)
-            + k * math.log(share) + (trials - k) * math.log1p(-share)
-            for k in range(count + 1)
-        )  # fmt: skip
-        return math.fsum(map(math.exp, logs))
-
-    low = 0.0 if wins == 0 else _solve(lambda share: 1 - at_most(wins - 1, share), tail, 0, 1)
-    high = 1.0 if wins == trials else _solve(lambda share: -at_most(wins, share), -tail, 0, 1)
-    return low, high
 
 
 def _solve(rising: Callable[[float], float], value: float, low: float, high: float) -> float:
