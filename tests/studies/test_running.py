@@ -320,6 +320,22 @@ def test_the_command_line_knows_its_studies(capsys):
     assert parse(["jigsaw", "--seeds", "3", "4"]).seeds == [3, 4]
 
 
+def test_a_seed_that_is_named_twice_is_taken_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(EXPERIMENTS, "toy", TOY)
+    asked = []
+    monkeypatch.setattr("vit_tutorial.studies.__main__.run_search", lambda *_: [])
+    monkeypatch.setattr("vit_tutorial.studies.__main__.choose_rates", lambda *_: {})
+
+    def run(name, experiment, runs, seeds, *others):
+        asked.append(seeds)
+        raise StudyError("enough")
+
+    monkeypatch.setattr("vit_tutorial.studies.__main__.run_study", run)
+    with pytest.raises(SystemExit, match="error: enough"):
+        main(["toy", "--seeds", "4", "3", "4", "--runs", str(tmp_path)])
+    assert asked == [[4, 3]]
+
+
 def test_no_seed_judges_what_it_chose(monkeypatch, capsys):
     monkeypatch.setattr("vit_tutorial.studies.__main__.run_search", lambda *_: pytest.fail("nothing is run before"))
     with pytest.raises(SystemExit, match="error: seed 100 chooses the rates of patch_size, and no seed judges"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vit_tutorial import ViT, ViTConfig
+from vit_tutorial import ViT, ViTConfig, studies
 from vit_tutorial.datasets import Dataset, channel_statistics
 from vit_tutorial.evidence import FEWEST_RATES
 from vit_tutorial.studies import Experiment, Search, transfer
@@ -342,3 +342,12 @@ def test_every_variant_searches_among_rates_of_its_own_unless_it_has_none(varian
 def test_a_model_of_the_study_can_be_kept(stripes, tmp_path):
     model, _ = transfer.pretrained("first six", "labels")
     assert save_model(model, tmp_path / "one.safetensors").stat().st_size < 700_000
+
+
+def test_the_overview_counts_methods_and_mistakes():
+    assert len(transfer.METHODS) == 12
+    assert "by twelve methods" in studies.__doc__
+    right = {"nothing wrong", "half size, positions interpolated", "linear probe"}
+    traps = transfer.traps("first six", 100).keys()
+    assert (len(traps), len(traps - right)) == (12, 9)
+    assert "the same in twelve ways, nine of which are mistakes" in studies.__doc__

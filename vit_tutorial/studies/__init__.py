@@ -21,10 +21,10 @@
     locality_photos       what locality compares, on photographs
     patch_photos          P in 16, 8, 4 on photographs, and P = 8 for as many operations as P = 4
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
-    transfer     a ViT that knows six kinds of photographs goes to the other four, by fourteen methods
+    transfer     a ViT that knows six kinds of photographs goes to the other four, by twelve methods
     transfer_clothes      a ViT that knows six kinds of clothes goes to the other four, by five methods
     transfer_thousand     the same with a thousand pictures of each
-    transfer_trap         the same in ten ways, nine of which are mistakes
+    transfer_trap         the same in twelve ways, nine of which are mistakes
     faithfulness which patches the answer of a trained model needs, and which methods find them
 
 Every training runs on one thread, and is kept in runs/studies as soon as it is done: the same command again goes on

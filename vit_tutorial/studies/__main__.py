@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for name in options.names or EXPERIMENTS:
             experiment = EXPERIMENTS[name]
-            seeds = options.seeds or list(experiment.seeds)
+            seeds = list(dict.fromkeys(options.seeds or experiment.seeds))  # each once
             if chose := sorted({*seeds} & {*(experiment.search.seeds if experiment.search else ())}):
                 raise ValueError(
                     f"seed {chose[0]} chooses the rates of {name}, and no seed judges what it chose; give others"
@@ -56,7 +56,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(EXPERIMENTS)} (default: all)")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="(default: those of the study, 0 to 2 or 4)")
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="(default: those of the study)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="trainings side by side (default: 1)")
     parser.add_argument(
         "--runs", type=Path, default=RUNS / "studies", metavar="FOLDER", help="where each training is kept"
