@@ -185,11 +185,17 @@ def test_the_learners_own_stem_gets_the_layers_that_it_takes():
     [
         (
             {"patch_size": 4, "stem_layers": (1, 1)},
-            "patch_size 4 is not a multiple of 8, the stride of a ResNet with stem_layers (1, 1); choose patch_size=8, "
-            "or fewer stages",
+            "patch_size 4 is not a multiple of 8, the stride of a ResNet with layers (stem_layers of a ViTConfig) of "
+            "(1, 1); choose patch_size=8, or fewer stages",
         ),
-        ({"patch_size": 4, "stem_layers": (1, 0)}, "stem_layers is (1, 0); give at most four stages of 1 block or"),
-        ({"patch_size": 4, "stem_layers": (1, 1, 1, 1, 1)}, "stem_layers is (1, 1, 1, 1, 1); give at most four"),
+        (
+            {"patch_size": 4, "stem_layers": (1, 0)},
+            "layers (stem_layers of a ViTConfig) is (1, 0); give at most four stages of 1 block or",
+        ),
+        (
+            {"patch_size": 4, "stem_layers": (1, 1, 1, 1, 1)},
+            "layers (stem_layers of a ViTConfig) is (1, 1, 1, 1, 1); give at most four",
+        ),
         ({"patch_size": 4, "stem": "conv"}, "stem is 'conv'; it must be one of 'patch', 'hybrid'"),
     ],
 )

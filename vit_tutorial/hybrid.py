@@ -93,7 +93,10 @@ class ResNet(nn.Module):
     def __init__(self, layers: tuple[int, ...] = (3, 4, 9), in_channels: int = 3):
         super().__init__()
         if len(layers) > 4 or any(blocks < 1 for blocks in layers):
-            raise ValueError(f"stem_layers is {tuple(layers)}; give at most four stages of 1 block or more each")
+            raise ValueError(
+                f"layers (stem_layers of a ViTConfig) is {tuple(layers)}; give at most four stages of 1 block or more "
+                "each"
+            )
         self.stem = nn.Sequential(
             OrderedDict(
                 conv=StandardizedConv2d(in_channels, STEM_CHANNELS, 7, stride=2),
@@ -137,7 +140,8 @@ class HybridEmbedding(PatchEmbedding):
         if patch_size % self.backbone.stride:
             raise ValueError(
                 f"patch_size {patch_size} is not a multiple of {self.backbone.stride}, the stride of a ResNet with "
-                f"stem_layers {tuple(layers)}; choose patch_size={self.backbone.stride}, or fewer stages"
+                f"layers (stem_layers of a ViTConfig) of {tuple(layers)}; choose "
+                f"patch_size={self.backbone.stride}, or fewer stages"
             )
         self.proj = self._projection(self.backbone.num_features, dim, patch_size // self.backbone.stride)
 
