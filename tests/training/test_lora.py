@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from training.examples import CONFIG, fit_until, make_model, same, weights
+from vit_tutorial import ViT
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.training import add_lora, fit, merge_lora
 from vit_tutorial.weights import load_model, save_model
@@ -118,6 +119,20 @@ def test_a_second_lora_is_refused():
     model = add_lora(plain(), 2)
     with pytest.raises(ValueError, match=r"^the model has a LoRA already; merge_lora\(model\) first$"):
         add_lora(model, 2)
+
+
+def test_a_model_without_matrices_to_add_to_is_refused_and_left_as_it_was():
+    class Mean(nn.Module):
+        def __init__(self, dim, num_heads):
+            super().__init__()
+
+        def forward(self, tokens):
+            return tokens.mean(dim=1, keepdim=True).expand_as(tokens)
+
+    model = ViT(plain().config, attention=Mean)
+    with pytest.raises(TypeError, match=r"^block 0 has no MultiHeadAttention as `attn`, so there is nothing to add a"):
+        add_lora(model, 2)
+    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_attention_of_ones_own_is_left_alone():

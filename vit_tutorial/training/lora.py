@@ -47,8 +47,15 @@ def add_lora(model: ViT, rank: int = 4, alpha: float | None = None, seed: int = 
     `alpha` is the factor of the product before it is divided by the rank; None takes the rank, so that the factor is 1.
     The logits stay as they are until something is learned. Returns the model. Its weights can be saved after
     `merge_lora`.
-    Raises ValueError for a rank below 1 or above D, or if there is a LoRA already.
+    Raises ValueError for a rank below 1 or above D, or if there is a LoRA already, and TypeError if a block has no
+    `attn` to add one to.
     """
+    for i, block in enumerate(model.blocks):
+        if not isinstance(getattr(block, "attn", None), MultiHeadAttention):
+            raise TypeError(
+                f"block {i} has no MultiHeadAttention as `attn`, so there is nothing to add a LoRA to; derive your "
+                "attention from vit_tutorial.attention.MultiHeadAttention"
+            )
     parts = [part.qkv for part in model.modules() if isinstance(part, MultiHeadAttention)]
     if any(is_parametrized(qkv) for qkv in parts):
         raise ValueError("the model has a LoRA already; merge_lora(model) first")
