@@ -114,6 +114,15 @@ def test_dropout_and_running_means_stand_still_in_what_is_frozen(data, by_hand):
     assert {mode[:2] for mode in modes} == {(True, False)}
 
 
+def test_dropout_that_stands_alone_beside_the_head_goes_on():
+    model = make_model()
+    with frozen(model, PROBE) as hold:
+        model.train()
+        hold()
+        assert model.dropout.training
+        assert not model.blocks[0].drop.training
+
+
 @pytest.mark.parametrize("steps", [1, 4])
 @pytest.mark.parametrize("config", [CONFIG, ALL_AT_ONCE], ids=["plain", "all at once"])
 def test_a_run_with_frozen_parts_and_layer_wise_rates_resumes_bit_for_bit(data, tmp_path, config, steps):

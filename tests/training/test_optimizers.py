@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from training.examples import make_model, weights
+from vit_tutorial import ViT
+from vit_tutorial.training.fine_tuning import learning_rate_scales
 from vit_tutorial.training.optimizers import ITERATION, MovingAverage, Muon, make_optimizers, orthogonalize
 
 MATRICES = {f"blocks.{i}.{layer}.weight" for i in range(2) for layer in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")}
@@ -23,6 +26,34 @@ def test_only_matrices_decay():
     assert decayed == MATRICES | {"patch_embed.proj.weight", "pre_logits.fc.weight", "head.weight"}
     assert decayed | spared == {name for name, _ in model.named_parameters()}
     assert {"class_token.cls_token", "position.pos_embed", "norm.weight", "head.bias"} <= spared
+
+
+class OwnToken(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.first = nn.Parameter(torch.zeros(1, 1, dim))
+
+    def forward(self, tokens):
+        return torch.cat([self.first.expand(len(tokens), -1, -1), tokens], dim=1)
+
+
+class OwnPositions(nn.Module):
+    def __init__(self, num_tokens, dim):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(num_tokens, dim))
+
+    def forward(self, tokens):
+        return tokens + self.table
+
+
+def test_a_learners_own_class_token_and_positions_do_not_decay_either():
+    config = make_model().config
+    model = ViT(config, class_token=OwnToken, position=OwnPositions)
+    decayed, spared = make_optimizers(model, "adamw", 0.1, 0.3)[0].param_groups
+    assert {"class_token.first", "position.table"} <= names_of(model, spared)
+    assert names_of(model, decayed) == MATRICES | {"patch_embed.proj.weight", "head.weight"}
+    scales = learning_rate_scales(model, 0.5)
+    assert scales["class_token.first"] == scales["position.table"] == scales["patch_embed.proj.weight"] == 0.125
 
 
 def test_muon_moves_the_matrices_of_the_blocks_and_adamw_all_else():
@@ -189,6 +220,13 @@ def test_a_moving_average_follows_slowly_and_forgets_the_start():
     assert not average.model.training
     assert not any(parameter.requires_grad for parameter in average.model.parameters())
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_weights_of_16_bits_have_no_average(dtype):
+    with pytest.raises(ValueError, match=rf"^average is 0\.999, and patch_embed\.proj\.weight is {dtype}, in "):
+        MovingAverage(make_model().to(dtype), 0.999)
+    assert next(MovingAverage(make_model().double(), 0.999).model.parameters()).dtype == torch.float64
 
 
 def test_whole_numbers_are_copied_not_averaged():

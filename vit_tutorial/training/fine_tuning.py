@@ -25,7 +25,7 @@ from vit_tutorial.weights import ModelCard
 
 AS_GOOD_AS_EQUAL = 0.01  # of a mean or std, on the scale where 0 is black and 1 is white
 
-Hold = Callable[[], None]  # puts what does not learn into eval mode
+Hold = Callable[[], None]  # puts the parts that do not learn into eval mode
 
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
@@ -33,13 +33,22 @@ def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     return {k: v for k, v in model.state_dict(keep_vars=True).items() if isinstance(v, nn.Parameter)}
 
 
+def is_token_or_position(name: str) -> bool:
+    """Say whether a parameter is the class token's or the positions', in the course's part or in a learner's own.
+
+    It goes by the name in the state dict, where a learner's part has that of its module.
+    """
+    return name.startswith(("class_token", "position")) or name.endswith(("cls_token", "pos_embed"))
+
+
 @contextlib.contextmanager
 def frozen(model: nn.Module, parts: Iterable[str]) -> Iterator[Hold]:
     """Keep parts of a model from learning, and free them again at the end.
 
-    A part is the beginning of a name in the state dict, up to a dot: "blocks.1" is not "blocks.10". A module in which
-    nothing learns, whoever froze it, belongs into eval mode, where dropout and running means stand still: call what
-    this gives after each `model.train()`.
+    A part is the beginning of a name in the state dict, up to a dot: "blocks.1" is not "blocks.10". A module that has
+    parameters, of which none learns, whoever froze it, belongs into eval mode, where dropout and running means stand
+    still: call what this gives after each `model.train()`. Dropout that stands alone beside a part that learns, as that
+    after the positions beside the head, goes on.
     Raises ValueError for a part that the model does not have.
     """
     parameters = named_parameters(model)
@@ -88,7 +97,7 @@ def learning_rate_scales(model: nn.Module, layer_decay: float) -> dict[str, floa
             return depth - int(match[1])
         if name.startswith("norm."):
             return 1
-        return depth + 1 if re.match("cls_token|pos_embed|patch_embed|position|class_token", name) else 0
+        return depth + 1 if name.startswith("patch_embed") or is_token_or_position(name) else 0
 
     return {name: layer_decay ** below_the_head(name) for name in names}
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vit_tutorial.training.fine_tuning import learning_rate_scales, named_parameters
+from vit_tutorial.training.fine_tuning import is_token_or_position, learning_rate_scales, named_parameters
 
 ITERATION = (3.4445, -4.7750, 2.0315)  # Jordan et al.: singular values near 0 grow fastest, none ends far from 1
 ITERATIONS = 5
@@ -38,7 +38,7 @@ def make_optimizers(
     others: Groups = {}
     for parameter in model.parameters():
         key = names[id(parameter)]
-        is_matrix = parameter.ndim >= 2 and not key.endswith(("cls_token", "pos_embed"))
+        is_matrix = parameter.ndim >= 2 and not is_token_or_position(key)
         in_block = name == "muon" and parameter.ndim == 2 and "blocks." in key
         groups = hidden if is_matrix and in_block else matrices if is_matrix else others
         groups.setdefault(scales[key], []).append(parameter)
@@ -135,9 +135,16 @@ class MovingAverage:
 
     In the first steps the decay is smaller, (1 + step) / (10 + step), or it would remember the untrained model.
     Whole numbers, such as a count of batches, are copied.
+    Raises ValueError for weights of 16 bits, among which so small a move is mostly lost.
     """
 
     def __init__(self, model: nn.Module, decay: float):
+        for name, parameter in model.named_parameters():
+            if parameter.dtype in (torch.bfloat16, torch.float16):
+                raise ValueError(
+                    f"average is {decay:g}, and {name} is {parameter.dtype}, in which an average hardly moves; call "
+                    "model.float() before, and let precision='bfloat16' have 16 bits where they do no harm"
+                )
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self.decay, self.steps = decay, 0
 
