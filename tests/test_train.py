@@ -502,6 +502,28 @@ def test_weights_for_other_classes_keep_their_shape_mean_and_std_and_get_a_new_h
     assert other["head.weight"].shape == (3, 8)
 
 
+def test_a_fine_tuning_goes_on_without_the_weights_that_it_began_with(data, tmp_path, monkeypatch):
+    """It keeps their mean and std, which are not those of its pictures."""
+    command(tmp_path / "first")
+    start = tmp_path / "first" / "model.safetensors"
+    monkeypatch.setattr(train, "load", lambda name, root=None: other_classes(data, 4))
+    command(tmp_path / "whole", "--start-from", str(start))
+
+    def ctrl_c(history):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as stopped:
+        stopped.setattr(train, "print_epoch", ctrl_c)
+        with pytest.raises(SystemExit, match="the same command goes on from the last checkpoint"):
+            command(tmp_path / "more", "--start-from", str(start))
+    start.rename(tmp_path / "elsewhere.safetensors")
+    command(tmp_path / "more")
+    whole, more = (load_model(tmp_path / name / "model.safetensors") for name in ("whole", "more"))
+    assert more.card == whole.card
+    assert more.card.mean == data.mean
+    assert all(torch.equal(whole.state_dict()[name], tensor) for name, tensor in more.state_dict().items())
+
+
 def test_the_same_number_of_other_classes_takes_a_new_head_too(data, tmp_path, monkeypatch, capsys):
     command(tmp_path / "first")
     start = tmp_path / "first" / "model.safetensors"
@@ -527,15 +549,19 @@ def test_weights_of_another_library_lose_a_head_that_does_not_fit_and_only_that(
         command(tmp_path / "other", "--weights", str(tmp_path / "foreign.pth"))
 
 
-def test_frozen_parts_and_layer_wise_rates_are_options(data, tmp_path):
+def test_frozen_parts_and_layer_wise_rates_are_options(data, tmp_path, capsys):
     command(tmp_path / "first")
     start = tmp_path / "first" / "model.safetensors"
+    assert "(MFU)" in capsys.readouterr().out
     command(tmp_path / "more", "--weights", str(start), "--freeze", "patch_embed", "blocks.0", "--layer-decay", "0.5")
     one, other = weights_of(start), weights_of(tmp_path / "more" / "model.safetensors")
     still = {name for name in one if torch.equal(one[name], other[name])}
     assert still == {name for name in one if name.startswith(("patch_embed.", "blocks.0."))}
     config = History.from_json(tmp_path / "more" / "history.json").config
     assert (config["freeze"], config["layer_decay"]) == (["patch_embed", "blocks.0"], 0.5)
+    printed = capsys.readouterr().out
+    assert "test accuracy" in printed
+    assert "MFU" not in printed  # nobody knows of how many operations such a step is
 
 
 def test_a_run_learns_only_the_classes_that_are_named(data, tmp_path, capsys):

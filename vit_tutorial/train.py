@@ -39,7 +39,7 @@ from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
 from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
-from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, WAY_OUT, refuse_other_run, reserved
+from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, WAY_OUT, kept_statistics, refuse_other_run, reserved
 from vit_tutorial.training.devices import choose_device
 from vit_tutorial.training.distributed import World, joined
 from vit_tutorial.training.record import keep_weights, make_record
@@ -309,6 +309,8 @@ def run(options: Options, command: str) -> None:
                 data = data.of_classes(options.classes)
             model = build_model(data, shape, config.seed)
             words = begin_with(model, options.start_from) if options.start_from else ""
+            if not options.start_from:  # as it may when it goes on: the weights are in the checkpoint
+                model.card = replace(model.card, **world.let_main(lambda: kept_statistics(options.out)))
             world.let_main(lambda: begin(options, model, data, config, start, words))
 
             def after_epoch(history: History) -> None:
@@ -440,10 +442,11 @@ def finish(
     if history.validation_accuracy:
         print(f"validation accuracy {history.validation_accuracy[-1]:.2%}")
     record = make_record(model, data, history, device, name=options.record, command=command)
-    print(
-        f"{record['mfu']:.0%} of the {record['matrix_rate'] / 1e12:.3g} TFLOP/s that matrix products reach here (MFU), "
-        f"with {record['flops_per_image'] / 1e6:,.0f} MFLOP an image forward"
-    )
+    if "mfu" in record:
+        print(
+            f"{record['mfu']:.0%} of the {record['matrix_rate'] / 1e12:.3g} TFLOP/s that matrix products reach here "
+            f"(MFU), with {record['flops_per_image'] / 1e6:,.0f} MFLOP an image forward"
+        )
     print(f"test accuracy {record['test']['accuracy']:.2%}")
     if "mirrored_test" in record:
         print(f"averaged with the mirror image of each {record['mirrored_test']['accuracy']:.2%}")

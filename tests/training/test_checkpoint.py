@@ -132,6 +132,21 @@ def test_a_killed_run_with_a_large_checkpoint_ends_alike(data, tmp_path, monkeyp
     assert same(weights(resumed), weights(whole))
 
 
+def test_a_model_whose_blocks_share_their_weights_is_saved_and_goes_on(data, tmp_path):
+    def tied():
+        model = make_model()
+        model.blocks[1].mlp = model.blocks[0].mlp
+        return model
+
+    config = replace(CONFIG, average=0.9)
+    whole, resumed = tied(), tied()
+    fit(whole, data, config)
+    fit_until(1, tied(), data, config, tmp_path)
+    fit(resumed, data, config, checkpoint=tmp_path)
+    assert resumed.blocks[1].mlp is resumed.blocks[0].mlp
+    assert same(weights(resumed), weights(whole))
+
+
 def test_every_second_image_is_a_data_set_too(data, tmp_path):
     half = replace(data, train_images=data.train_images[::2], train_labels=data.train_labels[::2])
     assert fit(make_model(), half, CONFIG, checkpoint=tmp_path).data["training"] == 24

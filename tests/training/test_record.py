@@ -38,6 +38,12 @@ def test_the_utilisation_is_three_ways_forward_over_the_rate_of_the_device(train
     assert measure_utilisation(two, model.config, CPU)["mfu"] == pytest.approx(found["mfu"] / 2, abs=0.001)
 
 
+def test_what_a_step_with_frozen_parts_takes_is_not_guessed(trained, rate):
+    model, history, _ = trained
+    probe = replace(history, config=history.config | {"freeze": ["blocks"]})
+    assert measure_utilisation(probe, model.config, CPU).keys() == {"flops_per_image", "matrix_rate"}
+
+
 def test_what_was_trained_elsewhere_does_not_count_for_the_utilisation(trained):
     model, history, _ = trained
     history = replace(history, training_seconds=[1.0, 1.5, 4.0])

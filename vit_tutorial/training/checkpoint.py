@@ -191,7 +191,14 @@ class Checkpoint:
             tensors["average_steps"] = torch.tensor(self.average.steps)
         if self.scale.enabled:
             tensors["loss_scale"] = self.scale.state()
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        taken: set[int] = set()
+        for name, tensor in tensors.items():
+            place = tensor.untyped_storage().data_ptr()
+            if place in taken:  # by blocks that are tied; no file holds one tensor under two names
+                tensors[name] = tensor.clone()
+            taken.add(place)
+        return tensors
 
     def _refuse_other_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Raise TrainingError unless every tensor has its place: then to restore them cannot fail half way."""
@@ -240,6 +247,17 @@ def weights_after_an_epoch(folder: Path) -> tuple[int, dict[str, Tensor]] | None
     tensors, history, progress = _unpack(file, content)
     weights = _with_prefix(tensors, "average.") or _with_prefix(tensors, "model.")
     return None if progress.step else (history.epochs, weights)
+
+
+def kept_statistics(folder: Path) -> dict[str, tuple[float, ...]]:
+    """Read the mean and std that the run in `folder` keeps of a first training; empty if they are those of its data.
+
+    Empty without a checkpoint too. Raises TrainingError if it is damaged.
+    """
+    file = folder / CHECKPOINT_NAME
+    content = _read(file)
+    said = {} if content is None else _unpack(file, content)[1].data
+    return {name: tuple(said[name]) for name in ("mean", "std") if name in said}
 
 
 def refuse_other_run(folder: Path, config: TrainingConfig) -> None:

@@ -72,14 +72,18 @@ def measure_utilisation(history: History, config: ViTConfig, device: torch.devic
     """Compare the speed of a training with that of large matrix products on the same device: its MFU, 0 to 1.
 
     `rate` is that speed in FLOP/s; None: it is measured now. A training step takes three times the operations of the
-    way forward. Of a run that went on elsewhere, what was trained before does not count.
+    way forward; with parts that are frozen it takes fewer, nobody counts them, and there is no MFU. Of a run that went
+    on elsewhere, what was trained before does not count.
     Source: Chowdhery et al. 2022, "PaLM", appendix B (model FLOPs utilisation); here against the measured rate of the
     device, not against its data sheet.
     """
     flops = flops_per_image(config)
     rate = rate or matrix_rate(device, history.config["precision"])
+    found = {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}")}
+    if history.config.get("freeze"):
+        return found
     mfu = 3 * flops * history.images_per_second / (rate * history.environment["processes"])
-    return {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}"), "mfu": round(mfu, 3)}
+    return found | {"mfu": round(mfu, 3)}
 
 
 def keep_weights(model: ViT, run: Path, epochs: tuple[int, ...], folder: Path) -> None:
