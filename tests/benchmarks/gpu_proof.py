@@ -54,7 +54,7 @@ GRACE = 4.0  # seconds that a step gets to write down what it has
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the steps; return 0 if all of them came to their end or were stopped by the clock, else 1."""
+    """Run the steps; return 0 if all came to their end or were stopped by the clock, and no cell failed, else 1."""
     options = parse(arguments)
     if options.join is not None:
         from gpu.weights import join
@@ -74,7 +74,8 @@ def main(arguments: list[str] | None = None) -> int:
     ends = time.time() + 60 * options.minutes
     options.out.mkdir(parents=True, exist_ok=True)
     earlier = read(options.earlier) if options.earlier else {}
-    proof = earlier | read(options.out / "proof.json") | {"revision": options.revision, "rehearsed": options.rehearse}
+    proof = earlier | read(options.out / "proof.json") | {"rehearsed": options.rehearse}
+    proof["revision"] = options.revision or proof.get("revision") or revision_of_the_clone()
     signal.signal(signal.SIGTERM, stop)
     try:
         with tempfile.TemporaryDirectory() as workshop:
@@ -83,7 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (OutOfTime, KeyboardInterrupt):
         print("stopped; what was found so far is written down", flush=True)
     print(table(proof), flush=True)
-    return int(any(proof.get(step, {}).get("ended") == "failed" for step in options.steps))
+    found = [proof.get(step, {}) for step in options.steps]
+    return int(any(one.get("ended") == "failed" or one.get("errors") for one in found))
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -109,6 +111,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if not (options.out or options.join or options.record or options.step):
         parser.error("--out names the folder where everything is written")
     return options
+
+
+def revision_of_the_clone() -> str:
+    """Give the commit that this file lies in; nothing where the checkout has travelled without it, or without git."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except OSError:
+        return ""
 
 
 def stop(*_) -> None:
@@ -158,7 +169,7 @@ def follow(step: str, options: argparse.Namespace, proof: dict, workshop: Path, 
             if "ended" not in found:
                 tail = errors.read_text(encoding="utf-8", errors="replace")[-2000:]
                 by = "the clock" if time.time() >= until else f"itself, with status {process.returncode}"
-                found |= {"ended": "stopped" if by == "the clock" else "failed", "ended_by": by, "errors": tail}
+                found |= {"ended": "stopped" if by == "the clock" else "failed", "ended_by": by, "error_output": tail}
             proof = write(options, proof | {step: found})
     print(f"{step}: {found['ended']}", flush=True)
     return proof
@@ -233,13 +244,14 @@ def table(proof: dict) -> str:
         lines.append(f"mean of the seeds: test {proof['train']['mean_test']:.2%}")
     if "lesson" in proof:
         lesson = proof["lesson"]
-        lines.append(f"lesson 11: {lesson.get('cells_done', 0)} of {lesson.get('cells', '?')} cells")
+        failed = f", {len(lesson['errors'])} of them failed" if lesson.get("errors") else ""
+        lines.append(f"lesson 11: {lesson.get('cells_done', 0)} of {lesson.get('cells', '?')} cells{failed}")
     for step in STEPS:
         if step in proof:
             taken = f" in {proof[step]['seconds']:.0f} s" if "seconds" in proof[step] else ""
             lines.append(f"{step:<10}{proof[step]['ended']}{taken}")
             if proof[step]["ended"] == "failed":
-                lines += (proof[step].get("traceback") or proof[step].get("errors", "")).strip().splitlines()[-3:]
+                lines += (proof[step].get("traceback") or proof[step].get("error_output", "")).strip().splitlines()[-3:]
     return "\n".join(lines)
 
 

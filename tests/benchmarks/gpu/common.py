@@ -1,4 +1,4 @@
-"""What several steps need: the device, the preset, the data, one training step, and an error without units."""
+"""What several steps need: the device, the preset, the data, one training step, memory, and errors without units."""
 
 import os
 from collections.abc import Callable
@@ -69,6 +69,12 @@ def step_of(
         learner.step(1e-3)
 
     return step, learner
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let the peak of a card's memory begin anew, so that the next one is that of what comes now."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
 
 
 def error(found: Tensor, exact: Tensor) -> float:

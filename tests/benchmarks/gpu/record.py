@@ -26,6 +26,8 @@ COMMAND = f"python -m vit_tutorial.train --recipe {PRESET} --compile --out runs/
 def record(folders: list[Path], data: Dataset, results: Path) -> list[Path]:
     """Write what the proofs in these folders found, and return the files; what earlier proofs left is kept.
 
+    A proof without one of the steps that figures are quoted from leaves those that are there, and says so.
+
     Raises FileNotFoundError if a folder holds no proof.
     """
     written = []
@@ -33,19 +35,29 @@ def record(folders: list[Path], data: Dataset, results: Path) -> list[Path]:
         proof = read(folder / "proof.json")
         if not proof:
             raise FileNotFoundError(f"{folder} holds no proof.json")
-        if "card" in proof and "speed" in proof:
+        if lacking := lacks(proof):
+            print(f"{folder}: its figures are not recorded, since {lacking}")
+        else:
             write_json(results / BENCHMARK, figures(proof))
             written.append(results / BENCHMARK)
         for run in trainings(proof):
-            written.append(add_try(results / TRIES, run, proof["revision"]))
+            revision = proof["revision"] or run["history"]["environment"].get("git_revision")
+            written.append(add_try(results / TRIES, run, revision))
             if run["ended"] == "done" and run["pieces"] and not (results / RECORD).exists():
-                write_json(results / RECORD, whole(run, folder, data, proof["revision"], results))
+                write_json(results / RECORD, whole(run, folder, data, revision, results))
                 written.append(results / RECORD)
     return list(dict.fromkeys(written))
 
 
+def lacks(proof: dict) -> str:
+    """Say which steps have not found what is quoted of them; nothing if all have."""
+    quoted = {"card": "matrix_rate", "checks": "checks", "speed": "variants"}
+    missing = [step for step, key in quoted.items() if key not in proof.get(step, {})]
+    return ", ".join(f"the step {step} {proof.get(step, {}).get('ended', 'was not run')}" for step in missing)
+
+
 def figures(proof: dict) -> dict:
-    """Keep of a proof what can be quoted."""
+    """Keep of a proof, which lacks nothing, what can be quoted."""
     checks = [
         {
             "name": check["name"],
@@ -76,7 +88,7 @@ def trainings(proof: dict) -> list[dict]:
     return found
 
 
-def add_try(path: Path, run: dict, revision: str) -> Path:
+def add_try(path: Path, run: dict, revision: str | None) -> Path:
     """Add the line of a training, unless it stands there."""
     history = History(**run["history"])
     config, validation = history.config, history.validation_accuracy
@@ -103,7 +115,7 @@ def add_try(path: Path, run: dict, revision: str) -> Path:
     return path
 
 
-def whole(run: dict, folder: Path, data: Dataset, revision: str, results: Path) -> dict:
+def whole(run: dict, folder: Path, data: Dataset, revision: str | None, results: Path) -> dict:
     """Make the record of a training that came to its end; its weights, in half the bytes, are tested here and now."""
     history = History(**run["history"])
     history.environment |= {"git_revision": revision}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from gpu.common import data_of, device_of, preset_of, step_of
+from gpu.common import data_of, device_of, forget_peak, preset_of, step_of
 from gpu.journal import Journal
 from torch import nn
 
@@ -81,6 +81,7 @@ def measure(step: Callable[[], None], device: torch.device, seconds: float) -> d
         step()
         return time.perf_counter() - started
 
+    forget_peak(device)
     first = timed(1)
     one = timed(2)
     steps = int(max(3, min(40, seconds / 4 / one)))

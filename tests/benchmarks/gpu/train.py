@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from gpu.common import data_of, device_of, preset_of
+from gpu.common import data_of, device_of, forget_peak, preset_of
 from gpu.journal import Journal, OutOfTime
 from gpu.weights import write_pieces
 
@@ -86,6 +86,7 @@ def train_one(
     Raises OutOfTime if the time ends first; what there is then is written down too.
     """
     started = time.perf_counter()
+    forget_peak(torch.device(config.device))
     model = build_model(data, shape, config.seed)
     entry: dict = {"name": name, "epochs": config.epochs, "epochs_done": 0, "seconds": 0.0, "ended": "begun"}
     journal.add("runs", entry)
