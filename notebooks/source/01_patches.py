@@ -22,7 +22,7 @@ from torch import nn
 
 from vit_tutorial import PatchEmbedding, ViT, ViTConfig, load_model, patchify, plots, unpatchify
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import compare, judge
+from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PatchLab
 
@@ -562,8 +562,8 @@ plots.show(
 #
 # On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss,
 # which says how badly a model does on the very pictures it is trained on. (It is a smoothed loss, which cannot fall below
-# 0.50. Only compare.) The two finest fit even those less well. So perhaps they lack not pictures, but training or size. That
-# is a guess, which one would test by training longer. And look at the parameters: the coarsest model has the most, because
+# 0.50. Only compare.) The two finest seem to fit even those less well; whether that is shown, we ask below. Then what they lack
+# would not be pictures, but perhaps training or size. One would test that by training longer. And look at the parameters: the coarsest model has the most, because
 # its E has 784 rows. "Cheap" is a matter of what one counts.
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
@@ -582,16 +582,17 @@ print("ImageNet, % right:", {name: round(value, 1) for name, value in published.
 names = list(means)  # from the largest patches to the smallest
 coarsest, finest = names[0], names[-1]
 times = study.variants[finest]["flops"] / study.variants[coarsest]["flops"]
-slower = names == sorted(names, key=losses.get)  # each fits its training pictures less well than the one before
+ends = {name: [curve["train_loss"][-1] for curve in study.values("curve")[name]] for name in names}  # of each seed
+finer = {f"{name} against {names[1]}": (ends[name], ends[names[1]]) for name in names[2:]}
 photographs = all(published[f"ViT-{size}/16"] > published[f"ViT-{size}/32"] for size in "BL")
 print(f"from {coarsest} to {finest}: {times:.0f} times the FLOPs")
 print(judge(times > 1, "smaller patches cost more"))
-print("on clothes, smaller patches leave a higher training loss:", slower)
 print("on photographs, 16 is better than 32 in what was published, one training each:", photographs)
+print(compare_each(finer, "on clothes, smaller patches leave a higher training loss"))
 print(compare(study.scores(finest), study.scores(coarsest), "the smallest patches are more accurate on clothes"))
 
 # %% [markdown]
-# The last two lines come from one function, as do all verdicts about trainings in this course. It takes the difference for
+# The lines with an interval come from one function, as do all verdicts about trainings in this course. It takes the difference for
 # each seed, and says where the mean difference of many more seeds is likely to lie: the *95% interval* is drawn so that it
 # holds this mean in 95 of 100 such studies. Only if the whole interval lies on one side of 0 is the claim TRUE or FALSE.
 # Otherwise it is NOT SHOWN: neither right nor wrong, for all we know. (For the largest patches the best rate was the smallest of

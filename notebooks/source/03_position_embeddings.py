@@ -523,7 +523,8 @@ for name, tokens in (("the sum", stages["position"][:, 1:]), ("the patches alone
 print(judge(good["the sum"], "both the place and the pixels can be read off the sum, nine tenths of each"))
 
 # %% [markdown]
-# Nothing is lost here: 16 pixels and 49 places find room in 64 numbers, side by side. (In ViT-B/16 the 768 numbers of a
+# Nothing is lost here: 16 pixels and the 48 directions in which 49 places differ from their mean find room in 64 numbers, side
+# by side. (In ViT-B/16 the 768 numbers of a
 # patch and 196 places share 768 numbers. There this test would say something else, perhaps.)
 
 # %% [markdown]

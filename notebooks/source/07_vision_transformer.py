@@ -621,15 +621,15 @@ print(f"{resnet:,} of {count_parameters(hybrid):,} parameters are the ResNet's")
 # largest of neighbouring places, 3 by 3, in each channel.) Such training takes too long for a lesson, so it was done once
 # and recorded; the record holds the command that does it again.
 #
-# As in lesson 2, each model was trained at more than one learning rate, and takes the one that was best for *it* on the
-# validation pictures. Then the test pictures judge.
+# As in lesson 2, each model tried three learning rates, and takes the one that was best for *it* on the validation pictures. Then
+# the test pictures judge.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("hybrid")
-accuracies = study.accuracies()  # of each seed, by variant
-kinds = dict.fromkeys(name.rpartition(", ")[0] for name in accuracies)
-chosen = {kind: study.chosen(kind)[0] for kind in kinds}  # of "pure, 4 blocks": the variant with its better rate
-rows = {f"{name}: {study.variants[name]['flops'] / 1e6:.1f} M": accuracies[name] for name in chosen.values()}
+rows = {
+    f"{name}, {study.scores(name).rate.value:g}: {study.variants[name]['flops'] / 1e6:.1f} M": values
+    for name, values in study.accuracies().items()  # of each seed
+}
 colours = [plots.ORANGE if name.startswith("hybrid") else plots.BLUE for name in rows]
 figure, axes = plots.new_figure(size=(8, 3.2))
 plots.draw_spread(axes[0, 0], rows, colours=colours)
@@ -665,12 +665,10 @@ print(compare(gains["1 block"], gains["4 blocks"], "the advantage shrinks", name
 # have made of further blocks?
 
 # %%
-shallow, deep = chosen["hybrid, 1 block"], chosen["pure, 8 blocks"]
 small, large = study.scores("hybrid, 1 block"), study.scores("pure, 8 blocks")
 print(compare(small, large, "a hybrid of 1 block is more accurate than 8 blocks without"))
-print(f"for {study.variants[shallow]['flops'] / study.variants[deep]['flops']:.0%} of the operations")
-larger = [name for name in chosen.values() if name.endswith("0.01")]
-print(f"{len(larger)} of {len(chosen)} models took the larger learning rate of the two")
+flops = {name: row["flops"] for name, row in study.variants.items()}
+print(f"for {flops['hybrid, 1 block'] / flops['pure, 8 blocks']:.0%} of the operations")
 
 # %% [markdown]
 # Here one convolution with norm, ReLU and pooling was worth more than all these further blocks. Which part of it does

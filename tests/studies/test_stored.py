@@ -92,8 +92,7 @@ def test_the_number_of_heads_and_the_divisor_change_no_size():
 def test_every_hybrid_stands_beside_a_pure_model_of_as_many_blocks_and_tokens():
     variants = load_study("hybrid").variants
     hybrids = [name for name in variants if name.startswith("hybrid")]
-    rates = {row["settings"]["training"]["learning_rate"] for row in variants.values()}
-    assert (len(hybrids), len(rates)) == (6, 2)
+    assert len(hybrids) == 3
     for name in hybrids:
         hybrid, pure = variants[name], variants[name.replace("hybrid", "pure")]
         assert hybrid["tokens"] == pure["tokens"]

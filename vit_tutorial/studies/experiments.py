@@ -182,7 +182,7 @@ EXPERIMENTS = {
             for depth in depths
         },
         seeds=(0, 1, 2),
-        search=RATES,
+        search=Search((0.003, 0.01, 0.03)),
     ),
     "ingredients": Experiment(
         claim="a list of tricks (bf16, batch size, augmentation) decides how well a model learns from scratch",
