@@ -60,7 +60,7 @@ plots.show(
 # 5. Compare them fairly: same pictures, same operations, own rates, several seeds, a budget that is named.
 # 6. Look at six reports of others, and find the five that cheat.
 #
-# **Time**: 65 minutes, and 50 for the exercises. **You need**: lessons 1 to 8.
+# **Time**: 65 minutes, and 50 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 8.
 
 # %% [markdown]
 # ## By hand
@@ -503,12 +503,13 @@ for words, models in (("untrained", fresh), ("trained", trained)):
 # For one block of the ViT two numbers stand above, the distance by gradient and the attention distance, and they differ.
 # Attention counts where a head looks. The gradient counts the residual
 # connection too, through which a token mostly sees itself.
-#
+
+# %% [markdown] tags=["extra"]
 # ### "With depth a CNN sees more detail"
 #
-# Detail is how finely places are told apart. So count the places of each stage, and how much of the picture one of them can see:
+# *Extra.* Detail is how finely places are told apart. So count the places of each stage, and how much of the picture one of them can see:
 
-# %% tags=["trained-here", "claim-detail"]
+# %% tags=["extra", "trained-here", "claim-detail"]
 with torch.no_grad():
     maps_of = trained["CNN"].eval().forward_intermediates(images[:1])
 counted = {stage: maps_of[stage].shape[2:].numel() for stage in stages_of["CNN"]}
@@ -519,10 +520,11 @@ following = list(pairwise(stages_of["CNN"]))
 print(judge({f"{a} to {b}": counted[b] > counted[a] for a, b in following}, "a later stage has more places"))
 print(judge({f"{a} to {b}": sees[b] > sees[a] for a, b in following}, "a place of a later stage can see more"))
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # What grows with depth is *context*, not detail. In our ViT the number of places stays what it was after the first layer, and
 # that first layer has decided how fine they are.
-#
+
+# %% [markdown]
 # ## What do they cost?
 #
 # ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
@@ -590,12 +592,13 @@ print(compare(*equal, "with as many operations, patches of 4 are better than pat
 # Two questions, two answers. With as many *pictures*, patches of 4 are the best of the three, so here detail does help. With as many
 # *operations*, patches of 8 are far ahead: what they save was spent on seeing four times as many pictures. At these short trainings
 # that is worth more than detail. In a training that is long enough it need not be.
-#
+
+# %% [markdown] tags=["extra"]
 # ### "Shared weights are the CNN's"
 #
-# Whose parameters grow with the picture?
+# *Extra.* Whose parameters grow with the picture?
 
-# %% tags=["claim-N8"]
+# %% tags=["extra", "claim-N8"]
 added = {}
 with torch.device("meta"):
     for name, build in (("ViT-S/16", ViT), ("ResNet-50", CNN)):
@@ -606,9 +609,10 @@ positions = 48 * ViT.from_name("ViT-S/16", 64).config.dim
 print("positions of 48 more patches:", positions)
 print(judge(added["ViT-S/16"] != positions, "a ViT needs other new weights than positions for a larger picture"))
 
-# %% [markdown]
+# %% [markdown] tags=["extra"]
 # All that is added are positions. Every other weight of a ViT is shared by all patches, as a filter is by all places.
-#
+
+# %% [markdown]
 # ### "A ViT has more parameters and is slower"
 #
 # Which ViT, and than which CNN? One run, one processor core, the way forward only. The memory is what one batch takes at most on its way through the

@@ -19,7 +19,7 @@
 # 5. Look into two longer trainings, of colour photographs, and slide through one.
 # 6. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 90 minutes, and 40 for the exercises. The training itself takes one to three minutes with the preset for a CPU.
+# **Time**: 90 minutes, and 40 for the exercises; an extra comes on top. The training itself takes one to three minutes with the preset for a CPU.
 # **You need**: lessons 1 to 7.
 
 # %%
@@ -942,14 +942,15 @@ print(compare(gains, [0.0] * len(gains), claim, names=("the average", "the weigh
 # %% [markdown]
 # When the learning rate falls to 0, the weights come to rest by themselves, and the average has less to gain. Is it worth
 # having then? The record of ingredients, below, has tried it.
-#
+
+# %% [markdown] tags=["extra"]
 # ### "More pictures beat more epochs"
 #
-# The same small model takes the same 150 steps. It sees 300 pictures again and again, or 9,000 about once. Only the number of
+# *Extra.* The same small model takes the same 150 steps. It sees 300 pictures again and again, or 9,000 about once. Only the number of
 # different pictures differs, and both have one rate, 0.003. The same six seeds.
 
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["extra"]
 def learn_from(count, seed, steps=150):
     torch.manual_seed(seed)
     small = ViT(ViTConfig(28, 7, 1, 10, 32, 2, 2))
@@ -964,7 +965,7 @@ def learn_from(count, seed, steps=150):
     return evaluate(small, clothes.train_images[9000:], y[9000:]).accuracy
 
 
-# %% tags=["trained-here", "claim-more-pictures"]
+# %% tags=["extra", "trained-here", "claim-more-pictures"]
 many, few = ([learn_from(count, seed) for seed in range(10, 16)] for count in (9000, 300))
 print(f"each picture is shown about {150 * 64 / 300:.0f} times, or {150 * 64 / 9000:.0f}")
 claim = "9,000 pictures beat 300 at as many steps"
@@ -1256,7 +1257,7 @@ def examine(patient):
     parameters, lengths = list(patient.model.parameters()), []
     for _ in range(2):
         torch.manual_seed(0)  # the same dropout
-        patient.find_gradients(patient.training[:50])
+        patient.forward_backward(patient.training[:50])
         lengths.append(nn.utils.clip_grad_norm_(parameters, math.inf).item())
     before = [parameter.detach().clone() for parameter in parameters]
     patient.step(0.001)
