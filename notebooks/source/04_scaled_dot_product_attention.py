@@ -593,9 +593,9 @@ plots.show(figure, alt=f"Test accuracy, three points in each row, and their mean
 # %% tags=["claim-A2"]
 divided, undivided, small_start = (study.scores(name) for name in study.variants)
 pairs = {
-    "divided, not divided": (divided, undivided),
-    "divided, small start": (divided, small_start),
-    "small start, not divided": (small_start, undivided),
+    "divided against not divided": (divided, undivided),
+    "divided against small start": (divided, small_start),
+    "small start against not divided": (small_start, undivided),
 }
 print(compare_each(pairs, "the first of the two ends better", holds="if"))
 
