@@ -97,7 +97,7 @@ def test_every_hybrid_stands_beside_a_pure_model_of_as_many_blocks_and_tokens():
         hybrid, pure = variants[name], variants[name.replace("hybrid", "pure")]
         assert hybrid["tokens"] == pure["tokens"]
         assert hybrid["settings"]["model"]["depth"] == pure["settings"]["model"]["depth"]
-        assert hybrid["settings"]["training"] == pure["settings"]["training"]
+        assert hybrid["settings"].keys() == pure["settings"].keys() == {"model"}  # the training is one for all
         assert hybrid["flops"] > pure["flops"]
     largest = max(row["flops"] for name, row in variants.items() if name.startswith("pure"))
     assert largest > max(variants[name]["flops"] for name in hybrids)  # so equal costs can be compared too
