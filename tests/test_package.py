@@ -55,7 +55,16 @@ def test_a_module_of_the_model_is_imported_later_only_where_it_is_said():
     ("module", "more"),
     [
         ("introspection", {"vit_tutorial.support.meta"}),
-        ("weights", {"vit_tutorial.support.files", "vit_tutorial.support.meta", "safetensors", "numpy"}),
+        (
+            "weights",
+            {
+                "vit_tutorial.support.files",
+                "vit_tutorial.support.meta",
+                "vit_tutorial.support.sending",
+                "safetensors",
+                "numpy",
+            },
+        ),
         ("pretrained", {"vit_tutorial.support.meta", "vit_tutorial.weights", "torchvision", "timm", "huggingface_hub"}),
     ],
 )

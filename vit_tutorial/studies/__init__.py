@@ -1,6 +1,6 @@
 """Studies: what the lessons claim about training, tried out with several seeds, and written down.
 
-    python -m vit_tutorial.studies                      all of them; about 22 hours on one core
+    python -m vit_tutorial.studies                      all of them; about 23 hours on one core
     python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
 
     patch_size   P in 28, 14, 7, 4, each at its own rate: what accuracy does a smaller patch buy, and at what cost?
