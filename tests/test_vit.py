@@ -325,7 +325,6 @@ def test_dropout_after_the_positions_keeps_the_mean():
     torch.testing.assert_close(dropped.mean(dim=0, keepdim=True), expected, rtol=0, atol=0.2)
 
 
-@shapes.not_while_checking
 @pytest.mark.parametrize("options", [{"pool": "mean"}, {"pool": "mean", "stem": "hybrid", "stem_layers": ()}], ids=str)
 def test_each_token_lies_in_one_piece_of_memory_from_the_first_block_on(options):
     """What is computed is what it is in any other layout, dropout after the positions included."""
@@ -341,6 +340,7 @@ def test_each_token_lies_in_one_piece_of_memory_from_the_first_block_on(options)
     assert all(map(torch.equal, *found))
 
 
+@shapes.not_while_checking
 def test_a_config_is_frozen_and_can_be_compared():
     config = ViTConfig(image_size=[8, 12])
     assert config.image_size == (8, 12)

@@ -235,6 +235,7 @@ def test_the_time_of_a_training_is_predicted_without_touching_the_model(data):
     assert predict_seconds(model, big, replace(config, epochs=600)) > 20 * predicted
 
 
+@shapes.not_while_checking
 @pytest.mark.parametrize(
     ("device", "expected"), [("cpu", "wsw wsw wsw wsw"), ("meta", "wsw wsssw")], ids=["cpu", "elsewhere"]
 )
