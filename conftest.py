@@ -49,12 +49,9 @@ def pytest_configure(config):
 
 
 @pytest.fixture(scope="session")
-def through_files():
+def through_files(request):
     """`through_files()` returns the settings with which a kernel and its manager talk through files of their own."""
-    cleanups = []
-    yield kernels_through_files(cleanups.append)
-    for cleanup in cleanups:
-        cleanup()
+    return kernels_through_files(request.addfinalizer)
 
 
 def kernels_through_files(add_cleanup):

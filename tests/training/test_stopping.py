@@ -94,12 +94,13 @@ def test_a_signal_after_the_last_step_is_not_lost(data, tmp_path):
     assert weights_after_an_epoch(tmp_path)[0] == 3
 
 
-def test_a_second_signal_is_not_waited_for(data, tmp_path):
+@pytest.mark.parametrize("first", stopping.SIGNALS, ids=lambda number: signal.Signals(number).name)
+def test_ctrl_c_behind_a_signal_is_not_waited_for(data, tmp_path, first):
     model, steps = make_model(), []
 
     def press_twice(module, args):
         steps.append(1)
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(first)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         raise ZeroDivisionError
@@ -127,20 +128,6 @@ def test_a_sigterm_right_behind_another_is_the_same_one(data, tmp_path, monkeypa
     assert len(steps) == 1
     assert (tmp_path / CHECKPOINT_NAME).exists() == waited_for
     assert signal.getsignal(signal.SIGTERM) is raise_terminated
-
-
-def test_ctrl_c_right_behind_a_sigterm_is_not_waited_for(data, tmp_path):
-    model = make_model()
-
-    def terminate_and_press(module, args):
-        signal.raise_signal(signal.SIGTERM)
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        raise ZeroDivisionError
-
-    model.register_forward_pre_hook(terminate_and_press)
-    with pytest.raises(ZeroDivisionError):
-        fit(model, data, CONFIG, checkpoint=tmp_path)
 
 
 def test_without_a_folder_a_signal_does_at_once_what_it_does(data):

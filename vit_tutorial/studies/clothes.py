@@ -1,9 +1,9 @@
 """What lesson 10 measures on clothes: a small ViT that knows six kinds is taken to the other four.
 
 The first training is the one whose weights are shipped, data/vit_clothes_six.safetensors. Each job takes 1 to 100
-pictures of each of the other four kinds, by one method, and is judged on all test pictures of these four. Seeds and
-rates are as in the study of photographs. The trainings are so long that twice the epochs should change little: with
-the most pictures, where they would change most, that is tried.
+pictures of each of the other four kinds, by one method, and is judged on all test pictures of these four. Seeds, and
+how a rate is chosen, are as in the study of photographs. The trainings are so long that twice the epochs should change
+little: with the most pictures, where they would change most, that is tried.
 
 For a second look at the choice of the kinds, the last six are learned first, in the same way, and kept in
 runs/transfer_clothes.

@@ -134,7 +134,7 @@ def augment(images: UInt8[Tensor, "B C H W"], draws: Draws) -> UInt8[Tensor, "B 
 
 def flip(images: Shaped[Tensor, "B C H W"], chosen: Bool[Tensor, " B"]) -> Shaped[Tensor, "B C H W"]:
     """Mirror the chosen images left to right."""
-    return torch.where(_on(images, chosen)[:, None, None, None], images.flip(-1), images)
+    return torch.where(send(chosen, images.device)[:, None, None, None], images.flip(-1), images)
 
 
 def shift(images: Shaped[Tensor, "B C H W"], offsets: Int[Tensor, "B 2"]) -> Shaped[Tensor, "B C H W"]:
@@ -144,7 +144,7 @@ def shift(images: Shaped[Tensor, "B C H W"], offsets: Int[Tensor, "B 2"]) -> Sha
     reflection and cropping.
     """
     _, channels, height, width = images.shape
-    offsets = _on(images, offsets)
+    offsets = send(offsets, images.device)
     rows = _reflect(torch.arange(height, device=images.device) + offsets[:, :1], height)  # [B, H]
     columns = _reflect(torch.arange(width, device=images.device) + offsets[:, 1:], width)  # [B, W]
     image = torch.arange(len(images), device=images.device)
@@ -206,7 +206,7 @@ def change_shape(
     sides = torch.tensor([width, height], dtype=torch.float32)
     matrix, move = shape_matrices(which, amount).split([2, 1], dim=2)
     theta = torch.cat([matrix * sides / sides[:, None], 2 * move], dim=2)  # [B, 2, 3], in half sizes
-    grid = F.affine_grid(_on(images, theta), list(images.shape), align_corners=False)
+    grid = F.affine_grid(send(theta, images.device), list(images.shape), align_corners=False)
     changed = F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     return changed.round().to(images.dtype)
 
@@ -221,9 +221,9 @@ def change_colour(
     """
     order = which.argsort(stable=True)
     counts = which.bincount(minlength=len(COLOUR_OPERATIONS)).tolist()
-    there = _on(images, order)
+    there = send(order, images.device)
     blocks = images[there].split(counts)
-    amounts = _on(images, amount[order])[:, None, None, None].split(counts)
+    amounts = send(amount[order], images.device)[:, None, None, None].split(counts)
     changed = [
         block if operation is None or not len(block) else operation(block, its_amount).to(images.dtype)
         for operation, block, its_amount in zip(COLOUR_OPERATIONS.values(), blocks, amounts, strict=True)
@@ -304,7 +304,7 @@ def mix(x: Float[Tensor, "B C H W"], draws: Draws) -> Float[Tensor, "B C H W"]:
     The label is mixed in the same way: `draws.own_share` of the image's own, and the rest of its partner's.
     """
     other = partners(x)
-    kept = _on(x, draws.kept)[:, None, None, None].to(x.dtype)
+    kept = send(draws.kept, x.device)[:, None, None, None].to(x.dtype)
     return torch.where(_inside(x, draws.pasted), other, kept * x + (1 - kept) * other)
 
 
@@ -321,7 +321,7 @@ def partners(values: Shaped[Tensor, "B ..."]) -> Shaped[Tensor, "B ..."]:
 
 def _inside(x: Tensor, boxes: Tensor) -> Tensor:
     """Say of each pixel whether it lies in the box of its image: [B, 1, H, W]."""
-    top, left, bottom, right = _on(x, boxes)[:, :, None].unbind(1)
+    top, left, bottom, right = send(boxes, x.device)[:, :, None].unbind(1)
     rows, columns = (torch.arange(side, device=x.device) for side in x.shape[-2:])
     inside_rows = (rows >= top) & (rows < bottom)  # [B, H]
     inside_columns = (columns >= left) & (columns < right)  # [B, W]
@@ -330,8 +330,3 @@ def _inside(x: Tensor, boxes: Tensor) -> Tensor:
 
 def _area(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
-def _on(images: Tensor, values: Tensor) -> Tensor:
-    """Bring values to the device of the images, without waiting for a GPU."""
-    return send(values, images.device)
