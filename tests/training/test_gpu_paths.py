@@ -83,10 +83,10 @@ def test_a_step_on_a_gpu_mixes_no_devices(gpu, optimizer):
     assert GPU in {tensor.device for tensor in state}
 
 
-@pytest.mark.parametrize("forgotten", ["_on", "partners"])
+@pytest.mark.parametrize("forgotten", ["send", "partners"])
 def test_a_tensor_left_on_the_processor_is_found(gpu, monkeypatch, forgotten):
-    if forgotten == "_on":
-        monkeypatch.setattr(augmentation, "_on", lambda images, values: values)
+    if forgotten == "send":
+        monkeypatch.setattr(augmentation, "send", lambda values, device: values)
     else:
         monkeypatch.setattr(loop, "partners", lambda labels: torch.zeros(len(labels), dtype=torch.long))
     with pytest.raises(RuntimeError, match="same device"):
