@@ -9,6 +9,12 @@ from lab import LabPage, chromium, lab_server, why_no_browser
 from page import ExplorerPage, ExplorerWindow
 
 
+def pytest_collection_modifyitems(items):
+    """Put the tests that take longest first: the processes that share them then end at about the same time."""
+    long = ("test_notebooks.py", "test_in_jupyterlab.py")
+    items.sort(key=lambda item: item.path.name not in long)
+
+
 @pytest.fixture(scope="session")
 def browser():
     """A headless Chromium; skips without one, and fails instead if VIT_TUTORIAL_REQUIRE_BROWSER is 1."""
