@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 
@@ -29,6 +30,9 @@ ONLY_THERE = (
     "The solution is in the next box. It is folded: click",
 )
 QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
+LONG = 60  # characters, which fit on no phone
+WIDEST_ROW = 120  # characters of a table; what is longer are words beside a name
+COLUMNS = re.compile(r"\S {2,}\S")
 
 
 def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
@@ -48,6 +52,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
             if cell.id in places:
                 put(places[cell.id], cell)
             lead_to_pages(cell)
+            break_sentences(cell)
         if "solution" in tags:
             cell.metadata = {
                 "tags": [*tags, "hide-cell"],
@@ -80,6 +85,22 @@ def lead_to_pages(cell: NotebookNode) -> None:
     for output in cell.outputs:
         if shown := output.get("data", {}).get("text/html"):
             output.data["text/html"] = LINK.sub(r"\1.html", shown)
+
+
+def break_sentences(cell: NotebookNode) -> None:
+    """Let a long sentence that a cell prints, such as a verdict, go on in the next line; rows of a table stay whole."""
+
+    def shown(line: str) -> str:
+        words = html.escape(line, quote=False)
+        stays = len(line) <= LONG or (len(line) <= WIDEST_ROW and COLUMNS.search(line))
+        return words if stays else f'<span class="vit-sentence">{words}</span>'
+
+    for number, output in enumerate(cell.outputs):
+        if output.output_type == "stream" and output.name == "stdout":
+            lines = "\n".join(map(shown, output.text.removesuffix("\n").split("\n")))
+            if "<span" in lines:
+                page = f'<pre class="vit-printed">{lines}</pre>'
+                cell.outputs[number] = nbformat.v4.new_output("display_data", {"text/html": page})
 
 
 def put(place: Place, cell: NotebookNode) -> None:

@@ -339,6 +339,31 @@ def test_on_a_phone_numbers_fit_or_can_be_scrolled_to(site, visit, name, table, 
     assert last["x"] + last["width"] <= PHONE["width"]
 
 
+RUN_OFF = """blocks => blocks.filter(block => block.checkVisibility() && block.scrollWidth > block.clientWidth)
+    .map(block => block.textContent)"""
+
+
+def test_lines_of_code_fit_a_desk(site, visit):
+    page = visit().open(site / "11_train_on_a_gpu.html")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    code = page.locator(".cell_input pre")
+    assert code.count() > 50
+    longest = [max(map(len, lines.splitlines())) for lines in code.evaluate_all(RUN_OFF)]
+    assert all(length > 120 for length in longest), "only the words for a picture are longer"
+    assert page.locator(".cell_output pre").evaluate_all(RUN_OFF) == []
+
+
+def test_what_is_printed_in_words_fits_a_phone_and_a_table_can_be_scrolled(site, visit):
+    page = visit().open(site / "09_vit_versus_cnn.html")
+    page.set_viewport_size(PHONE)
+    right = page.locator(".vit-sentence").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+    assert len(right) > 5
+    assert max(right) < PHONE["width"]
+    table = page.locator(".vit-printed", has_text="memory, MB")
+    assert table.evaluate("table => table.scrollWidth - table.clientWidth") > 0
+    assert table.evaluate("table => getComputedStyle(table).overflowX") == "auto"
+
+
 def test_a_dark_page_is_printed_as_a_light_one_and_whole(site, visit):
     one = visit()
     page = one.open(site / f"{LESSONS[1]}.html")
@@ -350,8 +375,7 @@ def test_a_dark_page_is_printed_as_a_light_one_and_whole(site, visit):
     one.wake()
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 700, "height": 1000})  # the width of A4
-    cut = (
-        "(blocks) => blocks.filter((block) => block.scrollWidth > block.clientWidth).map((block) => block.textContent)"
-    )
-    assert page.locator(".bd-article .input_area pre").evaluate_all(cut) == []
+    for blocks in (page.locator(".cell_input pre"), page.locator(".cell_output pre")):
+        assert blocks.count() > 5
+        assert blocks.evaluate_all(RUN_OFF) == []
     assert page.locator(".vit-lab").evaluate("lab => getComputedStyle(lab).printColorAdjust") == "exact"

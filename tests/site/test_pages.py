@@ -52,6 +52,21 @@ def test_code_that_is_folded_in_the_lesson_is_folded_on_the_page_and_what_it_sho
     assert "hide-input" not in plain.metadata.get("tags", [])
 
 
+def test_a_long_sentence_that_is_printed_may_go_on_in_the_next_line_and_a_row_of_a_table_may_not():
+    sentence, row = "verdict: TRUE that 1 < 2, " + "and so on " * 5, "| name" + "   12.5" * 12
+    named = "yours:    " + "the mask leaves one query nothing " * 4
+    printed = [("stdout", f"1 < 2\n{row}\n{sentence}\n{named}"), ("stdout", row), ("stderr", sentence)]
+    cell = code("print()")
+    cell.outputs = [nbformat.v4.new_output("stream", name=name, text=text) for name, text in printed]
+    first, *others = page(cell)[0].outputs
+    escaped = sentence.replace("<", "&lt;")
+    assert first.data["text/html"] == (
+        f'<pre class="vit-printed">1 &lt; 2\n{row}\n<span class="vit-sentence">{escaped}</span>\n'
+        f'<span class="vit-sentence">{named}</span></pre>'
+    )
+    assert [(output.name, output.text) for output in others] == printed[1:]
+
+
 def test_what_one_does_in_jupyterlab_alone_is_left_out():
     (cell,) = page(nbformat.v4.new_markdown_cell("One.\n\n**How to use this page.** Press\n**Shift+Enter**.\n\nTwo."))
     assert cell.source == "One.\n\nTwo."
