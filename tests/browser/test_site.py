@@ -349,7 +349,7 @@ def test_lines_of_code_fit_a_desk(site, visit):
     code = page.locator(".cell_input pre")
     assert code.count() > 50
     longest = [max(map(len, lines.splitlines())) for lines in code.evaluate_all(RUN_OFF)]
-    assert all(length > 120 for length in longest), "only the words for a picture are longer"
+    assert all(length > 120 for length in longest), "only what a formatter could not break"
     assert page.locator(".cell_output pre").evaluate_all(RUN_OFF) == []
 
 
