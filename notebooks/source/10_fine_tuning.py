@@ -148,8 +148,8 @@ print("blocks are the same:", all(same))
 
 
 # %%
-def share_right(answers):  # [800] labels -> 0 to 1
-    return (answers == four.test_labels).double().mean().item()
+def share_right(answers, truth=four.test_labels):  # [B] labels each -> 0 to 1
+    return (answers == truth).double().mean().item()
 
 
 shape = {"patch_size": 7, "dim": 64, "depth": 4, "num_heads": 4, "mlp_ratio": 2.0}
@@ -675,19 +675,17 @@ def photo_features(images):  # [B, 1, 28, 28] -> [B, 128]
 asked_by_photos = photo_features(four.test_images)
 
 
-def by_photos(seed, rates, judge=True):  # accuracy on the test pictures, by rate; to search, on those not drawn
-    chosen, others, other_labels = draw_few(four, 20, seed)
-    seen = photo_features(chosen.train_images)
-    asked, truth = (asked_by_photos, four.test_labels) if judge else (photo_features(others), other_labels)
-    layers = {rate: linear_probe(seen, chosen.train_labels, 4, rate) for rate in rates}
-    return {rate: (layer(asked).argmax(dim=1) == truth).double().mean().item() for rate, layer in layers.items()}
+def by_photos(seed, rate, asked, truth):
+    chosen, _, _ = draw_few(four, 20, seed)
+    layer = linear_probe(photo_features(chosen.train_images), chosen.train_labels, 4, rate)
+    return share_right(layer(asked).argmax(dim=1), truth)
 
 
-searched = by_photos(100, (1e-3, 3e-3, 1e-2, 3e-2), judge=False)
-rate = best_rate({rate: [accuracy] for rate, accuracy in searched.items()})
-photos = Scores(
-    "photographs", {seed: by_photos(seed, [rate.value])[rate.value] for seed in study.seeds}, rate, "points"
-)
+_, others, other_labels = draw_few(four, 20, 100)  # to search the rate: those that were not drawn
+left = photo_features(others)
+rate = best_rate({rate: [by_photos(100, rate, left, other_labels)] for rate in (1e-3, 3e-3, 1e-2, 3e-2)})
+accuracies = {seed: by_photos(seed, rate.value, asked_by_photos, four.test_labels) for seed in study.seeds}
+photos = Scores("photographs", accuracies, rate, "points")
 pairs = {other: (photos, reached(other, 20)) for other in ("trained features", "raw pixels")}
 print(compare_each(pairs, "for clothes, features of 48,000 photographs are better", holds="if", of="draws"))
 

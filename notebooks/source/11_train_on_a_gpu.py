@@ -725,7 +725,7 @@ for one in (cifar10, on_gpu):
 # (Other work ran on the machine during part of the first training. The minutes of the second include compiling and validation,
 # and so does its MFU.) To ask twice and average is called *test-time augmentation*. Papers report it apart, and so do we. None of
 # these figures was used to choose anything. Each is **one** run. Another one of the large preset, with another seed, had no time
-# to end: `data/results/cifar10_tries.jsonl` has a line for both. How they went, and a slide through the small one, come further
+# to end: `data/results/cifar10_tries.jsonl` has a line for both. How the two above went, and a slide through the small one, come further
 # down, for a second reading.
 #
 # ## Claims, tested
