@@ -117,6 +117,7 @@ def test_the_card_says_which_part_of_a_picture_the_model_sees(network_of_one_blo
     }
 
 
+@pytest.mark.filterwarnings("error")  # how the fetched positions lie is known, and nothing to ask the user
 def test_another_resolution_and_other_classes(network):
     model = ViT.from_pretrained("ViT-Ti/16", image_size=(64, 96), num_classes=3, drop_path=0.1)
     assert model(model.card.normalize(pictures(96)[:, :, :64])).shape == (1, 3)

@@ -76,6 +76,7 @@ def from_pretrained(
     classes = PUBLISHED_CLASSES if num_classes is None else num_classes
     with shapes_only():  # what cannot be built is refused before anything is fetched
         cls.from_name(name, image_size, classes, **options)
+        grid_size = cls.from_name(name, published.image_size).grid_size  # how the positions lie that are fetched
     if published.library == "timm" and importlib.util.find_spec("timm") is None:
         raise ImportError(f"the weights of {name} come through timm, which is not installed: pip install timm")
     if not fetch:
@@ -87,7 +88,7 @@ def from_pretrained(
         reason = "no network" if away else str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FetchError(f"Nothing could be fetched ({reason}): {_what(name, published)}") from error
     model = cls.from_name(name, image_size, classes, **options)
-    load_weights(model, weights, skip_head=classes != PUBLISHED_CLASSES)
+    load_weights(model, weights, skip_head=classes != PUBLISHED_CLASSES, grid_size=grid_size)
     model.card = card if classes == PUBLISHED_CLASSES else replace(card, class_names=())
     return model.eval()
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from exercises.toys import doubled, in_time, loops, prints, toy
+from vit_tutorial.exercises.attempt import ShortOutput
 from vit_tutorial.exercises.engine import Mistake
 
 
@@ -129,6 +130,14 @@ def test_printing_without_end_is_cut(capsys):
     assert said.endswith("… (your code prints more; the rest is left out)\n")
     print("and now this")
     assert capsys.readouterr().out == "and now this\n"
+
+
+def test_what_is_flushed_after_its_page_was_closed_is_no_error():
+    page = io.TextIOWrapper(io.BytesIO())
+    output = ShortOutput(page)
+    output.flush()
+    page.close()
+    output.flush()  # Python does so when it throws a stream away
 
 
 @pytest.mark.usefixtures("impatient")

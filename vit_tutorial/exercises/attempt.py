@@ -141,7 +141,8 @@ class ShortOutput(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self.out.flush()
+        if not self.out.closed:  # Python flushes this once more as it is thrown away, and that may be later
+            self.out.flush()
 
 
 def _frozen(output: Any) -> Any:

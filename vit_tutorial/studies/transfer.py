@@ -328,7 +328,7 @@ def _from_training(settings: dict, seed: int, few: Dataset, asked: Tensor, truth
     model, show = starting_model(settings, seed), PICTURES[settings["pictures"]]
     if settings["pictures"] == "half size":
         smaller = ViT(replace(model.config, image_size=model.config.image_size // 2))
-        model = load_weights(smaller, model.state_dict())  # positions are interpolated
+        model = load_weights(smaller, model.state_dict(), grid_size=model.grid_size)  # positions are interpolated
     if settings["head"] == "new":
         reset_head(model, few.num_classes, seed)
     model.card = _card(settings["split"], settings["statistics"])
