@@ -17,6 +17,8 @@
 # is. Nothing about transformers yet.
 
 # %%
+from statistics import fmean
+
 import torch
 from torch import nn
 
@@ -530,8 +532,8 @@ print(f"{study.settings['training']['epochs']} epochs of {study.data['training']
 means, losses = {}, {}
 print("patch size  tokens  parameters  MFLOP an image  rate   training loss  test accuracy: mean, lowest, highest")
 for name, values in study.accuracies().items():
-    row, means[name] = study.variants[name], sum(values) / len(values)
-    losses[name] = sum(curve["train_loss"][-1] for curve in study.values("curve")[name]) / len(values)
+    row, means[name] = study.variants[name], fmean(values)
+    losses[name] = fmean(curve["train_loss"][-1] for curve in study.values("curve")[name])
     print(
         f"{name:>10}{row['tokens']:>8}{row['parameters']:>12,}{row['flops'] / 1e6:>16.2f}"
         f"{study.scores(name).rate.value:>6g}{losses[name]:>16.2f}"

@@ -18,6 +18,7 @@
 
 # %%
 import copy
+from statistics import fmean
 
 import torch
 from einops import repeat
@@ -439,13 +440,9 @@ plots.show(
 
 
 # %% jupyter={"source_hidden": true}
-def mean_of(values):
-    return sum(values) / len(values)
-
-
 gaps = {}
 for rate in dict.fromkeys(name.split(", ")[1] for name in accuracies):
-    gaps[rate] = mean_of(accuracies[f"class token, {rate}"]) - mean_of(accuracies[f"mean, {rate}"])
+    gaps[rate] = fmean(accuracies[f"class token, {rate}"]) - fmean(accuracies[f"mean, {rate}"])
     print(f"learning rate {rate:<7} class token minus mean: {100 * gaps[rate]:+5.1f} points")
 ahead = [100 * gap for gap in gaps.values() if gap > 0]
 print(f"class token ahead at {len(ahead)} of {len(gaps)} rates, by {min(ahead):.1f} to {max(ahead):.1f} points")
@@ -460,7 +457,7 @@ print("made by:", study.command)
 best = {kind: study.scores(kind) for kind in ("class token", "mean")}  # at the rate that validation chose
 for kind, scores in best.items():
     values = list(scores.by_seed.values())
-    print(f"{kind:<12}at {scores.rate.value:g}: {mean_of(values):.1%} (seeds: {min(values):.1%} to {max(values):.1%})")
+    print(f"{kind:<12}at {scores.rate.value:g}: {fmean(values):.1%} (seeds: {min(values):.1%} to {max(values):.1%})")
 print(compare(*best.values(), "the class token aggregates better than the mean"))
 
 # %% [markdown]

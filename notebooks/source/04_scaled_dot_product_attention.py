@@ -8,6 +8,7 @@
 
 # %% jupyter={"source_hidden": true}
 import math
+from statistics import fmean
 
 import torch
 from torch import nn
@@ -41,11 +42,10 @@ plots.show(
 # **What you will do**
 #
 # 1. Compute attention with a pencil: three tokens, three matrices. Then drag the arrows about, and watch.
-# 2. Write it as matrices, and compare with PyTorch's own.
-# 3. Forbid looks with a mask, and see what happens if you forbid all of them.
-# 4. Find an ear that looks at an eye, in a trained model.
-# 5. Take the square root out of the formula, and measure what that does. Count what attention costs.
-# 6. Write it yourself, put it into a real ViT, and mend one that is ill.
+# 2. Write it as matrices, and compare with PyTorch's own. Forbid looks with a mask, and see what happens if you forbid all.
+# 3. Find an ear that looks at an eye, in a trained model.
+# 4. Take the square root out of the formula, and measure what that does. Count what attention costs.
+# 5. Write it yourself, put it into a real ViT, and mend one that is ill.
 #
 # **Time**: 50 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the product
 # of two matrices, and what softmax does: it turns a row of numbers into positive ones that sum to 1, the largest getting
@@ -587,7 +587,7 @@ print(f"{study.settings['training']['epochs']} epochs of {study.data['training']
 accuracies = study.accuracies()
 figure, axes = plots.new_figure(size=(8, 2.6))
 plots.draw_spread(axes[0, 0], accuracies, xlabel="test accuracy, one point per seed")
-means = [f"{name} {sum(points) / len(points):.0%}" for name, points in accuracies.items()]
+means = [f"{name} {fmean(points):.0%}" for name, points in accuracies.items()]
 plots.show(figure, alt=f"Test accuracy, three points in each row, and their means: {'; '.join(means)}.")
 
 # %% tags=["claim-A2"]
@@ -908,7 +908,6 @@ plots.show(
 
 # %% tags=["extra"]
 import itertools
-from statistics import mean
 
 PEOPLE = {"man": "woman", "boy": "girl", "uncle": "aunt", "father": "mother", "king": "queen"}
 texts = []
@@ -987,8 +986,8 @@ def right_sums(table, barred):
 
 
 # %% tags=["extra"]
-start, after = (mean([parallel(run[which]) for run in trained[False]]) for which in (0, 1))
-turned = {tied: mean([likeness(run[1], run[2].T) for run in runs]) for tied, runs in trained.items()}
+start, after = (fmean(parallel(run[which]) for run in trained[False]) for which in (0, 1))
+turned = {tied: fmean(likeness(run[1], run[2].T) for run in runs) for tied, runs in trained.items()}
 hits = {barred: [right_sums(run[1], barred) for run in trained[False]] for barred in (False, True)}
 print("untied, mean of six seeds:")
 print(f"  likeness of 'aunt - uncle' to 'woman - man': untrained {abs(start):.1f}, trained {after:.1f}")

@@ -13,16 +13,16 @@
 # **What you will do**
 #
 # 1. Compute two heads with a pencil and a calculator: three tokens of four numbers each.
-# 2. Cut numbers into heads in code, and meet the mistake that nearly everyone makes once.
-# 3. Put the heads back together, and see what the last matrix is for.
-# 4. Load the same numbers into PyTorch's `nn.MultiheadAttention`, and get the same output.
-# 5. Switch off single heads of a trained model, and see which of them it can do without.
-# 6. Write the layer yourself, train a ViT with it, and find six faults by measuring.
+# 2. Cut numbers into heads in code, meet the mistake that nearly everyone makes once, and put the heads back together.
+# 3. Load the same numbers into PyTorch's `nn.MultiheadAttention`, and get the same output.
+# 4. Switch off single heads of a trained model, and see which of them it can do without.
+# 5. Write the layer yourself, train a ViT with it, and find six faults by measuring.
 #
 # **Time**: 50 minutes, and 65 for the exercises; one of them is an extra. **You need**: lesson 4 (queries, keys, values, softmax).
 
 # %%
 from copy import deepcopy
+from statistics import fmean
 
 import torch
 from einops import rearrange
@@ -651,7 +651,7 @@ from vit_tutorial.studies import load_study
 
 study = load_study("heads")
 accuracies = study.accuracies()
-means = {name: sum(values) / len(values) for name, values in accuracies.items()}
+means = {name: fmean(values) for name, values in accuracies.items()}
 print(f"{study.settings['training']['epochs']} epochs of {study.data['training']:,} images, seeds {study.seeds}")
 print("made by:", study.command)
 figure, axes = plots.new_figure(size=(9, 2.6))
@@ -905,7 +905,7 @@ def short_training(attention, steps=60):
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return sum(losses[-10:]) / 10
+    return fmean(losses[-10:])
 
 
 # %%

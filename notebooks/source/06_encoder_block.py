@@ -15,16 +15,16 @@
 #
 # 1. Normalise a token with a pencil, and meet the two traps of LayerNorm.
 # 2. Build the MLP, and count what it holds. See GELU, in its two versions.
-# 3. Follow a token down the residual stream of a trained model.
-# 4. Put a block together, and get the numbers of PyTorch's own.
-# 5. Stack 24 blocks, and measure what runs through them, forwards and backwards.
-# 6. Write the block yourself, train a ViT with it, and mend one that is ill.
+# 3. Follow a token down the residual stream of a trained model. Put a block together, and get the numbers of PyTorch's own.
+# 4. Stack 24 blocks, and measure what runs through them, forwards and backwards.
+# 5. Write the block yourself, train a ViT with it, and mend one that is ill.
 #
-# **Time**: 55 minutes, and 50 for the exercises. **You need**: lessons 4 and 5.
+# **Time**: 50 minutes, 5 more on a second reading, and 50 for the exercises. **You need**: lessons 4 and 5.
 
 # %%
 import math
 from dataclasses import replace
+from statistics import fmean
 
 import torch
 from torch import nn
@@ -454,7 +454,7 @@ curves = {}
 for norm in ("pre", "post"):
     for warmup, name in ((0, "no warm-up"), (30, "with warm-up")):
         curves[f"{norm}-norm, {name}"] = short_training(warmup, norm)
-ends = {name: sum(losses[-10:]) / 10 for name, losses in curves.items()}
+ends = {name: fmean(losses[-10:]) for name, losses in curves.items()}
 print("pre-norm learns, with and without warm-up:", ends["pre-norm, no warm-up"] < 1.8 > ends["pre-norm, with warm-up"])
 print("post-norm without warm-up has hardly learned:", ends["post-norm, no warm-up"] > 1.9)
 
@@ -545,6 +545,113 @@ for norm in ("pre", "post"):
 # And note what was *not* shown: that post-norm is bad. It needs a small rate, and with a small rate three epochs are short. BERT
 # has post-norm. It learned at a rate of 0.0001 for a million steps, the first 10,000 of them warm-up (Devlin et al. 2018, appendix
 # A.2).
+
+# %% [markdown]
+# ### "The MLP widens by 4, and holds most parameters"
+#
+# Attention has four matrices of D·D: for Q, K, V, and the output. The MLP has D·4D and 4D·D, which makes eight. 8 of 12 is
+# two thirds. Count, on PyTorch's `meta` device, where tensors have shapes but no numbers, and so take no memory:
+
+# %% jupyter={"source_hidden": true}
+shares = {}
+print(
+    f"{'':<6}{'D':>6}{'hidden':>8}{'attention':>12}{'MLP':>12}{'norms':>8}{'MLP, of the block':>19}{'of the model':>14}"
+)
+for name in ("Ti/16", "S/16", "B/16", "L/16", "H/14"):
+    with torch.device("meta"):
+        vit = ViT.from_name(f"ViT-{name}")
+    block = vit.blocks[0]
+    attention, mlp, whole = (count_parameters(part) for part in (block.attn, block.mlp, block))
+    shares[name] = mlp / whole
+    row = f"{name:<6}{vit.config.dim:>6}{block.mlp.fc1.out_features:>8}{attention:>12,}{mlp:>12,}"
+    print(
+        f"{row}{whole - attention - mlp:>8,}{shares[name]:>19.1%}{mlp * vit.config.depth / count_parameters(vit):>14.1%}"
+    )
+
+# %% tags=["claim-B3"]
+two_thirds = {name: abs(share - 2 / 3) < 0.01 for name, share in shares.items()}
+print(judge(two_thirds, "the MLP holds two thirds of a block"))
+
+# %% [markdown]
+# ### "Residuals keep gradients alive"
+#
+# Build the same stack without the plus signs, 24 blocks deep, and look at the gradient of block 1.
+
+
+# %%
+class NoResidual(EncoderBlock):
+    def forward(self, x):
+        return self.mlp(self.norm2(self.attn(self.norm1(x))))
+
+
+class NoNorm(EncoderBlock):
+    def forward(self, x):
+        x = x + self.attn(x)
+        return x + self.mlp(x) + 0 * (self.norm1(x) + self.norm2(x))  # 0: the norms get a gradient, of length 0
+
+
+class NoResidualNoNorm(EncoderBlock):
+    def forward(self, x):
+        return self.mlp(self.attn(x)) + 0 * (self.norm1(x) + self.norm2(x))
+
+
+first = {
+    "as it is": gradient_lengths(24)[0],
+    "no residuals": gradient_lengths(24, block=NoResidual)[0],
+    "residuals, no norms": gradient_lengths(24, block=NoNorm)[0],
+    "no residuals, no norms": gradient_lengths(24, block=NoResidualNoNorm)[0],
+}
+dead, explodes = first["no residuals, no norms"] < 1e-5, first["residuals, no norms"] > 10_000
+for name, length in first.items():
+    words = "below 0.00001" if length < 1e-5 else "above 10,000" if length > 10_000 else f"{length:.1f}"
+    print(f"{name:<24} gradient of block 1 of 24: {words}")
+
+# %% [markdown]
+# Take the last two rows first. Without norms the sentence is true: with no residuals nothing arrives at block 1. But with
+# residuals the gradient explodes. With norms the sentence is not true: without residuals the
+# gradient is even longer than before. The norms scale everything up again, on the way there and back. So with norms, do we
+# need the residuals at all? Train for a moment, and see.
+
+# %%
+bare = short_training(30, block=NoResidual)
+print("12 blocks without residuals are still near guessing, ln 10 = 2.3:", abs(fmean(bare[-10:]) - math.log(10)) < 0.2)
+
+# %% [markdown]
+# Gradients arrive, and still in 60 steps nothing is learned. The lab has shown one suspect: the tokens. Attention mixes
+# them, and with nothing that keeps the old token, they become more alike with every block. Here is the mean cosine between
+# two tokens of an image after 2 blocks, and after 24:
+
+# %% tags=["claim-B4"]
+likeness = {}
+for name, setting in {
+    "pre-norm, with residuals": SignalSetting(24, "pre", True),
+    "pre-norm, without": SignalSetting(24, "pre", False),
+    "post-norm, with residuals": SignalSetting(24, "post", True),
+}.items():
+    likeness[name] = signal_lab_state(setting).signals[:, 4]  # one number for each block
+    print(f"{name:<26} likeness {likeness[name][1]:.2f} after 2 blocks, {likeness[name][-1]:.2f} after 24")
+alike, without = likeness["pre-norm, with residuals"][-1], likeness["pre-norm, without"][-1]
+dies = {"there are no norms": dead, "there are norms": first["no residuals"] < 1e-5}
+print(judge(dies, "without residuals the gradient of block 1 dies", holds="if"))
+print("with residuals and without norms it explodes, so a block has both:", explodes)
+if alike < 0.9 < without:
+    print(
+        "With norms, residuals slow down how fast tokens become alike", f"(pre-norm: {alike:.2f} against {without:.2f})"
+    )
+
+# %% [markdown]
+# This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and MLPs,
+# loses the differences between tokens doubly exponentially with depth. That fits what we saw, and is no proof that it is
+# the reason: post-norm with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
+#
+# The third line adds to the first claim. Post-norm does have residuals, but each norm on the stream makes what has come so far
+# smaller, to make room for what was added. After 24 blocks little is left of the token that came in. So with 24 blocks
+# post-norm may lag behind not only because its first steps are too large. That would explain why warm-up helped so little.
+
+# %% [markdown]
+# ## More claims, for a second reading
+#
+# On a first reading go on to the exercises. These take 5 minutes, and nothing later needs them.
 #
 # ### "BERT, GPT-2, ViT and Swin all use pre-norm"
 #
@@ -665,118 +772,13 @@ print("made by:", batches.command)
 for size in (8, 32, 128):
     pre, post = (batches.scores(f"{norm}-norm, batches of {size}") for norm in ("pre", "post"))
     ahead[size] = (pre - post).by_seed
-    mean = sum(ahead[size].values()) / len(ahead[size])
     rates = f"rate {pre.rate.value:g} for pre-norm, {post.rate.value:g} for post-norm"
-    print(f"batches of {size:>3}: pre-norm is ahead by {100 * mean:.1f} points; {rates}")
+    print(f"batches of {size:>3}: pre-norm is ahead by {100 * fmean(ahead[size].values()):.1f} points; {rates}")
 claim = "pre-norm's lead is larger with batches of 8 than with batches of 128"
 print(compare(ahead[8], ahead[128], claim, names=("lead at 8", "lead at 128"), unit="points"))
 
 # %% [markdown] tags=["extra"]
 # Pre-norm is ahead with every size of batch, and by about as much. That it suits small batches *better* is not shown.
-
-# %% [markdown]
-# ### "The MLP widens by 4, and holds most parameters"
-#
-# Attention has four matrices of D·D: for Q, K, V, and the output. The MLP has D·4D and 4D·D, which makes eight. 8 of 12 is
-# two thirds. Count, on PyTorch's `meta` device, where tensors have shapes but no numbers, and so take no memory:
-
-# %% jupyter={"source_hidden": true}
-shares = {}
-print(
-    f"{'':<6}{'D':>6}{'hidden':>8}{'attention':>12}{'MLP':>12}{'norms':>8}{'MLP, of the block':>19}{'of the model':>14}"
-)
-for name in ("Ti/16", "S/16", "B/16", "L/16", "H/14"):
-    with torch.device("meta"):
-        vit = ViT.from_name(f"ViT-{name}")
-    block = vit.blocks[0]
-    attention, mlp, whole = (count_parameters(part) for part in (block.attn, block.mlp, block))
-    shares[name] = mlp / whole
-    row = f"{name:<6}{vit.config.dim:>6}{block.mlp.fc1.out_features:>8}{attention:>12,}{mlp:>12,}"
-    print(
-        f"{row}{whole - attention - mlp:>8,}{shares[name]:>19.1%}{mlp * vit.config.depth / count_parameters(vit):>14.1%}"
-    )
-
-# %% tags=["claim-B3"]
-two_thirds = {name: abs(share - 2 / 3) < 0.01 for name, share in shares.items()}
-print(judge(two_thirds, "the MLP holds two thirds of a block"))
-
-# %% [markdown]
-# ### "Residuals keep gradients alive"
-#
-# Build the same stack without the plus signs, 24 blocks deep, and look at the gradient of block 1.
-
-
-# %%
-class NoResidual(EncoderBlock):
-    def forward(self, x):
-        return self.mlp(self.norm2(self.attn(self.norm1(x))))
-
-
-class NoNorm(EncoderBlock):
-    def forward(self, x):
-        x = x + self.attn(x)
-        return x + self.mlp(x) + 0 * (self.norm1(x) + self.norm2(x))  # 0: the norms get a gradient, of length 0
-
-
-class NoResidualNoNorm(EncoderBlock):
-    def forward(self, x):
-        return self.mlp(self.attn(x)) + 0 * (self.norm1(x) + self.norm2(x))
-
-
-first = {
-    "as it is": gradient_lengths(24)[0],
-    "no residuals": gradient_lengths(24, block=NoResidual)[0],
-    "residuals, no norms": gradient_lengths(24, block=NoNorm)[0],
-    "no residuals, no norms": gradient_lengths(24, block=NoResidualNoNorm)[0],
-}
-dead, explodes = first["no residuals, no norms"] < 1e-5, first["residuals, no norms"] > 10_000
-for name, length in first.items():
-    words = "below 0.00001" if length < 1e-5 else "above 10,000" if length > 10_000 else f"{length:.1f}"
-    print(f"{name:<24} gradient of block 1 of 24: {words}")
-
-# %% [markdown]
-# Take the last two rows first. Without norms the sentence is true: with no residuals nothing arrives at block 1. But with
-# residuals the gradient explodes. With norms the sentence is not true: without residuals the
-# gradient is even longer than before. The norms scale everything up again, on the way there and back. So with norms, do we
-# need the residuals at all? Train for a moment, and see.
-
-# %%
-bare = short_training(30, block=NoResidual)
-print(
-    "12 blocks without residuals are still near guessing, ln 10 = 2.3:", abs(sum(bare[-10:]) / 10 - math.log(10)) < 0.2
-)
-
-# %% [markdown]
-# Gradients arrive, and still in 60 steps nothing is learned. The lab has shown one suspect: the tokens. Attention mixes
-# them, and with nothing that keeps the old token, they become more alike with every block. Here is the mean cosine between
-# two tokens of an image after 2 blocks, and after 24:
-
-# %% tags=["claim-B4"]
-likeness = {}
-for name, setting in {
-    "pre-norm, with residuals": SignalSetting(24, "pre", True),
-    "pre-norm, without": SignalSetting(24, "pre", False),
-    "post-norm, with residuals": SignalSetting(24, "post", True),
-}.items():
-    likeness[name] = signal_lab_state(setting).signals[:, 4]  # one number for each block
-    print(f"{name:<26} likeness {likeness[name][1]:.2f} after 2 blocks, {likeness[name][-1]:.2f} after 24")
-alike, without = likeness["pre-norm, with residuals"][-1], likeness["pre-norm, without"][-1]
-dies = {"there are no norms": dead, "there are norms": first["no residuals"] < 1e-5}
-print(judge(dies, "without residuals the gradient of block 1 dies", holds="if"))
-print("with residuals and without norms it explodes, so a block has both:", explodes)
-if alike < 0.9 < without:
-    print(
-        "With norms, residuals slow down how fast tokens become alike", f"(pre-norm: {alike:.2f} against {without:.2f})"
-    )
-
-# %% [markdown]
-# This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and MLPs,
-# loses the differences between tokens doubly exponentially with depth. That fits what we saw, and is no proof that it is
-# the reason: post-norm with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
-#
-# The third line adds to the first claim. Post-norm does have residuals, but each norm on the stream makes what has come so far
-# smaller, to make room for what was added. After 24 blocks little is left of the token that came in. So with 24 blocks
-# post-norm may lag behind not only because its first steps are too large. That would explain why warm-up helped so little.
 
 # %% [markdown]
 # ## Exercise: count a block
@@ -942,7 +944,7 @@ check.encoder_block(MyBlock)
 # %%
 if check.encoder_block(MyBlock).passed:
     mine = short_training(30, block=MyBlock)
-    print("a ViT of 12 of your blocks: the loss has fallen below 1.8:", sum(mine[-10:]) / 10 < 1.8)
+    print("a ViT of 12 of your blocks: the loss has fallen below 1.8:", fmean(mine[-10:]) < 1.8)
 else:
     print("MyBlock does not pass its check yet. Finish it above, run its cell, and come back to this one.")
 

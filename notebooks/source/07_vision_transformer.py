@@ -13,12 +13,11 @@
 #
 # **What you will do**
 #
-# 1. Walk through the whole model, box by box: code, shapes, parameters.
-# 2. Find the line of code that is each equation of the paper.
-# 3. Follow one tiny picture through every step, down to the two probabilities.
-# 4. Rebuild the paper's table 1, and load torchvision's ViT-B/16: the same logits.
-# 5. Put a part of your own into the model, and see whether it learns.
-# 6. Build the whole model yourself, and find what is wrong with six others.
+# 1. Walk through the whole model, box by box. Find the line of code that is each equation of the paper.
+# 2. Follow one tiny picture through every step, down to the two probabilities.
+# 3. Rebuild the paper's table 1, and load torchvision's ViT-B/16: the same logits.
+# 4. Put a part of your own into the model, and see whether it learns.
+# 5. Build the whole model yourself, and find what is wrong with six others.
 #
 # **Time**: 45 minutes, 10 more on a second reading, and 80 for the exercises. **You need**: lessons 1 to 6.
 

@@ -59,7 +59,7 @@ plots.show(
 # 4. Measure how far heads look and what positions learned, in a trained model and in one that never learned.
 # 5. Say of each picture what it does not prove.
 #
-# **Time**: 55 minutes, and 60 for the exercises. **You need**: lessons 2 to 7.
+# **Time**: 50 minutes, and 60 for the exercises; one of them is an extra. **You need**: lessons 2 to 7.
 
 # %% [markdown]
 # ## By hand
@@ -1087,7 +1087,7 @@ def where_it_looked(model, images):  # [B, C, H, W] -> [B, N]
 print("its largest number:", where_it_looked(timm_like, four).max().item())
 
 # %% [markdown]
-# ## Exercise: mend all five
+# ## Exercise: mend all five (an extra)
 #
 # Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Five faults, in a dozen lines. But you only see the first; it hides
 # the other four. Write the function so that it gives what a rollout should give, [B, N], also for one picture or for three.
@@ -1164,11 +1164,14 @@ check.mended_map(my_where_it_looked)
 # | deletion curve | [B, number of counts] |
 # | attention distance | [L, h] |
 #
-# **Four questions.** Two on this lesson, and two that mix in earlier ones.
+# **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
 # <details><summary>After block 3 a patch reads as <em>sneaker</em> through the lens. Does the model use
 # that?</summary>The lens cannot say. It shows what can be read there, not what is used. Exchange that patch after block 3,
 # and see whether the answer changes.</details>
+# <details><summary>In block 1 a head's attention reaches over half of the picture. What must you know before you say that it
+# <em>learned</em> to look far?</summary>How far heads look that never learned. They look at all patches about equally, and
+# that is far already. What training did is the difference between the two.</details>
 # <details><summary>A method's curve falls faster than that of random patches, and as fast as that of brightness. What
 # has it shown about the model?</summary>Nothing yet. Brightness never asks the model, and is as good.</details>
 # <details><summary>The rows of an attention map sum to 1 (lesson 4). Why do the rows of a rollout sum to 1 too, for

@@ -54,13 +54,12 @@ plots.show(
 # **What you will do**
 #
 # 1. Build a CNN of the same cost as a ViT, and check it against torchvision's.
-# 2. Say exactly what a convolution does when the picture moves, and measure what becomes of that in a whole network.
-# 3. Show with a pencil that permuting patches is permuting rows of a table.
-# 4. Measure how far each layer of both sees, in the same unit.
-# 5. Compare them fairly: same pictures, same operations, own rates, several seeds, a budget that is named.
-# 6. Look at six reports of others, and find the five that cheat.
+# 2. Say exactly what becomes of the features of a CNN when the picture moves, and of a ViT when its patches change places.
+# 3. Measure how far each layer of both sees, in the same unit.
+# 4. Compare them fairly: same pictures, same operations, own rates, several seeds, a budget that is named.
+# 5. Look at six reports of others, and find the five that cheat.
 #
-# **Time**: 60 minutes, 5 more on a second reading, and 50 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 8.
+# **Time**: 60 minutes, 10 more on a second reading, and 50 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 8.
 
 # %% [markdown]
 # ## By hand
@@ -525,34 +524,6 @@ print(judge({f"{a} to {b}": sees[b] > sees[a] for a, b in following}, "a place o
 # that first layer has decided how fine they are.
 
 # %% [markdown]
-# ## What do they cost?
-#
-# ### "A ViT has more parameters and is slower"
-#
-# Which ViT, and than which CNN? One run, one processor core, the way forward only. The memory is what one batch takes at most on its way through the
-# model, without weights: 2 pictures of 224 pixels, or 100 of 28 (`tests/benchmarks/bench_models.py`).
-
-# %% tags=["claim-N3"]
-benchmark = json.loads((DATA_FOLDER / "results" / "benchmark_models.json").read_text(encoding="utf-8"))
-print(f"{'':<11}{'parameters':>12}{'GFLOPs':>10}{'images/s':>10}{'memory, MB':>12}")
-for row in benchmark["rows"]:
-    print(
-        f"{row['model']:<11}{row['parameters']:>12,}{row['flops'] / 1e9:>10.4f}{row['images_per_second']:>10,.1f}"
-        f"{row['peak_bytes'] / 1e6:>12.1f}"
-    )
-measured = {row["model"]: row for row in benchmark["rows"]}
-pairs = (("ViT-B/16", "ResNet-50"), ("ViT-S/16", "ResNet-50"), ("small ViT", "small CNN"))
-larger_and_slower = {
-    f"{vit} against {cnn}": measured[vit]["parameters"] > measured[cnn]["parameters"]
-    and measured[vit]["images_per_second"] < measured[cnn]["images_per_second"]
-    for vit, cnn in pairs
-}
-print(judge(larger_and_slower, "the ViT has more parameters and is slower", holds="if"))
-
-# %% [markdown]
-# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A ViT* is no
-# size.
-#
 # ## The fair comparison
 #
 # Three models, about 4.7 million operations a picture each: our ViT, our CNN, and a **hybrid** whose first layers are
@@ -762,9 +733,35 @@ print(compare_each(against, "on ImageNet-1k alone the ResNet-50 is better than t
 # The picture at the top of this lesson was true, and its *because* was not shown by it.
 
 # %% [markdown]
-# ## Larger pictures and smaller patches, for a second reading
+# ## Costs, larger pictures and smaller patches, for a second reading
 #
-# On a first reading go on to the exercises. These take 5 minutes, and nothing later needs them.
+# On a first reading go on to the exercises. These take 10 minutes, and nothing later needs them.
+#
+# ### "A ViT has more parameters and is slower"
+#
+# Which ViT, and than which CNN? One run, one processor core, the way forward only. The memory is what one batch takes at most on its way through the
+# model, without weights: 2 pictures of 224 pixels, or 100 of 28 (`tests/benchmarks/bench_models.py`).
+
+# %% tags=["claim-N3"]
+benchmark = json.loads((DATA_FOLDER / "results" / "benchmark_models.json").read_text(encoding="utf-8"))
+print(f"{'':<11}{'parameters':>12}{'GFLOPs':>10}{'images/s':>10}{'memory, MB':>12}")
+for row in benchmark["rows"]:
+    print(
+        f"{row['model']:<11}{row['parameters']:>12,}{row['flops'] / 1e9:>10.4f}{row['images_per_second']:>10,.1f}"
+        f"{row['peak_bytes'] / 1e6:>12.1f}"
+    )
+measured = {row["model"]: row for row in benchmark["rows"]}
+pairs = (("ViT-B/16", "ResNet-50"), ("ViT-S/16", "ResNet-50"), ("small ViT", "small CNN"))
+larger_and_slower = {
+    f"{vit} against {cnn}": measured[vit]["parameters"] > measured[cnn]["parameters"]
+    and measured[vit]["images_per_second"] < measured[cnn]["images_per_second"]
+    for vit, cnn in pairs
+}
+print(judge(larger_and_slower, "the ViT has more parameters and is slower", holds="if"))
+
+# %% [markdown]
+# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A ViT* is no
+# size.
 #
 # ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
 #
@@ -999,7 +996,7 @@ def my_agreement(model, images, pixels):
         for move in ((pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)):
             after = model(images.roll(move, dims=(2, 3))).argmax(dim=1)  # [B]
             shares.append((after == before).double().mean())
-    return sum(shares) / 4
+    return torch.stack(shares).mean()
 
 
 check.agreement(my_agreement)
@@ -1096,11 +1093,11 @@ for model in ("ViT", "CNN"):
     for rate in (0.01, 0.1):
         name = model if rate == {"ViT": 0.01, "CNN": 0.1}[model] else f"{model}, the other's rate"
         ends = [curve[-1] for curve in clinic.values("validation_curve")[name]]
-        print(f"  {model} at rate {rate:<5g}{sum(ends) / len(ends):.1%}")
+        print(f"  {model} at rate {rate:<5g}{fmean(ends):.1%}")
 print("accuracy on the pictures that were learned from, in the last epoch")
 for name in ("ViT", "ViT, nothing augmented", "CNN"):
     ends = clinic.values("train_accuracy")[name]
-    print(f"  {name:<24}{sum(ends) / len(ends):.1%}")
+    print(f"  {name:<24}{fmean(ends):.1%}")
 
 # %% [markdown]
 # ## Exercise: find the cheat
@@ -1257,7 +1254,7 @@ def my_fair_leads(runs):
                 for run in runs
                 if run["model"] == model and run["rate"] == rate and run["seed"] >= 100
             ]
-            means[rate] = sum(found) / len(found)
+            means[rate] = fmean(found)
         return max(means, key=means.get)
 
     def tests_of(model):

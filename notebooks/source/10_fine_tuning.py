@@ -12,6 +12,7 @@ import copy
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from PIL import Image
@@ -530,7 +531,7 @@ print("made by:", study.command, "with seeds", study.seeds)
 
 
 def mean(of):
-    return sum(of.by_seed.values()) / len(of.by_seed)
+    return fmean(of.by_seed.values())
 
 
 def reached(method, size, what=""):  # the accuracies of a method, one for each draw
@@ -731,7 +732,7 @@ print(f"rate of 'nothing wrong', the best of {len(right.rate.tried)}: {right.rat
 rows = {name: list(trap.scores(name).by_seed.values()) for name in trap.variants}
 figure, axes = plots.new_figure(1, 1, size=(9, 4.2))
 plots.draw_spread(axes[0, 0], rows, xlabel="right answers, one point for each draw; guessing gives 25%")
-means = "; ".join(f"{name} {sum(row) / len(row):.0%}" for name, row in rows.items())
+means = "; ".join(f"{name} {fmean(row):.0%}" for name, row in rows.items())
 plots.show(figure, alt=f"A row of five points for each way to do it. Their means: {means}.")
 
 # %% [markdown]

@@ -16,8 +16,7 @@
 # 2. Go through the recipe, one ingredient at a time. See what each does, before all of them work together.
 # 3. Predict how long the training will take here. Then train, and watch the curves grow.
 # 4. Look at the result honestly: one test, the confusion matrix, the ten worst mistakes, and where the model looks.
-# 5. See what two longer trainings, of colour photographs, came to.
-# 6. Test what people say about training. Find what is wrong with five trainings that seem to work.
+# 5. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
 # **Time**: 65 minutes, 25 more on a second reading, and 40 for the exercises; an extra comes on top. The training itself takes one to
 # three minutes with the preset for a CPU.
@@ -29,6 +28,7 @@ import json
 import math
 import time
 from dataclasses import replace
+from statistics import fmean
 
 import torch
 from torch import nn
@@ -797,7 +797,7 @@ accuracies = study.accuracies()
 base = accuracies.pop("the preset")
 gains = {name: [value - own for value, own in zip(values, base, strict=True)] for name, values in accuracies.items()}
 gains = dict(sorted(gains.items(), key=lambda item: sum(item[1])))
-print(f"the preset itself: {sum(base) / 3:.1%} on {study.data['test']:,} test pictures; made by: {study.command}")
+print(f"the preset itself: {fmean(base):.1%} on {study.data['test']:,} test pictures; made by: {study.command}")
 figure, axes = plots.new_figure(size=(9, 5))
 plots.draw_spread(axes[0, 0], gains, xlabel="test accuracy minus that of the preset, one point a seed")
 axes[0, 0].axvline(0, color="grey", linewidth=0.8)
@@ -844,7 +844,7 @@ print(f"lowest possible: {-(0.91 * math.log(0.91) + 9 * 0.01 * math.log(0.01)):.
 
 # %%
 for variant in ("half the epochs", "moving average"):
-    print(f"{variant:<16} {100 * sum(gains[variant]) / 3:+.1f} points, mean of three seeds")
+    print(f"{variant:<16} {100 * fmean(gains[variant]):+.1f} points, mean of three seeds")
 
 # %% [markdown]
 # Half the epochs cost about a point in the mean. The average changes almost nothing: the rate falls to 0, and the weights come to
@@ -1038,7 +1038,7 @@ print(judge(too_few, "16 bits are too few", holds="if"))
 norms = load_study("norm")
 for norm in ("pre", "post"):
     without, with_it = (norms.scores(f"{norm}-norm, 12 blocks, {how} warm-up") for how in ("no", "with"))
-    means = (sum(scores.by_seed.values()) / len(scores.by_seed) for scores in (without, with_it))
+    means = (fmean(scores.by_seed.values()) for scores in (without, with_it))
     print("{}-norm: {:.1%} without warm-up, {:.1%} with it".format(norm, *means))
 without, with_it = (norms.scores(f"pre-norm, 12 blocks, {how} warm-up") for how in ("no", "with"))
 guessing = dict.fromkeys(without.by_seed, 0.1)
@@ -1069,7 +1069,7 @@ def weights_against_average(seed):
         if step >= 80 and step % 10 == 9:
             both = [evaluate(one, clothes.train_images[9000:], y[9000:]).accuracy for one in (average.model, small)]
             gains.append(both[0] - both[1])
-    return sum(gains) / len(gains)
+    return fmean(gains)
 
 
 # %% tags=["trained-here", "claim-average"]

@@ -106,6 +106,20 @@ def import_faults(code):
     return faults
 
 
+def counts(values):
+    return isinstance(values, ast.GeneratorExp) and isinstance(values.elt, ast.Compare | ast.UnaryOp)
+
+
+def mean_faults(code):
+    """Return a sentence for each mean of floats that Python 3.11 and later ones may print with another last digit."""
+    return [
+        f"{ast.unparse(node)}: sum adds floats more exactly from Python 3.12 on; take statistics.fmean"
+        for node in ast.walk(ast.parse(TransformerManager().transform_cell(code)))
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.left, ast.Call)
+        if ast.unparse(node.left.func) == "sum" and not counts(node.left.args[0])
+    ]
+
+
 def is_tagged(cell, tag):
     return tag in cell.metadata.get("tags", [])
 
@@ -187,6 +201,17 @@ def test_relative_links_lead_somewhere(path):
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_imports_are_there(path):
     assert [fault for cell in cells(path, "code") for fault in import_faults(cell.source)] == []
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_means_are_the_same_in_every_python(path):
+    assert [fault for cell in cells(path, "code") for fault in mean_faults(cell.source)] == []
+
+
+def test_a_mean_that_depends_on_python_is_seen():
+    assert mean_faults("fmean(x)\nx.sum() / len(x)\nsum(x) * 2\nsum(a != b for a, b in x) / len(x)") == []
+    (fault,) = mean_faults("print(f'{sum(x) / len(x):.1%}')")
+    assert fault.startswith("sum(x) / len(x): sum adds floats")
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

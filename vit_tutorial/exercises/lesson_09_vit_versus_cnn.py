@@ -1,6 +1,7 @@
 """Lesson 9: count what a place can see, move pictures and rows, choose rates fairly, find unfair comparisons."""
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor, nn
@@ -461,10 +462,6 @@ def make_runs(seed: int, rates: Sequence[float], judging: int, searching: int) -
     return ([runs[i] for i in torch.randperm(len(runs), generator=generator)],)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
 def _searching(run: Run) -> bool:
     return run["seed"] >= FIRST_SEARCH_SEED
 
@@ -472,7 +469,7 @@ def _searching(run: Run) -> bool:
 def _rate_by(
     key: str = "validation",
     chooses: Callable[[Run], bool] = _searching,
-    of: Callable[[Sequence[float]], float] = _mean,
+    of: Callable[[Sequence[float]], float] = fmean,
     best: Callable = max,
 ) -> Callable:
     """Make a rule that chooses a model's rate."""
@@ -529,7 +526,7 @@ def _over_all_rates(runs: list[Run]) -> list[float]:
     seeds = sorted({run["seed"] for run in runs if not _searching(run)})
 
     def mean(model: str, seed: int) -> float:
-        return _mean([run["test"] for run in runs if (run["model"], run["seed"]) == (model, seed)])
+        return fmean(run["test"] for run in runs if (run["model"], run["seed"]) == (model, seed))
 
     return [mean("CNN", seed) - mean("ViT", seed) for seed in seeds]
 
@@ -639,11 +636,11 @@ fair_leads = Exercise(
             "the sign is turned round. A lead of the CNN is its accuracy minus the ViT's.",
         ),
         Mistake(
-            _leads(give=_mean),
+            _leads(give=fmean),
             "you averaged. Return one lead for each seed; what they scatter is needed for an interval.",
         ),
         Mistake(
-            _leads(give=lambda leads: [_mean(leads)]),
+            _leads(give=lambda leads: [fmean(leads)]),
             "you averaged. Return one lead for each seed; what they scatter is needed for an interval.",
         ),
         Mistake(

@@ -1,0 +1,110 @@
+"""Every lesson has the same bones: question, goals, explorers, claims, exercises, what to remember, and a quiz."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
+FIRST, SECOND, LAST = 0, 1, 11  # lesson 0 only looks ahead; lesson 1 has no earlier one to ask about
+
+PARTS = ("**The question.**", "**What you will do**", "**Time**", "## What to remember", "**Read on**")
+GOALS, POINTS, EXERCISES = range(3, 6), range(5, 6), range(3, 7)
+QUIZ_OF_BEGINNERS, QUIZ = "**Three questions.**", "**Five questions.** Three on this lesson, and two"
+
+NUMBERED = re.compile(r"^(\d+)\. ", re.MULTILINE)
+EXERCISE = re.compile(r"^## Exercise: (.+)$", re.MULTILINE)
+
+
+def between(text, start, end):
+    """Return what stands from `start` to the next `end`, or to the end of the text."""
+    return text.partition(start)[2].partition(end)[0]
+
+
+def bone_faults(notebook, lesson):
+    """Return a sentence for each bone that the lesson of this number lacks, or has too many or too few of."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    faults = [f"{part!r} stands {text.count(part)} times" for part in PARTS if text.count(part) != 1]
+    remember = between(text, "## What to remember", "\n## ")
+    goals = NUMBERED.findall(between(text, "**What you will do**", "**Time**"))
+    points = NUMBERED.findall(remember)
+    exercises = [name for name in EXERCISE.findall(text) if not name.endswith("(an extra)")]
+    wanted = {"goals": (goals, GOALS), "points to remember": (points, POINTS), "exercises": (exercises, EXERCISES)}
+    if lesson == FIRST:
+        del wanted["exercises"]
+    for name, (found, allowed) in wanted.items():
+        if len(found) not in allowed:
+            faults.append(f"{len(found)} {name}, and not {allowed[0]} to {allowed[-1]}")
+    quiz = QUIZ_OF_BEGINNERS if lesson in (FIRST, SECOND) else QUIZ
+    if quiz not in remember:
+        faults.append(f"no quiz at the end that begins with {quiz!r}")
+    tags = [tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])]
+    if lesson != FIRST and not any(tag.startswith("claim-") for tag in tags):
+        faults.append("no claim is tested")
+    if lesson != LAST and "**Next**" not in remember:
+        faults.append("no bridge to the next lesson")
+    return faults
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_a_lesson_has_its_bones(build, path):
+    assert bone_faults(build.read_source(path, SOURCES), int(path.stem[:2])) == []
+
+
+WHOLE = """# %% [markdown]
+# **The question.** Why?
+#
+# **What you will do**
+#
+# 1. One.
+# 2. Two.
+# 3. Three.
+#
+# **Time**: 20 minutes. Then it goes on.
+
+# %% tags=["claim-X"]
+x = 1
+
+# %% [markdown]
+# ## Exercise: one
+#
+# ## Exercise: two
+#
+# ## Exercise: three
+#
+# ## Exercise: four (an extra)
+#
+# ## What to remember
+#
+# 1. a
+# 2. b
+# 3. c
+# 4. d
+# 5. e
+#
+# **Five questions.** Three on this lesson, and two on others.
+#
+# **Next**: more.
+#
+# **Read on**: a book.
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        pytest.param("", "", None, id="whole"),
+        pytest.param("**The question.**", "**A question.**", "'**The question.**' stands 0 times", id="no question"),
+        pytest.param("# 3. Three.\n", "", "2 goals, and not 3 to 5", id="two goals"),
+        pytest.param("# 5. e\n", "", "4 points to remember, and not 5 to 5", id="four points"),
+        pytest.param(": three", ": three (an extra)", "2 exercises, and not 3 to 6", id="two exercises"),
+        pytest.param("and two on others", "", "no quiz at the end that begins with", id="no earlier ones"),
+        pytest.param("claim-X", "X", "no claim is tested", id="no claim"),
+        pytest.param("**Next**", "More", "no bridge to the next lesson", id="no bridge"),
+    ],
+)
+def test_a_missing_bone_is_found(build, write_source, old, new, fault):
+    assert not old or WHOLE.count(old) == 1
+    path = write_source(WHOLE.replace(old, new) if old else WHOLE)
+    found = bone_faults(build.read_source(path, [path]), 5)
+    assert [fault] == [text[: len(fault)] for text in found] if fault else found == []
