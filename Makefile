@@ -19,7 +19,7 @@ LIKE_STORED := CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1
 
 # Any Python from 3.6 on can run setup_env.py, which looks for the one that makes .venv and says what is missing.
 define setup_env
-@for python in "$${PYTHON:-python3}" python3.13 python3.12 python3.11 python3 python; do \
+@for python in "$${PYTHON:-python3}" python3.13 python3.12 python3.11 python3.14 python3 python; do \
 	if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' >/dev/null 2>&1; then \
 		exec "$$python" setup_env.py $(1); \
 	fi; \

@@ -33,7 +33,7 @@ EXTRAS = {"course": ".", "site": ".[site]", "test": ".[test]"}
 SERVED_BY = {"course": ("course", "site", "test"), "site": ("site", "test"), "test": ("test",)}
 
 OLDEST = (3, 11)
-CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3", "python")
+CANDIDATES = ("python3.13", "python3.12", "python3.11", "python3.14", "python3", "python")
 # Measured at its largest, while pip unpacks; on Linux, torch brings NVIDIA's libraries unless it is built for the CPU.
 NEED_GB, NEED_GB_WITH_NVIDIA = 3.0, 9.0
 
