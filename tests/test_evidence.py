@@ -21,6 +21,7 @@ from vit_tutorial.evidence import (
     judge,
     t_probability,
     t_quantile,
+    with_error,
 )
 
 BASE = [0.80, 0.82, 0.79, 0.81, 0.83]
@@ -112,6 +113,13 @@ def test_a_difference_that_only_reaches_the_threshold_does_not_pass_it():
 )
 def test_as_good_as_takes_a_margin(points, verdict):
     assert compare(moved(*points), BASE, within=0.01).verdict == verdict
+
+
+@pytest.mark.parametrize("name", ["at_least", "within"])
+@pytest.mark.parametrize("limit", [math.nan, math.inf, -math.inf])
+def test_limits_that_are_no_finite_numbers_are_refused(name, limit):
+    with pytest.raises(ValueError, match="a finite number, and within above 0"):
+        compare(BASE, moved(1, 2, 1, 2, 1), **{name: limit})
 
 
 def test_limits_that_make_no_sense_are_refused():
@@ -264,6 +272,21 @@ def test_a_claim_about_several_cases_speaks_of_each_variant_once():
     assert findings.conditions == ("at one learning rate, 0.003, for all",)
 
 
+def test_a_variant_that_is_read_anew_for_each_pair_counts_once():
+    wide = Rate(0.1, (0.001, 0.01, 0.1))
+    pairs = {name: (Scores("best", dict(enumerate(BASE)), wide), Scores(name, dict(enumerate(BASE)))) for name in "abc"}
+    assert compare_each(pairs, "it is so").conditions[-1] == "1 of 1 took the smallest or the largest rate tried"
+
+
+def test_a_verdict_on_leads_tells_the_rates_of_those_who_lead():
+    rates = [Rate(0.01, (0.001, 0.01, 0.1)), Rate(0.1, (0.001, 0.01, 0.1))]
+    a, b, c = (Scores(name, dict(enumerate(BASE)), rates[name == "b"]) for name in "abc")
+    words = "1 of 3 took the smallest or the largest rate tried"
+    assert compare(a - b, a - c).conditions[-1] == words
+    assert compare((a - b) - c, a).conditions[-1] == words
+    assert compare_each({"one": (a - b, c), "two": (a - c, b)}, "it is so").conditions[-1] == words
+
+
 # --- Without seeds ---------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +333,18 @@ def test_an_accuracy_has_an_interval():
         accuracy_interval(11, 10)
 
 
+def test_an_accuracy_is_written_with_its_standard_error():
+    assert with_error(0.87, 500) == "87.0% ± 1.5"
+    for accuracy, images in ((0.9352, 10_000), (0.5, 300)):
+        plain = 100 * math.sqrt(accuracy * (1 - accuracy) / images)
+        assert with_error(accuracy, images) == f"{accuracy:.1%} ± {plain:.1f}"
+    assert with_error(1.0, 20) == "100.0% ± 5.6"  # 22 of 24: all right of 20 is no certainty
+    assert with_error(7 / 9, 9).startswith("77.8% ± ")  # a share of images that is no whole number in floats
+    for wrong in ((1.2, 10), (-0.1, 10), (0.5, 0), (math.nan, 10)):
+        with pytest.raises(ValueError, match="images right is no accuracy"):
+            with_error(*wrong)
+
+
 def test_shuffles_are_too_few_for_an_interval_beyond_the_outermost():
     for shuffles, confidence, verdict in (
         (100, 0.98, TRUE),
@@ -333,6 +368,19 @@ def test_an_accuracy_is_held_against_a_threshold(right, verdict):
     finding = accuracy_above(right, 1000, 0.4)
     assert finding.verdict == verdict
     assert f"accuracy {right / 10:.1f}%, minus 40%: {(right - 400) / 10:+.1f} points" in str(finding)
+
+
+def test_a_threshold_or_a_count_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="threshold is 90; an accuracy is from 0 to 1"):
+        accuracy_above(950, 1000, 90)
+    with pytest.raises(ValueError, match=r"right is 0.95; give how many of 1000 images are right"):
+        accuracy_above(0.95, 1000, 0.9)
+
+
+def test_a_confidence_below_certainty_is_not_printed_as_certainty():
+    assert "95% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1)))
+    assert "99.96% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1), confidence=0.9996))
+    assert "99.99999% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1), confidence=0.9999999))
 
 
 def test_another_share_than_that_of_right_answers_has_its_own_name():
@@ -428,7 +476,7 @@ def test_a_judgement_needs_a_case_and_a_known_word():
 
 def test_a_lead_is_taken_seed_by_seed_and_only_where_the_seeds_are_the_same():
     one, other = Scores("one", {0: 0.5, 7: 0.75}, unit="points"), Scores("other", {7: 0.25, 0: 0.375}, unit="points")
-    assert one - other == Scores("one minus other", {0: 0.125, 7: 0.5}, unit="points")
+    assert one - other == Scores("one minus other", {0: 0.125, 7: 0.5}, unit="points", made_of=(one, other))
     with pytest.raises(
         ValueError, match=r"one has the seeds \[0, 7\] and other has \[7\]; a lead needs the same seeds"
     ):

@@ -9,6 +9,7 @@
     compare_each       the same claim in several cases: in all of them, in any, in none, or in which
     against_shuffles   one number, against what it comes to if the order were chance
     accuracy_above     one model on so many pictures, against a threshold
+    with_error         an accuracy as it is printed, with its standard error
     judge              what chance has no part in: equalities and counts, right or wrong in each case
     best_rate          the learning rate that a variant is given, chosen by validation
 
@@ -21,6 +22,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from statistics import NormalDist, fmean, stdev
 
 TRUE, FALSE, NOT_SHOWN = "TRUE", "FALSE", "NOT SHOWN"
@@ -70,6 +72,7 @@ class Scores:
     by_seed: dict[int, float]
     rate: Rate | None = None
     unit: str = ""  # "points": of accuracy, from scores of 0..1; otherwise what to write after a number
+    made_of: tuple["Scores", ...] = ()  # those from which these are computed, if they are: a verdict tells their rates
 
     def __sub__(self, other: "Scores") -> "Scores":
         """Give the lead over another variant, seed by seed; leads can be compared in turn.
@@ -82,7 +85,7 @@ class Scores:
                 "lead needs the same seeds of both"
             )
         by_seed = {seed: score - other.by_seed[seed] for seed, score in self.by_seed.items()}
-        return Scores(f"{self.name} minus {other.name}", by_seed, unit=self.unit)
+        return Scores(f"{self.name} minus {other.name}", by_seed, unit=self.unit, made_of=(self, other))
 
 
 Values = Scores | Mapping[int, float] | Sequence[float]  # a sequence is in the order of the seeds
@@ -119,7 +122,7 @@ class Finding:
         digits = _decimals(low, high, limits, 1 if self.unit == "points" else None)
         one, low, high, *limits = (f"{round(number, digits) + 0.0:+.{digits}f}" for number in (one, low, high, *limits))
         asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {' and '.join(limits)}"
-        return f"{one}{unit}, {100 * self.confidence:.3g}% interval {low} to {high}{asked} ({self.count:,} {self.of})"
+        return f"{one}{unit}, {_percent(self.confidence)} interval {low} to {high}{asked} ({self.count:,} {self.of})"
 
     def __str__(self) -> str:
         return f"{self.label}: {self.numbers}\n{_last_line(self.verdict, self.claim, self.conditions)}"
@@ -165,6 +168,11 @@ def _last_line(verdict: str, claim: str, conditions: tuple[str, ...]) -> str:
     return "; ".join([f"verdict: {verdict} that {claim}", *conditions])
 
 
+def _percent(confidence: float) -> str:
+    """Write a confidence with three digits, or as many as it takes not to look like certainty."""
+    return next(text for digits in range(3, 18) if (text := f"{100 * confidence:.{digits}g}%") != "100%")
+
+
 def _decimals(low: float, high: float, limits: Sequence[float], digits: int | None) -> int:
     """Find how many decimals to write: those of `digits`, or two that count in the interval's width, or more."""
     if digits is None:
@@ -204,8 +212,10 @@ def compare(
     tests. Fewer than three seeds, or a score that is no finite number, show nothing.
     Raises ValueError if `a` and `b` have different seeds, or if a limit or the confidence makes no sense.
     """
-    if within is not None and (at_least != 0 or within <= 0):
-        raise ValueError(f"within is {within} and at_least {at_least}; give one of them, and within above 0")
+    if not math.isfinite(at_least) or (within is not None and (at_least != 0 or not 0 < within < math.inf)):
+        raise ValueError(
+            f"within is {within} and at_least {at_least}; give one of them, a finite number, and within above 0"
+        )
     _check_confidence(confidence)
     one, other = _by_seed(a), _by_seed(b)
     if set(one) != set(other):
@@ -213,7 +223,6 @@ def compare(
             f"seeds {sorted(one)} cannot be paired with seeds {sorted(other)}; compare runs of the same seeds"
         )
     names = tuple(x.name if isinstance(x, Scores) else name for x, name in zip((a, b), names, strict=True))
-    rates = [x.rate for x in (a, b) if isinstance(x, Scores) and x.rate]
     differences = [one[seed] - other[seed] for seed in one]
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
     if len(differences) < FEWEST_SEEDS:
@@ -238,7 +247,7 @@ def compare(
         of=of,
         limits=limits,
         unit=unit if unit is not None else a.unit if isinstance(a, Scores) else "",
-        conditions=_about_rates(rates),
+        conditions=_about_rates(a, b),
         reason=reason,
     )
 
@@ -265,9 +274,8 @@ def compare_each(
         parts[name] = compare(*pairs[name], claim, confidence=widened, **options)
         left -= parts[name].verdict != NOT_SHOWN
     parts = {name: parts[name] for name in plain}  # in the order of the pairs
-    rates = {id(x): x.rate for pair in pairs.values() for x in pair if isinstance(x, Scores) and x.rate}
     verdict = _verdict_on_all({name: part.verdict for name, part in parts.items()}, holds)
-    return Findings(claim, verdict, parts, _about_rates(rates.values()))
+    return Findings(claim, verdict, parts, _about_rates(*chain.from_iterable(pairs.values())))
 
 
 def _clearness(finding: Finding) -> float:
@@ -327,9 +335,18 @@ def judge(cases: bool | Mapping[str, bool], claim: str, *, holds: str = "all") -
     return Judgement(claim, verdict, cases, (f"so in {sum(cases.values())} of {len(cases)} cases",) if told else ())
 
 
-def _about_rates(rates: Iterable[Rate]) -> tuple[str, ...]:
+def _with_rates(compared: Iterable[Values]) -> list[Scores]:
+    """Find whatever has a learning rate in what is compared, or in what that is made of, each once."""
+    found = []
+    for one in compared:
+        if isinstance(one, Scores):
+            found += [one] if one.rate else _with_rates(one.made_of)
+    return [one for place, one in enumerate(found) if one not in found[:place]]
+
+
+def _about_rates(*compared: Values) -> tuple[str, ...]:
     """Say how the learning rates were chosen, and what is not as it should be; nothing if there are none."""
-    rates = list(rates)
+    rates = [scores.rate for scores in _with_rates(compared)]
     if not rates:
         return ()
     fewest, values = min(len(rate.tried) for rate in rates), sorted({rate.value for rate in rates})
@@ -396,8 +413,10 @@ def accuracy_above(
 
     The threshold is said before one looks. The verdict speaks of this model on other images, not of other trainings.
     `name` is for another share of the images than that of right answers, which is counted the same way.
-    Raises ValueError as `accuracy_interval` does.
+    Raises ValueError as `accuracy_interval` does, and for a threshold outside 0..1.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold is {threshold}; an accuracy is from 0 to 1")
     low, high = accuracy_interval(right, images, confidence)
     return Finding(
         claim=claim or f"the {name} is above {100 * threshold:g}%",
@@ -416,14 +435,30 @@ def accuracy_above(
 def accuracy_interval(right: int, images: int, confidence: float = 0.95) -> tuple[float, float]:
     """Give Wilson's interval for an accuracy, 0..1, of `right` in so many images.
 
-    Raises ValueError if `right` is not between 0 and `images`, or there are none, or the confidence makes no sense.
+    Raises ValueError if `right` is no whole number from 0 to `images`, or there are none, or the confidence makes no
+    sense.
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
     """
     _check_counts(right, images)
+    if right % 1:
+        raise ValueError(f"right is {right}; give how many of {images} images are right, and not which share")
     _check_confidence(confidence)
     z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / images
     middle, half = share + z * z / (2 * images), z * math.sqrt((share * (1 - share) + z * z / (4 * images)) / images)
     return tuple(min(1.0, max(0.0, (middle + sign * half) / (1 + z * z / images))) for sign in (-1, 1))
+
+
+def with_error(accuracy: float, images: int) -> str:
+    """Write an accuracy (0..1) of so many images in percent, with its standard error in points, such as "87.0% ± 1.5".
+
+    The standard error says how far this model's accuracy on other images of the kind would lie from it, as a rule. Two
+    right and two wrong answers are added for it, so that it is not 0 where all are right.
+    Raises ValueError if the accuracy is not between 0 and 1, or there are no images.
+    Source: Agresti and Coull 1998, "Approximate is better than 'exact' for interval estimation".
+    """
+    _check_counts(accuracy * images, images)
+    share = (accuracy * images + 2) / (images + 4)
+    return f"{accuracy:.1%} ± {100 * math.sqrt(share * (1 - share) / (images + 4)):.1f}"
 
 
 def _check_confidence(confidence: float) -> None:
@@ -433,7 +468,7 @@ def _check_confidence(confidence: float) -> None:
 
 def _check_counts(right: int, images: int) -> None:
     if not 0 <= right <= images or not images:
-        raise ValueError(f"{right} of {images} images right is no accuracy; give 0 to {images} of 1 or more")
+        raise ValueError(f"{right:g} of {images} images right is no accuracy; give 0 to {images} of 1 or more")
 
 
 # --- The distributions -----------------------------------------------------------------------------------------------

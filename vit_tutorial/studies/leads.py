@@ -50,7 +50,7 @@ def at_cost(study: Study, model: str, images: int, key: str, cost: float) -> Sco
             share = log(cost / costs[low]) / log(costs[high] / costs[low])
             a, b = study.scores(low), study.scores(high)
             by_seed = {seed: (1 - share) * a.by_seed[seed] + share * b.by_seed[seed] for seed in a.by_seed}
-            return Scores(f"{model}, {images:,} images, {key} {cost:g}", by_seed, unit="points")
+            return Scores(f"{model}, {images:,} images, {key} {cost:g}", by_seed, unit="points", made_of=(a, b))
     raise ValueError(f"{key} is {cost:g}; {model} was measured at {', '.join(f'{one:g}' for one in costs.values())}")
 
 
