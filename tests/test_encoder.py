@@ -157,7 +157,7 @@ def test_the_encoder_hands_its_options_to_every_block():
         assert block.drop.p == 0.1
 
 
-@pytest.mark.parametrize(("depth", "expected"), [(1, [0]), (2, [0, 0.3]), (4, [0, 0.1, 0.2, 0.3])])
+@pytest.mark.parametrize(("depth", "expected"), [(1, [0.3]), (2, [0, 0.3]), (4, [0, 0.1, 0.2, 0.3])])
 def test_drop_path_grows_along_the_stack(depth, expected):
     rates = [block.drop_path.rate for block in Encoder(8, depth, num_heads=2, drop_path=0.3)]
     assert rates == pytest.approx(expected)

@@ -416,3 +416,20 @@ def test_what_does_not_go_together_ends_with_a_sentence(folder, tmp_path, option
     with pytest.raises(SystemExit) as ended:
         train.main([*shlex.split(SMALL), "--out", str(tmp_path / "run"), *options])
     assert ended.value.code.startswith(sentence)
+
+
+def test_a_colour_that_no_picture_has_is_no_division_by_zero(tmp_path):
+    """As in pictures of cells, where only the green one glows."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(4):
+            pixels = np.zeros((8, 8, 3), dtype=np.uint8)
+            pixels[..., 1] = np.random.default_rng(number).integers(0, 256, (8, 8))
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+    data = Dataset.from_folder(tmp_path, image_size=8)
+    assert (data.mean[0], data.mean[2], data.std[0], data.std[2]) == (0, 0, 1, 1)
+    x = data.normalize(data.train_images)
+    assert x.isfinite().all()
+    assert x[:, [0, 2]].eq(0).all()
+    with pytest.raises(ValueError, match="seed is -1; it must be from 0"):
+        Dataset.from_folder(tmp_path, image_size=8, seed=-1)

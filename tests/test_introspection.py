@@ -1,5 +1,6 @@
 """Looking inside: the maps are what the blocks really computed, and the model is left as it was."""
 
+import copy
 import math
 from functools import partial
 
@@ -22,7 +23,7 @@ from vit_tutorial import (
     count_parameters,
     shape_ledger,
 )
-from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.introspection import flops_per_image, logit_lens, occlusion, patch_heads
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
 
@@ -431,3 +432,41 @@ def test_the_flops_are_those_that_torch_counts(changes):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(torch.zeros(1, config.in_channels, height, width))
     assert flops_per_image(config) == counter.get_total_flops()
+
+
+# --- Models that are compiled ----------------------------------------------------------------------------------------
+
+
+def compiled_around(model):
+    return torch.compile(model, backend="eager")
+
+
+def compiled_in_place(model):
+    model.compile(backend="eager")
+    return model
+
+
+def compiled_in_part(model):
+    model.blocks[0] = torch.compile(model.blocks[0], backend="eager")
+    return model
+
+
+@pytest.mark.parametrize("compiled", [compiled_around, compiled_in_place, compiled_in_part])
+def test_a_compiled_model_is_looked_into_as_it_is_without(compiled):
+    model, images = ViT(ViTConfig(8, 4, 1, 3, 16, 2, 2)).eval(), torch.randn(3, 1, 8, 8)
+    looks = {
+        "maps": lambda model: torch.stack([*attention_maps(model, images)]),
+        "scores": lambda model: torch.stack(attention_scores(model, images)),
+        "heads": lambda model: patch_heads(model, images, [(0, 0), (1, 1)], "zero"),
+        "lens": lambda model: logit_lens(model, images),
+        "occlusion": lambda model: occlusion(model, images),
+    }
+    with torch.no_grad():
+        plain = {name: look(copy.deepcopy(model)) for name, look in looks.items()}
+        one = compiled(copy.deepcopy(model))
+        one(images)  # and now there is a program for it
+    for name, look in looks.items():
+        torch.testing.assert_close(look(one), plain[name], rtol=0, atol=1e-6, msg=name)
+    assert not torch.allclose(plain["heads"], model(images), atol=1e-3)
+    if compiled is not compiled_in_part:  # whose block is another module
+        assert shape_ledger(one, images) == shape_ledger(model, images)

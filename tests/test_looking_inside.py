@@ -4,11 +4,12 @@ import copy
 import itertools
 
 import pytest
+import shapes
 import torch
 from references import randomize
 from torch import nn
 
-from vit_tutorial import ModelCard, ViT, ViTConfig
+from vit_tutorial import ModelCard, ViT, ViTConfig, attention_distance, attention_maps
 from vit_tutorial.introspection import (
     covered,
     deletion_curve,
@@ -18,6 +19,7 @@ from vit_tutorial.introspection import (
     patch_heads,
     patch_norms,
     patch_tokens,
+    receptive_field,
     token_stages,
 )
 
@@ -315,3 +317,66 @@ def test_the_deletion_curve_covers_the_highest_first_and_all_in_the_end():
         assert curve[b, count].item() == pytest.approx(after.item(), abs=1e-12)
     whole = logits_of(model, fills(images)["black"]).softmax(1)[torch.arange(3), named]
     torch.testing.assert_close(curve[:, 6], whole, rtol=0, atol=1e-6)
+
+
+def deleted(model, images, classes):
+    return deletion_curve(model, images, torch.rand(3, 4), [1], classes=classes)
+
+
+@pytest.mark.parametrize("explain", [occlusion, gradient_times_input, deleted])
+@pytest.mark.parametrize(
+    ("classes", "words"),
+    [
+        (torch.tensor([0]), r"classes are torch.int64 of shape \[1\] for 3 images"),
+        (torch.tensor([0.0, 1, 2]), "classes are torch.float32"),
+        (torch.tensor([0, 1, 9]), "classes go from 0 to 9, and the model has 0 to 2"),
+        (torch.tensor([0, -1, 1]), "classes go from -1 to 1"),
+    ],
+)
+@shapes.not_while_checking
+def test_there_is_one_class_of_the_model_for_each_image(explain, classes, words):
+    model, images = ViT(ViTConfig(8, 4, 1, 3, 16, 2, 2)).eval(), torch.randn(3, 1, 8, 8)
+    with pytest.raises(ValueError, match=words):
+        explain(model, images, classes)
+
+
+@shapes.not_while_checking
+def test_what_is_covered_or_ranked_fits_the_patches():
+    model, images = ViT(ViTConfig(8, 4, 1, 3, 16, 2, 2)).eval(), torch.randn(3, 1, 8, 8)
+    for hidden in (torch.zeros(3, 5, dtype=torch.bool), torch.zeros(3, 4, dtype=torch.int64)):
+        with pytest.raises(ValueError, match="give True or False for each of the 4 patches of 3 images"):
+            covered(model, images, hidden)
+    with pytest.raises(ValueError, match=r"ranking has shape \[3, 5\]; give one number for each of the 4 patches"):
+        deletion_curve(model, images, torch.rand(3, 5), [1])
+    with pytest.raises(ValueError, match=r"counts are \[\]; there are 4 patches"):
+        deletion_curve(model, images, torch.rand(3, 4), [])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_of_16_bits_is_looked_into_too(dtype):
+    model, images = ViT(ViTConfig(8, 4, 1, 3, 16, 2, 2)).eval(), torch.randn(3, 1, 8, 8)
+    model.card = ModelCard(("a", "b", "c"), (0.5,), (0.5,))
+    expected = attention_distance(attention_maps(model, images), 4)
+    half = model.to(dtype)
+    found = attention_distance(attention_maps(half, images.to(dtype)), 4)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.05)
+    assert occlusion(half, images.to(dtype), fill="black").isfinite().all()
+
+
+@pytest.mark.parametrize(("tokens", "prefix"), [(1, 1), (1, 5), (0, 0)])
+def test_a_grid_without_patches_has_no_distances(tokens, prefix):
+    with pytest.raises(ValueError, match=f"{tokens} tokens less {prefix} prefix tokens do not fill a"):
+        attention_distance([torch.ones(1, 2, tokens, tokens)], 4, num_prefix_tokens=prefix)
+
+
+def test_gradients_are_to_be_had_whatever_is_switched_off_around():
+    model, images = ViT(ViTConfig(8, 4, 1, 3, 16, 2, 2)).eval(), torch.randn(3, 1, 8, 8)
+    looks = (lambda: receptive_field(model, images, "blocks.0"), lambda: gradient_times_input(model, images))
+    expected = [look() for look in looks]
+    for off in (torch.no_grad, torch.inference_mode):
+        with off():
+            assert all(torch.equal(look(), found) for look, found in zip(looks, expected, strict=True))
+    for look in (lambda x: receptive_field(model, x, "blocks.0"), lambda x: gradient_times_input(model, x)):
+        with pytest.raises(TypeError, match=r"images are torch\.uint8, but a model computes with real numbers"):
+            look(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))

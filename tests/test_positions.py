@@ -192,3 +192,18 @@ def test_gradients_flow_through_interpolation():
 def test_positions_of_another_grid_are_refused(shape, prefix, message):
     with pytest.raises(ValueError, match=exactly(message)):
         interpolate_positions(torch.zeros(shape), 4, 6, prefix)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"new_grid": 0}, "the grids are 2x2 and 0x0, with 1 prefix tokens; a grid has one row"),
+        ({"new_grid": (-1, 3)}, "2x2 and -1x3"),
+        ({"old_grid": (0, 3), "new_grid": 2}, "0x3 and 2x2"),
+        ({"new_grid": 3, "num_prefix_tokens": -1}, "with -1 prefix tokens"),
+        ({"new_grid": 3, "mode": "nearest"}, "mode is 'nearest'; it must be 'bicubic' or 'bilinear'"),
+    ],
+)
+def test_a_grid_or_a_mode_that_makes_no_sense_gets_a_sentence(options, words):
+    with pytest.raises(ValueError, match=words):
+        interpolate_positions(torch.zeros(1, 5, 8), **({"old_grid": 2} | options))

@@ -625,3 +625,25 @@ def test_a_mad_learning_rate_gets_one_plain_word(data, tmp_path, capsys):
     assert "TrainingWarning" not in said
     command(tmp_path / "ordinary")
     assert capsys.readouterr().err == ""
+
+
+def test_weights_of_an_epoch_that_is_over_cannot_be_kept_afterwards(data, tmp_path):
+    command(tmp_path, "--keep", "1")
+    command(tmp_path, "--keep", "1", "2")  # the first is there, and the last can still be had
+    kept = sorted(path.name for path in (tmp_path / "epochs").iterdir())
+    assert kept == ["epoch_001.safetensors", "epoch_002.safetensors"]
+    with pytest.raises(SystemExit, match=r"--keep names 1, and the run in .* has done 2 epochs without keeping these"):
+        command(tmp_path, "--keep", "1", "--keep-in", str(tmp_path / "elsewhere"))
+
+
+def test_a_home_folder_that_no_shell_has_expanded_is_one_folder(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    options = "--out=~/run --records=~/records --record=tiny --float16=~/small.safetensors"
+    train.main(shlex.split(f"{SMALL} {options}"))
+    assert not (tmp_path / "~").exists()
+    assert (tmp_path / "home" / "records" / "tiny.json").exists()
+    assert load_model(tmp_path / "home" / "small.safetensors").card.record == "tiny.json"
+    written = {path.name for path in (tmp_path / "home" / "run").iterdir()}
+    assert {CHECKPOINT_NAME, "model.safetensors", "history.json"} <= written

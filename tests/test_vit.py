@@ -798,6 +798,7 @@ def test_a_part_that_computes_the_same_changes_nothing():
         ({"dim": "wide"}, "dim is 'wide'; it must be one whole number"),
         ({"depth": None}, "depth is None; it must be one whole number"),
         ({"stem_layers": 3}, "stem_layers is 3; it must be a tuple of whole numbers"),
+        ({"stem_layers": (1,)}, "stem_layers is (1,), which stem='patch' has not; use stem='hybrid'"),
         ({"mlp_ratio": "4"}, "mlp_ratio is '4'; it must be a number"),
         ({"drop_path": float("nan")}, "drop_path is nan; it must be a number"),
         ({"qkv_bias": "False"}, "qkv_bias is 'False'; it must be True or False"),

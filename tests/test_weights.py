@@ -797,3 +797,35 @@ def test_a_model_without_memory_is_refused():
 def test_names_are_text():
     with pytest.raises(ValueError, match=exactly("0 is no name of a tensor; nothing was loaded")):
         load_weights(small_model(), {0: torch.zeros(1)})
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.int32, torch.bool, torch.complex64])
+def test_weights_are_not_written_as_what_is_no_real_number(tmp_path, dtype):
+    path = save_model(small_model(1), tmp_path / "model.safetensors")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"dtype is {dtype}; nothing was written: weights are real numbers"):
+        save_model(small_model(2), path, dtype=dtype)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("file", [False, True])
+def test_numbers_that_the_model_cannot_hold_are_refused(tmp_path, file):
+    wide = small_model(1).double()
+    with torch.no_grad():
+        wide.head.bias[0] = 1e300
+    path = save_model(wide, tmp_path / "wide.safetensors")
+    narrow = small_model(2)
+    before = {name: tensor.clone() for name, tensor in narrow.state_dict().items()}
+    with pytest.raises(ValueError, match=r"head.bias holds 1e\+300, more than torch.float32 can hold; nothing"):
+        load_model(path) if file else load_weights(narrow, wide.state_dict())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in narrow.state_dict().items())
+    half = small_model(2).half()
+    with pytest.raises(ValueError, match=r"more than torch\.float16 can hold"):
+        load_weights(half, {name: 1e6 * tensor for name, tensor in small_model(1).state_dict().items()})
+
+
+def test_floats_of_eight_bits_go_in_and_out(tmp_path):
+    model = small_model(1)
+    path = save_model(model, tmp_path / "small.safetensors", dtype=torch.float8_e4m3fn)
+    for name, tensor in load_model(path).state_dict().items():
+        torch.testing.assert_close(tensor, model.state_dict()[name].to(torch.float8_e4m3fn).float(), rtol=0, atol=0)

@@ -34,6 +34,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from vit_tutorial.support.paths import DATA_FOLDER
+from vit_tutorial.support.seeds import check_seed
 from vit_tutorial.support.terminal import somebody_is_watching
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")  # where Debian's package dataset-fashion-mnist puts its files
@@ -181,7 +182,8 @@ def channel_statistics(images: UInt8[Tensor, "N C H W"]) -> tuple[tuple[float, .
     """Mean and standard deviation of every channel, as fractions of 255.
 
     A pixel has only 256 possible values, so it is enough to count how often each occurs. The counts are whole numbers,
-    so the result does not depend on the order in which anything is added.
+    so the result does not depend on the order in which anything is added. A channel that is the same everywhere has a
+    deviation of 1: nothing can be divided by 0, and its pixels become 0 all the same.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []
@@ -189,7 +191,7 @@ def channel_statistics(images: UInt8[Tensor, "N C H W"]) -> tuple[tuple[float, .
         share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
         mean = (share * values).sum()
         means.append(mean.item())
-        stds.append((share * (values - mean) ** 2).sum().sqrt().item())
+        stds.append((share * (values - mean) ** 2).sum().sqrt().item() if share.max() < 1 else 1.0)
     return tuple(means), tuple(stds)
 
 
@@ -534,6 +536,7 @@ def _warn_of_what_is_left_out(folder: Path, unreadable: Sequence[str], unused: S
 
 def _choose(labels: Int64[Tensor, " N"], fraction: float, seed: int) -> Tensor:
     """Choose the same share of every class, one picture at least and never all: a mask [N]."""
+    check_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():

@@ -128,7 +128,8 @@ class Encoder(nn.Sequential):
 
     Shapes: [B, N, D] -> [B, N, D]. The other options go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
     Raises ValueError if there are no blocks.
-    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4, here from 0 on as in timm.
+    Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4, here from 0 on as in timm
+    (which gives 0 to a single block).
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class Encoder(nn.Sequential):
     ):
         if depth < 1:
             raise ValueError(f"depth is {depth}; an encoder has 1 block or more")
-        rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
+        rates = [drop_path * i / (depth - 1) for i in range(depth - 1)] + [drop_path]
         blocks = [build_part(block, EncoderBlock, dim, num_heads, drop_path=rate, **options) for rate in rates]
         super().__init__(*blocks)
 

@@ -21,6 +21,8 @@ from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.hybrid import ResNet
 from vit_tutorial.patches import as_pair, patchify
 from vit_tutorial.support.meta import shapes_only
+from vit_tutorial.support.usual import usual_torch
+from vit_tutorial.support.wrapped import eager, unwrapped
 from vit_tutorial.vit import ViT, ViTConfig
 
 Shape = tuple[int, ...] | list[tuple[int, ...]] | None
@@ -98,7 +100,7 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
     Raises TypeError if a block has no `attn` that can return its weights.
     Source: section 4.5 of the paper.
     """
-    maps: list[Tensor] = []
+    model, maps = unwrapped(model), []
 
     def ask_for_weights(attention, args, kwargs):
         return args, kwargs | {"return_weights": True}
@@ -125,7 +127,7 @@ def attention_scores(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float
     Raises TypeError if a block has no `attn` with queries and keys to read.
     Source: Vaswani et al. 2017, equation 1.
     """
-    scores: list[Tensor] = []
+    model, scores = unwrapped(model), []
 
     def keep_scores(attention, args):
         q, k, _ = rearrange(attention.qkv(args[0]), "b n (three h d) -> three b h n d", three=3, h=attention.num_heads)
@@ -147,7 +149,7 @@ def _watching(model: ViT) -> Iterator[list[MultiHeadAttention]]:
                 f"block {i} has no MultiHeadAttention as `attn`, so there are no weights to read; "
                 "derive your attention from vit_tutorial.attention.MultiHeadAttention"
             )
-    with in_eval_mode(model):
+    with in_eval_mode(model), eager(model):
         yield [block.attn for block in model.blocks]
 
 
@@ -198,23 +200,25 @@ def attention_distance(
     if grid_size is None and known and known[0] != known[1]:
         raise ValueError(f"the maps are of a grid of {known[0]}x{known[1]} patches; pass grid_size={tuple(known)}")
     num_patches = maps[0].shape[-1] - num_prefix_tokens
-    rows, columns = grid_size or (math.isqrt(num_patches),) * 2
-    if rows * columns != num_patches:
+    rows, columns = grid_size or (math.isqrt(max(num_patches, 0)),) * 2
+    if rows * columns != num_patches or num_patches < 1:
         raise ValueError(
             f"{maps[0].shape[-1]} tokens less {num_prefix_tokens} prefix tokens do not fill a {rows}x{columns} grid; "
             "pass grid_size=(rows, columns) and num_prefix_tokens"
         )
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    place = torch.stack([row.flatten(), column.flatten()], dim=1).to(maps[0]) * patch_size  # [N, 2], pixels
-    distance = torch.cdist(place, place)  # [N, N]
+    exact = torch.promote_types(maps[0].dtype, torch.float32)  # 16 bits have no cdist
+    place = torch.stack([row.flatten(), column.flatten()], dim=1).to(maps[0].device, exact)  # [N, 2]
+    distance = torch.cdist(place, place) * patch_size  # [N, N], pixels
     distances = []
     for weights in maps:
-        between = weights[:, :, num_prefix_tokens:, num_prefix_tokens:]
+        between = weights[:, :, num_prefix_tokens:, num_prefix_tokens:].to(exact)
         between = between / between.sum(dim=-1, keepdim=True).clamp(min=torch.finfo(between.dtype).tiny)
         distances.append((between * distance).sum(dim=-1).mean(dim=(0, 2)))  # [B, h, N, N] -> [h]
-    return torch.stack(distances)
+    return torch.stack(distances).to(maps[0].dtype)
 
 
+@usual_torch()
 def receptive_field(
     model: ViT | CNN, images: Float[Tensor, "B C H W"], stage: str, place: tuple[int, int] | None = None
 ) -> Float[Tensor, "H W"]:
@@ -224,11 +228,11 @@ def receptive_field(
     [B, F, h, w] or of tokens [B, M, D]; `place` is (row, column) on its grid, by default the middle. A share is the
     size of the gradient: the root of its mean square over the features of that place, the channels and the images.
     Features are added with random signs, which leaves the expected square what it is. The model runs in eval mode.
-    Raises ValueError for a stage without places, or a place outside it.
+    Raises ValueError for a stage without places, or a place outside it, and TypeError for images as bytes.
     Source: Luo et al. 2016, "Understanding the Effective Receptive Field in Deep Convolutional Neural Networks".
     """
-    images = images.detach().requires_grad_()
-    with in_eval_mode(model), torch.enable_grad():
+    images = _learnable(images)
+    with in_eval_mode(model):
         stages = model.forward_intermediates(images)
         features = _on_a_grid(stages, stage, model)  # [B, F, h, w]
         row, column = _place(features.shape[-2:], place)
@@ -266,6 +270,12 @@ def _on_a_grid(stages: dict[str, Tensor], stage: str, model: ViT | CNN) -> Float
         return x
     tokens = x[:, -math.prod(model.grid_size) :]
     return rearrange(tokens, "b (h w) d -> b d h w", h=model.grid_size[0])
+
+
+def _learnable(images: Tensor) -> Tensor:
+    """Give a copy of the images of which a gradient can be had; what is no real number the model itself refuses."""
+    copy = images.detach().clone()
+    return copy.requires_grad_() if copy.is_floating_point() else copy
 
 
 def _place(grid_size: Sequence[int], place: tuple[int, int] | None) -> tuple[int, int]:
@@ -370,6 +380,7 @@ def patch_heads(
     Raises ValueError if there is no such head, TypeError if a block has no `attn` with a projection to watch.
     Source: Michel et al. 2019, "Are Sixteen Heads Really Better than One?", (zero); Zhang and Nanda 2024 (the rest).
     """
+    model = unwrapped(model)
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
         wanted: dict[int, list[int]] = {}
         for block, head in heads:
@@ -454,10 +465,15 @@ def covered(
     Shapes: images [B, C, H, W], as the model takes them, hidden [B, N] -> [B, C, H, W]. `fill` is "mean" (0, the mean
     of the pictures that the model learned from), "black", "noise" (normal, with their mean and spread, the same at each
     call), or other images [B, C, H, W] or [1, C, H, W] to take the patches from.
-    Raises ValueError for another fill, or for "black" if the model has no card.
+    Raises ValueError for another fill, for "black" if the model has no card, or for `hidden` of another shape or type.
     """
-    pixels = _fill(model, images, fill)
     rows, columns = model.grid_size
+    if hidden.dtype != torch.bool or hidden.shape != (len(images), rows * columns):
+        raise ValueError(
+            f"hidden is {hidden.dtype} of shape {list(hidden.shape)}; give True or False for each of the "
+            f"{rows * columns} patches of {len(images)} images"
+        )
+    pixels = _fill(model, images, fill)
     side = model.config.patch_size
     mask = rearrange(hidden, "b (r c) -> b 1 r c", r=rows, c=columns)
     mask = mask.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)  # [B, 1, H, W]
@@ -476,9 +492,10 @@ def _fill(model: ViT, images: Tensor, fill: Fill) -> Tensor:
         raise ValueError(f"fill is {fill!r}; it must be 'mean', 'black', 'noise' or images")
     if model.card is None or not model.card.mean:
         raise ValueError("the model has no card, so nobody knows which number is black; set model.card, or fill='mean'")
-    return model.card.normalize(torch.zeros(images.shape, dtype=torch.uint8, device=images.device))
+    return model.card.normalize(torch.zeros(images.shape, dtype=torch.uint8, device=images.device)).to(images)
 
 
+@usual_torch()
 def gradient_times_input(
     model: ViT, images: Float[Tensor, "B C H W"], classes: Int64[Tensor, " B"] | None = None
 ) -> Float[Tensor, "B N"]:
@@ -490,8 +507,8 @@ def gradient_times_input(
     Differences".
     """
     classes = _asked_about(model, images, classes)
-    with in_eval_mode(model), torch.enable_grad():
-        x = images.detach().clone().requires_grad_()
+    with in_eval_mode(model):
+        x = _learnable(images)
         logits = model(x).gather(1, classes[:, None]).sum()  # images do not mix, so each gets its own gradient
         (gradient,) = torch.autograd.grad(logits, x)
     return patchify(gradient * images, model.config.patch_size).sum(dim=-1)
@@ -511,13 +528,18 @@ def deletion_curve(
     Shapes: images [B, C, H, W], ranking [B, N], larger is more important -> [B, len(counts)], 0 to 1. A method that
     knows what decided makes the curve fall fast. `classes` are those that the model itself names, unless given. Of
     patches that rank alike, the earlier one is covered first.
-    Raises ValueError if a count is not between 0 and N.
+    Raises ValueError if there is no count, or one is not between 0 and N, or `ranking` has another shape.
     Source: Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models" (deletion); Samek
     et al. 2017, "Evaluating the Visualization of What a Deep Neural Network Has Learned".
     """
     patches = math.prod(model.grid_size)
-    if any(not 0 <= count <= patches for count in counts):
+    if not len(counts) or any(not 0 <= count <= patches for count in counts):
         raise ValueError(f"counts are {list(counts)}; there are {patches} patches to cover")
+    if ranking.shape != (len(images), patches):
+        raise ValueError(
+            f"ranking has shape {list(ranking.shape)}; give one number for each of the {patches} patches of "
+            f"{len(images)} images"
+        )
     classes = _asked_about(model, images, classes)
     order = ranking.argsort(dim=1, descending=True, stable=True)
     place = order.argsort(dim=1)  # [B, N]: 0 for the patch that is covered first
@@ -529,11 +551,24 @@ def deletion_curve(
 
 @torch.no_grad()
 def _asked_about(model: ViT, images: Tensor, classes: Tensor | None) -> Tensor:
-    """Give the classes that are asked about: those given, or those that the model names."""
+    """Give the classes that are asked about: those given, if there is one for each image, or those the model names."""
     if classes is not None:
+        _check_classes(classes, len(images), model.config.num_classes)
         return classes
     with in_eval_mode(model):
         return model(images).argmax(dim=1)
+
+
+def _check_classes(classes: Tensor, images: int, number: int) -> None:
+    if classes.dtype != torch.int64 or classes.shape != (images,):
+        raise ValueError(
+            f"classes are {classes.dtype} of shape {list(classes.shape)} for {images} images; give one number of "
+            "torch.int64 for each"
+        )
+    if images and not 0 <= int(classes.min()) <= int(classes.max()) < number:
+        raise ValueError(
+            f"classes go from {int(classes.min())} to {int(classes.max())}, and the model has 0 to {number - 1}"
+        )
 
 
 def _probability(model: ViT, images: Tensor, classes: Tensor) -> Tensor:
@@ -569,6 +604,7 @@ def shape_ledger(model: nn.Module, *inputs: Any, fold: bool = False) -> list[Led
     tensor goes in or comes out, and a list of shapes where several do. With `fold`, numbered parts in a row that look
     the same become one row: "blocks.0-11.attn", 12 times. The model runs in eval mode and is put back as it was.
     """
+    model = unwrapped(model)
     calls: list[list] = []  # name, module, input shape, output shape
     open_calls: list[list] = []
 
@@ -580,7 +616,7 @@ def shape_ledger(model: nn.Module, *inputs: Any, fold: bool = False) -> list[Led
         open_calls.pop()[3] = _shapes(output)
 
     names = {module: name for name, module in model.named_modules()}
-    with in_eval_mode(model), contextlib.ExitStack() as hooks:
+    with in_eval_mode(model), eager(model), contextlib.ExitStack() as hooks:
         for module in names:
             hooks.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
             hooks.callback(module.register_forward_hook(end).remove)

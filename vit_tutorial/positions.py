@@ -119,10 +119,18 @@ def interpolate_positions(
     Shapes: [1, prefix + rows*columns, D] -> [1, prefix + new rows * new columns, D]. Prefix tokens (the class token)
     have no place on the grid and are kept as they are. The defaults are timm's; torchvision's is bicubic with
     align_corners=True and antialias=False, Google's is bilinear with the same.
-    Raises ValueError if `pos_embed` does not hold the positions of `old_grid`.
+    Raises ValueError if `pos_embed` does not hold the positions of `old_grid`, for a grid without places, or for a mode
+    other than "bicubic" and "bilinear".
     Source: section 3.2 of the paper.
     """
     old, new = as_pair(old_grid), as_pair(new_grid)
+    if min(*old, *new) < 1 or num_prefix_tokens < 0:
+        raise ValueError(
+            f"the grids are {old[0]}x{old[1]} and {new[0]}x{new[1]}, with {num_prefix_tokens} prefix tokens; a grid "
+            "has one row and one column or more, and there are 0 prefix tokens or more"
+        )
+    if mode not in ("bicubic", "bilinear"):
+        raise ValueError(f"mode is {mode!r}; it must be 'bicubic' or 'bilinear'")
     if pos_embed.ndim != 3 or pos_embed.shape[1] != num_prefix_tokens + old[0] * old[1]:
         raise ValueError(
             f"pos_embed has shape {list(pos_embed.shape)}, but {num_prefix_tokens} prefix tokens and a grid of "

@@ -39,10 +39,18 @@ from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
 from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
-from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, WAY_OUT, kept_statistics, refuse_other_run, reserved
+from vit_tutorial.training.checkpoint import (
+    CHECKPOINT_NAME,
+    WAY_OUT,
+    epochs_done,
+    kept_statistics,
+    refuse_other_run,
+    reserved,
+    weights_after_an_epoch,
+)
 from vit_tutorial.training.devices import choose_device
 from vit_tutorial.training.distributed import World, joined
-from vit_tutorial.training.record import keep_weights, make_record
+from vit_tutorial.training.record import keep_weights, kept_file, make_record
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights import load_weights, save_model
 from vit_tutorial.weights.files import existing_file, read
@@ -138,7 +146,7 @@ def parse_all(arguments: list[str], choice: Choice, recipe: Recipe) -> Options:
         model=ModelOptions(**(shape_of(choice.start_from) or recipe.model)),
         training=TrainingOptions(**asdict(recipe.training)),
     )
-    return tyro.cli(
+    options = tyro.cli(
         Options,
         prog="python -m vit_tutorial.train",
         description=__doc__,
@@ -146,6 +154,8 @@ def parse_all(arguments: list[str], choice: Choice, recipe: Recipe) -> Options:
         default=defaults,
         registry=registry,
     )
+    paths = {name: value for name, value in vars(options).items() if isinstance(value, Path)}
+    return replace(options, **{name: path.expanduser() for name, path in paths.items()})  # as no shell does in --out=~
 
 
 def is_training_of(options: Options, recipe: Recipe) -> bool:
@@ -340,6 +350,7 @@ def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, s
             words += f", which began with {describe_start(began)}"
         if began == began | subject:  # or `fit` says what is different
             keep(options, model)  # the run may have been killed just before it did
+        check_kept(options)
     else:
         write_json(options.out / START_NAME, start | subject)
     print(data, *filter(None, [words]), sep="\n")
@@ -347,7 +358,24 @@ def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, s
 
 def keep(options: Options, model: ViT) -> None:
     """Keep the weights of the checkpoint if the options name its epoch."""
-    keep_weights(model, options.out, options.keep, options.keep_in or options.out / "epochs")
+    keep_weights(model, options.out, options.keep, folder_of_kept(options))
+
+
+def check_kept(options: Options) -> None:
+    """Raise ValueError if weights are to be kept after an epoch that is over, and were not kept then."""
+    done, folder = epochs_done(options.out), folder_of_kept(options)
+    over = [epoch for epoch in options.keep if epoch <= done and not kept_file(folder, epoch).exists()]
+    there = weights_after_an_epoch(options.out) if over else None
+    if gone := [epoch for epoch in over if there is None or epoch != there[0]]:
+        raise ValueError(
+            f"--keep names {', '.join(map(str, gone))}, and the run in {options.out} has done {done} epochs without "
+            f"keeping these in {folder}; name later ones, or train anew in another folder"
+        )
+
+
+def folder_of_kept(options: Options) -> Path:
+    """Give the folder of the weights that are kept after some epochs."""
+    return options.keep_in or options.out / "epochs"
 
 
 def about_file(file: Path) -> Metadata | None:

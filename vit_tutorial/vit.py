@@ -212,11 +212,12 @@ class ViT(nn.Module):
         return tokens[:, 0] if self.config.pool == "cls" else tokens.mean(dim=1)  # [B, M, D] -> [B, D]
 
     def _build_patch_embed(self, patch_embed: Callable[..., nn.Module]) -> nn.Module:
-        config = self.config
+        config, part = self.config, HybridEmbedding if patch_embed is PatchEmbedding else patch_embed
         sizes = config.image_size, config.patch_size, config.in_channels, config.dim
         if config.stem == "patch":
+            if config.stem_layers != ViTConfig.stem_layers:
+                raise ValueError(f"stem_layers is {config.stem_layers}, which stem='patch' has not; use stem='hybrid'")
             return patch_embed(*sizes)
-        part = HybridEmbedding if patch_embed is PatchEmbedding else patch_embed
         return build_part(part, HybridEmbedding, *sizes, layers=config.stem_layers)
 
     def _build_position(self, position: Callable[..., nn.Module]) -> nn.Module:

@@ -85,3 +85,12 @@ def test_a_folder_that_cannot_be_written_is_named_and_replaced(tmp_path, capsys,
     assert other.parent == tmp_path
     said = f"{tmp_path}/runs cannot be written (File exists), so what is made here goes to {other}\n"
     assert capsys.readouterr().out == said
+
+
+def test_a_failed_write_names_its_file(tmp_path, monkeypatch):
+    def fail(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"No space left on device: '.*weights\.bin'"):
+        write_file(tmp_path / "weights.bin", b"12")

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 import torch
 
-from vit_tutorial.support.seeds import seed_one
+from vit_tutorial.support.seeds import seed_one, seeded
 
 
 def test_on_the_cpu_the_numbers_are_those_of_torch():
@@ -30,3 +30,9 @@ def test_one_device_gets_the_seed(monkeypatch, name):
     monkeypatch.setattr(torch.mps, "manual_seed", lambda seed: found.append(("mps", seed)))
     seed_one(7, torch.device(name))
     assert found == [(name, 7)]
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**63, 2**64])
+def test_a_seed_that_does_not_fit_gets_a_sentence(wrong):
+    with pytest.raises(ValueError, match=f"seed is {wrong}; it must be from 0 to 9223372036854775807"), seeded(wrong):
+        pass

@@ -396,3 +396,10 @@ def test_the_input_is_left_as_it_was():
 def test_a_shift_that_does_not_fit_gets_a_sentence(max_shift):
     with pytest.raises(ValueError, match=rf"max_shift is {max_shift} pixels, but the images are 6x9; .* from 0 to 5"):
         draw(7, (6, 9), max_shift=max_shift)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 8), (8, 2)])
+def test_pictures_without_a_middle_are_distorted_too(size):
+    images = torch.randint(0, 256, (200, 3, *size), dtype=torch.uint8)
+    changed = augment(images, draw(len(images), size, distort=1.0, generator=torch.Generator().manual_seed(0)))
+    assert changed.shape == images.shape

@@ -26,9 +26,12 @@ from training.examples import (
     step_hook,
     weights,
 )
+from vit_tutorial import ViT
+from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.training import (
     History,
     TrainingError,
+    add_lora,
     checkpoint,
     fit,
     loop,
@@ -318,6 +321,79 @@ def test_a_checkpoint_of_another_run_is_refused_and_left_alone(data, tmp_path, o
         fit(model, other, options.get("config", CONFIG), checkpoint=tmp_path)
     assert (tmp_path / CHECKPOINT_NAME).read_bytes() == before
     assert same(weights(model), untouched)
+
+
+class Cooler(MultiHeadAttention):
+    """The same tensors, and another function."""
+
+    def forward(self, tokens, **options):
+        return super().forward(tokens / 2, **options)
+
+
+def with_lora(alpha):
+    return add_lora(make_model(drop_path=0), rank=2, alpha=alpha)
+
+
+def with_frozen_blocks(model):
+    model.blocks.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "words"),
+    [
+        (lambda: with_lora(2), lambda: with_lora(20), r"parts\.\S+ was .*scale=1\).* is .*scale=10\)"),
+        (make_model, lambda: ViT(make_model().config, attention=Cooler), r"parts.blocks.0.attn was None and is Cooler"),
+        (lambda: with_frozen_blocks(make_model()), make_model, r"frozen was \['blocks.0.norm1.weight', .* and is \[\]"),
+    ],
+    ids=["LoRA", "attention", "frozen"],
+)
+def test_a_model_with_the_same_tensors_that_computes_or_learns_otherwise_is_another(data, tmp_path, first, then, words):
+    fit_until(1, first(), data, CONFIG, tmp_path)
+    with pytest.raises(TrainingError, match=f"belongs to another run: in its model, .*{words}"):
+        fit(then(), data, CONFIG, checkpoint=tmp_path)
+    fit(first(), data, CONFIG, checkpoint=tmp_path)  # and the same one goes on
+
+
+def test_another_mean_of_the_data_is_another_run(data, tmp_path):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    with pytest.raises(TrainingError, match=r"in its data, normalized_with\.mean was .* and is \[0\.1\]"):
+        fit(make_model(), replace(data, mean=(0.1,)), CONFIG, checkpoint=tmp_path)
+
+
+def test_a_run_that_did_not_say_so_much_of_itself_goes_on(data, tmp_path):
+    def older(tensors, words):
+        for what, names in (("model", ("frozen", "parts")), ("data", ("normalized_with",))):
+            for name in names:
+                del words["history"][what][name]
+
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, older)
+    assert fit(make_model(), data, CONFIG, checkpoint=tmp_path).epochs == 3
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_model_that_lies_otherwise_in_memory_goes_on_to_the_same_weights(data, tmp_path, optimizer):
+    config = replace(CONFIG, optimizer=optimizer, average=0.9)
+
+    def make():
+        return make_model(in_channels=3).to(memory_format=torch.channels_last)
+
+    colour = replace(data, train_images=data.train_images.repeat(1, 3, 1, 1), mean=data.mean * 3, std=data.std * 3)
+    whole = make()
+    assert not whole.patch_embed.proj.weight.is_contiguous()
+    fit(whole, colour, config)
+    fit_until(1, make(), colour, config, tmp_path)
+    resumed = make()
+    fit(resumed, colour, config, checkpoint=tmp_path)
+    assert same(weights(resumed), weights(whole))
+
+
+def test_a_folder_in_a_home_is_one_folder(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    fit(make_model(), data, replace(CONFIG, epochs=1, warmup_epochs=0), checkpoint="~/run")
+    assert (tmp_path / "run" / CHECKPOINT_NAME).exists()
 
 
 def test_other_pictures_under_the_same_name_are_noticed(data, tmp_path):

@@ -102,3 +102,8 @@ def test_it_compiles_on_a_gpu_that_is_young_enough_and_has_triton_and_a_compiler
     monkeypatch.setenv("CC", "/opt/my-cc")
     there["compiler"] = "/opt/my-cc"
     assert can_compile(gpu)
+
+
+def test_a_device_that_is_not_known_gets_a_sentence():
+    with pytest.raises(ValueError, match="device is 'gpu'; it must be one of 'auto', 'cpu', 'cuda', 'mps'"):
+        choose_device("gpu")

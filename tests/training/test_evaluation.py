@@ -78,3 +78,15 @@ def test_predict_says_what_it_needs(data):
     model.card = ModelCard(CLASSES, data.mean, data.std)
     with pytest.raises(ValueError, match=r"images are torch\.float32; pass pixels as they are, uint8"):
         predict(model, data.normalize(data.test_images))
+
+
+def test_a_batch_a_smoothing_or_a_format_that_makes_no_sense_gets_a_sentence(data):
+    model = make_model()
+    model.card = ModelCard.of(data)
+    for options, words in (
+        ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
+        ({"label_smoothing": 2.0}, "label_smoothing is 2.0; it must be from 0 to 1"),
+        ({"precision": "half"}, "precision is 'half'; it must be one of 'auto', 'float32', 'bfloat16', 'float16'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            evaluate(model, data.test_images, data.test_labels, **options)

@@ -34,4 +34,13 @@ def test_a_history_begins_with_what_decides_the_run(data):
     assert History.begin(make_model(), data, CONFIG, 48, 16) == history
     other_labels = replace(data, train_labels=data.train_labels.flip(0))
     assert History.begin(make_model(), other_labels, CONFIG, 48, 16).data["crc32"] != history.data["crc32"]
-    assert History.begin(nn.Linear(3, 2), data, CONFIG, 48, 16).model == {"class": "Linear", "parameters": 8}
+    assert History.begin(nn.Linear(3, 2), data, CONFIG, 48, 16).model["class"] == "Linear"
+    assert history.model["parts"] == {}
+    model = make_model()
+    model.head.requires_grad_(False)
+    model.blocks[1].mlp = nn.Identity()
+    model.blocks[0].attn.qkv = nn.Sequential(model.blocks[0].attn.qkv)
+    described = History.begin(model, data, CONFIG, 48, 16).model
+    assert described["frozen"] == ["head.weight", "head.bias"]
+    inside = "(0): Linear(in_features=16, out_features=48, bias=True)"
+    assert described["parts"] == {"blocks.0.attn.qkv": f"Sequential( {inside} )", "blocks.1.mlp": "Identity()"}

@@ -387,10 +387,41 @@ def test_same_seed_same_weights_another_seed_others(data):
     assert not same(runs[0], runs[2])
 
 
+def test_pictures_that_are_no_bytes_are_refused_before_the_first_step(data):
+    scaled = replace(data, train_images=data.train_images / 255)
+    for act in (fit, predict_seconds):
+        with pytest.raises(ValueError, match=r"images are torch.float32; pass pixels as they are, uint8"):
+            act(make_model(), scaled, CONFIG)
+
+
+def test_a_data_set_without_pictures_or_without_names(data):
+    empty = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
+    with pytest.raises(ValueError, match="there are 0 images; give 1 or more"):
+        fit(make_model(), empty, CONFIG)
+    assert fit(make_model(), replace(data, class_names=()), CONFIG).epochs == 3
+    with pytest.raises(ValueError, match="labels go from 0 to 3, and a model of 3 classes takes 0 to 2"):
+        predict_seconds(make_model(num_classes=3), data, CONFIG)
+
+
+def test_a_compiled_model_learns_what_it_would_uncompiled(data, tmp_path):
+    """One that torch.compile has put something around: parts, rates and checkpoints go by the names of the model."""
+    config = replace(CONFIG, layer_decay=0.5, freeze=("blocks.0",), average=0.9)
+    runs = []
+    for folder, compiled in (("plain", False), ("compiled", True), ("plain", True)):  # the last has nothing left to do
+        model = make_model()
+        given = torch.compile(model, backend="eager") if compiled else model
+        history = fit(given, data, config, checkpoint=tmp_path / folder)
+        runs.append((weights(model), history.train_loss))
+        assert model.card is not None
+    assert same(runs[0][0], runs[1][0])
+    assert same(runs[0][0], runs[2][0])
+    assert runs[0][1] == runs[1][1] == runs[2][1]
+
+
 def test_any_classifier_can_be_trained(data):
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
     history = fit(model, data, replace(CONFIG, epochs=10, learning_rate=0.05, flip=False))
-    assert history.model == {"class": "Sequential", "parameters": 64 * 4 + 4}
+    assert history.model == {"class": "Sequential", "parameters": 64 * 4 + 4, "frozen": []}
     assert history.train_accuracy[-1] > 0.8
 
 

@@ -143,3 +143,11 @@ def test_attention_of_ones_own_is_left_alone():
     model.blocks[0].attn.__class__ = Own
     add_lora(model, 2)
     assert hasattr(model.blocks[0].attn.qkv, "parametrizations")
+
+
+def test_a_compiled_model_gets_its_lora_and_its_head_learns():
+    model = make_model()
+    assert add_lora(compiled := torch.compile(model, backend="eager")) is compiled
+    learns = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    assert {"head.weight", "head.bias"} < set(learns)
+    assert len(learns) == 2 + 4 * len(model.blocks)

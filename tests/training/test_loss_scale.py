@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training.examples import ALL_AT_ONCE, CONFIG, fit_steps, make_model, same, step_hook, weights
-from vit_tutorial.training import TrainingError, fit, learning_rate_at, loss_scale
+from vit_tutorial.training import TrainingError, devices, fit, learning_rate_at, loop, loss_scale
 from vit_tutorial.training.augmentation import Draws
 from vit_tutorial.training.checkpoint import CHECKPOINT_NAME, _unpack
 from vit_tutorial.training.loop import Learner
@@ -169,3 +169,16 @@ def test_a_gradient_that_no_scale_makes_finite_ends_the_training(data):
     model.head.weight.register_hook(lambda gradient: gradient * math.inf)
     with pytest.raises(TrainingError, match=r"length of its gradient (inf|nan)"):
         fit(model, data, replace(CONFIG, precision="float16", epochs=9))
+
+
+def test_steps_left_out_stay_counted_where_a_run_goes_on_without_a_scale(data, tmp_path, overflowing, monkeypatch):
+    """As one does that was begun on a GPU without bfloat16, and goes on where there is none."""
+    config = replace(FLOAT16, precision="auto")
+    with monkeypatch.context() as on_such_a_gpu:
+        for module in (loop, devices):
+            on_such_a_gpu.setattr(module, "number_format", lambda device, precision: torch.float16)
+        fit_steps(5, make_model(), data, config, tmp_path)
+    file = tmp_path / CHECKPOINT_NAME
+    skipped = _unpack(file, file.read_bytes())[1].skipped_steps
+    assert skipped > 0
+    assert fit(make_model(), data, config, checkpoint=tmp_path).skipped_steps == skipped

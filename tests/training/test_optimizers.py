@@ -56,6 +56,26 @@ def test_a_learners_own_class_token_and_positions_do_not_decay_either():
     assert scales["class_token.first"] == scales["position.table"] == scales["patch_embed.proj.weight"] == 0.125
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_a_matrix_that_is_cut_out_of_another_learns_as_a_copy_would_and_the_other_stays(name):
+    """Grey filters out of those for colour: their numbers do not lie side by side."""
+    colour = torch.randn(16, 3, 4, 4, dtype=torch.float64)
+    before, learned = colour.clone(), []
+    for filters in (colour[:, :1], colour[:, :1].clone()):
+        model = make_model().double().eval()
+        model.patch_embed.proj.weight = nn.Parameter(filters)
+        optimizers = make_optimizers(model, name, learning_rate=0.01, weight_decay=0.1)
+        torch.manual_seed(0)
+        for _ in range(3):
+            model(torch.randn(8, 1, 8, 8, dtype=torch.float64)).square().sum().backward()
+            for optimizer in optimizers:
+                optimizer.step()
+        learned.append(model.patch_embed.proj.weight.detach().clone())
+    torch.testing.assert_close(*learned, rtol=0, atol=1e-7)
+    assert torch.equal(colour[:, 1:], before[:, 1:])
+    assert not torch.equal(colour[:, :1], before[:, :1])
+
+
 def test_muon_moves_the_matrices_of_the_blocks_and_adamw_all_else():
     model = make_model()
     adamw, muon = make_optimizers(model, "muon", 0.1, 0.3)

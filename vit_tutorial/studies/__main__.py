@@ -59,10 +59,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="(default: those of the study)")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="trainings side by side (default: 1)")
     parser.add_argument(
-        "--runs", type=Path, default=RUNS / "studies", metavar="FOLDER", help="where each training is kept"
+        "--runs", type=folder, default=RUNS / "studies", metavar="FOLDER", help="where each training is kept"
     )
     parser.add_argument(
-        "--records", type=Path, default=NEW_DATA / "results", metavar="FOLDER", help="(default: data/results)"
+        "--records", type=folder, default=NEW_DATA / "results", metavar="FOLDER", help="(default: data/results)"
     )
     parser.add_argument("--take-orders", action="store_true", help=argparse.SUPPRESS)  # what each worker runs
     options = parser.parse_args(arguments)
@@ -72,6 +72,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if options.workers < 1:
         parser.error(f"--workers is {options.workers}; it must be 1 or more")
     return options
+
+
+def folder(name: str) -> Path:
+    """Take a name for a folder; no shell expands the ~ of --runs=~/runs."""
+    return Path(name).expanduser()
 
 
 if __name__ == "__main__":

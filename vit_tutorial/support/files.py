@@ -20,6 +20,10 @@ def write_file(path: str | os.PathLike, content: bytes) -> None:
             out.flush()
             os.fsync(out.fileno())
         os.replace(unfinished, path)
+    except OSError as error:
+        if error.filename is None and error.strerror:  # as it is if the disk is full
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -5,16 +5,26 @@ from collections.abc import Iterator
 
 import torch
 
+LARGEST_SEED = 2**63 - 1
+
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Inside, random numbers follow from the seed; afterwards those of the CPU and of every GPU go on as before.
 
     All GPUs, since torch.manual_seed gives each of them the seed. They are named, since PyTorch warns otherwise.
+    Raises ValueError for a seed that PyTorch does not take.
     """
+    check_seed(seed)
     with torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError for a seed that does not fit into 64 bits."""
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; it must be from 0 to {LARGEST_SEED}")
 
 
 def seed_one(seed: int, device: torch.device) -> None:

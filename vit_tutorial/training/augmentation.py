@@ -247,6 +247,8 @@ def _grey(images: Tensor) -> Tensor:
 def _blurred(images: Tensor) -> Tensor:
     """Each pixel mixed with its eight neighbours, 5 parts to 1 each; the pixels at the edge as they were."""
     channels = images.shape[1]
+    if min(images.shape[-2:]) < 3:
+        return images.float()  # all pixels are at the edge
     kernel = torch.ones(3, 3, device=images.device)
     kernel[1, 1].add_(4)  # kernel[1, 1] = 5 would make the host wait for a GPU
     blurred = images.float()

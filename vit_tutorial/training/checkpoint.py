@@ -25,7 +25,7 @@ from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import in_one_order, make_writable, sweep, write_file
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.distributed import World
-from vit_tutorial.training.history import History
+from vit_tutorial.training.history import LATER, History
 from vit_tutorial.training.loss_scale import LossScale
 from vit_tutorial.training.optimizers import MovingAverage
 
@@ -126,6 +126,7 @@ class Checkpoint:
         if progress.generator_state is not None:
             tensors[GENERATOR_KEY] = progress.generator_state
         numbers = {name: getattr(progress, name) for name in PROGRESS_NUMBERS}
+        self.history.skipped_steps = self.scale.skipped_steps
         history = json.dumps(asdict(self.history))
         words = {"format": str(FORMAT), "history": history, "progress": json.dumps(numbers)}
         content = in_one_order(safetensors.torch.save(tensors, words))
@@ -167,6 +168,7 @@ class Checkpoint:
         _refuse_changes(file, "data", saved.data, self.history.data, {})
         self._refuse_other_tensors(tensors)
         self._restore(tensors)
+        self.scale.skipped_steps = saved.skipped_steps  # also where the run goes on in a format without a scale
         settings = {name: getattr(self.history, name) for name in ("config", "model", "data")}  # all of today's
         vars(self.history).update(vars(saved) | settings)
         self.holds = _moment(saved, progress)
@@ -227,6 +229,10 @@ class Checkpoint:
                 i, key = name.split(".")
                 state.setdefault(int(i), {})[key] = tensor
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            for parameter, values in optimizer.state.items():  # which must lie in memory as the parameter does
+                for key, value in values.items():
+                    if value.shape == parameter.shape and value.stride() != parameter.stride():
+                        values[key] = torch.empty_like(parameter).copy_(value)
         if self.average is not None:
             self.average.model.load_state_dict(_with_prefix(tensors, "average."))
             self.average.steps = int(tensors["average_steps"])
@@ -247,6 +253,15 @@ def weights_after_an_epoch(folder: Path) -> tuple[int, dict[str, Tensor]] | None
     tensors, history, progress = _unpack(file, content)
     weights = _with_prefix(tensors, "average.") or _with_prefix(tensors, "model.")
     return None if progress.step else (history.epochs, weights)
+
+
+def epochs_done(folder: Path) -> int:
+    """Read how many epochs of the run in `folder` are over; 0 without a checkpoint.
+
+    Raises TrainingError if the checkpoint is damaged.
+    """
+    content = _read(folder / CHECKPOINT_NAME)
+    return 0 if content is None else _unpack(folder / CHECKPOINT_NAME, content)[1].epochs
 
 
 def kept_statistics(folder: Path) -> dict[str, tuple[float, ...]]:
@@ -291,6 +306,7 @@ def _refuse_changes(file: Path, what: str, then: dict[str, Any], now: dict[str, 
             f"here; use that version, or {WAY_OUT.removeprefix('use ')}"
         )
     then = {name: defaults[name] for name in now if name in defaults} | then
+    then |= {name: now[name] for name in LATER if name in now and name not in then}
     if changed := differences(then, now):
         raise TrainingError(f"{file} belongs to another run: in its {what}, {changed}; {WAY_OUT}")
 

@@ -14,6 +14,7 @@ from typing import Literal, get_type_hints
 import numpy as np
 
 from vit_tutorial.encoder import check_setting
+from vit_tutorial.support.seeds import LARGEST_SEED
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class TrainingConfig:
                 object.__setattr__(self, name, check_setting(name, value, kind))
         for name, low, high in (
             ("epochs", 1, math.inf),
-            ("batch_size", 1, math.inf),
+            ("batch_size", 1, LARGEST_SEED),
             ("learning_rate", 0, math.inf),
             ("weight_decay", 0, math.inf),
             ("warmup_epochs", 0, self.epochs),
@@ -74,7 +75,7 @@ class TrainingConfig:
             ("layer_decay", 0, 1),
             ("average", 0, 0.99999),
             ("validation_fraction", 0, 0.9),
-            ("seed", 0, math.inf),
+            ("seed", 0, LARGEST_SEED),
         ):
             if not low <= getattr(self, name) <= high:
                 allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"

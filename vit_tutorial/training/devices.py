@@ -20,11 +20,13 @@ def choose_device(name: str = "auto") -> torch.device:
     """Turn "auto" into cuda where there is one, else cpu; Apple's mps must be asked for by name.
 
     Under `torchrun` each process takes the GPU with its own number.
-    Raises ValueError if the device asked for is not there.
+    Raises ValueError if the device asked for is not there, or is not known.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name not in available:
+        raise ValueError(f"device is {name!r}; it must be one of 'auto', {', '.join(map(repr, available))}")
     if not available[name]:
         raise ValueError(f"device is {name!r}, but PyTorch finds none on this machine; use 'auto' or 'cpu'")
     if name == "cuda" and "LOCAL_RANK" in os.environ:
@@ -50,9 +52,13 @@ def number_format(device: torch.device, precision: str) -> torch.dtype:
     """Say in which format `precision` lets this device multiply matrices.
 
     "auto" is bfloat16 on a GPU that has it, float16 on a GPU that does not (such as a T4), and float32 elsewhere.
+    Raises ValueError for another word.
     """
     if precision != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[precision]
+        formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+        if precision not in formats:
+            raise ValueError(f"precision is {precision!r}; it must be one of 'auto', {', '.join(map(repr, formats))}")
+        return formats[precision]
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16

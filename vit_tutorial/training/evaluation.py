@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from vit_tutorial.introspection import in_eval_mode
 from vit_tutorial.support.usual import usual_torch
-from vit_tutorial.training.checks import check_labels
+from vit_tutorial.training.checks import check_images, check_labels
 from vit_tutorial.training.devices import autocast
 
 
@@ -45,15 +45,16 @@ def predict(
 
     With `mirrored` the model is asked twice, once about the mirror image (left and right changed), and the logits are
     averaged: the smallest test-time augmentation. Shapes: [N, C, H, W] -> [N, K], float32 on the CPU.
-    Raises ValueError if the model has no card, or the images are not uint8.
+    Raises ValueError if the model has no card, the images are not uint8, or a batch is to have none.
     """
     if getattr(model, "card", None) is None or not model.card.mean:
         raise ValueError(
             "the model has no card, so the mean and std of its input are not known; train it with fit, load it with "
             "load_model, or set model.card = ModelCard(class_names, mean, std)"
         )
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images are {images.dtype}; pass pixels as they are, uint8 from 0 to 255")
+    check_images(images)
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
     device = next(model.parameters()).device
     logits = []
     with in_eval_mode(model):
@@ -77,8 +78,11 @@ def evaluate(
 ) -> Evaluation:
     """Let the model classify images and compare with their labels; see `predict` for what it raises.
 
-    Raises TypeError or ValueError for labels that are not int64 of 0..K-1, one an image.
+    Raises TypeError or ValueError for labels that are not int64 of 0..K-1, one an image, and ValueError for a smoothing
+    outside of 0..1.
     """
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is {label_smoothing}; it must be from 0 to 1")
     logits = predict(model, images, batch_size=batch_size, precision=precision, mirrored=mirrored)
     labels = labels.cpu()
     check_labels(labels, len(images), logits.shape[1])

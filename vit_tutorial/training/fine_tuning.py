@@ -20,6 +20,7 @@ from torch import nn
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.seeds import seeded
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights import ModelCard
 
@@ -30,7 +31,7 @@ Hold = Callable[[], None]  # puts the parts that do not learn into eval mode
 
 def named_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """Give the parameters by their names in the state dict."""
-    return {k: v for k, v in model.state_dict(keep_vars=True).items() if isinstance(v, nn.Parameter)}
+    return {k: v for k, v in unwrapped(model).state_dict(keep_vars=True).items() if isinstance(v, nn.Parameter)}
 
 
 def is_token_or_position(name: str) -> bool:
@@ -107,6 +108,7 @@ def reset_head(model: ViT, num_classes: int, seed: int = 0) -> ViT:
 
     Its card keeps mean, std and view, and forgets the names of the classes. Returns the model.
     """
+    given, model = model, unwrapped(model)
     with seeded(seed):
         head = nn.Linear(model.head.in_features, num_classes).to(model.head.weight)
         nn.init.trunc_normal_(head.weight, std=0.02)
@@ -114,7 +116,7 @@ def reset_head(model: ViT, num_classes: int, seed: int = 0) -> ViT:
     model.head, model.config = head, replace(model.config, num_classes=num_classes)
     if model.card is not None:
         model.card = replace(model.card, class_names=(), record="")
-    return model
+    return given
 
 
 def card_for(model: nn.Module, data: Dataset) -> ModelCard:

@@ -11,6 +11,10 @@ from torch import nn
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.files import write_json
 from vit_tutorial.training.config import TrainingConfig
+from vit_tutorial.vit import ViT
+from vit_tutorial.weights.metadata import unusual_parts
+
+LATER = ("frozen", "parts", "normalized_with")  # what a run says of itself, and one of an older version did not
 
 
 @dataclass
@@ -41,6 +45,12 @@ class History:
         shape = getattr(model, "config", None)
         described = _as_json(asdict(shape)) if is_dataclass(shape) else {"class": type(model).__name__}
         described["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+        described["frozen"] = [name for name, parameter in model.named_parameters() if not parameter.requires_grad]
+        if isinstance(model, ViT):
+            modules = dict(model.named_modules())  # a part of the model's own is told as print shows it, on one line
+            described["parts"] = {
+                name: " ".join(str(modules.get(name, words)).split()) for name, words in unusual_parts(model).items()
+            }
         checksum = 0
         for part in (data.train_images, data.train_labels):
             checksum = zlib.crc32(part.cpu().contiguous().numpy(), checksum)

@@ -36,9 +36,10 @@ from vit_tutorial.support.seeds import seed_one
 from vit_tutorial.support.sending import send
 from vit_tutorial.support.terminal import somebody_is_watching
 from vit_tutorial.support.usual import usual_torch
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
-from vit_tutorial.training.checks import check_labels, check_learns
+from vit_tutorial.training.checks import check_images, check_labels, check_learns
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
@@ -81,22 +82,26 @@ def fit(
     card keeps its mean and std, with which its weights were trained.
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
-    Raises ValueError for labels that are none of the model's classes or a part to freeze that it does not have,
-    TypeError for labels that are not int64, and TrainingError if the loss is no longer a number, if a checkpoint cannot
-    be used or written, or if another process trains in the folder.
+    Raises ValueError for pictures that are not bytes, labels that are none of the model's classes or a part to freeze
+    that it does not have, TypeError for labels that are not int64, and TrainingError if the loss is no longer a number,
+    if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = config or TrainingConfig()
     classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_images(data.train_images)
     check_labels(data.train_labels, len(data.train_images), classes)
     with frozen(model, config.freeze) as hold:
         check_learns(model)
-        return _fit(model, data, config, hold, checkpoint, checkpoint_seconds, checkpoint_epochs, progress, on_epoch)
+        return _fit(
+            model, data, config, classes, hold, checkpoint, checkpoint_seconds, checkpoint_epochs, progress, on_epoch
+        )
 
 
 def _fit(
     model: nn.Module,
     data: Dataset,
     config: TrainingConfig,
+    classes: int,
     hold: Hold,
     checkpoint: str | os.PathLike | None,
     checkpoint_seconds: float,
@@ -107,15 +112,16 @@ def _fit(
     train, validation = split_validation(data.train_labels, config.validation_fraction, config.seed)
     steps = math.ceil(len(train) / config.batch_size)  # per epoch
     learner = Learner(model, data, config)
-    device, world = learner.device, learner.world
+    model, device, world = learner.model, learner.device, learner.world
     images, labels = data.train_images.to(device), data.train_labels.to(device)  # all of them, once
 
     history = History.begin(model, data, config, len(train), len(validation))
+    history.data["normalized_with"] = {"mean": list(learner.card.mean), "std": list(learner.card.std)}
     if words := other_statistics(learner.card, data):
         history.data |= {"mean": list(learner.card.mean), "std": list(learner.card.std)}  # for whoever resumes
         if world.is_main:
             warnings.warn(words, TrainingWarning, stacklevel=4)
-    folder = None if checkpoint is None else Path(checkpoint)
+    folder = None if checkpoint is None else Path(checkpoint).expanduser()
     saved = Checkpoint(folder, model, learner.optimizers, learner.average, learner.scale, history)
     bar = _Bar(steps, history, config)
     with (
@@ -179,7 +185,7 @@ def _fit(
             if world.is_main:
                 if history.epochs in {*checkpoint_epochs, config.epochs} or saved.is_worth_it(checkpoint_seconds):
                     saved.save(at)
-                if not warned and (words := worse_than_guessing(history, data.num_classes)):
+                if not warned and (words := worse_than_guessing(history, classes)):
                     warnings.warn(words, TrainingWarning, stacklevel=4)
                     warned = True
                 if on_epoch is not None:
@@ -196,13 +202,14 @@ class Learner:
     def __init__(self, model: nn.Module, data: Dataset, config: TrainingConfig):
         self.device, self.world, self.config = choose_device(config.device), current_world(), config
         self.read_every = 1 if self.device.type == "cpu" else 20  # steps; to read a loss is to wait for the GPU
+        given, model = model, unwrapped(model)
         self.model = model.to(self.device)
         self.card = model.card = card_for(model, data)
         self.optimizers = make_optimizers(
             model, config.optimizer, config.learning_rate, config.weight_decay, config.layer_decay
         )
         self.average = MovingAverage(model, config.average) if config.average else None
-        self.forward = DistributedDataParallel(model) if self.world.size > 1 else model
+        self.forward = DistributedDataParallel(model) if self.world.size > 1 else given  # perhaps compiled
         if config.gradient_checkpointing:
             self.forward = with_gradient_checkpointing(self.forward, model, self.device)
         if config.compile:  # anew for the last, smaller batch: one program for any size would be a slower one
@@ -325,7 +332,10 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     """
     if steps < 2:
         raise ValueError(f"steps is {steps}, and the first one does not count; take 2 or more")
-    model = copy.deepcopy(model).train()
+    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_images(data.train_images)
+    check_labels(data.train_labels, len(data.train_images), classes)
+    model = copy.deepcopy(unwrapped(model)).train()
     with frozen(model, config.freeze) as hold:
         hold()
         return _predict_seconds(Learner(model, data, replace(config, compile=False)), data, config, steps)

@@ -17,6 +17,7 @@ from torch.nn.utils.parametrize import is_parametrized, register_parametrization
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.support.seeds import seeded
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 
 
@@ -36,6 +37,10 @@ class LowRank(nn.Module):
         for matrix in (self.A_q, self.A_v):
             nn.init.kaiming_uniform_(matrix, a=math.sqrt(5))
 
+    def extra_repr(self) -> str:
+        rank, dim = self.A_q.shape
+        return f"{dim}, rank={rank}, scale={self.scale:g}"
+
     def forward(self, qkv: Float[Tensor, "M D"]) -> Float[Tensor, "M D"]:
         w_q, w_k, w_v = qkv.chunk(3)  # [D, D] each
         return torch.cat([w_q + self.scale * self.B_q @ self.A_q, w_k, w_v + self.scale * self.B_v @ self.A_v])
@@ -50,6 +55,7 @@ def add_lora(model: ViT, rank: int = 4, alpha: float | None = None, seed: int = 
     Raises ValueError for a rank below 1 or above D, or if there is a LoRA already, and TypeError if a block has no
     `attn` to add one to.
     """
+    given, model = model, unwrapped(model)
     for i, block in enumerate(model.blocks):
         if not isinstance(getattr(block, "attn", None), MultiHeadAttention):
             raise TypeError(
@@ -65,7 +71,7 @@ def add_lora(model: ViT, rank: int = 4, alpha: float | None = None, seed: int = 
         parameter.requires_grad_(name.startswith("head."))
     for qkv, one in zip(parts, added, strict=True):
         register_parametrization(qkv, "weight", one)
-    return model
+    return given
 
 
 @torch.no_grad()

@@ -46,12 +46,17 @@ def make_optimizers(
         [*_with_scales(matrices, weight_decay), *_with_scales(others, 0.0)],
         lr=learning_rate,
         betas=(0.9, 0.999),
-        fused=True,
+        fused=all(map(_is_dense, model.parameters())),
     )
     return [adamw, Muon(_with_scales(hidden, weight_decay), learning_rate, weight_decay)] if hidden else [adamw]
 
 
 Groups = dict[float, list[nn.Parameter]]  # by the factor of their learning rate
+
+
+def _is_dense(parameter: nn.Parameter) -> bool:
+    """Say whether the numbers lie side by side in memory, in whatever order; the fused AdamW takes that for granted."""
+    return parameter.stride() == torch.empty_like(parameter, device="meta").stride()
 
 
 def _with_scales(groups: Groups, weight_decay: float) -> list[dict]:

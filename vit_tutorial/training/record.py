@@ -97,4 +97,9 @@ def keep_weights(model: ViT, run: Path, epochs: tuple[int, ...], folder: Path) -
     epoch, weights = found
     twin = copy.deepcopy(model)
     twin.load_state_dict(weights)
-    save_model(twin, folder / f"epoch_{epoch:03}.safetensors", dtype=torch.float16)
+    save_model(twin, kept_file(folder, epoch), dtype=torch.float16)
+
+
+def kept_file(folder: Path, epoch: int) -> Path:
+    """Give the file of the weights that are kept after an epoch."""
+    return folder / f"epoch_{epoch:03}.safetensors"

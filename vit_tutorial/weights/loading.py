@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.files import existing_file, read
 from vit_tutorial.weights.grid import fit_positions
@@ -19,7 +20,7 @@ from vit_tutorial.weights.metadata import (
     understand,
     unusual_parts,
 )
-from vit_tutorial.weights.names import unpacked, unwrapped, with_our_names
+from vit_tutorial.weights.names import unpacked, with_our_names
 from vit_tutorial.weights.reasons import first_few, likely_reason, unfit
 
 
@@ -77,16 +78,27 @@ def put(model: ViT, weights: dict[str, Tensor], strict: bool = True) -> None:
             f"the model has shapes and no numbers ({empty} is on the device meta); give it memory first: "
             "load_weights(model.to_empty(device='cpu'), …)"
         )
+    own = model.state_dict()
     for key, value in weights.items():
         if not value.is_floating_point():
             raise ValueError(f"{key} is a tensor of {value.dtype}; nothing was loaded: weights are real numbers")
-        if not value.isfinite().all():
-            bad = int((~value.isfinite()).sum())
+        if not is_finite(value):
+            bad = int((~value.float().isfinite()).sum())
             raise ValueError(
                 f"{key} holds NaN or infinity in {bad} of {value.numel()} numbers; nothing was loaded: the weights are "
                 "damaged, or their training came to nothing"
             )
+        if not is_finite(value.to(own[key].dtype)):
+            raise ValueError(
+                f"{key} holds {value.abs().max().item():.3g}, more than {own[key].dtype} can hold; nothing was loaded: "
+                "give the model another type first, such as model.float()"
+            )
     model.load_state_dict(weights, strict=strict)
+
+
+def is_finite(value: Tensor) -> bool:
+    """Say whether no number is infinite or NaN; of floats of 8 bits too, for which PyTorch does not know it."""
+    return bool((value if value.element_size() > 1 else value.float()).isfinite().all())
 
 
 def must_fit(weights: dict[str, Tensor], own: dict[str, Tensor]) -> None:

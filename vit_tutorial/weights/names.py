@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit_tutorial.weights.google import google_to_timm
 from vit_tutorial.weights.hugging_face import hugging_face_to_timm, is_hugging_face
@@ -43,10 +43,3 @@ def unpacked(content: dict) -> dict[str, Any]:
     while content and (prefix := next((p for p in _AROUND if all(key.startswith(p) for key in content)), "")):
         content = {key.removeprefix(prefix): value for key, value in content.items()}
     return content
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Give the model itself, out of what torch.compile and DistributedDataParallel put around it."""
-    for name in ("module", "_orig_mod") * 2:  # one around the other, in any order
-        model = getattr(model, name, model)
-    return model

@@ -8,10 +8,11 @@ from safetensors.torch import save
 
 from vit_tutorial.support.files import in_one_order, write_file
 from vit_tutorial.support.meta import shapes_only
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.card import ModelCard
 from vit_tutorial.weights.files import existing_file, read_safetensors
-from vit_tutorial.weights.loading import must_fit, put
+from vit_tutorial.weights.loading import is_finite, must_fit, put
 from vit_tutorial.weights.metadata import (
     describe,
     is_ours,
@@ -21,7 +22,6 @@ from vit_tutorial.weights.metadata import (
     understand,
     unreadable,
 )
-from vit_tutorial.weights.names import unwrapped
 
 
 def save_model(
@@ -31,9 +31,12 @@ def save_model(
 
     `card` defaults to the model's own. `dtype` (say torch.float16) stores the weights smaller. Returns the path. The
     same model gives the same bytes, with a checksum among them.
-    Raises ValueError if the card does not fit the model, or a weight is not finite (in `dtype`).
+    Raises ValueError if the card does not fit the model, `dtype` is no type of real numbers, or a weight is not finite
+    in it.
     """
     path, model = Path(path).expanduser(), unwrapped(model)
+    if dtype is not None and not dtype.is_floating_point:
+        raise ValueError(f"dtype is {dtype}; nothing was written: weights are real numbers, such as torch.float16")
     card = card or model.card or ModelCard()
     card.must_fit(model.config)
     weights: dict[str, torch.Tensor] = {}
@@ -45,7 +48,7 @@ def save_model(
         if value.is_meta:
             raise ValueError(f"{key} is on the device meta and has no numbers; nothing was written")
         value = value.detach().to("cpu", dtype if value.is_floating_point() else None).contiguous()
-        if not value.isfinite().all():
+        if not is_finite(value):
             raise ValueError(
                 f"{key} holds NaN or infinity as {value.dtype}; nothing was written: load_model would refuse it"
             )
