@@ -19,17 +19,15 @@ step has found is on disk, in FOLDER/proof.json, at most a second later, whateve
 beside it, in half precision, in pieces below 16 MB; `--join FOLDER --name seed_0` makes one file of the pieces.
 `--record FOLDER ...` writes what these folders hold into data/results; CIFAR-10 must be on the disk.
 
-On a machine that is lent for 15 minutes, without a network:
+On a rented machine, where time is dear and there may be no network:
 
 1. It needs Python 3.11 or newer, torch 2.11 or newer, torchvision, einops, jaxtyping, safetensors, tqdm and this
    checkout; nothing is installed. Set PYTHONPATH to the root of the checkout.
-2. CIFAR-10 (95 MB packed) and the checkout do not fit one transfer of 64 MB. The packed files go in three calls:
-   batches 1 and 2; batches 3 and 4; batch 5, the test batch and the rest, with the script that unpacks. The first two
-   calls only copy their files into a folder outside the checkout, and take seconds. The third one unpacks (half a
-   minute) and starts this command with --minutes 9, in the same call: a call that ends at 590 s then still has time.
-3. Use the time in this order: one call with all steps; then, with what is left, one with what fell out, named in
+2. CIFAR-10 has to lie there, unpacked, outside the checkout; --data-root names its folder. Copy and unpack it before
+   the clock of --minutes starts.
+3. Use the time in this order: one run with all steps; then, with what is left, one with what fell out, named in
    --steps, with --minutes one less than are left. The lesson holds one whole training, and its weights and curves come
-   back too: if it matters more than the other seeds, name it before `train`. Where the first call's FOLDER is gone,
+   back too: if it matters more than the other seeds, name it before `train`. Where the first run's FOLDER is gone,
    --earlier names its proof.json: a training is planned from the speeds in there.
 4. The lesson also needs matplotlib, scikit-image and the wheels of anywidget and ipywidgets, and runs as a plain script
    then; with those of nbclient and ipykernel too it runs as a notebook, with its figures. They and what they need must

@@ -19,7 +19,7 @@ def run(settings: dict, journal: Journal) -> None:
     """Write down what the other figures depend on."""
     device = device_of(settings)
     versions = {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
-    journal.write(versions=versions, cuda=torch.version.cuda, system=platform.platform())
+    journal.write(versions=versions, cuda=torch.version.cuda, system=platform.system())
     journal.write(card=torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU")
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

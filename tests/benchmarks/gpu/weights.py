@@ -10,7 +10,7 @@ from vit_tutorial.vit import ViT
 from vit_tutorial.weights import save_model
 
 MOST_BYTES = 15_000_000  # of a piece
-MOST_FILES = 8  # in the folder: more do not come back from a machine that is lent
+MOST_FILES = 8  # in the folder: few enough to copy by hand
 
 
 def write_pieces(model: ViT, folder: Path, name: str) -> list[str]:
