@@ -181,7 +181,7 @@ print(list(tokens.shape), "= [B, N, D]")
 # ### With a convolution: the libraries' way
 #
 # torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it cuts
-# with `einops`, and has a linear layer.) A convolution lays a small table of numbers, a **filter**, on the
+# with `einops`, and has a linear layer.) A convolution lays a small table of numbers, a **filter** or **kernel**, on the
 # image, multiplies number by number, and adds up. Then the filter moves on. How far it jumps is its *stride*.
 #
 # Take the pencil once more. The filter is `1 2` above `0 −1`, and it jumps 2 pixels. On the first patch of our 4×4 image,
@@ -252,11 +252,11 @@ plots.show(
 )
 
 # %% [markdown]
-# Above, pixels side by side are mostly alike: a filter is light on one side and dark on the other. Below, noise. Is that
-# so, or do we see what we want to see? We take all pairs of pixels side by side in all filters, and ask how far one goes with the other. (The
+# Above, pixels side by side seem to go together: many a filter is light on one side and dark on the other. Below, noise. Is
+# that so, or do we see what we want to see? We take all pairs of pixels side by side in all filters, and ask how closely the two go together. (The
 # *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.)
 #
-# A verdict that begins with *TRUE IF* names the case in which the sentence is right. In brackets stands where it is wrong.
+# A verdict that begins with *TRUE IF* names the case in which the sentence is right. The brackets name the case in which it is wrong.
 
 
 # %%
@@ -596,7 +596,8 @@ print(compare(study.scores(finest), study.scores(coarsest), "the smallest patche
 # %% [markdown]
 # The lines with an interval come from one function, as do all verdicts about trainings in this course. It takes the difference for
 # each seed, and says where the mean difference of many more seeds is likely to lie: the *95% interval* is drawn so that it
-# holds this mean in 95 of 100 such studies. Only if the whole interval lies on one side of 0 is the claim TRUE or FALSE.
+# holds this mean in 95 of 100 such studies. (Where two are judged together, the clearer one has to pass a wider interval, here
+# 97.5%. Lesson 3 says why.) Only if the whole interval lies on one side of 0 is the claim TRUE or FALSE.
 # Otherwise it is NOT SHOWN: neither right nor wrong, for all we know. (For the largest patches the best rate was the smallest of
 # the four. A still smaller one might make them better, and the verdict only clearer.)
 

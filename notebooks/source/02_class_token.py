@@ -27,7 +27,7 @@ from torch.nn import functional as F
 
 from vit_tutorial import ClassToken, PatchEmbedding, ViT, ViTConfig, count_parameters, load_model, patchify, plots
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import compare, judge
+from vit_tutorial.evidence import compare, judge, with_error
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import TokenTable
 from vit_tutorial.studies import load_study
@@ -251,7 +251,7 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 #
 # 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture.
 # 2. It depends on the picture. Block 1 is mostly too early, as the plot above says.
-# 3. Patch 0, the black corner above on the left. It was never trained to answer, and it is often wrong.
+# 3. Patch 0, the black patch in the upper left corner. It was never trained to answer, and it is often wrong.
 # 4. It is mostly right, although the head never read a patch in training. In the blocks *all* tokens collect
 #    from all. The class token is only the one that is asked.
 # 5. Black patches all have the same row, and no block can tell them apart. Lesson 3 begins here.
@@ -259,7 +259,8 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 # </details>
 #
 # Four pictures may be four accidents. Here are 500. The lines switch off one part each, and the columns say what the
-# head reads.
+# head reads. Behind the ± stands the *standard error*: 500 other pictures would move the accuracy by about as much. (For n pictures
+# and an accuracy a it is √(a(1 − a)/n).)
 
 
 # %%
@@ -273,10 +274,11 @@ def accuracy(patches=True, class_token=True, positions=True, read="row 0"):
     return (model.head(answering).argmax(dim=1) == labels).float().mean().item()
 
 
-print(f"{'switched off':<14}{'row 0':>8}{'mean of the patches':>22}")
+print(f"{'switched off':<14}{'row 0':>14}{'mean of the patches':>22}")
 for off in ("nothing", "class_token", "positions", "patches"):
     switches = {} if off == "nothing" else {off: False}
-    print(f"{off:<14}{accuracy(**switches):>8.0%}{accuracy(**switches, read='mean'):>22.0%}")
+    row_0, mean = (with_error(accuracy(**switches, read=read), len(labels)) for read in ("row 0", "mean"))
+    print(f"{off:<14}{row_0:>14}{mean:>22}")
 
 # %% [markdown]
 # Without patches there is nothing to see, and the model says the same to all: about one in ten is right. Without

@@ -27,7 +27,7 @@ from torch.nn import functional as F
 from vit_tutorial import PositionEmbedding, ViT, ViTConfig, interpolate_positions, load_model, load_weights
 from vit_tutorial import patchify, plots, scaled_dot_product_attention, sincos_1d, sincos_2d, unpatchify
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import compare, compare_each, judge
+from vit_tutorial.evidence import compare, compare_each, judge, with_error
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PositionLab
 from vit_tutorial.studies import load_study
@@ -149,7 +149,7 @@ print("numbers to learn: 197 * 768 =", position.pos_embed.numel())
 
 # %% [markdown]
 # Why add, and not put the position beside the token, as more numbers? Adding keeps the token at D numbers, so nothing after
-# it must change. Does it spoil what the token says? A claim below tests it.
+# it must change. Does it spoil what the token says? A claim for a second reading tests it.
 #
 # ### Positions made of waves
 #
@@ -383,14 +383,13 @@ def accuracy(vit, x):
 
 
 x = model.card.normalize(images)  # [250, 1, 28, 28]
-print(
-    f"as they are: {accuracy(model, x):.0%} right, shuffled: {accuracy(model, shuffle_patches(x, 4, order)):.0%} right"
-)
+for words, shown in {"as they are": x, "shuffled": shuffle_patches(x, 4, order)}.items():
+    print(f"{words}: {with_error(accuracy(model, shown), len(x))} right")
 
 # %% [markdown]
 # It notices, and does badly. A heap of patches can tell more: how much is dark, how much is bright, which textures there
-# are. A model that is trained without positions, below, does far better than this one. This one trusts its
-# positions, and now they mislead it.
+# are. A model that was *trained* without positions does far better than this one (a claim for a second
+# reading has it). This one trusts its positions, and now they mislead it.
 #
 # ### "Without positions the model must solve a jigsaw"
 #
@@ -447,7 +446,9 @@ for kind in ("none", "learned"):
         logits = vit(puzzles)  # [1000, 2]
     same = differ(logits[:500], logits[500:]) < 1e-12
     right = (logits.argmax(dim=1) == answers).float().mean().item()
-    print(f"position={kind!r:<10} both arrangements get the same logits: {same!s:<6} right answers: {right:.0%}")
+    print(
+        f"position={kind!r:<10} both arrangements get the same logits: {same!s:<6} right answers: {with_error(right, 1000)}"
+    )
 
 # %% [markdown]
 # Exactly half: of each pair of arrangements the blind model gets one right and the other wrong, as it must. More
@@ -480,7 +481,8 @@ print(compare_each(pairs, "positions help it to solve the jigsaw"))
 # %% [markdown]
 # So the claim says too little: without positions the model does not *have to* solve a jigsaw, it cannot. (Two comparisons are
 # judged here together, and who looks often will be misled by chance more often. So the clearest of them gets the widest
-# interval, the next one a narrower one, down to 95% for the least clear. This is *Holm's rule*.)
+# interval, the next one a narrower one, down to 95% for the last. It stops at the first that shows nothing: those after it stay as
+# wide. This is *Holm's rule*.)
 
 # %% [markdown]
 # ### "Neighbouring positions get similar embeddings"
@@ -653,9 +655,9 @@ mixed = weights["pos_embed"].clone()
 mixed[:, 1:] = mixed[:, 1 + torch.randperm(196, generator=torch.Generator().manual_seed(0))]
 load_weights(bigger, weights | {"pos_embed": mixed})
 misplaced = accuracy(bigger, large)
-print(f"28x28: {accuracy(model, x):.0%} right")
-print(f"56x56, positions interpolated: {kept:.0%} right")
-print(f"56x56, the same positions in the wrong places: {misplaced:.0%} right")
+print(f"28x28: {with_error(accuracy(model, x), len(x))} right")
+print(f"56x56, positions interpolated: {with_error(kept, len(x))} right")
+print(f"56x56, the same positions in the wrong places: {with_error(misplaced, len(x))} right")
 
 # %% tags=["claim-E5"]
 takes = {"its positions are interpolated": kept > 0.5, "they are in the wrong places": misplaced > 0.5}
@@ -1165,8 +1167,8 @@ check.interpolate_positions(my_interpolate_positions)
 # 1. Without positions a ViT is equivariant: shuffled patches in, shuffled outputs out. Its class output is invariant.
 # 2. So it cannot tell a cat from a heap of its patches, and no training helps.
 # 3. The cure is to add one vector for each place, the same for every image.
-# 4. The table may be learned, or made of sine and cosine waves, for which a shift is a turn. A learned one takes on the layout
-#    of its pictures.
+# 4. The table may be learned, or made of sine and cosine waves, for which a shift is a turn. In a learned one neighbours come
+#    out more alike, though nobody told it of the grid.
 # 5. For another image size, interpolate the table like a picture, then fine-tune.
 #
 # | step | shape | ViT-B/16 |

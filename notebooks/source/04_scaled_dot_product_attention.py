@@ -101,6 +101,9 @@ names = ["the", "river", "spring"]
 Z = torch.tensor([[-1.0, 0.0], [2.0, 2.0], [1.0, 0.0]])  # [N=3, D=2]: one token per row
 
 # %% [markdown]
+# (In this lesson and the next N is the number of *tokens*, whatever they are. In a ViT with a class token that is one more than
+# there are patches.)
+#
 # ### Where queries, keys and values come from
 #
 # From the tokens themselves, by three learned matrices, **W_Q**, **W_K** and **W_V**. One token plays all three parts: it
@@ -418,7 +421,7 @@ except ValueError as error:
 # (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no class token.
 # You see its **scores**, which are the fits before the softmax, and its **weights**, which are its shares after it. Each
 # layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads, patches, rows and
-# columns are all counted from 0.)
+# columns are all counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
 # pick another patch. Open *More* (`m`) for the maps of the scores and the weights, and for the temperature. Point at one of
@@ -431,10 +434,12 @@ except ValueError as error:
 
 # %%
 model, cat = load_model(DATA_FOLDER / "vit_cifar10.safetensors"), pictures("chelsea", 32)  # [3, 32, 32]
-chances = model(model.card.normalize(cat[None])).softmax(dim=-1)[0].tolist()  # of ten classes
+probabilities = model(model.card.normalize(cat[None])).softmax(dim=-1)[0].tolist()  # of ten classes
 maps = attention_maps(model, model.card.normalize(cat[None]))  # one [1, h, 64, 64] per layer, after the softmax
 before = attention_scores(model, model.card.normalize(cat[None]))  # the same, before it
-print(f"the model says {model.card.class_names[chances.index(max(chances))]}, with {max(chances):.0%}")
+print(
+    f"the model says {model.card.class_names[probabilities.index(max(probabilities))]}, with {max(probabilities):.0%}"
+)
 print(len(maps), "layers, each", list(maps[0].shape), "= [B, h, N, N]")
 print("softmax of the scores gives the weights:", torch.allclose(before[0].softmax(-1), maps[0], atol=1e-6))
 
@@ -458,7 +463,7 @@ AttentionLab(cat, looks, model.grid_size, 0, scores=fits, layer=3, query=7, over
 # And do patches that are no ear give the eyes less?
 
 # %%
-ear, eyes = [7, 15], [18, 26, 30]  # an ear fills two patches, the eyes three
+ear, eyes = [7, 15], [18, 26, 30]  # the right ear fills two patches, the eyes three
 mirror = [8 * (i // 8) + 7 - i % 8 for i in range(64)]  # where each patch is in the mirrored picture
 
 
@@ -480,10 +485,11 @@ more = [patch for patch in range(64) if patch not in ear and given[patch] > give
 print(f"all patches give them {given.mean():.0%} in the mean, and these more than the ear does: {more}")
 
 # %% [markdown]
-# It is learned: without training no head does anything of the kind. It is not this one picture: the mirrored ear looks at the
-# mirrored eyes (though the model has learned from mirrored photographs, too). But the third control spoils the story. Two patches
-# in the other upper corner and three at the bottom edge, far from any ear, give the eyes even more. So this head
-# looks at eyes, whoever asks. That the *ear* asks for them is not shown. Nobody told the model what an eye is. Lesson 8 asks
+# It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear looks at the
+# mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not tried. And the third control
+# spoils the story. Patch 0, in the other upper corner, shows the edge of the other ear, so it does not count. But the fur
+# beside it and three patches at the bottom edge, far from any ear, give the eyes even more. So this head looks at eyes, whoever
+# asks. That the *ear* asks for them is not shown. Nobody told the model what an eye is. Lesson 8 asks
 # what such maps prove.
 #
 # ## Claims, tested
@@ -519,7 +525,7 @@ print(judge(largest < 1e-12, "by hand, as matrices and in the library it is the 
 # gives nearly everything to one key. This is called **saturation**. Why is it bad? With a pencil: two keys, with
 # weights w and 1 − w. If the first score grows a little, w grows w·(1 − w) times as much. At w = 0.5 that is 0.25. At w
 # = 0.99 it is 0.0099. A softmax that has made up its mind hardly reacts, so hardly any gradient comes through, and it
-# cannot learn.
+# learns slowly or not at all. That is the argument. We test it.
 #
 # Now with 64 keys. We measure the entropy of the weights (ln 64 = 4.16 if 64 keys share evenly, 0 if one takes all), and
 # the **gradient** that flows back through the softmax: for each query its length, and of 200 queries the median and the
@@ -570,8 +576,8 @@ draws = {f"d = {d}": (of_d.tolist(), [0.0] * 50) for d, of_d in zip(dims, smalle
 print(compare_each(draws, "without the division the gradient is smaller, in median and mean", holds="if", of="draws"))
 
 # %% [markdown]
-# So the scores do saturate the softmax. But up to d = 64 the gradient is *larger* without the division: the softmax is
-# undecided between two or three keys, and there it reacts most. At d = 256 and 1024 it is smaller by both measures. Dividing by
+# So the scores do saturate the softmax. But up to d = 64 the gradient is *larger* without the division: the weights are spread as
+# if over 16, 4 and 2 keys (d = 4, 16, 64), no longer over nearly 40 and not yet over one, and there the softmax reacts most. At d = 256 and 1024 it is smaller by both measures. Dividing by
 # √d brings the variance of the scores back to 1, whatever d is. That gradients become extremely small without it is what the
 # paper *suspects*, as it says itself (Vaswani et al. 2017, section 3.2.1).
 #
@@ -606,8 +612,8 @@ print(compare_each(pairs, "the first of the two ends better", holds="if"))
 #
 # ### "Attention costs N²"
 #
-# Count the multiplications in one block with N tokens of D numbers, with the usual MLP that is 4 times as wide (lesson
-# 6 shows it), and one head, d = D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c] takes a·b·c of them (lesson 1 counted the additions too: twice as much):
+# Count the multiplications in one block with N tokens of D numbers, with the block's MLP (lesson 6: two matrices,
+# D → 4·D → D, through which each token goes alone), and one head, d = D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c] takes a·b·c of them (lesson 1 counted the additions too: twice as much):
 #
 # | part | multiplications | grows with N |
 # |---|---|---|
@@ -1092,6 +1098,23 @@ print(judge(any(changes.values()), "the embedding matrix holds positions, or cha
 # Positions and what attention finds are added to the *token*, a copy of the row, at each place on its own. (Where tokens are
 # written as columns, E has a column for each word.)
 #
+# ### "In GPT-3 the embedding has 617.6 million numbers, and W_Q only 1.57 million"
+#
+# *Extra*, for a pencil. GPT-3 is a language model with D = 12,288 and queries of d = 128 numbers (Brown et al. 2020, table
+# 2.1). Its vocabulary is that of GPT-2, 50,257 pieces of words (Radford et al. 2019, section 2.3). Which shapes have the two
+# matrices? Then multiply.
+
+# %% tags=["extra", "claim-A13"]
+V, D, d = 50_257, 12_288, 128
+counted = {"the embedding [V, D]": (V * D, 617.6), "W_Q [D, d]": (D * d, 1.57)}
+for name, (numbers, said) in counted.items():
+    print(f"{name:<21}{numbers:>12,}   said: {said} million")
+as_said = {name: abs(numbers / (said * 1e6) - 1) < 0.002 for name, (numbers, said) in counted.items()}
+print(judge(as_said, "the counts are as said, to 2 in 1,000"))
+
+# %% [markdown] tags=["extra"]
+# The second is one of many: GPT-3 has such a W_Q for each of 96 heads in each of 96 layers (lesson 5 says what heads are).
+#
 # ### "The Transformer also has a decoder"
 #
 # *Extra.* The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder writes
@@ -1122,17 +1145,19 @@ print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cr
 # %% jupyter={"source_hidden": true}
 # A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
 used = """
-A a accuracies after allowed alone along arrow arrows at_once attend attends attention ax B b back barred before
-begin blind block books box cards cat causal chances changes claim colour column columns counted counts crossing D
-d d_v data decoder dims divided drawings drawn E embedding end equal exponentials few fits from_all from_ear fused
-gigabyte goal gradients grey hand he height hidden his hits i ids images is_so j K k Kc key keys kinds label labels
-largest last leads less letter letters level line lines looks M maps mask masked meaning means mirror mixed mlp
-model moved N name names nearest number one options other ours out output padding pair pairs panels PEOPLE phrase
-pictures place plain Q q Qc reach read reader recipes record rest right row rows runs S said same says scaled
-scores seen sentences share shown side size sizes small small_start sooner squared squares start study style sums
-table tables takes_most text texts theirs tied times title to_k to_q to_v tokens trained transposed turned
-undivided unembedding unit untrained up upper_right V v value vectors vocabulary W_k W_q W_v was ways weight
-weights which who whole width without word words x y Z z
+A a accuracies after allowed alone along arrow arrows as_said at_once attend attends attention ax axes B b barred
+before before_training begin blind block books box cards cat causal causal_mask changes claim colour columns counted
+counts crossing D d d_v data decoder dims divided drawings drawn draws E ear embedding end entropies equal
+exponentials eyes falls few figure fits fused gigabyte given goal gradients grey hand he head height hidden his hits i
+ids images is_so j K k Kc kept_bytes key keys kinds label labels largest last leads learn letter letters level
+likeness line lines looks M maps mask masked mean meaning means mirror mirrored mixed mlp model more moved
+multiplications N name names nearest never number numbers options other ours out output padding padding_mask pair
+pairs panels parallel PEOPLE phrase place plain probabilities Q q Qc reach read reader recipes record rest right
+right_sums row rows runs S said same says scales scores sentences share shown side size sizes small small_start
+smaller sooner spread_and_gradient squared squares start study style sums table tables takes_most text texts theirs
+tied times TinyLanguageModel title to_k to_q to_the_eyes to_v tokens trained transposed turned undivided unembedding
+unit untrained up upper_right V v value vectors vocabulary W_k W_q W_v was ways weight weights which who whole width
+without word words x y Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
@@ -1187,7 +1212,8 @@ check.attention_by_hand(my_output)
 # ## Exercise: write `attention`
 #
 # Difficulty 2 of 5, about 12 minutes. Importance 3 of 3. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with any
-# number of batch axes in front, so transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may
+# number of batch axes in front: N queries may look at another number of keys, M, and a value may have d_v numbers instead of d. (In
+# self-attention M is N.) So transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may
 # look, or None. Return the outputs, [..., N, d_v].
 #
 # <details><summary>Hint 1</summary>

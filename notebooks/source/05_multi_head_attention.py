@@ -347,8 +347,8 @@ HeadsGallery(model, pictures, labels=data.test_labels[shown])
 #
 # 1. In head 3 both do: patch 7 looks most at patch 44, which is dark, and patch 33 most at patch 26, on the boot. In head 1
 #    each looks most at the other kind: patch 7 at patch 31, on the boot, and patch 33 at patch 16, which is dark. In heads
-#    0 and 2 both look most at dark patches. Other patches may do otherwise. The next cell adds up *all* that a patch gives
-#    to its own kind, and takes the mean over all patches.
+#    0 and 2 both look most at dark patches. Other patches may do otherwise. (The extra below adds up *all* that a patch
+#    gives to its own kind, and takes the mean over all patches.)
 # 2. Not much. The one that costs most is layer 0 head 1: the boot falls from 91% to 78%.
 # 3. Without the last layer's heads the answer is still a boot. Without those of layer 0 it is a bag.
 # 4. There are four: layer 0 head 1, layer 1 head 0, layer 3 head 1 and layer 4 head 2. Without any of them the sandal is a
@@ -401,8 +401,10 @@ def without(heads):
 # %% tags=["extra"]
 gallery = HeadsGallery(model, pictures["sandal"], off=[(0, 1)])
 with torch.no_grad():
-    chances = without([(0, 1)])(model.card.normalize(pictures["sandal"][None])).softmax(dim=-1)[0]
-print("same probabilities:", torch.allclose(chances, torch.tensor(gallery.state().probabilities).float(), atol=1e-4))
+    probabilities = without([(0, 1)])(model.card.normalize(pictures["sandal"][None])).softmax(dim=-1)[0]
+print(
+    "same probabilities:", torch.allclose(probabilities, torch.tensor(gallery.state().probabilities).float(), atol=1e-4)
+)
 
 # %% [markdown]
 # Now switch off each of the 24 heads alone, and look at 500 test pictures. We note two things: how many points of accuracy
@@ -552,7 +554,8 @@ print(judge(no_more, "two heads overlap no more than two unrelated maps that are
 print("training draws them further apart than unrelated maps:", more["trained"] < -0.05)
 
 # %% [markdown]
-# Training makes each head sharper; it does not draw the heads apart. Nobody told them what to look for. They start from
+# Training makes each head sharper, and so they overlap less. But unrelated maps that are as sharp overlap as little: the heads are
+# not drawn further apart than that. Nobody told them what to look for. They start from
 # different random numbers, and so they differ from the first step.
 
 # %% [markdown] tags=["extra"]
@@ -595,20 +598,18 @@ for number in (1, 2, 3, 12):
 print(judge(cheaper, "down and up give each head's map, in fewer numbers", holds="if"))
 
 # %% [markdown] tags=["extra"]
-# ### "In GPT-3 the embedding has 617.6 million numbers, a head's W_Q 1.57 million, and its values 3.15 million instead of 151"
+# ### "In GPT-3 the values of a head have 3.15 million numbers instead of 151 million"
 #
-# *Extra*, for a pencil. GPT-3 has D = 12,288 and 96 heads of d = 128 (Brown et al. 2020, table 2.1), and the vocabulary of
-# GPT-2, of 50,257 (Radford et al. 2019, section 2.3).
+# *Extra*, for a pencil. GPT-3 has D = 12,288 and 96 heads of d = 128 (Brown et al. 2020, table 2.1). Lesson 4 has counted W_Q.
 
 # %% tags=["extra", "claim-A13"]
-V, D, d = 50_257, 12_288, 128
-millions = {"the embedding": (V * D, 617.6), "W_Q of a head": (D * d, 1.57)}
-millions |= {"a full value map": (D * D, 151), "down and up": (2 * D * d, 3.15)}
+D, d = 12_288, 128
+millions = {"a full value map [D, D]": (D * D, 151), "down [D, d] and up [d, D]": (D * d + d * D, 3.15)}
 for name, (numbers, said) in millions.items():
-    print(f"{name:<17}{numbers:>12,}   said: {said} million")
+    print(f"{name:<27}{numbers:>12,}   said: {said} million")
 as_said = {name: abs(numbers / (said * 1e6) - 1) < 0.002 for name, (numbers, said) in millions.items()}
-print(judge(as_said, "the four counts are as said, to 2 in 1,000"))
-print("down and up are as many as W_Q and W_K of that head:", 2 * D * d == D * d + D * d)
+print(judge(as_said, "the counts are as said, to 2 in 1,000"))
+print("down and up are as many as W_Q and W_K of that head:", D * d + d * D == D * d + D * d)
 
 # %% [markdown]
 # ### "Each head has its own W_Q, W_K and W_V, so more heads mean more parameters"
@@ -667,14 +668,13 @@ print(compare_each(pairs, "several heads are better than one"))
 
 # %%
 best = max(means, key=means.get)
-pairs = {
-    f"{best} against {name}": (study.scores(best), study.scores(name)) for name in means if name not in (best, "h = 1")
-}
+top = study.scores(best)
+pairs = {f"{best} against {name}": (top, study.scores(name)) for name in means if name not in (best, "h = 1")}
 print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 
 # %% [markdown]
-# That is one small model. It says that several questions help. It does not say that d = 2
-# is the right size for ViT-B.
+# (For 16 heads the best rate was the largest of the four. A still larger one might suit them better.) That is one small model. It says
+# that several questions help. It does not say that d = 2 is the right size for ViT-B.
 
 # %% [markdown]
 # ## Tidy up before the exercises
@@ -684,14 +684,15 @@ print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 
 # %% jupyter={"source_hidden": true}
 used = """
-A a accuracies accuracy added after alone alone_later as_said asked attention B b b_v before best block boot by_steps
-chances changed changed_right cheaper claim colour columns constant costs D d dark dim eights equal explicit factors
-first from_torchvision full_accuracy full_maps fused gallery group groups grown h half head heads i image images k
-later layer looks loss lost maps maps_of_heads means merged middle millions more N name names needed new_k new_q
-number numbered numbers on_boot one one_head options order our_output our_weights ours output own pairs q qkv
-random_eights rank right rounded row rows said same saves shape shares sharp shuffled single sizes study table tables
-their_output their_weights theirs title together tokens total unrelated untrained V v values W_k W_o W_q W_v weight
-weights whole words wrong x Z z
+A a accuracies accuracy added after all_heads all_heads_on alone alone_later answers as_said asked at_random attention
+ax axes B b b_v before best block boot by_steps changed changed_right cheaper claim colour columns constant cost costs
+D d dark dim eights equal explicit factors figure first from_torchvision full_accuracy full_maps fused gallery group
+groups grown h half head heads i image images k later layer looks loss lost maps maps_of_heads mean_overlap means
+merged middle millions more N name names names_of_pictures needed new_k new_q no_more number numbered numbers on_boot
+one one_head options order our_output our_weights ours output own pairs pictures probabilities q qkv random_eights
+right rounded row rows said same shape shares sharp shown shuffled single sizes study table tables test_without_each
+their_output their_weights theirs title together tokens top total unrelated untrained v values W_k W_o W_q W_v weight
+weights whole without wrong x Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice

@@ -38,6 +38,7 @@ from vit_tutorial.exercises import check
 from vit_tutorial.exercises.lesson_07_vision_transformer import patient
 from vit_tutorial.explore import ModelMap
 from vit_tutorial.explore.model_map import code_of
+from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.studies import load_study
 
 torch.set_num_threads(1)  # one thread: the same numbers each time
@@ -113,7 +114,7 @@ print(code_of(EncoderBlock.forward, "# equation"))
 # The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks token 0,
 # `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks, and passes it on;
 # `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while training only; see lesson
-# 6. `pre_logits` does nothing here; it is for pre-training.)
+# 6. `pre_logits` does nothing here; it is for pre-training, a first, long training on very many pictures.)
 #
 # A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations stands
 # the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would turn these
@@ -321,12 +322,18 @@ print(*shapes, sep=" -> ")
 notes_sum = torch.tensor([0.3, -0.3, 0.7, 0.4, -0.5, 1.0, 1.0, -0.5], dtype=torch.float64)
 print("first patch + its position as in the notes:", torch.allclose(first_patch + its_position, notes_sum))
 print("a black patch can become their first token with a bias:", torch.equal(with_bias, first_patch))
+hidden = grey.pre_logits[0](of_grey["norm"][0, 0])  # [4], before it is bent
+ends = {name: grey.head(bent(hidden)).tolist() for name, bent in (("tanh", torch.tanh), ("ReLU", F.relu))}
+for name, logits in ends.items():
+    print(f"8 -> 4 -> {name} -> 2: logits", [round(logit, 3) for logit in logits])
+print("with tanh it is what the model says:", torch.allclose(torch.tensor(ends["tanh"]).double(), of_grey["logits"][0]))
 print(judge(shapes == [[16, 16], [16, 8], [17, 8], [4], [2]], "the shapes are as said"))
 print(judge(torch.equal(without_bias, first_patch), "without a bias a black patch becomes the notes' first token"))
 
 # %% [markdown] tags=["extra"]
 # Zeros times any matrix are zeros: without a bias every black patch becomes the same token, all zeros. (The notes have ReLU
-# between 8 → 4 and 4 → 2. The shapes are the same. The paper has tanh there, and in fine-tuning no hidden layer at all.)
+# between 8 → 4 and 4 → 2. The shapes are the same, and the logits are not. The paper has tanh there, and in fine-tuning no hidden
+# layer at all.)
 
 # %% [markdown]
 # ## Claims, tested
@@ -438,8 +445,8 @@ except FetchError as error:
     published, picture = trained, data.test_images[0]
 with torch.no_grad():
     probabilities = published(published.card.normalize(picture[None])).softmax(dim=-1)[0]
-for chance, place in zip(*probabilities.topk(3), strict=True):
-    print(f"  {published.card.class_names[place]:<20} {chance:.0%}")
+for probability, place in zip(*probabilities.topk(3), strict=True):
+    print(f"  {published.card.class_names[place]:<20} {probability:.0%}")
 
 # %% [markdown]
 # ## Put your own part in
@@ -591,6 +598,29 @@ print(judge(len(new) > 0, f"any of these was new in ViT: {', '.join(seen_in)}"))
 # %% [markdown] tags=["extra"]
 # The paper says what is (section 2): large patches, and the finding that pre-training on very many pictures makes a plain
 # Transformer as good as the best CNNs.
+#
+# ### "Larger patches make any resolution affordable"
+#
+# *Extra.* Cordonnier's patches of 2×2 were for small pictures. Lesson 1 counted the memory that the tables of attention take.
+# Here is the work of the whole model, ViT-B with patches of 2 and of 16, in operations for one picture (a multiplication and
+# an addition are two).
+
+# %% tags=["extra", "claim-P8"]
+base, work = ViT.from_name("ViT-B/16", image_size=224).config, {}
+for side, size in ((32, 2), (224, 2), (224, 16), (448, 16), (3584, 16)):
+    work[side, size] = flops_per_image(replace(base, image_size=side, patch_size=size))
+    tokens = (side // size) ** 2
+    print(f"{side:>5} pixels, P = {size:>2}: {tokens:>6,} tokens, {work[side, size] / 1e9:>9,.0f} billion operations")
+small_patches = work[224, 2]
+print(
+    judge(work[224, 16] < small_patches / 100, "at 224 pixels P = 16 takes less than a hundredth of the work of P = 2")
+)
+less = {f"at {side} pixels": cost < small_patches for (side, size), cost in work.items() if size == 16}
+print(judge(less, "with P = 16 a picture takes less work than one of 224 pixels with P = 2", holds="if"))
+
+# %% [markdown] tags=["extra"]
+# Larger patches move the limit. They do not take it away: with P fixed, the number of tokens grows with the pixels, and the
+# work of attention with its square.
 
 # %% [markdown]
 # ### "A feature map of a CNN can be the input, instead of the image"
@@ -655,9 +685,8 @@ print(compare_each(pairs, "the hybrid is more accurate than the pure model of as
 # With 2 blocks three seeds do not show it: their differences lie far apart. And does the advantage shrink with more blocks? Then the gain with 1 block would be larger than the gain with 4:
 
 # %%
-gains = {blocks: (one - other).by_seed for blocks, (one, other) in pairs.items()}
-names = ("the gain with 1 block", "with 4 blocks")
-print(compare(gains["1 block"], gains["4 blocks"], "the advantage shrinks", names=names, unit="points"))
+gains = {blocks: replace(one - other, name=f"gain with {blocks}") for blocks, (one, other) in pairs.items()}
+print(compare(gains["1 block"], gains["4 blocks"], "the advantage shrinks"))
 
 # %% [markdown]
 # For the same number of blocks the hybrid costs more: the ResNet's layer has to be paid for. What would the pure model

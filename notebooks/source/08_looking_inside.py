@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from vit_tutorial import ViT, attention_distance, attention_maps, load_model, plots
 from vit_tutorial.datasets import DATA_FOLDER, load, pictures
-from vit_tutorial.evidence import against_shuffles, compare_each
+from vit_tutorial.evidence import against_shuffles, compare_each, with_error
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import LensLab, TrainingTimeline
 from vit_tutorial.introspection import deletion_curve, logit_lens, occlusion, patch_heads
@@ -84,6 +84,8 @@ for blocks, (shoe, bag) in enumerate((token @ head.T).softmax(dim=-1)):
 print("block 2 added", (token[2] - token[1]).tolist())
 
 # %% [markdown]
+# (K is the number of classes from here on. The keys of lesson 4 had that letter too.)
+#
 # At first it knows nothing. After block 1 it leans towards *bag*. Block 2 adds (3, −2) and turns it round. Reading a token
 # with the head before it is finished is called the **logit lens** (nostalgebraist 2020).
 #
@@ -247,7 +249,7 @@ plots.show(
 # all four heads of a block together:
 
 # %%
-print(f"nothing exchanged: {right['class token, mean'][0]:.0%} right")
+print(f"nothing exchanged: {with_error(right['class token, mean'][0], 1000)} right")
 print(f"{'all heads of block':<20}" + "".join(f"{block:>6}" for block in range(1, 7)))
 for kind, words in kinds.items():
     print(f"{words:<20}" + "".join(f"{value:>6.0%}" for value in right[f"heads, {kind}"]))
@@ -259,11 +261,16 @@ for kind, words in kinds.items():
 #
 # One head is exchanged in the same way. Code counts blocks from 0, so `(0, 0)` is head 0 of block 1:
 
+
 # %%
-print(f"nothing exchanged: {(lens[-1, :, 0].argmax(dim=-1) == labels).float().mean():.1%} right")
+def share_right(logits):  # [300, 10] -> how many are right, with the standard error
+    return with_error((logits.argmax(dim=-1) == labels).float().mean().item(), len(labels))
+
+
+print(f"nothing exchanged: {share_right(lens[-1, :, 0])} right")
 for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": images.roll(1, dims=0)}.items():
     logits = patch_heads(model, images, [(0, 0)], put_in=put_in)  # [300, 10]
-    print(f"head 0 of block 1, {words:<18} {(logits.argmax(dim=-1) == labels).float().mean():.1%} right")
+    print(f"head 0 of block 1, {words:<18} {share_right(logits)} right")
 
 # %% [markdown]
 # ## In a picture you can touch
@@ -347,7 +354,7 @@ for method, fall in falls.items():
 # %% [markdown]
 # *Random* says what comes by chance, and *contrast* (how much the pixels of a patch differ) is one more control without a
 # model. Fifty pictures, one way of covering, one model: too little for a verdict. The record has 1,000 test pictures of
-# clothes and 1,000 photographs of CIFAR-10, each covered in three ways (`python -m vit_tutorial.studies faithfulness`). The
+# clothes and 1,000 photographs of CIFAR-10 (ten kinds of things, 32×32 pixels), each covered in three ways (`python -m vit_tutorial.studies faithfulness`). The
 # model of photographs has no class token, so *where it looks* is the mean over the rows of all patches.
 
 # %% jupyter={"source_hidden": true}
@@ -524,7 +531,7 @@ for epoch, at_that_time in moments.items():
 
 # %% [markdown]
 # In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. Slide through the
-# training yourself. It opens on block 2, which it calls layer 1: explorers count from 0, as code does.
+# training yourself. It opens on block 2, which it calls layer 1: this explorer counts from 0, as code does.
 
 # %%
 TrainingTimeline(moments, photographs, list(shown), layer=1)

@@ -7,6 +7,7 @@ import ast
 import importlib
 import importlib.util
 import re
+import symtable
 from pathlib import Path
 
 import nbformat
@@ -212,6 +213,76 @@ def test_a_mean_that_depends_on_python_is_seen():
     assert mean_faults("fmean(x)\nx.sum() / len(x)\nsum(x) * 2\nsum(a != b for a, b in x) / len(x)") == []
     (fault,) = mean_faults("print(f'{sum(x) / len(x):.1%}')")
     assert fault.startswith("sum(x) / len(x): sum adds floats")
+
+
+def names_left(cells):
+    """Return the names that cells leave behind; not those of imports, nor what lives in a function or in brackets."""
+    names = set()
+
+    def look(node):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.ClassDef):
+                names.add(child.name)
+            elif isinstance(child, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+                names.update(inner.target.id for inner in ast.walk(child) if isinstance(inner, ast.NamedExpr))
+            else:
+                if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                    names.add(child.id)
+                look(child)
+
+    for cell in cells:
+        look(ast.parse(TransformerManager().transform_cell(cell.source)))
+    return names
+
+
+def names_read(table):
+    """Return the names of the notebook that a table of symbols reads; those of a function's own are none."""
+    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
+    if table.get_type() == "function":
+        names = {name for name in names if table.lookup(name).is_global()}
+    return names.union(*map(names_read, table.get_children()))
+
+
+def names_needed(before, after):
+    """Return the names that the cells after read of what was before, and those that functions need which they read."""
+    functions = {}
+    for cell in before:
+        functions |= {
+            table.get_name(): table for table in symbols(cell).get_children() if table.get_type() == "function"
+        }
+    new, made = set(), set()
+    for cell in after:
+        made |= names_left([cell])
+        new |= names_read(symbols(cell)) - made
+    needed = set()
+    while new:
+        needed |= new
+        new = set().union(*(names_read(functions[name]) for name in new & functions.keys())) - needed
+    return needed
+
+
+def symbols(cell):
+    return symtable.symtable(TransformerManager().transform_cell(cell.source), "cell", "exec")
+
+
+TIDY_UP = re.compile(r'^used = """\n(?P<names>[^"]*)"""', re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_a_lesson_that_tidies_up_forgets_no_name(path):
+    found = [cell for cell in cells(path, "code") if not is_tagged(cell, "set-up")]
+    for place, cell in enumerate(found):
+        if tidied := TIDY_UP.search(cell.source):
+            due = names_left(found[:place]) - names_needed(found[:place], found[place + 1 :]) - {"_"}
+            assert set(tidied["names"].split()) == due
+
+
+def test_what_a_cell_leaves_behind_and_what_others_need_of_it():
+    lines = ["import a", "b = [c for c in a if (d := c)]", "for e in b:", "    f = lambda g: g", "def h(i):"]
+    cell = nbformat.v4.new_code_cell("\n".join([*lines, "    j = i + b", "with a as k:", "    a.l = 1"]))
+    assert names_left([cell]) == {"b", "d", "e", "f", "h", "k"}
+    later = ["def m(e):\n    return e", "d = 1\nm(d)\nh(1)", "print(d)"]
+    assert names_needed([cell], map(nbformat.v4.new_code_cell, later)) == {"h", "b", "print"}
 
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)

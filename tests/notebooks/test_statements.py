@@ -10,6 +10,11 @@ def arguments(function):
     return set(inspect.signature(function).parameters)
 
 
+def test_timms_weights_of_lesson_10_learned_with_a_mean_and_std_of_one_half():
+    settings = timm.models.get_pretrained_cfg("vit_base_patch16_224")
+    assert settings.mean == settings.std == (0.5, 0.5, 0.5)
+
+
 def test_timm_takes_no_representation_size_and_no_distilled_and_stops_before_the_head_when_told():
     assert not {"representation_size", "distilled", "pre_logits"} & arguments(VisionTransformer.__init__)
     assert "pre_logits" in arguments(VisionTransformer.forward_head)
