@@ -236,15 +236,15 @@ for phrase, arrow in arrows.items():  # the arrows of the first picture
 # ### Now move them
 #
 # These are your queries, keys and values, as arrows and points in the plane: 0 is *the*, 1 is *river*, 2 is *spring*. Drag
-# a tip with the mouse. Or click the picture, choose a vector with `q`, `k`, `v` and `0`, `1`, `2`, and move it with the
-# arrow keys. One query is followed: the line below the planes says what its output is made of. Page Up and Page Down choose
-# another. Open *More* (`m`) for the tables of scores and weights; there the row of that query is bold. (Leave the mask for
-# later.) Say what you expect before you look.
+# a tip with the mouse. Or click the picture, choose a vector by its name (`q` and `2` for query 2), and move it with the arrow
+# keys. One query is followed: the line below the planes says what its output is made of. (Leave the mask for later.) Say what
+# you expect before you look.
 #
 # 1. Make query 2 longer, without turning it. Do its weights become more even, or less?
 # 2. Turn query 2 away from key 1 until they are at a right angle, then further. What becomes of their score? Can you bring
 #    the weight to 0?
-# 3. *Spring* looks at the river. Make the river look back: move query 1. Does the row of query 2 change?
+# 3. *Spring* looks at the river. Make the river look back: move query 1. Does the row of query 2 change? (*More*, `m`, has the
+#    tables of scores and weights. Page Up and Page Down follow another query, whose row is bold there.)
 # 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle of the
 #    three values?
 # 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores are

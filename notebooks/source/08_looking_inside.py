@@ -276,8 +276,7 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 # ## In a picture you can touch
 #
 # LensLab runs the model in your browser. Small words on the picture: what each patch says through the lens, after the
-# blocks that are done; blue is what the model answers in the end. Behind *More* (`m`), the bars of the chosen token, block by
-# block, and other pictures to exchange tokens with. Arrow keys choose a patch, Page Up and Page Down the block.
+# blocks that are done; blue is what the model answers in the end. Arrow keys choose a patch, Page Up and Page Down the block.
 #
 # **Try this.**
 #
@@ -286,7 +285,8 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 #    after 6?
 # 3. Back to the class token, after 1 block. Press `x`: now it is the trouser's. Orange is the trouser's own answer. Go on
 #    from block to block. When does the answer follow?
-# 4. Press `p`: now all patches are the trouser's. Find the block at which neither exchange alone makes it a trouser.
+# 4. Press `p`: now all patches are the trouser's. Find the block at which neither exchange alone makes it a trouser. (*More*, `m`,
+#    has the bars of the chosen token, block by block, and other pictures to exchange tokens with.)
 #
 # <details><summary>What we saw</summary>
 #

@@ -418,14 +418,14 @@ print("mean distance in pixels; in brackets the share of the pixels that can be 
 #
 # The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture. What a
 # stage cannot see is dark. What it answers to is coloured. Arrow keys slide the place, Page Up and Page Down choose the stage.
-# *More* (`m`) shows all stages of both models at once.
 #
 # **Try this.**
 #
 # 1. Go through the four stages of the CNN. Count the pixels of each window, and compare with your pencil: 3, 7, 13, 25.
 # 2. Stay with the last stage of the CNN, and slide to the upper left corner. How much of its window is left?
 # 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on the boot?
-# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the start?
+# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the start? (*More*,
+#    `m`, shows all stages of both models at once.)
 
 # %%
 for name in fresh:
