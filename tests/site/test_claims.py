@@ -18,6 +18,7 @@ PATHS = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
 # Claims that take more than one cell of a lesson, and why.
 SEVERAL = {
     ("04_scaled_dot_product_attention", "claim-A2"): "random vectors by the numbers, then trainings",
+    ("06_encoder_block", "claim-B5"): "what the norms do to the sums, then trainings with small batches",
     ("07_vision_transformer", "claim-V3"): "the steps of a model, then the numbers that notes have",
 }
 
