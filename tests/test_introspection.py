@@ -5,6 +5,7 @@ import math
 from functools import partial
 
 import pytest
+import shapes
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -451,6 +452,7 @@ def compiled_in_part(model):
     return model
 
 
+@shapes.not_while_checking  # what torch.compile puts around a ViT is none
 @pytest.mark.parametrize("compiled", [compiled_around, compiled_in_place, compiled_in_part])
 def test_a_compiled_model_is_looked_into_as_it_is_without(compiled):
     model, images = ViT(ViTConfig(8, 4, 1, 3, 16, 2, 2)).eval(), torch.randn(3, 1, 8, 8)

@@ -387,6 +387,7 @@ def test_same_seed_same_weights_another_seed_others(data):
     assert not same(runs[0], runs[2])
 
 
+@shapes.not_while_checking
 def test_pictures_that_are_no_bytes_are_refused_before_the_first_step(data):
     scaled = replace(data, train_images=data.train_images / 255)
     for act in (fit, predict_seconds):
@@ -403,6 +404,7 @@ def test_a_data_set_without_pictures_or_without_names(data):
         predict_seconds(make_model(num_classes=3), data, CONFIG)
 
 
+@shapes.not_while_checking
 def test_a_compiled_model_learns_what_it_would_uncompiled(data, tmp_path):
     """One that torch.compile has put something around: parts, rates and checkpoints go by the names of the model."""
     config = replace(CONFIG, layer_decay=0.5, freeze=("blocks.0",), average=0.9)
