@@ -115,6 +115,22 @@ def test_each_ingredient_is_one_change_of_the_preset():
         assert len(changed - {"plain_epochs"}) == 1, name  # epochs without mixing are part of mixing
 
 
+def test_lesson_11_says_what_the_record_of_three_tricks_shows():
+    study = load_study("tricks")
+    recipes = {name: study.scores(name) for name in study.variants}
+    assert not any(scores.rate.is_at_an_end for scores in recipes.values())
+    preset, others = recipes["the preset"], ("bfloat16", "batches of 512", "no augmentation")
+    findings = compare_each({name: (recipes[name], preset) for name in others}, "it is better", holds="if")
+    assert findings.verdict == NOT_SHOWN
+    lost = (preset - recipes["no augmentation"]).by_seed.values()
+    assert [round(100 * points) for points in sorted(lost)] == [2, 2, 3]
+    assert recipes["no augmentation"].rate.value > preset.rate.value
+    at_one_rate = load_study("ingredients")
+    assert fmean(lost) < fmean(
+        (at_one_rate.scores("the preset") - at_one_rate.scores("no augmentation")).by_seed.values()
+    )
+
+
 def test_lesson_1_says_what_the_record_of_patch_sizes_shows():
     study = load_study("patch_size")
     assert compare(study.scores("P = 4"), study.scores("P = 28")).verdict == FALSE

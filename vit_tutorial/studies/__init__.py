@@ -1,6 +1,6 @@
 """Studies: what the lessons claim about training, tried out with several seeds, and written down.
 
-    python -m vit_tutorial.studies                      all of them; about 23 hours on one core
+    python -m vit_tutorial.studies                      all of them; about 30 hours on one core
     python -m vit_tutorial.studies pooling --workers 2  one, with two trainings side by side
 
     patch_size   P in 28, 14, 7, 4, each at its own rate: what accuracy does a smaller patch buy, and at what cost?
@@ -12,7 +12,8 @@
     heads        1, 2, 4, 8 and 16 heads that share the same number of parameters
     scale        scores divided by sqrt(d), not divided, and not divided but with a W_Q that starts smaller
     hybrid       a ResNet's first layers in front, or the pixels themselves, with 1 to 8 blocks, each at its own rate
-    ingredients  the recipe of the preset for a CPU, with one thing changed at a time
+    ingredients  the recipe of the preset for a CPU, with one thing changed at a time, all at one rate
+    tricks       three of these changes again, each recipe at its own rate
     lens         after which block the answer of a trained model can be read
     patching     where the answer of a trained model sits: tokens and heads exchanged after each block
     versus       a ViT, a hybrid and a CNN of equal cost, on 500 to 9,000 pictures, each at its own rate

@@ -88,6 +88,26 @@ def _transfer(
 RATES = Search((0.001, 0.003, 0.01, 0.03))
 LOW_RATES = Search((0.0001, 0.0003, 0.001, 0.003, 0.01))  # post-norm needs small ones
 
+# The recipe of the preset for a CPU, and those that differ from it in one thing.
+INGREDIENTS = {
+    name: recipe(**{"dim": 64, "depth": 4, "num_heads": 4, "epochs": 36} | change)
+    for name, change in {
+        "the preset": {},
+        "no augmentation": {"max_shift": 0},
+        "erase a quarter": {"erase": 0.25},
+        "CutMix on half": {"cutmix": 0.5, "plain_epochs": 4},
+        "no label smoothing": {"label_smoothing": 0.0},
+        "no warm-up": {"warmup_epochs": 0.0},
+        "Muon": {"optimizer": "muon"},
+        "moving average": {"average": 0.998},
+        "bfloat16": {"precision": "bfloat16"},
+        "batches of 512": {"batch_size": 512},
+        "mean pooling": {"pool": "mean"},
+        "half the epochs": {"epochs": 18},
+        "patches of 14": {"patch_size": 14},
+    }.items()
+}
+
 EXPERIMENTS = {
     "patch_size": Experiment(
         claim="smaller patches keep detail and cost more; larger ones are cheap and coarse",
@@ -186,25 +206,14 @@ EXPERIMENTS = {
     ),
     "ingredients": Experiment(
         claim="a list of tricks (bf16, batch size, augmentation) decides how well a model learns from scratch",
-        variants={
-            name: recipe(**{"dim": 64, "depth": 4, "num_heads": 4, "epochs": 36} | change)
-            for name, change in {
-                "the preset": {},
-                "no augmentation": {"max_shift": 0},
-                "erase a quarter": {"erase": 0.25},
-                "CutMix on half": {"cutmix": 0.5, "plain_epochs": 4},
-                "no label smoothing": {"label_smoothing": 0.0},
-                "no warm-up": {"warmup_epochs": 0.0},
-                "Muon": {"optimizer": "muon"},
-                "moving average": {"average": 0.998},
-                "bfloat16": {"precision": "bfloat16"},
-                "batches of 512": {"batch_size": 512},
-                "mean pooling": {"pool": "mean"},
-                "half the epochs": {"epochs": 18},
-                "patches of 14": {"patch_size": 14},
-            }.items()
-        },
+        variants=INGREDIENTS,
         seeds=(0, 1, 2),
+    ),
+    "tricks": Experiment(
+        claim="bf16, larger batches and augmentation make a recipe better, each recipe at its own rate",
+        variants={name: INGREDIENTS[name] for name in ("the preset", "bfloat16", "batches of 512", "no augmentation")},
+        seeds=(0, 1, 2),
+        search=Search((0.0003, 0.001, 0.003, 0.01, 0.03), seeds=(100, 101)),  # recipes this close need more than one
     ),
     "faithfulness": Experiment(
         claim="attention maps show what the model looks at",
