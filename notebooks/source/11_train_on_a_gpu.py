@@ -843,7 +843,7 @@ print(f"augmentation in the first study, both at {at_one_rate[1].rate.value:g}: 
 # %% [markdown]
 # None of the three is shown, though without augmentation all three seeds are worse, by 2 to 3 points. (Here it is a move by one
 # pixel.) Three questions at once ask for more than three seeds can tell. In the first study the lead of augmentation was
-# larger. A part of it was the rate: without augmentation the validation pictures chose a higher one, and 0.003 was not its best. What
+# larger. A part of that may be the rate: without augmentation the validation pictures chose a higher one than 0.003. What
 # happens without it, the training loss tells (of the first study). With label smoothing it cannot fall to 0: the lowest comes
 # from saying 0.91 and nine times 0.01.
 
