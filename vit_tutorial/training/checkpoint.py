@@ -168,7 +168,8 @@ class Checkpoint:
         _refuse_changes(file, "data", saved.data, self.history.data, {})
         self._refuse_other_tensors(tensors)
         self._restore(tensors)
-        self.scale.skipped_steps = saved.skipped_steps  # also where the run goes on in a format without a scale
+        skipped = max(self.scale.skipped_steps, saved.skipped_steps)  # an older file counts them in its scale alone
+        self.scale.skipped_steps = skipped  # also where the run goes on in a format without a scale
         settings = {name: getattr(self.history, name) for name in ("config", "model", "data")}  # all of today's
         vars(self.history).update(vars(saved) | settings)
         self.holds = _moment(saved, progress)
