@@ -468,7 +468,7 @@ def _check_confidence(confidence: float) -> None:
 
 def _check_counts(right: int, images: int) -> None:
     if not 0 <= right <= images or not images:
-        raise ValueError(f"{right:g} of {images} images right is no accuracy; give 0 to {images} of 1 or more")
+        raise ValueError(f"{right} of {images} images right is no accuracy; give 0 to {images} of 1 or more")
 
 
 # --- The distributions -----------------------------------------------------------------------------------------------

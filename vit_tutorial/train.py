@@ -350,7 +350,8 @@ def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, s
             words += f", which began with {describe_start(began)}"
         if began == began | subject:  # or `fit` says what is different
             keep(options, model)  # the run may have been killed just before it did
-        check_kept(options)
+        if options.keep:  # or the checkpoint need not be read
+            check_kept(options)
     else:
         write_json(options.out / START_NAME, start | subject)
     print(data, *filter(None, [words]), sep="\n")

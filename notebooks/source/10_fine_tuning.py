@@ -18,8 +18,6 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from torchvision.models import ViT_B_16_Weights
-from torchvision.transforms.v2 import Resize
 
 from vit_tutorial import ViT, load_model, plots
 from vit_tutorial.datasets import DATA_FOLDER, Dataset, load, pictures
@@ -880,6 +878,9 @@ check.fine_tuning_clinic(my_recipe_diagnoses)
 # 0.5 for all (its `default_cfg` says so). torchvision says of its own weights:
 
 # %% tags=["extra", "claim-input"]
+from torchvision.models import ViT_B_16_Weights
+from torchvision.transforms.v2 import Resize
+
 theirs = ViT_B_16_Weights.IMAGENET1K_V1.transforms()
 print("mean", theirs.mean, "std", theirs.std)
 print(f"the shorter side becomes {theirs.resize_size}, then the middle is cut out, {theirs.crop_size} wide and high")

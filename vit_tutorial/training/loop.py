@@ -87,14 +87,20 @@ def fit(
     if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = config or TrainingConfig()
-    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
-    check_images(data.train_images)
-    check_labels(data.train_labels, len(data.train_images), classes)
+    classes = _check_data(model, data)
     with frozen(model, config.freeze) as hold:
         check_learns(model)
         return _fit(
             model, data, config, classes, hold, checkpoint, checkpoint_seconds, checkpoint_epochs, progress, on_epoch
         )
+
+
+def _check_data(model: nn.Module, data: Dataset) -> int:
+    """Raise what `fit` does for pictures and labels that the model cannot learn from; give its number of classes."""
+    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
+    check_images(data.train_images)
+    check_labels(data.train_labels, len(data.train_images), classes)
+    return classes
 
 
 def _fit(
@@ -332,9 +338,7 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     """
     if steps < 2:
         raise ValueError(f"steps is {steps}, and the first one does not count; take 2 or more")
-    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
-    check_images(data.train_images)
-    check_labels(data.train_labels, len(data.train_images), classes)
+    _check_data(model, data)
     model = copy.deepcopy(unwrapped(model)).train()
     with frozen(model, config.freeze) as hold:
         hold()

@@ -88,7 +88,7 @@ def put(model: ViT, weights: dict[str, Tensor], strict: bool = True) -> None:
                 f"{key} holds NaN or infinity in {bad} of {value.numel()} numbers; nothing was loaded: the weights are "
                 "damaged, or their training came to nothing"
             )
-        if not is_finite(value.to(own[key].dtype)):
+        if value.dtype != own[key].dtype and not is_finite(value.to(own[key].dtype)):
             raise ValueError(
                 f"{key} holds {value.abs().max().item():.3g}, more than {own[key].dtype} can hold; nothing was loaded: "
                 "give the model another type first, such as model.float()"
