@@ -31,9 +31,10 @@ endef
 # Each group of tests in two processes, and whatever they start with one thread: on two cores more of them only wait for
 # each other. The tests of a file stay in one process (pyproject.toml), but for those in a browser: the notebooks are one
 # file, and take longer than all others.
-PYTEST := OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n 2
+TEST_PYTHON := $(or $(VIT_TUTORIAL_WARM_PYTHON),$(VENV_PYTHON))
+PYTEST := OMP_NUM_THREADS=1 $(TEST_PYTHON) -m pytest --tx '2*popen//python=$(TEST_PYTHON)'
 
-.PHONY: help setup lab test test-fast lint results notebooks site site-open
+.PHONY: help setup lab test test-fast test-groups lint results notebooks site site-open
 
 help:
 	@echo "make lab        open the course in JupyterLab"
@@ -70,10 +71,14 @@ lint:
 test-fast: lint
 	$(PYTEST) -m "not slow" --ignore=tests/browser
 
+# Where tests start Pythons they start copies of one that has loaded torch already.
+test: lint
+	@OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/warm/server.py $(MAKE) --no-print-directory test-groups
+
 # A test that is run while annotations are checked asserts there what it would without, so it is run there only. The
 # notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten; the last ones, which
 # take longest, come first.
-test: lint
+test-groups:
 	$(PYTEST) -m "not checked" --ignore=tests/browser
 	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
 	$(PYTEST) --dist=worksteal tests/browser

@@ -38,9 +38,11 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Let the kernels that nbval starts talk through files."""
+    """Let the kernels that nbval starts talk through files, and begin with torch loaded where that is offered."""
     if not config.getoption("nbval", default=False):
         return
+    if "VIT_TUTORIAL_WARM_PYTHON" in os.environ:  # tests/warm/server.py, whose kernel has this name
+        config.option.nbval_current_env, config.option.nbval_kernel_name = False, "python3"
     import nbval.kernel
 
     manager = nbval.kernel.KernelManager

@@ -25,6 +25,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.datasets import CIFAR10, FashionMNIST
+from warm import PYTHON
 
 from vit_tutorial import datasets
 from vit_tutorial.datasets import DataError, Dataset, channel_statistics, load, pictures
@@ -706,7 +707,7 @@ print(datasets.load("cifar10", root=sys.argv[2]))
 
 def start_loader(stand_in, root):
     attributes = json.dumps(stand_in.class_attributes | {"url": CIFAR10.url})
-    command = [sys.executable, "-c", LOADER, attributes, str(root)]
+    command = [PYTHON, "-c", LOADER, attributes, str(root)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -3,13 +3,13 @@
 import json
 import re
 import subprocess
-import sys
 from functools import partial
 from statistics import mean
 
 import pytest
 import torch
 import torchvision
+from warm import PYTHON
 
 from vit_tutorial import ViT, ViTConfig, studies
 from vit_tutorial.support.paths import COURSE, RESULTS
@@ -96,7 +96,7 @@ def test_every_module_that_a_command_calls_answers():
     commands = {line for page in PAGES for line in (COURSE / page).read_text(encoding="utf-8").splitlines()}
     called = {match[1] for line in commands for match in re.finditer(r"python -m (vit_tutorial[\w.]*)", line)}
     assert {"vit_tutorial.train", "vit_tutorial.studies", "vit_tutorial.recipes"} <= called
-    done = subprocess.run([sys.executable, "-c", HELP, *sorted(called)], capture_output=True, text=True, check=False)
+    done = subprocess.run([PYTHON, "-c", HELP, *sorted(called)], capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1:] == [f"answered: {sorted(called)}"], done.stderr
 
 

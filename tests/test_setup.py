@@ -52,6 +52,7 @@ else:
 STUB_PYTHON = """#!/bin/sh
 echo "$@" >> '{notes}/calls'
 case "$*" in
+    tests/warm/server.py*) shift; exec "$@" ;;
     *ensurepip*) echo {version} 1 ;;
     *"pip install"*)
         if [ -e '{notes}/pip-hangs' ]; then exec sleep 60; fi
@@ -482,13 +483,15 @@ def test_the_tests_are_what_the_readme_says(ready):
         "npm run --silent lint",
         "npm run --silent test",
     ]
-    everything, shapes, browser, notebooks = runs[5:]
-    assert everything == "-m pytest -n 2 -m not checked --ignore=tests/browser"
-    assert shapes == "-m pytest -n 2"
-    assert browser == "-m pytest -n 2 --dist=worksteal tests/browser"
+    warm, everything, shapes, browser, notebooks = runs[5:]
+    assert warm == f"tests/warm/server.py {shutil.which('make')} --no-print-directory test-groups"
+    in_two = "-m pytest --tx 2*popen//python=.venv/bin/python"
+    assert everything == f"{in_two} -m not checked --ignore=tests/browser"
+    assert shapes == in_two
+    assert browser == f"{in_two} --dist=worksteal tests/browser"
     names = [f"build/nbval/{path.name}" for path in sorted((ready.course / "notebooks").glob("*.ipynb"), reverse=True)]
     assert names
-    assert notebooks.split() == ["-m", "pytest", "-n", "2", "--nbval", "--no-loadscope-reorder", *names]
+    assert notebooks.split() == [*in_two.split(), "--nbval", "--no-loadscope-reorder", *names]
     assert not (ready.course / "build" / "nbval").exists()
     script = (ROOT / ".ci" / "run").read_text().splitlines()
     assert script[-1] == "make test"

@@ -11,6 +11,7 @@ import time
 
 import pytest
 import torch
+from warm import PYTHON
 
 from exercises.toys import compute_for, doubled, in_time, loops, sleeps, toy
 from vit_tutorial.exercises import limit
@@ -103,6 +104,28 @@ def test_an_answer_that_catches_more_stops_than_are_waited_for_ends_too(monkeypa
     assert not in_time(toy(), answer).passed
     threads[0].join(30)
     assert not threads[0].is_alive()
+
+
+def test_one_that_computes_on_is_stopped_more_often_than_one_that_waits(monkeypatch):
+    """Of many stops it will not catch one, and then it is over; who sleeps cannot hear them anyway."""
+    sent = []
+    monkeypatch.setattr(limit, "PATIENCE", 0.0)
+    monkeypatch.setattr(limit, "_raise_in", lambda thread, error: sent.append((thread, error)))
+
+    def stops(call):
+        def answer():
+            threads.append(threading.current_thread())
+            call(0.5)
+
+        threads = []
+        with pytest.raises(OutOfTime):
+            call_within(Budget(0.0, 100.0), answer)
+        threads[0].join(30)
+        return sent.count((threads[0], limit._Stop))
+
+    waiting = stops(time.sleep)
+    assert 2 <= waiting <= 0.5 / limit.LOOK_AFTER + 3
+    assert stops(compute_for) > waiting
 
 
 @pytest.mark.usefixtures("nearly_patient")
@@ -230,7 +253,7 @@ time.sleep(0.5)
 
 def test_what_stops_an_answer_is_never_seen():
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["tests", *sys.path])}
-    done = subprocess.run([sys.executable, "-c", LEAKS], capture_output=True, text=True, timeout=300, env=environment)
+    done = subprocess.run([PYTHON, "-c", LEAKS], capture_output=True, text=True, timeout=300, env=environment)
     assert done.stderr == ""
     assert done.stdout == "True 300\n" + "False\n" * 4
 
@@ -294,7 +317,7 @@ def test_a_call_that_waits_for_another_call_is_stopped_with_it():
 
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="Windows has no such signals to leave as they were")
 def test_a_script_keeps_its_signal_handlers_and_its_stop_button_and_ends():
-    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([PYTHON, "-c", SCRIPT], capture_output=True, text=True, timeout=300)
     given = "with image_size = 4, patch_size = 2"
     looped = f"✗ count_tokens: your code was stopped after 0.3 s of computing {given}: is there a loop that never ends?"
     waited = (

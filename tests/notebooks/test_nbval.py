@@ -5,13 +5,13 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 import torch
 import zmq
+from warm import PYTHON
 
 from vit_tutorial.support.seeds import seeded
 
@@ -73,7 +73,7 @@ def start_notebooks(folder, notebooks, *options):
         for number, cell in enumerate(cells, start=1):
             cell.execution_count = number
         nbformat.write(nbformat.v4.new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
-    command = [sys.executable, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "-n0", *options]
+    command = [PYTHON, "-m", "pytest", "--nbval", "notebooks", "-rA", "--color=no", "-n0", *options]
     environment = os.environ | {"PYTEST_ADDOPTS": ""}  # what somebody adds to the run outside is not for the one inside
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True

@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 import shapes
 import torch
+from warm import PYTHON
 
 from training.examples import (
     ALL_AT_ONCE,
@@ -289,7 +290,7 @@ print(json.dumps({key: sorted(value) if isinstance(value, set) else value for ke
 @shapes.not_while_checking
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are Unix")
 def test_a_run_killed_at_twenty_moments_ends_with_the_weights_of_one_never_killed(tmp_path):
-    command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)]
+    command = [PYTHON, "-c", KILLED, str(Path(__file__).parents[1]), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     statuses = json.loads(done.stdout)

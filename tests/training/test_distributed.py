@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from warm import PYTHON
 
 from training.examples import ALL_AT_ONCE, CONFIG, make_data, make_model, weights
 from vit_tutorial.training import History, fit
@@ -111,10 +111,10 @@ def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("together")
     script = out / "together.py"
     script.write_text(TOGETHER)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
+    command = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
     command += [str(script), str(Path(__file__).parents[1]), str(out)]
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "PYTHON_EXEC": PYTHON}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return out

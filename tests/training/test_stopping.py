@@ -3,13 +3,13 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 import shapes
 import torch
+from warm import PYTHON
 
 from training.examples import CONFIG, make_data, make_model, same, weights
 from vit_tutorial.training import checkpoint, fit, stopping
@@ -186,7 +186,7 @@ fit(model, make_data(), CONFIG, checkpoint=sys.argv[2], checkpoint_seconds=3600)
 @shapes.not_while_checking
 @pytest.mark.skipif(os.name != "posix", reason="SIGTERM is another thing on Windows")
 def test_a_process_that_is_terminated_saves_and_is_terminated(tmp_path):
-    command = [sys.executable, "-c", TERMINATED, str(Path(__file__).parents[1]), str(tmp_path)]
+    command = [PYTHON, "-c", TERMINATED, str(Path(__file__).parents[1]), str(tmp_path)]
     command += [str(torch.get_num_threads())]  # sums of floats depend on it
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (-signal.SIGTERM, "")
