@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,8 +108,8 @@ def test_it_ends_by_a_signal_as_a_fresh_one_does(program, number):
 
 WAIT = """
 import os, signal, sys, time
-print(os.getpid(), flush=True)
 try:
+    print(os.getpid(), flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted")
@@ -136,12 +137,16 @@ def test_it_ends_with_its_stand_in(program, number):
     wait_until_ended(copy)
 
 
-def test_it_ends_with_the_command():
+@pytest.mark.parametrize("killed", [False, True])
+def test_it_ends_with_the_command_and_with_the_server(killed):
     server = start_server("sh", "-c", COMMAND)
     process, copy = start(server.stdout.readline().strip())
+    if killed:
+        server.kill()
     server.communicate("that is all\n")
     wait_until_ended(copy)
-    assert process.wait(30) != 0
+    assert process.wait(30) == 70
+    shutil.rmtree(Path(process.args[0]).parent, ignore_errors=True)  # a server that is killed leaves it
 
 
 def wait_until_ended(number):

@@ -11,6 +11,7 @@ Anywhere but on Linux the command is run without all this.
 """
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import io
@@ -35,6 +36,7 @@ from typing import NamedTuple
 # The course is not among them: its own loading is tested.
 LOADED = ("torch", "torchvision", "scipy.stats", "matplotlib", "nbformat", "IPython", "jupyter_client")
 CLIENT = Path(__file__).with_name("client.py")
+PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>: the signal to send when the parent has ended
 
 
 class Wanted(NamedTuple):
@@ -159,8 +161,12 @@ def forget(closable: list, files: list[int], copies: dict[int, Copy]) -> None:
 
 
 def take(files: list[int]) -> None:
-    """Lead a session of its own, with these files as input and outputs, and with the signals of a fresh Python."""
+    """Lead a session of its own, with these files as input and outputs, and with the signals of a fresh Python.
+
+    If the server is killed, the kernel of the system ends this process too.
+    """
     os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number, file in enumerate(files):
         os.dup2(file, number)
         os.close(file)
