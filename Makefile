@@ -71,14 +71,15 @@ lint:
 test-fast: lint
 	$(PYTEST) -m "not slow" --ignore=tests/browser
 
-# Where tests start Pythons they start copies of one that has loaded torch already.
-test: lint
+# Where tests start Pythons they start copies of one that has loaded torch already, while the linters run.
+test:
+	$(call setup_env,test)
 	@OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/warm/server.py $(MAKE) --no-print-directory test-groups
 
 # A test that is run while annotations are checked asserts there what it would without, so it is run there only. The
 # notebooks run in a copy, where a learner's own runs are neither taken for the test's nor overwritten; the last ones, which
 # take longest, come first.
-test-groups:
+test-groups: lint
 	$(PYTEST) -m "not checked" --ignore=tests/browser
 	VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)
 	$(PYTEST) --dist=worksteal tests/browser

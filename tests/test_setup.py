@@ -475,6 +475,8 @@ def test_the_tests_are_what_the_readme_says(ready):
     status, said = ready.make("test")
     assert status == 0, said
     runs = ready.calls("")
+    warm = f"tests/warm/server.py {shutil.which('make')} --no-print-directory test-groups"
+    runs = runs[runs.index(warm) + 1 :]
     runs = runs[runs.index("-m ruff check .") :]
     assert runs[:5] == [
         "-m ruff check .",
@@ -483,8 +485,7 @@ def test_the_tests_are_what_the_readme_says(ready):
         "npm run --silent lint",
         "npm run --silent test",
     ]
-    warm, everything, shapes, browser, notebooks = runs[5:]
-    assert warm == f"tests/warm/server.py {shutil.which('make')} --no-print-directory test-groups"
+    everything, shapes, browser, notebooks = runs[5:]
     in_two = "-m pytest --tx 2*popen//python=.venv/bin/python"
     assert everything == f"{in_two} -m not checked --ignore=tests/browser"
     assert shapes == in_two

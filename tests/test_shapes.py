@@ -50,7 +50,7 @@ def _is_of(value, module):
 @pytest.mark.skipif(not shapes.CHECKING, reason="nothing is checked")
 def test_make_test_leaves_no_test_out_of_both_runs(request):
     runs = ('$(PYTEST) -m "not checked" --ignore=tests/browser', "VIT_TUTORIAL_CHECK_SHAPES=1 $(PYTEST)")
-    assert "\n\t".join(("test-groups:", *runs, "")) in MAKEFILE.read_text()
+    assert "\n\t".join(("test-groups: lint", *runs, "")) in MAKEFILE.read_text()
     for item in request.session.items:
         skipped = "not about annotations" in [mark.kwargs.get("reason") for mark in item.iter_markers("skipif")]
         assert (item.get_closest_marker("checked") is None) is skipped
