@@ -4,11 +4,12 @@ Each of its exercises has the same parts: difficulty and minutes, two hints, a s
 """
 
 import ast
+import dis
 import importlib
 import importlib.util
 import re
-import symtable
 from pathlib import Path
+from types import CodeType
 
 import nbformat
 import pytest
@@ -235,25 +236,23 @@ def names_left(cells):
     return names
 
 
-def names_read(table):
-    """Return the names of the notebook that a table of symbols reads; those of a function's own are none."""
-    names = {symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced()}
-    if table.get_type() == "function":
-        names = {name for name in names if table.lookup(name).is_global()}
-    return names.union(*map(names_read, table.get_children()))
+def names_read(code):
+    """Return the names of the notebook that compiled code reads; those of a function's or brackets' own are none."""
+    names = {step.argval for step in dis.get_instructions(code) if step.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    return names.union(*map(names_read, codes_in(code)))
+
+
+def codes_in(code):
+    return [inner for inner in code.co_consts if isinstance(inner, CodeType)]
 
 
 def names_needed(before, after):
     """Return the names that the cells after read of what was before, and those that functions need which they read."""
-    functions = {}
-    for cell in before:
-        functions |= {
-            table.get_name(): table for table in symbols(cell).get_children() if table.get_type() == "function"
-        }
+    functions = {inner.co_name: inner for cell in before for inner in codes_in(compiled(cell))}
     new, made = set(), set()
     for cell in after:
         made |= names_left([cell])
-        new |= names_read(symbols(cell)) - made
+        new |= names_read(compiled(cell)) - made
     needed = set()
     while new:
         needed |= new
@@ -261,8 +260,8 @@ def names_needed(before, after):
     return needed
 
 
-def symbols(cell):
-    return symtable.symtable(TransformerManager().transform_cell(cell.source), "cell", "exec")
+def compiled(cell):
+    return compile(TransformerManager().transform_cell(cell.source), "cell", "exec")
 
 
 TIDY_UP = re.compile(r'^used = """\n(?P<names>[^"]*)"""', re.MULTILINE)
