@@ -71,7 +71,7 @@ lint:
 test-fast: lint
 	$(PYTEST) -m "not slow" --ignore=tests/browser
 
-# Where tests start Pythons they start copies of one that has loaded torch already, while the linters run.
+# What tests start is copied from a Python that has torch loaded; it loads it while the linters run.
 test:
 	$(call setup_env,test)
 	@OMP_NUM_THREADS=1 $(VENV_PYTHON) tests/warm/server.py $(MAKE) --no-print-directory test-groups

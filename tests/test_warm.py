@@ -109,7 +109,7 @@ def test_it_ends_by_a_signal_as_a_fresh_one_does(program, number):
 WAIT = """
 import os, signal, sys, time
 try:
-    print(os.getpid(), flush=True)
+    print(os.getpid())
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted")
@@ -157,6 +157,44 @@ def wait_until_ended(number):
             return
         time.sleep(0.01)
     pytest.fail(f"process {number} goes on")
+
+
+def test_one_that_is_killed_at_once_leaves_nobody(program, tmp_path):
+    code = f"import os, pathlib, time; pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); time.sleep(60)"
+    for tried in range(40):  # it has asked by then, and the copy may not have begun
+        process = subprocess.Popen([program, "-c", code])
+        time.sleep(0.02 + tried % 10 / 300)
+        process.kill()
+        process.wait()
+    time.sleep(1)  # until one that goes on has said so
+    for path in tmp_path.iterdir():
+        wait_until_ended(int(path.name))
+
+
+SPAWN = """
+import multiprocessing
+
+def square(x):
+    return x * x
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(pool.map(square, [2, 3]))
+"""
+
+
+def test_a_script_finds_its_functions_in_the_processes_that_it_starts(program, tmp_path):
+    (tmp_path / "squares.py").write_text(SPAWN)
+    done = subprocess.run([program, "squares.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.stdout, done.stderr) == ("[4, 9]\n", "")
+
+
+def test_it_is_not_tried_in_a_folder_that_is_not_fit(tmp_path):
+    (tmp_path / "two words").mkdir()
+    environment = os.environ | {"TMPDIR": str(tmp_path / "two words"), "VIT_TUTORIAL_WARM_PYTHON": "nothing"}
+    server = start_server("sh", "-c", COMMAND, env=environment)
+    assert server.communicate("that is all\n")[0].splitlines()[0] == "nothing"
+    assert (server.returncode, list((tmp_path / "two words").iterdir())) == (7, [])
 
 
 def test_jupyter_starts_its_kernels_so(served, monkeypatch):

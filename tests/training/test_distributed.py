@@ -111,10 +111,11 @@ def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("together")
     script = out / "together.py"
     script.write_text(TOGETHER)
+    # It starts the three afresh, with `sys.executable`: sets are in another order in each.
     command = [PYTHON, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
     command += [str(script), str(Path(__file__).parents[1]), str(out)]
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths, "PYTHON_EXEC": PYTHON}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return out

@@ -12,6 +12,10 @@ PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 
 def main(address: str, words: list[str]) -> int:
     """Ask for a Python with this command line; return its status, or end by the signal that has ended it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
+    while (one := os.open(os.devnull, os.O_RDWR)) < 3:  # in the place of one that is closed
+        pass
+    os.close(one)
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)
     said = marshal.dumps((os.getcwd(), dict(os.environ), words))
@@ -21,6 +25,7 @@ def main(address: str, words: list[str]) -> int:
         number = int(answers.readline())
         for one in PASSED_ON:
             signal.signal(one, lambda one, _: pass_on(number, one))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, PASSED_ON)
         status = answers.readline()
     if not status:  # the server has ended
         return 70
