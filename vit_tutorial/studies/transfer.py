@@ -7,8 +7,8 @@ augmentation, a new head, and an untrained model: an interval over the seeds spe
 and of this one pre-trained model. The learning rate of a method is chosen with seeds of its own, on pictures that no
 job learns from.
 
-Sources: Dosovitskiy et al. 2021, appendix B.1.2 (masked patches: half of them); Xie et al. 2022, "SimMIM" (their pixels
-from one linear layer); Hu et al. 2022 (LoRA).
+Sources: Dosovitskiy et al. 2021, appendix B.1.2 (half of the patches corrupted); Xie et al. 2022, "SimMIM" (one linear
+layer says the pixels); He et al. 2022, "Masked Autoencoders" (pixels normalised in each patch); Hu et al. 2022 (LoRA).
 """
 
 import json
