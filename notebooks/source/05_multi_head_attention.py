@@ -417,27 +417,27 @@ def score(logits, labels):
 
 
 @torch.no_grad()
-def test(model, pictures, labels):
-    return score(torch.cat([model(part) for part in pictures.split(50)]), labels)
+def run(model, pictures):  # [B, C, H, W] -> logits [B, K]
+    return torch.cat([model(part) for part in pictures.split(50)])
 
 
 @torch.no_grad()
-def test_without_each(pictures, labels):
-    """Test without each head alone. The layers before its own do not change, so they run once, not for each head."""
-    tokens, scores = model.forward_intermediates(pictures)["position"], {}  # what comes to layer 0
+def run_without_each(pictures):
+    """The logits without each head alone. The layers before its own do not change, so they run once, not for each head."""
+    tokens, logits = model.forward_intermediates(pictures)["position"], {}  # what comes to layer 0
     for layer, block in enumerate(model.blocks):
         for head in range(model.config.num_heads):
             rest = without([(layer, head)])
             last = torch.cat([rest.blocks[layer:](part) for part in tokens.split(50)])
-            scores[layer, head] = score(rest.classify(rest.norm(last)), labels)
+            logits[layer, head] = rest.classify(rest.norm(last))
         tokens = block(tokens)
-    return scores
+    return logits
 
 
-normalized = model.card.normalize(data.test_images)
-first, later = (normalized[:500], data.test_labels[:500]), (normalized[500:1000], data.test_labels[500:1000])
+normalized, labels = model.card.normalize(data.test_images), data.test_labels
 all_heads = [(layer, head) for layer in range(6) for head in range(4)]
-(accuracy, loss), alone = test(model, *first), test_without_each(*first)
+accuracy, loss = score(run(model, normalized[:500]), labels[:500])
+alone = {head: score(logits, labels[:500]) for head, logits in run_without_each(normalized[:500]).items()}
 lost = torch.tensor([accuracy - alone[head][0] for head in all_heads]).reshape(6, 4)
 grown = torch.tensor([alone[head][1] - loss for head in all_heads]).reshape(6, 4)
 
@@ -457,17 +457,25 @@ plots.show(
 # No single head is worth more than about 3 points. So is attention not needed at all? Take eight at a time. We order the
 # heads by the growth of the loss, and switch off the 8 *least* important together, then the 8 *most* important. As a
 # control, 8 *random* heads, drawn 13 times. The order was found on the first 500 pictures, so we test on the next 500.
-# There we also add up what each head of a group costs alone: if heads did not depend on each other, the group would cost
-# just that.
+#
+# What would the eight cost if heads did not depend on each other? *Not* what each costs alone, added up. A right answer has a
+# margin: one head less, and it stays right; eight less, and the margin is used up. So points do not add, even where heads are
+# independent. **Logits would.** We add up how each head of the group changes the logits alone, and count the right answers then.
 
 # %%
-full_accuracy = test(model, *later)[0]
-alone_later = {head: full_accuracy - tested[0] for head, tested in test_without_each(*later).items()}
+whole, each = run(model, normalized[500:1000]), run_without_each(normalized[500:1000])
+full_accuracy = score(whole, labels[500:1000])[0]
+
+
+def lost_with(logits):
+    return full_accuracy - score(logits, labels[500:1000])[0]
 
 
 def cost(heads):
-    """Points lost without these heads: one by one, added up, and all together."""
-    return sum(alone_later[head] for head in heads), full_accuracy - test(without(heads), *later)[0]
+    """Points lost without these heads: one by one, added up; if their changes of the logits added up; all together."""
+    independent = whole + sum(each[head] - whole for head in heads)
+    together = run(without(heads), normalized[500:1000])
+    return sum(lost_with(each[head]) for head in heads), lost_with(independent), lost_with(together)
 
 
 # %% jupyter={"source_hidden": true}
@@ -475,21 +483,21 @@ order = sorted(all_heads, key=lambda head: alone[head][1])  # by the loss withou
 torch.manual_seed(0)
 eights = [[all_heads[i] for i in torch.randperm(24)[:8]] for _ in range(13)]
 random_eights = [cost(eight) for eight in eights]
-middle = sorted(random_eights, key=lambda pair: pair[1])[len(eights) // 2]  # the median
+middle = sorted(random_eights, key=lambda costs: costs[-1])[len(eights) // 2]  # the median of those together
 costs = {
     "the 8 least important": cost(order[:8]),
     "8 at random, median of 13": middle,
     "the 8 most important": cost(order[-8:]),
 }
-print(f"{'points lost without':<26}{'one by one, added':>18}{'together':>10}")
-for group, (added, together) in (costs | {"all 24": cost(all_heads)}).items():
-    print(f"{group:<26}{added:>18.1f}{together:>10.1f}")
+print(f"{'points lost without':<26}{'points add':>12}{'logits add':>12}{'together':>12}")
+for group, lost_points in (costs | {"all 24": cost(all_heads)}).items():
+    print(f"{group:<26}" + "".join(f"{points:>12.1f}" for points in lost_points))
 print("the 8 most important, as layer.head:", ", ".join(f"{layer}.{head}" for layer, head in sorted(order[-8:])))
 
 # %%
-added, together = ([points / 100 for points in lost] for lost in zip(*random_eights, strict=True))
-claim = "eight heads, drawn at random, cost more together than one by one, in the mean"
-print(compare(together, added, claim, names=("together", "one by one"), of="draws", unit="points"))
+_, independent, together = ([points / 100 for points in lost] for lost in zip(*random_eights, strict=True))
+claim = "eight heads, drawn at random, cost more together than if their logits added up, in the mean"
+print(compare(together, independent, claim, names=("together", "logits add"), of="draws", unit="points"))
 
 # %% [markdown]
 # We call heads *needed* if more than 5 points are lost without them. Of eight that are drawn at random it matters which: so
@@ -498,10 +506,8 @@ print(compare(together, added, claim, names=("together", "one by one"), of="draw
 
 
 # %% tags=["claim-every-head"]
-@torch.no_grad()
-def answers(model):
-    logits = torch.cat([model(part) for part in normalized[500:].split(50)])
-    return (logits.argmax(dim=1) == data.test_labels[500:]).float().tolist()  # 1 for each picture that is right
+def answers(model):  # 1 for each picture that is right
+    return (run(model, normalized[500:]).argmax(dim=1) == labels[500:]).float().tolist()
 
 
 at_random = [full_accuracy / 100 - points for points in together]
@@ -511,51 +517,55 @@ claim = "without eight heads, drawn at random, the model loses more than 5 point
 print(compare(all_heads_on, at_random, claim, names=names, at_least=0.05, of="draws", unit="points"))
 
 groups = {"the least important eight go": order[:8], "the most important goes": order[-1:]}
-whole = answers(model)
-needed = {name: (whole, answers(without(heads))) for name, heads in groups.items()}
+full = answers(model)
+needed = {name: (full, answers(without(heads))) for name, heads in groups.items()}
 claim = "without these heads the model loses more than 5 points"
 print(compare_each(needed, claim, holds="if", at_least=0.05, of="pictures", unit="points"))
 
 # %% [markdown]
-# Heads stand in for each other: that each alone can go does not mean that all can. Among the eight most important are all
+# Together they cost more than their changes of the logits add up to: heads stand in for each other. That each alone can go does not
+# mean that all can. (To put zeros in place of a head is one way to switch it off; lesson 8 compares three.) Among the eight most important are all
 # four of layer 0, where the patches first meet. And *not needed by the trained model* is not *not needed for training*:
 # more heads or fewer are trained below.
 #
 # ### "Each head looks at something else"
 #
 # Two heads give two rows of weights, each summing to 1. Their *overlap* is the sum of the smaller of the two, number by
-# number: 1 if both look alike, 0 if they have nothing in common. We take the mean over all pairs of heads, all layers
-# and 100 test pictures, of the trained model and of an untrained one.
+# number: 1 if both look alike, 0 if they have nothing in common. We take the mean over 100 test pictures, for each pair of heads
+# of a layer, of the trained model and of an untrained one.
 #
 # A small overlap alone proves little. Two rows that are *sharp*, with most weight on few tokens, overlap little even if
-# they have nothing to do with each other. So we need a second control: shuffle the columns of one map of each pair. That
-# leaves two unrelated maps, exactly as sharp.
+# they have nothing to do with each other. So we need a second control: shuffle the columns of one map of each pair, five
+# times. That leaves two unrelated maps, exactly as sharp.
 
 
 # %% tags=["claim-heads-differ"]
-def mean_overlap(model, images, columns=slice(None)):
-    def overlap(weights, a, b):  # weights [B, h, N, N], heads a and b
+def overlaps(layers, columns=slice(None)):  # layers of weights [B, h, N, N] -> one number for each pair of heads
+    def overlap(weights, a, b):
         return torch.minimum(weights[:, a], weights[:, b][..., columns]).sum(-1).mean()
 
-    layers, heads = attention_maps(model, images), range(model.config.num_heads)
-    return torch.stack([overlap(w, a, b) for w in layers for a in heads for b in range(a)]).mean().item()
+    return torch.stack([overlap(w, a, b) for w in layers for a in range(w.shape[1]) for b in range(a)])
 
 
 torch.manual_seed(0)
 images, untrained = normalized[:100], ViT(model.config)
-shuffled, more = torch.randperm(50), {}
+shuffles, more = [torch.randperm(50) for _ in range(5)], {}
 for name, one in (("untrained", untrained), ("trained", model)):
-    sharp = torch.stack(attention_maps(one, images)).amax(-1).mean()  # the largest weight of each row
-    pairs, unrelated = mean_overlap(one, images), mean_overlap(one, images, shuffled)
+    layers = attention_maps(one, images)
+    sharp = torch.stack(layers).amax(-1).mean()  # the largest weight of each row
+    pairs, unrelated = overlaps(layers), torch.stack([overlaps(layers, columns) for columns in shuffles]).mean(dim=0)
     more[name] = pairs - unrelated
-    print(f"{name:<10} overlap {pairs:.1f}   one head shuffled {unrelated:.1f}   largest weight of a row {sharp:.0%}")
-no_more = {name: gap <= 0.05 for name, gap in more.items()}
-print(judge(no_more, "two heads overlap no more than two unrelated maps that are as sharp, to 0.05"))
-print("training draws them further apart than unrelated maps:", more["trained"] < -0.05)
+    means = f"overlap {pairs.mean():.1f}   one head shuffled {unrelated.mean():.1f}"
+    print(f"{name:<10} {means}   largest weight of a row {sharp:.0%}")
+no_more = {name: gap.mean().item() <= 0.05 for name, gap in more.items()}
+print(judge(no_more, "two heads overlap, in the mean, no more than two unrelated maps that are as sharp, to 0.05"))
+gaps = more["trained"].sort().values
+print("training draws them further apart than unrelated maps, in the mean:", gaps.mean().item() < -0.05)
+print(f"its {len(gaps)} pairs, each minus the same with one head shuffled: {gaps[0]:+.2f} to {gaps[-1]:+.2f}")
 
 # %% [markdown]
-# Training makes each head sharper, and so they overlap less. But unrelated maps that are as sharp overlap as little: the heads are
-# not drawn further apart than that. Nobody told them what to look for. They start from
+# Training makes each head sharper, and so they overlap less. But unrelated maps that are as sharp overlap as little: in the mean
+# the heads are not drawn further apart than that. Single pairs are, a little, and others share more than chance. Nobody told them what to look for. They start from
 # different random numbers, and so they differ from the first step.
 
 # %% [markdown] tags=["extra"]
@@ -684,15 +694,15 @@ print(compare_each(pairs, f"{best} is better than fewer heads, but several"))
 
 # %% jupyter={"source_hidden": true}
 used = """
-A a accuracies accuracy added after all_heads all_heads_on alone alone_later answers as_said asked at_random attention
-ax axes B b b_v before best block boot by_steps changed changed_right cheaper claim colour columns constant cost costs
-D d dark dim eights equal explicit factors figure first from_torchvision full_accuracy full_maps fused gallery group
-groups grown h half head heads i image images k later layer looks loss lost maps maps_of_heads mean_overlap means
-merged middle millions more N name names names_of_pictures needed new_k new_q no_more number numbered numbers on_boot
-one one_head options order our_output our_weights ours output own pairs pictures probabilities q qkv random_eights
-right rounded row rows said same shape shares sharp shown shuffled single sizes study table tables test_without_each
-their_output their_weights theirs title together tokens top total unrelated untrained v values W_k W_o W_q W_v weight
-weights whole without wrong x Z z
+A a accuracies accuracy after all_heads all_heads_on alone answers as_said asked at_random attention ax axes B b b_v
+before best block boot by_steps changed changed_right cheaper claim colour columns constant cost costs D d dark dim
+each eights equal explicit factors figure from_torchvision full full_accuracy full_maps fused gallery gaps group
+groups grown h half head heads i image images independent k labels layer layers looks loss lost lost_points lost_with
+maps maps_of_heads means merged middle millions more N name names names_of_pictures needed new_k new_q no_more number
+numbered numbers on_boot one one_head options order our_output our_weights ours output overlaps own pairs pictures
+probabilities q qkv random_eights right rounded row rows run_without_each said same shape shares sharp shown shuffles
+single sizes study table tables their_output their_weights theirs title together tokens top total unrelated untrained
+v values W_k W_o W_q W_v weight weights whole without wrong x Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
@@ -1010,7 +1020,7 @@ def in_a_model(attention):
     vit.load_state_dict(model.state_dict())
     F.cross_entropy(vit(normalized[:20]), data.test_labels[:20]).backward()
     gradients = all(parameter.grad is not None and parameter.grad.any() for parameter in vit.parameters())
-    return gradients, test(vit, normalized[:200], data.test_labels[:200])[0]
+    return gradients, score(run(vit, normalized[:200]), data.test_labels[:200])[0]
 
 
 def trained_so(attention):
