@@ -297,7 +297,7 @@ def test_a_number_is_held_against_the_same_in_random_order():
     finding = against_shuffles(1.2, by_chance[::-1], "neighbours are alike", name="likeness")
     assert (finding.low, finding.high) == pytest.approx((1.2 - 0.975, 1.2 - 0.024))
     assert str(finding).splitlines() == [
-        "likeness minus the same in random order: +0.70, 95% interval +0.22 to +1.18 (1,000 shuffles)",
+        "likeness: +1.20; of 1,000 shuffles 95% lie between +0.02 and +0.97",
         "verdict: TRUE that neighbours are alike",
     ]
 

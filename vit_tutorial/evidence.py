@@ -111,18 +111,28 @@ class Finding:
     unit: str = ""
     conditions: tuple[str, ...] = ()  # what has to be said with the verdict
     reason: str = ""  # why there is no interval
+    by_chance: tuple[float, float] | None = None  # of shuffles: between which two numbers their middle part lies
 
     @property
     def numbers(self) -> str:
         """The difference and its interval in words, with as many decimals as show on which side of a limit it lies."""
         if self.reason:
             return f"no interval, {self.reason}"
+        if self.by_chance is not None:
+            return self._among_shuffles(*self.by_chance)
         scale, unit = (100, " points") if self.unit == "points" else (1, self.unit and f" {self.unit}")
         one, low, high, *limits = (scale * number for number in (self.difference, self.low, self.high, *self.limits))
         digits = _decimals(low, high, limits, 1 if self.unit == "points" else None)
         one, low, high, *limits = (f"{round(number, digits) + 0.0:+.{digits}f}" for number in (one, low, high, *limits))
         asked = "" if self.limits == (0.0,) else f", limit{'s' * (len(limits) > 1)} {' and '.join(limits)}"
         return f"{one}{unit}, {_percent(self.confidence)} interval {low} to {high}{asked} ({self.count:,} {self.of})"
+
+    def _among_shuffles(self, least: float, most: float) -> str:
+        """Say the number itself, and what shuffles come to: how much another model would show, they do not tell."""
+        value = self.low + most
+        digits = _decimals(least, most, [value], None)
+        value, least, most = (f"{round(number, digits) + 0.0:+.{digits}f}" for number in (value, least, most))
+        return f"{value}; of {self.count:,} shuffles {_percent(self.confidence)} lie between {least} and {most}"
 
     def __str__(self) -> str:
         return f"{self.label}: {self.numbers}\n{_last_line(self.verdict, self.claim, self.conditions)}"
@@ -368,15 +378,15 @@ def against_shuffles(
 ) -> Finding:
     """Compare a number with what it comes to when what it is about is put in random order: a permutation test.
 
-    The claim is that `value` is higher than chance. `shuffled` are the numbers of as many random orders; the interval
-    is from `value` less the upper end of their middle part (`confidence` of them all) to `value` less the lower end. It
-    speaks of this very model: another one may have learned something else. Fewer than 100 shuffles, or too few for the
-    confidence, or a number that is not finite, show nothing.
+    The claim is that `value` is higher than chance. `shuffled` are the numbers of as many random orders. The verdict
+    says if it lies above, in or below their middle part (`confidence` of them all). `low` and `high` are `value` less
+    the upper and the lower end of that part. All this speaks of this very model: another one may have learned something
+    else. Fewer than 100 shuffles, or too few for the confidence, or a number that is not finite, show nothing.
     Raises ValueError if the confidence makes no sense.
     Source: Fisher 1935, "The Design of Experiments", section 21.
     """
     _check_confidence(confidence)
-    difference, low, high, reason = math.nan, math.nan, math.nan, ""
+    difference, low, high, reason, by_chance = math.nan, math.nan, math.nan, "", None
     fewest = max(FEWEST_SHUFFLES, math.ceil(2 / (1 - confidence) - 1e-9) - 1)  # so that one lies outside on each side
     if len(shuffled) < fewest:
         reason = f"{len(shuffled)} of the {fewest} shuffles that it takes"
@@ -385,11 +395,12 @@ def against_shuffles(
     else:
         ordered, outside = sorted(shuffled), math.floor((1 - confidence) / 2 * (len(shuffled) + 1) + 1e-9)
         difference = value - fmean(shuffled)
-        low, high = value - ordered[-outside], value - ordered[outside - 1]
+        by_chance = least, most = ordered[outside - 1], ordered[-outside]
+        low, high = value - most, value - least
     return Finding(
         claim=claim,
         verdict=_verdict(low, high, (0.0,)),
-        label=f"{name} minus the same in random order",
+        label=name,
         difference=difference,
         low=low,
         high=high,
@@ -397,6 +408,7 @@ def against_shuffles(
         count=len(shuffled),
         of="shuffles",
         reason=reason,
+        by_chance=by_chance,
     )
 
 
