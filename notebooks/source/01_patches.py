@@ -27,6 +27,7 @@ from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import PatchLab
+from vit_tutorial.introspection import flops_per_image
 
 torch.set_num_threads(1)  # so that repeated runs agree
 cat = pictures("chelsea")
@@ -446,10 +447,12 @@ print(judge(where, "a 1×1 convolution makes the tokens", holds="if"))
 # %%
 sizes = (32, 16, 8, 4, 2, 1)
 numbers = [(224 // size) ** 2 for size in sizes]
-print(f"{'P':>4}{'tokens N':>10}{'table N·N':>16}{'memory, 1 layer':>18}{'FLOPs, 12 layers':>19}")
+print(f"{'P':>4}{'tokens N':>10}{'table N·N':>16}{'memory, 1 layer':>18}{'FLOPs for it, 12 layers':>25}")
 for size, number in zip(sizes, numbers, strict=True):
     memory, flops = attention_cost(number)
-    print(f"{size:>4}{number:>10,}{number**2:>16,}{memory / 1e6:>15,.1f} MB{flops / 1e9:>13,.1f} GFLOP")
+    print(f"{size:>4}{number:>10,}{number**2:>16,}{memory / 1e6:>15,.1f} MB{flops / 1e9:>19,.1f} GFLOP")
+whole = [flops_per_image(ViTConfig(patch_size=size)) / 1e9 for size in (16, 8)]
+print(f"the whole model: {whole[0]:.0f} GFLOP at P = 16, {whole[1]:.0f} at P = 8, {whole[1] / whole[0]:.1f} times as many")
 
 # %% tags=["claim-P4"]
 pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
@@ -459,8 +462,8 @@ too_large = {"at 224x224": 12 * pixels_large > card, "at 28x28": 12 * pixels_sma
 print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
 
 # %% [markdown]
-# Halve P, and you get 4 times the tokens and 16 times the table. This is why P is the most expensive number in a ViT.
-# Lesson 4 measures more, and meets an algorithm that never stores the table.
+# Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows by little more than 4,
+# since most of it grows with N (lessons 4 and 7 count it). Either way P is the most expensive number in a ViT. Lesson 4 measures more, and meets an algorithm that never stores the table.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds: three
@@ -497,7 +500,7 @@ axes[0, 1].plot(sizes, [f / 1e12 for f in flops], "o-", color=plots.ORANGE)
 axes[0, 2].plot(sizes[:4], seconds, "o-", color=plots.GREEN, label="one table")
 axes[0, 2].plot(sizes[:4], [seconds[2] * (8 / P) ** 4 for P in sizes[:4]], "k--", label="if exactly N²")
 axes[0, 2].legend(frameon=False)
-titles = {"counted: memory, one layer": "GB", "counted: work, 12 layers": "TFLOP", "measured here": "seconds"}
+titles = {"counted: memory, one layer": "GB", "counted: their work, 12 layers": "TFLOP", "measured here": "seconds"}
 for ax, (title, unit) in zip(axes[0], titles.items(), strict=True):
     ax.set(title=title, xlabel="patch size P", ylabel=unit, xscale="log", yscale="log")
     ax.set_xticks(sizes, sizes)

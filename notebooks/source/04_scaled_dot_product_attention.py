@@ -483,13 +483,14 @@ print(f"the ear gives the eyes {given[ear].mean():.0%}; mirrored {mirrored[[mirr
 print(f"never trained, in the head where it is most: {never.max():.0%}")
 more = [patch for patch in range(64) if patch not in ear and given[patch] > given[ear].mean()]
 print(f"all patches give them {given.mean():.0%} in the mean, and these more than the ear does: {more}")
+print("from each patch, in percent:", (100 * given).round().int().reshape(8, 8), sep="\n")
 
 # %% [markdown]
 # It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear looks at the
 # mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not tried. And the third control
 # spoils the story. Patch 0, in the other upper corner, shows the edge of the other ear, so it does not count. But the fur
-# beside it and three patches at the bottom edge, far from any ear, give the eyes even more. So this head looks at eyes, whoever
-# asks. That the *ear* asks for them is not shown. Nobody told the model what an eye is. Lesson 8 asks
+# beside it and three patches at the bottom edge, far from any ear, give the eyes even more. Most of the face gives them next to nothing.
+# So it matters who asks, but what those have in common that ask for the eyes is not *ear*. Nobody told the model what an eye is. Lesson 8 asks
 # what such maps prove.
 #
 # ## Claims, tested
