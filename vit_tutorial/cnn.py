@@ -177,7 +177,7 @@ class CNN(nn.Module):
 def convolution(in_channels: int, out_channels: int, size: int, stride: int = 1, padding: str = "zeros") -> nn.Conv2d:
     """Make a convolution without bias that keeps the sides, or divides them by the stride.
 
-    Source of its first weights: He et al. 2015, "Delving Deep into Rectifiers", equation 10, counted from the output.
+    Source of its first weights: He et al. 2015, "Delving Deep into Rectifiers", equation 14 (counted from the output).
     """
     conv = nn.Conv2d(in_channels, out_channels, size, stride, size // 2, bias=False, padding_mode=padding)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")

@@ -3,8 +3,9 @@
     images [B, C, H, W] -> feature map [B, F, H/s, W/s] -> tokens [B, N, D]
 
 Sources: Dosovitskiy et al. 2021, section 3.1, "Hybrid Architecture", and section 4.1; Kolesnikov et al. 2020, "Big
-Transfer", section 2, for this kind of ResNet; Qiao et al. 2019, "Micro-Batch Training with Batch-Channel Normalization
-and Weight Standardization"; Wu and He 2018, "Group Normalization"; He et al. 2016, "Deep Residual Learning".
+Transfer", section 2, for norms and standardized convolutions (their network has each norm before its convolution, this
+one behind it, as Google's ViT has); Qiao et al. 2019, "Micro-Batch Training with Batch-Channel Normalization and Weight
+Standardization"; Wu and He 2018, "Group Normalization"; He et al. 2016, "Deep Residual Learning".
 """
 
 from collections import OrderedDict

@@ -72,7 +72,7 @@ class PositionEmbedding(nn.Module):
 
 
 def sincos_1d(num_positions: int, dim: int) -> Float[Tensor, "N D"]:
-    """Make fixed positions on a line: waves of D/2 wavelengths, from 2 pi to 10,000 * 2 pi positions.
+    """Make fixed positions on a line: waves of D/2 wavelengths, from 2 pi to nearly 10,000 * 2 pi positions.
 
     Shapes: -> [N, D], with sin in the even columns and cos in the odd ones.
     Raises ValueError if D is odd.

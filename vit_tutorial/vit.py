@@ -82,10 +82,11 @@ SIZES = {
 class ViT(nn.Module):
     """The Vision Transformer for image classification.
 
-    Shapes: images [B, C, H, W] of real numbers -> logits [B, num_classes].
+    Shapes: images [B, C, H, W] of real numbers -> logits [B, num_classes]. State-dict names are timm's; in
+    `named_parameters`, and so for torch.func.functional_call, "class_token." and "position." stand before two of them.
     Each part can be another class, called as the course's own is called: `ViT(config, attention=MyAttention)`. It gets
     every option of the config that its signature takes. torch.compile, export, jit.trace, onnx.export and vmap take the
-    model with batches of any size; torch.fx.symbolic_trace and torch.jit.script do not. State-dict names are timm's.
+    model with batches of any size; torch.fx.symbolic_trace and torch.jit.script do not.
     Raises ValueError or TypeError with the numbers if config, parts or images do not fit.
     Source: figure 1 and equations 1 to 4 of the paper.
     """
@@ -242,8 +243,7 @@ class ViT(nn.Module):
         return layers
 
 
-# The class token and the positions are modules of their own here, so that they can be swapped and looked at. timm
-# keeps both as parameters of the model. On the way in and out of a state dict, names are timm's.
+# Class token and positions are modules here, to be swapped and looked at, and parameters of the model in timm.
 _TIMM_NAMES = {"class_token.cls_token": "cls_token", "position.pos_embed": "pos_embed"}
 
 

@@ -112,7 +112,7 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 # models call it the *feed-forward network*, FFN.
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
-# \mathbb{R}^{4D \times D} \qquad \text{(section 3.1 of the paper, inside equation 3)}$$
+# \mathbb{R}^{4D \times D} \qquad \text{(section 3.1 of the paper, inside equation 3; the factor 4 is in its table 1)}$$
 #
 # Why bend? Because two matrices in a row are one matrix, and the widening would be for nothing:
 
@@ -304,7 +304,8 @@ for norm, block in blocks.items():
 # Two more parts may stand in a block. Both work in training only, and do nothing in `eval()`. Both keep the *mean*: what
 # stays is made larger, so that the next layer gets numbers of the usual size.
 #
-# - **Dropout** (Srivastava et al. 2014) sets single numbers to 0, each with probability p, and divides the rest by 1 − p.
+# - **Dropout** (Srivastava et al. 2014) sets single numbers to 0, each with probability p, and divides the rest by 1 − p. So
+#   PyTorch does it; the paper makes the weights smaller in testing instead.
 # - **Stochastic depth**, as `DropPath` has it today in timm and in the course, drops a whole *branch* for an image: that
 #   image skips the branch, and goes on along the stream. Branches that stay are divided by their chance to stay. (Huang et
 #   al. 2016, whose idea it is, drop it for a mini-batch at a time. They divide nothing in training, and make the branch

@@ -5,7 +5,8 @@
 
 Sources: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2 (AdamW); Jordan et al. 2024,
 "Muon: An optimizer for hidden layers"; Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2 (its step
-size); Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging".
+size); Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging"; the smaller decay of its first
+steps is that of TensorFlow's ExponentialMovingAverage.
 """
 
 import copy
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.training.fine_tuning import is_token_or_position, learning_rate_scales, named_parameters
 
-ITERATION = (3.4445, -4.7750, 2.0315)  # Jordan et al.: singular values near 0 grow fastest, none ends far from 1
+ITERATION = (3.4445, -4.7750, 2.0315)  # Jordan et al.: small singular values grow fastest, to near 1 unless tiny
 ITERATIONS = 5
 
 
@@ -119,8 +120,9 @@ def _of_equal_shape(matrices: list[Tensor]) -> list[list[int]]:
 
 
 def orthogonalize(matrices: Float[Tensor, "K M N"], dtype: torch.dtype = torch.bfloat16) -> Float[Tensor, "K M N"]:
-    """Make all singular values of K matrices about equal, between 0.7 and 1.2, and leave their directions alone.
+    """Bring the singular values of K matrices to between 0.68 and 1.2, and leave their directions alone.
 
+    Those below a 600th of the matrix's norm, the root of the sum of their squares, stay smaller.
     Shapes: [K, M, N] -> [K, M, N]. It computes in `dtype`: matrix products alone, so few digits do.
     Source: Jordan et al. 2024, the iteration of Newton and Schulz with a polynomial of degree 5.
     """

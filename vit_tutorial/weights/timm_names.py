@@ -1,6 +1,6 @@
 """What timm's models, and those of Meta that share its names, have beside the tensors of ours.
 
-Layer scale (Touvron et al. 2021, "Going deeper with Image Transformers", section 2.2) multiplies each number of a
+Layer scale (Touvron et al. 2021, "Going deeper with Image Transformers", section 2) multiplies each number of a
 branch by one of its own, gamma [D], just before it is added:
 
     x + gamma * proj(y)  =  x + (gamma * W) y + gamma * b
