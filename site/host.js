@@ -4,7 +4,8 @@
 // send, with bytes as { base64: "..." }, or as { array: "DIGEST" } where they lie in a script of their own.
 //
 // vitExplorers.watch() brings each <div class="vit-explorer" data-needs="..."> of the page to life when it comes into
-// sight. What it needs are names of scripts beside this one, each of which calls vitExplorers.keep(name, value): a
+// sight, and tries again where the network failed. Where the page was seen before in this window, each place has its
+// height at once, so that the browser finds the way back to where the reader was. What a place needs are names of scripts beside this one, each of which calls vitExplorers.keep(name, value): a
 // page that was opened as a file may run scripts, but not fetch. The state is the first of them. An array,
 // "arrays/DIGEST", is kept in base 64 as gzip packs it.
 globalThis.vitExplorers = (() => {
@@ -88,9 +89,12 @@ globalThis.vitExplorers = (() => {
 
   const keep = (name, value) => void kept.set(name, value);
 
-  /** Run the script of this name, once, and return what it keeps. */
+  /** Run the script of this name, once if it arrives, and return what it keeps. */
   function load(name) {
-    if (!loading.has(name)) loading.set(name, run(name));
+    if (!loading.has(name)) {
+      loading.set(name, run(name));
+      loading.get(name).catch(() => loading.delete(name));
+    }
     return loading.get(name);
   }
 
@@ -98,7 +102,10 @@ globalThis.vitExplorers = (() => {
     await new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.onload = resolve;
-      script.onerror = () => reject(new Error(`${name}.js is missing beside host.js; make the site again`));
+      script.onerror = () => {
+        script.remove();
+        reject(new Error(`${name}.js did not come: there is no network, or the site was not made whole`));
+      };
       script.src = `${folder}${name}.js`;
       document.head.append(script);
     });
@@ -121,18 +128,67 @@ globalThis.vitExplorers = (() => {
     place.dataset.alive = "";
   }
 
+  /** Show a place, and say below its still picture what goes on; whether it lives now. */
+  async function tryToShow(place) {
+    const caption = place.querySelector("figcaption") ?? document.createElement("p");
+    caption.textContent = "A still picture. The explorer is on its way.";
+    try {
+      await show(place);
+      place.style.minHeight = "";
+    } catch (problem) {
+      caption.textContent = "A still picture. The explorer did not come; it is tried again when you come back to it.";
+      console.warn(problem.message);
+    }
+    return "alive" in place.dataset;
+  }
+
+  const HEIGHTS = `vit-heights ${location.pathname}`;
+
+  function heightsSoFar() {
+    try {
+      return JSON.parse(sessionStorage.getItem(HEIGHTS)) ?? {};
+    } catch {
+      return {}; // a browser may keep nothing
+    }
+  }
+
+  function keepHeights(places) {
+    const heights = places.map((place) => ("alive" in place.dataset ? [innerWidth, place.offsetHeight] : null));
+    try {
+      sessionStorage.setItem(HEIGHTS, JSON.stringify(heights));
+    } catch {
+      // then the way back is not found, and nothing else is lost
+    }
+  }
+
   function watch() {
+    const places = [...document.querySelectorAll(".vit-explorer")];
+    const heights = heightsSoFar();
+    for (const [i, place] of places.entries()) {
+      const [width, height] = heights[i] ?? [];
+      if (width === innerWidth) place.style.minHeight = `${height}px`;
+    }
+    const tried = new Set(); // just now
+    const come = async (place) => {
+      tried.add(place);
+      if (await tryToShow(place)) sight.unobserve(place);
+      tried.delete(place);
+    };
     const sight = new IntersectionObserver(
       (entries) => {
-        for (const { isIntersecting, target } of entries) {
-          if (!isIntersecting) continue;
-          sight.unobserve(target);
-          show(target);
-        }
+        for (const { isIntersecting, target } of entries) if (isIntersecting && !tried.has(target)) come(target);
       },
       { rootMargin: "200px" },
     );
-    for (const place of document.querySelectorAll(".vit-explorer")) sight.observe(place);
+    const look = () => {
+      for (const place of places) {
+        sight.unobserve(place); // so that it is looked at anew
+        if (!("alive" in place.dataset)) sight.observe(place);
+      }
+    };
+    look();
+    addEventListener("online", look);
+    addEventListener("pagehide", () => keepHeights(places));
   }
 
   return { mount, keep, watch };

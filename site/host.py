@@ -29,7 +29,7 @@ NOTEBOOKS = HERE.parent / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
 import states  # noqa: E402
 
-STILL = "A still picture. Where JavaScript runs, the explorer itself stands here."
+STILL = "A still picture. With JavaScript, the explorer itself comes here."
 
 
 @dataclass(frozen=True)

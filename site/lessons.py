@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ TRY_IT = (
     '<p class="vit-try">Nothing runs on this page. To try it: <code>make lab</code> in the folder of the course opens '
     "JupyterLab. In one that is hosted for you, type <code>pip install -e .</code> in that folder first.</p>"
 )
+THERE = '<p class="vit-try">In JupyterLab, which <code>make lab</code> opens in the folder of the course:</p>'
 LINK = re.compile(r"""(?<=href=["'])(\d\d_\w+)\.ipynb""")
 HEADING = re.compile(r"\A# .+\n")
 # Paragraphs on what one does in JupyterLab alone, by how they begin.
@@ -28,11 +30,21 @@ ONLY_THERE = (
     "If this box ended in `ModuleNotFoundError`",
     "If you see a picture, and it changes when you click, widgets work.",
     "The solution is in the next box. It is folded: click",
+    "Now run the cell above the solution again",
 )
+# Paragraphs that ask to run something, by how they begin: before them stands where.
+TO_BE_RUN = (
+    "When one of your answers passes, the course remembers it",
+    "Too long? Choose another preset above.",
+    "Run the next two cells.",
+)
+PROGRESS = "my_progress()"  # what it shows is another's; a page keeps its reader's own
 QUESTIONS = re.compile(r"\*\*\w+ questions\.\*\*")
 LONG = 60  # characters, which fit on no phone
 WIDEST_ROW = 120  # characters of a table; what is longer are words beside a name
 COLUMNS = re.compile(r"\S {2,}\S")
+PNG = re.compile(r'<img alt="[^"]*" src="data:image/png;base64,(?P<start>[A-Za-z0-9+/]{28})')
+WIDE_FIGURE = 640  # pixels
 
 
 def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
@@ -43,7 +55,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
     cells: list[NotebookNode] = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
-        if "navigation" in tags or "set-up" in tags:  # the page has its own, and needs none
+        if "navigation" in tags or "set-up" in tags or cell.source == PROGRESS:  # the page has its own, or needs none
             continue
         cells.append(cell)
         if cell.cell_type == "markdown":
@@ -52,6 +64,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
             if cell.id in places:
                 put(places[cell.id], cell)
             lead_to_pages(cell)
+            mark_wide_figures(cell)
             break_sentences(cell)
         if "solution" in tags:
             cell.metadata = {
@@ -69,8 +82,9 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
 
 
 def for_readers(text: str) -> str:
-    """Leave out the paragraphs on what one does in JupyterLab alone."""
-    return "\n\n".join(part for part in text.split("\n\n") if not part.startswith(ONLY_THERE))
+    """Leave out the paragraphs on what one does in JupyterLab alone; before one that asks to run something, say so."""
+    parts = [part for part in text.split("\n\n") if not part.startswith(ONLY_THERE)]
+    return "\n\n".join(f"{THERE}\n\n{part}" if part.startswith(TO_BE_RUN) else part for part in parts)
 
 
 def with_questions(text: str) -> str:
@@ -85,6 +99,18 @@ def lead_to_pages(cell: NotebookNode) -> None:
     for output in cell.outputs:
         if shown := output.get("data", {}).get("text/html"):
             output.data["text/html"] = LINK.sub(r"\1.html", shown)
+
+
+def mark_wide_figures(cell: NotebookNode) -> None:
+    """Mark the figures whose words are too small to be read where they are as narrow as a phone."""
+
+    def marked(image: re.Match) -> str:
+        width = int.from_bytes(base64.b64decode(image["start"])[16:20])  # a PNG begins with 16 other bytes
+        return image[0].replace("<img ", '<img class="vit-wide" ', 1) if width >= WIDE_FIGURE else image[0]
+
+    for output in cell.outputs:
+        if shown := output.get("data", {}).get("text/html"):
+            output.data["text/html"] = PNG.sub(marked, shown)
 
 
 def break_sentences(cell: NotebookNode) -> None:

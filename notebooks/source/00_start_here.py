@@ -244,7 +244,7 @@ my_progress()
 #
 # 1. A ViT takes a picture and returns one logit per class. Softmax turns logits into probabilities.
 # 2. Inside, patches look at each other, and one can see where.
-# 3. Shift+Enter runs a box. Lessons run from top to bottom.
+# 3. In JupyterLab, Shift+Enter runs a box. Lessons run from top to bottom.
 # 4. Every exercise checks itself, and nearly always says in words what is wrong.
 # 5. A claim about models comes with the code that tests it, or with its source.
 #

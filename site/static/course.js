@@ -113,8 +113,8 @@ function followProgress() {
   if (end) sight.observe(end);
 }
 
-/** Let the keyboard reach what is scrolled sideways: long formulas, on a narrow page. */
-async function reachFormulas() {
+/** Let the keyboard reach what is scrolled sideways on a narrow page: long formulas, wide figures. */
+async function reachWideOnes() {
   await globalThis.MathJax?.startup?.promise;
   const size = new ResizeObserver((entries) => {
     for (const { target } of entries) {
@@ -122,11 +122,11 @@ async function reachFormulas() {
       else target.removeAttribute("tabindex");
     }
   });
-  for (const formula of document.querySelectorAll("mjx-container[display]")) size.observe(formula);
+  for (const one of document.querySelectorAll("mjx-container[display], figure:has(> .vit-wide)")) size.observe(one);
 }
 
 followTheme();
 printLight();
 followProgress();
-reachFormulas();
+reachWideOnes();
 globalThis.vitExplorers.watch();

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -341,6 +342,137 @@ def test_on_a_phone_numbers_fit_or_can_be_scrolled_to(site, visit, name, table, 
 
 RUN_OFF = """blocks => blocks.filter(block => block.checkVisibility() && block.scrollWidth > block.clientWidth)
     .map(block => block.textContent)"""
+
+
+def swipe(page, at, across, down):
+    """A finger comes down at a point, goes so many pixels in small steps, and is lifted; none at all is a tap."""
+    cdp = page.context.new_cdp_session(page)
+    steps = 12 if across or down else 0
+    way = [(at[0] + across * i / max(1, steps), at[1] + down * i / max(1, steps)) for i in range(steps + 1)]
+    for i, (x, y) in enumerate(way):
+        touch = {"type": "touchMove" if i else "touchStart", "touchPoints": [{"x": x, "y": y}]}
+        cdp.send("Input.dispatchTouchEvent", touch)
+        page.wait_for_timeout(16)
+    cdp.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(200)
+    cdp.detach()
+
+
+def phone_at(site, visit, name):
+    """A lesson on a phone with its explorers alive, and the large picture of the first in the middle of the screen."""
+    one = visit(has_touch=True, is_mobile=True)
+    one.page.set_viewport_size(PHONE)
+    one.open(site / f"{name}.html")
+    one.wake()
+    picture = one.page.locator(PICTURE).first
+    picture.evaluate("(picture) => picture.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    return one.page, picture
+
+
+@pytest.mark.parametrize("name", [name for name in LESSONS if name in EXPLORERS and name != "00_start_here"])
+def test_a_finger_scrolls_the_page_over_a_picture_and_chooses_nothing(site, visit, name):
+    page, picture = phone_at(site, visit, name)
+    said, before = picture.get_attribute("aria-label"), page.evaluate("scrollY")
+    box = picture.bounding_box()
+    x = 0.4 * box["width"] + box["x"]
+    swipe(page, (x, 500), 0, -250)
+    assert page.evaluate("scrollY") - before > 150
+    assert picture.get_attribute("aria-label") == said
+
+
+def test_a_tap_chooses_and_so_does_a_finger_that_goes_sideways(site, visit):
+    page, picture = phone_at(site, visit, "06_encoder_block")
+    box = picture.bounding_box()
+    heard = [picture.get_attribute("aria-label")]
+    at = lambda share: (box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])  # noqa: E731
+    for start, across in ((0.8, 0), (0.3, 0), (0.3, 0.4 * box["width"])):
+        swipe(page, at(start), across, 0)
+        heard.append(picture.get_attribute("aria-label"))
+    assert len(set(heard)) == 4
+
+
+def test_a_finger_on_the_tip_of_an_arrow_drags_it_and_beside_it_scrolls(site, visit):
+    page, _ = phone_at(site, visit, "04_scaled_dot_product_attention")
+    place = page.locator(".vit-explorer").filter(has_text="Follow").first
+    canvas = place.locator(PICTURE).first
+    canvas.evaluate("(canvas) => canvas.scrollIntoView({ block: 'center', behavior: 'instant' })")
+    box = canvas.bounding_box()
+    tips = []
+    for i in range(20 * 30):
+        x, y = box["x"] + (i % 20 + 0.5) * box["width"] / 20, box["y"] + (i // 20 + 0.5) * box["height"] / 30
+        if 0 < y < PHONE["height"]:
+            page.mouse.move(x, y)
+            if canvas.evaluate("(canvas) => canvas.style.cursor") == "grab":
+                tips.append((x, y))
+    said, before = canvas.get_attribute("aria-label"), page.evaluate("scrollY")
+    swipe(page, tips[0], 0, 60)
+    assert page.evaluate("scrollY") == before
+    assert canvas.get_attribute("aria-label") != said
+
+
+def test_an_explorer_whose_script_does_not_come_is_tried_again(site, visit, tmp_path):
+    copy = tmp_path / "site"
+    shutil.copytree(site, copy, copy_function=os.link)
+    (state,) = copy.glob("_static/**/states/05_multi_head_attention-*.js")
+    state.rename(state.with_suffix(".gone"))
+    one = visit()
+    page = one.open(copy / "05_multi_head_attention.html")
+    place = page.locator(".vit-explorer").first
+    place.scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('.vit-explorer figcaption').innerText.includes('not come')")
+    state.with_suffix(".gone").rename(state)
+    page.evaluate("() => scrollTo({ top: 0, behavior: 'instant' })")
+    page.wait_for_timeout(300)
+    place.scroll_into_view_if_needed()
+    place.locator(PICTURE).first.wait_for(state="visible")
+    assert all(state.stem in fault for fault in one.faults if "ERR_FILE_NOT_FOUND" not in fault)
+    one.faults.clear()
+
+
+def test_after_a_reload_a_reader_is_where_they_were(site, visit):
+    one = visit(has_touch=True, is_mobile=True)
+    one.page.set_viewport_size(PHONE)
+    page = one.open(site / "08_looking_inside.html")
+    one.wake()
+    heading = page.locator(".bd-article h2").nth(-3)
+    heading.evaluate("(heading) => heading.scrollIntoView({ behavior: 'instant' })")
+    page.wait_for_timeout(500)
+    before = heading.bounding_box()["y"]
+    page.reload()
+    page.evaluate("() => globalThis.MathJax?.startup.promise")
+    page.wait_for_timeout(1000)
+    assert abs(heading.bounding_box()["y"] - before) < 100
+
+
+def test_where_a_system_has_its_own_colours_bars_and_marks_keep_theirs(site, visit):
+    one = visit(forced_colors="active")
+    page = one.open(site / "10_fine_tuning.html")
+    one.wake()
+    marks = page.locator(".vit-key [style]")
+    colours = marks.evaluate_all("(all) => all.map((one) => getComputedStyle(one).color)")
+    assert len(set(colours)) >= 4
+
+
+def test_on_a_phone_the_chosen_token_is_brought_into_sight(site, visit):
+    page, picture = phone_at(site, visit, "01_patches")
+    picture.focus()
+    strip = page.locator(".vit-sideways").first
+    page.keyboard.press("End")
+    assert strip.evaluate("(box) => box.scrollLeft") > 100
+    page.keyboard.press("Home")
+    assert strip.evaluate("(box) => box.scrollLeft") < 50
+
+
+def test_on_a_phone_a_wide_figure_keeps_its_size_and_the_keyboard_scrolls_it(site, visit):
+    one = visit()
+    one.page.set_viewport_size(PHONE)
+    page = one.open(site / "06_encoder_block.html")
+    figure = page.locator("figure:has(> .vit-wide)").first
+    figure.scroll_into_view_if_needed()
+    assert figure.locator("img").bounding_box()["width"] >= 640
+    assert figure.get_attribute("tabindex") == "0"
+    page.set_viewport_size(DESK)
+    page.wait_for_function("(figure) => !figure.hasAttribute('tabindex')", arg=figure.element_handle())
 
 
 def test_lines_of_code_fit_a_desk(site, visit):

@@ -1,6 +1,8 @@
 """From notebooks to pages: what a reader without a kernel finds, an explorer by its name, and where pages may go."""
 
+import base64
 import importlib.util
+import io
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +12,7 @@ import lessons
 import nbformat
 import pytest
 from html_pages import mended, with_base
+from PIL import Image
 from sphinx.application import Sphinx
 
 STILL = f'<figure><img alt="words"><figcaption>{host.states.STILL}</figcaption></figure>'
@@ -18,6 +21,12 @@ STILL = f'<figure><img alt="words"><figcaption>{host.states.STILL}</figcaption><
 def code(source, tags=(), **data):
     outputs = [nbformat.v4.new_output("execute_result", data)] if data else []
     return nbformat.v4.new_code_cell(source, metadata={"tags": list(tags)} if tags else {}, outputs=outputs)
+
+
+def png(width):
+    file = io.BytesIO()
+    Image.new("L", (width, 10)).save(file, "png")
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def page(*cells, places=None):
@@ -33,6 +42,26 @@ def test_below_the_title_a_page_says_what_it_is():
     first, second = page(*map(nbformat.v4.new_markdown_cell, ("# 1 · Title\n\nText.", "## Heading\n\nText.")))
     assert first.source == f"# 1 · Title\n\n{lessons.READ_IT}\n\nText."
     assert second.source == "## Heading\n\nText."
+
+
+def test_what_can_be_run_in_jupyterlab_alone_says_so_or_is_left_out():
+    again = "Now run the cell above the solution again: it trains.\n\nText."
+    asked = "Text.\n\nRun the next two cells. In the second a bar shows how far it is."
+    cells = page(nbformat.v4.new_markdown_cell(again), nbformat.v4.new_markdown_cell(asked), code("my_progress()"))
+    assert [cell.source for cell in cells] == ["Text.", asked.replace("Run", f"{lessons.THERE}\n\nRun")]
+
+
+def test_each_beginning_of_a_paragraph_that_is_treated_apart_is_in_a_lesson():
+    sources = sorted((Path(lessons.__file__).parents[1] / "notebooks" / "source").glob("[0-9]*.py"))
+    text = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    for beginning in (*lessons.ONLY_THERE, *lessons.TO_BE_RUN, lessons.PROGRESS):
+        assert f"\n# {beginning}" in text or f"\n{beginning}\n" in text, beginning
+
+
+def test_a_figure_of_many_pixels_is_marked_as_wide():
+    wide, narrow = (f' alt="a" src="data:image/png;base64,{png(width)}">' for width in (640, 639))
+    (cell,) = page(code("1", **{"text/html": f"<img{wide}<img{narrow}"}))
+    assert cell.outputs[0].data["text/html"] == f'<img class="vit-wide"{wide}<img{narrow}'
 
 
 def test_a_solution_is_folded_and_an_exercise_says_how_to_try_it():

@@ -31,8 +31,9 @@ export function labelled(text, control, ...after) {
 
 /** Buttons or choices under a title that names all of them. */
 export function group(title, ...controls) {
-  const heading = make("span", { className: "vit-title", textContent: title });
-  return make("div", { className: "vit-field" }, heading, make("span", {}, ...controls));
+  const heading = make("span", { className: "vit-title", textContent: title, id: newId("title") });
+  const named = { className: "vit-field", role: "group", "aria-labelledby": heading.id };
+  return make("div", named, heading, make("span", {}, ...controls));
 }
 
 /** A button. */
@@ -75,6 +76,9 @@ export function slider(least, most, onSlide) {
   input.addEventListener("input", () => onSlide(Number(input.value)));
   return input;
 }
+
+/** What a slider stands at, beside it: the slider says it to a screen reader. */
+export const readout = () => make("output", { "aria-live": "off" });
 
 /** A box to tick with its text beside it. */
 export function checkbox(text, onTick) {
@@ -133,6 +137,15 @@ export function sideways(canvas, least) {
   return make("div", { className: "vit-sideways" }, canvas);
 }
 
+/** Move the box of a canvas, where there is too little room, until this `x` of the canvas is in sight; once for each x. */
+export function bringIntoSight(canvas, x) {
+  if (canvas.vitSought === x) return;
+  canvas.vitSought = x;
+  const box = canvas.parentElement;
+  const at = (x / canvas.vitWidth) * canvas.clientWidth - box.scrollLeft;
+  if (at < 0 || at > box.clientWidth) box.scrollLeft += at - box.clientWidth / 2;
+}
+
 /** How many CSS pixels wide a canvas may be that lies across an explorer: `most`, or what room there is. */
 export const roomIn = (root, most) => (root.clientWidth ? Math.min(most, root.clientWidth - 32) : most);
 
@@ -143,6 +156,39 @@ export function pointer(canvas, event) {
     ((event.clientX - box.left) * canvas.vitWidth) / box.width,
     ((event.clientY - box.top) * canvas.vitHeight) / box.height,
   ];
+}
+
+const TAP = 10; // CSS pixels that a finger may move and still point at one place
+
+/**
+ * Take places on a canvas: `take(x, y)`, in its own CSS pixels, where a mouse or a pen is pressed, and `along` its way:
+ * while it is "pressed", "always", or "never". A finger may want to scroll the page. So it takes a place where it is
+ * lifted and has not moved, and its way only where it goes sideways, if the page does not.
+ */
+export function pointing(canvas, take, along = "pressed") {
+  const here = (event) => take(...pointer(canvas, event));
+  let finger = null; // where it came down, until it is lifted or the page moves
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.pointerType !== "touch") here(event);
+    else finger = { x: event.clientX, y: event.clientY, isMoving: false };
+  });
+  canvas.addEventListener("pointermove", (event) => {
+    if (event.pointerType !== "touch") {
+      if (along === "always" || (along === "pressed" && event.buttons & 1)) here(event);
+    } else if (finger && along !== "never") {
+      const [across, down] = [event.clientX - finger.x, event.clientY - finger.y].map(Math.abs);
+      finger.isMoving ||= across > TAP && across > down;
+      if (finger.isMoving) here(event);
+    }
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    const isTap = finger && Math.hypot(event.clientX - finger.x, event.clientY - finger.y) <= TAP;
+    if (isTap && !finger.isMoving) here(event);
+    finger = null;
+  });
+  canvas.addEventListener("pointercancel", () => {
+    finger = null;
+  });
 }
 
 /** A frame that is seen on every background: dark outside, light inside. */

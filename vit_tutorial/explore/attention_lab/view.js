@@ -18,7 +18,8 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
+  readout,
   resize,
   set,
   sheet,
@@ -75,7 +76,7 @@ function render({ model, el }) {
 
   // Controls
   const choose = (changes) => set(model, changes);
-  const [layerOut, headOut, overlayOut, heatOut] = Array.from({ length: 4 }, () => make("output"));
+  const [layerOut, headOut, overlayOut, heatOut] = Array.from({ length: 4 }, readout);
   const layerSlider = slider(0, layers - 1, (layer) => choose({ layer }));
   const headSlider = slider(-1, heads - 1, (head) => choose({ head }));
   const overlaySlider = slider(0, 100, (overlay) => choose({ overlay }));
@@ -330,16 +331,10 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-  const under = (canvas, event) => prefix + cellUnder(...pointer(canvas, event), wide, high, rows, columns);
-  for (const type of ["pointerdown", "pointermove"]) {
-    pictureSheet.addEventListener(type, (event) => {
-      if (type === "pointerdown" || event.buttons & 1) choose({ query: under(pictureSheet, event) });
-    });
-    for (const map of [heatSheet, scoreSheet]) {
-      map.addEventListener(type, (event) => choose({ key: under(map, event) }));
-    }
-  }
-  allSheet.addEventListener("pointerdown", (event) => choose(small.mapAt(...pointer(allSheet, event)) ?? {}));
+  const under = (x, y) => prefix + cellUnder(x, y, wide, high, rows, columns);
+  pointing(pictureSheet, (x, y) => choose({ query: under(x, y) }));
+  for (const map of [heatSheet, scoreSheet]) pointing(map, (x, y) => choose({ key: under(x, y) }), "always");
+  pointing(allSheet, (x, y) => choose(small.mapAt(x, y) ?? {}), "never");
   onKeys(root, (event) => {
     const [layer, temperature] = [model.get("layer"), model.get("temperature")];
     const moved = event.shiftKey ? "key" : "query";

@@ -16,6 +16,7 @@ import {
   panel,
   pen,
   pointer,
+  readout,
   resize,
   set,
   sheet,
@@ -85,15 +86,13 @@ function render({ model, el }) {
   const scaling = checkbox("divide by √d = 1.41", (scaled) => take({ scaled }));
   const tenths = temperatures.map((temperature) => Math.round(temperature * 10));
   const heatSlider = slider(...tenths, (tenth) => heat(tenth / 10));
-  const heatOut = make("output");
+  const heatOut = readout();
   heatOut.style.minWidth = "2.5em";
   const chooseMask = chooser(masks, (mask) => take({ mask }));
   /** Buttons of which one is pressed; `pressed(value)` says which. */
   function picks(title, values, textOf, onPick) {
     const all = values.map((value) => button(textOf(value), () => onPick(value)));
     const field = group(title, ...all);
-    field.setAttribute("role", "group");
-    field.setAttribute("aria-label", title);
     field.lastChild.className = "vit-picks";
     const pressed = (value) => {
       for (const [i, one] of all.entries()) one.setAttribute("aria-pressed", String(values[i] === value));
@@ -392,6 +391,8 @@ function render({ model, el }) {
     const near = distances.filter(([, distance]) => distance <= NEAR).sort((one, other) => one[1] - other[1]);
     return near.map(([name]) => name);
   }
+  const stay = (event) => under(event.touches[0]).length && event.preventDefault(); // a finger on a tip drags it
+  canvas.addEventListener("touchstart", stay, { passive: false });
   canvas.addEventListener("pointerdown", (event) => {
     const found = event.button === 0 ? under(event) : [];
     if (found.length === 0) return;

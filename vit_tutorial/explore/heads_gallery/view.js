@@ -17,7 +17,8 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
+  readout,
   set,
   sheet,
   slider,
@@ -77,7 +78,7 @@ function render({ model, el }) {
   let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
   const toggleClass = () => choose({ query: model.get("query") < prefix ? lastPatch : 0 });
   const choosePicture = chooser(names, (picture) => choose({ picture }));
-  const layerOut = make("output");
+  const layerOut = readout();
   const layerSlider = slider(0, layers - 1, (layer) => choose({ layer }));
   const classButton = button("Class token (c)", toggleClass);
   const layerButton = button("", toggleLayer);
@@ -302,18 +303,11 @@ function render({ model, el }) {
 
   // Pointing and keys
   for (const canvas of [pictureSheet, ...cards.map(({ canvas }) => canvas)]) {
-    for (const type of ["pointerdown", "pointermove"]) {
-      canvas.addEventListener(type, (event) => {
-        if (type === "pointermove" && !(event.buttons & 1)) return;
-        const [x, y] = pointer(canvas, event);
-        choose({ query: prefix + cellUnder(x, y, canvas.vitWidth, canvas.vitHeight, rows, columns) });
-      });
-    }
+    const patchAt = (x, y) => cellUnder(x, y, canvas.vitWidth, canvas.vitHeight, rows, columns);
+    pointing(canvas, (x, y) => choose({ query: prefix + patchAt(x, y) }));
   }
-  allSheet.addEventListener("pointerdown", (event) => {
-    const layer = small.layerAt(pointer(allSheet, event)[1]);
-    if (layer !== null) choose({ layer });
-  });
+  const chooseLayer = (layer) => layer !== null && choose({ layer });
+  pointing(allSheet, (_, y) => chooseLayer(small.layerAt(y)), "never");
   onKeys(root, (event) => {
     const [layer, patch] = [model.get("layer"), model.get("query") - prefix];
     const go = (cell) => choose({ query: patch < 0 ? lastPatch : prefix + cell });

@@ -15,7 +15,8 @@ import {
   onKeys,
   panel,
   pen,
-  pointer,
+  pointing,
+  readout,
   resize,
   roomIn,
   set,
@@ -71,7 +72,7 @@ function render({ model, el }) {
   let lastPatch = prefix + Math.floor(rows / 2) * columns + Math.floor(columns / 2);
   const toggleClass = () => choose({ token: model.get("token") < prefix ? lastPatch : 0 });
   const toggleExchange = (exchange) => choose({ exchange: model.get("exchange") === exchange ? "nothing" : exchange });
-  const blockOut = make("output");
+  const blockOut = readout();
   const blockSlider = slider(0, layers, goTo);
   const classButton = button("Class token (c)", toggleClass);
   const show = (picture) => choose({ picture });
@@ -323,15 +324,8 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-  for (const type of ["pointerdown", "pointermove"]) {
-    const held = (event) => type === "pointerdown" || event.buttons & 1;
-    pictureSheet.addEventListener(type, (event) => {
-      if (held(event)) choose({ token: layout.tokenAt(...pointer(pictureSheet, event)) });
-    });
-    strip.addEventListener(type, (event) => {
-      if (held(event)) goTo(stripLayout(strip.vitWidth, layers).blockAt(pointer(strip, event)[0]));
-    });
-  }
+  pointing(pictureSheet, (x, y) => choose({ token: layout.tokenAt(x, y) }));
+  pointing(strip, (x) => goTo(stripLayout(strip.vitWidth, layers).blockAt(x)));
   strip.addEventListener("pointerdown", (event) => {
     event.preventDefault();
     pictureSheet.focus({ preventScroll: true }); // so that the keys go on working

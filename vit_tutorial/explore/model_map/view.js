@@ -12,7 +12,8 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
+  readout,
   set,
   sheet,
   sideways,
@@ -53,7 +54,7 @@ function render({ model, el }) {
 
   // Controls, map and details
 
-  const blockOut = make("output");
+  const blockOut = readout();
   const blockSlider = slider(1, depth, (block) => set(model, { block }));
   root.append(make("div", { className: "vit-controls" }, labelled("Open block", blockSlider, blockOut)));
   const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
@@ -275,15 +276,12 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-
-  map.addEventListener("pointerdown", (event) => {
-    const box = boxUnder(
-      ...pointer(map, event),
-      walk().map(({ key }) => key),
-      places,
-    );
-    if (box) set(model, { box });
-  });
+  const boxAt = (x, y) => {
+    const keys = walk().map(({ key }) => key);
+    return boxUnder(x, y, keys, places);
+  };
+  const show = (box) => box && set(model, { box });
+  pointing(map, (x, y) => show(boxAt(x, y)), "never");
   onKeys(root, () => {
     const way = walk();
     const at = way.indexOf(chosen());

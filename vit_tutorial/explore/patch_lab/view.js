@@ -2,6 +2,7 @@
 
 import {
   behindMore,
+  bringIntoSight,
   chooser,
   fill,
   frame,
@@ -15,7 +16,7 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
   resize,
   set,
   sheet,
@@ -268,6 +269,7 @@ function render({ model, el }) {
     context.imageSmoothingEnabled = STRIP.thumb / patch < 3;
     const part = Math.max(2, (shown / tokens) * STRIP.width);
     mark(context, (now.first / tokens) * STRIP.width, 1.5, part, STRIP.bar - 3, 1.5);
+    bringIntoSight(stripSheet, (token - now.first + 0.5) * STRIP.step);
     for (let place = now.first; place < now.first + shown; place++) {
       const x = 1.5 + (place - now.first) * STRIP.step;
       const [fromX, fromY] = [(places[place] % columns) * patch, Math.floor(places[place] / columns) * patch];
@@ -360,24 +362,19 @@ function render({ model, el }) {
 
   // Pointing and keys
   const choose = (token) => set(model, { token });
-  for (const type of ["pointermove", "pointerdown"]) {
-    cutSheet.addEventListener(type, (event) => {
-      const now = cutNow();
-      choose(now.placeOf[now.cellAt(...pointer(cutSheet, event))]);
-    });
-    matrixSheet.addEventListener(type, (event) => {
-      if (type === "pointermove" && !(event.buttons & 1)) return;
-      const tokens = cutNow().places.length;
-      choose(within(Math.floor((pointer(matrixSheet, event)[1] / MATRIX.height) * tokens), 0, tokens - 1));
-    });
-  }
-  stripSheet.addEventListener("pointerdown", (event) => {
+  const chooseAt = ({ placeOf, cellAt }, x, y) => choose(placeOf[cellAt(x, y)]);
+  pointing(cutSheet, (x, y) => chooseAt(cutNow(), x, y), "always");
+  pointing(matrixSheet, (_, y) => {
+    const tokens = cutNow().places.length;
+    choose(within(Math.floor((y / MATRIX.height) * tokens), 0, tokens - 1));
+  });
+  const chooseInStrip = (x, y) => {
     const { places, first } = cutNow();
-    const [x, y] = pointer(stripSheet, event);
     const inBar = y < STRIP.bar + 6;
     const place = inBar ? Math.floor((x / STRIP.width) * places.length) : first + Math.floor(x / STRIP.step);
     choose(within(place, 0, places.length - 1));
-  });
+  };
+  pointing(stripSheet, chooseInStrip, "never");
   onKeys(root, () => {
     const { rows, columns, places, placeOf } = cutNow();
     const [token, last] = [model.get("token"), places.length - 1];

@@ -15,7 +15,8 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
+  readout,
   resize,
   roomIn,
   set,
@@ -94,10 +95,10 @@ function render({ model, el }) {
     stays = { grid: size, position: samePlace(place, size), place };
     set(model, { grid: size, position: stays.position });
   }
-  const gridOut = make("output");
+  const gridOut = readout();
   const gridSlider = slider(old, 2 * old, regrid);
   const chooseShow = chooser(SHOWS, (show) => set(model, { show }));
-  const numberOut = make("output");
+  const numberOut = readout();
   const numberSlider = slider(0, dim - 1, (number) => set(model, { number, show: SHOWS[1] }));
   const chooseColours = chooser(COLOURS, (choice) => set(model, { colours: choice }));
   root.append(
@@ -289,11 +290,11 @@ function render({ model, el }) {
 
   // Pointing and keys
   const choose = (position) => set(model, { position });
-  const point = (event) => {
-    const found = layout.positionUnder(...pointer(mapSheet, event), now().grid);
+  const point = (x, y) => {
+    const found = layout.positionUnder(x, y, now().grid);
     if (found !== null) choose(found);
   };
-  for (const type of ["pointermove", "pointerdown"]) mapSheet.addEventListener(type, point);
+  pointing(mapSheet, point, "always");
   onKeys(root, () => {
     const { grid, position } = now();
     return {

@@ -13,7 +13,8 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
+  readout,
   resize,
   roomIn,
   set,
@@ -53,7 +54,7 @@ function render({ model, el }) {
     show(nextWrong(data, answers, model.get("picture")));
   };
   const choices = () => Object.fromEntries(["stage", "picture", "neighbours"].map((name) => [name, model.get(name)]));
-  const [stageOut, neighboursOut] = [make("output"), make("output")];
+  const [stageOut, neighboursOut] = [readout(), readout()];
   stageOut.style.minWidth = "11em";
   const stageSlider = slider(0, stages.length - 1, goTo);
   const neighboursSlider = slider(1, most, (neighbours) => choose({ neighbours }));
@@ -220,15 +221,11 @@ function render({ model, el }) {
 
   // Pointing and keys
   const dotsNow = () => dotsOf(data.places[chosenStage()], map.vitWidth);
-  for (const type of ["pointerdown", "pointermove"]) {
-    map.addEventListener(type, (event) => {
-      const under = dotUnder(dotsNow(), known, ...pointer(map, event));
-      if (under !== null) show(under);
-    });
-  }
+  const showDot = (dot) => dot !== null && show(dot);
+  pointing(map, (x, y) => showDot(dotUnder(dotsNow(), known, x, y)), "always");
+  pointing(bars, (_, y) => goTo(stageAt(y, stages.length)), "never");
   bars.addEventListener("pointerdown", (event) => {
     event.preventDefault();
-    goTo(stageAt(pointer(bars, event)[1], stages.length));
     map.focus({ preventScroll: true }); // so that the keys go on working
   });
   onKeys(root, () => {

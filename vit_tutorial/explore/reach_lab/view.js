@@ -16,7 +16,8 @@ import {
   painter,
   panel,
   pen,
-  pointer,
+  pointing,
+  readout,
   set,
   sheet,
   slider,
@@ -56,7 +57,7 @@ function render({ model, el }) {
   const shownGroup = group("Picture (n: the next one)", ...thumbs);
   shownGroup.lastChild.className = "vit-picks";
   const weightButtons = sent.weights.map((weights) => button(weights, () => choose({ weights })));
-  const stageOut = make("output");
+  const stageOut = readout();
   const stageSlider = slider(0, last, goTo);
   root.append(
     make(
@@ -78,7 +79,7 @@ function render({ model, el }) {
     const far = note("");
     const box = make("div", {}, title, canvas, far);
     box.style.width = `${small.width}px`;
-    canvas.addEventListener("pointerdown", () => goTo(stage));
+    canvas.addEventListener("click", () => goTo(stage));
     return { canvas, title, far, box };
   });
   const largePanel = panel("", pictureSheet, legend(palette, large.width, note("nothing"), note("most")));
@@ -170,12 +171,7 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-  for (const type of ["pointerdown", "pointermove"]) {
-    pictureSheet.addEventListener(type, (event) => {
-      if (type === "pointermove" && !(event.buttons & 1)) return;
-      choose({ place: large.placeAt(...pointer(pictureSheet, event)) });
-    });
-  }
+  pointing(pictureSheet, (x, y) => choose({ place: large.placeAt(x, y) }));
   onKeys(root, () => {
     const stage = model.get("stage");
     return {

@@ -14,7 +14,7 @@ import {
   note,
   onKeys,
   pen,
-  pointer,
+  pointing,
   resize,
   roomIn,
   set,
@@ -212,13 +212,12 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-  for (const type of ["pointermove", "pointerdown"]) {
-    canvas.addEventListener(type, (event) => {
-      const { rows, longest } = now();
-      const block = layout.blockAt(pointer(canvas, event)[0], longest);
-      if (block !== null && block <= rows.length) take({ block });
-    });
-  }
+  const takeAt = (x) => {
+    const { rows, longest } = now();
+    const block = layout.blockAt(x, longest);
+    if (block !== null && block <= rows.length) take({ block });
+  };
+  pointing(canvas, takeAt, "always");
   onKeys(root, () => {
     const { setting, block } = now();
     const [depth, norm, residual, scale] = setting;

@@ -16,6 +16,8 @@ import {
   panel,
   pen,
   pointer,
+  pointing,
+  readout,
   set,
   sheet,
   slider,
@@ -176,8 +178,8 @@ function render({ model, el }) {
 
   const layout = canvasLayout(height, width);
   const canvas = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
-  const brushOut = make("output");
-  const greyOut = make("output");
+  const brushOut = readout();
+  const greyOut = readout();
   const brushSlider = slider(1, widest, setBrush);
   const greySlider = slider(0, 255, setGrey);
   const eraser = button("Eraser (e)", toggleEraser);
@@ -235,7 +237,7 @@ function render({ model, el }) {
   const gone = () => goneIn(model.get("off"), model.get("layer"));
   const putGone = (some) => putOff(withGone(model.get("off"), model.get("layer"), some));
   const toggle = (one) => putGone(gone().includes(one) ? gone().filter((other) => other !== one) : [...gone(), one]);
-  const layerOut = make("output");
+  const layerOut = readout();
   const layerSlider = slider(0, layers - 1, goLayer);
   const classButton = button("Class token (t)", () => inside({ query: 0 }));
   const cut = cutLayout(rows, columns);
@@ -488,10 +490,8 @@ function render({ model, el }) {
   });
   root.addEventListener("keyup", (event) => event.key === " " && !isDown && lift());
   for (const target of [cutSheet, ...cards.map(({ map }) => map)]) {
-    target.addEventListener("pointerdown", (event) => {
-      const [x, y] = pointer(target, event);
-      inside({ query: prefix + cellUnder(x, y, target.vitWidth, target.vitHeight, rows, columns) });
-    });
+    const patchAt = (x, y) => cellUnder(x, y, target.vitWidth, target.vitHeight, rows, columns);
+    pointing(target, (x, y) => inside({ query: prefix + patchAt(x, y) }), "never");
   }
   root.addEventListener("keydown", (event) => {
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;

@@ -2,6 +2,7 @@
 
 import {
   behindMore,
+  bringIntoSight,
   checkbox,
   chooser,
   frame,
@@ -19,7 +20,8 @@ import {
   panel,
   pen,
   plane,
-  pointer,
+  pointing,
+  readout,
   set,
   sheet,
   sideways,
@@ -75,7 +77,7 @@ function render({ model, el }) {
   // Controls
   const take = (changes) => set(model, changes);
   const choosePicture = chooser(names, (picture) => take({ picture }));
-  const stageOut = make("output");
+  const stageOut = readout();
   const stageSlider = slider(0, stages - 1, (stage) => take({ stage }));
   const chooseReads = chooser(READS, (reads) => take({ reads }));
   const ticks = {
@@ -161,6 +163,7 @@ function render({ model, el }) {
     const { first, token, number, similarity } = state;
     const { stepX, stepY } = layout;
     const context = pen(tableSheet);
+    bringIntoSight(tableSheet, TABLE.margin + (number + 0.5) * stepX);
     const shown = similarity.length;
     context.drawImage(heatOf(state), TABLE.margin, TABLE.top, TABLE.wide, shown * stepY);
     const right = TABLE.margin + TABLE.wide + TABLE.gap;
@@ -213,6 +216,7 @@ function render({ model, el }) {
   /** The parts of the row and their sum: as strips of colour, and some of their numbers. */
   function drawSum({ parts: shownParts, partNames, stage, number }, style) {
     const context = pen(stripSheet);
+    bringIntoSight(stripSheet, STRIP.margin + ((number + 0.5) / dim) * STRIP.wide);
     context.fillStyle = style.color;
     context.textBaseline = "middle";
     const start = firstShown(number, dim);
@@ -279,25 +283,14 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-  const pointing = (canvas, pick) => {
-    for (const type of ["pointerdown", "pointermove"]) {
-      canvas.addEventListener(type, (event) => {
-        if (type === "pointerdown" || event.buttons & 1) take(pick(...pointer(canvas, event)));
-      });
-    }
-  };
   const numberIf = (number) => (number === null ? {} : { number });
   const patchAt = (x, y) => ({ token: 1 + cellUnder(x, y, wide, high, rows, columns) });
-  pointing(tableSheet, (x, y) => {
-    const { first } = now();
-    return { token: first + layout.rowAt(y, tokens - first), ...numberIf(layout.numberAt(x)) };
-  });
-  pointing(pictureSheet, patchAt);
-  pointing(mapSheet, (x, y) => {
-    if (y >= ABOVE) return patchAt(x, y - ABOVE);
-    return model.get("class_token") ? { token: 0 } : {};
-  });
-  pointing(stripSheet, (x) => numberIf(numberInStrips(x, dim)));
+  const rowAt = (y, { first }) => ({ token: first + layout.rowAt(y, tokens - first) });
+  const above = () => (model.get("class_token") ? { token: 0 } : {});
+  pointing(tableSheet, (x, y) => take({ ...rowAt(y, now()), ...numberIf(layout.numberAt(x)) }));
+  pointing(pictureSheet, (x, y) => take(patchAt(x, y)));
+  pointing(mapSheet, (x, y) => take(y >= ABOVE ? patchAt(x, y - ABOVE) : above()));
+  pointing(stripSheet, (x) => take(numberIf(numberInStrips(x, dim))));
   onKeys(root, () => {
     const { first, token, number, stage } = now();
     return {

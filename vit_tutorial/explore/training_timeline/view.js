@@ -17,6 +17,8 @@ import {
   panel,
   pen,
   pointer,
+  pointing,
+  readout,
   resize,
   roomIn,
   set,
@@ -85,7 +87,7 @@ function render({ model, el }) {
   const chooseLayer = (layer) => choose({ layer: within(layer, 0, layers - 1) });
   let lastPatch = now().patch;
   const toggleWhole = () => choose({ token: now().chosen === null ? prefix + lastPatch : null });
-  const [momentOut, layerOut] = [make("output"), make("output")];
+  const [momentOut, layerOut] = [readout(), readout()];
   const momentSlider = slider(0, epochs.length - 1, go);
   const layerSlider = slider(0, layers - 1, chooseLayer);
   const whole = wholeName(prefix);
@@ -311,27 +313,20 @@ function render({ model, el }) {
   }
 
   // Pointing and keys
-  for (const type of ["pointerdown", "pointermove"]) {
-    curve.addEventListener(type, (event) => {
-      if (type === "pointerdown" || event.buttons & 1) go(layout.momentAt(pointer(curve, event)[0]));
-    });
-  }
+  pointing(curve, (x) => go(layout.momentAt(x)));
   for (const { canvas } of [attentionMap, alikeMap]) {
-    const tokenAt = (event) => prefix + cellUnder(...pointer(canvas, event), mapWidth, mapHeight, rows, columns);
+    const tokenAt = (x, y) => prefix + cellUnder(x, y, mapWidth, mapHeight, rows, columns);
     const hover = (token) => {
       if (token === hovered) return;
       hovered = token;
       draw();
     };
-    canvas.addEventListener("pointermove", (event) => {
-      hover(tokenAt(event));
-      if (event.buttons & 1) choose({ token: hovered });
-    });
+    pointing(canvas, (x, y) => choose({ token: tokenAt(x, y) }));
+    canvas.addEventListener("pointermove", (event) => hover(tokenAt(...pointer(canvas, event))));
     canvas.addEventListener("pointerleave", () => hover(null));
     canvas.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       curve.focus({ preventScroll: true }); // so that the keys go on working
-      choose({ token: tokenAt(event) });
     });
   }
   onKeys(root, (event) => {
