@@ -1163,7 +1163,7 @@ print(compare(many, few, claim))
 # ## Exercise: write the learning rate
 #
 # Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Steps are counted from 0. During warm-up the rate rises in a straight
-# line: step 0 has `peak / warmup`, the last warm-up step has `peak`. After that it falls along half a cosine, from `peak` at
+# line: step 0 has `peak / warmup`, the last warm-up step has `peak` (`warmup` may be 0). After that it falls along half a cosine, from `peak` at
 # step `warmup` towards 0 at step `steps`:
 #
 # $$\text{rate} = \text{peak} \cdot \frac{1 + \cos(\pi\, t)}{2}

@@ -141,3 +141,24 @@ def test_a_generator_is_told_so():
         yield 2 * x
 
     assert "got      a generator: use `return` in place of `yield`" in str(toy()(answer))
+
+
+def test_a_generator_in_brackets_is_not_said_to_come_of_yield():
+    said = str(toy()(lambda x: (2 * number for number in x)))
+    assert "In words: you returned a generator: round brackets with `for` make one, and square ones a list: use" in said
+    assert "yield" not in said
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda x: map(float, 2 * x), "map"),
+        (lambda x: reversed([3, 2, 1]), "reversed"),
+        (lambda x: reversed((3, 2, 1)), "reversed"),
+        (lambda x: zip(x, x, strict=True), "zip"),
+        (lambda x: filter(bool, [1, 2]), "filter"),
+        (lambda x: {1: 2}.values(), "dict_values"),
+    ],
+)
+def test_what_is_no_list_yet_is_told_so(make, name):
+    assert toy()(make).diagnosis == f"what `{name}` gives is no list yet: put list(…) around it."

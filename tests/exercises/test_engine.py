@@ -1,5 +1,6 @@
 """The engine tells what is wrong and names the mistake: in functions, in classes, in properties and in exceptions."""
 
+import functools
 import re
 import warnings
 
@@ -10,6 +11,7 @@ from torch import nn
 from exercises.toys import NoFactor, Scale, Shift, compute_for, doubled, loops, scale, three_dots, toy
 from vit_tutorial.exercises import engine
 from vit_tutorial.exercises.attempt import ChangedInput
+from vit_tutorial.exercises.difference import Said
 from vit_tutorial.exercises.engine import Mistake, Property, Unsolved
 
 
@@ -219,6 +221,34 @@ def test_a_property_that_raises_is_not_met():
     assert "It raised TypeError" in str(verdict)
 
 
+@pytest.mark.parametrize(
+    ("found", "said"), [(False, "it is not even."), (Said("it is odd: 3."), "it is odd: 3."), (0, "it is not even.")]
+)
+def test_a_property_may_say_more_than_its_sentence(found, said):
+    verdict = toy(properties=[Property(lambda answer: found, "it is not even.")])(doubled)
+    assert not verdict.passed
+    assert verdict.diagnosis == said
+    assert str(verdict) == f"✗ double: right on all 3 inputs tried, and yet: {said}"
+
+
+def test_a_misspelled_init_is_told():
+    class Misspelled(nn.Module):
+        def __int__(self, factor):
+            super().__init__()
+            self.factor = nn.Parameter(torch.tensor(factor))
+
+        def forward(self, x):
+            return self.factor * x
+
+    class Inherited(Scale):
+        def _init_weights(self):
+            pass
+
+    said = "your class has `__int__` in place of `__init__`. Is it misspelled?"
+    assert scale(Misspelled).diagnosis == said
+    assert scale(Inherited).passed
+
+
 def test_an_exercise_says_how_long_it_takes():
     assert repr(toy()) == "double: difficulty 1 of 5, about 1 minute. Call it with your answer."
 
@@ -232,9 +262,41 @@ def test_a_solutions_own_cell_is_no_progress(monkeypatch, tags, kept):
     seen = []
     monkeypatch.setattr("IPython.get_ipython", Shell)
     monkeypatch.setattr(engine.store, "keep", lambda name: seen.append(name) or "")
-    assert toy()(doubled).passed
+    assert toy()(lambda x: x + x).passed
     assert not toy()(three_dots).passed
     assert seen == kept
+
+
+class Doubles:
+    __slots__ = ()  # it has no hash, and nothing can refer to it weakly
+
+    def __call__(self, x):
+        return 2 * x
+
+    def __eq__(self, other):
+        raise AssertionError("compared")
+
+
+def test_a_solution_is_no_progress_in_the_cells_below_either(monkeypatch):
+    class Shell:
+        tags = ("solution",)
+
+        def get_parent(self):
+            return {"metadata": {"tags": self.tags}}
+
+    seen = []
+    monkeypatch.setattr("IPython.get_ipython", Shell)
+    monkeypatch.setattr(engine.store, "keep", lambda name: seen.append(name) or "")
+    solution, another = (functools.partial(lambda factor, x: factor * x, 2) for _ in range(2))
+    assert toy()(solution).passed
+    assert toy()(Doubles()).passed
+    Shell.tags = ()
+    assert toy()(solution).passed
+    assert seen == []
+    assert toy()(another).passed  # the same words, written by the learner
+    assert seen == ["double"]
+    assert toy()(Doubles()).passed
+    assert seen == ["double", "double"]
 
 
 # ----------------------------------------------------------------------------------------- what went wrong, in words

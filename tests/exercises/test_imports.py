@@ -8,9 +8,10 @@ from vit_tutorial import exercises
 FOLDER = Path(exercises.__file__).parent
 LESSONS = sorted(path.stem for path in FOLDER.glob("lesson_*.py"))
 ORDER = [
-    *("__init__", "compare", "difference", "describe", "limit", "store", "stub", "surroundings", "verdict"),
+    *("__init__", "compare", "difference", "describe", "limit"),
+    *("solved", "store", "stub", "surroundings", "verdict"),
     *("attempt", "engine"),
-    *("builders", "clinic", "counting"),
+    *("builders", "clinic", "counting", "properties"),
     *LESSONS,
     *("check", "progress"),
 ]

@@ -63,6 +63,9 @@ def test_a_right_answer_is_shown_in_words_and_in_html_and_kept(kernel, monkeypat
     printed, result = kernel(f"check.count_tokens({RIGHT})", tags=["solution"])
     assert result["text/plain"].startswith("✓ count_tokens: right on all 5 inputs")
     assert not kernel.path.exists()  # running the solution's own cell is no progress
+    kernel(f"solution = {RIGHT}\ncheck.count_tokens(solution)", tags=["solution"])
+    assert kernel("if check.count_tokens(solution).passed:\n    print('used')") == ("used\n", {})
+    assert not kernel.path.exists()  # and no cell below that uses it
     assert kernel(f"check.count_tokens({RIGHT})", tags=["exercise"]) == (printed, result)
     assert "✓ count_tokens: right on all 5 inputs" in result["text/html"]
     monkeypatch.setenv("VIT_TUTORIAL_PROGRESS", str(kernel.path))

@@ -56,3 +56,11 @@ def test_a_fair_lead_takes_the_rates_that_best_rate_takes():
         tests[model] = {run["seed"]: run["test"] for run in mine if run["rate"] == rate}
     expected = [tests["CNN"][seed] - tests["ViT"][seed] for seed in range(3)]
     assert fair_leads.solution(runs) == pytest.approx(expected)
+
+
+def test_the_smallest_runs_are_shown_whole():
+    message = fair_leads(lambda runs: [0.5]).message
+    (rows,) = fair_leads.inputs[0]
+    for model, rate, seed, validation, test in rows:
+        assert f"('{model}'; {rate:g}; {seed}; {validation:g}; {test:g})" in message
+    assert "…" not in message

@@ -123,6 +123,9 @@ def test_the_merged_model_says_what_the_course_and_the_lora_say(merge):
         ("BiasedA", "`self.A` is a linear layer with a bias."),
         ("OneMoreMatrix", "besides A and B there is more to learn: C, bias, gain."),
         ("NewLayer", "the old layer's weight is not in your layer"),
+        ("OnesInA", "the rows of A are all alike, and stay so: r has no effect. Give A random numbers."),
+        ("OneNumberInA", "the rows of A are all alike"),
+        ("OneNumberInB", "the columns of B are all alike"),
     ],
 )
 def test_a_lora_that_is_made_wrongly_is_told_how(name, said):

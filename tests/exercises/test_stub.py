@@ -49,6 +49,31 @@ def test_a_return_that_is_missing_in_one_branch():
     assert "it returned None with x = a tensor of shape [2, 10]" in str(toy()(answer))
 
 
+def one_branch_returns_dots(x):
+    return 2 * x if x.ndim == 1 else ...
+
+
+def one_branch_is_dots(x):
+    if x.ndim == 1:
+        return 2 * x
+    else:
+        ...
+
+
+@pytest.mark.parametrize(("answer", "gave"), [(one_branch_returns_dots, "Ellipsis"), (one_branch_is_dots, "None")])
+def test_dots_that_are_left_in_one_branch_are_told(answer, gave):
+    said = "three dots still stand in your code: with x = a tensor of shape [2, 10]: 1, 1, 1, 1, 1, 1, 1, 1, … it "
+    assert toy()(answer).diagnosis == f"{said}returned {gave}."
+
+
+def test_dots_of_an_index_are_none_that_are_left():
+    def answer(x):
+        if x[..., 0].ndim == 0:
+            return 2 * x
+
+    assert toy()(answer).diagnosis.endswith("Is a `return` missing?")
+
+
 class StubWithInit(nn.Module):
     def __init__(self, factor):
         super().__init__()

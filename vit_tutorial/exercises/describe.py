@@ -1,7 +1,7 @@
 """Words for what goes in and comes out: short, whatever the value is; small tensors as rows."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping, MappingView
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ LONGEST_WORD = 100  # characters of a text or a whole number
 LONGEST_LINE = 80
 LONGEST_ERROR = 500
 USE_RETURN = "use `return` in place of `yield`"
+USE_SQUARE = "round brackets with `for` make one, and square ones a list: use [ … ]"
 
 
 def describe(value: Any, place: int | None = None) -> str:
@@ -43,7 +44,12 @@ def describe_error(error: BaseException) -> str:
 
 def what_went_wrong(output: Any) -> str:
     """Return a sentence on an output that no exercise expects, or nothing."""
-    return f"your function is a generator: {USE_RETURN}." if inspect.isgenerator(output) else ""
+    if inspect.isgenerator(output):
+        return f"{'you returned' if _in_brackets(output) else 'your function is'} a generator: {_in_its_place(output)}."
+    if isinstance(output, Iterator | MappingView):
+        made = "reversed" if "reverse" in type(output).__name__ else type(output).__name__
+        return f"what `{made}` gives is no list yet: put list(…) around it."
+    return ""
 
 
 def _words(value: Any, place: int | None) -> str:
@@ -60,10 +66,19 @@ def _words(value: Any, place: int | None) -> str:
     if value is None or isinstance(value, int | str):
         return _cut(repr(value), LONGEST_WORD)
     if inspect.isgenerator(value):
-        return f"a generator: {USE_RETURN}"
+        return f"a generator: {_in_its_place(value)}"
     if inspect.isfunction(value) or isinstance(value, type):
         return f"the {'class' if isinstance(value, type) else 'function'} {value.__name__}"
     return f"a {type(value).__name__}"
+
+
+def _in_brackets(generator: Generator) -> bool:
+    """Say whether a generator comes of (… for …), and not of a function with `yield`."""
+    return generator.gi_code.co_name == "<genexpr>"
+
+
+def _in_its_place(generator: Generator) -> str:
+    return USE_SQUARE if _in_brackets(generator) else USE_RETURN
 
 
 def _array(value: Tensor | np.ndarray, place: int | None) -> str:

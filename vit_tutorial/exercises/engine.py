@@ -7,7 +7,7 @@ nobody listed, `difference` has words.
 
 The parts of a check have files of their own: `attempt` calls the learner's code, `limit` stops it, `surroundings` are
 those in which it runs, `compare` says whether two outputs are equal, `describe` has words for values, `verdict` is what
-a learner reads, `store` keeps what was passed.
+a learner reads, `solved` says whose answer it is, `store` keeps what was passed.
 """
 
 import contextlib
@@ -42,7 +42,8 @@ from vit_tutorial.exercises.difference import (
     where_wrong,
 )
 from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
-from vit_tutorial.exercises.stub import has_dots, is_stub_class, other_methods
+from vit_tutorial.exercises.solved import is_own
+from vit_tutorial.exercises.stub import dots_stand_in, has_dots, is_stub_class, misspelled_init, other_methods
 from vit_tutorial.exercises.surroundings import in_single_precision, plain_surroundings
 from vit_tutorial.exercises.verdict import Verdict
 
@@ -66,9 +67,12 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Property:
-    """What a right answer has: `test(answer)` is true of it, and the sentence puts a learner right whose has not."""
+    """What a right answer has: `test(answer)` is true of it, and the sentence puts a learner right whose has not.
 
-    test: Callable[[Callable], bool]
+    Of a wrong answer the test may also return a sentence that says more, as Said. `properties` has some for models.
+    """
+
+    test: Callable[[Callable], bool | Said]
     sentence: str
 
 
@@ -77,8 +81,8 @@ class Exercise:
     """One exercise: the right answer, inputs from the smallest up, and the mistakes it knows.
 
     Calling it with the learner's answer gives a Verdict, in a few seconds, whatever the answer does. Only the learner's
-    own stop, a KeyboardInterrupt from outside, passes through. An answer that passes is kept as progress. Raises
-    Unsolved if the solution itself fails.
+    own stop, a KeyboardInterrupt from outside, passes through. An answer of the learner's own that passes is kept as
+    progress. Raises Unsolved if the solution itself fails.
     """
 
     name: str
@@ -102,7 +106,7 @@ class Exercise:
     def __call__(self, answer: Callable) -> Verdict:
         with contextlib.redirect_stdout(ShortOutput(sys.stdout)), plain_surroundings():
             verdict = self._judge_apart(answer)
-        if verdict.passed and not _in_solution_cell():
+        if is_own(answer) and verdict.passed:
             verdict = replace(verdict, note=store.keep(self.name))
         return verdict
 
@@ -133,6 +137,8 @@ class Exercise:
                     f"your class has no `forward`, only `{others[0]}`. Is it misspelled, or not indented like __init__?"
                 )
             return self._unwritten("its forward is empty")
+        if isinstance(answer, type) and (name := misspelled_init(answer)):
+            return self._wrong_in_words(f"your class has `{name}` in place of `__init__`. Is it misspelled?")
         budget = Budget(SECONDS, WAIT)
         attempts = self._try(answer, budget)
         expected = [self._expected(i) for i in range(len(attempts))]
@@ -212,6 +218,8 @@ class Exercise:
         if first.is_nothing:
             if wrong[0] == 0 and has_dots(answer):
                 return self._unwritten(f"it returned {first.output}")
+            if dots_stand_in(answer):
+                return self._wrong_in_words(f"three dots still stand in your code: {given} it returned {first.output}.")
             return self._wrong_in_words(f"it returned {first.output} {given}. Is a `return` missing?")
         return self._different(answer, attempts, expected, wrong)
 
@@ -376,13 +384,14 @@ class Exercise:
     def _test_properties(self, answer: Callable, attempts: list[Attempt], budget: Budget) -> Verdict:
         right = f"right on all {len(attempts)} inputs tried" if len(attempts) > 1 else "right"
         for wanted in self.properties:
-            tried = attempt(lambda wanted=wanted: bool(wanted.test(self._adapted(answer))), (), budget)
+            tried = attempt(lambda wanted=wanted: _yes_or_said(wanted.test(self._adapted(answer))), (), budget)
             if isinstance(tried.fault, OutOfTime):
                 return self._late(answer, tried, "on the way to a last test")
-            if tried.fault is not None or not tried.output:
-                error = tried.fault
+            if tried.output is not True:
+                error, sentence = tried.fault, tried.output or wanted.sentence
                 lines = [] if error is None else [f"It raised {type(error).__name__}: {describe_error(error)}"]
-                return self._wrong(f"{right}, and yet: {wanted.sentence}", lines, diagnosis=wanted.sentence)
+                words = "" if error is None else meaning(error)
+                return self._wrong(f"{right}, and yet: {sentence}", lines, words=words, diagnosis=sentence)
         return Verdict("right", f"{self.name}: {right}. {self.done}")
 
 
@@ -391,14 +400,10 @@ def _row(label: str, words: str) -> str:
     return f"{label:<8} " + words.replace("\n", "\n" + " " * 9)
 
 
+def _yes_or_said(found: Any) -> bool | Said:
+    return found if isinstance(found, Said) else bool(found)
+
+
 def _line_of(answer: Callable, tried: Attempt) -> str:
     place = tried.place_in(answer)
     return place[2] if place else ""
-
-
-def _in_solution_cell() -> bool:
-    """Say whether the solution's own cell is running: JupyterLab sends a cell's tags along with its code."""
-    try:
-        return "solution" in sys.modules["IPython"].get_ipython().get_parent()["metadata"]["tags"]
-    except (KeyError, AttributeError, TypeError):
-        return False

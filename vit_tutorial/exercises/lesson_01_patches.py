@@ -7,9 +7,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vit_tutorial import patches
-from vit_tutorial.exercises.builders import fitted, misfit_of, numbered, scattered
-from vit_tutorial.exercises.difference import Hints, Moved
+from vit_tutorial.exercises.builders import fitted, misfit_of, numbered, uneven
+from vit_tutorial.exercises.difference import Hints, Moved, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake
+from vit_tutorial.exercises.properties import forgets, learns
 
 LESSON = "01_patches"
 __all__ = ["overlapping_patches", "patch_embedding", "patchify", "sequence_shape", "unpatchify"]
@@ -147,7 +148,7 @@ patchify = Exercise(
         (numbered(1, 1, 6, 3), 3),
         (numbered(1, 3, 4, 4), 1),
         (numbered(3, 2, 8, 12), 4),
-        (scattered(2, 3, 6, 8), 2),
+        (uneven(2, 3, 6, 8), 2),
     ],
     mistakes=[
         Mistake(_cut("b c (h p1) (w p2) -> b (w h) (p1 p2 c)"), COLUMN_BY_COLUMN),
@@ -229,7 +230,7 @@ unpatchify = Exercise(
         _cut_up(1, 1, 6, 3, p=3),
         _cut_up(1, 3, 4, 4, p=1),
         _cut_up(3, 2, 8, 12, p=4),
-        (patches.patchify(scattered(2, 3, 6, 8), 2), 2, 6, 8),
+        (patches.patchify(uneven(2, 3, 6, 8), 2), 2, 6, 8),
     ],
     hints=Hints(
         inputs="patches P height width",
@@ -297,9 +298,9 @@ def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
     bias may have axes of length 1 in front, [1, 1, D].
     """
 
-    def embed(images: Tensor, patch_size: int, kernel: Tensor, bias: Tensor) -> Tensor:
+    def embed(images: Tensor, patch_size: int, kernel: Tensor, bias: Tensor) -> Tensor | Said:
         module = embedding(images.shape[-1], patch_size, images.shape[1], len(bias))
-        if misfit := misfit_of(module):
+        if misfit := misfit_of(module) or _more_than_one_layer(module, kernel.numel() + bias.numel()):
             return misfit
         rows = rearrange(kernel, "d c p1 p2 -> d (p1 p2 c)")
         with torch.no_grad():
@@ -314,6 +315,18 @@ def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
         return module(images)
 
     return embed
+
+
+def _more_than_one_layer(module: nn.Module, wanted: int) -> Said | None:
+    """Say what there is besides one layer of so many numbers, or return None."""
+    held = dict(module.named_parameters())
+    names = list(dict.fromkeys(name.rpartition(".")[0] or name for name in held))
+    if len(names) == 1 or sum(parameter.numel() for parameter in held.values()) <= wanted:
+        return None
+    return Said(
+        f"there is more to learn than one layer has: `{names[0]}`, and `{names[1]}` besides. A patch embedding is one "
+        "layer alone, from the P·P·C numbers of a patch to D."
+    )
 
 
 class _Convolution(nn.Module):
@@ -397,8 +410,11 @@ class _LinearOnItsSide(_Linear):
     pattern = "b c (h p1) (w p2) -> b (h w) (p2 p1 c)"
 
 
-def _embedding_input(batch: int, channels: int, side: int, p: int, dim: int) -> tuple[Tensor, int, Tensor, Tensor]:
-    return numbered(batch, channels, side, side) % 17, p, _small_integers(dim, channels, p, p), numbered(dim) + 1
+def _embedding_input(
+    batch: int, channels: int, side: int, p: int, dim: int, start: int = 0
+) -> tuple[Tensor, int, Tensor, Tensor]:
+    images = (numbered(batch, channels, side, side) + start) % 17
+    return images, p, _small_integers(dim, channels, p, p), numbered(dim) + 1
 
 
 patch_embedding = Exercise(
@@ -452,6 +468,10 @@ patch_embedding = Exercise(
             "The order is (row, column, channel).",
         ),
     ],
+    properties=[
+        learns(_with_kernel(patches.PatchEmbedding), *_embedding_input(2, 3, 4, p=2, dim=5)),
+        forgets(*(_embedding_input(batch, 3, 4, p=2, dim=5, start=start) for batch, start in ((2, 0), (2, 5), (3, 0)))),
+    ],
     done="Given the same numbers, it makes the same tokens as the course's own. Now it can go into a ViT.",
 )
 
@@ -494,7 +514,7 @@ overlapping_patches = Exercise(
         (numbered(1, 3, 7, 9), 3, 2),
         (numbered(1, 1, 8, 6), 4, 2),
         (numbered(1, 2, 7, 8), 3, 2),
-        (scattered(2, 3, 5, 7), 3, 2),
+        (uneven(2, 3, 5, 7), 3, 2),
     ],
     hints=Hints(
         inputs="images P stride",

@@ -14,10 +14,12 @@ from vit_tutorial.exercises.builders import (
     number_of_patches,
     numbered,
     scattered,
+    uneven,
 )
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.difference import Hints
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.exercises.properties import forgets, passes_on
 
 LESSON = "02_class_token"
 __all__ = ["add_class_token", "attention_pool", "class_token", "count_class_token", "pool"]
@@ -188,7 +190,7 @@ add_class_token = Exercise(
         _input(2, 2, 3),
         _input(3, 4, 2),
         _input(2, 1, 5),
-        (_scattered(3, 5, 4), _scattered(1, 1, 4) + 30),
+        (uneven(3, 5, 4), uneven(1, 1, 4) + 30),
     ],
     hints=Hints(
         inputs="tokens cls_token",
@@ -302,7 +304,7 @@ class_token = Exercise(
     adapt=_with_vector,
     inputs=[
         *((numbered(*shape), -1 - numbered(shape[-1])) for shape in ((1, 2, 2), (2, 2, 3), (3, 4, 2), (2, 1, 5))),
-        (_scattered(3, 5, 4), _scattered(4) + 30),
+        (uneven(3, 5, 4), uneven(4) + 30),
     ],
     hints=Hints(inputs="tokens vector", axes="B N D", sizes=lambda sequence, vector: {"N": sequence.shape[1]}),
     mistakes=[
@@ -346,6 +348,8 @@ class_token = Exercise(
             lambda module, sequence: torch.equal(module(sequence), module(sequence)),
             "two calls with the same patches give two results: something random is added in forward.",
         ),
+        passes_on(_with_vector(tokens.ClassToken), *_LOOK),
+        forgets(_LOOK, (-_LOOK[0], _LOOK[1]), (numbered(2, 5, 6) + 1, _LOOK[1])),
     ],
     done="One vector of D numbers, the same for all images, and training can change it.",
 )
@@ -377,8 +381,8 @@ pool = Exercise(
         (_scattered(1, 3, 2), "mean"),
         (_scattered(2, 5, 3), "cls"),
         (_scattered(2, 5, 3), "mean"),
-        (_scattered(4, 4, 4), "mean"),
-        (_scattered(3, 2, 6), "cls"),
+        (uneven(4, 4, 4), "mean"),
+        (uneven(3, 2, 6), "cls"),
     ],
     hints=Hints(
         inputs="tokens how",

@@ -1,5 +1,6 @@
 """Lesson 3: count positions, test for order, add a table of positions, make one of waves, and stretch one."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -11,6 +12,7 @@ from vit_tutorial import positions
 from vit_tutorial.exercises.builders import held_by, misfit_of, number_of_patches
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.exercises.properties import forgets, passes_on
 
 LESSON = "03_position_embeddings"
 __all__ = [
@@ -152,7 +154,7 @@ def _equivariant(layer: Callable, tokens: Tensor, order: Tensor) -> bool:
     return _alike(layer(tokens[:, order]), layer(tokens)[:, order])
 
 
-_TURN, _SWAP = torch.tensor([1, 2, 3, 0]), torch.tensor([1, 0, 2, 3])
+_TURN, _SWAP, _STAY = torch.tensor([1, 2, 3, 0]), torch.tensor([1, 0, 2, 3]), torch.arange(4)
 _SORTED, _MANY = _random(4, 4, 3).sort(dim=1).values, _random(128, 4, 8)
 _TOKENS = _random(4, 4, 3)  # as many images as tokens, so that a shuffle along the wrong axis runs too
 
@@ -171,7 +173,7 @@ is_equivariant = Exercise(
         (mean_for_all, _TOKENS, _TURN),
         (running_sum, _TOKENS, _TURN),
         (sort_tokens, _TOKENS, _TURN),
-        (running_sum, _TOKENS, _SWAP),
+        (add_places, _TOKENS, _STAY),
         (add_the_ups, _SORTED, _TURN),  # every difference is negative
         (add_the_downs, _SORTED, _TURN),  # every difference is positive
         (nudge_one, _MANY, _TURN),  # the mean difference is tiny
@@ -200,6 +202,10 @@ is_equivariant = Exercise(
         Mistake(
             lambda layer, tokens, order: _alike(layer(tokens[:, order]), layer(tokens)[:, order.argsort()]),
             "you shuffled the output back the other way. Input and output get the same order.",
+        ),
+        Mistake(
+            lambda layer, tokens, order: _equivariant(layer, tokens, _TURN),
+            "you shuffle in an order of your own. Shuffle as `order` says: where it moves nothing, every layer passes.",
         ),
         Mistake(
             lambda layer, tokens, order: torch.isclose(layer(tokens[:, order]), layer(tokens)[:, order], 1e-4, 1e-5),
@@ -407,6 +413,8 @@ position_embedding = Exercise(
             "every image.",
         ),
         Property(lambda add: _learned(add) == 12, "some rows of your table are no parameters, so they never train."),
+        passes_on(_with_table(positions.PositionEmbedding), _random(2, 3, 4), _random(3, 4)),
+        forgets(*((_random(batch, 3, 4, seed=seed), _random(3, 4)) for batch, seed in ((2, 0), (2, 1), (3, 2)))),
     ],
     done="It adds row n to token n of every image, and it can learn. Now it can go into a ViT.",
 )
@@ -443,6 +451,37 @@ def _degrees(num_positions: int, dim: int) -> Tensor:
 
 def _i_from_one(num_positions: int, dim: int) -> Tensor:
     return _sin_cos(_angles(num_positions, dim) * 10_000 ** (-2 / dim))
+
+
+# 10,000^(n/last) times position, as it may be written: in float32 each of these is rounded otherwise.
+_TIMES = (
+    lambda position, n, last: position * 10_000 ** (n / last),
+    lambda position, n, last: position / 10_000 ** (-n / last),
+    lambda position, n, last: position / (1 / 10_000 ** (n / last)),
+    lambda position, n, last: position * torch.exp(n / last * math.log(10_000)),
+    lambda position, n, last: position * torch.exp(n * math.log(10_000) / last),
+    lambda position, n, last: position * torch.exp(n * (math.log(10_000) / last)),
+    lambda position, n, last: position / torch.exp(n / last * -math.log(10_000)),
+    lambda position, n, last: position / torch.exp(n * -math.log(10_000) / last),
+    lambda position, n, last: position / torch.exp(n * (-math.log(10_000) / last)),
+    lambda position, n, last: position * 10_000 ** (n.double() / last),
+)
+
+
+def _multiplied_line(times: Callable) -> Callable:
+    def answer(num_positions: int, dim: int) -> Tensor:
+        return _sin_cos(times(torch.arange(num_positions)[:, None], 2 * torch.arange(dim // 2), dim))
+
+    return answer
+
+
+def _sin_cos_of(angle: Callable[[Tensor, Tensor, int], Tensor]) -> Callable:
+    """A table of other angles, `angle(positions, i, dim)`."""
+
+    def answer(num_positions: int, dim: int) -> Tensor:
+        return _sin_cos(angle(torch.arange(num_positions)[:, None], torch.arange(dim // 2), dim))
+
+    return answer
 
 
 sincos_1d = Exercise(
@@ -487,9 +526,26 @@ sincos_1d = Exercise(
             "the table lies on its side. Rows are positions, columns are the numbers of each: [N, D].",
         ),
         Mistake(_with(_sin_cos, base=1_000), "the base is 1,000, and should be 10,000."),
+        *(
+            Mistake(
+                _multiplied_line(times),
+                "you multiply by 10,000^(2i/D), and should divide: later columns are slower waves, not faster ones.",
+            )
+            for times in _TIMES
+        ),
+        *(
+            Mistake(
+                _sin_cos_of(angle),
+                "the exponent has no brackets: Python takes 10_000**2 first. Write 10_000 ** (2 * i / dim).",
+            )
+            for angle in (
+                lambda position, i, dim: position / 10_000**2 * i / dim,
+                lambda position, i, dim: position / (10_000**2 * i / dim),
+            )
+        ),
         Mistake(
-            _with(_sin_cos, step=-2),
-            "you multiply by 10,000^(2i/D), and should divide: later columns are slower waves, not faster ones.",
+            _sin_cos_of(lambda position, i, dim: position / 10_000 ** (2 * i // dim)),
+            "all columns have the same wave: // gives whole numbers, and 2i // D is always 0. Divide with one stroke.",
         ),
         Mistake(_degrees, "your angles are in degrees. The formula takes radians: leave out the conversion."),
         Mistake(
@@ -526,6 +582,15 @@ def _waves(places: Callable = _places, order: Callable | None = None, **options)
         x, y = (place[:, None] * frequency for place in places(rows, columns))
         parts = order(x, y) if order else (x.sin(), x.cos(), y.sin(), y.cos())
         return torch.cat(parts, dim=1).float()
+
+    return answer
+
+
+def _multiplied_grid(times: Callable) -> Callable:
+    def answer(rows: int, columns: int, dim: int) -> Tensor:
+        i = torch.arange(dim // 4)
+        x, y = (times(place[:, None], i, dim // 4 - 1) for place in _places(rows, columns))
+        return torch.cat([x.sin(), x.cos(), y.sin(), y.cos()], dim=1)
 
     return answer
 
@@ -608,6 +673,14 @@ sincos_2d = Exercise(
             _waves(last=0),
             "the exponent is i/(D/4), and should be i/(D/4−1): the slowest wave is divided by 10,000 exactly.",
         ),
+        *(
+            Mistake(
+                _multiplied_grid(times),
+                "you multiply by 10,000^(i/(D/4−1)), and should divide: the exponent is negative, and later numbers "
+                "are slower waves.",
+            )
+            for times in _TIMES
+        ),
         Mistake(
             _waves(places=lambda rows, columns: _places(rows, columns, start=1)),
             "your first row and column are 1. They are counted from 0.",
@@ -631,10 +704,14 @@ sincos_2d = Exercise(
 BICUBIC = {"mode": "bicubic", "antialias": True}
 
 
-def _stretch(back: str = "one d h w -> one (h w) d", **how) -> Callable:
+def _to_size(old: int, new: int) -> dict:
+    return {"size": (new, new)}
+
+
+def _stretch(back: str = "one d h w -> one (h w) d", size: Callable = _to_size, **how) -> Callable:
     def answer(pos_embed: Tensor, old: int, new: int) -> Tensor:
         grid = rearrange(pos_embed[:, 1:], "one (h w) d -> one d h w", h=old)
-        grid = F.interpolate(grid, size=(new, new), **(how or BICUBIC))
+        grid = F.interpolate(grid, **size(old, new), **(how or BICUBIC))
         return torch.cat([pos_embed[:, :1], rearrange(grid, back)], dim=1)
 
     return answer
@@ -700,7 +777,7 @@ interpolate_positions = Exercise(
     difficulty=4,
     minutes=12,
     solution=_stretch(),
-    inputs=[_table(2, 3, 4), _table(3, 5, 4), _table(4, 3, 3), _table(3, 3, 2), _table(7, 14, 8)],
+    inputs=[_table(2, 3, 4), _table(11, 15, 4), _table(4, 3, 3), _table(3, 3, 2), _table(7, 14, 8)],
     hints=Hints(
         inputs="pos_embed old new",
         axes="1 N D",
@@ -760,6 +837,11 @@ interpolate_positions = Exercise(
         Mistake(
             _stretch(mode="bicubic", align_corners=True, antialias=True),
             "you set align_corners=True, which pins the corners. Leave it out.",
+        ),
+        Mistake(
+            _stretch(size=lambda old, new: {"scale_factor": new / old}),
+            "you gave a scale_factor. old · (new / old) may be rounded to less than new, and then a row is missing: "
+            "size=(new, new).",
         ),
         Mistake(
             lambda pos_embed, old, new: F.interpolate(

@@ -12,6 +12,7 @@ from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misf
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.exercises.properties import forgets, learns, passes_on
 
 LESSON = "04_scaled_dot_product_attention"
 __all__ = [
@@ -205,11 +206,11 @@ def _weights_alone(q, k, v, mask=None):
     return scaled_dot_product_attention(q, k, v, mask)[1]
 
 
-def _divided_by(size: Callable[[Tensor, Tensor], int]) -> Callable:
-    """Attention whose scores are divided by the root of another size, `size(k, v)`."""
+def _divided_by(size: Callable[[Tensor, Tensor, Tensor], int]) -> Callable:
+    """Attention whose scores are divided by the root of another size, `size(q, k, v)`."""
 
     def answer(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        return _forbid(q @ k.transpose(-2, -1) / math.sqrt(size(k, v)), mask).softmax(-1) @ v
+        return _forbid(q @ k.transpose(-2, -1) / math.sqrt(size(q, k, v)), mask).softmax(-1) @ v
 
     return answer
 
@@ -310,11 +311,15 @@ attention = Exercise(
         Mistake(_weights_alone, "you returned the weights. Multiply them by v."),
         Mistake(scaled_dot_product_attention, TWO_THINGS),
         Mistake(
-            _divided_by(lambda k, v: k.shape[-2]),
+            _divided_by(lambda q, k, v: k.shape[-2]),
             "you divide by the square root of the number of keys. Take that of the length of a query, q.shape[-1].",
         ),
         Mistake(
-            _divided_by(lambda k, v: v.shape[-1]),
+            _divided_by(lambda q, k, v: q.shape[-2]),
+            "you divide by the square root of the number of queries. Take that of the length of a query, q.shape[-1].",
+        ),
+        Mistake(
+            _divided_by(lambda q, k, v: v.shape[-1]),
             "you divide by the square root of the length of a value. Take that of a query, q.shape[-1].",
         ),
         Mistake(
@@ -377,8 +382,11 @@ def _cut_off_for_one(lengths: Tensor, size: int) -> Tensor:
     return allowed
 
 
-def _is_boolean(run: Callable) -> bool:
-    return run(torch.tensor([2]), 3).dtype == torch.bool
+def _is_boolean(run: Callable) -> bool | Said:
+    mask = run(torch.tensor([2]), 3)
+    if isinstance(mask, list | tuple):
+        return Said("return a tensor, not a list: torch.tensor(…) makes one of it.")
+    return str(mask.dtype).endswith("bool")  # of a tensor or an array
 
 
 PADDING_FORGOTTEN = "the padding is forgotten: keys from place `length` on are no words. Forbid these columns too."
@@ -642,6 +650,11 @@ class _Projected(_SelfAttention):
         self.proj = nn.Linear(dim, dim)
 
 
+_LEARNS = (
+    learns(_with_layers(_SelfAttention), uneven(2, 5, 4)),
+    passes_on(_with_layers(_SelfAttention), uneven(2, 5, 4)),
+    forgets((uneven(2, 5, 4),), (-uneven(2, 5, 4),), (uneven(3, 4, 4),)),
+)
 TOKENS = Hints(axes="B N D", sizes=lambda x: {"N": x.shape[1], "D": x.shape[2]})
 _ACROSS_THE_BATCH = "the softmax runs along the batch, so that images share weights. It runs over the keys: dim=-1."
 
@@ -705,6 +718,7 @@ self_attention = Exercise(
         Mistake(_WithoutBias, "your three layers must be nn.Linear(dim, dim), with their biases."),
         FORGOT_MODULE,
     ],
+    properties=_LEARNS,
     done="One head of self-attention, made of three linear layers and three lines. A ViT can be built of it.",
 )
 
@@ -767,5 +781,6 @@ mended_attention = Exercise(
             "you divide by the right number in the wrong place: the scores are to be scaled before the softmax.",
         ),
     ],
+    properties=_LEARNS,
     done="However many tokens there are, the scores now keep their spread.",
 )

@@ -13,6 +13,7 @@ from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misf
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Moved, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.exercises.properties import forgets, learns, passes_on
 
 LESSON = "05_multi_head_attention"
 __all__ = ["attention_ward", "head_map", "head_numbers", "merge_heads", "multi_head_attention", "split_heads"]
@@ -501,6 +502,16 @@ class _AlongTheBatch(_Steps):
         return self.proj(scaled_dot_product_attention(q, k, v)[0])
 
 
+class _ProjectedAlone(_Steps):
+    def __init__(self, dim: int, num_heads: int):
+        super().__init__(dim, num_heads)
+        self.proj = nn.Linear(dim // num_heads, dim // num_heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.cut(self.qkv(x))
+        return self.merge(self.proj(self.weigh(q, k) @ v))
+
+
 class _ThreeLayers(nn.Module):
     def __init__(self, dim: int, num_heads: int):
         super().__init__()
@@ -632,6 +643,11 @@ multi_head_attention = Exercise(
             "q, k, v = self.qkv(x).chunk(3, dim=-1), with the dim, and not q, k, v = self.qkv(x).",
         ),
         Mistake(
+            _ProjectedAlone,
+            "your proj goes from d to d, and takes each head alone. Merge the heads first: it goes from D to D, and is "
+            "where they are mixed.",
+        ),
+        Mistake(
             _ThreeLayers,
             "the layers have other names or shapes. Call them qkv, from D to 3·D, and proj, from D to D, both with "
             "biases: then saved weights find their places.",
@@ -644,6 +660,9 @@ multi_head_attention = Exercise(
             lambda run: run(*_tokens(2, 5, 8, num_heads=2), _same_twice),
             "while training, the same tokens give another answer each time. There is nothing random in this layer.",
         ),
+        learns(_with_known_weights(MultiHeadAttention), *_tokens(2, 5, 8, num_heads=2)),
+        passes_on(_with_known_weights(MultiHeadAttention), *_tokens(2, 5, 8, num_heads=2)),
+        forgets(_tokens(2, 5, 8, num_heads=2), (-uneven(2, 5, 8), 2), _tokens(3, 4, 8, num_heads=2)),
     ],
     done="Given the same numbers, it says what the course's MultiHeadAttention says. Now a ViT can be built of it.",
 )

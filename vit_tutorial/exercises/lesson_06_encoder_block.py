@@ -10,9 +10,11 @@ from torch.nn import functional as F
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, misfit_of, uneven
+from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
+from vit_tutorial.exercises.properties import forgets, learns, passes_on
 from vit_tutorial.support.seeds import seeded
 
 LESSON = "06_encoder_block"
@@ -400,6 +402,9 @@ mlp = Exercise(
             lambda run: len(list(run(*_LOOK_AT_MLP, lambda module: list(module.parameters())))) == 4,
             "your MLP holds other parameters besides the two matrices and their biases.",
         ),
+        learns(_with_matrices(MLP), *_LOOK_AT_MLP),
+        passes_on(_with_matrices(MLP), *_LOOK_AT_MLP),
+        forgets(_LOOK_AT_MLP, (-_LOOK_AT_MLP[0], *_LOOK_AT_MLP[1:])),
     ],
     done="Wider, bent, and narrow again, for each token alone. Now it can stand in a block.",
 )
@@ -633,6 +638,8 @@ def _tokens(*shape: int, num_heads: int, size: float = 1.0) -> tuple[Tensor, int
     return uneven(*shape) * size, num_heads
 
 
+_LOOK_AT_BLOCK = _tokens(1, 6, 8, num_heads=2)
+
 TOKENS = Hints(axes="B N D", sizes=lambda z, num_heads: {"N": z.shape[1], "D": z.shape[2]})
 
 encoder_block = Exercise(
@@ -669,6 +676,11 @@ encoder_block = Exercise(
         ),
         FORGOT_MODULE,
     ],
+    properties=[
+        learns(_with_parts(EncoderBlock), *_LOOK_AT_BLOCK),
+        passes_on(_with_parts(EncoderBlock), *_LOOK_AT_BLOCK),
+        forgets(_LOOK_AT_BLOCK, _tokens(1, 6, 8, num_heads=2, size=-1.0)),
+    ],
     done="Given the same numbers, it says what the course's EncoderBlock says. Now a ViT can be built of it.",
 )
 
@@ -676,6 +688,7 @@ encoder_block = Exercise(
 # ------------------------------------------------------------------------------------------ mend one that is ill
 
 RATE = 0.2
+_BRANCHES = ("attention", "MLP")
 
 
 def _twice(make: Callable[..., nn.Module]) -> Callable:
@@ -739,19 +752,50 @@ class _UsualEpsDropped(_with_dropout(_mended)):
     eps = 1e-5
 
 
-def _passes_through(block: nn.Module, z: Tensor) -> bool:
-    """Say whether tokens pass unchanged while training, if both branches say 0."""
+def _silence(block: nn.Module, *branches: str) -> None:
+    """Let these branches of a block, "attention" or "MLP", say 0."""
     with torch.no_grad():
-        for layer in (block.attn.proj, block.mlp.fc2):
+        for branch in branches:
+            layer = block.attn.proj if branch == "attention" else block.mlp.fc2
             layer.weight.zero_(), layer.bias.zero_()
-    return torch.equal(block(z), z)
+
+
+def _added_to_silence(block: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what comes to the tokens while training, if both branches say 0; and to tokens of twice the size."""
+    _silence(block, *_BRANCHES)
+    added = []
+    for tokens in (z, 2 * z):
+        with seeded(0):
+            added.append(block(tokens) - tokens)
+    return added[0], added[1]
+
+
+def _says_nothing(block: nn.Module, z: Tensor) -> bool:
+    """Whether branches that say 0 add nothing while training that has nothing to do with the tokens."""
+    added, to_twice = _added_to_silence(block, z)
+    return not added.any() or not torch.allclose(added, to_twice, atol=1e-4)
+
+
+def _passes_through(block: nn.Module, z: Tensor) -> bool:
+    """Whether tokens pass unchanged while training, if both branches say 0."""
+    return not _added_to_silence(block, z)[0].any()
+
+
+def _reads_all(block: nn.Module, z: Tensor) -> bool:
+    """Whether each branch reads the same while training, whenever it reads the same tokens."""
+    read = []
+    _silence(block, "attention")  # so that both branches read what came in
+    for part in (block.attn, block.mlp):
+        part.register_forward_pre_hook(lambda part, given: read.append(given[0]))
+    block(z), block(z)
+    half = len(read) // 2
+    return all(same(one, other) for one, other in zip(read[:half], read[half:], strict=False))
 
 
 def _kept(block: nn.Module, z: Tensor, branch: str) -> Tensor:
     """What is left of a branch's numbers while training, each divided by what it is in eval."""
-    silent = block.mlp.fc2 if branch == "attention" else block.attn.proj
+    _silence(block, "MLP" if branch == "attention" else "attention")
     with torch.no_grad():
-        silent.weight.zero_(), silent.bias.zero_()
         many = z.expand(200, -1, -1)
         return ((block(many) - many) / (block.eval()(many) - many)).flatten()
 
@@ -764,7 +808,9 @@ def _size_of_what_stays(run: Callable, branch: str) -> float:
     return run(*_LOOK_AT_BLOCK, lambda block, z: float((kept := _kept(block, z, branch))[kept != 0].median()))
 
 
-_LOOK_AT_BLOCK = _tokens(1, 6, 8, num_heads=2)
+def _at_rest(block: nn.Module, z: Tensor) -> Tensor:
+    return block.eval()(z)
+
 
 mended_block = Exercise(
     name="mended_block",
@@ -827,18 +873,37 @@ mended_block = Exercise(
     ],
     properties=[
         Property(
+            lambda run: run(*_LOOK_AT_BLOCK, _says_nothing),
+            "while training, a branch that says 0 adds something to the stream all the same. What is dropped must "
+            "become 0, as F.dropout does it, and F.alpha_dropout does not.",
+        ),
+        Property(
             lambda run: run(*_LOOK_AT_BLOCK, _passes_through),
             "while training, dropout falls on the residual stream. Only what a branch says may be dropped: x + "
             "dropout(branch).",
         ),
         Property(
-            lambda run: all(0.17 < _share_dropped(run, branch) < 0.23 for branch in ("attention", "mlp")),
+            lambda run: run(*_LOOK_AT_BLOCK, _reads_all),
+            "while training, dropout falls on what goes into a branch. It belongs behind it, on what the branch says: "
+            "x + dropout(branch(norm(x))).",
+        ),
+        *(
+            Property(
+                lambda run, branch=branch: _share_dropped(run, branch) > 0,
+                f"while training, nothing is dropped after {branch if branch == 'attention' else 'the MLP'}.",
+            )
+            for branch in _BRANCHES
+        ),
+        Property(
+            lambda run: all(0.17 < _share_dropped(run, branch) < 0.23 for branch in _BRANCHES),
             "while training, another share than 0.2 of the numbers is dropped.",
         ),
         Property(
-            lambda run: all(1.2 < _size_of_what_stays(run, branch) < 1.3 for branch in ("attention", "mlp")),
+            lambda run: all(1.2 < _size_of_what_stays(run, branch) < 1.3 for branch in _BRANCHES),
             "while training, what stays is not divided by 1 - p, so that the mean of the branch changes.",
         ),
+        learns(_twice(_with_dropout(_mended)), *_LOOK_AT_BLOCK, _at_rest),
+        passes_on(_twice(_with_dropout(_mended)), *_LOOK_AT_BLOCK, _at_rest),
     ],
     done="Random while it trains, the same answer every time when it is asked.",
 )

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from unittest.mock import patch
 
@@ -16,6 +16,7 @@ from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake
+from vit_tutorial.exercises.properties import forgets, learns, passes_on
 from vit_tutorial.patches import PatchEmbedding
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.vit import ViT, ViTConfig
@@ -210,6 +211,18 @@ def _through(step: Callable[[nn.Module, nn.Module, Tensor], Tensor]) -> Callable
     return forward
 
 
+def _through_others(which: Callable[[nn.Sequential], Iterable[nn.Module]]) -> Callable:
+    """A forward that goes through other blocks than the model's, in another number or order."""
+
+    def forward(model: ViT, images: Tensor) -> Tensor:
+        x = _embed(model, images)
+        for block in which(model.blocks):
+            x = block(x)
+        return model.head(model.norm(x)[:, 0])
+
+    return forward
+
+
 def _norm_in_loop(model, images):
     x = _embed(model, images)
     for block in model.blocks:
@@ -311,6 +324,21 @@ vit_forward = Exercise(
         Mistake(
             lambda model, images: model.head(model.norm(model.blocks[0](_embed(model, images)))[:, 0]),
             "only the first block was used. There are len(model.blocks) of them, one after the other.",
+        ),
+        *(
+            Mistake(_through_others(which), sentence)
+            for which, sentence in (
+                (
+                    lambda blocks: blocks[:-1],
+                    "the last block is left out: model.blocks[:-1] stops before it. Go through model.blocks.",
+                ),
+                (lambda blocks: blocks[1:], "the first block is left out. Go through model.blocks, from number 0 on."),
+                (
+                    lambda blocks: [blocks[0]] * len(blocks),
+                    "the first block works again and again, in place of the others. Take another one each time: "
+                    "for block in model.blocks.",
+                ),
+            )
         ),
         Mistake(
             lambda model, images: model.head(model.norm(model.blocks[-1](_embed(model, images)))[:, 0]),
@@ -572,7 +600,15 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
     def run(images: Tensor, patch_size: int, num_classes: int, dim: int, depth: int, num_heads: int) -> Tensor | str:
         side = images.shape[-1]
         sizes = (side, patch_size, images.shape[1], num_classes, dim, depth, num_heads)
-        model = make(*sizes)
+        try:
+            model = make(*sizes)
+        except TypeError as error:
+            if re.fullmatch(r"(list|tuple|\S+<genexpr>) is not a Module subclass", str(error)):
+                return Said(
+                    "nn.Sequential takes its blocks one by one, and got all of them as one thing. Put a star in front: "
+                    "nn.Sequential(*blocks)."
+                )
+            raise
         if not isinstance(model, nn.Module):
             return NO_MODULE
         if misfit := misfit_of(model):
@@ -747,6 +783,8 @@ def _images(*shape: int, size: float = 1.0) -> Tensor:
     return scattered(*shape) / 11 * size
 
 
+_LOOK_AT_WHOLE = (_images(2, 3, 8, 8), 4, 5, 8, 3, 2)
+
 vit_from_parts = Exercise(
     name="vit_from_parts",
     lesson=LESSON,
@@ -848,6 +886,11 @@ vit_from_parts = Exercise(
             _UsualEps, "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."
         ),
         Mistake(NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
+    ],
+    properties=[
+        learns(_with_our_weights(_Whole), *_LOOK_AT_WHOLE),
+        passes_on(_with_our_weights(_Whole), *_LOOK_AT_WHOLE),
+        forgets(_LOOK_AT_WHOLE, (_images(3, 3, 8, 8, size=2.0), *_LOOK_AT_WHOLE[1:])),
     ],
     done="With the course's numbers it gives the course's logits: it is the same model. Now train it.",
 )

@@ -1,9 +1,10 @@
 """Lesson 8: read tokens early, follow attention, exchange tokens, read distances, make a control, mend a map."""
 
 import contextlib
+import inspect
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
 from itertools import product
 
@@ -17,7 +18,7 @@ from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS
 from vit_tutorial.exercises.builders import fill, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
-from vit_tutorial.exercises.compare import shape_of
+from vit_tutorial.exercises.compare import same, shape_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 from vit_tutorial.vit import ViT
@@ -413,6 +414,10 @@ def _shifted(by: int) -> Callable:
     return _exchanged(**edge, others_before=edge["before"])
 
 
+def _put_at_a_tensor(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
+    return _put(x, y, torch.tensor(tokens))
+
+
 def _put_across_pictures(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
     x = x.clone()
     x[tokens] = y[tokens]
@@ -444,6 +449,7 @@ exchange = Exercise(
         _exchange_input(2, 1, [0, 1], num_heads=4),
         _exchange_input(3, 0, [2, 4], batch=3),
         _exchange_input(4, 3, [0]),
+        _exchange_input(5, 1, []),
     ],
     mistakes=[
         Mistake(
@@ -562,6 +568,11 @@ exchange = Exercise(
             "the last norm works after every block, inside the loop. It comes once, after the loop.",
         ),
         Mistake(
+            _exchanged(put=_put_at_a_tensor),
+            "`tokens` may be empty: nothing is exchanged then. torch.tensor([]) holds floats, no places: take the "
+            "list itself, x[:, tokens], or say dtype=torch.long.",
+        ),
+        Mistake(
             _exchanged(put=_put_across_pictures),
             "x[tokens] picks pictures. The tokens lie along axis 1: x[:, tokens].",
         ),
@@ -620,6 +631,9 @@ def _as_pairs(answer: Callable) -> Callable:
 
     def run(trained: Tensor, untrained: Tensor) -> object:
         said = answer(trained, untrained)
+        if isinstance(said, Iterator):
+            once = Said("what you returned can be gone through only once: put list(…) around it.")
+            return said if _is_by_yield(said) else once
         pairs = said.tolist() if isinstance(said, Tensor) else said
         try:
             return sorted({(int(block), int(head)) for block, head in pairs})
@@ -627,6 +641,11 @@ def _as_pairs(answer: Callable) -> Callable:
             return _no_pairs(pairs) or said
 
     return run
+
+
+def _is_by_yield(said: Iterator) -> bool:
+    """Whether an iterator comes of a function with `yield`, which every check has a sentence for."""
+    return inspect.isgenerator(said) and said.__name__ != "<genexpr>"
 
 
 def _no_pairs(entries: object) -> Said | None:
@@ -1148,12 +1167,68 @@ def _as_found(answer: Callable, faulty: Callable[[nn.Module], bool]) -> bool:
     return not any(faulty(part) for part in model.modules())
 
 
+def _stays(answer: Callable, begin: Callable[[ViT], object], seen: Callable[[ViT], list[bool]]) -> bool:
+    """Whether a call of the answer changes nothing of what is seen in a model that begins so."""
+    model, images = _timm_like(9)
+    begin(model)
+    before = seen(model)
+    answer(model, images)
+    return seen(model) == before
+
+
+def _modes(model: ViT) -> list[bool]:
+    return [part.training for part in model.modules()]
+
+
+def _learning(model: ViT) -> list[bool]:
+    return [parameter.requires_grad for parameter in model.parameters()]
+
+
+def _lists_outside(answer: Callable) -> list[list[Tensor]]:
+    """Return the lists of tensors, empty ones too, that an answer can keep from one call to the next."""
+    try:
+        seen = inspect.getclosurevars(answer)
+    except TypeError:  # no function written in Python
+        return []
+    defaults = getattr(answer, "__defaults__", None) or ()
+    values = (*seen.globals.values(), *seen.nonlocals.values(), *defaults)
+    return [each for each in values if isinstance(each, list) and all(isinstance(x, Tensor) for x in each)]
+
+
+def _with_empty_lists(answer: Callable) -> Callable:
+    """Turn an answer into one that finds the lists outside of it empty, or says that it needs them to be."""
+
+    def run(model: ViT, images: Tensor) -> object:
+        lists = _lists_outside(answer)
+        if not lists:
+            return answer(model, images)
+        kept = [each.copy() for each in lists]
+        try:
+            for each in lists:
+                each.clear()
+            given, lengths = answer(model, images), [len(each) for each in lists]
+            try:
+                again = answer(model, images)
+            except Exception:  # too many maps may not fit together
+                again = None
+            grew = any(len(each) > length for each, length in zip(lists, lengths, strict=True))
+        finally:
+            for each, before in zip(lists, kept, strict=True):
+                each[:] = before
+        if grew and not same(given, again):
+            return Said("your list keeps the maps of earlier calls: make it inside.")
+        return given
+
+    return run
+
+
 mended_map = Exercise(
     name="mended_map",
     lesson=LESSON,
     difficulty=3,
     minutes=10,
     solution=_map_maker(),
+    adapt=_with_empty_lists,
     inputs=[
         _timm_like(0, batch=1),
         _timm_like(1),
@@ -1215,6 +1290,16 @@ mended_map = Exercise(
             lambda answer: _as_found(answer, lambda part: not getattr(part, "fused_attn", True)),
             "you left the fused kernel switched off, for everybody who uses the model after you. Set fused_attn back "
             "to what it was.",
+        ),
+        Property(
+            lambda answer: all(_stays(answer, begin, _modes) for begin in (nn.Module.train, nn.Module.eval)),
+            "you left the model in another mode, train() or eval(), than you found it in. Leave the mode alone, or set "
+            "it back to what model.training was.",
+        ),
+        Property(
+            lambda answer: _stays(answer, lambda model: model.patch_embed.requires_grad_(False), _learning),
+            "you changed which parameters of the model learn: requires_grad. To keep gradients away, use "
+            "torch.no_grad().",
         ),
     ],
     done="It says what the course's attention_rollout says, and leaves the model as it was.",

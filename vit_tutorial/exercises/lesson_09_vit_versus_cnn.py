@@ -1,11 +1,12 @@
 """Lesson 9: count what a place can see, move pictures and rows, choose rates fairly, find unfair comparisons."""
 
-from collections.abc import Callable, Sequence
-from statistics import fmean
+from collections.abc import Callable, Iterable, Sequence
+from statistics import StatisticsError, fmean, median, median_high
 
 import torch
 from torch import Tensor, nn
 
+from vit_tutorial.exercises.attempt import ChangedInput
 from vit_tutorial.exercises.builders import scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.difference.hints import Hints
@@ -435,6 +436,11 @@ agreement = Exercise(
             _agreeing([(0, 0)]),
             "nothing was moved, so every answer stays.",
         ),
+        Mistake(
+            _agreeing([*_ROUND, (0, 0)]),
+            "the pictures that were not moved count as a fifth direction, and keep every answer. Take the mean of the "
+            "four moves alone.",
+        ),
     ],
     done="Invariance is no longer a word, but a number.",
     hints=Hints(inputs="model images pixels"),
@@ -444,7 +450,8 @@ agreement = Exercise(
 # ------------------------------------------------------------------------------------------ a fair lead
 
 FIRST_SEARCH_SEED = 100  # seeds from here on choose the rate, and judge nothing
-Run = dict  # "model", "rate", "seed", "validation" and "test"
+FIELDS = ("model", "rate", "seed", "validation", "test")
+Run = dict  # with these
 
 
 def make_runs(seed: int, rates: Sequence[float], judging: int, searching: int) -> tuple[list[Run]]:
@@ -460,6 +467,24 @@ def make_runs(seed: int, rates: Sequence[float], judging: int, searching: int) -
     for run, (validation, test) in zip(runs, scores.tolist(), strict=True):
         run |= {"validation": round(validation, 3), "test": round(test, 3)}
     return ([runs[i] for i in torch.randperm(len(runs), generator=generator)],)
+
+
+def _rows(runs: list[Run]) -> tuple[list[tuple]]:
+    """Return runs as a check shows them: the values of each, without their names."""
+    return ([tuple(run.values()) for run in runs],)
+
+
+def _with_names(lead: Callable) -> Callable:
+    """Turn an answer, which gets runs, into one that gets their rows."""
+
+    def run(runs: list[tuple]) -> object:
+        named, before = ([dict(zip(FIELDS, row, strict=True)) for row in runs] for _ in range(2))
+        leads = lead(named)
+        if named != before:
+            raise ChangedInput
+        return leads
+
+    return run
 
 
 def _searching(run: Run) -> bool:
@@ -491,6 +516,7 @@ def _leads(
     judges: Callable[[Run], bool] = lambda run: not _searching(run),
     give: Callable[[list[float]], object] = list,
     sign: int = 1,
+    order: Callable[[dict[str, dict[int, float]]], Iterable[int]] = lambda scores: sorted(scores["CNN"]),
 ) -> Callable:
     """Give the leads of the CNN, with one thing done in another way."""
     rate_of = rate_of or _rate_by()
@@ -504,9 +530,20 @@ def _leads(
             }
             for model in ("CNN", "ViT")
         }
-        return give([sign * (scores["CNN"][seed] - scores["ViT"][seed]) for seed in sorted(scores["CNN"])])
+        return give([sign * (scores["CNN"][seed] - scores["ViT"][seed]) for seed in order(scores)])
 
     return lead
+
+
+def _mean_or(error: type[Exception]) -> Callable[[Sequence[float]], float]:
+    """Return a mean that fails in its own way where there is nothing to average."""
+
+    def mean(numbers: Sequence[float]) -> float:
+        if not numbers:
+            raise error
+        return fmean(numbers)
+
+    return mean
 
 
 def _each_seed_its_rate(key: str) -> Callable:
@@ -554,11 +591,12 @@ fair_leads = Exercise(
     difficulty=3,
     minutes=12,
     solution=_leads(),
+    adapt=_with_names,
     inputs=[
-        make_runs(387, (0.01, 0.1), judging=2, searching=1),
-        make_runs(397, (0.001, 0.01, 0.1), judging=3, searching=1),
-        make_runs(380, (0.001, 0.01, 0.1), judging=3, searching=2),
-        make_runs(396, (0.003, 0.01, 0.03, 0.1), judging=5, searching=3),
+        _rows(*make_runs(127, (0.01, 0.1), judging=1, searching=1)),  # few enough to be shown
+        _rows(*make_runs(397, (0.001, 0.01, 0.1), judging=3, searching=1)),
+        _rows(*make_runs(380, (0.001, 0.01, 0.1), judging=3, searching=2)),
+        _rows(*make_runs(2, (0.003, 0.01, 0.03, 0.1), judging=5, searching=3)),
     ],
     mistakes=[
         *(
@@ -588,6 +626,20 @@ fair_leads = Exercise(
         Mistake(
             _leads(lambda runs, model: _rate_by()([{**run, "model": model} for run in runs], model)),
             "both had to take one rate, the best on the average of the two. Choose one for each model.",
+        ),
+        *(
+            Mistake(
+                _leads(_rate_by(chooses=lambda run: run["seed"] > FIRST_SEARCH_SEED, of=_mean_or(error))),
+                "seed 100 does not choose in yours. The seeds from 100 on do, 100 among them: run['seed'] >= 100.",
+            )
+            for error in (StatisticsError, ValueError, ZeroDivisionError)
+        ),
+        *(
+            Mistake(
+                _leads(_rate_by(of=of)),
+                "you took the rate with the best median. With several seeds that search, take the best *mean*.",
+            )
+            for of in (median, median_high)
         ),
         Mistake(
             _leads(_rate_by(of=max)),
@@ -650,6 +702,29 @@ fair_leads = Exercise(
         Mistake(
             _leads(give=lambda leads: leads[:1]),
             "you kept the first seed alone. Return the leads of all that judge.",
+        ),
+        *(
+            Mistake(_leads(order=order), "the leads are right, in another order: smallest seed first.")
+            for order in (
+                lambda scores: scores["CNN"],
+                lambda scores: scores["ViT"],
+                lambda scores: sorted(scores["CNN"], reverse=True),
+            )
+        ),
+        Mistake(
+            _leads(give=lambda leads: [100 * one for one in leads]),
+            "you returned percent. The accuracies lie between 0 and 1, and so does what one is ahead of the other.",
+        ),
+        *(
+            Mistake(
+                _leads(give=lambda leads, digits=digits: [round(one, digits) for one in leads]),
+                f"right, but rounded to {digits} digit{'s' * (digits > 1)} behind the point.",
+            )
+            for digits in (1, 2)
+        ),
+        Mistake(
+            _leads(give=lambda leads: list(enumerate(leads))),
+            "you returned pairs of a seed and its lead. Return the leads alone.",
         ),
         Mistake(
             _leads(give=sorted),

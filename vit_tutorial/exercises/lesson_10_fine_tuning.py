@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, held_by, scattered, uneven
 from vit_tutorial.exercises.clinic import make_clinic
+from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.counting import pairs_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
@@ -658,6 +659,9 @@ def _wrong_beginning(matrices: dict[str, Tensor]) -> Said | None:
             "at first BA is not zero, so putting the layer in changes what the model says. Make B of zeros: "
             "torch.zeros(M, r)."
         )
+    name, parts, vectors = ("A", "rows", matrices["A"]) if "B" in zero else ("B", "columns", matrices["B"].T)
+    if len(vectors) > 1 and (vectors == vectors[0]).all():
+        return Said(f"the {parts} of {name} are all alike, and stay so: r has no effect. Give {name} random numbers.")
     return None
 
 
@@ -679,7 +683,15 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
             _small(module, "A").copy_(A)
             _small(module, "B").copy_(B)
         module.eval()  # dropout may stand before A, and rests here
-        return look(module, x) if look else module(x)
+        if look:
+            return look(module, x)
+        given = module(x)
+        if isinstance(given, Tensor) and not all(same(module(x), given) for _ in range(5)):
+            return Said(
+                "the same input gives another output each time, in eval() too: something in it is random, such as "
+                "F.dropout that is not told `training=self.training`."
+            )
+        return given
 
     return run
 
@@ -735,7 +747,8 @@ def _reaches_the_input(module: nn.Module, x: Tensor) -> bool:
 
 
 def _both_learn(module: nn.Module, x: Tensor) -> bool:
-    out = module(x).sum()
+    """Whether gradients arrive at A and B while training."""
+    out = module.train()(x).sum()
     if out.requires_grad:
         out.backward()
     gradients = [_small(module, name).grad for name in ("A", "B")]

@@ -60,6 +60,40 @@ def _half_way_up(step, steps, warmup, peak):
     return peak * (1 - math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
 
 
+def _up_and_down(
+    up: Callable[[int, int, float], float] = lambda step, warmup, peak: peak * (step + 1) / warmup,
+    down: Callable[[int, int, float], float] = lambda step, steps, peak: (
+        peak * (1 + math.cos(math.pi * step / steps)) / 2
+    ),
+) -> Callable:
+    """The rate with one of its two cases written differently; `down` counts the steps after warm-up."""
+
+    def rate(step, steps, warmup, peak):
+        return up(step, warmup, peak) if step < warmup else down(step - warmup, steps - warmup, peak)
+
+    return rate
+
+
+_ROUNDED_UP = (
+    lambda step, warmup, peak: peak * (step + 1) // warmup,
+    lambda step, warmup, peak: peak * ((step + 1) // warmup),
+)
+
+
+def _rounded_down(step, steps, peak):
+    return peak * (1 + math.cos(math.pi * (step // steps))) / 2
+
+
+def _divides_first(fraction: Callable[[int, int], float]) -> Callable:
+    """The rate by an answer that works out the warm-up before it asks whether there is any."""
+
+    def rate(step, steps, warmup, peak):
+        fraction(step, warmup)
+        return _solution(step, steps, warmup, peak)
+
+    return rate
+
+
 learning_rate = Exercise(
     name="learning_rate",
     lesson=LESSON,
@@ -78,6 +112,7 @@ learning_rate = Exercise(
         (3, 12, 3, 0.5),  # an odd warm-up, at its end
         (1, 14, 5, 0.8),
         (8, 14, 5, 0.8),
+        (3, 10, 0, 0.5),  # no warm-up
     ],
     mistakes=[
         Mistake(
@@ -100,6 +135,41 @@ learning_rate = Exercise(
                 peak * step / warmup if step < warmup else _solution(step, steps, warmup, peak)
             ),
             "the first step has rate 0 and teaches nothing: count warm-up from 1, (step + 1) / warmup.",
+        ),
+        *(
+            Mistake(
+                _divides_first(fraction),
+                "without warm-up, `warmup` is 0, and nothing can be divided by 0. Divide only where step < warmup.",
+            )
+            for fraction in (lambda step, warmup: (step + 1) / warmup, lambda step, warmup: (step + 1.0) / warmup)
+        ),
+        Mistake(
+            _up_and_down(up=lambda step, warmup, peak: peak * step + 1 / warmup),
+            "brackets are missing in warm-up: step + 1 / warmup is step + (1 / warmup). Write (step + 1) / warmup.",
+        ),
+        Mistake(
+            lambda step, steps, warmup, peak: (
+                _solution(step, steps, warmup, peak)
+                if step < warmup
+                else peak * (1 + math.cos(math.pi * (step - warmup / steps - warmup))) / 2
+            ),
+            "brackets are missing in t: step - warmup / steps - warmup divides warmup alone. Write (step - warmup) / "
+            "(steps - warmup).",
+        ),
+        Mistake(
+            _up_and_down(down=lambda step, steps, peak: peak * 1 + math.cos(math.pi * step / steps) / 2),
+            "brackets are missing around 1 + cos(…): the peak multiplies both. Write peak * (1 + cos(…)) / 2.",
+        ),
+        *(
+            Mistake(
+                way,
+                "you rounded: // gives whole numbers. Divide with one stroke, and the rate changes with every step.",
+            )
+            for way in (
+                _up_and_down(down=_rounded_down),
+                *(_up_and_down(up) for up in _ROUNDED_UP),
+                *(_up_and_down(up, _rounded_down) for up in _ROUNDED_UP),
+            )
         ),
     ],
     done="It rises in a line to the peak and falls along half a cosine.",
@@ -130,6 +200,15 @@ def _by_sides(box, size):
     (top, left, bottom, right), (height, width) = box, size
     tall, wide = min(bottom, height) - max(top, 0), min(right, width) - max(left, 0)
     return 1 - (tall / height + wide / width) / 2
+
+
+def _by_one_side(side: int, area: Callable[[tuple[int, int]], int]) -> Callable:
+    """The share of an image that is taken for a square: number `side` of its size counts for both axes."""
+
+    def share(box, size):
+        return 1 - (1 - _share(box, (size[side], size[side]))) * size[side] ** 2 / area(size)
+
+    return share
 
 
 def _by_height_and_width(box, size):
@@ -186,6 +265,15 @@ cutmix_share = Exercise(
             _by_height_and_width,
             "you took the last two numbers for the height and width of the box. They are its lower and right edge.",
         ),
+        *(
+            Mistake(
+                _by_one_side(side, area),
+                f"you took the {name} for both axes. Rows end at the height, columns at the width, and an image need "
+                "not be a square.",
+            )
+            for side, name in enumerate(("height", "width"))
+            for area in (lambda size, side=side: size[side] ** 2, math.prod)
+        ),
         Mistake(
             lambda box, size: 1 - (1 - _share(box, size)) * size[1] ** 2,
             "you divided by the height and multiplied by the width: a / b * c is (a / b) * c. Put height * width in "
@@ -220,6 +308,7 @@ moving_average = Exercise(
         (torch.tensor([1.0, -2.0]), torch.tensor([3.0, 4.0]), 0.99, 5),
         (torch.tensor([[1.0, 2.0], [5.0, -1.0]]), torch.tensor([[0.0, 1.0], [2.0, 2.0]]), 0.999, 80),
         (torch.tensor([2.0, 0.5]), torch.tensor([-1.0, 0.25]), 0.5, 30),
+        (torch.tensor([2.0, -4.0]), torch.tensor([1.0, 3.0]), 0.99, 3),  # d has many digits
     ],
     mistakes=[
         Mistake(
@@ -265,6 +354,15 @@ moving_average = Exercise(
         Mistake(
             lambda kept, new, decay, step: decay * kept + (1 - min(decay, (1 + step) / (10 + step))) * new,
             "the two shares must add up to 1: the kept weights get d, of which you give the new ones 1 - d, not decay.",
+        ),
+        *(
+            Mistake(
+                lambda kept, new, decay, step, digits=digits: _average(
+                    kept, new, round(min(decay, (1 + step) / (10 + step)), digits), 10**9
+                ),
+                "you rounded d. Small changes of it add up over many steps: take it as it is.",
+            )
+            for digits in (1, 2, 3)
         ),
     ],
     done="A slow copy that follows: its noise is averaged out, and it costs no gradient.",

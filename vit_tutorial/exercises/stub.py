@@ -1,6 +1,7 @@
 """Is an answer still the stub that the lesson gave? Three dots in a function, or in the forward of a class."""
 
 import ast
+import difflib
 import dis
 import inspect
 import textwrap
@@ -23,16 +24,46 @@ def other_methods(answer: type) -> list[str]:
     return [name for name, value in vars(answer).items() if inspect.isfunction(value) and not name.startswith("_")]
 
 
+def misspelled_init(answer: type) -> str | None:
+    """Return the name of the method that is likely meant to be __init__, of a class that has none of its own."""
+    names = [name for name, value in vars(answer).items() if inspect.isfunction(value)]
+    likely = difflib.get_close_matches("__init__", names, n=1, cutoff=0.8)
+    return likely[0] if likely and "__init__" not in names else None
+
+
 def has_dots(answer: Callable) -> bool:
     """Say whether the three dots still stand in the text of a function or a class's forward; without a text, yes."""
-    if isinstance(answer, type):
-        answer = answer.forward if issubclass(answer, nn.Module) else answer.__call__
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
-    except (OSError, TypeError, SyntaxError):
+    answer = _called(answer)
+    tree = _tree_of(answer)
+    if tree is None:
         return True
-    dots = (isinstance(node, ast.Constant) and node.value is ... for node in ast.walk(tree))
-    return _is_empty(answer) or not isinstance(tree.body[0], ast.FunctionDef) or any(dots)
+    return _is_empty(answer) or not isinstance(tree.body[0], ast.FunctionDef) or any(map(_is_dots, ast.walk(tree)))
+
+
+def dots_stand_in(answer: Callable) -> bool:
+    """Say whether three dots stand in the text where a statement or a value should: not those of x[..., 0]."""
+    tree = _tree_of(_called(answer))
+    nodes = [] if tree is None else list(ast.walk(tree))
+    indices = {id(x) for node in nodes if isinstance(node, ast.Subscript) for x in ast.walk(node.slice)}
+    return any(_is_dots(node) and id(node) not in indices for node in nodes)
+
+
+def _called(answer: Callable) -> Callable:
+    """Return the function that is called with the inputs."""
+    if isinstance(answer, type):
+        return answer.forward if issubclass(answer, nn.Module) else answer.__call__
+    return answer
+
+
+def _tree_of(function: Callable) -> ast.Module | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return None
+
+
+def _is_dots(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and node.value is ...
 
 
 def _is_empty(function: Any) -> bool:

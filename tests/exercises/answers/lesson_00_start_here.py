@@ -19,6 +19,10 @@ def doubled(image_size, patch_size):
     return (image_size / patch_size) * 2
 
 
+def square_by_caret(image_size, patch_size):
+    return (image_size // patch_size) ^ 2
+
+
 def pixels_of_a_patch(image_size, patch_size):
     return patch_size * patch_size
 
@@ -41,6 +45,7 @@ ANSWERS = {
         wrong=[
             (one_row, "you counted the patches in one row."),
             (doubled, "you doubled the number of patches in a row."),
+            (square_by_caret, "you wrote ^, which is no power in Python"),
             (pixels_of_a_patch, "you counted the pixels in one patch."),
             (divided_once, "you divided the number of pixels by P."),
             (with_class_token, "that is one too many."),

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from einops import rearrange
 from torch import nn
@@ -99,6 +100,15 @@ def lose_the_batch(images, p):
     return torch.cat(list(loop_patchify(images, p)))
 
 
+def into_whole_numbers(images, p):
+    b, c, height, width = images.shape
+    out = np.zeros((b, height * width // p**2, p * p * c), dtype=int)
+    for i in range(out.shape[1]):
+        y, x = i // (width // p) * p, i % (width // p) * p
+        out[:, i] = images[:, :, y : y + p, x : x + p].permute(0, 2, 3, 1).flatten(1)
+    return torch.tensor(out)
+
+
 def everything_transposed(images, p):
     return loop_patchify(images.transpose(2, 3), p)
 
@@ -170,6 +180,10 @@ def back_transposed(rows, p, height, width):
 
 def back_not_glued(rows, p, height, width):
     return axes(rows, p, height, width).permute(0, 5, 1, 3, 2, 4)
+
+
+def back_in_whole_numbers(rows, p, height, width):
+    return loop_unpatchify(rows, p, height, width).long()
 
 
 # ------------------------------------------------------------------------------------------------------------- embed it
@@ -289,6 +303,85 @@ class LinearDownTheColumns(LinearLayer):
         return self.proj(loop_down_the_columns(images, self.patch_size))
 
 
+class BiasOnItsOwn(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        self.kernel = nn.Conv2d(in_channels, dim, patch_size, patch_size, bias=False)
+        self.bias = nn.Parameter(torch.zeros(1, 1, dim))
+
+    def forward(self, images):
+        return self.kernel(images).flatten(2).mT + self.bias
+
+
+class InARow(nn.Sequential):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__(nn.Conv2d(in_channels, dim, patch_size, patch_size), nn.Flatten(2))
+
+    def forward(self, images):
+        return super().forward(images).mT
+
+
+class Frozen(Convolution):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__(image_size, patch_size, in_channels, dim)
+        self.proj = nn.Conv2d(in_channels, dim, patch_size, stride=patch_size).requires_grad_(False)
+
+
+class FrozenBias(Convolution):
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self.proj.bias.requires_grad = False
+
+
+class WithoutGradients(Convolution):
+    @torch.no_grad()
+    def forward(self, images):
+        return self.proj(images).flatten(2).mT
+
+
+class Detached(Convolution):
+    def forward(self, images):
+        return super().forward(images).detach()
+
+
+class KeepsTheFirstGrid(Convolution):
+    grid = None
+
+    def forward(self, images):
+        if self.grid is None:
+            self.grid = self.proj(images)
+        return self.grid.flatten(2).mT
+
+
+class UnusedLayer(Convolution):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__(image_size, patch_size, in_channels, dim)
+        self.linear = nn.Linear(dim, dim)
+
+
+class TwoLayers(UnusedLayer):
+    def forward(self, images):
+        return self.linear(super().forward(images))
+
+
+class NormBehind(Convolution):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__(image_size, patch_size, in_channels, dim)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, images):
+        return self.norm(super().forward(images))
+
+
+class Int(nn.Module):
+    def __int__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        self.proj = nn.Conv2d(in_channels, dim, patch_size, patch_size)
+
+    def forward(self, images):
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
 # ----------------------------------------------------------------------------------------------------- let them overlap
 
 
@@ -331,6 +424,13 @@ def overlapping_reshaped(images, p, stride):
     return windows.reshape(len(images), windows.shape[2] * windows.shape[3], -1)
 
 
+def overlapping_in_whole_numbers(images, p, stride):
+    rows = loop_overlapping(images, p, stride)
+    out = torch.zeros(rows.shape, dtype=torch.int)
+    out[:] = rows
+    return out
+
+
 ANSWERS = {
     "sequence_shape": Answers(
         right=[shape_by_counting, shape_by_division],
@@ -346,6 +446,12 @@ ANSWERS = {
             (lambda h, w, p, c: (h // p * (w // p) * c, p * p), "you made a token of each channel"),
             (lambda h, w, p, c: (h * w * c // p**2, p * p * c), "you counted each channel"),
             (lambda h, w, p, c: (h / p, w / p), "you returned the grid"),
+            (lambda *sizes: (x for x in shape_by_counting(*sizes)), "you returned a generator: round brackets with"),
+            (lambda *sizes: map(int, shape_by_counting(*sizes)), "what `map` gives is no list yet: put list(…)"),
+            (
+                lambda *sizes: reversed([sizes[2] ** 2 * sizes[3], shape_by_counting(*sizes)[0]]),
+                "what `reversed` gives is no list yet: put",
+            ),
         ],
     ),
     "patchify": Answers(
@@ -365,6 +471,7 @@ ANSWERS = {
             (forget_to_glue_the_patch, "each patch is still a square"),
             (lose_the_batch, "the patches of all images are in one long list"),
             (only_red, "only the first channel is there"),
+            (into_whole_numbers, "all is cut off behind the point"),
         ],
     ),
     "unpatchify": Answers(
@@ -380,10 +487,14 @@ ANSWERS = {
             (back_channels_last, "the channels are last"),
             (back_transposed, "rows and columns are swapped"),
             (back_not_glued, "the axes are in the right order"),
+            (back_in_whole_numbers, "all is cut off behind the point"),
         ],
     ),
     "patch_embedding": Answers(
-        right=[Convolution, LinearLayer, Matrix, MatrixWithBatchOfBiases, MatrixWithRowOfBiases],
+        right=[
+            *(Convolution, LinearLayer, Matrix, MatrixWithBatchOfBiases, MatrixWithRowOfBiases),
+            *(BiasOnItsOwn, InARow),
+        ],
         wrong=[
             (NoStride, "you forgot the stride"),
             (OneByOne, "your kernel is 1×1. It never sees a patch"),
@@ -398,6 +509,12 @@ ANSWERS = {
             (NoFlattenChannelsLast, "the tokens still lie on the grid, [B, h, w, D]"),
             (LinearAfterUnfold, "the rows that your linear layer reads are flattened in another order: channels"),
             (LinearOnItsSide, "the rows that your linear layer reads are flattened in another order: columns"),
+            *((each, "no gradient arrives at your parameters") for each in (Frozen, WithoutGradients, Detached)),
+            (FrozenBias, "no gradient arrives at `proj.bias`, so it never learns. Leave out requires_grad=False."),
+            (KeepsTheFirstGrid, "called a second time, with another batch"),
+            *((each, "there is more to learn than one layer has: `proj`") for each in (UnusedLayer, TwoLayers)),
+            (NormBehind, "there is more to learn than one layer has: `proj`, and `norm` besides."),
+            (Int, "your class has `__int__` in place of `__init__`."),
         ],
     ),
     "overlapping_patches": Answers(
@@ -415,6 +532,7 @@ ANSWERS = {
             (overlapping_reshaped, "right for grey pictures"),
             (lambda images, p, stride: F.unfold(images, p, stride=stride), "the matrix lies on its side, as"),
             (lambda images, p, stride: loop_overlapping(images, p, stride).mT, "the matrix lies on its side. Rows"),
+            (overlapping_in_whole_numbers, "all is cut off behind the point"),
         ],
     ),
 }

@@ -94,6 +94,10 @@ def a_new_parameter(tokens, cls_token):
     return by_repeat(tokens, nn.Parameter(torch.randn(1, 1, tokens.shape[2])))
 
 
+def in_whole_numbers(tokens, cls_token):
+    return by_repeat(tokens, cls_token).int()
+
+
 def random_for_each_image(tokens, cls_token):
     return torch.hstack([torch.randn(tokens.shape[0], 1, tokens.shape[2]), tokens])
 
@@ -228,6 +232,23 @@ class Noisy(nn.Module):
         return by_repeat(tokens, self.cls_token)
 
 
+class TokensCutOff(NoCopy):
+    def forward(self, tokens):
+        return super().forward(tokens.detach())
+
+
+class KeepsTheFirstBatch(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.cls = nn.Parameter(torch.zeros(1, 1, dim))
+        self.first = None
+
+    def forward(self, tokens):
+        if self.first is None:
+            self.first = self.cls.expand(len(tokens), -1, -1)
+        return torch.cat([self.first, tokens], dim=1)
+
+
 class NewEachCall(nn.Module):
     def __init__(self, dim):
         super().__init__()
@@ -268,6 +289,17 @@ def pool_by_einops(tokens, how):
     if how == "cls":
         return reduce(tokens[:, :1], "b 1 d -> b d", "mean")
     return reduce(tokens[:, 1:], "b n d -> b d", "mean")
+
+
+def mean_not_written(tokens, how):
+    if how == "cls":
+        return tokens[:, 0]
+    elif how == "mean":
+        ...
+
+
+def mean_returns_dots(tokens, how):
+    return tokens[:, 0] if how == "cls" else ...
 
 
 def pool_by_loop(tokens, how):
@@ -349,6 +381,7 @@ ANSWERS = {
             (mean_in_front, "the mean of the patches is in front."),
             (a_new_parameter, "there are random numbers in front."),
             (random_for_each_image, "each image has random numbers in front."),
+            (in_whole_numbers, "all is cut off behind the point"),
         ],
         unknown=[of_the_other_sign],
     ),
@@ -365,6 +398,8 @@ ANSWERS = {
             (kept(one_for_each_place_in_the_batch, "for_each_place"), "your parameters hold more than D numbers."),
             (CutOff, "no gradient reaches your parameter."),
             (Noisy, "two calls with the same patches give two results"),
+            (TokensCutOff, "no gradient goes on to what lies below"),
+            (KeepsTheFirstBatch, "called a second time, with another batch"),
         ],
         unknown=[joined(of_the_other_sign), ForgottenSuper],
     ),
@@ -387,6 +422,9 @@ ANSWERS = {
             (pooling(cls="tokens[:, 1:].mean(1)", mean="tokens[:, 0]"), "the two are swapped"),
             (pooling(mean="tokens[:, 0]"), "you return the class token in both cases."),
             (pooling(cls="tokens[:, 1:].mean(1)"), "you return the mean in both cases."),
+            (pooling(cls="tokens[:, 0].long()"), "on the inputs where it is wrong: all is cut off behind the point"),
+            (mean_not_written, "three dots still stand in your code: with tokens"),
+            (mean_returns_dots, "three dots still stand in your code: with tokens"),
         ],
         unknown=[pooling(mean="tokens[:, 1:].median(1).values")],
     ),

@@ -63,6 +63,11 @@ def the_other_way(layer, tokens, order):
     return torch.allclose(layer(tokens[:, order]), layer(tokens)[:, back], atol=1e-4)
 
 
+def in_an_order_of_its_own(layer, tokens, order):
+    shuffle = torch.randperm(tokens.shape[1])
+    return torch.allclose(layer(tokens[:, shuffle]), layer(tokens)[:, shuffle], atol=1e-5)
+
+
 def one_for_each_number(layer, tokens, order):
     return (layer(tokens[:, order]) - layer(tokens)[:, order]).abs() < 1e-4
 
@@ -254,6 +259,27 @@ class FixedTable(PlainTensor):
         self.register_buffer("pos", torch.randn(num_tokens, dim))
 
 
+class TokensCutOff(Learner):
+    def forward(self, tokens):
+        return super().forward(tokens.detach())
+
+
+class AddedInPlace(Learner):
+    def forward(self, tokens):
+        out = tokens.detach().clone()
+        out += super().forward(torch.zeros_like(tokens))
+        return out
+
+
+class KeepsTheFirstSum(Learner):
+    first = None
+
+    def forward(self, tokens):
+        if self.first is None:
+            self.first = super().forward(tokens)
+        return self.first
+
+
 class Subtracted(Learner):
     def forward(self, tokens):
         return tokens - self.pos
@@ -308,6 +334,18 @@ def _right_angle(pos, j, dim):
 def sines_first(num_positions, dim):
     table = by_strides(num_positions, dim)
     return torch.hstack([table[:, ::2], table[:, 1::2]])
+
+
+def in_float32(angle):
+    """Return an answer as it is written after the lesson: whole positions and numbers i, so angles in float32."""
+
+    def answer(num_positions, dim):
+        angles = angle(torch.arange(num_positions)[:, None], torch.arange(dim // 2), dim)
+        table = torch.zeros(num_positions, dim)
+        table[:, 0::2], table[:, 1::2] = angles.sin(), angles.cos()
+        return table
+
+    return answer
 
 
 def negative(num_positions, dim):
@@ -398,6 +436,18 @@ def from_one(rows, columns, dim):
     return sincos_2d((rows + 1, columns + 1), dim).reshape(rows + 1, columns + 1, dim)[1:, 1:].reshape(-1, dim)
 
 
+def growing(omega):
+    """Return an answer whose waves grow faster, as `omega(i, count)` says."""
+
+    def answer(rows, columns, dim):
+        n = torch.arange(rows * columns)
+        w = omega(torch.arange(dim // 4), dim // 4 - 1)
+        along, down = (n % columns)[:, None] * w, (n // columns)[:, None] * w
+        return torch.cat([along.sin(), along.cos(), down.sin(), down.cos()], dim=1)
+
+    return answer
+
+
 def on_the_grid(rows, columns, dim):
     return by_meshgrid(rows, columns, dim).unflatten(0, (rows, columns))
 
@@ -481,6 +531,12 @@ def with_options(**how):
     return lambda pos_embed, old, new: by_permute(pos_embed, old, new, **how)
 
 
+def by_a_factor(pos_embed, old, new):
+    grid = pos_embed[:, 1:].unflatten(1, (old, old)).permute(0, 3, 1, 2)
+    grid = interpolate(grid, scale_factor=new / old, mode="bicubic", antialias=True)
+    return torch.cat([pos_embed[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
+
+
 def still_a_picture(pos_embed, old, new):
     grid = pos_embed[:, 1:].mT.unflatten(2, (old, old))
     return interpolate(grid, (new, new), mode="bicubic", antialias=True)
@@ -519,6 +575,7 @@ ANSWERS = {
             (one_for_each_number, "you returned one yes or no for each number."),
             (yes_for_no, "yes and no are swapped"),
             (the_difference, "you returned the largest difference."),
+            (in_an_order_of_its_own, "you shuffle in an order of your own."),
         ],
         unknown=[lambda layer, tokens, order: False],
     ),
@@ -541,6 +598,8 @@ ANSWERS = {
             (GradientAlone, "your table is a plain tensor with requires_grad=True."),
             (RowsInReserve, "your parameters hold more numbers than the table needs"),
             (LastRowFixed, "some rows of your table are no parameters"),
+            *((each, "no gradient goes on to what lies below") for each in (TokensCutOff, AddedInPlace)),
+            (KeepsTheFirstSum, "called a second time, with another batch"),
         ],
         unknown=[Subtracted],
     ),
@@ -561,6 +620,20 @@ ANSWERS = {
             (_by_formula(lambda *place: math.radians(_right_angle(*place))), "your angles are in degrees."),
             (_by_formula(_right_angle, float, float), "these are the angles themselves."),
             (torch.zeros, "the table is still full of zeros."),
+            *(
+                (in_float32(angle), "you multiply by 10,000^(2i/D)")
+                for angle in (
+                    lambda pos, i, dim: pos * 10_000 ** (2 * i / dim),
+                    lambda pos, i, dim: pos / 10_000 ** (-2 * i / dim),
+                    lambda pos, i, dim: pos / (1 / 10_000 ** (2 * i / dim)),
+                    lambda pos, i, dim: pos * torch.exp(2 * i * math.log(10_000) / dim),
+                    lambda pos, i, dim: pos / torch.exp(2 * i * (-math.log(10_000) / dim)),
+                    lambda pos, i, dim: pos * 10_000 ** (2 * i.double() / dim),
+                )
+            ),
+            (in_float32(lambda pos, i, dim: pos / 10_000**2 * i / dim), "the exponent has no brackets"),
+            (in_float32(lambda pos, i, dim: pos / (10_000**2 * i / dim)), "the exponent has no brackets"),
+            (in_float32(lambda pos, i, dim: pos / 10_000 ** (2 * i // dim)), "all columns have the same wave"),
         ],
         unknown=[negative],
     ),
@@ -580,6 +653,14 @@ ANSWERS = {
             (from_one, "your first row and column are 1."),
             (on_the_grid, "the table still lies on the grid"),
             (columns_alone, "the rows are missing"),
+            *(
+                (growing(omega), "you multiply by 10,000^(i/(D/4−1))")
+                for omega in (
+                    lambda i, last: 10_000 ** (i / last),
+                    lambda i, last: 10_000 ** (i.double() / last),
+                    lambda i, last: torch.exp(i * math.log(10_000) / last),
+                )
+            ),
         ],
         unknown=[lambda rows, columns, dim: torch.zeros(rows * columns, dim)],
     ),
@@ -610,6 +691,7 @@ ANSWERS = {
                 "you set align_corners=True, which pins the corners. Leave it out.",
             ),
             (still_a_picture, "the result is still a picture"),
+            (by_a_factor, "you gave a scale_factor."),
         ],
         unknown=[class_token_stretched_to_zero],
     ),

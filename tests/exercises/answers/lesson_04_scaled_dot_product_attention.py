@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -111,6 +112,14 @@ def divided_by_values(q, k, v, mask=None):
     return torch.softmax(hidden(torch.einsum("...nd,...md->...nm", q, k) / v.size(-1) ** 0.5, mask), dim=-1) @ v
 
 
+def divided_by_queries(q, k, v, mask=None):
+    return torch.softmax(hidden(torch.einsum("...nd,...md->...nm", q, k) / q.size(-2) ** 0.5, mask), dim=-1) @ v
+
+
+def by_bmm(q, k, v, mask=None):
+    return torch.softmax(hidden(torch.bmm(q, k.transpose(-2, -1)) / q.size(-1) ** 0.5, mask), dim=-1) @ v
+
+
 def keepdim_forgotten(q, k, v, mask=None):
     raised = torch.exp(hidden(torch.einsum("...nd,...md->...nm", q, k) / q.size(-1) ** 0.5, mask))
     return (raised / raised.sum(dim=-1)) @ v
@@ -177,6 +186,14 @@ def mask_by(rule):
 
 
 by_loops = mask_by(lambda i, j, n: j <= i and j < n)
+
+
+def as_an_array(lengths, size):
+    return np.tril(np.ones((size, size), dtype=bool)) & (np.arange(size) < lengths.numpy()[:, None])[:, None]
+
+
+def as_lists(lengths, size):
+    return by_loops(lengths, size).tolist()
 
 
 def axis_forgotten(lengths, size):
@@ -395,6 +412,69 @@ class ScaledTooLate(NotScaled):
         return torch.softmax(self.scores(x), -1) / x.shape[-1] ** 0.5 @ self.value(x)
 
 
+class WithoutGradients(ByFunction):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+
+class WithoutGradientsInside(ByLines):
+    def forward(self, x):
+        with torch.no_grad():
+            out = super().forward(x)
+        return out
+
+
+class WeightsCutOff(ByLines):
+    def forward(self, x):
+        return torch.softmax(self.scores(x), -1).detach() @ self.value(x)
+
+
+class FrozenQuery(ByFunction):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.query = nn.Linear(dim, dim).requires_grad_(False)
+
+
+class TokensCutOff(ByFunction):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class KeysOfTokensCutOff(ByLines):
+    def scores(self, x):
+        return self.query(x) @ self.key(x.detach()).mT / x.shape[-1] ** 0.5
+
+
+class KeepsTheFirstWeights(ByLines):
+    weights = None
+
+    def forward(self, x):
+        if self.weights is None:
+            self.weights = self.scores(x).softmax(-1)
+        return self.weights @ self.value(x)
+
+
+class KeepsWeightsByShape(ByLines):
+    weights = None
+
+    def forward(self, x):
+        if self.weights is None or self.weights.shape[:2] != x.shape[:2]:
+            self.weights = self.scores(x).softmax(-1)
+        return self.weights @ self.value(x)
+
+
+NOT_LEARNING = [
+    (WithoutGradients, "no gradient arrives at your parameters, so they never learn."),
+    (WithoutGradientsInside, "no gradient arrives at your parameters, so they never learn."),
+    (WeightsCutOff, "no gradient arrives at `query` and `key`, so they never learn. Is there"),
+    (FrozenQuery, "no gradient arrives at `query`, so it never learns. Leave out requires_grad=False."),
+    (TokensCutOff, "no gradient goes on to what lies below"),
+    (KeysOfTokensCutOff, "the gradient that goes on to what lies below is not that of this model"),
+    (KeepsTheFirstWeights, "called a second time, with another batch"),
+    (KeepsWeightsByShape, "called a second time, with another batch"),
+]
+
 ANSWERS = {
     "attention_by_hand": Answers(
         right=[pencil(7.6, 9.1), pencil(7.55, 9.1), by_code, as_tensor],
@@ -432,6 +512,8 @@ ANSWERS = {
             (along_axis_one, "right without a batch"),
             (divided_by_keys, "you divide by the square root of the number of keys."),
             (divided_by_values, "you divide by the square root of the length of a value."),
+            (divided_by_queries, "you divide by the square root of the number of queries."),
+            (by_bmm, "`bmm` multiplies batches of matrices, three axes each"),
             (keepdim_forgotten, "the sum has lost its last axis"),
             (mask_ignored, "right without a mask, but a mask changes nothing."),
             (mask_turned_round, "your mask is the wrong way round"),
@@ -443,7 +525,7 @@ ANSWERS = {
         unknown=[of_other_sign],
     ),
     "attention_mask": Answers(
-        right=[by_product, by_loops],
+        right=[by_product, by_loops, as_an_array],
         wrong=[
             (opposite, "the mask is the wrong way round"),
             (mask_by(lambda i, j, n: i <= j < n), "your words look at what comes after them"),
@@ -462,6 +544,7 @@ ANSWERS = {
             (transposed, "rows and columns have changed places."),
             (additive, "this is the additive form"),
             (as_numbers, "it holds numbers, not True and False."),
+            (as_lists, "return a tensor, not a list"),
         ],
         unknown=[nothing_allowed],
     ),
@@ -506,6 +589,7 @@ ANSWERS = {
             (WithProjection, "there is a layer besides query, key and value."),
             (NoBias, "your three layers must be nn.Linear(dim, dim)"),
             (NoModule, "your class is no nn.Module"),
+            *NOT_LEARNING,
         ],
         unknown=[MeanOfTokens],
     ),
@@ -521,6 +605,7 @@ ANSWERS = {
             (DividedByBoth, "you divide by both roots."),
             (OverTheQueries, "the scale is mended, but now"),
             (ScaledTooLate, "you divide by the right number in the wrong place"),
+            *NOT_LEARNING,
         ],
         unknown=[MeanOfTokens],
     ),

@@ -469,6 +469,69 @@ class WithDropout(MyAttention):
         return F.dropout(super().forward(x), 0.1, self.training)
 
 
+class BatchAndHeadsInOne(MyAttention):
+    def forward(self, x):
+        q, k, v = (rearrange(part, "b n (h d) -> (b h) n d", h=self.h) for part in self.qkv(x).chunk(3, -1))
+        weights = torch.softmax(torch.bmm(q, k.mT) * q.shape[-1] ** -0.5, 2)
+        return self.proj(rearrange(torch.bmm(weights, v), "(b h) n d -> b n (h d)", h=self.h))
+
+
+class ByTheLibrary(MyAttention):
+    def forward(self, x):
+        x, given = x.transpose(0, 1), (self.qkv.weight, self.qkv.bias, None, None, False, 0.0)
+        out = F.multi_head_attention_forward(x, x, x, x.shape[-1], self.h, *given, self.proj.weight, self.proj.bias)
+        return out[0].transpose(0, 1)
+
+
+class EachHeadProjected(MyAttention):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.proj = nn.Linear(dim // num_heads, dim // num_heads)
+
+    def forward(self, x):
+        q, k, v = self.split(self.qkv(x))
+        return self.join(self.proj(self.weights(self.scores(q, k)) @ v))
+
+
+class WithoutGradients(MyAttention):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+
+class AttentionWithoutGradients(MyAttention):
+    def forward(self, x):
+        with torch.no_grad():
+            q, k, v = self.split(self.qkv(x))
+            heads = self.weights(self.scores(q, k)) @ v
+        return self.proj(self.join(heads))
+
+
+class WeightsCutOff(MyAttention):
+    def weights(self, scores):
+        return super().weights(scores).detach()
+
+
+class FrozenQKV(MyAttention):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.qkv = nn.Linear(dim, 3 * dim).requires_grad_(False)
+
+
+class TokensCutOff(MyAttention):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class KeepsTheFirstWeights(MyAttention):
+    first = None
+
+    def weights(self, scores):
+        if self.first is None:
+            self.first = super().weights(scores)
+        return self.first
+
+
 class MeanOfTokens(MyAttention):
     def forward(self, x):
         return super().forward(x).mean(dim=1, keepdim=True)
@@ -592,7 +655,7 @@ ANSWERS = {
         unknown=[only_down],
     ),
     "multi_head_attention": Answers(
-        right=[MyAttention, ByLoop],
+        right=[MyAttention, ByLoop, BatchAndHeadsInOne, ByTheLibrary],
         wrong=[
             (RootOfD, "the scores are divided by √D."),
             (RootOfN, "the scores are divided by √N"),
@@ -622,6 +685,13 @@ ANSWERS = {
             (SeparateLayers, "the layers have other names or shapes."),
             (NoModuleAttention, "your class is no nn.Module"),
             (WithDropout, "while training, the same tokens give another answer"),
+            (EachHeadProjected, "your proj goes from d to d, and takes each head alone."),
+            (WithoutGradients, "no gradient arrives at your parameters, so they never learn."),
+            (AttentionWithoutGradients, "no gradient arrives at `qkv`, so it never learns. Is there"),
+            (WeightsCutOff, "no gradient arrives at a part of `qkv`, so it never learns. Is there"),
+            (FrozenQKV, "no gradient arrives at `qkv`, so it never learns. Leave out requires_grad=False."),
+            (TokensCutOff, "no gradient goes on to what lies below"),
+            (KeepsTheFirstWeights, "called a second time, with another batch"),
         ],
         unknown=[MeanOfTokens],
     ),

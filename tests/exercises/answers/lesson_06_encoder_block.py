@@ -237,6 +237,37 @@ class DownBeforeUp(nn.Module):
         return self.last(F.gelu(self.first(x)))
 
 
+class NoGradientMLP(MyMLP):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+
+class DetachedInside(MyMLP):
+    def forward(self, x):
+        return self.down(F.gelu(self.up(x)).detach())
+
+
+class DetachedInput(MyMLP):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class FrozenFirstLayer(MyMLP):
+    def __init__(self, dim, hidden_dim):
+        super().__init__(dim, hidden_dim)
+        self.up.requires_grad_(False)
+
+
+class KeepsItsFirstBatch(MyMLP):
+    wide = None
+
+    def forward(self, x):
+        if self.wide is None or self.wide.shape[:2] != x.shape[:2]:
+            self.wide = F.gelu(self.up(x))
+        return self.down(self.wide)
+
+
 class NoModuleMLP:
     def __init__(self, dim, hidden_dim):
         self.up, self.down = nn.Linear(dim, hidden_dim), nn.Linear(hidden_dim, dim)
@@ -418,6 +449,55 @@ class OwnNamesInside(MyBlock):
         self.mlp = MyMLP(dim, 4 * dim)
 
 
+class CopiedStream(MyBlock):
+    def forward(self, x):
+        out = x.detach().clone()
+        out += self.attn(self.norm1(out))
+        return out + self.mlp(self.norm2(out))
+
+
+class DetachedStream(MyBlock):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class CutBesideAttention(MyBlock):
+    def forward(self, x):
+        x = x.detach() + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class CopiedWithGradient(MyBlock):
+    def forward(self, x):
+        out = x.clone()
+        out += self.attn(self.norm1(x))
+        return out + self.mlp(self.norm2(out))
+
+
+class AttentionWithoutGradient(MyBlock):
+    def forward(self, x):
+        with torch.no_grad():
+            said = self.attn(self.norm1(x))
+        x = x + said
+        return x + self.mlp(self.norm2(x))
+
+
+class NoGradientBlock(MyBlock):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+
+class KeepsItsFirstSaying(MyBlock):
+    said = None
+
+    def forward(self, x):
+        if self.said is None or self.said.shape != x.shape:
+            self.said = self.attn(self.norm1(x))
+        x = x + self.said
+        return x + self.mlp(self.norm2(x))
+
+
 class NoModuleBlock:
     def __init__(self, dim, num_heads):
         self.block = EncoderBlock(dim, num_heads)
@@ -544,6 +624,77 @@ class NotDivided(ByHand):
         return branch * (torch.rand_like(branch) > 0.2) if self.training else branch
 
 
+class WithoutGradient(WithModule):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+
+class InputDetached(WithModule):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class DetachedBranch(WithModule):
+    def forward(self, x):
+        x = x + self.drop(self.attn(self.norm1(x)).detach())
+        return x + self.drop(self.mlp(self.norm2(x)))
+
+
+class NothingAfterTheMLP(WithModule):
+    def forward(self, x):
+        x = x + self.drop(self.attn(self.norm1(x)))
+        return x + self.mlp(self.norm2(x))
+
+
+class NothingAfterAttention(WithModule):
+    def forward(self, x):
+        x = x + self.attn(self.norm1(x))
+        return x + self.drop(self.mlp(self.norm2(x)))
+
+
+class BeforeTheBranches(WithModule):
+    def forward(self, x):
+        x = x + self.attn(self.drop(self.norm1(x)))
+        return x + self.mlp(self.drop(self.norm2(x)))
+
+
+class BeforeTheMLP(WithModule):
+    def forward(self, x):
+        x = x + self.drop(self.attn(self.norm1(x)))
+        return x + self.mlp(self.norm2(self.drop(x)))
+
+
+class AlphaDropout(WithModule):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.drop = nn.AlphaDropout(0.2)
+
+
+class OnWhatCameIn(WithModule):
+    def forward(self, x):
+        x = self.drop(x) + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class TwoModules(Patient):
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.drop1, self.drop2 = nn.Dropout(0.2), nn.Dropout(0.2)
+
+    def forward(self, x):
+        x = self.drop1(self.attn(self.norm1(x))) + x
+        return self.drop2(self.mlp(self.norm2(x))) + x
+
+
+class TwoWays(Patient):
+    def forward(self, x):
+        if self.training:
+            return super().forward(x)
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
 ANSWERS = {
     "block_parameters": Answers(
         right=[by_layers, by_building],
@@ -610,11 +761,16 @@ ANSWERS = {
             (DownBeforeUp, "your second layer is made before the first."),
             (NoModuleMLP, "your class is no nn.Module"),
             (WithNorm, "your MLP holds other parameters"),
+            (NoGradientMLP, "no gradient arrives at your parameters"),
+            (DetachedInside, "no gradient arrives at `up`, so it never learns."),
+            (FrozenFirstLayer, "no gradient arrives at `up`, so it never learns. Leave out requires_grad=False."),
+            (DetachedInput, "no gradient goes on to what lies below your model"),
+            (KeepsItsFirstBatch, "called a second time, with another batch"),
         ],
         unknown=[bent_by(nn.Sigmoid())],
     ),
     "encoder_block": Answers(
-        right=[MyBlock, WithOwnMLP],
+        right=[MyBlock, WithOwnMLP, CopiedWithGradient],
         wrong=[
             (PostNorm, "this is post-norm"),
             (NormAfterBranch, "your norms stand at the end of each branch"),
@@ -638,11 +794,17 @@ ANSWERS = {
             (OtherNames, "the parts have other names."),
             (OwnNamesInside, "the layers inside your parts have other names"),
             (NoModuleBlock, "your class is no nn.Module"),
+            (NoGradientBlock, "no gradient arrives at your parameters"),
+            (AttentionWithoutGradient, "no gradient arrives at `norm1` and `attn.qkv`"),
+            (CopiedStream, "no gradient arrives at your parameters"),  # and it raises, as out is changed in place
+            (DetachedStream, "no gradient goes on to what lies below your model"),
+            (CutBesideAttention, "the gradient that goes on to what lies below is not that of this model"),
+            (KeepsItsFirstSaying, "called a second time, with another batch"),
         ],
         unknown=[MeanOfTokens],
     ),
     "mended_block": Answers(
-        right=[WithModule, ByHand],
+        right=[WithModule, ByHand, TwoModules, TwoWays],
         wrong=[
             (Patient, "the fault is still there"),
             (Opposite, "dropout works in eval and rests in training"),
@@ -658,6 +820,15 @@ ANSWERS = {
             (OnTheStream, "while training, dropout falls on the residual stream."),
             (AnotherRate, "while training, another share than 0.2"),
             (NotDivided, "while training, what stays is not divided"),
+            (OnWhatCameIn, "while training, dropout falls on the residual stream."),
+            (AlphaDropout, "while training, a branch that says 0 adds something"),
+            (BeforeTheBranches, "while training, dropout falls on what goes into a branch."),
+            (BeforeTheMLP, "while training, dropout falls on what goes into a branch."),
+            (NothingAfterAttention, "while training, nothing is dropped after attention."),
+            (NothingAfterTheMLP, "while training, nothing is dropped after the MLP."),
+            (WithoutGradient, "no gradient arrives at your parameters"),
+            (DetachedBranch, "no gradient arrives at `norm1` and `attn.qkv`"),
+            (InputDetached, "no gradient goes on to what lies below your model"),
         ],
         unknown=[MeanOfTokens],
     ),

@@ -241,6 +241,18 @@ def forgets_the_class_token(model, images):
     return model.head(model.position(model.patch_embed(images)).mean(1))
 
 
+def through(blocks):
+    """Return a forward that goes through some blocks of the model's."""
+
+    def forward(model, images):
+        x = model.position(model.class_token(model.patch_embed(images)))
+        for block in blocks(model):
+            x = block(x)
+        return model.head(model.norm(x)[:, 0])
+
+    return forward
+
+
 # ------------------------------------------------------------------------------------------ rename foreign weights
 
 PATTERNS = [
@@ -405,6 +417,67 @@ class Derived(ViT):
 
     def forward(self, x):
         return super().forward(x)
+
+
+class FeaturesDetached(MyViT):
+    def forward(self, x):
+        x = self.norm(self.encode(self.tokens(x) + self.pos_embed))
+        return self.head(x[:, 0].detach())
+
+
+class ClassTokenData(MyViT):
+    def tokens(self, x):
+        x = self.patch_embed(x)
+        return torch.cat((self.cls_token.data.expand(x.shape[0], -1, -1), x), 1)
+
+
+class PositionsData(MyViT):
+    def forward(self, x):
+        x = self.tokens(x) + self.pos_embed.data
+        return self.head(self.norm(self.encode(x))[:, 0])
+
+
+class ClassTokenAndPositionsData(ClassTokenData, PositionsData):
+    pass
+
+
+class BlocksWithoutGradient(MyViT):
+    @torch.no_grad()
+    def encode(self, x):
+        return super().encode(x)
+
+
+class WithoutGradient(MyViT):
+    @torch.no_grad()
+    def forward(self, x):
+        return super().forward(x)
+
+
+class PicturesDetached(MyViT):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class KeepsItsClassTokens(MyViT):
+    first = None
+
+    def tokens(self, x):
+        x = self.patch_embed(x)
+        if self.first is None:
+            self.first = self.cls_token.expand(len(x), -1, -1)
+        return torch.cat((self.first, x), 1)
+
+
+class WithoutStar(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads)
+        self.blocks = nn.Sequential([EncoderBlock(dim, num_heads) for _ in range(depth)])
+
+
+class WithoutStarOrList(MyViT):
+    def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
+        super().__init__(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads)
+        self.blocks = nn.Sequential(EncoderBlock(dim, num_heads) for _ in range(depth))
 
 
 class NoLastNorm(MyViT):
@@ -634,6 +707,9 @@ ANSWERS = {
             (the_whole_model, "you called the whole model"),
             (its_forward, "you called the whole model"),
             (its_stages, "you called the whole model"),
+            (through(lambda model: model.blocks[:-1]), "the last block is left out"),
+            (through(lambda model: model.blocks[1:]), "the first block is left out."),
+            (through(lambda model: (model.blocks[0] for _ in model.blocks)), "the first block works again and again"),
             (no_last_norm, "the last norm is missing."),
             (norm_before_blocks, "the last norm comes before the blocks."),
             (no_positions, "the positions were never added."),
@@ -701,6 +777,16 @@ ANSWERS = {
     "vit_from_parts": Answers(
         right=[MyViT, WithTheCoursesParts, Derived],
         wrong=[
+            (WithoutGradient, "no gradient arrives at your parameters"),
+            (FeaturesDetached, "no gradient arrives at "),
+            (BlocksWithoutGradient, "no gradient arrives at "),
+            (ClassTokenData, "no gradient arrives at `cls_token`, so it never learns."),
+            (PositionsData, "no gradient arrives at `pos_embed`, so it never learns."),
+            (ClassTokenAndPositionsData, "no gradient arrives at `cls_token` and `pos_embed`, so they never learn."),
+            (PicturesDetached, "no gradient goes on to what lies below your model"),
+            (KeepsItsClassTokens, "called a second time, with another batch"),
+            (WithoutStar, "nn.Sequential takes its blocks one by one"),
+            (WithoutStarOrList, "nn.Sequential takes its blocks one by one"),
             (NoLastNorm, "the last norm is never used."),
             (NormFirst, "the last norm comes before the blocks."),
             (NoPositions, "the positions are never added"),

@@ -369,6 +369,21 @@ def too_early(blocks, k):
     return blocks[: max(0, k - 1)]
 
 
+def picked_by_a_tensor(x, y, tokens):
+    places = torch.tensor(tokens)
+    x[:, places] = y[:, places]
+    return x
+
+
+def picked_by_whole_numbers(x, y, tokens):
+    return x.index_copy(1, torch.tensor(tokens, dtype=torch.long), y[:, tokens])
+
+
+def nothing_for_no_tokens(model, images, others, block, tokens):
+    if tokens:
+        return step_by_step(model, images, others, block, tokens)
+
+
 def none_of(blocks, k):
     return blocks[:0]
 
@@ -426,6 +441,22 @@ def near_as_two_tensors(trained, untrained):
 
 def near_as_a_set(trained, untrained):
     return {(place // trained.shape[1], place % trained.shape[1]) for place in near_places(trained, untrained)}
+
+
+def near_zipped(trained, untrained):
+    return zip(*(places.tolist() for places in near_as_two_tensors(trained, untrained)), strict=True)
+
+
+def near_mapped(trained, untrained):
+    return map(tuple, near_as_a_tensor(trained, untrained).tolist())
+
+
+def near_in_brackets(trained, untrained):
+    return (pair for pair in near_by_loops(trained, untrained))
+
+
+def near_by_yield(trained, untrained):
+    yield from near_by_loops(trained, untrained)
 
 
 def near_places(trained, untrained):
@@ -700,6 +731,60 @@ def fused_stays_off(model, images):
     return rollout_by_loop(listen(model, images))[:, 0, 1:]
 
 
+KEPT = []
+
+
+def listen_outside(model, images):
+    for block in model.blocks:
+        block.attn.fused_attn = False
+    hooks = [
+        block.attn.attn_drop.register_forward_hook(lambda part, given, weights: KEPT.append(weights))
+        for block in model.blocks
+    ]
+    model(images)
+    for block, hook in zip(model.blocks, hooks, strict=True):
+        block.attn.fused_attn = True
+        hook.remove()
+
+
+def keeps_all_maps(model, images):
+    listen_outside(model, images)
+    return rollout_by_loop(KEPT)[:, 0, 1:]
+
+
+def keeps_all_maps_as_a_default(model, images, maps=[]):  # noqa: B006  as a learner writes
+    maps.extend(listen_unfused(model, images))
+    return rollout_by_loop(maps)[:, 0, 1:]
+
+
+def empties_its_list(model, images):
+    KEPT.clear()
+    listen_outside(model, images)
+    return rollout_by_loop(KEPT)[:, 0, 1:]
+
+
+def reads_its_newest_maps(model, images):
+    listen_outside(model, images)
+    return rollout_by_loop(KEPT[-len(model.blocks) :])[:, 0, 1:]
+
+
+def after(change, back=lambda model: None):
+    """Return the right answer, before which the model is changed, and after which it is changed back."""
+
+    def where_it_looked(model, images):
+        change(model)
+        found = where()(model, images)
+        back(model)
+        return found
+
+    return where_it_looked
+
+
+def keeps_the_mode(model, images):
+    mode = model.training
+    return after(lambda model: model.eval(), lambda model: model.train(mode))(model, images)
+
+
 def last_layer_alone(model, images):
     return half_of_mean(listen_unfused(model, images)[-1])[:, 0, 1:]
 
@@ -798,7 +883,7 @@ ANSWERS = {
         unknown=[without_the_last],
     ),
     "exchange": Answers(
-        right=[step_by_step, by_a_mask, by_the_course],
+        right=[step_by_step, by_a_mask, by_the_course, exchanged(put=picked_by_whole_numbers)],
         wrong=[
             (forgets_to_exchange, "nothing of `others` came in"),
             (exchanged(put=exchanges_all), "nothing of `images` is left"),
@@ -834,6 +919,8 @@ ANSWERS = {
             (exchanged(all_of, all_of), "all blocks run before the exchange"),
             (exchanged(just_one, just_one), "model.blocks[k] is block number k alone."),
             (normed_block_by_block, "the last norm works after every block"),
+            (exchanged(put=picked_by_a_tensor), "`tokens` may be empty"),
+            (nothing_for_no_tokens, "it returned None with model = a ViT"),
             (exchanged(put=along_the_batch), "x[tokens] picks pictures."),
             (exchanged(end=no_norm), "the last norm is missing."),
             (exchanged(end=each_token), "every token goes through the head."),
@@ -893,6 +980,10 @@ ANSWERS = {
             (as_distances, "you returned the distances of the near heads."),
             (near_as_two_tensors, "you returned the blocks in one tensor and the heads in another."),
             (as_number, "you returned how many there are."),
+            (near_zipped, "what you returned can be gone through only once: put list(…) around it."),
+            (near_mapped, "what you returned can be gone through only once"),
+            (near_in_brackets, "what you returned can be gone through only once"),
+            (near_by_yield, "your function is a generator"),
         ],
         unknown=[none_at_all],
     ),
@@ -935,7 +1026,14 @@ ANSWERS = {
         ],
     ),
     "mended_map": Answers(
-        right=[where(), by_the_courses_functions, from_queries_and_keys],
+        right=[
+            where(),
+            by_the_courses_functions,
+            from_queries_and_keys,
+            empties_its_list,
+            reads_its_newest_maps,
+            keeps_the_mode,
+        ],
         wrong=[
             (where(listen, **MANY), "your map is all zero"),
             (where(listen), "your map is all zero"),
@@ -951,6 +1049,11 @@ ANSWERS = {
             (where(read=stretched), "you divided each map by its largest number."),
             (hooks_stay, "your hooks are still on the model."),
             (fused_stays_off, "you left the fused kernel switched off"),
+            (keeps_all_maps, "your list keeps the maps of earlier calls: make it inside."),
+            (keeps_all_maps_as_a_default, "your list keeps the maps of earlier calls"),
+            (after(lambda model: model.train()), "you left the model in another mode"),
+            (after(lambda model: model.eval()), "you left the model in another mode"),
+            (after(lambda model: model.requires_grad_(False)), "you changed which parameters of the model learn"),
         ],
         unknown=[where(heads=lambda weights: weights.amin(dim=1))],
     ),

@@ -220,6 +220,12 @@ def moved_on_and_on(model, images, pixels):
     return sum(shares) / 4
 
 
+def five_ways(model, images, pixels):
+    before = model(images).argmax(1)
+    ways = [(0, 2), (pixels, 2), (-pixels, 2), (pixels, 3), (-pixels, 3)]
+    return sum((model(images.roll(by, dim)).argmax(1) == before).double().mean() for by, dim in ways) / len(ways)
+
+
 def with_the_next(model, images, pixels):
     ways = [(pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)]
     after = [model(images.roll(way, dims=(2, 3))).argmax(1) for way in ways]
@@ -299,6 +305,49 @@ def best_meets_best(runs):
 
 def best_run_of_each(runs):
     return max(r["test"] for r in runs if r["model"] == "CNN") - max(r["test"] for r in runs if r["model"] == "ViT")
+
+
+def searched_beyond_100(mean):
+    """Return an answer that chooses with the seeds above 100, by a mean that fails in its own way without any."""
+
+    def choose(runs, model):
+        means = {}
+        for rate in {run["rate"] for run in runs}:
+            chosen = [r["validation"] for r in runs if (r["model"], r["rate"]) == (model, rate) and r["seed"] > 100]
+            means[rate] = mean(chosen)
+        return max(means, key=means.get)
+
+    return leads(choose)
+
+
+def rate_found_beyond_100(runs, model):
+    means = {}
+    for run in runs:
+        if run["model"] == model and run["seed"] > 100:
+            means.setdefault(run["rate"], []).append(run["validation"])
+    return max(means, key=lambda rate: statistics.mean(means[rate]))
+
+
+def by_seed(order):
+    """Return an answer that gives the leads in some order of the seeds."""
+
+    def answer(runs):
+        cnn, vit = (
+            {
+                run["seed"]: run["test"]
+                for run in runs
+                if run["model"] == model and run["rate"] == rate_of(runs, [model]) and run["seed"] < 100
+            }
+            for model in ("CNN", "ViT")
+        )
+        return [cnn[seed] - vit[seed] for seed in order(cnn, vit)]
+
+    return answer
+
+
+def changes_the_runs(runs):
+    runs.sort(key=lambda run: run["seed"])
+    return leads()(runs)
 
 
 def product_of_scores(runs):
@@ -401,11 +450,13 @@ ANSWERS = {
             (moved_on_and_on, "your moves add up"),
             (with_the_next, "you compared the moved pictures with one another."),
             (stays([(0, 0)]), "nothing was moved"),
+            (stays([*FOUR, (0, 0)]), "the pictures that were not moved count as a fifth direction"),
+            (five_ways, "the pictures that were not moved count as a fifth direction"),
         ],
         unknown=[stays(put=lambda rows: torch.stack(rows).float().std())],
     ),
     "fair_leads": Answers(
-        right=[by_tables, leads()],
+        right=[by_tables, leads(), leads(give=tuple), by_seed(lambda cnn, vit: sorted(vit))],
         wrong=[
             (
                 leads(lambda runs, model: rate_of(runs, [model], key="test")),
@@ -437,6 +488,19 @@ ANSWERS = {
             (leads(give=max), "you kept the best seed alone."),
             (leads(give=lambda found: found[:1]), "you kept the first seed alone."),
             (leads(give=sorted), "you sorted the leads by size."),
+            (by_seed(lambda cnn, vit: cnn), "the leads are right, in another order: smallest seed first."),
+            (by_seed(lambda cnn, vit: vit), "the leads are right, in another order: smallest seed first."),
+            (by_seed(lambda cnn, vit: sorted(cnn)[::-1]), "the leads are right, in another order"),
+            (leads(give=lambda found: found[::-1]), "the leads are right, in another order"),
+            (leads(give=lambda found: [one * 100 for one in found]), "you returned percent."),
+            (leads(give=lambda found: [round(one, 1) for one in found]), "right, but rounded to 1 digit "),
+            (leads(give=lambda found: [round(one, 2) for one in found]), "right, but rounded to 2 digits "),
+            (leads(give=lambda found: list(enumerate(found))), "you returned pairs of a seed and its lead."),
+            (leads(lambda runs, model: rate_of(runs, [model], centre=statistics.median)), "you took the rate with the"),
+            (searched_beyond_100(statistics.mean), "seed 100 does not choose in yours."),
+            (searched_beyond_100(lambda found: sum(found) / len(found)), "seed 100 does not choose in yours."),
+            (leads(rate_found_beyond_100), "seed 100 does not choose in yours."),
+            (changes_the_runs, "it changed its input in place."),
             (leads(give=lambda found: [abs(one) for one in found]), "you took the sign away."),
             (best_meets_best, "you sorted each model's accuracies by itself"),
             (best_run_of_each, "you compared the best run of one"),

@@ -351,6 +351,51 @@ class BothZero(Layer):
         nn.init.zeros_(self.A)
 
 
+class OnesInA(Layer):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear, rank, alpha)
+        nn.init.ones_(self.A)
+
+
+class OneNumberInA(Layer):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear, rank, alpha)
+        nn.init.constant_(self.A, 0.01)
+
+
+class OneNumberInB(ZeroA):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear, rank, alpha)
+        nn.init.constant_(self.B, 0.5)
+
+
+class SmallNumbersInA(Layer):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear, rank, alpha)
+        nn.init.normal_(self.A, std=0.001)
+
+
+class AsWideAsTheLayer(Layer):
+    def __init__(self, linear, rank, alpha):
+        super().__init__(linear, rank, alpha)
+        self.A = nn.Parameter(torch.randn(rank, linear.in_features) / linear.in_features**0.5)
+
+
+class DropsAlways(Layer):
+    def forward(self, x):
+        return super().forward(F.dropout(x, 0.1))
+
+
+class DropsInA(Layer):
+    def forward(self, x):
+        return self.old(x) + self.factor() * F.linear(F.linear(F.dropout(x, 0.1), self.A), self.B)
+
+
+class RestsInTraining(Layer):
+    def forward(self, x):
+        return self.old(x) if self.training else super().forward(x)
+
+
 class PlainTensors(Layer):
     def __init__(self, linear, rank, alpha):
         super().__init__(linear, rank, alpha)
@@ -652,7 +697,18 @@ ANSWERS = {
         unknown=[neighbours(shares=lambda votes: votes.mean(1) * 3)],
     ),
     "lora": Answers(
-        right=[Layer, WeightsAddedFirst, TwoLinears, ZeroA, Parametrized, OneByOne, Einops, Subclass],
+        right=[
+            Layer,
+            WeightsAddedFirst,
+            TwoLinears,
+            ZeroA,
+            Parametrized,
+            OneByOne,
+            Einops,
+            Subclass,
+            SmallNumbersInA,
+            AsWideAsTheLayer,
+        ],
         wrong=[
             (NoModule, "your class is no nn.Module"),
             (through(lambda self, x: self.old(x)), "this is what the old layer gives"),
@@ -697,7 +753,10 @@ ANSWERS = {
                 "what the old layer gives comes twice.",
             ),
             (through(without_gradient), "no gradient arrives at A and B"),
+            (RestsInTraining, "no gradient arrives at A and B"),
             (through(old_without_gradient), "the gradient that goes on to the layers below"),
+            (DropsAlways, "the same input gives another output each time"),
+            (DropsInA, "the same input gives another output each time"),
         ],
         unknown=[
             NotFrozen,
@@ -713,6 +772,9 @@ ANSWERS = {
             BiasedA,
             OneMoreMatrix,
             NewLayer,
+            OnesInA,
+            OneNumberInA,
+            OneNumberInB,
         ],
     ),
     "merged_qkv": Answers(

@@ -45,6 +45,54 @@ def all_steps_below(step, steps, warmup, peak):
     return peak * math.cos(math.pi / 2 * (step - warmup) / steps) ** 2
 
 
+def divides_at_once(step, steps, warmup, peak):
+    rising = (step + 1) / warmup
+    falling = (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+    return peak * (rising if step < warmup else falling)
+
+
+def multiplies_and_divides_at_once(step, steps, warmup, peak):
+    rising = peak * (step + 1) / warmup
+    return rising if step < warmup else by_squares(step, steps, warmup, peak)
+
+
+def divides_where_there_is_warm_up(step, steps, warmup, peak):
+    rising = (step + 1) / warmup if warmup else 1
+    return peak * min(rising, 1) if step < warmup else by_squares(step, steps, warmup, peak)
+
+
+def no_brackets_going_up(step, steps, warmup, peak):
+    return peak * step + 1 / warmup if step < warmup else by_squares(step, steps, warmup, peak)
+
+
+def no_brackets_in_progress(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = step - warmup / steps - warmup
+    return peak * (math.cos(math.pi * progress) + 1) / 2
+
+
+def no_brackets_around_the_cosine(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 1 + math.cos(math.pi * (step - warmup) / (steps - warmup)) / 2
+
+
+def rounded_up(step, steps, warmup, peak):
+    return peak * (step + 1) // warmup if step < warmup else by_squares(step, steps, warmup, peak)
+
+
+def rounded_down(step, steps, warmup, peak):
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    progress = (step - warmup) // (steps - warmup)
+    return peak * (1 + math.cos(math.pi * progress)) / 2
+
+
+def rounded_up_and_down(step, steps, warmup, peak):
+    return peak * ((step + 1) // warmup) if step < warmup else rounded_down(step, steps, warmup, peak)
+
+
 # ------------------------------------------------------------------------------------------ the label of CutMix
 
 
@@ -78,6 +126,24 @@ def cut_at_zero(box, size):
 def cut_at_the_end(box, size):
     height, width = size
     return 1 - (min(box[2], height) - box[0]) * (min(box[3], width) - box[1]) / (height * width)
+
+
+def height_for_both(box, size):
+    height, _ = size
+    tall, wide = min(box[2], height) - max(box[0], 0), min(box[3], height) - max(box[1], 0)
+    return 1 - tall * wide / height**2
+
+
+def cut_at_the_height(box, size):
+    height, width = size
+    tall, wide = min(box[2], height) - max(box[0], 0), min(box[3], height) - max(box[1], 0)
+    return 1 - tall * wide / (height * width)
+
+
+def width_for_both(box, size):
+    width = size[1]
+    tall, wide = min(box[2], width) - max(box[0], 0), min(box[3], width) - max(box[1], 0)
+    return 1 - tall * wide / (width * width)
 
 
 def edges_included(box, size):
@@ -151,6 +217,14 @@ def two_decays_the_other_way(kept, new, decay, step):
     return kept * decay + new * (1 - early)
 
 
+def rounded_decay(digits):
+    def average(kept, new, decay, step):
+        d = round(min(decay, (1 + step) / (10 + step)), digits)
+        return d * kept + (1 - d) * new
+
+    return average
+
+
 def plain_mean(kept, new, decay, step):
     return (kept + new) / 2
 
@@ -179,7 +253,7 @@ def as_a_list(patients):
 
 ANSWERS = {
     "learning_rate": Answers(
-        right=[by_squares],
+        right=[by_squares, divides_where_there_is_warm_up],
         wrong=[
             (no_warm_up, "there is no warm-up"),
             (cosine_from_zero, "your cosine starts at step 0"),
@@ -188,6 +262,14 @@ ANSWERS = {
             (rising, "after warm-up your rate rises from 0."),
             (line_down, "the rate falls on a straight line after warm-up."),
             (from_zero, "the first step has rate 0"),
+            (divides_at_once, "without warm-up, `warmup` is 0"),
+            (multiplies_and_divides_at_once, "without warm-up, `warmup` is 0"),
+            (no_brackets_going_up, "brackets are missing in warm-up"),
+            (no_brackets_in_progress, "brackets are missing in t"),
+            (no_brackets_around_the_cosine, "brackets are missing around 1 + cos(…)"),
+            (rounded_up, "you rounded: // gives whole numbers."),
+            (rounded_down, "you rounded: // gives whole numbers."),
+            (rounded_up_and_down, "you rounded: // gives whole numbers."),
         ],
         unknown=[square_down],
     ),
@@ -200,6 +282,9 @@ ANSWERS = {
             (cut_at_the_end, "your box is cut at the lower and the right edge"),
             (edges_included, "bottom and right are not included"),
             (mean_of_sides, "you averaged the shares of the sides."),
+            (height_for_both, "you took the height for both axes."),
+            (cut_at_the_height, "you took the height for both axes."),
+            (width_for_both, "you took the width for both axes."),
             (without_brackets, "you divided by the height and multiplied by the width"),
             (corner_and_size, "you took the last two numbers for the height"),
             (pixels_of_the_box, "that is the number of pixels in the box."),
@@ -222,6 +307,8 @@ ANSWERS = {
             (grows, "the two shares must add up to 1, or"),
             (two_decays, "the two shares must add up to 1: the new weights get 1 - d"),
             (two_decays_the_other_way, "the two shares must add up to 1: the kept weights get d"),
+            (rounded_decay(1), "you rounded d."),
+            (rounded_decay(2), "you rounded d."),
         ],
         unknown=[plain_mean],
     ),

@@ -32,6 +32,17 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         RuntimeError,
+        r"needed for gradient computation has been modified by an inplace operation",
+        "a tensor that the gradient still needs is changed in place, by += or x[…] = …. Make a new one: x = x + ….",
+    ),
+    (
+        RuntimeError,
+        r"batch[12] must be a 3D tensor",
+        "`bmm` multiplies batches of matrices, three axes each, and one of these has another number. Write a @ b, which "
+        "takes any number of axes.",
+    ),
+    (
+        RuntimeError,
         r"size mismatch, got input \((\d+)\), mat \((\d+)x(\d+)\), vec \((\d+)\)",
         lambda m: f"a matrix of {m[3]} columns meets a vector of {m[4]} numbers. They must be equally many.",
     ),

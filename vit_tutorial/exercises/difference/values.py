@@ -195,6 +195,10 @@ def _functions(cases: Sequence[Case]) -> Iterator[Candidate]:
             f"right, but rounded to {digits} digit{'s' * (digits > 1)} behind the point.",
             lambda case, d=digits: bool(((case.a - case.b.round(decimals=d)).abs() < 1e-7).all()),
         )
+    yield (
+        "all is cut off behind the point: is there a .long(), an .int() or a dtype=int?",
+        lambda case: alike(case.a, case.b.trunc()),
+    )
     if len({x for case in cases for x in case.b.flatten()[:20].tolist()}) < 3:
         return  # too few numbers to tell one function from another
     for function, name in FUNCTIONS:
