@@ -452,7 +452,8 @@ for size, number in zip(sizes, numbers, strict=True):
     memory, flops = attention_cost(number)
     print(f"{size:>4}{number:>10,}{number**2:>16,}{memory / 1e6:>15,.1f} MB{flops / 1e9:>19,.1f} GFLOP")
 whole = [flops_per_image(ViTConfig(patch_size=size)) / 1e9 for size in (16, 8)]
-print(f"the whole model: {whole[0]:.0f} GFLOP at P = 16, {whole[1]:.0f} at P = 8, {whole[1] / whole[0]:.1f} times as many")
+times = whole[1] / whole[0]
+print(f"the whole model: {whole[0]:.0f} GFLOP at P = 16, and {whole[1]:.0f} at P = 8, {times:.1f} times as many")
 
 # %% tags=["claim-P4"]
 pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
