@@ -5,9 +5,11 @@
 //
 // vitExplorers.watch() brings each <div class="vit-explorer" data-needs="..."> of the page to life when it comes into
 // sight, and tries again where the network failed. Where the page was seen before in this window, each place has its
-// height at once, so that the browser finds the way back to where the reader was. What a place needs are names of scripts beside this one, each of which calls vitExplorers.keep(name, value): a
-// page that was opened as a file may run scripts, but not fetch. The state is the first of them. An array,
-// "arrays/DIGEST", is kept in base 64 as gzip packs it.
+// height at once, so that the browser finds the way back to where the reader was.
+//
+// What a place needs are names of scripts beside this one, each of which calls vitExplorers.keep(name, value): a page
+// that was opened as a file may run scripts, but not fetch. The state is the first of them. An array, "arrays/DIGEST",
+// is kept in base 64 as gzip packs it.
 globalThis.vitExplorers = (() => {
   const kept = new Map();
   const loading = new Map();
@@ -146,16 +148,16 @@ globalThis.vitExplorers = (() => {
 
   function heightsSoFar() {
     try {
-      return JSON.parse(sessionStorage.getItem(HEIGHTS)) ?? {};
+      return JSON.parse(sessionStorage.getItem(HEIGHTS)) ?? [];
     } catch {
-      return {}; // a browser may keep nothing
+      return []; // a browser may keep nothing
     }
   }
 
-  function keepHeights(places) {
-    const heights = places.map((place) => ("alive" in place.dataset ? [innerWidth, place.offsetHeight] : null));
+  function keepHeights(places, before) {
+    const now = (place, i) => ("alive" in place.dataset ? [innerWidth, place.offsetHeight] : before[i]);
     try {
-      sessionStorage.setItem(HEIGHTS, JSON.stringify(heights));
+      sessionStorage.setItem(HEIGHTS, JSON.stringify(places.map(now)));
     } catch {
       // then the way back is not found, and nothing else is lost
     }
@@ -168,7 +170,7 @@ globalThis.vitExplorers = (() => {
       const [width, height] = heights[i] ?? [];
       if (width === innerWidth) place.style.minHeight = `${height}px`;
     }
-    const tried = new Set(); // just now
+    const tried = new Set(); // places that are on their way
     const come = async (place) => {
       tried.add(place);
       if (await tryToShow(place)) sight.unobserve(place);
@@ -188,7 +190,7 @@ globalThis.vitExplorers = (() => {
     };
     look();
     addEventListener("online", look);
-    addEventListener("pagehide", () => keepHeights(places));
+    addEventListener("pagehide", () => keepHeights(places, heights));
   }
 
   return { mount, keep, watch };

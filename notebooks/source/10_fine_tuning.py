@@ -719,7 +719,7 @@ def by_block(one, prepare):  # after each number of blocks: Scores, and how many
 photographs = by_block(photo_model, as_photos)
 last, _ = photographs[-1]  # what its own head reads
 pairs = {other: (last, reached(other, 20)) for other in ("trained features", "raw pixels")}
-print(compare_each(pairs, "for clothes, features of 48,000 photographs are better", holds="if", of="draws"))
+print(compare_each(pairs, "for clothes, the last features of 48,000 photographs are better", holds="if", of="draws"))
 
 # %% [markdown]
 # They are behind both. (The two models differ in more than the number of pictures: in their size, in what they learned, in how they pool.
