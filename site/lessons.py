@@ -63,8 +63,7 @@ def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
         else:
             if cell.id in places:
                 put(places[cell.id], cell)
-            lead_to_pages(cell)
-            mark_wide_figures(cell)
+            change_shown(cell)
             break_sentences(cell)
         if "solution" in tags:
             cell.metadata = {
@@ -94,23 +93,17 @@ def with_questions(text: str) -> str:
     return text[: found.end()] + text[found.end() :].replace("<details>", '<details class="vit-question">')
 
 
-def lead_to_pages(cell: NotebookNode) -> None:
-    """Let the links in what a cell shows lead to pages; Sphinx does so for those in the text."""
+def change_shown(cell: NotebookNode) -> None:
+    """Let the links in what a cell shows lead to pages, as Sphinx does for those in the text, and mark wide figures."""
     for output in cell.outputs:
         if shown := output.get("data", {}).get("text/html"):
-            output.data["text/html"] = LINK.sub(r"\1.html", shown)
+            output.data["text/html"] = PNG.sub(marked_if_wide, LINK.sub(r"\1.html", shown))
 
 
-def mark_wide_figures(cell: NotebookNode) -> None:
-    """Mark the figures whose words are too small to be read where they are as narrow as a phone."""
-
-    def marked(image: re.Match) -> str:
-        width = int.from_bytes(base64.b64decode(image["start"])[16:20])  # a PNG begins with 16 other bytes
-        return image[0].replace("<img ", '<img class="vit-wide" ', 1) if width >= WIDE_FIGURE else image[0]
-
-    for output in cell.outputs:
-        if shown := output.get("data", {}).get("text/html"):
-            output.data["text/html"] = PNG.sub(marked, shown)
+def marked_if_wide(image: re.Match) -> str:
+    """Mark a figure whose words are too small to be read where it is as narrow as a phone."""
+    width = int.from_bytes(base64.b64decode(image["start"])[16:20])  # a PNG begins with 16 other bytes
+    return image[0].replace("<img ", '<img class="vit-wide" ', 1) if width >= WIDE_FIGURE else image[0]
 
 
 def break_sentences(cell: NotebookNode) -> None:

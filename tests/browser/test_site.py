@@ -384,9 +384,8 @@ def test_a_tap_chooses_and_so_does_a_finger_that_goes_sideways(site, visit):
     page, picture = phone_at(site, visit, "06_encoder_block")
     box = picture.bounding_box()
     heard = [picture.get_attribute("aria-label")]
-    at = lambda share: (box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])  # noqa: E731
     for start, across in ((0.8, 0), (0.3, 0), (0.3, 0.4 * box["width"])):
-        swipe(page, at(start), across, 0)
+        swipe(page, (box["x"] + start * box["width"], box["y"] + 0.5 * box["height"]), across, 0)
         heard.append(picture.get_attribute("aria-label"))
     assert len(set(heard)) == 4
 
@@ -408,6 +407,10 @@ def test_a_finger_on_the_tip_of_an_arrow_drags_it_and_beside_it_scrolls(site, vi
     swipe(page, tips[0], 0, 60)
     assert page.evaluate("scrollY") == before
     assert canvas.get_attribute("aria-label") != said
+    said = canvas.get_attribute("aria-label")
+    swipe(page, (box["x"] + 5, box["y"] + box["height"] - 5), 0, -200)
+    assert page.evaluate("scrollY") - before > 100
+    assert canvas.get_attribute("aria-label") == said
 
 
 def test_an_explorer_whose_script_does_not_come_is_tried_again(site, visit, tmp_path):
@@ -430,10 +433,7 @@ def test_an_explorer_whose_script_does_not_come_is_tried_again(site, visit, tmp_
 
 
 def test_after_a_reload_a_reader_is_where_they_were(site, visit):
-    one = visit(has_touch=True, is_mobile=True)
-    one.page.set_viewport_size(PHONE)
-    page = one.open(site / "08_looking_inside.html")
-    one.wake()
+    page, _ = phone_at(site, visit, "08_looking_inside")
     heading = page.locator(".bd-article h2").nth(-3)
     heading.evaluate("(heading) => heading.scrollIntoView({ behavior: 'instant' })")
     page.wait_for_timeout(500)

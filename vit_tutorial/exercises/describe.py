@@ -45,7 +45,7 @@ def describe_error(error: BaseException) -> str:
 def what_went_wrong(output: Any) -> str:
     """Return a sentence on an output that no exercise expects, or nothing."""
     if inspect.isgenerator(output):
-        return f"{'you returned' if _in_brackets(output) else 'your function is'} a generator: {_in_its_place(output)}."
+        return f"{'you returned' if in_brackets(output) else 'your function is'} a generator: {_in_its_place(output)}."
     if isinstance(output, Iterator | MappingView):
         made = "reversed" if "reverse" in type(output).__name__ else type(output).__name__
         return f"what `{made}` gives is no list yet: put list(…) around it."
@@ -72,13 +72,13 @@ def _words(value: Any, place: int | None) -> str:
     return f"a {type(value).__name__}"
 
 
-def _in_brackets(generator: Generator) -> bool:
+def in_brackets(generator: Generator) -> bool:
     """Say whether a generator comes of (… for …), and not of a function with `yield`."""
     return generator.gi_code.co_name == "<genexpr>"
 
 
 def _in_its_place(generator: Generator) -> str:
-    return USE_SQUARE if _in_brackets(generator) else USE_RETURN
+    return USE_SQUARE if in_brackets(generator) else USE_RETURN
 
 
 def _array(value: Tensor | np.ndarray, place: int | None) -> str:

@@ -19,6 +19,7 @@ from vit_tutorial.encoder import LAYER_NORM_EPS
 from vit_tutorial.exercises.builders import fill, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.compare import same, shape_of
+from vit_tutorial.exercises.describe import in_brackets
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 from vit_tutorial.vit import ViT
@@ -633,7 +634,7 @@ def _as_pairs(answer: Callable) -> Callable:
         said = answer(trained, untrained)
         if isinstance(said, Iterator):
             once = Said("what you returned can be gone through only once: put list(…) around it.")
-            return said if _is_by_yield(said) else once
+            return said if inspect.isgenerator(said) and not in_brackets(said) else once
         pairs = said.tolist() if isinstance(said, Tensor) else said
         try:
             return sorted({(int(block), int(head)) for block, head in pairs})
@@ -641,11 +642,6 @@ def _as_pairs(answer: Callable) -> Callable:
             return _no_pairs(pairs) or said
 
     return run
-
-
-def _is_by_yield(said: Iterator) -> bool:
-    """Whether an iterator comes of a function with `yield`, which every check has a sentence for."""
-    return inspect.isgenerator(said) and said.__name__ != "<genexpr>"
 
 
 def _no_pairs(entries: object) -> Said | None:
