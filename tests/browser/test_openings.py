@@ -138,6 +138,30 @@ def test_on_a_phone_it_fits_and_can_be_read(opened):
         assert min(scales) >= 0.6, "what is written there would be too small"
 
 
+def test_letters_are_as_large_as_those_of_the_browser_and_of_jupyterlab_and_still_fit(opened):
+    lab, _, _ = opened
+    lab.set(more=True)
+    sizes = """([browser, jupyterlab]) => {
+        document.documentElement.style.fontSize = browser;
+        document.documentElement.style.setProperty("--jp-ui-font-size1", jupyterlab);
+        const size = (one) => parseFloat(getComputedStyle(one).fontSize);
+        const says = (one) => [...one.childNodes].some((part) => part.nodeType === 3 && part.data.trim());
+        const all = [...document.querySelectorAll(".vit-lab :not(option)")].filter(says);
+        return [size(document.querySelector(".vit-lab")), Math.min(...all.map(size))];
+    }"""
+    assert [lab.page.evaluate(sizes, given)[0] for given in (["16px", ""], ["12px", "12px"])] == [13, 13]
+    small = lab.page.evaluate(sizes, ["16px", ""])[1]
+    assert lab.page.evaluate(sizes, ["16px", "17px"]) == pytest.approx([17, small * 17 / 13], abs=1e-3)
+    assert lab.page.evaluate(sizes, ["24px", "13px"]) == pytest.approx([19.5, small * 1.5], abs=1e-3)
+    for width in (1200, 380):
+        lab.resize(width, 800)
+        assert lab.page.evaluate("() => document.documentElement.scrollWidth") <= width
+        cut_off = lab.page.locator(".vit-lab :is(button, select, input[type=number], td, th):visible").evaluate_all(
+            "all => all.filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.outerHTML)"
+        )
+        assert cut_off == []
+
+
 def test_page_up_raises_and_page_down_lowers_also_after_a_click_on_a_button_or_beside_one(opened):
     lab, _, raised = opened
     if raised is None:

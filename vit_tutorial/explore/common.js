@@ -131,10 +131,10 @@ export function pen(canvas, smooth = false) {
   return context;
 }
 
-/** A box in which a canvas is moved sideways where there is less room than `least` CSS pixels. */
-export function sideways(canvas, least) {
-  canvas.style.minWidth = `${least}px`;
-  return make("div", { className: "vit-sideways" }, canvas);
+/** A box in which a canvas, or a table, is moved sideways where there is less room than it takes, or `least` CSS pixels. */
+export function sideways(wide, least = 0) {
+  wide.style.minWidth = `${least}px`;
+  return make("div", { className: "vit-sideways" }, wide);
 }
 
 /** Move the box of a canvas, where there is too little room, until this `x` of the canvas is in sight; once for each x. */

@@ -137,9 +137,6 @@ function render({ model, el }) {
     make("thead", {}, make("tr", {}, ...titles, make("td"))),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
-  for (const cell of table.querySelectorAll("th")) {
-    Object.assign(cell.style, { textAlign: "left", fontWeight: "400", fontSize: "12px", padding: "1px 10px 1px 0" });
-  }
   const small = smallLayout(first, layers, heads);
   const allSheet = sheet(small.width, small.height, { role: "img", className: "vit-pointing" });
   const allPanel = panel("All layers: a layer per line, a head per column (click a layer)", allSheet);

@@ -21,6 +21,7 @@ import {
   roomIn,
   set,
   sheet,
+  sideways,
   slider,
 } from "../common.js";
 import { arrows, bestClass, bytesOf, decimals, pages, percent, pixelOf, unpackPictures, within } from "../numbers.js";
@@ -156,7 +157,7 @@ function render({ model, el }) {
   });
   const given = make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet));
   const inside = [
-    near,
+    sideways(near),
     make("div", {
       className: "vit-heading vit-below",
       textContent: "What shuffled patches change: where the class token looks in the last layer",

@@ -19,6 +19,7 @@ import {
   roomIn,
   set,
   sheet,
+  sideways,
 } from "../common.js";
 import { nextOf, pages, within } from "../numbers.js";
 import {
@@ -95,7 +96,7 @@ function render({ model, el }) {
   const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(canvas);
-  const inside = [table, note(KEYS, { className: "vit-note vit-wide" })];
+  const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];
   behindMore(model, root, "gradient, likeness, numbers, the keys", inside, words);
 
   /** The axes of a chart: title, lines of equal level, numbers of blocks, and a band behind the chosen block. */

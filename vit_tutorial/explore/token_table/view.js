@@ -126,7 +126,7 @@ function render({ model, el }) {
   const stripPanel = panel(
     "",
     sideways(stripSheet, 640),
-    sums.table,
+    sideways(sums.table),
     note("Rounded to two decimals, so a sum may be off by 0.01."),
   );
   stripPanel.classList.add("vit-below");
