@@ -13,7 +13,8 @@
 # **Time**: 20 minutes. **You need**: Python, and to have seen a PyTorch tensor before.
 #
 # **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
-# is chosen. Do this from the top to the bottom. You may change any code and run it again. Nothing can break.
+# is chosen. Do this from the top to the bottom. You may change any code and run it again. If a
+# name is missing then, choose *Run → Restart Kernel and Run All Cells*: nothing breaks for good.
 
 # %%
 import torch
@@ -49,7 +50,7 @@ print(list(images.shape), "->", list(logits.shape))
 print(f"{count_parameters(model):,} numbers were learned")
 
 # %% [markdown]
-# The largest of the ten numbers is the answer. It stands above each picture; where it is wrong, the right name stands below it.
+# The class with the largest of the ten numbers is the answer. Its name stands above each picture. Here all eight are right.
 
 # %%
 answers = [data.class_names[best] for best in logits.argmax(dim=1)]
@@ -72,8 +73,8 @@ SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# When most of the shaft is gone it says *sneaker*, and soon after *sandal*. It calls the empty square a sandal too, with
-# 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say
+# When most of the shaft is gone it says *sneaker*, and soon after *sandal*, with a moment of *ankle boot* in between: an
+# answer that is unsure turns with one more row of pixels. It calls the empty square a sandal too, with 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say
 # that the picture is like those it learned from.
 #
 # </details>
@@ -137,7 +138,7 @@ print([round(p, 2) for p in by_hand.tolist()])
 print("the same as PyTorch's own:", torch.allclose(by_hand, z.softmax(dim=0)))
 
 # %% [markdown]
-# Now the ten logits of the first picture, and what softmax makes of them. The highest bar is the model's answer.
+# Now the ten logits of the first picture, and what softmax makes of them. The longest bar is the model's answer.
 
 # %%
 print("logits:", [round(z, 1) for z in logits[0].tolist()])

@@ -253,22 +253,28 @@ plots.show(
 )
 
 # %% [markdown]
-# Above, pixels side by side seem to go together: many a filter is light on one side and dark on the other. Below, noise. Is
-# that so, or do we see what we want to see? We take all pairs of pixels side by side in all filters, and ask how closely the two go together. (The
-# *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.)
+# Above, pixels that touch seem to go together: many a filter is light on one side and dark on the other. Below, noise. Is
+# that so, or do we see what we want to see? We take all pairs of pixels that touch, in all filters, and ask how closely the
+# two go together. (The *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.) As
+# a control, all pairs that are further apart: in a filter of one colour, these go together too.
 #
 # A verdict that begins with *TRUE IF* names the case in which the sentence is right. The brackets name the case in which it is wrong.
 
 
 # %%
-def neighbours(weight):  # [D, C, P, P]
-    return torch.stack([weight[..., 1:].flatten(), weight[..., :-1].flatten()])  # each pixel, and the one to its left
+def together(weight, pairs):  # [D, C, P, P], and which of the P² pixels make a pair, [P², P²] -> the correlation
+    one, other = pairs.nonzero(as_tuple=True)
+    pixels = weight.flatten(2).permute(2, 0, 1)  # [P², D, C]
+    return torch.corrcoef(torch.stack([pixels[one].flatten(), pixels[other].flatten()]))[0, 1].item()
 
 
-alike = {name: torch.corrcoef(neighbours(weight))[0, 1].item() for name, weight in filters.items()}
-print({name: round(value, 2) for name, value in alike.items()})
-smooth = {f"the model is {name}": value > 0.2 for name, value in alike.items()}
-print(judge(smooth, "in the filters neighbouring pixels go together, with a correlation above 0.2", holds="if"))
+row, column = torch.arange(16) // 4, torch.arange(16) % 4  # of each pixel of a filter
+steps = (row[:, None] - row).abs() + (column[:, None] - column).abs()  # [16, 16]: from pixel to pixel
+alike = {name: (together(weight, steps == 1), together(weight, steps > 1)) for name, weight in filters.items()}
+for name, (touch, apart) in alike.items():
+    print(f"{name:<10} pixels that touch {touch:.2f}   further apart {apart:.2f}")
+smooth = {f"the model is {name}": touch - apart > 0.2 for name, (touch, apart) in alike.items()}
+print(judge(smooth, "in the filters, pixels that touch go together, by more than 0.2 more than others", holds="if"))
 
 # %% [markdown]
 # Nobody told the model what lies beside what in a patch. Its filters learned it from the pictures.
@@ -331,7 +337,7 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 #
 # 1. Halve the **patch size**. What happens to the number of patches, to the numbers in each, to the memory
 #    of the tables?
-# 2. Move over the cat's eye. Which **row of the matrix** is it? Where does that row lie? And one patch further down?
+# 2. Move over the cat's left eye. Which **rows of the matrix** is it made of? How far apart do they lie, and why?
 # 3. Change the **order** to *column by column*. Which rows move, and which stay?
 # 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
 
@@ -342,7 +348,8 @@ PatchLab({name: pictures(name) for name in ("chelsea", "coffee", "astronaut")}, 
 # <details><summary>What there was to see</summary>
 #
 # 1. Four times the patches, each with a quarter of the numbers: none is added or lost. The tables take 16 times the memory.
-# 2. One patch further down is one whole row of the grid further in the matrix: 7 rows, with P = 32.
+# 2. With P = 32, rows 15 and 16, and below them 22 and 23. One patch to the right is the next row of the matrix. One patch
+#    further down is a whole row of the grid further: 7 rows.
 # 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are, as in any transpose.
 # 4. The error is 0 as long as the order is remembered. The patches themselves do not know it: laid down row by row they
 #    give a puzzle. The model has the same trouble, and lesson 3 cures it.
@@ -464,7 +471,8 @@ print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
 
 # %% [markdown]
 # Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows by little more than 4,
-# since most of it grows with N (lessons 4 and 7 count it). Either way P is the most expensive number in a ViT. Lesson 4 measures more, and meets an algorithm that never stores the table.
+# since most of it grows with N (lessons 4 and 7 count it): as much as for a picture with twice as many pixels each way.
+# Lesson 4 measures more, and meets an algorithm that never stores the table.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds: three
@@ -524,7 +532,8 @@ plots.show(
 # The cost is now clear. Is the detail worth it? To answer that one must train. The course did: a small ViT on pictures
 # of clothes, 28×28 pixels, with several patch sizes, each from several random starts (*seeds*). An *epoch* is one
 # pass over the training pictures, and *parameters* are the numbers that training changes. The *learning rate* is how large a step
-# of training is: each size was tried at four, and got the one that was best for it on pictures kept for that. The record is in
+# of training is: each size was tried at four, and got the one that was best for it on pictures kept for that, the
+# *validation* pictures. The record is in
 # `data/results`. The tokens counted there are the patches and one more, the class token of lesson 2.
 
 # %% jupyter={"source_hidden": true}
@@ -552,8 +561,9 @@ milliseconds = {name: 1000 * seconds for name, seconds in study.seconds_per_imag
 axes[0, 1].plot(flops, list(milliseconds.values()), "o-", color=plots.BLUE)
 for work, (name, value) in zip(flops, milliseconds.items(), strict=True):
     axes[0, 1].annotate(name, (work, value), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=9)
-axes[0, 1].set(xlabel="MFLOP for one image", ylabel="ms of training for one image", xscale="log")
+axes[0, 1].set(xlabel="MFLOP for one image", ylabel="ms of training for one image", xscale="log", yscale="log")
 axes[0, 1].set_xticks(flops, [f"{work:.2f}" for work in flops])
+axes[0, 1].set_yticks([0.05, 0.1, 0.2, 0.4], ["0.05", "0.1", "0.2", "0.4"])
 axes[0, 1].minorticks_off()
 axes[0, 1].margins(0.15)
 axes[0, 1].grid(alpha=0.3)
@@ -567,10 +577,10 @@ plots.show(
 # their means says nothing.
 #
 # On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss,
-# which says how badly a model does on the very pictures it is trained on. (It is a smoothed loss, which cannot fall below
-# 0.50. Only compare.) The two finest seem to fit even those less well; whether that is shown, we ask below. Then what they lack
-# would not be pictures, but perhaps training or size. One would test that by training longer. And look at the parameters: the coarsest model has the most, because
-# its E has 784 rows. "Cheap" is a matter of what one counts.
+# which says how badly a model does on the very pictures it is trained on. (Lesson 11 says why this one cannot fall to 0.
+# Only compare.) The two finest seem to fit even those less well; whether that is shown, we ask below. A model that cannot
+# even fit the pictures it has would gain little from more of them. It may need longer training, or more parameters. And look
+# at the parameters: the coarsest model has the most, because its E has 784 rows. "Cheap" is a matter of what one counts.
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
 # them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
@@ -594,7 +604,7 @@ photographs = all(published[f"ViT-{size}/16"] > published[f"ViT-{size}/32"] for 
 print(f"from {coarsest} to {finest}: {times:.0f} times the FLOPs")
 print(judge(times > 1, "smaller patches cost more"))
 print("on photographs, 16 is better than 32 in what was published, one training each:", photographs)
-print(compare_each(finer, "on clothes, smaller patches leave a higher training loss"))
+print(compare_each(finer, "on clothes, the two finest sizes leave a higher training loss than 14 × 14"))
 print(compare(study.scores(finest), study.scores(coarsest), "the smallest patches are more accurate on clothes"))
 
 # %% [markdown]
@@ -788,8 +798,7 @@ check.unpatchify(my_unpatchify)
 # Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. Write the class that turns images into tokens. It is built as
 # `MyPatchEmbedding(image_size, patch_size, in_channels, dim)`, and it has one learned layer, with a bias: a convolution
 # as the library has it, or your `my_patchify` and an `nn.Linear`. Both are right. The check gives your layer known
-# numbers, and compares your tokens with the course's. In its message, the input is the images, P, the numbers of a kernel
-# [D, C, P, P], and those of a bias [D].
+# numbers, and compares your tokens with the course's.
 #
 # <details><summary>Hint 1</summary>
 #

@@ -228,14 +228,14 @@ print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p 
 # %% [markdown] tags=["extra"]
 # *Extra.* **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention
 # compares two tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first, pair by
-# pair, by the angle of their places. So the result depends on what they hold and on how far apart they are, and on nothing
-# else. It is usual in language models, and has been tried in ViTs (Heo et al. 2024). With one pair each:
+# pair, by the angle of their places. So the result depends on what they hold, and on how far apart they are and in which
+# direction, and on nothing else. It is usual in language models, and has been tried in ViTs (Heo et al. 2024). With one pair each:
 
 # %% tags=["extra"]
 one, other = torch.tensor([[1.0, 0.5], [0.3, 0.8]], dtype=torch.float64)
-for a, b in ((2, 5), (7, 10), (2, 6)):
+for a, b in ((2, 5), (7, 10), (5, 2), (2, 6)):
     dot = (turned(one, hours[a]) @ turned(other, hours[b])).item()
-    print(f"places {a} and {b}, {b - a} apart: {dot:.3f}")
+    print(f"places {a} and {b}, {b - a:+} apart: {dot:.3f}")
 
 # %% [markdown]
 # To compare two positions we use the **cosine similarity**: 1 if they point the same way, 0 if they have nothing in common,
@@ -473,7 +473,7 @@ for name, values in study.accuracies().items():
 
 # %% tags=["claim-E2"]
 solved = any(value > 0.25 for value in study.accuracies()["none"])
-print(judge(solved, "without positions a model is right more often than by guessing, with any seed"))
+print(judge(solved, "without positions a model is right more often than by guessing, with at least one of the seeds"))
 none = study.scores("none")
 pairs = {name: (study.scores(name), none) for name in study.variants if name != "none"}
 print(compare_each(pairs, "positions help it to solve the jigsaw"))
@@ -546,10 +546,11 @@ by_offset = {
     name: torch.stack([similarity(p)[(down == r) & (along == c)].mean() for r in range(7) for c in range(7)])
     for name, p in (("trained", trained), ("untrained", untrained))
 }
+apart = [str(number) for number in range(7)]
 figure, axes = plots.new_figure(1, 2, size=(9, 4))
 for ax, (name, means) in zip(axes[0], by_offset.items(), strict=True):
-    plots.draw_matrix(ax, means.reshape(7, 7), name, vmin=-1, vmax=1)
-    ax.set(xlabel="columns apart", ylabel="rows apart", xticks=range(7), yticks=range(7))
+    plots.draw_matrix(ax, means.reshape(7, 7), name, rows=apart, columns=apart, vmin=-1, vmax=1)
+    ax.set(xlabel="columns apart", ylabel="rows apart")
 plots.show(
     figure,
     alt="Two tables of mean similarities by distance. Trained: high for the same column, also one row apart, and high again 6 columns apart. Untrained: about 0 everywhere but at distance 0.",
@@ -798,9 +799,8 @@ print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_
 
 # %% [markdown]
 # Had both been trained at 0.003 alone, 1-D would look far ahead. At 0.01 they are level. One rate for both would have
-# answered another question: which kind suits this rate? At its own rate each, the interval reaches beyond our limit on both
-# sides of it. The paper's figures are
-# close too. So *as good* may well be true, and it is not shown here.
+# answered another question: which kind suits this rate? At its own rate each, our limit of one point lies inside the
+# interval. The paper's figures are close too. So *as good* may well be true, and it is not shown here.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs, three seeds for each
@@ -1020,7 +1020,7 @@ check.position_embedding(MyPositionEmbedding)
 # ## Exercise: waves on a line
 #
 # Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Write `sincos_1d`: return a tensor [num_positions, dim]; dim is even.
-# The lesson filled the table with two loops. Do it without a loop.
+# The lesson filled the table with two loops. Try it without: the check takes both, and one line of broadcasting is worth knowing.
 #
 # <details><summary>Hint 1</summary>
 #

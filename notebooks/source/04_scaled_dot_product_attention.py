@@ -268,7 +268,7 @@ AttentionPlane()
 # </details>
 #
 # Behind *More* the explorer also says "as if spread evenly over n keys". That is e^H, with the **entropy** H = −Σ w·ln w of
-# a row of weights w: 3 if all three are equal, 1 if one key takes all.
+# a row of weights w: 3 if all three are equal, 1 if one key takes all. (With ln, H is counted in *nats*.)
 
 # %% [markdown]
 # ## In code
@@ -419,7 +419,7 @@ except ValueError as error:
 #
 # Does it happen in a model that has learned? Here is a small ViT that the course has trained on photographs of 32×32 pixels
 # (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no class token.
-# You see its **scores**, which are the fits before the softmax, and its **weights**, which are its shares after it. Each
+# You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the softmax. Each
 # layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads, patches, rows and
 # columns are all counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
 #
@@ -452,7 +452,8 @@ AttentionLab(cat, looks, model.grid_size, 0, scores=fits, layer=3, query=7, over
 #
 # 1. At the eyes: 62% goes to patch 18, the pupil of one, and 20% to patch 30, the other.
 # 2. No: patch 18 gives patch 7 0.3%. The score from ear to eye is 6.6, from eye to ear −1.1.
-# 3. No: the score is −1.3, the weight 0.02%. e to a negative power is small, and still positive. Only a score of −∞ gives 0.
+# 3. No: the weight is 0.02%. What counts is how far the score, −1.3, lies below the largest, 6.6: e to the power of −7.9 is
+#    small, and still positive. Only a score of −∞ gives 0. (Were all scores negative, one of them would still get most.)
 # 4. The weights become more even. The scores stay as they are: they are divided by the temperature on the way into the
 #    softmax.
 #
@@ -489,9 +490,9 @@ print("from each patch, in percent:", (100 * given).round().int().reshape(8, 8),
 # It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear looks at the
 # mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not tried. And the third control
 # spoils the story. Patch 0, in the other upper corner, shows the edge of the other ear, so it does not count. But the fur
-# beside it and three patches at the bottom edge, far from any ear, give the eyes even more. Most of the face gives them next to nothing.
-# So it matters who asks, but what those have in common that ask for the eyes is not *ear*. Nobody told the model what an eye is. Lesson 8 asks
-# what such maps prove.
+# beside it and three patches at the bottom edge, far from any ear, give the eyes even more. A third of the
+# patches, most of them in the middle of the face, give them less than 10%. So it matters who asks, but what those have in
+# common that ask for the eyes is not *ear*. Nobody told the model what an eye is. Lesson 8 asks what such maps prove.
 #
 # ## Claims, tested
 #
@@ -529,41 +530,46 @@ print(judge(largest < 1e-12, "by hand, as matrices and in the library it is the 
 # learns slowly or not at all. That is the argument. We test it.
 #
 # Now with 64 keys. We measure the entropy of the weights (ln 64 = 4.16 if 64 keys share evenly, 0 if one takes all), and
-# the **gradient** that flows back through the softmax: for each query its length, and of 200 queries the median and the
-# mean. What is random is drawn 50 times.
+# the **gradient** of the largest weight of each query: its length, and of 200 queries the median and the mean. We take it
+# at two places: at the scores, the door of the softmax, and one step further back, at the query, from where it goes on to
+# W_Q. What is random is drawn 50 times.
 
 
 # %% jupyter={"source_hidden": true}
 def spread_and_gradient(d, scale, seed, keys=64, queries=200):
     torch.manual_seed(seed)
-    scores = (torch.randn(queries, d) @ torch.randn(keys, d).T * scale).requires_grad_()
+    asked = torch.randn(queries, d).requires_grad_()
+    scores = asked @ torch.randn(keys, d).T * scale
+    scores.retain_grad()
     weights = scores.softmax(dim=-1)
     entropy = -(weights * weights.clamp_min(1e-30).log()).sum(-1).mean()
     weights.max(dim=-1).values.sum().backward()  # how does the largest weight react to the scores?
-    lengths = scores.grad.norm(dim=-1)
-    return entropy.item(), lengths.median().item(), lengths.mean().item()
+    lengths = [place.grad.norm(dim=-1) for place in (scores, asked)]
+    return entropy.item(), *(value for one in lengths for value in (one.median().item(), one.mean().item()))
 
 
 dims = [1, 4, 16, 64, 256, 1024]
 scales = {"divided by √d": lambda d: 1 / math.sqrt(d), "not divided": lambda d: 1}
-drawn = {  # [6 dims, 50 draws, 3 numbers]
+drawn = {  # [6 dims, 50 draws, 5 numbers]
     how: torch.tensor([[spread_and_gradient(d, scale(d), seed) for seed in range(50)] for d in dims])
     for how, scale in scales.items()
 }
-mean = {how: numbers.mean(dim=1).T for how, numbers in drawn.items()}  # over the draws: [3, 6]
+mean = {how: numbers.mean(dim=1).T for how, numbers in drawn.items()}  # over the draws: [5, 6]
 
 # %% jupyter={"source_hidden": true}
-figure, axes = plots.new_figure(1, 2, size=(10, 3.6))
-shown = [(axes[0, 0], 0, "", "-"), (axes[0, 1], 1, ", median", "-"), (axes[0, 1], 2, ", mean", "--")]
-for ax, which, name, style in shown:
-    lines = {f"{how}{name}": numbers[which] for how, numbers in mean.items()}
-    label = "length of the gradient" if which else "entropy of the weights"
-    plots.draw_lines(ax, dims, lines, "d, numbers in a query", label, marker="o", linestyle=style)
+figure, axes = plots.new_figure(1, 3, size=(12, 3.6))
+titles = ["entropy of the weights", "gradient at the scores", "gradient at the query"]
+for which, name in enumerate(["", ", median", ", mean", ", median", ", mean"]):
+    place, style = (which + 1) // 2, "--" if name == ", mean" else "-"
+    ax, lines = axes[0, place], {f"{how}{name}": numbers[which] for how, numbers in mean.items()}
+    plots.draw_lines(ax, dims, lines, "d, numbers in a query", titles[place], marker="o", linestyle=style)
     ax.set_xscale("log", base=2)
-axes[0, 1].set_yscale("log")
+    ax.set_xticks(dims, dims)
+    ax.minorticks_off()
+    ax.set_yscale("log" if place else "linear")
 plots.show(
     figure,
-    alt="With the division, entropy and gradient stay level. Without it the entropy falls. The gradient first rises, then falls: its median to nearly nothing, its mean to about half.",
+    alt="With the division, entropy and gradients stay level. Without it the entropy falls. The gradient at the scores first rises, then falls: its median to nearly nothing, its mean to about half. At the query the mean goes on rising, and only the median falls.",
 )
 
 # %% tags=["claim-A2"]
@@ -572,15 +578,23 @@ entropies = mean["divided by √d"][0], mean["not divided"][0]  # over d = 1, 4,
 print("entropy at d = 1024: divided {:.1f}, not divided {:.1f}".format(*(of_d[-1] for of_d in entropies)))
 level, falls = ((of_d.max() - of_d.min()).item() for of_d in entropies)
 print(judge(level < 0.3 and falls > 3, "for random vectors the entropy stays level with the division, not without"))
-smaller = (divided - undivided)[..., 1:].min(dim=-1).values  # by how much, in median and mean: [6, 50]
-draws = {f"d = {d}": (of_d.tolist(), [0.0] * 50) for d, of_d in zip(dims, smaller, strict=True) if d > 1}
-print(compare_each(draws, "without the division the gradient is smaller, in median and mean", holds="if", of="draws"))
+for place, numbers in (("scores", slice(1, 3)), ("query", slice(3, 5))):
+    smaller = (divided - undivided)[..., numbers].min(dim=-1).values  # by how much, in median and mean: [6, 50]
+    draws = {f"d = {d}": (of_d.tolist(), [0.0] * 50) for d, of_d in zip(dims, smaller, strict=True) if d > 1}
+    claim = f"without the division the gradient at the {place} is smaller, in median and mean"
+    print(compare_each(draws, claim, holds="if", of="draws"))
 
 # %% [markdown]
-# So the scores do saturate the softmax. But up to d = 64 the gradient is *larger* without the division: the weights are spread as
-# if over 16, 4 and 2 keys (d = 4, 16, 64), no longer over nearly 40 and not yet over one, and there the softmax reacts most. At d = 256 and 1024 it is smaller by both measures. Dividing by
-# √d brings the variance of the scores back to 1, whatever d is. That gradients become extremely small without it is what the
-# paper *suspects*, as it says itself (Vaswani et al. 2017, section 3.2.1).
+# So the scores do saturate the softmax. But up to d = 64 the gradient at the scores is *larger* without the division: the
+# weights are spread as if over 16, 4 and 2 keys (d = 4, 16, 64), no longer over nearly 40 and not yet over one, and there
+# the softmax reacts most. At d = 256 and 1024 it is smaller by both measures.
+#
+# One step further back the story turns. On its way to the query the gradient is multiplied by what the scores were
+# multiplied by: 1/√d with the division, 1 without. There the mean is larger *without* the division at every d above 1.
+# Only the median falls below, at d = 1024: most queries hardly learn, and a few get long steps. So *too little gradient* is
+# not the whole story. (The extra *What is wrong with the start* looks for another.) That gradients become extremely small is
+# what the paper *suspects*, as it says itself (Vaswani et al. 2017, section 3.2.1). What dividing by √d surely does is to
+# bring the variance of the scores back to 1, whatever d is.
 #
 # So much for random vectors. But W_Q and W_K are learned. Could they not learn to be smaller, and make up for a division
 # that is missing? Or *start* smaller? The course has trained a small ViT of one head with d = 64: divided; not divided; and
@@ -595,7 +609,11 @@ accuracies = study.accuracies()
 figure, axes = plots.new_figure(size=(8, 2.6))
 plots.draw_spread(axes[0, 0], accuracies, xlabel="test accuracy, one point per seed")
 means = [f"{name} {fmean(points):.0%}" for name, points in accuracies.items()]
-plots.show(figure, alt=f"Test accuracy, three points in each row, and their means: {'; '.join(means)}.")
+plots.show(
+    figure,
+    alt=f"Test accuracy, three points in each row, and their means: {'; '.join(means)}.",
+    caption="In the last row W_Q was divided by √d once, before the first step, and nothing was divided afterwards.",
+)
 
 # %% tags=["claim-A2"]
 divided, undivided, small_start = (study.scores(name) for name in study.variants)
@@ -693,8 +711,8 @@ print(judge(squares, "4 times the tokens cost 16 times the work", holds="if"))
 #
 # ### What memory holds, and what the clock says
 #
-# *Extra.* The table of weights has N² numbers for each head. While training, it must be kept: the gradient needs it. But
-# it need not be stored at all. A *fused* kernel works through the table piece by piece. For each query it keeps a running
+# *Extra.* The table of weights has N² numbers for each head. The plain way keeps it while training, since the gradient needs
+# it. But there is a way that never stores it. A *fused* kernel works through the table piece by piece. For each query it keeps a running
 # largest score, a running sum and a running output. For the way back it stores the largest score and the sum, two numbers
 # for each query, and computes the pieces again (Dao et al. 2022, *FlashAttention*; since FlashAttention-2, Dao 2023, one
 # number: the logarithm of the sum of all e to the score). `F.scaled_dot_product_attention` does so where it has such a
@@ -806,27 +824,24 @@ def before_training(recipe, images, labels, seed):
     model = make_model(recipe, data, seed)
     F.cross_entropy(model(images), labels).backward()
     with torch.no_grad():
-        largest = attention_maps(model, images)[0].max(dim=-1).values.mean().item()
-    return largest, model.blocks[0].attn.qkv.weight.grad[:64].norm().item()  # W_Q is the upper third of [3·D, D]
+        sure = (attention_maps(model, images)[0].max(dim=-1).values > 0.5).float().mean().item()
+    return sure, model.blocks[0].attn.qkv.weight.grad[:64].norm().item()  # W_Q is the upper third of [3·D, D]
 
 
 recipes = list(EXPERIMENTS["scale"].variants.values())[:2]
 data = make_data(recipes[0])
 images, labels = data.normalize(data.train_images[:256]), data.train_labels[:256]
 begin = [[before_training(recipe, images, labels, seed) for seed in range(5)] for recipe in recipes]
-print(
-    f"If a query gave all 17 tokens the same, that would be 1/17 = {1 / 17:.2f} each. Of 5 seeds, how many begin with"
-)
+print(f"If a query gave all 17 tokens the same, that would be 1/17 = {1 / 17:.2f} each. Of 5 seeds, in how many")
 for name, runs in zip(("divided", "not divided"), begin, strict=True):
-    print(f"  {name:<12} a largest weight above 0.5: {sum(run[0] > 0.5 for run in runs)}")
+    print(f"  {name + ':':<13} most queries give one token more than 0.5: {sum(sure > 0.5 for sure, _ in runs)}")
 gradients = [[gradient for _, gradient in runs] for runs in begin]
-print(
-    "  in how many the gradient is smaller without the division:", sum(a > b for a, b in zip(*gradients, strict=True))
-)
+smaller = sum(a > b for a, b in zip(*gradients, strict=True))
+print("  the gradient is smaller without the division:", smaller)
 
 # %% [markdown] tags=["extra"]
-# So it is not too little gradient that they begin with. What sets them apart is the choice: before the first step, each
-# query already copies mostly one token, picked by chance.
+# So it is not too little gradient that they begin with. What sets them apart is the choice: before the first step, most
+# queries already copy mostly one token, picked by chance.
 
 # %% [markdown] tags=["extra"]
 # ### "Put −∞ in the lower left" and "softmax the columns"
@@ -867,7 +882,7 @@ drawings = {"columns hold the queries": upper_right and same, "rows do": mixed}
 print(judge(drawings, "one masks the lower left and softmaxes the columns", holds="if"))
 
 # %% [markdown] tags=["extra"]
-# The last line but one is the mistake to beware of: to take the table from the code and the axis from a drawing with
+# The third line is the mistake to beware of: to take the table from the code and the axis from a drawing with
 # columns as queries. Nothing crashes then.
 
 # %% [markdown] tags=["extra"]
@@ -1143,22 +1158,27 @@ x = x + decoder.linear2(decoder.linear1(decoder.norm3(x)).relu())
 equal = torch.allclose(x, theirs, rtol=0, atol=1e-12)
 print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cross-attention before the MLP"))
 
+# %% [markdown]
+# ## Tidy up before the exercises
+#
+# The cells above have left many short names behind. We delete them, so that a letter that you forget to define in your
+# answer is an error, and not an old number. To run an earlier cell again, run the lesson from the top.
+
 # %% jupyter={"source_hidden": true}
-# A slip in an exercise must not find these names. To run an earlier cell again, run the notebook from the top.
 used = """
 A a accuracies after allowed alone along arrow arrows as_said at_once attend attends attention ax axes B b barred
 before before_training begin blind block books box cards cat causal causal_mask changes claim colour columns counted
 counts crossing D d d_v data decoder dims divided drawings drawn draws E ear embedding end entropies equal
-exponentials eyes falls few figure fits fused gigabyte given goal gradients grey hand he head height hidden his hits i
-ids images is_so j K k Kc kept_bytes key keys kinds label labels largest last leads learn letter letters level
-likeness line lines looks M maps mask masked mean meaning means mirror mirrored mixed mlp model more moved
-multiplications N name names nearest never number numbers options other ours out output padding padding_mask pair
-pairs panels parallel PEOPLE phrase place plain probabilities Q q Qc reach read reader recipes record rest right
-right_sums row rows runs S said same says scales scores sentences share shown side size sizes small small_start
-smaller sooner spread_and_gradient squared squares start study style sums table tables takes_most text texts theirs
-tied times TinyLanguageModel title to_k to_q to_the_eyes to_v tokens trained transposed turned undivided unembedding
-unit untrained up upper_right V v value vectors vocabulary W_k W_q W_v was ways weight weights which who whole width
-without word words x y Z z
+exponentials eyes falls few figure fits fused gigabyte given goal gradients grey hand he head height hidden his hits
+i ids images is_so j K k Kc kept_bytes key keys kinds labels largest last leads learn letter letters level likeness
+line lines looks M maps mask masked mean meaning means mirror mirrored mixed mlp model more moved multiplications N
+name names nearest never number numbers options other ours out output padding padding_mask pair pairs panels parallel
+PEOPLE phrase place plain probabilities Q q Qc reach read reader recipes record rest right right_sums row rows runs S
+said same says scales scores sentences share side size sizes small small_start smaller sooner spread_and_gradient
+squared squares start study style sums table tables takes_most text texts theirs tied times TinyLanguageModel title
+titles to_k to_q to_the_eyes to_v tokens trained transposed turned undivided unembedding unit untrained up
+upper_right V v value vectors vocabulary W_k W_q W_v was ways weight weights which who whole width without word words
+x y Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
@@ -1297,7 +1317,7 @@ check.attention_mask(my_mask)
 #
 # Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. For a block with N tokens of D numbers, one head with d = D, and an MLP
 # of 4·D, return three numbers: the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of
-# tokens at which both are equal. Try it without looking up. When the check fails, it shows its inputs in the order N, D.
+# tokens at which both are equal. Try it without looking up.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1382,7 +1402,7 @@ class Deaf(nn.Module):
 # %%
 data = load("fashion_mnist")
 config = ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=2, num_heads=1)  # 16 patches and the class token
-pictures, labels = data.normalize(data.train_images[:1500]), data.train_labels[:1500]
+seen, labels = data.normalize(data.train_images[:1500]), data.train_labels[:1500]
 
 
 def short_training(attention, steps=150):
@@ -1390,8 +1410,8 @@ def short_training(attention, steps=150):
     model = ViT(config, attention=attention)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
     for _ in range(steps):
-        batch = torch.randint(len(pictures), (32,))
-        loss = F.cross_entropy(model(pictures[batch]), labels[batch])
+        batch = torch.randint(len(seen), (32,))
+        loss = F.cross_entropy(model(seen[batch]), labels[batch])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -1553,7 +1573,7 @@ check.mended_attention(MendedAttention)
 # 1. A query asks, a key offers, a value is handed over. Three matrices make all three from the same tokens.
 # 2. softmax(QKᵀ/√d)V: each query shares out 1 among the keys, and its output is a mixture of values. Who looks at whom is
 #    one-sided.
-# 3. √d keeps the variance of the scores near 1 when training starts, whatever d is. d is the length of a query: not the
+# 3. √d keeps the scores from growing with d: those of random vectors have variance 1, whatever d is. d is the length of a query: not the
 #    number of tokens.
 # 4. A mask is −∞ before the softmax. Language models need causal and padding masks; a ViT needs neither. For a
 #    query that may look at nothing the formula gives NaN; PyTorch's function gives zeros, and the course's refuses.
