@@ -420,7 +420,8 @@ print(f"with 24 blocks, post-norm's is {ratio:.1f} times as long as pre-norm's")
 
 # %% [markdown]
 # Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is: the
-# loss looks at a sum of many additions, and a late one is a small part of it. The first block gets a little more.
+# loss looks at a sum, and of more additions each is a smaller part. The *first* block gets more, perhaps because all later
+# blocks read what it adds.
 # Post-norm's last blocks get about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see
 # in this the reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and
 # grows over some steps. Our table alone does not show that. Post-norm's *first* block gets more still; and Adam, which we
@@ -540,7 +541,7 @@ for norm in ("pre", "post"):
     print(compare_each(pairs, f"warm-up helps {norm}-norm", holds="if"))
 
 # %% [markdown]
-# Does warm-up save post-norm? With an epoch of it post-norm still ends below pre-norm without any, and three seeds do not
+# Does warm-up save post-norm? With a warm-up of one epoch post-norm still ends below pre-norm without any, and three seeds do not
 # show that it helped either of them. (*Not shown* is not *does not help*: all four differences are positive, and the intervals are
 # wide.)
 #
@@ -861,8 +862,7 @@ check.layer_norm(my_layer_norm)
 # ## Exercise: the MLP
 #
 # Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Two `nn.Linear` with the exact GELU between them. It is built as
-# `MyMLP(dim, hidden_dim)`. The check gives your layers known numbers, in the order in which you make them; in its message
-# the input is x, then the weights and biases of both layers.
+# `MyMLP(dim, hidden_dim)`. The check gives your layers known numbers, in the order in which you make them.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1077,9 +1077,9 @@ check.mended_block(MendedBlock)
 # 3. Branches add to the residual stream. What comes out is the sum of all that was said, and what came in is still there.
 # 4. Pre-norm learned at each of five learning rates. Post-norm needs a small one, the smaller the deeper it is, and at its best
 #    rate it was still behind after three epochs. ViT is pre-norm, BERT post-norm.
-# 5. Without residuals the tokens become all alike; at the usual start, in a deep post-norm stack with them too. Without norms it depends on the size of the
-#    matrices: at the usual start the numbers explode with residuals and vanish without. With a norm before each branch, or after
-#    each plus, neither happens, at any size the lab offers.
+# 5. Without residuals the tokens become all alike, and in a deep post-norm stack even with them. Without norms the numbers
+#    explode (with residuals) or vanish (without) at the usual start. With a norm before each branch, or after each plus, they
+#    did neither at any size that the lab offers.
 #
 # | step | shape |
 # |---|---|

@@ -455,7 +455,8 @@ for probability, place in zip(*probabilities.topk(3), strict=True):
 # and `mlp`. (The head and the kind of first layer are settings of `ViTConfig`.)
 #
 # Here is an attention in the plainest form: three separate linear layers, a reshape and a transpose, and the formula of
-# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word, and turns [B, N, D] into [B, N, D]. That is all. Change it as you like:
+# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word (have the layers of Q, K and V a
+# bias?), and turns [B, N, D] into [B, N, D]. That is all. Change it as you like:
 # leave out the scaling, add a mask, try one head.
 
 
@@ -493,8 +494,9 @@ tops = [row for row in rows if row.name and "." not in row.name]  # the parts of
 print("their parameters add up to the model's:", sum(row.parameters for row in tops) == count_parameters(mine))
 
 # %% [markdown]
-# Does it learn? A good first test of any model: can it learn one small batch by heart? If not, something is broken. A
-# model that knows nothing gives each of ten classes 1/10. Its loss is −ln(1/10) = ln 10, so there it should start.
+# Does it learn? A good first test of any model: can it learn one small batch by heart? If not, something is broken. The
+# loss is −ln of the probability that the model gives the *right* class: 0 if it is certain and right (lesson 11). A model that
+# knows nothing gives each of ten classes 1/10, so it starts at −ln(1/10) = ln 10.
 
 
 # %%
@@ -882,7 +884,6 @@ check.timm_names(my_timm_names)
 #
 # The check loads the course's weights into it by name, and compares the logits. So call the parts `patch_embed`,
 # `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D], where N = (image_size // patch_size)²), `blocks`, `norm` (with eps=1e-6) and `head`.
-# In its message the input is the images, then P, the number of classes, D, the depth and the heads.
 #
 # <details><summary>Hint 1</summary>
 #

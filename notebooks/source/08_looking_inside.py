@@ -347,13 +347,13 @@ ranked = {method: rank(method, model, data.test_images[first]) for method in ins
 falls = {
     method: deletion_curve(model, images[first], ranking, counts).mean(dim=0) for method, ranking in ranked.items()
 }
-print(f"{'patches covered':<24}" + "".join(f"{count:>6}" for count in counts))
+print(f"{'covered, mean colour':<24}" + "".join(f"{count:>6}" for count in counts))
 for method, fall in falls.items():
     print(f"{method:<24}" + "".join(f"{value:>6.0%}" for value in fall))
 
 # %% [markdown]
 # *Random* says what comes by chance, and *contrast* (how much the pixels of a patch differ) is one more control without a
-# model. Fifty pictures, one way of covering, one model: too little for a verdict. The record has 1,000 test pictures of
+# model. Fifty pictures, covered with the mean colour alone, one model: too little for a verdict. The record has 1,000 test pictures of
 # clothes and 1,000 photographs of CIFAR-10 (ten kinds of things, 32×32 pixels), each covered in three ways (`python -m vit_tutorial.studies faithfulness`). The
 # model of photographs has no class token, so *where it looks* is the mean over the rows of all patches.
 
@@ -448,7 +448,8 @@ plots.show(
 # $$d_i = \frac{\sum_j A_{ij} \, \lVert r_i - r_j \rVert}{\sum_j A_{ij}}$$
 #
 # A 3×3 convolution on patches would look at the nearest ones only. And a head that looks at all patches alike? That one is
-# our dashed line. The model that never learned stands beside it.
+# our dashed line. The model that never learned stands beside it. And *globally* needs a number before we look: at least three
+# quarters of the dashed line.
 
 
 # %%
@@ -465,8 +466,8 @@ def even_distance(model):  # of a head that looks at all N patches alike
 
 # %% jupyter={"source_hidden": true}
 def draw_distances(ax, model, images, title):
-    for head, by_block in enumerate(distances(model, images).T):
-        ax.plot(range(1, len(by_block) + 1), by_block, "o", color=plots.COLOURS[head], markersize=5)
+    for by_block in distances(model, images).T:  # of each head
+        ax.plot(range(1, len(by_block) + 1), by_block, "o", color=plots.BLUE, alpha=0.6, markersize=5)
     ax.axhline(even_distance(model), color=plots.GREY, linestyle="--", linewidth=1)
     ax.set(title=title, xlabel="block", ylim=(8, 21))
 
@@ -484,8 +485,8 @@ plots.show(
 # %% [markdown]
 # ### "A ViT sees globally from the first layer"
 #
-# *Globally* needs a number, said before we look: at least three quarters of the distance of a head that looks everywhere
-# alike. All four heads of block 1 have to reach it, on ten groups of 30 pictures. And the control gets the same test.
+# All four heads of block 1 have to reach three quarters of the distance of a head that looks everywhere alike, on ten groups
+# of 30 pictures. And the control gets the same test.
 
 # %% tags=["claim-L1"]
 for words, one in (("trained", model), ("untrained", untrained)):
@@ -499,7 +500,7 @@ for words, one in (("trained", model), ("untrained", untrained)):
 
 # %% [markdown]
 # True, and it means little: the model that never learned does so too. Looking everywhere alike *is* global, and it is where
-# training starts. What training can teach is the opposite, to look near.
+# training starts. What training can teach is to look near.
 #
 # Did the model of photographs learn it? We have it at six moments of its training.
 
@@ -530,7 +531,8 @@ for epoch, at_that_time in moments.items():
     )
 
 # %% [markdown]
-# In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. Slide through the
+# In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. (A few heads of later
+# blocks look a little farther than any did at first, on these four photographs.) Slide through the
 # training yourself. It opens on block 2, which it calls layer 1: this explorer counts from 0, as code does.
 
 # %%

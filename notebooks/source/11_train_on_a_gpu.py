@@ -6,7 +6,7 @@
 #
 # ![One step of training. A batch of pictures is changed a little and goes through the model, which gives logits; with the labels they make the loss. Gradients go back to the optimizer, which moves the weights, at a learning rate that follows a schedule. A moving average follows the weights, and is tried on the validation pictures after each epoch.](figures/training_step.svg)
 #
-# The answer in one sentence: **one step, repeated thousands of times: change the pictures a little, compute the loss, find
+# Every word in this picture is explained below. The answer in one sentence: **one step, repeated thousands of times: change the pictures a little, compute the loss, find
 # the gradients, and move all weights a little against them.** The rest of the lesson is about doing each of these well,
 # and fast.
 #
@@ -596,7 +596,8 @@ last = history.epochs
 TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.validation_accuracy, epoch=last)
 
 # %% [markdown]
-# **The test.** Once, and last; then, folded, beside the course's record. (Differences of accuracies are counted in *points*: 84%
+# **The test.** We look at the test images once, at the end. The folded cell after it sets the result beside the course's
+# record. (Differences of accuracies are counted in *points*: 84%
 # is three points above 81%.)
 
 # %%
@@ -816,8 +817,8 @@ print(f"between two seeds of the preset lie up to {100 * (max(base) - min(base))
 
 # %% [markdown]
 # The record of the preset above has 87.2% to 87.6%, from the same seeds. It was made with two threads, and with an older state of the
-# code; this one with one. Any such difference adds up sums in another order, then the last digits differ, and after some steps
-# it is another run.
+# code; this one with one. With other threads sums are added up in another order: the last digits differ, and after some steps
+# it is another run. Whether the older code did more than that, three seeds cannot say.
 #
 # All twelve have one rate here, that of the preset, and a recipe with larger batches might want another (lesson 9's clinic). So the
 # three ingredients of the claim were tried once more. Each recipe searched among five rates, with two seeds; the validation
@@ -940,7 +941,7 @@ four = torch.stack([pictures(which, 32) for which in photo_names])
 TrainingTimeline(moments, four, photo_names, longer.validation_accuracy, epoch=longer.epochs)
 
 # %% [markdown]
-# The third question for all neighbours at once, and the answers at the end:
+# The third question for all neighbours at once, and what the four are called at each moment:
 
 
 # %% jupyter={"source_hidden": true}
@@ -956,13 +957,16 @@ for what, (start, first, last) in {"neighbours alike": similar, "accuracy": accu
     print(
         f"{what:<17}{start:.2f} -> {first:.2f} -> {last:.2f}: the first epoch makes {(first - start) / (last - start):.0%} of the rise"
     )
-with torch.no_grad():
-    probability = trained(trained.card.normalize(four)).softmax(dim=1)  # [4, 10]
-for which, row in zip(photo_names, probability, strict=True):
-    print(f"{which:<10}is called {trained.card.class_names[row.argmax()]:<11}with {row.max():.0%}")
+with torch.no_grad():  # at each moment [4, 10]
+    said = [moments[epoch](trained.card.normalize(four)).softmax(dim=1) for epoch in sorted(moments)]
+print(f"{'called, after epochs':<21}", *(f"{epoch:<16}" for epoch in sorted(moments)[:-1]), longer.epochs)
+for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
+    *words, last = (f"{trained.card.class_names[row.argmax()]} {row.max():.0%}" for row in rows)
+    print(f"{which:<21}", *(f"{word:<16}" for word in words), last)
 
 # %% [markdown]
-# In this run, which patches are neighbours is found out earlier than what the things are.
+# In this run, which patches are neighbours is found out earlier than what the things are. And Chelsea is a *cat* after 2
+# epochs, a *dog* after 5 and a *cat* again after 12: an answer that is unsure turns.
 #
 # And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten words, and *none
 # of these* is not one. It could give 10% to each. But no picture of the training ever asked it to be unsure. So a high
@@ -1456,8 +1460,8 @@ check.training_clinic(my_findings)
 #
 # **Five questions.** Three on this lesson, and two that mix in earlier ones.
 #
-# <details><summary>Your loss starts at 2.30 with 10 classes and stays there. What does it say?</summary>The model still
-# gives every class the same probability. It has learned nothing: look at the learning rate, and at the labels.</details>
+# <details><summary>Your loss starts at 2.30 with 10 classes and stays there. What does it say?</summary>It is no
+# better than a model that gives every class the same probability. Look at the learning rate, and at the labels.</details>
 # <details><summary>Training accuracy 99%, validation 80%. What is this called, and what helps?</summary>Overfitting. More
 # augmentation, more pictures, more weight decay or a smaller model are used against it. In this lesson's records augmentation
 # gained in every seed; the last two were not tested.</details>
