@@ -445,6 +445,11 @@ def _own_wave_per_column(num_positions: int, dim: int) -> Tensor:
     return _interleave(angle[:, ::2].sin(), angle[:, 1::2].cos())
 
 
+def _i_over_all_columns(num_positions: int, dim: int) -> Tensor:
+    angle = torch.arange(num_positions)[:, None] / 10_000 ** (2 * torch.arange(dim) / dim)  # [N, D], not [N, D/2]
+    return _interleave(angle[:, ::2].sin(), angle[:, 1::2].cos())
+
+
 def _degrees(num_positions: int, dim: int) -> Tensor:
     return _sin_cos(torch.deg2rad(_angles(num_positions, dim)))
 
@@ -516,6 +521,11 @@ sincos_1d = Exercise(
             _own_wave_per_column,
             "each column has a wave of its own. A sine and the cosine to its right share one: the exponent is 2i/D for "
             "both columns, 2i and 2i+1.",
+        ),
+        Mistake(
+            _i_over_all_columns,
+            "your i runs over all D columns. It counts pairs of them, from 0 to D/2 - 1: column 2i takes the sine and "
+            "column 2i+1 the cosine of one angle.",
         ),
         Mistake(
             _with(lambda angle: _interleave(angle.sin(), angle.sin())),

@@ -705,6 +705,11 @@ self_attention = Exercise(
             "the tokens were compared as they are. Compare self.query(x) with self.key(x).",
         ),
         Mistake(
+            _self_attention(lambda q, k, v, x: _attend()(x, x, x, x)),
+            "the tokens themselves are compared and mixed, and your three layers change nothing. Make q, k and v of x: "
+            "self.query(x), self.key(x), self.value(x).",
+        ),
+        Mistake(
             _self_attention(lambda q, k, v, x: _attend()(q, k, v, x) + x),
             "the tokens are added at the end. That plus belongs to the block around attention, which is lesson 6.",
         ),

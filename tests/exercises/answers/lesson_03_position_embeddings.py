@@ -613,6 +613,7 @@ ANSWERS = {
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j // 2 / dim)), "your waves grow half as fast"),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (4 * (j // 2) / dim)), "the exponent is 4i/D,"),
             (_by_formula(lambda pos, j, dim: pos / 10_000 ** (j / dim)), "each column has a wave of its own."),
+            (_by_formula(lambda pos, j, dim: pos / 10_000 ** (2 * j / dim)), "your i runs over all D columns."),
             (_by_formula(_right_angle, math.sin, math.sin), "all columns are sines."),
             (lambda num_positions, dim: by_strides(num_positions, dim).T, "the table lies on its side."),
             (_by_formula(lambda pos, j, dim: pos / 1_000 ** (2 * (j // 2) / dim)), "the base is 1,000,"),

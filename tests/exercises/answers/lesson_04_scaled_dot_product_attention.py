@@ -344,6 +344,11 @@ class BareTokens(ByFunction):
         return F.scaled_dot_product_attention(x, x, self.value(x))
 
 
+class NothingButTokens(ByFunction):
+    def forward(self, x):
+        return (x @ x.mT / math.sqrt(x.shape[-1])).softmax(-1) @ x
+
+
 class WithResidual(ByFunction):
     def forward(self, x):
         return x + super().forward(x)
@@ -582,6 +587,7 @@ ANSWERS = {
             (MixedTokens, "you mixed the tokens themselves."),
             (MixedKeys, "you mixed the keys."),
             (BareTokens, "the tokens were compared as they are."),
+            (NothingButTokens, "the tokens themselves are compared and mixed"),
             (WithResidual, "the tokens are added at the end."),
             (WeightsAlone, "you returned the weights."),
             (OutputAndWeights, "you returned two things."),
