@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from vit_tutorial import load_model, save_model
+from vit_tutorial import ViT, ViTConfig, load_model, save_model
 from vit_tutorial.training import TrainingConfig, fit
 
 pytestmark = pytest.mark.slow
@@ -29,10 +29,10 @@ def kit():
         patch.syspath_prepend(str(SCRIPT.parent))
         import bench_host
         import gpu_proof
-        from gpu import checks, common, journal, lesson, record, speed, train, weights
+        from gpu import checks, common, journal, lesson, record, speed, train, ways, weights
 
         gpu_proof.parts = {"checks": checks, "journal": journal, "lesson": lesson, "train": train, "weights": weights}
-        gpu_proof.parts |= {"common": common, "record": record, "speed": speed}
+        gpu_proof.parts |= {"common": common, "record": record, "speed": speed, "ways": ways}
         gpu_proof.parts["bench_host"] = bench_host
         yield gpu_proof
 
@@ -70,7 +70,7 @@ def a_notebook(path):
 def rehearsal(tmp_path_factory):
     out = tmp_path_factory.mktemp("proof")
     notebook = a_notebook(tmp_path_factory.mktemp("notebook") / "lesson.ipynb")
-    steps = ["card", "checks", "speed", "train", "ablation", "lesson"]
+    steps = ["card", "checks", "speed", "ways", "train", "ablation", "lesson"]
     process = start(out, "--rehearse", "--minutes", "30", "--steps", *steps, "--notebook", str(notebook))
     printed, _ = process.communicate(timeout=1900)  # 80 s on two idle cores
     return process.returncode, printed, out
@@ -80,12 +80,37 @@ def test_the_rehearsal_goes_all_the_way(rehearsal):
     status, printed, out = rehearsal
     proof = proof_in(out)
     assert status == 1, printed  # a cell of its lesson fails
-    assert {step: proof[step]["ended"] for step in ("card", "checks", "speed", "train", "ablation", "lesson")} == (
-        dict.fromkeys(("card", "checks", "speed", "train", "ablation", "lesson"), "done")
-    )
+    steps = ("card", "checks", "speed", "ways", "train", "ablation", "lesson")
+    assert {step: proof[step]["ended"] for step in steps} == dict.fromkeys(steps, "done")
     assert proof["card"]["matrix_rate"] > 0
     assert len(proof["speed"]["variants"]) == 8
     assert all(0 < row["mfu"] < 1.5 and row["step_ms"] > 0 for row in proof["speed"]["variants"])
+
+
+def test_each_way_takes_the_same_steps_and_the_first_is_measured_again(rehearsal):
+    ways = proof_in(rehearsal[2])["ways"]["ways"]
+    names = [way["name"] for way in ways]
+    assert (names[0], names[-1], len(set(names))) == ("as it is", "as it is, again", 6)
+    assert not [way["error"] for way in ways if "error" in way]
+    assert min(way["step_ms"] for way in ways) > 0
+    assert [way["loss"] for way in ways] == pytest.approx([ways[0]["loss"]] * len(ways), abs=1e-4)
+
+
+def test_a_narrow_stream_is_one_through_all_blocks_and_only_as_long_as_it_is_asked_for(kit):
+    torch.manual_seed(0)
+    model, images = ViT(ViTConfig(8, 4, num_classes=3, dim=8, depth=2, num_heads=2)), torch.randn(2, 3, 8, 8)
+    seen = []
+    for block in model.blocks:
+        block.register_forward_hook(lambda block, given, out: seen.append(out.dtype))
+    with kit.parts["ways"].narrow_stream(model), torch.autocast("cpu", torch.bfloat16):
+        narrow = model(images)
+    with torch.autocast("cpu", torch.bfloat16):
+        usual = model(images)
+    assert seen == [torch.bfloat16] * 2 + [torch.float32] * 2
+    torch.testing.assert_close(narrow.float(), usual.float(), rtol=0, atol=0.05)
+    with kit.parts["ways"].narrow_stream(model):
+        model(images)
+    assert seen[4:] == [torch.float32] * 2, "without autocast there is no narrower format"
 
 
 def test_every_check_passes_and_names_its_numbers(rehearsal, kit):
@@ -175,7 +200,7 @@ def test_without_nbclient_the_lesson_runs_as_a_script(kit, tmp_path, capsys):
 def test_it_needs_neither_jupyter_nor_pytest_nor_what_only_the_command_line_needs():
     names = ("tyro", "ipywidgets", "anywidget", "IPython", "nbclient", "nbformat", "traitlets", "pytest", "timm")
     block = f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); sys.modules.update(dict.fromkeys({names}))"
-    parts = ("card", "checks", "speed", "train", "ablation", "lesson")
+    parts = ("card", "checks", "speed", "train", "ablation", "lesson", "ways")
     code = f"{block}; import gpu_proof, " + ", ".join(f"gpu.{part}" for part in parts)
     subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=120)
 

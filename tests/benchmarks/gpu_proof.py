@@ -11,6 +11,7 @@ Steps, in the order in which they run:
     train      as many epochs as let all seeds fit the time that is left; each seed reads the test images once
     ablation   what augmentation, Muon and mean pooling are worth in short trainings, if time is left
     lesson     lesson 11, executed from top to bottom (only if it is named in --steps)
+    ways       other ways to compute the step, each against the way it goes now (only if it is named in --steps)
 
 `--rehearse` goes the same way on a CPU with a tiny model and made-up pictures, in about two minutes.
 
@@ -36,6 +37,7 @@ On a rented machine, where time is dear and there may be no network:
 
 import argparse
 import json
+import math
 import os
 import signal
 import subprocess
@@ -46,7 +48,8 @@ from pathlib import Path
 
 from gpu.journal import Journal, OutOfTime, read, run_and_write_down
 
-STEPS = ("card", "checks", "speed", "train", "ablation", "lesson")
+USUAL = ("card", "checks", "speed", "train", "ablation")
+STEPS = (*USUAL, "lesson", "ways")
 MOST_SECONDS = {"card": 40, "checks": 80, "speed": 130}  # the others may take all that is left
 GRACE = 4.0  # seconds that a step gets to write down what it has
 
@@ -92,7 +95,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where everything is written")
     parser.add_argument("--minutes", type=float, default=9.0, help="after which it has stopped (default: 9)")
     parser.add_argument("--data-root", metavar="FOLDER", help="the folder that holds cifar-10-batches-py")
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS[:-1], help="in this order")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=USUAL, help="in this order")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings (default: 0 1 2)")
     parser.add_argument("--epochs", type=int, metavar="N", help="of each training (default: as many as fit)")
     parser.add_argument("--device", default="auto", help="cuda or cpu (default: cuda if there is one)")
@@ -230,6 +233,13 @@ def table(proof: dict) -> str:
             f"{row['name']:<34}{row['images_per_second']:>9,.0f} images/s, MFU {row['mfu']:.0%}, "
             f"step {row['step_ms']:.1f} ms, host {row['host_ms']:.1f} ms{busy}"
         )
+    ways = proof.get("ways", {}).get("ways", [])
+    for row in ways:
+        said = row.get("error") or (
+            f"step {row['step_ms']:.1f} ms, {row['step_ms'] / ways[0].get('step_ms', math.nan):.3f} times that of "
+            f"{ways[0]['name']!r}; loss {row['loss']:.3f}"
+        )
+        lines.append(f"{row['name']:<34}{said}")
     for step in ("train", "ablation"):
         for run in proof.get(step, {}).get("runs", []):
             line = f"{run['name']:<34}{run['epochs_done']} of {run['epochs']} epochs, {run['seconds']:.0f} s"
