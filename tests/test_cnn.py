@@ -301,6 +301,12 @@ def test_configs_that_cannot_work_are_refused(options, message):
         CNNConfig(**options)
 
 
+def test_a_config_is_frozen():
+    assert hash(CNNConfig()) == hash(CNNConfig())
+    with pytest.raises(AttributeError):
+        CNNConfig().width = 3
+
+
 @shapes.not_while_checking
 def test_a_list_from_json_is_a_tuple():
     assert CNNConfig(layers=[1, 2], image_size=[8, 9]) == CNNConfig(layers=(1, 2), image_size=(8, 9))

@@ -191,6 +191,11 @@ def test_drop_path_is_off_in_eval_and_at_rate_zero():
     assert torch.equal(DropPath(0.0)(x), x)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_drop_path_keeps_the_precision(dtype):
+    assert DropPath(0.5)(torch.ones(8, 3, dtype=dtype)).dtype == dtype
+
+
 def test_drop_path_shows_its_rate():
     assert repr(DropPath(0.25)) == "DropPath(rate=0.25)"
 

@@ -213,6 +213,12 @@ def test_the_clearest_is_the_one_that_chance_makes_least_often_however_many_seed
     assert [parts[name].confidence for name in same] == pytest.approx([0.95, 1 - 0.05 / 3, 0.975])
 
 
+def test_between_two_limits_the_nearer_one_says_how_clear_a_difference_is():
+    pairs = {"near a limit": ([0.88, 0.9, 0.92], [0.0] * 3), "in the middle": ([-0.1, 0.0, 0.1], [0.0] * 3)}
+    parts = compare_each(pairs, "", within=1.0).parts
+    assert [part.confidence for part in parts.values()] == pytest.approx([0.95, 0.975])
+
+
 def test_what_would_pass_alone_may_not_pass_among_many():
     barely = (1, 0.2, 0.9, 0.3, 1.2)
     assert compare(moved(*barely), BASE).verdict == TRUE
@@ -296,6 +302,7 @@ def test_a_number_is_held_against_the_same_in_random_order():
         assert against_shuffles(value, by_chance, "it is more than chance").verdict == verdict, value
     finding = against_shuffles(1.2, by_chance[::-1], "neighbours are alike", name="likeness")
     assert (finding.low, finding.high) == pytest.approx((1.2 - 0.975, 1.2 - 0.024))
+    assert finding.difference == pytest.approx(1.2 - 0.4995)
     assert str(finding).splitlines() == [
         "likeness: +1.20; of 1,000 shuffles 95% lie between +0.02 and +0.97",
         "verdict: TRUE that neighbours are alike",

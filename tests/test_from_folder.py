@@ -314,6 +314,7 @@ def test_a_folder_that_may_not_be_read(folder, monkeypatch):
     [
         ({"image_size": 0}, "image_size is 0; it must be"),
         ({"image_size": (8, 8, 8)}, "image_size is (8, 8, 8)"),
+        ({"image_size": (8, 0)}, "image_size is (8, 0)"),
         ({"image_size": 8.0}, "image_size is 8.0"),
         ({"channels": 4}, "channels is 4; it must be 1 for grey, 3 for colour, or None"),
         ({"test_fraction": 0.0}, "test_fraction is 0.0; it must be above 0 and below 1"),

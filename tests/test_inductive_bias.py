@@ -35,6 +35,7 @@ def test_each_pixel_goes_where_it_should(border, rows, columns):
             expected = images[:, :, r % 8, c % 12] if inside or border == "circular" else torch.zeros(2, 3)
             assert torch.equal(moved[:, :, row, column], expected.to(images)), (row, column)
     assert torch.equal(images, before)
+    assert torch.equal(shifted(images[0], rows, columns, border), moved[0])
 
 
 def test_another_border_is_refused():
@@ -80,9 +81,12 @@ def test_a_cnn_that_ends_in_a_mean_does_not_notice_whole_strides_and_a_vit_does(
     assert shift_test(model, images, labels, (4,), "circular")[0].agreement < 1.0
 
 
-def test_a_model_without_a_card_is_refused():
+@pytest.mark.parametrize("card", [None, ModelCard(("a", "b", "c", "d", "e"))])
+def test_a_model_without_mean_and_std_is_refused(card):
+    model = vit()
+    model.card = card
     with pytest.raises(ValueError, match="the model has no card with mean and std; train it with fit"):
-        shift_test(vit(), torch.zeros(1, 3, 8, 12, dtype=torch.uint8), torch.zeros(1, dtype=torch.long), (1,))
+        shift_test(model, torch.zeros(1, 3, 8, 12, dtype=torch.uint8), torch.zeros(1, dtype=torch.long), (1,))
 
 
 # ---------------------------------------------------------------------------------------------- scrambled pictures

@@ -44,6 +44,7 @@ def test_a_table_is_fixed_moves_with_the_module_and_is_not_saved():
     assert position.double().pos_embed.dtype == torch.float64
     table.zero_()
     assert position.pos_embed.any(), "the module keeps its own copy"
+    assert PositionEmbedding(5, 8, table=table.double()).pos_embed.dtype == torch.float64
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 8), (2, 5, 7), (5, 8), (1, 2, 5, 8)])
@@ -187,6 +188,7 @@ def test_gradients_flow_through_interpolation():
         ((1, 16, 4), 1, "pos_embed has shape [1, 16, 4], but 1 prefix tokens and a grid of 4x4 make [1, 17, D]"),
         ((1, 17, 4), 0, "pos_embed has shape [1, 17, 4], but 0 prefix tokens and a grid of 4x4 make [1, 16, D]"),
         ((17, 4), 1, "pos_embed has shape [17, 4], but 1 prefix tokens and a grid of 4x4 make [1, 17, D]"),
+        ((4, 17), 1, "pos_embed has shape [4, 17], but 1 prefix tokens and a grid of 4x4 make [1, 17, D]"),
     ],
 )
 def test_positions_of_another_grid_are_refused(shape, prefix, message):

@@ -131,5 +131,7 @@ def test_what_is_no_stage_with_places_is_refused(stage, message):
 def test_what_is_no_place_is_refused():
     with pytest.raises(ValueError, match=exactly("place is (24, 0), and the grid has 24 rows and 24 columns")):
         receptive_field(cnn(), pictures(), "stem", (24, 0))
+    with pytest.raises(ValueError, match=exactly("place is (0, 24), and the grid has 24 rows and 24 columns")):
+        receptive_field(cnn(), pictures(), "stem", (0, 24))
     with pytest.raises(ValueError, match=exactly("place is (0, -1), and the grid has 2 rows and 2 columns")):
         receptive_distance(torch.ones(4, 4), (2, 2), (0, -1))

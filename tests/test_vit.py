@@ -170,6 +170,10 @@ def test_names_of_the_literature(name, dim, depth, heads, patch_size):
     assert config == ViTConfig(patch_size=patch_size, dim=dim, depth=depth, num_heads=heads)
 
 
+def test_the_defaults_are_vit_b_16():
+    assert ViTConfig() == ViTConfig(224, 16, 3, 1000, 768, 12, 12)
+
+
 def test_from_name_passes_its_options_on():
     model = ViT.from_name("ViT-Ti/8", image_size=(16, 24), num_classes=7, depth=1, pool="mean")
     assert model.config == ViTConfig((16, 24), 8, num_classes=7, dim=192, depth=1, num_heads=3, pool="mean")

@@ -30,6 +30,7 @@ from vit_tutorial import (
     save_model,
 )
 from vit_tutorial.weights.files import read
+from vit_tutorial.weights.metadata import unusual_parts
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 2, "num_heads": 4}
 CARD = ModelCard(("cat", "dog", "fish", "bird", "cow"), (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), "animals.json")
@@ -242,6 +243,7 @@ def test_weights_of_others_are_no_model_of_ours(tmp_path, metadata):
         {"card": "no json"},
         {"card": "{}"},
         {"card": "[]"},
+        {"card": json.dumps({name: value for name, value in asdict(CARD).items() if name != "class_names"})},
     ],
     ids=lambda metadata: " ".join(f"{key}={str(value)[:12]}" for key, value in metadata.items()),
 )
@@ -402,6 +404,11 @@ def test_a_model_with_parts_of_its_own_is_not_loaded_as_if_it_had_the_courses(tm
         load_model(path)
     with pytest.raises(ValueError, match="nothing was loaded"):
         load_weights(small_model(), path)
+
+
+def test_what_a_part_of_its_own_does_not_have_inside_is_not_told():
+    model = ViT(ViTConfig(**SMALL), mlp=lambda dim, hidden_dim: torch.nn.Identity())
+    assert unusual_parts(model) == {"blocks.0.mlp": "Identity", "blocks.1.mlp": "Identity"}
 
 
 def test_weights_of_parts_of_its_own_load_into_a_model_that_has_them(tmp_path):
@@ -583,6 +590,12 @@ def test_weights_are_finite_real_numbers(tmp_path, spoil, message, kind):
         load_weights(model, source)
     for name, value in small_model(1).state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
+
+
+def test_a_sparse_tensor_in_a_file_is_named(tmp_path):
+    torch.save({"norm.bias": torch.eye(4).to_sparse()}, tmp_path / "weights.pth")
+    with pytest.raises(ValueError, match=exactly("norm.bias is a sparse tensor; nothing was loaded: pass dense")):
+        load_weights(small_model(), tmp_path / "weights.pth")
 
 
 def test_what_could_not_be_loaded_is_not_saved(tmp_path):

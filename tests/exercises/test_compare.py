@@ -42,6 +42,7 @@ ONE = torch.ones(2)
     [
         (ONE, [1, 1.0]),
         (ONE, ONE + 1e-6),
+        (torch.tensor([1000.0, 1e-4]), [1000.0, 0.0]),
         ([ONE, 2], (ONE.double(), 2.0)),
         (float("nan"), torch.tensor(float("nan"))),
         (1 + 2j, torch.tensor(1 + 2j)),

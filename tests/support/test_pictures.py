@@ -76,7 +76,7 @@ def test_half_transparent_is_half_white():
 
 
 def test_sixteen_bits_keep_their_range():
-    values = np.array([[0, 257 * 100, 65535]], dtype=np.uint16)
+    values = np.array([[0, 257 * 100 + 50, 65535]], dtype=np.uint16)
     assert np.asarray(as_picture(Image.fromarray(values))).tolist() == [[0, 100, 255]]
     assert np.asarray(as_picture(Image.fromarray(values.astype(np.int32)))).tolist() == [[0, 100, 255]]
 
@@ -91,6 +91,7 @@ def test_sixteen_bits_keep_their_range():
         (torch.full((3, 8, 8), -2.1), "real pixels must be from 0 to 1, and these are from -2.1 to -2.1; pass them "),
         (np.full((8, 8), 200.0), "real pixels must be from 0 to 1, and these are from 200 to 200"),
         (np.full((8, 8), np.nan), "real pixels must be from 0 to 1, and these are from nan to nan"),
+        (np.array([[0.5, np.nan]]), "real pixels must be from 0 to 1, and these are from nan to nan"),
         (np.zeros((8, 8), np.int64), "pixels are int64; pass uint8 from 0 to 255"),
         (torch.zeros(8, 8, dtype=torch.bool), "pixels are bool; pass uint8"),
         (Image.fromarray(np.zeros((4, 4), np.float32)), "this PIL image holds real numbers of an unknown range; save"),
@@ -177,9 +178,10 @@ def test_of_a_long_strip_only_the_middle_is_made_large(shape, monkeypatch):
     assert max(sizes[0]) == 16 * 64
 
 
-def test_a_picture_of_the_right_size_stays_as_it_is():
-    image = Image.fromarray(COLOUR)
-    assert torch.equal(pixels_of(fit_picture(image, 5, 7)), pixels_of(image))
+@pytest.mark.parametrize("shape", [(5, 7), (2, 80), (80, 2)])
+def test_a_picture_of_the_right_size_stays_as_it_is(shape):
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8))
+    assert torch.equal(pixels_of(fit_picture(image, *shape)), pixels_of(image))
 
 
 @pytest.mark.parametrize(

@@ -46,13 +46,19 @@ from vit_tutorial.training import TrainingConfig, config
     ],
 )
 def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
-    with pytest.raises(ValueError, match=rf"{field} is .*{value}.*; it must be"):
+    with pytest.raises(ValueError, match=rf"^{field} is .*{value}.*; it must be"):
         TrainingConfig(**{field: value})
 
 
 def test_the_sentence_names_the_words_that_are_known():
     with pytest.raises(ValueError, match=r"^optimizer is 'sgd'; it must be one of 'adamw', 'muon'$"):
         TrainingConfig(optimizer="sgd")
+
+
+@pytest.mark.parametrize(("options", "allowed"), [({"epochs": 0}, "1 or more"), ({"distort": 1.5}, "from 0 to 1")])
+def test_the_sentence_names_the_range(options, allowed):
+    with pytest.raises(ValueError, match=f"; it must be {allowed}$"):
+        TrainingConfig(**options)
 
 
 def test_numbers_of_numpy_become_those_of_python_and_whole_ones_stay_whole():

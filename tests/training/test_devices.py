@@ -64,6 +64,11 @@ def test_a_course_that_is_not_installed_has_no_version(monkeypatch):
     assert describe_environment(CPU)["vit_tutorial"] is None
 
 
+def test_a_course_without_a_clone_of_its_own_does_not_tell_the_revision_of_one_around_it(monkeypatch):
+    monkeypatch.setattr(devices, "COURSE", devices.COURSE / "tests")
+    assert describe_environment(CPU)["git_revision"] is None
+
+
 def test_the_rate_is_operations_over_time(monkeypatch):
     products = []
     multiply = torch.Tensor.__matmul__

@@ -53,6 +53,14 @@ def test_a_mirrored_prediction_is_the_mean_of_both_views(data):
     assert torch.equal(result.predictions, both.argmax(dim=1))
 
 
+def test_the_model_is_asked_about_a_batch_at_a_time(data):
+    model, sizes = make_model(), []
+    model.card = ModelCard.of(data)
+    model.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    predict(model, data.train_images, batch_size=30)
+    assert sizes == [30, 30, 4]
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_each_part_is_in_its_own_mode_again_also_after_ctrl_c(data, stopped):
     model = make_model()

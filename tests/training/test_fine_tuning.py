@@ -40,7 +40,13 @@ from vit_tutorial.training import (
     predict_seconds,
     reset_head,
 )
-from vit_tutorial.training.fine_tuning import card_for, frozen, learning_rate_scales, other_statistics
+from vit_tutorial.training.fine_tuning import (
+    card_for,
+    frozen,
+    learning_rate_scales,
+    named_parameters,
+    other_statistics,
+)
 from vit_tutorial.training.loop import learning_rate_at
 from vit_tutorial.weights import ModelCard, load_model, save_model
 
@@ -72,6 +78,11 @@ def test_a_frozen_part_is_free_again_after_training(data):
     model.norm.requires_grad_(False)  # by hand: that stays
     fit(model, data, replace(CONFIG, freeze=("blocks",)))
     assert {n for n, p in model.named_parameters() if not p.requires_grad} == {"norm.weight", "norm.bias"}
+
+
+def test_running_means_are_no_parameters():
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    assert list(named_parameters(model)) == ["0.weight", "0.bias", "1.weight", "1.bias"]
 
 
 def test_the_name_of_a_part_ends_at_a_dot():

@@ -1,6 +1,7 @@
 """The loop: each part of a training against an independent reference, and what comes back from it."""
 
 import io
+import itertools
 import math
 import sys
 import warnings
@@ -255,6 +256,12 @@ def test_a_prediction_waits_for_a_gpu_before_and_after_its_steps_alone(data, mon
     monkeypatch.setattr(loop, "wait_for", lambda device: done.append("w"))
     loop._predict_seconds(NoLearner(), data, CONFIG, 4)
     assert "".join(done) == expected.replace(" ", "")
+
+
+def test_a_prediction_counts_all_steps_and_a_third_of_one_for_each_batch_held_out(data, monkeypatch):
+    monkeypatch.setattr(loop.time, "perf_counter", itertools.count().__next__)  # a step takes a second
+    # 3 epochs with 48 images in batches of 16, and with the other 16 of the 64 for validation
+    assert predict_seconds(make_model(), data, CONFIG) == pytest.approx(3 * (3 + 1 / 3))
 
 
 def test_a_prediction_takes_two_steps_or_more(data):

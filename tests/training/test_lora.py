@@ -48,6 +48,16 @@ def test_the_matrices_are_w_plus_ba_on_queries_and_values_alone(rank, alpha):
         assert torch.equal(block.attn.qkv.weight[16:32], other.attn.qkv.weight[16:32])
 
 
+def test_the_small_matrices_start_as_those_of_a_linear_layer():
+    small = add_lora(plain(), rank=16).blocks[0].attn.qkv.parametrizations.weight[0]
+    for matrix in (small.A_q, small.A_v):
+        assert 0.24 < matrix.abs().max().item() <= 0.25  # 1 / sqrt(D)
+
+
+def test_unless_told_the_rank_is_four_and_the_factor_one():
+    assert repr(add_lora(plain()).blocks[0].attn.qkv.parametrizations.weight[0]) == "LowRank(16, rank=4, scale=1)"
+
+
 def test_merged_back_the_logits_are_equal():
     model = learned(add_lora(plain(), rank=2))
     before, untouched = model(IMAGES), plain()
