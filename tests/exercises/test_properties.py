@@ -186,6 +186,52 @@ def test_what_does_not_learn_is_told(answer, said):
     assert verdict.diagnosis.startswith(said)
 
 
+class Weighted(nn.Module):
+    """fc(x) times the square of one column of y: the gradient of the others is 0, and should be."""
+
+    def __init__(self, dim):
+        super().__init__()
+        self.fc = nn.Linear(dim, dim)
+
+    def forward(self, x, y):
+        return self.fc(x) * self.weight(y[:, :1])
+
+    def weight(self, y):
+        return y * y
+
+
+def built_for_two(make):
+    def run(x, y):
+        model = make(x.shape[-1])
+        fill(zip(["a", "b"], model.parameters(), strict=True), spread=0.5)
+        return model.eval()(x, y)
+
+    return run
+
+
+class WeightCutOff(Weighted):
+    def weight(self, y):
+        return (y * y).detach()
+
+
+class HalfOfTheWeightCutOff(Weighted):
+    def weight(self, y):
+        return y * y.detach()
+
+
+@pytest.mark.parametrize(("answer", "said"), [(WeightCutOff, NOTHING_BELOW), (HalfOfTheWeightCutOff, CUT_OFF)])
+def test_of_two_inputs_each_must_get_its_gradient(answer, said):
+    two = (_tokens(2, 3), _tokens(2, 3) + 1)
+    passes = [passes_on(built_for_two(Weighted), *two)]
+    weighted = toy(
+        name="weighted", solution=Weighted, adapt=built_for_two, inputs=[two], mistakes=[], properties=passes
+    )
+    assert weighted(Weighted).passed
+    verdict = weighted(answer)
+    assert not verdict.passed
+    assert verdict.diagnosis.startswith(said)
+
+
 def test_what_the_gradient_still_needs_and_is_overwritten_is_told():
     said = str(gate(OverwritesWhatTheGradientNeeds))
     assert f"and yet: {NOTHING_LEARNS}\n  It raised RuntimeError: one of the variables needed" in said
