@@ -340,6 +340,15 @@ def test_an_accuracy_has_an_interval():
         accuracy_interval(11, 10)
 
 
+@pytest.mark.parametrize("images", [1, 5, 7, 100, 1000])
+def test_an_interval_that_reaches_an_end_is_exactly_there(images):
+    for confidence in (0.5, 0.9, 0.95, 0.99, 0.999):
+        assert accuracy_interval(0, images, confidence)[0] == 0
+        assert accuracy_interval(images, images, confidence)[1] == 1
+        assert accuracy_above(0, images, 0.0, confidence=confidence).verdict == NOT_SHOWN
+        assert accuracy_above(images, images, 1.0, confidence=confidence).verdict == NOT_SHOWN
+
+
 def test_an_accuracy_is_written_with_its_standard_error():
     assert with_error(0.87, 500) == "87.0% ± 1.5"
     for accuracy, images in ((0.9352, 10_000), (0.5, 300)):
