@@ -100,6 +100,34 @@ def test_a_difference_that_only_reaches_the_threshold_does_not_pass_it():
     assert compare([0.92] * 3, [0.9] * 3, at_least=0.02).verdict == NOT_SHOWN  # 0.92 - 0.9 is 0.02 and a little
 
 
+@pytest.mark.parametrize("unit", [1e-300, 3e-13, 1e-3, 1.0, 7.0, 1e6, 1e200])
+def test_a_verdict_does_not_hang_on_the_unit_of_the_scores(unit):
+    def scores(*values):
+        return [unit * value for value in values]
+
+    ahead, ones = scores(1, 1.05, 1.1), scores(1, 1, 1)
+    assert compare(ahead, [0, 0, 0]).verdict == TRUE
+    assert compare([0, 0, 0], ahead, at_least=-0.9 * unit).verdict == FALSE
+    assert compare(ahead, scores(1.01, 1.06, 1.1), within=unit / 10).verdict == TRUE
+    for limit in (0.02, 1 / 3, 0.1 + 0.2):
+        level = [value + limit * unit for value in ones]  # the limit and a little, or less a little
+        assert compare(level, ones, at_least=limit * unit).verdict == NOT_SHOWN
+        assert compare(ones, level, within=limit * unit).verdict == NOT_SHOWN
+        pairs = {"level": (level, ones), "ahead": (scores(1.9, 2, 2.1), ones)}
+        parts = compare_each(pairs, "", at_least=limit * unit).parts
+        assert [part.confidence for part in parts.values()] == pytest.approx([0.95, 0.975])  # level is the least clear
+    shuffled = [unit * (0.3 + 0.2 + 0.1)] * 200
+    assert against_shuffles(unit * (0.1 + 0.2 + 0.3), shuffled, "it is more").verdict == NOT_SHOWN
+    assert against_shuffles(unit * 0.61, shuffled, "it is more").verdict == TRUE
+
+
+def test_a_lead_is_as_exact_as_the_scores_that_it_is_made_of():
+    one, other, third = (
+        Scores(name, dict.fromkeys(range(3), score)) for name, score in (("a", 0.1 + 0.2), ("b", 0.3), ("c", 0.3))
+    )
+    assert compare(one - other, other - third).verdict == NOT_SHOWN  # 5.6e-17 and 0
+
+
 @pytest.mark.parametrize(
     ("points", "verdict"),
     [
@@ -235,6 +263,7 @@ def test_the_best_rate_is_chosen_by_the_mean_of_validation():
     assert rate == Rate(0.01, (0.001, 0.01, 0.1))
     assert not rate.is_at_an_end
     assert best_rate({0.1: [0.8], 0.01: [0.8], 0.001: [0.1]}).value == 0.01  # of equal ones the smallest
+    assert best_rate({0.1: [0.4, 0.4], 0.01: [0.1, 0.7]}).value == 0.01  # 0.1 and 0.7: 0.4 less 6e-17
     assert best_rate({0.1: [0.9, math.nan], 0.01: [0.1, 0.2], 0.001: [0.3, 0.3]}) == Rate(0.001, (0.001, 0.01, 0.1))
     assert best_rate({0.1: [math.inf, -math.inf], 0.01: [0.1, 0.2]}).value == 0.01
     assert best_rate({0.1: [0.9], 0.01: [0.1]}).is_at_an_end

@@ -30,6 +30,7 @@ HOLDS = ("all", "any", "none", "if")  # in which of several cases a claim has to
 FEWEST_SEEDS = 3  # below that no interval is computed
 FEWEST_SHUFFLES = 100
 FEWEST_RATES = 3  # below that a learning rate does not count as chosen
+EXACT_DIGITS = 12  # of the largest number in a computation; what lies behind them is rounding
 
 
 # --- What is compared ------------------------------------------------------------------------------------------------
@@ -61,7 +62,8 @@ def best_rate(validation: Mapping[float, Sequence[float]]) -> Rate:
     finite = {rate: fmean(scores) for rate, scores in scored.items() if all(map(math.isfinite, scores))}
     if not finite:
         raise ValueError(f"none of {len(validation)} learning rates has finite scores; try other rates")
-    return Rate(max(finite, key=finite.get), tuple(sorted(validation)))
+    size = max(map(abs, finite.values()))
+    return Rate(max(finite, key=lambda rate: _rounded(finite[rate], size)), tuple(sorted(validation)))
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,7 @@ def compare(
         )
     names = tuple(x.name if isinstance(x, Scores) else name for x, name in zip((a, b), names, strict=True))
     differences = [one[seed] - other[seed] for seed in one]
+    limits = (at_least,) if within is None else (-within, within)
     difference, low, high, reason = math.nan, math.nan, math.nan, ""
     if len(differences) < FEWEST_SEEDS:
         reason = f"{len(differences)} of the {FEWEST_SEEDS} {of} that it takes"
@@ -242,9 +245,9 @@ def compare(
     else:
         difference = fmean(differences)
         half = t_quantile(confidence, len(differences) - 1) * stdev(differences) / math.sqrt(len(differences))
-        # Rounded, so that 0.92 - 0.90 is 0.02, and an interval that only just reaches a limit does not pass it.
-        low, high = round(difference - half, 12), round(difference + half, 12)
-    limits = (at_least,) if within is None else (-within, within)
+        # Rounded, all of them alike, so that an interval that only just reaches a limit does not pass it.
+        size = max(_size(a), _size(b), *map(abs, limits))
+        low, high, *limits = (_rounded(number, size) for number in (difference - half, difference + half, *limits))
     return Finding(
         claim=claim or (f"{names[0]} is higher than {names[1]}" if within is None else f"{' and '.join(names)} agree"),
         verdict=_verdict(low, high, limits),
@@ -255,7 +258,7 @@ def compare(
         confidence=confidence,
         count=len(differences),
         of=of,
-        limits=limits,
+        limits=tuple(limits),
         unit=unit if unit is not None else a.unit if isinstance(a, Scores) else "",
         conditions=_about_rates(a, b),
         reason=reason,
@@ -292,8 +295,8 @@ def _clearness(finding: Finding) -> float:
     """Give the confidence at which the interval would just reach the nearest limit: the larger, the clearer."""
     if not math.isfinite(finding.low):
         return -1.0
-    half = (finding.high - finding.low) / 2
-    distance = min(abs(finding.difference - limit) for limit in finding.limits)
+    middle, half = (finding.low + finding.high) / 2, (finding.high - finding.low) / 2
+    distance = min(abs(middle - limit) for limit in finding.limits)
     degrees = finding.count - 1
     if half == 0:
         return 1.0 if distance else 0.0
@@ -328,6 +331,17 @@ def _by_seed(values: Values) -> dict[int, float]:
         values = values.by_seed
     pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
     return {seed: float(value) for seed, value in pairs}
+
+
+def _size(values: Values) -> float:
+    """Give the largest of the numbers that are compared, or that these were computed from: rounding goes with it."""
+    made_of = values.made_of if isinstance(values, Scores) else ()
+    return max(chain(map(abs, _by_seed(values).values()), map(_size, made_of)))
+
+
+def _rounded(number: float, size: float) -> float:
+    """Round to the digits that are exact in numbers of this size: 0.92 - 0.90 is 0.02, and not a little more."""
+    return round(number, EXACT_DIGITS - 1 - math.floor(math.log10(size))) if size else number
 
 
 def judge(cases: bool | Mapping[str, bool], claim: str, *, holds: str = "all") -> Judgement:
@@ -396,7 +410,8 @@ def against_shuffles(
         ordered, outside = sorted(shuffled), math.floor((1 - confidence) / 2 * (len(shuffled) + 1) + 1e-9)
         difference = value - fmean(shuffled)
         by_chance = least, most = ordered[outside - 1], ordered[-outside]
-        low, high = value - most, value - least
+        size = max(map(abs, [value, *shuffled]))
+        low, high = _rounded(value - most, size), _rounded(value - least, size)
     return Finding(
         claim=claim,
         verdict=_verdict(low, high, (0.0,)),
