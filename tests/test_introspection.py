@@ -180,6 +180,40 @@ def test_scores_of_attention_that_is_not_ours_are_refused():
         attention_scores(model, small_images())
 
 
+class Sharper(MultiHeadAttention):
+    """Divides its scores by a temperature of 1/8, by way of its queries."""
+
+    def forward(self, x, return_weights=False):
+        other = copy.deepcopy(self)
+        other.qkv.weight.data[: x.shape[-1]] *= 8
+        return MultiHeadAttention.forward(other, x, return_weights)
+
+
+class Halved(MultiHeadAttention):
+    """Changes what it gives, and not where it looks."""
+
+    def forward(self, x, return_weights=False):
+        out, weights = super().forward(x, return_weights=True)
+        return (out / 2, weights) if return_weights else out / 2
+
+
+def test_scores_of_a_forward_that_has_others_are_refused():
+    model, images = small_model(), small_images()
+    model.blocks[1].attn.__class__ = Sharper
+    apart = (attention_maps(model, images)[1] - attention_maps(small_model(), images)[1]).abs().max()
+    message = f"block 1 has weights that are up to {apart:.2g} away from softmax(q k^T / sqrt(d)), so these are not its"
+    with pytest.raises(TypeError, match=exactly(message)):
+        attention_scores(model, images)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_scores_of_a_forward_that_keeps_them_are_given(dtype):
+    model, images = small_model(attention=Halved).to(dtype), small_images().to(dtype)
+    for scores, weights in zip(attention_scores(model, images), attention_maps(model, images), strict=True):
+        assert torch.equal(scores.softmax(dim=-1), weights)
+
+
 # ---------------------------------------------------------------------------------------------- rollout
 
 

@@ -124,7 +124,8 @@ def attention_scores(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float
 
     Shapes: images [B, C, H, W] -> one [B, h, N, N] per block; row i holds the scores of query i, column j those of key
     j. The model runs in eval mode and is put back as it was.
-    Raises TypeError if a block has no `attn` with queries and keys to read.
+    Raises TypeError if a block has no `attn` with queries and keys to read, or makes its weights otherwise than by
+    softmax of these scores, or has a `forward` of its own that cannot return them.
     Source: Vaswani et al. 2017, equation 1.
     """
     model, scores = unwrapped(model), []
@@ -132,12 +133,24 @@ def attention_scores(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float
     def keep_scores(attention, args):
         q, k, _ = rearrange(attention.qkv(args[0]), "b n (three h d) -> three b h n d", three=3, h=attention.num_heads)
         scores.append(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]))
+        if type(attention).forward is not MultiHeadAttention.forward:
+            _check_scores(scores, attention.forward(args[0], return_weights=True)[1])
 
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
         for attention in attentions:
             hooks.callback(attention.register_forward_pre_hook(keep_scores).remove)
         model(images)
     return scores
+
+
+def _check_scores(scores: list[Tensor], weights: Tensor) -> None:
+    """Raise TypeError if the weights of a block are not the softmax of its scores, the last ones, up to rounding."""
+    away = (scores[-1].softmax(dim=-1) - weights).abs().max().item()
+    if not away <= math.sqrt(torch.finfo(weights.dtype).eps):
+        raise TypeError(
+            f"block {len(scores) - 1} has weights that are up to {away:.2g} away from softmax(q k^T / sqrt(d)), so "
+            "these are not its scores; take the logarithm of attention_maps(model, images)"
+        )
 
 
 @contextlib.contextmanager
