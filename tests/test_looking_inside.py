@@ -226,7 +226,16 @@ def test_exchanged_heads_equal_those_computed_head_by_head(put_in):
         (lambda m, x: patch_heads(m, x, [(0, 0)], "median"), "put_in is 'median'"),
         (lambda m, x: patch_heads(m, x, [(0, 0)], x[:2]), "put_in holds 2 images for 3"),
         (lambda m, x: deletion_curve(m, x, torch.zeros(3, 6), [0, 7]), r"counts are \[0, 7\]; there are 6 patches"),
+        (lambda m, x: deletion_curve(m, x, torch.zeros(3, 6), [1, 0.5]), "a count is 0.5; it must be one whole number"),
+        (
+            lambda m, x: deletion_curve(m, x, torch.zeros(3, 6).index_fill(1, torch.tensor([2]), torch.nan), [1]),
+            "ranking holds NaN in 3 of 18 numbers, which rank nowhere; look for a division by zero",
+        ),
         (lambda m, x: covered(m, x, torch.zeros(3, 6, dtype=torch.bool), "grey"), "fill is 'grey'; it must be"),
+        (
+            lambda m, x: covered(m, x[..., :8], torch.zeros(3, 6, dtype=torch.bool)),
+            r"images have shape \[3, 3, 8, 8\], and the model takes 8x12 pixels; resize them",
+        ),
     ],
 )
 def test_what_does_not_exist_is_refused_in_a_sentence(call, message):
@@ -280,6 +289,34 @@ def test_covering_takes_whole_patches_in_reading_order():
     assert (found != images).sum() == 2 * 3 * 16
     first, second = (covered(model, images, hidden, "noise") for _ in range(2))
     same(first, second)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+@shapes.not_while_checking
+def test_pixels_are_not_taken_for_what_the_model_takes(dtype):
+    model, images = make_model(), make_images()
+    pixels, hidden = torch.full((3, 3, 8, 12), 200, dtype=dtype), torch.ones(3, 6, dtype=torch.bool)
+    classes, ranking = torch.tensor([0, 1, 2]), torch.rand(3, 6)
+    for call in (
+        lambda images, fill: covered(model, images, hidden, fill),
+        lambda images, fill: occlusion(model, images, classes, fill),
+        lambda images, fill: deletion_curve(model, images, ranking, [1], fill, classes),
+    ):
+        with pytest.raises(TypeError, match=f"^images are {dtype}"):
+            call(pixels, "mean")
+        with pytest.raises(TypeError, match=f"^fill is {dtype}; give what the model takes, such as model.card"):
+            call(images, pixels)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 12), (3, 8, 12), (12,), (), (1, 1, 8, 12), (3, 3, 8, 8), (1, 3, 8, 12, 1)])
+@shapes.not_while_checking
+def test_a_fill_is_one_image_or_one_for_each(shape):
+    model, images = make_model(), make_images()
+    hidden, fill = torch.ones(3, 6, dtype=torch.bool), torch.zeros(shape, dtype=torch.float64)
+    for call in (lambda: covered(model, images, hidden, fill), lambda: occlusion(model, images, fill=fill)):
+        with pytest.raises(ValueError, match=r"fill has shape .* for images \[3, 3, 8, 12\]; give one image, or"):
+            call()
+    same(covered(model, images, hidden, images[:1]), images[:1].expand(3, -1, -1, -1))
 
 
 def test_black_needs_a_card():

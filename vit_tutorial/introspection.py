@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.hybrid import ResNet
-from vit_tutorial.patches import as_pair, patchify
+from vit_tutorial.patches import as_pair, patchify, whole_number
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.support.wrapped import eager, unwrapped
@@ -457,6 +457,8 @@ def occlusion(
     Shapes: images [B, C, H, W], as the model takes them -> [B, N], patches in reading order; a positive number says
     that the patch spoke for the class. `classes` are those that the model itself names, unless given. `fill` is what
     covers: see `covered`. The model runs N times.
+    Raises TypeError or ValueError as `covered` does, and ValueError for classes that are not one of the model's an
+    image.
     Source: Zeiler and Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
     """
     classes = _asked_about(model, images, classes)
@@ -477,14 +479,20 @@ def covered(
 
     Shapes: images [B, C, H, W], as the model takes them, hidden [B, N] -> [B, C, H, W]. `fill` is "mean" (0, the mean
     of the pictures that the model learned from), "black", "noise" (normal, with their mean and spread, the same at each
-    call), or other images [B, C, H, W] or [1, C, H, W] to take the patches from.
-    Raises ValueError for another fill, for "black" if the model has no card, or for `hidden` of another shape or type.
+    call), or other images [B, C, H, W] or [1, C, H, W], as the model takes them too, to take the patches from.
+    Raises ValueError for another fill, for "black" if the model has no card, for `hidden` of another shape or type, or
+    for images of another size than the model's, and TypeError for images or a fill of whole numbers.
     """
     rows, columns = model.grid_size
     if hidden.dtype != torch.bool or hidden.shape != (len(images), rows * columns):
         raise ValueError(
             f"hidden is {hidden.dtype} of shape {list(hidden.shape)}; give True or False for each of the "
             f"{rows * columns} patches of {len(images)} images"
+        )
+    size = as_pair(model.config.image_size)
+    if tuple(images.shape[-2:]) != size:
+        raise ValueError(
+            f"images have shape {list(images.shape)}, and the model takes {size[0]}x{size[1]} pixels; resize them"
         )
     pixels = _fill(model, images, fill)
     side = model.config.patch_size
@@ -494,7 +502,13 @@ def covered(
 
 
 def _fill(model: ViT, images: Tensor, fill: Fill) -> Tensor:
+    _check_normalized("images are", images)
     if isinstance(fill, Tensor):
+        _check_normalized("fill is", fill)
+        if fill.shape[1:] != images.shape[1:] or len(fill) not in (1, len(images)):
+            raise ValueError(
+                f"fill has shape {list(fill.shape)} for images {list(images.shape)}; give one image, or one for each"
+            )
         return fill.expand_as(images)
     if fill == "mean":
         return torch.zeros_like(images)
@@ -506,6 +520,12 @@ def _fill(model: ViT, images: Tensor, fill: Fill) -> Tensor:
     if model.card is None or not model.card.mean:
         raise ValueError("the model has no card, so nobody knows which number is black; set model.card, or fill='mean'")
     return model.card.normalize(torch.zeros(images.shape, dtype=torch.uint8, device=images.device)).to(images)
+
+
+def _check_normalized(what: str, pixels: Tensor) -> None:
+    """Raise TypeError for whole numbers: among bytes 0 is black, and among what a model takes it is the mean."""
+    if not pixels.is_floating_point():
+        raise TypeError(f"{what} {pixels.dtype}; give what the model takes, such as model.card.normalize(pixels)")
 
 
 @usual_torch()
@@ -541,17 +561,23 @@ def deletion_curve(
     Shapes: images [B, C, H, W], ranking [B, N], larger is more important -> [B, len(counts)], 0 to 1. A method that
     knows what decided makes the curve fall fast. `classes` are those that the model itself names, unless given. Of
     patches that rank alike, the earlier one is covered first.
-    Raises ValueError if there is no count, or one is not between 0 and N, or `ranking` has another shape.
+    Raises ValueError if there is no count, or one is no whole number from 0 to N, or if `ranking` has another shape or
+    holds NaN, and TypeError or ValueError as `occlusion` does.
     Source: Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models" (deletion); Samek
     et al. 2017, "Evaluating the Visualization of What a Deep Neural Network Has Learned".
     """
     patches = math.prod(model.grid_size)
-    if not len(counts) or any(not 0 <= count <= patches for count in counts):
+    if not len(counts) or any(not 0 <= whole_number("a count", count) <= patches for count in counts):
         raise ValueError(f"counts are {list(counts)}; there are {patches} patches to cover")
     if ranking.shape != (len(images), patches):
         raise ValueError(
             f"ranking has shape {list(ranking.shape)}; give one number for each of the {patches} patches of "
             f"{len(images)} images"
+        )
+    if ranking.isnan().any():
+        raise ValueError(
+            f"ranking holds NaN in {int(ranking.isnan().sum())} of {ranking.numel()} numbers, which rank nowhere; look "
+            "for a division by zero, or use ranking.nan_to_num()"
         )
     classes = _asked_about(model, images, classes)
     order = ranking.argsort(dim=1, descending=True, stable=True)
