@@ -89,6 +89,29 @@ def test_a_model_without_mean_and_std_is_refused(card):
         shift_test(model, torch.zeros(1, 3, 8, 12, dtype=torch.uint8), torch.zeros(1, dtype=torch.long), (1,))
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        (lambda x: x / 255, lambda y: y, ValueError, "images are torch.float32; pass pixels as they are, uint8 from 0"),
+        (lambda x: x.long(), lambda y: y, ValueError, "images are torch.int64; pass pixels as they are, uint8 from 0"),
+        (lambda x: x, lambda y: y[:1], ValueError, "labels have shape [1] for 4 images; pass one number for each"),
+        (lambda x: x, lambda y: y[:, None], ValueError, "labels have shape [4, 1] for 4 images; pass one number for"),
+        (lambda x: x, lambda y: y.float(), TypeError, "labels are torch.float32; pass torch.int64, labels.long()"),
+        (lambda x: x, lambda y: y + 9, ValueError, "labels go from 11 to 16, and a model of 12 classes takes 0 to 11"),
+        (lambda x: x[:0], lambda y: y[:0], ValueError, "there are 0 images; give 1 or more"),
+    ],
+)
+def test_pictures_are_bytes_and_each_has_its_label(images, labels, error, message):
+    model, pictures, right = Position(), torch.zeros(4, 1, 8, 12, dtype=torch.uint8), torch.tensor([2, 2, 7, 7])
+    with pytest.raises(error, match=exactly(message)):
+        shift_test(model, images(pictures), labels(right), (1,))
+
+
+def test_a_module_without_a_place_for_a_card_is_refused():
+    with pytest.raises(ValueError, match="the model has no card with mean and std"):
+        shift_test(torch.nn.Flatten(), torch.zeros(1, 3, 8, 12, dtype=torch.uint8), torch.zeros(1).long(), (1,))
+
+
 # ---------------------------------------------------------------------------------------------- scrambled pictures
 
 

@@ -292,7 +292,6 @@ def test_covering_takes_whole_patches_in_reading_order():
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
-@shapes.not_while_checking
 def test_pixels_are_not_taken_for_what_the_model_takes(dtype):
     model, images = make_model(), make_images()
     pixels, hidden = torch.full((3, 3, 8, 12), 200, dtype=dtype), torch.ones(3, 6, dtype=torch.bool)
@@ -309,7 +308,6 @@ def test_pixels_are_not_taken_for_what_the_model_takes(dtype):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 12), (3, 8, 12), (12,), (), (1, 1, 8, 12), (3, 3, 8, 8), (1, 3, 8, 12, 1)])
-@shapes.not_while_checking
 def test_a_fill_is_one_image_or_one_for_each(shape):
     model, images = make_model(), make_images()
     hidden, fill = torch.ones(3, 6, dtype=torch.bool), torch.zeros(shape, dtype=torch.float64)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.introspection import in_eval_mode
 from vit_tutorial.patches import patchify, unpatchify
+from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.vit import ViT
 
 Border = Literal["zeros", "circular"]  # what comes in where a picture is moved away: black, or what went out
@@ -65,20 +66,26 @@ def shift_test(
     """Move all pictures by so many pixels up, down, left and right, and ask the model again.
 
     Shapes: images [B, C, H, W] of 0 to 255, labels [B] -> one row for each number of pixels. The model needs its card,
-    which says how pixels become its input, and runs in eval mode. Raises ValueError for a model without mean and std.
+    which says how pixels become its input, and runs in eval mode.
+    Raises ValueError for a model without mean and std or images that are not bytes, and TypeError or ValueError for
+    labels that are not int64 of 0..K-1, one an image.
     """
-    if not (model.card and model.card.mean):
+    card = getattr(model, "card", None)
+    if card is None or not card.mean:
         raise ValueError("the model has no card with mean and std; train it with fit, or set model.card")
+    check_images(images)
 
-    def answers(images: Tensor) -> Tensor:
-        return torch.cat([model(model.card.normalize(part)).argmax(dim=1) for part in images.split(250)])
+    def logits(images: Tensor) -> Tensor:
+        return torch.cat([model(card.normalize(part)) for part in images.split(250)])
 
     rows = []
     with in_eval_mode(model):
-        before = answers(images)
+        before = logits(images)
+        check_labels(labels, len(images), before.shape[1])
+        before = before.argmax(dim=1)
         for distance in pixels:
             moves = {(distance, 0), (-distance, 0), (0, distance), (0, -distance)}  # just one where nothing moves
-            after = torch.stack([answers(shifted(images, *move, border)) for move in sorted(moves)])
+            after = torch.stack([logits(shifted(images, *move, border)).argmax(dim=1) for move in sorted(moves)])
             accuracy, agreement = ((after == same).double().mean().item() for same in (labels, before))
             rows.append(Moved(distance, accuracy, agreement))
     return rows

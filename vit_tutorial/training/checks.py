@@ -1,29 +1,6 @@
-"""What is looked at before a model learns or is judged: images, labels, and whether anything in it may change."""
+"""What is looked at before a model learns: whether anything in it may change."""
 
-import torch
-from torch import Tensor, nn
-
-
-def check_images(images: Tensor) -> None:
-    """Raise ValueError unless images are bytes: whoever has divided them by 255 would have it done twice."""
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images are {images.dtype}; pass pixels as they are, uint8 from 0 to 255")
-
-
-def check_labels(labels: Tensor, images: int, classes: int) -> None:
-    """Raise TypeError for labels of another type than int64, ValueError unless each image has one of 0..K-1."""
-    if labels.dtype != torch.int64:
-        raise TypeError(f"labels are {labels.dtype}; pass torch.int64, labels.long()")
-    if labels.shape != (images,):
-        raise ValueError(f"labels have shape {list(labels.shape)} for {images} images; pass one number for each image")
-    if not images:
-        raise ValueError("there are 0 images; give 1 or more")
-    least, most = int(labels.min()), int(labels.max())
-    if least < 0 or most >= classes:
-        raise ValueError(
-            f"labels go from {least} to {most}, and a model of {classes} classes takes 0 to {classes - 1}; number them "
-            "anew from 0, or build a model with more classes"
-        )
+from torch import nn
 
 
 def check_learns(model: nn.Module) -> None:

@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.seeds import seed_one
 from vit_tutorial.support.sending import send
 from vit_tutorial.support.terminal import somebody_is_watching
@@ -39,7 +40,7 @@ from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
-from vit_tutorial.training.checks import check_images, check_labels, check_learns
+from vit_tutorial.training.checks import check_learns
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
