@@ -287,6 +287,12 @@ def test_a_split_that_leaves_a_class_empty_gets_a_sentence():
         split_validation(torch.tensor([0, 0, 0, 1]), 0.6, seed=0)
 
 
+@pytest.mark.parametrize("fraction", [2.0, 1, 1.0, -0.1, -1.0, math.nan, math.inf])
+def test_a_share_that_is_none_is_refused(fraction):
+    with pytest.raises(ValueError, match=rf"^fraction is {fraction}; it must be at least 0 and below 1$"):
+        split_validation(torch.arange(4).repeat(10), fraction, seed=0)
+
+
 class NoTestImages:
     """A data set that fails whoever asks for its test images."""
 

@@ -377,8 +377,11 @@ def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) ->
     """Choose the images to hold out, the same share of every class; the same seed gives the same split.
 
     Shapes: labels [N] -> indices of the training images and of the validation images, sorted; together they are 0..N-1.
-    Raises ValueError if a class would be left without a training image.
+    Raises ValueError for a fraction that is not at least 0 and below 1, or if a class would be left without a training
+    image.
     """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"fraction is {fraction}; it must be at least 0 and below 1")
     generator = torch.Generator().manual_seed(mix_seed(seed, -1))
     held_out = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
