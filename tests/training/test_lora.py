@@ -1,13 +1,18 @@
 """LoRA: nothing changes at first, only the small matrices and the head learn, and merged the model is the same."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from training.examples import CONFIG, fit_until, make_model, same, weights
 from vit_tutorial import ViT
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.training import add_lora, fit, merge_lora
+from vit_tutorial.training.lora import LowRank
 from vit_tutorial.weights import load_model, save_model
 
 IMAGES = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -116,6 +121,11 @@ def test_the_same_seed_gives_the_same_lora_and_leaves_random_numbers_alone():
     assert torch.equal(again, torch.get_rng_state())
 
 
+def test_a_rank_is_a_whole_number():
+    with pytest.raises(ValueError, match=r"^rank is 2\.5; it must be one whole number$"):
+        add_lora(plain(), 2.5)
+
+
 @pytest.mark.parametrize("rank", [0, 17])
 def test_a_rank_out_of_range_gets_a_sentence_and_changes_nothing(rank):
     model = plain()
@@ -129,6 +139,43 @@ def test_a_second_lora_is_refused():
     model = add_lora(plain(), 2)
     with pytest.raises(ValueError, match=r"^the model has a LoRA already; merge_lora\(model\) first$"):
         add_lora(model, 2)
+
+
+def test_other_parametrizations_stay_when_a_lora_is_merged():
+    model = learned(add_lora(plain(), 2))
+    spectral_norm(model.blocks[0].mlp.fc1)
+    before = model.eval()(IMAGES)
+    merge_lora(model)
+    torch.testing.assert_close(model(IMAGES), before, rtol=0, atol=1e-12)
+    assert {name for name, part in model.named_modules() if is_parametrized(part)} == {"blocks.0.mlp.fc1"}
+    assert not any(isinstance(part, LowRank) for part in model.modules())
+
+
+def test_a_matrix_with_a_lora_and_more_becomes_what_both_make_of_it():
+    model = learned(add_lora(plain(), 2))
+    spectral_norm(model.blocks[0].attn.qkv)
+    before = model.eval()(IMAGES)
+    torch.testing.assert_close(merge_lora(model)(IMAGES), before, rtol=0, atol=1e-12)
+    assert not any(map(is_parametrized, model.modules()))
+
+
+def test_a_matrix_with_another_parametrization_gets_no_lora():
+    model = plain()
+    spectral_norm(model.blocks[1].attn.qkv)
+    with pytest.raises(ValueError, match=r"^1 of 2 matrices have a parametrization already, _SpectralNorm; call torch"):
+        add_lora(model, 2)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    remove_parametrizations(model.blocks[1].attn.qkv, "weight")
+    add_lora(model, 2)
+
+
+@pytest.mark.parametrize("alpha", [math.nan, math.inf, 0, -1.0])
+def test_an_alpha_that_cannot_learn_gets_a_sentence_and_changes_nothing(alpha):
+    model = plain()
+    with pytest.raises(ValueError, match=f"^alpha is {alpha}; it must be finite and above 0, or None for as much as"):
+        add_lora(model, 2, alpha)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert same(weights(model), weights(plain()))
 
 
 def test_a_model_without_matrices_to_add_to_is_refused_and_left_as_it_was():
