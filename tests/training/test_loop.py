@@ -13,6 +13,7 @@ import shapes
 import torch
 import traitlets.config
 from learners import SETTINGS
+from references import exactly
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
@@ -57,6 +58,18 @@ def test_the_learning_rate_climbs_a_line_and_falls_half_a_cosine():
 
 def test_a_run_without_warm_up_starts_at_the_full_rate():
     assert learning_rate_at(0, 10, TrainingConfig(epochs=1, warmup_epochs=0, learning_rate=0.5)) == 0.5
+
+
+@pytest.mark.parametrize(("step", "epochs", "warmup"), [(10, 1, 1), (10, 1, 0), (20, 2, 1), (25, 2, 1), (-1, 2, 1)])
+def test_a_step_outside_of_the_run_has_no_rate(step, epochs, warmup):
+    config = TrainingConfig(epochs=epochs, warmup_epochs=warmup)
+    message = f"step is {step}, but {epochs} epochs of 10 steps are {10 * epochs}, counted from 0; count on over the"
+    with pytest.raises(ValueError, match=exactly(message)):
+        learning_rate_at(step, 10, config)
+
+
+def test_a_run_that_is_all_warm_up_ends_at_the_full_rate():
+    assert learning_rate_at(9, 10, TrainingConfig(epochs=1, warmup_epochs=1, learning_rate=0.5)) == 0.5
 
 
 def test_every_step_gets_the_rate_of_the_schedule(data):

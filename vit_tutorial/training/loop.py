@@ -399,9 +399,15 @@ def split_validation(labels: Int64[Tensor, " N"], fraction: float, seed: int) ->
 def learning_rate_at(step: int, steps_per_epoch: int, config: TrainingConfig) -> float:
     """Compute the learning rate of a step, counted from 0: a straight line up, then half a cosine down to almost 0.
 
+    Raises ValueError for a step before the first or behind the last.
     Source: Dosovitskiy et al. 2021, table 3 (ImageNet); Loshchilov and Hutter 2017, "SGDR", equation 5.
     """
     total = config.epochs * steps_per_epoch
+    if not 0 <= step < total:
+        raise ValueError(
+            f"step is {step}, but {config.epochs} epochs of {steps_per_epoch} steps are {total}, counted from 0; count "
+            "on over the epochs, or train for more of them"
+        )
     warmup = round(config.warmup_epochs * steps_per_epoch)
     if step < warmup:
         return config.learning_rate * (step + 1) / warmup
