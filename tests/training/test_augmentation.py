@@ -398,6 +398,19 @@ def test_a_shift_that_does_not_fit_gets_a_sentence(max_shift):
         draw(7, (6, 9), max_shift=max_shift)
 
 
+@pytest.mark.parametrize("name", ["distort", "erase", "cutmix", "mixup"])
+@pytest.mark.parametrize("share", [-1, -0.1, 1.1, math.nan, math.inf])
+def test_a_share_that_is_none_gets_a_sentence(name, share):
+    with pytest.raises(ValueError, match=rf"^{name} is {share}; it must be from 0 to 1$"):
+        draw(4, (6, 6), **{name: share})
+
+
+def test_more_mixed_images_than_there_are_get_a_sentence():
+    with pytest.raises(ValueError, match=r"^cutmix is 0\.8 and mixup 0\.8, which are shares of the same images; "):
+        draw(4, (6, 6), cutmix=0.8, mixup=0.8)
+    draw(4, (6, 6), cutmix=0.9, mixup=0.1)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (2, 8), (8, 2)])
 def test_pictures_without_a_middle_are_distorted_too(size):
     images = torch.randint(0, 256, (200, 3, *size), dtype=torch.uint8)

@@ -71,7 +71,8 @@ def draw(
     `flip` mirrors half of them. `max_shift` moves each by up to so many pixels. `distort` (0 to 1) gives each one
     change of shape and one of colour, with the ranges of TrivialAugment (of a move: half a side) times this number.
     `erase`, `cutmix` and `mixup` are the shares of images that this happens to. `generator` lives on the CPU.
-    Raises ValueError if `max_shift` does not fit the images.
+    Raises ValueError if `max_shift` does not fit the images, for a strength or a share outside 0..1, or if those of
+    `cutmix` and `mixup` are more than 1 together.
     """
     height, width = size
     if not 0 <= max_shift < min(size):
@@ -79,6 +80,11 @@ def draw(
             f"max_shift is {max_shift} pixels, but the images are {height}x{width}; use a number from 0 to "
             f"{min(size) - 1}"
         )
+
+    for name, share in (("distort", distort), ("erase", erase), ("cutmix", cutmix), ("mixup", mixup)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is {share}; it must be from 0 to 1")
+    check_mixed(cutmix, mixup)
 
     def uniform(low: float = 0.0, high: float = 1.0) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
@@ -111,6 +117,15 @@ def draw(
         drawn["pasted"], drawn["kept"] = boxes, torch.where(blends, share, 1.0)
         drawn["own_share"] = drawn["kept"] * (1 - _area(boxes) / (height * width))
     return Draws(**drawn)
+
+
+def check_mixed(cutmix: float, mixup: float) -> None:
+    """Raise ValueError unless the shares of images that are mixed, in one way or the other, are 1 or less together."""
+    if cutmix + mixup > 1:  # the sum, as 1 - 0.9 is rounded to less than 0.1
+        raise ValueError(
+            f"cutmix is {cutmix} and mixup {mixup}, which are shares of the same images; they must be 1 or less "
+            "together"
+        )
 
 
 # --- On pixels, 0 to 255 ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 
 from vit_tutorial.encoder import check_setting
 from vit_tutorial.support.seeds import LARGEST_SEED
+from vit_tutorial.training.augmentation import check_mixed
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,7 @@ class TrainingConfig:
             if not low <= getattr(self, name) <= high:
                 allowed = f"{low} or more" if high == math.inf else f"from {low} to {high}"
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be {allowed}")
-        if self.cutmix + self.mixup > 1:  # the sum, as 1 - 0.9 is rounded to less than 0.1
-            raise ValueError(
-                f"cutmix is {self.cutmix} and mixup {self.mixup}, which are shares of the same images; they must be 1 "
-                "or less together"
-            )
+        check_mixed(self.cutmix, self.mixup)
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise ValueError(f"clip_norm is {self.clip_norm}; it must be above 0, or None for no clipping")
         if self.gradient_checkpointing and self.compile:
