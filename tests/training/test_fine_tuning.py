@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from references import exactly
 from torch import nn
 from torch.nn import functional as F
 
@@ -322,6 +323,36 @@ def test_a_model_without_statistics_for_these_channels_gets_those_of_the_data(da
     model = make_model()
     model.card = card
     assert card_for(model, data) == ModelCard.of(data)
+
+
+@pytest.mark.parametrize("own", [None, OWN])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mean": (0.5, 0.5, 0.5)}, "sides has 3 mean and 1 std for 1 channels; give one of each a channel"),
+        ({"mean": (), "std": ()}, "sides has 0 mean and 0 std for 1 channels; give one of each a channel"),
+        ({"std": (0.5, 0.5)}, "sides has 1 mean and 2 std for 1 channels; give one of each a channel"),
+        ({"class_names": (0, 1, 2, 3)}, "the card has class_names that are no text; give one word for each class"),
+    ],
+)
+def test_data_whose_card_could_not_be_saved_is_refused_before_the_first_step(data, own, change, message):
+    model = make_model()
+    model.card, before = own, weights(model)
+    for start in (fit, predict_seconds):
+        with pytest.raises(ValueError, match=exactly(message)):
+            start(model, replace(data, **change), CONFIG)
+    assert model.card == own
+    assert same(weights(model), before)
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, math.nan, math.inf])
+def test_a_card_that_could_not_be_saved_is_refused_before_the_first_step(data, std):
+    model = make_model()
+    model.card = replace(OWN, std=(std,))
+    before = weights(model)
+    with pytest.raises(ValueError, match=exactly(f"the card has mean [0.9] and std [{std}]; they must be finite, and")):
+        fit(model, data, CONFIG)
+    assert same(weights(model), before)
 
 
 def test_a_trained_model_is_shown_a_picture_as_it_learned_it(tmp_path):

@@ -62,10 +62,13 @@ def gpu(monkeypatch):
 
 
 def one_step(optimizer="adamw"):
-    data = replace(make_data(), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2))
+    grey = make_data()
+    data = replace(
+        grey, train_images=grey.train_images.expand(-1, 3, -1, -1), mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)
+    )
     config = TrainingConfig(**CHANGES, optimizer=optimizer, average=0.9, precision="float32")
     learner = loop.Learner(ViT(ViTConfig(8, 4, 3, 2, 8, 2, 2)), data, config)
-    images, labels = data.train_images[:64].expand(-1, 3, -1, -1).to(GPU), data.train_labels[:64].to(GPU)
+    images, labels = data.train_images[:64].to(GPU), data.train_labels[:64].to(GPU)
     draws = draw(64, (8, 8), **CHANGES, generator=torch.Generator().manual_seed(0))
     assert set(draws.shape.tolist()) == set(range(len(SHAPE_OPERATIONS)))
     assert set(draws.colour.tolist()) == set(range(len(COLOUR_OPERATIONS)))

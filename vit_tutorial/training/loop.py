@@ -83,9 +83,10 @@ def fit(
     card keeps its mean and std, with which its weights were trained.
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
-    Raises ValueError for pictures that are not bytes, labels that are none of the model's classes or a part to freeze
-    that it does not have, TypeError for labels that are not int64, and TrainingError if the loss is no longer a number,
-    if a checkpoint cannot be used or written, or if another process trains in the folder.
+    Raises ValueError for pictures that are not bytes, labels that are none of the model's classes, a mean, a std or
+    names with which the model could not be saved or a part to freeze that it does not have, TypeError for labels that
+    are not int64, and TrainingError if the loss is no longer a number, if a checkpoint cannot be used or written, or if
+    another process trains in the folder.
     """
     config = config or TrainingConfig()
     classes = _check_data(model, data)
