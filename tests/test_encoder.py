@@ -196,6 +196,18 @@ def test_drop_path_keeps_the_precision(dtype):
     assert DropPath(0.5)(torch.ones(8, 3, dtype=dtype)).dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("count", [1, 7, 33, 1000])
+def test_a_seed_drops_the_branches_that_it_always_dropped(dtype, count):
+    """As recorded trainings did, with the numbers that bernoulli_ draws."""
+    torch.manual_seed(3)
+    out, after = DropPath(0.3)(torch.ones(count, 2, 2, dtype=dtype)), torch.rand(3)
+    torch.manual_seed(3)
+    keep = torch.empty(count, 1, 1, dtype=dtype).bernoulli_(0.7)
+    assert torch.equal(out, (keep / 0.7).expand(-1, 2, 2))
+    assert torch.equal(after, torch.rand(3))
+
+
 def test_drop_path_shows_its_rate():
     assert repr(DropPath(0.25)) == "DropPath(rate=0.25)"
 

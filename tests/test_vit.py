@@ -573,6 +573,35 @@ def test_vmap_goes_over_images_and_gives_the_gradient_of_each(options):
         assert_same(each[name][3], parameter.grad)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # vmap and the fused kernel
+@pytest.mark.parametrize("chance", [{"drop_path": 0.5}, {"dropout": 0.3}, {"drop_path": 0.5, "dropout": 0.3}])
+def test_vmap_goes_over_models_that_are_trained(chance):
+    model, _, images = of_config(CONFIGS["ViT"] | chance)
+    model.train()
+    stacked = {name: torch.stack([value.detach()] * 8) for name, value in model.named_parameters()}
+
+    def loss(weights):
+        return torch.func.functional_call(model, weights, images).square().sum()
+
+    def of_all(randomness):
+        torch.manual_seed(0)
+        losses = torch.vmap(loss, randomness=randomness)(stacked)
+        torch.manual_seed(0)
+        return losses, torch.vmap(torch.func.grad(loss), randomness=randomness)(stacked)
+
+    losses, gradients = of_all("different")
+    assert len(losses.unique()) == 8  # each draws for itself
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+    assert (gradients["head.weight"][0] - gradients["head.weight"][1]).abs().max() > 1e-6
+    losses, gradients = of_all("same")
+    torch.manual_seed(0)
+    expected = model(images).square().sum()
+    expected.backward()
+    assert_same(losses, expected.detach().expand(8))
+    for name, parameter in model.named_parameters():
+        assert_same(gradients[name][3], parameter.grad)
+
+
 @shapes.not_while_checking
 @pytest.mark.filterwarnings("ignore")  # torch.jit.script says that it is on its way out
 def test_symbolic_tracing_and_scripting_are_not_for_this_model():

@@ -73,7 +73,8 @@ class DropPath(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
             return x
-        keep = torch.empty(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.rate)
+        empty = torch.empty(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
+        keep = torch.bernoulli(empty, 1 - self.rate)  # bernoulli_ draws the same, but not within torch.vmap
         return x * (keep / (1 - self.rate))  # the B numbers are divided, not all of x
 
     def extra_repr(self) -> str:
