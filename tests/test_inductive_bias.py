@@ -180,3 +180,17 @@ def test_no_order_of_positions_undoes_what_happens_within_a_patch():
 def test_what_is_no_order_is_refused(call, message):
     with pytest.raises(ValueError, match=exactly(message)):
         call()
+
+
+@pytest.mark.parametrize(
+    ("order", "kind"), [([5, 0, 3, 1, 2, 4], "a list"), (range(6), "a range"), (torch.arange(6.0), "torch.float32")]
+)
+def test_an_order_is_a_tensor_of_whole_numbers(order, kind):
+    message = f"the order is {kind}; give whole numbers, torch.as_tensor(order).long()"
+    for call in (
+        lambda: permute_patches(pictures(), order, 4),
+        lambda: permute_pixels(pictures(), order),
+        lambda: permute_positions(vit(), order),
+    ):
+        with pytest.raises(TypeError, match=exactly(message)):
+            call()

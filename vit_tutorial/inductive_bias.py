@@ -99,7 +99,8 @@ def permute_patches(
 ) -> Shaped[Tensor, "B C H W"]:
     """Put patch order[i] of each picture where patch i was.
 
-    Raises ValueError if `order` does not name each patch once, or the picture cannot be cut.
+    Raises TypeError for an order that is no tensor of whole numbers, and ValueError if it does not name each patch
+    once, or the picture cannot be cut.
     """
     patches = patchify(images, patch_size)  # [B, C, H, W] -> [B, N, P*P*C]
     _check_order(order, patches.shape[1], "patches")
@@ -109,7 +110,8 @@ def permute_patches(
 def permute_pixels(images: Shaped[Tensor, "B C H W"], order: Int64[Tensor, " HW"]) -> Shaped[Tensor, "B C H W"]:
     """Put pixel order[i] of each picture where pixel i was, its channels together.
 
-    Raises ValueError if `order` does not name each pixel once.
+    Raises TypeError for an order that is no tensor of whole numbers, and ValueError if it does not name each pixel
+    once.
     """
     pixels = images.flatten(2)  # [B, C, H, W] -> [B, C, H*W]
     _check_order(order, pixels.shape[2], "pixels")
@@ -120,8 +122,9 @@ def permute_positions(model: ViT, order: Int64[Tensor, " N"]) -> ViT:
     """Copy a ViT with its position vectors in another order: it says of pictures what the model says of scrambled ones.
 
     That is, permute_positions(model, order)(images) equals model(permute_patches(images, order, P)): attention asks in
-    which position a patch is, and never which is next in memory. Raises ValueError for a model whose patches overlap
-    (a hybrid), that has no learned positions, or an order of another number of patches.
+    which position a patch is, and never which is next in memory. Raises TypeError for an order that is no tensor of
+    whole numbers, and ValueError for a model whose patches overlap (a hybrid), that has no learned positions, or an
+    order of another number of patches.
     """
     if model.config.stem != "patch" or model.config.position != "learned":
         raise ValueError(
@@ -135,5 +138,10 @@ def permute_positions(model: ViT, order: Int64[Tensor, " N"]) -> ViT:
 
 
 def _check_order(order: Tensor, count: int, what: str) -> None:
-    if not torch.equal(order.sort().values, torch.arange(count)):
-        raise ValueError(f"the order has {len(order)} numbers for {count} {what}; give each of 0 to {count - 1} once")
+    if not isinstance(order, Tensor) or order.is_floating_point():
+        given = order.dtype if isinstance(order, Tensor) else f"a {type(order).__name__}"
+        raise TypeError(f"the order is {given}; give whole numbers, torch.as_tensor(order).long()")
+    if not torch.equal(order.sort().values, torch.arange(count, device=order.device)):
+        raise ValueError(
+            f"the order has {order.numel()} numbers for {count} {what}; give each of 0 to {count - 1} once"
+        )
