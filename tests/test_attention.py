@@ -1,6 +1,7 @@
 """Attention: equal to loops, to torch's own two forms, and blind to order, batch and the number of heads."""
 
 import pytest
+import shapes
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -87,18 +88,29 @@ def test_gradients_equal_torch():
 
 
 @pytest.mark.parametrize(
-    "shapes",
+    "sizes",
     [
         [(4, 6), (5, 7), (5, 3)],  # a query and a key of different widths
         [(4, 6), (5, 6), (4, 3)],  # more keys than values
         [(6,), (5, 6), (5, 3)],  # no token axis
+        [(2, 1, 4, 6), (3, 1, 5, 6), (3, 1, 5, 3)],  # other images
+        [(2, 4, 6), (2, 5, 6), (3, 5, 3)],
+        [(2, 3, 4, 6), (2, 5, 6), (2, 5, 3)],  # images where there are heads
     ],
 )
-def test_shapes_that_do_not_fit_are_refused(shapes):
-    q, k, v = (torch.zeros(shape) for shape in shapes)
+def test_shapes_that_do_not_fit_are_refused(sizes):
+    q, k, v = (torch.zeros(shape) for shape in sizes)
     message = f"got q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}"
     with pytest.raises(ValueError, match=exactly(message)):
         scaled_dot_product_attention(q, k, v)
+
+
+@shapes.not_while_checking
+def test_one_image_or_head_stands_for_all():
+    q, k, v = (torch.randn(shape, dtype=torch.float64) for shape in ((2, 1, 4, 6), (3, 5, 6), (1, 3, 5, 7)))
+    output, weights = scaled_dot_product_attention(q, k, v)
+    assert_same(output, F.scaled_dot_product_attention(*(part.expand(2, 3, -1, -1) for part in (q, k, v))))
+    assert weights.shape == (2, 3, 4, 5)
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (3,), (3, 4, 5), (1, 1, 1, 4, 5)])
@@ -260,6 +272,12 @@ def test_a_mask_of_another_precision_is_added():
 def test_heads_that_do_not_divide_are_refused(dim, num_heads, nearest):
     message = f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"
     with pytest.raises(ValueError, match=exactly(message)):
+        MultiHeadAttention(dim, num_heads)
+
+
+@pytest.mark.parametrize(("dim", "num_heads"), [(0, 1), (0, 0), (-4, 2), (-4, 3)])
+def test_a_width_of_nothing_is_refused(dim, num_heads):
+    with pytest.raises(ValueError, match=f"^dim is {dim}; it must be 1 or more$"):
         MultiHeadAttention(dim, num_heads)
 
 

@@ -46,12 +46,14 @@ class MultiHeadAttention(nn.Module):
     Shapes: [B, N, D] -> [B, N, D]; with `return_weights=True` also the weights [B, h, N, N].
     `fused=True` uses PyTorch's fused kernel, which never holds the weights. Asking for them takes the explicit path, as
     do fewer than FUSED_FROM tokens on a CPU, where that path is the faster one.
-    Raises ValueError if h does not divide D, or if the tokens do not have D numbers.
+    Raises ValueError if D is below 1, h does not divide D, or the tokens do not have D numbers.
     Source: Vaswani et al. 2017, section 3.2.2; Dosovitskiy et al. 2021, appendix A, equations 5 to 8.
     """
 
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True, fused: bool = True):
         super().__init__()
+        if dim < 1:
+            raise ValueError(f"dim is {dim}; it must be 1 or more")
         if num_heads < 1 or dim % num_heads:
             small = [h for h in range(1, math.isqrt(dim) + 1) if dim % h == 0]
             nearest = min(small + [dim // h for h in small], key=lambda h: (abs(h - num_heads), h))
@@ -88,6 +90,14 @@ def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
             "attention takes q [..., N, d], k [..., M, d], v [..., M, d_v]: as many numbers in a query as in a key, as "
             f"many keys as values; got q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}"
         )
+    if not q.shape[:-2] == k.shape[:-2] == v.shape[:-2]:
+        try:
+            torch.broadcast_shapes(q.shape[:-2], k.shape[:-2], v.shape[:-2])
+        except RuntimeError:
+            raise ValueError(
+                "attention takes queries, keys and values of the same batch and heads: the axes in front of the last "
+                f"two must be equal, or 1; got q {list(q.shape)}, k {list(k.shape)}, v {list(v.shape)}"
+            ) from None
 
 
 def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
