@@ -49,6 +49,12 @@ def test_another_gelu_is_refused():
         MLP(4, 8, gelu="relu")
 
 
+@pytest.mark.parametrize(("sizes", "name"), [((0, 8), "dim"), ((-1, 8), "dim"), ((8, 0), "hidden_dim")])
+def test_an_mlp_has_a_width(sizes, name):
+    with pytest.raises(ValueError, match=f"^{name} is {min(sizes)}; it must be 1 or more$"):
+        MLP(*sizes)
+
+
 # ---------------------------------------------------------------------------------------------- one block
 
 

@@ -187,6 +187,21 @@ def test_patch_embedding_refuses_to_be_built(image_size, patch_size, message):
 
 
 @pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ((0, 8), "in_channels is 0; it must be 1 or more"),
+        ((-1, 8), "in_channels is -1; it must be 1 or more"),
+        ((3.5, 8), "in_channels is 3.5; it must be one whole number"),
+        ((3, 0), "dim is 0; it must be 1 or more"),
+        ((3, -8), "dim is -8; it must be 1 or more"),
+    ],
+)
+def test_patch_embedding_has_channels_and_a_width(sizes, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        PatchEmbedding(16, 4, *sizes)
+
+
+@pytest.mark.parametrize(
     ("images", "error", "message"),
     [
         (torch.zeros(3, 8, 8), ValueError, "got rank 3, shape [3, 8, 8]; add the batch axis with images[None]"),

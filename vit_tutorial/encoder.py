@@ -33,7 +33,7 @@ class MLP(nn.Module):
     """Widen each token to `hidden_dim` numbers, bend them with GELU, and narrow it again.
 
     Shapes: [..., D] -> [..., D]. `gelu` is "exact", or "tanh" for the approximation that Google's models use.
-    Raises ValueError for another gelu, or if hidden_dim is below 1.
+    Raises ValueError for another gelu, or if dim or hidden_dim is below 1.
     Source: section 3.1 of the paper, equation 3.
     """
 
@@ -41,8 +41,9 @@ class MLP(nn.Module):
         super().__init__()
         if gelu not in GELU:
             raise ValueError(f"gelu is {gelu!r}; it must be one of {', '.join(map(repr, GELU))}")
-        if hidden_dim < 1:
-            raise ValueError(f"hidden_dim is {hidden_dim}; it must be 1 or more")
+        for name, size in (("dim", dim), ("hidden_dim", hidden_dim)):
+            if size < 1:
+                raise ValueError(f"{name} is {size}; it must be 1 or more")
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.act = nn.GELU(approximate=GELU[gelu])
         self.fc2 = nn.Linear(hidden_dim, dim)

@@ -85,7 +85,7 @@ class PatchEmbedding(nn.Module):
 
     The kernel never straddles two patches, so this is `patchify` followed by one linear layer, computed faster.
     Shapes: [B, C, H, W] -> [B, N, D]. `image_size` is H = W, or (H, W), in pixels.
-    Raises ValueError or TypeError with the numbers if the images do not fit.
+    Raises ValueError for a size below 1, and ValueError or TypeError with the numbers if the images do not fit.
     Source: section 3.1 of the paper, the product x_p E of equation 1.
     """
 
@@ -93,6 +93,9 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.image_size = as_pair(image_size)
         _check_divides(*self.image_size, patch_size)
+        for name, size in (("in_channels", in_channels), ("dim", dim)):
+            if whole_number(name, size) < 1:
+                raise ValueError(f"{name} is {size}; it must be 1 or more")
         self.patch_size = patch_size
         self.grid_size = (self.image_size[0] // patch_size, self.image_size[1] // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
