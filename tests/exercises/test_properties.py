@@ -246,3 +246,14 @@ def test_a_loop_in_the_second_call_is_stopped(impatient):
             return super().forward(x)
 
     assert "was stopped after" in str(gate(Hangs))
+
+
+def test_where_no_model_is_called_nothing_is_asked():
+    x = _tokens(2, 3)
+
+    def a_model_for_the_first_alone(given):
+        return built(Gate)(given) if torch.equal(given, x) else given
+
+    for asked in (learns(built(Gate), x), passes_on(built(Gate), x), forgets((x,), (-x,))):
+        assert asked.test(lambda given: given + 1) is True
+    assert forgets((x,), (-x,)).test(a_model_for_the_first_alone) is True
