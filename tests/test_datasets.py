@@ -276,6 +276,19 @@ def test_checksum_is_the_same_in_code_file_and_readme():
     assert re.findall(r"`([0-9a-f]{64})`", readme)[0] == datasets.FASHION_MNIST_NPZ_SHA256
 
 
+def test_nothing_is_looked_for_in_a_home_that_is_not_there(tmp_path, monkeypatch):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.setattr(datasets, "DATA_FOLDER", tmp_path)
+    monkeypatch.delenv("VIT_TUTORIAL_DATA", raising=False)
+    with pytest.raises(DataError, match=r"cifar10 was not found in .*root, "):
+        load("cifar10", root=tmp_path / "root", download=False)
+    with pytest.raises(DataError, match="nobody knows where your home folder is; pass root, or name a folder in VIT_"):
+        load("cifar10")
+
+
 def test_embedded_set_is_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert len(load("fashion_mnist", download=False).train_images) == 10_000
@@ -371,9 +384,15 @@ def test_some_classes_are_numbered_anew_and_the_rest_is_gone(embedded):
     assert (part.mean, part.std) == channel_statistics(part.train_images)
 
 
-@pytest.mark.parametrize("classes", [(), (3, 3), (0, 10), (-1,)])
+@pytest.mark.parametrize("classes", [(3, 3), (0, 10), (-1,)])
 def test_classes_that_are_not_there_get_a_sentence(embedded, classes):
     with pytest.raises(ValueError, match=r"^classes are \(.*\); fashion_mnist has 0 to 9, and each may be named once$"):
+        embedded.of_classes(classes)
+
+
+@pytest.mark.parametrize("classes", [(), (3,)])
+def test_a_class_alone_is_nothing_to_learn(embedded, classes):
+    with pytest.raises(ValueError, match=r"^classes are \(.*\); name two or more of 0 to 9: one alone leaves nothing"):
         embedded.of_classes(classes)
 
 
@@ -884,7 +903,11 @@ def test_unknown_picture_lists_the_known_ones():
         pictures("dog")
 
 
-@pytest.mark.parametrize("size", [0, -3, 22.4, "224"])
+def test_picture_size_may_be_a_number_of_numpy():
+    assert pictures("chelsea", np.int64(8)).shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("size", [0, -3, 22.4, "224", True])
 def test_picture_size_is_a_positive_whole_number(size):
     with pytest.raises(ValueError, match="positive whole number of pixels, got"):
         pictures("chelsea", size)

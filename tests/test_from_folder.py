@@ -114,6 +114,10 @@ def test_pictures_are_those_of_torchvision(tmp_path, size):
             assert torch.equal(ours, expected)
 
 
+def test_a_size_may_be_of_numpy_and_pytorch(folder):
+    assert read(folder, np.int64(16)).image_size == read(folder, (16, torch.tensor(16))).image_size == 16
+
+
 def test_grey_pictures_have_one_channel_unless_others_have_three(tmp_path):
     for name in ("light", "dark"):
         for i in range(2):
@@ -179,8 +183,7 @@ def test_each_kind_of_picture_is_read_as_it_is_seen(tmp_path, name):
 
 def test_the_order_and_the_folders_below_do_not_depend_on_the_disk(folder, monkeypatch):
     before = read(folder, 8)
-    walk, iterdir = os.walk, type(folder).iterdir
-    monkeypatch.setattr(os, "walk", lambda *a, **k: [(p, d, f[::-1]) for p, d, f in walk(*a, **k)][::-1])
+    iterdir = type(folder).iterdir
     monkeypatch.setattr(type(folder), "iterdir", lambda self: list(iterdir(self))[::-1])
     after = read(folder, 8)
     assert torch.equal(before.train_images, after.train_images)
@@ -191,7 +194,9 @@ def test_hidden_files_and_folders_are_no_pictures_and_no_classes(folder):
     (folder / ".ipynb_checkpoints").mkdir()
     (folder / "red" / ".DS_Store").write_bytes(b"x")
     (folder / "red" / "._1.png").write_bytes(b"x")
-    assert read(folder, 8).num_classes == 3
+    save(noisy(COLOURS["red"], 1), folder / "red" / ".ipynb_checkpoints" / "1-checkpoint.png")
+    data = read(folder, 8)
+    assert (data.num_classes, len(everything(data))) == (3, 15)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need special rights there")
@@ -200,6 +205,40 @@ def test_a_link_to_a_folder_is_followed(folder, tmp_path):
     (folder / "white").symlink_to(tmp_path / "elsewhere" / "blue")
     data = read(folder, 8)
     assert (data.train_labels.bincount() + data.test_labels.bincount()).tolist() == [5, 5, 7, 2]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights there")
+@pytest.mark.parametrize("to", ["red", ".", "../elsewhere"])
+def test_a_link_that_leads_back_is_not_followed(folder, tmp_path, to):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "back").symlink_to(folder / "red")
+    (folder / "red" / "below").mkdir()
+    (folder / "red" / "below" / "again").symlink_to(folder / to)
+    data = read(folder, 8)
+    assert data.class_names == ("blue", "green", "red")
+    assert len(everything(data)) == 15
+
+
+@pytest.mark.parametrize("parts", ["Train Test", "training testing", "TRAINING test"])
+def test_parts_may_be_called_in_other_letters_and_words(tmp_path, parts):
+    for count, part in enumerate(parts.split(), 2):
+        fill(tmp_path / part, count)
+    data = read(tmp_path, 8)
+    assert (data.class_names, len(data.train_images), len(data.test_images)) == (("blue", "green", "red"), 6, 9)
+
+
+def test_of_two_folders_for_one_part_the_one_that_is_not_used_is_named(tmp_path):
+    for part in ("train", "test", "Training"):
+        fill(tmp_path / part, 2)
+    with pytest.warns(DataWarning, match="train and test are used, and not Training;"):
+        assert len(Dataset.from_folder(tmp_path, 8).train_images) == 6
+
+
+def test_a_class_may_keep_its_pictures_one_folder_below(tmp_path):
+    """As those of Tiny ImageNet do."""
+    for name, colour in COLOURS.items():
+        fill(tmp_path / name, classes={"images": colour})
+    assert read(tmp_path, 8).class_names == ("blue", "green", "red")
 
 
 def test_a_class_may_be_called_train(tmp_path):
@@ -275,6 +314,23 @@ def test_a_part_without_the_other(tmp_path):
     assert refusal(tmp_path).startswith(f"{tmp_path} has train and val, but no test; name its parts train and test")
 
 
+def test_parts_under_names_that_nobody_knows(tmp_path):
+    for part in ("dev", "eval"):
+        fill(tmp_path / part)
+    said = refusal(tmp_path)
+    assert said.startswith(
+        f"dev, eval in {tmp_path} hold no pictures themselves, and each the folders blue, green, red"
+    )
+    assert said.endswith("name two of them train and test, or lay the pictures of each class into its folder")
+
+
+def test_parts_of_a_part(tmp_path):
+    for part in ("train", "test"):
+        for below in ("dev", "eval"):
+            fill(tmp_path / part / below)
+    assert refusal(tmp_path).startswith(f"dev, eval in {tmp_path / 'train'} hold no pictures")
+
+
 def test_an_empty_class(folder):
     (folder / "white").mkdir()
     (folder / "white" / "phone.heic").touch()
@@ -302,10 +358,14 @@ def test_a_class_without_pictures_in_test_is_not_laid_to_a_broken_file_of_train(
 
 
 def test_a_folder_that_may_not_be_read(folder, monkeypatch):
-    def walk(place, onerror, **options):
-        onerror(PermissionError(13, "Permission denied", str(place)))
+    iterdir = type(folder).iterdir
 
-    monkeypatch.setattr(os, "walk", walk)
+    def refuse_blue(place):
+        if place.name == "blue":
+            raise PermissionError(13, "Permission denied", str(place))
+        return iterdir(place)
+
+    monkeypatch.setattr(type(folder), "iterdir", refuse_blue)
     assert refusal(folder) == f"{folder / 'blue'} cannot be read (Permission denied); allow reading it"
 
 
@@ -316,6 +376,7 @@ def test_a_folder_that_may_not_be_read(folder, monkeypatch):
         ({"image_size": (8, 8, 8)}, "image_size is (8, 8, 8)"),
         ({"image_size": (8, 0)}, "image_size is (8, 0)"),
         ({"image_size": 8.0}, "image_size is 8.0"),
+        ({"image_size": True}, "image_size is True"),
         ({"channels": 4}, "channels is 4; it must be 1 for grey, 3 for colour, or None"),
         ({"test_fraction": 0.0}, "test_fraction is 0.0; it must be above 0 and below 1"),
         ({"test_fraction": 1.0}, "test_fraction is 1.0"),

@@ -16,6 +16,7 @@ import gzip
 import hashlib
 import http.client
 import io
+import operator
 import os
 import socket
 import sys
@@ -93,19 +94,22 @@ class Dataset:
     ) -> "Dataset":
         """Read own pictures from folders, one folder a class, as torchvision's ImageFolder takes them.
 
-        The folder holds train/ and test/, each with the same classes; or it holds the classes, and then `test_fraction`
-        of every class (one picture at least), chosen by `seed`, is for testing. Classes are sorted by name. A picture
+        The folder holds train/ and test/ (or training/, testing/, in small or large letters), each with the same
+        classes; or it holds the classes, and then `test_fraction` of every class (one picture at least), chosen by
+        `seed`, is for testing. Classes are sorted by name. Hidden files and folders are left out. A picture
         is turned upright as its EXIF says, laid on white where it is transparent, brought to `image_size` pixels (a
         side, or height and width) without distortion, and cut to its middle. `channels` is 1 for grey or 3 for colour;
         None is 1 if all pictures are grey. Files that cannot be read are left out, and one DataWarning names them.
-        Raises DataError for a folder that is not of this form, and ValueError for a number out of range.
+        Raises DataError for a folder that is not of this form, also where its folders look like parts under other
+        names, and ValueError for a number out of range.
         """
         if channels not in (None, 1, 3):
             raise ValueError(f"channels is {channels}; it must be 1 for grey, 3 for colour, or None")
         if not 0 < test_fraction < 1:
             raise ValueError(f"test_fraction is {test_fraction}; it must be above 0 and below 1")
-        size = tuple(image_size) if isinstance(image_size, Sequence) else (image_size, image_size)
-        if len(size) != 2 or any(not isinstance(side, int) or side < 1 for side in size):
+        sides = image_size if isinstance(image_size, Sequence) else (image_size, image_size)
+        size = tuple(_whole_number(side) for side in sides)
+        if len(size) != 2 or min(size) < 1:
             raise ValueError(f"image_size is {image_size!r}; it must be a positive whole number of pixels, or two")
         return _read_folder(Path(path).expanduser(), size, channels, test_fraction, seed)
 
@@ -128,12 +132,17 @@ class Dataset:
     def of_classes(self, classes: Sequence[int]) -> "Dataset":
         """Keep the pictures of some classes, which are numbered anew from 0; mean and std are those of what is left.
 
-        Raises ValueError for a class that is not there, or that is named twice.
+        Raises ValueError for fewer than two classes, a class that is not there, or one that is named twice.
         """
         classes = tuple(classes)
-        if not classes or len(set(classes)) < len(classes) or not set(classes) <= set(range(self.num_classes)):
+        if len(set(classes)) < len(classes) or not set(classes) <= set(range(self.num_classes)):
             raise ValueError(
                 f"classes are {classes}; {self.name} has 0 to {self.num_classes - 1}, and each may be named once"
+            )
+        if len(classes) < 2:
+            raise ValueError(
+                f"classes are {classes}; name two or more of 0 to {self.num_classes - 1}: one alone leaves nothing to "
+                "tell apart"
             )
         number = torch.full((self.num_classes,), -1)
         number[list(classes)] = torch.arange(len(classes))
@@ -176,6 +185,14 @@ class Dataset:
             f"Dataset {self.name}: {len(self.train_images):,} training and {len(self.test_images):,} test images "
             f"of {shape}, {self.num_classes} classes"
         )
+
+
+def _whole_number(value: object) -> int:
+    """Read a number of pixels, NumPy's and PyTorch's too; 0, which no size may be, for another value."""
+    try:
+        return 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return 0
 
 
 def channel_statistics(images: UInt8[Tensor, "N C H W"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -236,14 +253,17 @@ def _places(name: str, root: str | os.PathLike | None) -> list[Path]:
     given = [Path(root).expanduser()] if root is not None else []
     if name == "fashion_mnist":
         return [*given, DATA_FOLDER]
-    places = [*given, *_folder_from_environment(), DATA_FOLDER / "downloads", _cache_folder()]
+    places = [*given, *_folder_from_environment(), DATA_FOLDER / "downloads", *_cache_folder()]
     return [*places, DEBIAN_FOLDER] if name == "fashion_mnist_full" else places
 
 
 def _download_folder(root: str | os.PathLike | None) -> Path:
     if root is not None:
         return Path(root).expanduser()
-    return [*_folder_from_environment(), _cache_folder()][0]
+    folders = [*_folder_from_environment(), *_cache_folder()]
+    if not folders:
+        raise DataError("nobody knows where your home folder is; pass root, or name a folder in VIT_TUTORIAL_DATA")
+    return folders[0]
 
 
 def _folder_from_environment() -> list[Path]:
@@ -251,8 +271,10 @@ def _folder_from_environment() -> list[Path]:
     return [Path(folder).expanduser()] if folder else []
 
 
-def _cache_folder() -> Path:
-    return Path.home() / ".cache" / "vit_tutorial"
+def _cache_folder() -> list[Path]:
+    with contextlib.suppress(RuntimeError):  # a user without a home, as some containers have
+        return [Path.home() / ".cache" / "vit_tutorial"]
+    return []
 
 
 # --- Reading it ------------------------------------------------------------------------------------------------------
@@ -369,9 +391,9 @@ def _grey_dataset(
 # --- A folder of one's own -------------------------------------------------------------------------------------------
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # those of torchvision
-PARTS = ("train", "test")
+PARTS = {"train": ("train", "training"), "test": ("test", "testing")}  # what each may be called, in any letters
 OTHER_PARTS = ("val", "valid", "validation")  # names of a part that others have, and `fit` cuts off by itself
-MOST_NAMED = 10  # files in one sentence
+MOST_NAMED = 10  # files or folders in one sentence
 
 
 def _read_folder(folder: Path, size: tuple[int, int], channels: int | None, test_fraction: float, seed: int) -> Dataset:
@@ -419,30 +441,37 @@ def _subfolders(folder: Path) -> list[str]:
 
 def _parts_of(folder: Path) -> dict[str, Path]:
     """Give the places of train and test, or one place called all that is to be split."""
+    known = {*PARTS["train"], *PARTS["test"], *OTHER_PARTS}
     there = [  # a class may be called train too: it holds pictures, and a part holds folders
         name
         for name in _subfolders(folder)
-        if name in (*PARTS, *OTHER_PARTS)
-        and _subfolders(folder / name)
-        and not any(_is_picture(path) for path in (folder / name).iterdir())
+        if name.casefold() in known and _subfolders(folder / name) and not _holds_pictures(folder / name)
     ]
     if not there:
         return {"all": folder}
-    missing = [part for part in PARTS if part not in there]
+    called = {
+        part: [name for word in words for name in there if name.casefold() == word] for part, words in PARTS.items()
+    }
+    missing = [part for part, names in called.items() if not names]
     if missing:
         raise DataError(
             f"{folder} has {' and '.join(there)}, but no {' and no '.join(missing)}; name its parts train and test, or "
             "take a folder that holds the classes themselves, which is split"
         )
-    others = [name for name in _subfolders(folder) if name not in PARTS]
+    taken = {part: names[0] for part, names in called.items()}
+    others = [name for name in _subfolders(folder) if name not in taken.values()]
     if others:
         warnings.warn(
-            f"of {folder}, train and test are used, and not {', '.join(others)}; training holds out validation images "
-            "of its own",
+            f"of {folder}, {' and '.join(taken.values())} are used, and not {', '.join(others)}; training holds out "
+            "validation images of its own",
             DataWarning,
             stacklevel=4,
         )
-    return {part: folder / part for part in PARTS}
+    return {part: folder / name for part, name in taken.items()}
+
+
+def _holds_pictures(folder: Path) -> bool:
+    return any(_is_picture(path) for path in folder.iterdir())
 
 
 def _classes_of(folder: Path, parts: dict[str, Path]) -> tuple[str, ...]:
@@ -458,22 +487,52 @@ def _classes_of(folder: Path, parts: dict[str, Path]) -> tuple[str, ...]:
     if len(names) < 2:
         what = f"only one class, {names[0]}" if names else "no folder"
         raise DataError(f"{folder} holds {what}; put the pictures of each class, two or more, into a folder of its own")
+    for place in parts.values():
+        _refuse_parts(place, names)
     return tuple(names)
 
 
+def _refuse_parts(place: Path, names: Sequence[str]) -> None:
+    """Raise DataError where the folders look like parts that each hold the classes, under names that nobody knows."""
+    if any(_holds_pictures(place / name) for name in names):
+        return
+    below = {tuple(_subfolders(place / name)) for name in names}
+    inside = below.pop()
+    if not below and len(inside) > 1:
+        raise DataError(
+            f"{_first_of(names)} in {place} hold no pictures themselves, and each the folders {_first_of(inside)}: "
+            "these look like parts, not classes; name two of them train and test, or lay the pictures of each class "
+            "into its folder"
+        )
+
+
 def _files_of(folder: Path) -> list[Path]:
-    """Give all files of a class, those in folders below too, in an order that is the same on every machine."""
+    """Give all files of a class, those in folders below too, in an order that is the same on every machine.
 
-    def refuse(error: OSError) -> None:
-        raise error
+    Hidden files and folders are left out: programs keep copies of pictures there.
+    """
+    above = frozenset(_identity(place) for place in folder.absolute().parents)
+    return sorted(_files_below(folder, above), key=lambda path: path.relative_to(folder).as_posix())
 
-    found = [
-        Path(place, name)
-        for place, _, names in os.walk(folder, onerror=refuse, followlinks=True)
-        for name in names
-        if not name.startswith(".")
-    ]
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+def _files_below(folder: Path, above: frozenset[tuple[int, int]]) -> Iterator[Path]:
+    """Walk through a folder and what its links lead to; one that leads back to a folder above is not followed."""
+    own = _identity(folder)
+    if own in above:
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_below(path, above | {own})
+        else:
+            yield path
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Tell a folder from all others, whatever path leads to it."""
+    about = folder.stat()
+    return about.st_dev, about.st_ino
 
 
 def _is_picture(path: Path) -> bool:
@@ -520,12 +579,16 @@ def _check_counts(
         )
 
 
+def _first_of(names: Sequence[str]) -> str:
+    more = f", and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"{', '.join(names[:MOST_NAMED])}{more}"
+
+
 def _warn_of_what_is_left_out(folder: Path, unreadable: Sequence[str], unused: Sequence[Path]) -> None:
     """Say in one sentence what of a folder is not in its data set, if anything is not."""
     clauses = []
     if unreadable:
-        more = f", and {len(unreadable) - MOST_NAMED} more" if len(unreadable) > MOST_NAMED else ""
-        clauses.append(f"{len(unreadable)} damaged: {', '.join(unreadable[:MOST_NAMED])}{more}")
+        clauses.append(f"{len(unreadable)} damaged: {_first_of(unreadable)}")
     if unused:
         endings = Counter(path.suffix.lower() or "no ending" for path in unused)
         kinds = ", ".join(f"{count} with {ending}" for ending, count in sorted(endings.items()))
@@ -615,7 +678,8 @@ def pictures(name: str, size: int = 224) -> UInt8[Tensor, "3 {size} {size}"]:
     """
     if name not in PICTURES:
         raise ValueError(f"unknown picture {name!r}; the known ones are {', '.join(PICTURES)}")
-    if not isinstance(size, int) or size < 1:
+    side = _whole_number(size)
+    if side < 1:
         raise ValueError(f"size must be a positive whole number of pixels, got {size!r}; 224 is usual")
     import skimage.data
 
@@ -624,8 +688,8 @@ def pictures(name: str, size: int = 224) -> UInt8[Tensor, "3 {size} {size}"]:
         picture = picture.unsqueeze(-1).expand(-1, -1, 3)
     picture = picture.permute(2, 0, 1)  # [H,W,3] -> [3,H,W]
     height, width = picture.shape[1:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = picture[:, top : top + side, left : left + side]
-    resized = torch.nn.functional.interpolate(square[None].float(), (size, size), mode="bilinear", antialias=True)[0]
+    shorter = min(height, width)
+    top, left = (height - shorter) // 2, (width - shorter) // 2
+    square = picture[:, top : top + shorter, left : left + shorter]
+    resized = torch.nn.functional.interpolate(square[None].float(), (side, side), mode="bilinear", antialias=True)[0]
     return resized.round().clamp(0, 255).to(torch.uint8)
