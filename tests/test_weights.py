@@ -108,6 +108,21 @@ def test_the_card_normalises_pixels():
         torch.set_default_dtype(torch.float32)
 
 
+def test_the_card_normalises_one_picture_as_it_does_many():
+    images = torch.randint(0, 256, (2, 3, 4, 5), dtype=torch.uint8)
+    assert torch.equal(CARD.normalize(images[1]), CARD.normalize(images)[1])
+
+
+def test_the_card_refuses_pixels_that_it_would_spoil():
+    images = torch.zeros(2, 3, 4, 4, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"a model of images of shape \[B,3,H,W\], got \[2, 1, 4, 4\]"):
+        CARD.normalize(images[:, :1])
+    with pytest.raises(ValueError, match=r"uint8 pixels from 0 to 255, got torch\.float32; pass the images unscaled"):
+        CARD.normalize(images / 255)
+    with pytest.raises(ValueError, match="the card has no mean and std, so it is not known how pixels become"):
+        ModelCard().normalize(images)
+
+
 def test_the_file_can_be_read_without_this_package(tmp_path):
     """It holds timm's names, plain JSON and nothing else."""
     path = save_model(small_model(), tmp_path / "model.safetensors", CARD)

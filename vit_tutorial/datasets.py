@@ -34,6 +34,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
+from vit_tutorial.support.normalizing import normalize
 from vit_tutorial.support.paths import DATA_FOLDER
 from vit_tutorial.support.seeds import check_seed
 from vit_tutorial.support.terminal import somebody_is_watching
@@ -166,18 +167,7 @@ class Dataset:
         Takes uint8 images, one [C,H,W] or many [B,C,H,W], and returns float32 of the same shape on the same device.
         Raises ValueError for another type or number of channels.
         """
-        if images.dtype != torch.uint8:
-            raise ValueError(
-                f"normalize takes uint8 pixels from 0 to 255, got {images.dtype}; pass the images unscaled"
-            )
-        if images.ndim < 3 or images.shape[-3] != self.in_channels:
-            raise ValueError(
-                f"{self.name} has images of shape [B,{self.in_channels},H,W], got {list(images.shape)}; "
-                f"put the {self.in_channels} channel(s) third from the end"
-            )
-        mean = torch.tensor(self.mean, dtype=torch.float32, device=images.device).view(-1, 1, 1)
-        std = torch.tensor(self.std, dtype=torch.float32, device=images.device).view(-1, 1, 1)
-        return (images.float() / 255 - mean) / std
+        return normalize(images, self.mean, self.std, f"{self.name} has")
 
     def __repr__(self) -> str:
         shape = "x".join(str(side) for side in self.train_images.shape[1:])

@@ -4,10 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from vit_tutorial.support.sending import send
+from vit_tutorial.support.normalizing import normalize
 from vit_tutorial.vit import ViTConfig
 
 YOUNGER = ("crop", "interpolation")  # entries that older files do not have
@@ -33,12 +32,17 @@ class ModelCard:
         return cls(tuple(data.class_names), tuple(data.mean), tuple(data.std), record)
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Turn pixels [B, C, H, W] of 0 to 255 into what the model was trained on: (pixels / 255 - mean) / std."""
-        mean, std = (  # brought over without waiting for a GPU to be done with what it was told before
-            send(torch.tensor(values, dtype=torch.float32).view(1, -1, 1, 1), images.device)
-            for values in (self.mean, self.std)
-        )
-        return (images.float() / 255 - mean) / std
+        """Turn pixels into what the model was trained on: (pixels / 255 - mean) / std.
+
+        Takes uint8 images, one [C,H,W] or many [B,C,H,W], and returns float32 of the same shape on the same device.
+        Raises ValueError for another type or number of channels, or if the card has no mean and std.
+        """
+        if not self.mean:
+            raise ValueError(
+                "the card has no mean and std, so it is not known how pixels become the model's input; set "
+                "model.card = ModelCard(class_names, mean, std)"
+            )
+        return normalize(images, self.mean, self.std, "the card is of a model of")
 
     def must_fit(self, config: ViTConfig) -> None:
         """Raise ValueError unless there is one name for each class, one mean and one std for each channel, or none."""
