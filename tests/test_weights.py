@@ -95,6 +95,21 @@ def test_the_card_travels_with_the_model(tmp_path):
     assert small_model().card is None
 
 
+@shapes.not_while_checking
+def test_a_card_of_numbers_of_numpy_and_pytorch_is_saved(tmp_path):
+    mean, std = np.array([0.5, 0.25, 0.75], dtype=np.float32), torch.tensor([0.5, 0.25, 0.125])
+    card = ModelCard(list(CARD.class_names), mean, std, crop=np.float32(0.5))
+    assert card == ModelCard(CARD.class_names, (0.5, 0.25, 0.75), (0.5, 0.25, 0.125), crop=0.5)
+    assert load_model(save_model(small_model(), tmp_path / "model.safetensors", card)).card == card
+
+
+def test_a_card_that_cannot_be_used_is_not_made():
+    with pytest.raises(
+        ValueError, match="the card has 1 mean and 3 std; give one of both for each channel, or neither"
+    ):
+        ModelCard(mean=(0.5,), std=CARD.std)
+
+
 def test_the_card_normalises_pixels():
     images = torch.tensor([0, 255], dtype=torch.uint8).view(2, 1, 1, 1).expand(2, 3, 1, 1)
     out = CARD.normalize(images)
@@ -650,10 +665,22 @@ CARDS = {
     "names": ({"class_names": ("a",)}, "the card has 1 class_names for 5 classes; give 5, or none"),
     "no text": ({"class_names": (1, 2, 3, 4, 5)}, "the card has class_names that are no text"),
     "mean": ({"mean": (0.5,), "std": (0.5,)}, "the card has 1 mean for 3 channels; give 3, or none"),
-    "std": ({"mean": (0.5,) * 3, "std": (0.5,) * 4}, "the card has 4 std for 3 channels; give 3, or none"),
-    "one of the two": ({"mean": (0.5,) * 3}, "the card has 3 mean and 0 std; give both, or neither"),
+    "std": (
+        {"mean": (0.5,) * 3, "std": (0.5,) * 4},
+        "the card has 3 mean and 4 std; give one of both for each channel",
+    ),
+    "one of the two": ({"mean": (0.5,) * 3}, "the card has 3 mean and 0 std; give one of both for each channel"),
+    "no numbers": (
+        {"mean": ("a",), "std": (0.5,)},
+        "the card has mean ('a',); give real numbers, one for each channel",
+    ),
+    "one number": ({"mean": 0.5, "std": 0.5}, "the card has mean 0.5; give real numbers, one for each channel"),
+    "one word": ({"class_names": "abcde"}, "the card has class_names that are no text; give one word for each class"),
+    "interpolation": ({"interpolation": "cubic"}, "the card has interpolation 'cubic'; it must be one of nearest, box"),
     "zero": ({"mean": (0.5,) * 3, "std": (0.5, 0.0, 0.5)}, "they must be finite, and std above 0"),
-    "crop": ({"crop": 0.0}, "the card has crop 0.0; it must be above 0, and 1 at most"),
+    "below zero": ({"mean": (0.5,) * 3, "std": (0.5, -1.0, 0.5)}, "they must be finite, and std above 0"),
+    "infinity": ({"mean": (0.5,) * 3, "std": (0.5, float("inf"), 0.5)}, "they must be finite, and std above 0"),
+    "crop": ({"crop": 0.0}, "the card has crop 0.0; it must be a number above 0, and 1 at most"),
     "NaN": ({"mean": (0.5, float("nan"), 0.5), "std": (0.5,) * 3}, "they must be finite, and std above 0"),
 }
 

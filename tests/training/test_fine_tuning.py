@@ -345,16 +345,6 @@ def test_data_whose_card_could_not_be_saved_is_refused_before_the_first_step(dat
     assert same(weights(model), before)
 
 
-@pytest.mark.parametrize("std", [0.0, -1.0, math.nan, math.inf])
-def test_a_card_that_could_not_be_saved_is_refused_before_the_first_step(data, std):
-    model = make_model()
-    model.card = replace(OWN, std=(std,))
-    before = weights(model)
-    with pytest.raises(ValueError, match=exactly(f"the card has mean [0.9] and std [{std}]; they must be finite, and")):
-        fit(model, data, CONFIG)
-    assert same(weights(model), before)
-
-
 def test_a_trained_model_is_shown_a_picture_as_it_learned_it(tmp_path):
     generator = np.random.default_rng(0)
     for name in CLASSES:

@@ -1,7 +1,9 @@
 """What one must know to use a model."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +18,8 @@ YOUNGER = ("crop", "interpolation")  # entries that older files do not have
 class ModelCard:
     """What one must know to use a model: classes, mean and std of its input (in 0..1 units), record, view.
 
-    Raises ValueError where it is saved or loaded with a model that has other classes or channels.
+    Numbers of NumPy and PyTorch become Python's, which a file can hold. Raises ValueError for what is none of these,
+    and where the card is saved or loaded with a model that has other classes or channels.
     """
 
     class_names: tuple[str, ...] = ()
@@ -25,6 +28,38 @@ class ModelCard:
     record: str = ""  # the name of the file in data/results/ that tells how it was trained
     crop: float = 1.0  # share of a picture's shorter side that the model sees, from the middle
     interpolation: str = "bilinear"  # how a picture is brought to that size: a filter of Pillow's
+
+    def __post_init__(self):
+        names = tuple(self.class_names)
+        if isinstance(self.class_names, str) or not all(isinstance(name, str) for name in names):
+            raise ValueError("the card has class_names that are no text; give one word for each class")
+        object.__setattr__(self, "class_names", names)
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+        self._check_statistics()
+        self._check_view()
+        object.__setattr__(self, "crop", float(self.crop))
+
+    def _check_statistics(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ValueError(
+                f"the card has {len(self.mean)} mean and {len(self.std)} std; give one of both for each channel, or "
+                "neither"
+            )
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or not all(std > 0 for std in self.std):
+            raise ValueError(
+                f"the card has mean {list(self.mean)} and std {list(self.std)}; they must be finite, and std above 0"
+            )
+
+    def _check_view(self) -> None:
+        from vit_tutorial.support.pictures import INTERPOLATIONS  # with Pillow, which `import vit_tutorial` leaves out
+
+        if not isinstance(self.crop, Real) or not 0 < self.crop <= 1:
+            raise ValueError(f"the card has crop {self.crop!r}; it must be a number above 0, and 1 at most")
+        if self.interpolation not in INTERPOLATIONS:
+            raise ValueError(
+                f"the card has interpolation {self.interpolation!r}; it must be one of {', '.join(INTERPOLATIONS)}"
+            )
 
     @classmethod
     def of(cls, data: Any, record: str = "") -> "ModelCard":
@@ -49,18 +84,14 @@ class ModelCard:
         for what, count, of in (
             ("class_names", config.num_classes, "classes"),
             ("mean", config.in_channels, "channels"),
-            ("std", config.in_channels, "channels"),
         ):
             given = len(getattr(self, what))
             if given not in (0, count):
                 raise ValueError(f"the card has {given} {what} for {count} {of}; give {count}, or none")
-        if bool(self.mean) != bool(self.std):
-            raise ValueError(f"the card has {len(self.mean)} mean and {len(self.std)} std; give both, or neither")
-        if not 0 < self.crop <= 1:
-            raise ValueError(f"the card has crop {self.crop}; it must be above 0, and 1 at most")
-        if not all(isinstance(name, str) for name in self.class_names):
-            raise ValueError("the card has class_names that are no text; give one word for each class")
-        if not all(map(math.isfinite, (*self.mean, *self.std))) or not all(std > 0 for std in self.std):
-            raise ValueError(
-                f"the card has mean {list(self.mean)} and std {list(self.std)}; they must be finite, and std above 0"
-            )
+
+
+def _numbers(name: str, values: Iterable[Any]) -> tuple[float, ...]:
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ValueError(f"the card has {name} {values!r}; give real numbers, one for each channel") from None
