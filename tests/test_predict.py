@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,15 @@ def test_a_table_of_the_likeliest_classes(boot, tmp_path, capsys):
     assert rows[2].startswith(f"{other}  Ankle boot")
     share = predict.predict(load_model(CLOTHES), boot).probabilities[0]
     assert rows[0].endswith(f" {share:.1%}")
+
+
+def test_a_name_that_the_output_cannot_write_is_written_otherwise(boot, monkeypatch):
+    boot = boot.rename(boot.with_name("bötchen.png"))
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    assert run(boot, "--model", CLOTHES) is None
+    out.flush()
+    assert b"b\\xf6tchen.png  Ankle boot" in out.buffer.getvalue()
 
 
 def test_drawings_have_the_names_of_their_pictures(boot, tmp_path, capsys):

@@ -1,10 +1,12 @@
 """The command line from end to end, on a data set small enough to train in a second."""
 
 import contextlib
+import io
 import json
 import re
 import shlex
 import signal
+import sys
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 
@@ -169,6 +171,15 @@ def test_a_wrong_option_ends_with_exit_status_2_and_what_would_be_right(data, tm
     printed = capsys.readouterr().err
     assert all(word in printed for word in words)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_for_several_values_is_given_once(capsys):
+    assert train.SEVERAL == ["classes", "keep", "stem_layers", "freeze"]
+    for name in ("--classes", "--keep", "--stem-layers", "--freeze"):
+        with pytest.raises(SystemExit, match="2"):
+            train.parse(["--out", "x", name, "1", f"{name}=2"])
+        assert f"error: {name} is given 2 times, and the last alone would count" in capsys.readouterr().err
+    assert train.parse(["--out", "x", "--classes", "0", "1", "--dim", "8", "--dim", "16"]).model.dim == 16
 
 
 def test_a_folder_must_be_named_unless_the_recipe_names_one(capsys):
@@ -581,6 +592,14 @@ def test_a_run_learns_only_the_classes_that_are_named(data, tmp_path, capsys):
 def test_weights_that_are_not_there_end_with_a_sentence(data, tmp_path):
     with pytest.raises(SystemExit, match=r"^error: .*nowhere\.safetensors"):
         command(tmp_path / "more", "--weights", str(tmp_path / "nowhere.safetensors"))
+
+
+def test_a_name_that_the_output_cannot_write_ends_no_training(data, tmp_path, monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", out)
+    command(tmp_path / "Läufe")
+    out.flush()
+    assert b"L\\xe4ufe" in out.buffer.getvalue()
 
 
 def test_what_killed_saves_left_is_swept(data, tmp_path):

@@ -23,6 +23,7 @@ from vit_tutorial import plots
 from vit_tutorial.introspection import answer_attention, attention_maps, attention_rollout
 from vit_tutorial.patches import as_pair
 from vit_tutorial.pretrained import PUBLISHED
+from vit_tutorial.support.command_line import print_all_names
 from vit_tutorial.support.files import write_file
 from vit_tutorial.support.pictures import as_picture, fit_picture, pixels_of
 from vit_tutorial.training.evaluation import predict as predict_logits
@@ -125,6 +126,7 @@ class Options:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: a table, and for each picture that cannot be read a sentence and exit status 1."""
+    print_all_names()
     options = tyro.cli(Options, prog="python -m vit_tutorial.predict", description=__doc__, args=arguments)
     try:
         if not options.files:

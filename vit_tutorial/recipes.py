@@ -18,6 +18,7 @@ import torch
 
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.introspection import flops_per_image
+from vit_tutorial.support.command_line import print_all_names
 from vit_tutorial.support.paths import NEW_DATA, RESULTS, RUNS
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training.config import TrainingConfig
@@ -294,4 +295,5 @@ def main(recorded: bool = False) -> None:
 if __name__ == "__main__":
     import tyro
 
+    print_all_names()
     tyro.cli(main)

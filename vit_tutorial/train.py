@@ -26,7 +26,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
 from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
+from vit_tutorial.support.command_line import print_all_names, refuse_repeated
 from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
@@ -111,10 +112,19 @@ class Options(Choice):
     training: tyro.conf.OmitArgPrefixes[TrainingOptions] = tyro.MISSING
 
 
+SEVERAL = [  # options that take several values
+    field.name
+    for options in (Options, ViTConfig, TrainingConfig)
+    for field in fields(options)
+    if isinstance(field.default, tuple)
+]
+
+
 def parse(arguments: list[str]) -> Options:
     """Read the options; what is not given comes from the recipe. A wrong option ends the program with exit status 2."""
     for other, name in (("preset", "recipe"), ("weights", "start-from")):
         arguments = [re.sub(f"^--{other}(?==|$)", f"--{name}", argument) for argument in arguments]
+    refuse_repeated(arguments, SEVERAL)
     recipe = RECIPES[choose(arguments, Choice()).recipe]
     choice = choose(arguments, Choice(recipe.name, recipe.data))
     own = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")  # its results are not the recipe's
@@ -200,6 +210,7 @@ def read_none(kind: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.Pr
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that a person can mend end it with one sentence and exit status 1."""
+    print_all_names()
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parse(arguments)
     try:

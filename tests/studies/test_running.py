@@ -318,6 +318,9 @@ def test_the_command_line_knows_its_studies(capsys):
         parse(["puling"])
     assert "the studies are patch_size, pooling, positions, jigsaw" in capsys.readouterr().err
     assert parse(["jigsaw", "--seeds", "3", "4"]).seeds == [3, 4]
+    with pytest.raises(SystemExit, match="2"):
+        parse(["jigsaw", "--seeds", "3", "--seeds", "4"])
+    assert "error: --seeds is given 2 times, and the last alone would count" in capsys.readouterr().err
 
 
 def test_a_seed_that_is_named_twice_is_taken_once(tmp_path, monkeypatch, capsys):

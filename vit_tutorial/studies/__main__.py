@@ -10,6 +10,7 @@ from vit_tutorial import studies
 from vit_tutorial.studies.experiments import EXPERIMENTS, StudyError
 from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import choose_rates, run_search, run_study, take_orders
+from vit_tutorial.support.command_line import print_all_names, refuse_repeated
 from vit_tutorial.support.files import write_json
 from vit_tutorial.support.paths import NEW_DATA, RUNS
 
@@ -17,6 +18,7 @@ from vit_tutorial.support.paths import NEW_DATA, RUNS
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that a person can mend end it with one sentence and exit status 1."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    print_all_names()
     options = parse(arguments)
     if options.take_orders:
         take_orders()
@@ -65,6 +67,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--records", type=folder, default=NEW_DATA / "results", metavar="FOLDER", help="(default: data/results)"
     )
     parser.add_argument("--take-orders", action="store_true", help=argparse.SUPPRESS)  # what each worker runs
+    refuse_repeated(arguments, ["seeds"])
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in EXPERIMENTS]
     if unknown:
