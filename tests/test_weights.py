@@ -652,6 +652,19 @@ def test_a_quantized_model_is_not_saved(tmp_path):
         save_model(quantized, tmp_path / "model.safetensors")
 
 
+def test_how_much_is_dropped_while_training_makes_no_other_model(tmp_path):
+    model = small_model()
+    model.dropout.p, model.blocks[1].mlp.drop.p, model.blocks[0].drop_path.rate = 0.1, 0.2, 0.3
+    path = save_model(model, tmp_path / "model.safetensors")
+    images = small_images()
+    for again in (load_model(path), load_weights(small_model(2), path)):
+        assert torch.equal(again(images), model(images))
+    load_weights(model, save_model(small_model(2), path))
+    model.dropout = torch.nn.Identity()
+    with pytest.raises(ValueError, match=exactly("parts of its own (dropout is Identity)")):
+        load_model(save_model(model, path))
+
+
 def test_a_model_with_tied_layers_is_saved_and_not_taken_for_one_without(tmp_path):
     model = small_model()
     model.blocks[1].mlp = model.blocks[0].mlp

@@ -359,7 +359,8 @@ def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, s
         words = f"goes on from the checkpoint in {options.out}"
         if began.get("file"):
             words += f", which began with {describe_start(began)}"
-        if began == began | subject:  # or `fit` says what is different
+        moved = {"name": described.data["name"]}  # the checksum tells other pictures
+        if began.get("model") == described.model and began.get("data", {}) | moved == described.data:  # or `fit` says
             keep(options, model)  # the run may have been killed just before it did
         if options.keep:  # or the checkpoint need not be read
             check_kept(options)

@@ -405,6 +405,20 @@ def test_other_pictures_under_the_same_name_are_noticed(data, tmp_path):
         fit(make_model(), replace(data, train_images=images), CONFIG, checkpoint=tmp_path)
 
 
+def test_the_same_pictures_under_another_name_are_no_other_run(data, tmp_path):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    history = fit(make_model(), replace(data, name="moved"), CONFIG, checkpoint=tmp_path)
+    assert (history.epochs, history.data["name"]) == (CONFIG.epochs, "moved")
+
+
+def test_another_rate_of_dropout_is_another_run(data, tmp_path):
+    fit_until(1, make_model(), data, CONFIG, tmp_path)
+    model = make_model()
+    model.dropout.p = 0.5
+    with pytest.raises(TrainingError, match=r"in its model, parts\.dropout was None and is Dropout\(p=0\.5"):
+        fit(model, data, CONFIG, checkpoint=tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["empty", "short", "cut", "bit in the header", "bit in the weights", "longer"])
 def test_a_damaged_checkpoint_is_refused_and_left_alone(data, tmp_path, damage):
     fit_until(1, make_model(), data, CONFIG, tmp_path)

@@ -165,7 +165,9 @@ class Checkpoint:
         refuse_other_settings(file, saved, self.history.config)
         shape = getattr(self.model, "config", None)
         _refuse_changes(file, "model", saved.model, self.history.model, _defaults(shape) if is_dataclass(shape) else {})
-        _refuse_changes(file, "data", saved.data, self.history.data, {})
+        now = self.history.data
+        moved = {"name": now["name"]} if saved.data.get("crc32") == now["crc32"] else {}  # the same pictures elsewhere
+        _refuse_changes(file, "data", saved.data | moved, now, {})
         self._refuse_other_tensors(tensors)
         self._restore(tensors)
         skipped = max(self.scale.skipped_steps, saved.skipped_steps)  # an older file counts them in its scale alone

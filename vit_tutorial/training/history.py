@@ -49,7 +49,8 @@ class History:
         if isinstance(model, ViT):
             modules = dict(model.named_modules())  # a part of the model's own is told as print shows it, on one line
             described["parts"] = {
-                name: " ".join(str(modules.get(name, words)).split()) for name, words in unusual_parts(model).items()
+                name: " ".join(str(modules.get(name, words)).split())
+                for name, words in unusual_parts(model, rates=True).items()
             }
         checksum = 0
         for part in (data.train_images, data.train_labels):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from vit_tutorial.encoder import DropPath
 from vit_tutorial.patches import as_pair
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.support.meta import shapes_only
@@ -118,10 +119,11 @@ def checksum(said: dict[str, str], weights: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def unusual_parts(model: ViT) -> dict[str, str]:
+def unusual_parts(model: ViT, rates: bool = False) -> dict[str, str]:
     """Find the modules that `ViT(model.config)` does not have, or has otherwise, and say what each is.
 
-    Compared are class and settings, as print shows them, the heads, and fixed positions, which no file holds.
+    Compared are class and settings, as print shows them, the heads, and fixed positions, which no file holds. How much
+    is dropped while training counts with `rates` alone: it changes nothing of what a trained model computes.
     """
     with shapes_only():
         usual = dict(ViT(model.config).named_modules())
@@ -130,14 +132,18 @@ def unusual_parts(model: ViT) -> dict[str, str]:
         if any(name.startswith(f"{part}." if part else "") for part in parts):
             continue  # inside of one that was found
         same = name in usual and type(module) is type(usual[name])
-        if not same or _settings(module) != _settings(usual[name]) or not _has_usual_table(module, usual[name]):
-            parts[name] = type(module).__qualname__ + (f"({_settings(module)})" if _settings(module) else "")
+        alike = same and _settings(module, rates) == _settings(usual[name], rates)
+        if not alike or not _has_usual_table(module, usual[name]):
+            settings = _settings(module)
+            parts[name] = type(module).__qualname__ + (f"({settings})" if settings else "")
     there = dict(model.named_modules())
     gone = [name for name in usual if name not in there and name.rpartition(".")[0] in there]
     return parts | {name: "not there" for name in gone if name.rpartition(".")[0] not in parts}
 
 
-def _settings(module: nn.Module) -> str:
+def _settings(module: nn.Module, rates: bool = True) -> str:
+    if isinstance(module, nn.Dropout | DropPath) and not rates:
+        return ""
     heads = getattr(module, "num_heads", None)
     return ", ".join(filter(None, [module.extra_repr(), f"num_heads={heads}" if heads else ""]))
 
