@@ -438,6 +438,46 @@ def test_the_pictures_are_as_large_as_those_of_the_recipe(folder, tmp_path, caps
     assert "images of 3x32x32" in capsys.readouterr().out
 
 
+def test_pictures_are_read_as_the_weights_know_them(folder, tmp_path, capsys):
+    """In their size and their colours; other sizes are said, since positions are stretched."""
+    first, more = tmp_path / "first", ["--epochs=1", "--warmup-epochs=0", "--batch-size=8", "--device=cpu", "--quiet"]
+    command(folder, first, "--epochs", "1", "--picture-size", "16", "--warmup-epochs", "0")
+    start = ["--start-from", str(first / "model.safetensors")]
+    grey = tmp_path / "grey"
+    for name in ("light", "dark"):
+        for i in range(3):
+            save(Image.new("L", (9, 9), 200 + i if name == "light" else 40 + i), grey / name / f"{i}.png")
+    capsys.readouterr()
+    train.main([*more, *start, "--data", str(grey), "--out", str(tmp_path / "a")])
+    printed = capsys.readouterr().out
+    assert "images of 3x16x16, 2 classes" in printed
+    assert "stretched" not in printed
+    train.main([*more, "--data", str(grey), "--out", str(tmp_path / "a")])  # which goes on
+    assert "images of 3x16x16, 2 classes" in capsys.readouterr().out
+    train.main([*more, *start, "--data", str(grey), "--out", str(tmp_path / "b"), "--picture-size", "32"])
+    assert "; positions are stretched from 4x4 patches to 8x8\n" in capsys.readouterr().out
+
+    command(grey, tmp_path / "dim", "--epochs", "1", "--picture-size", "16", "--warmup-epochs", "0")
+    start = ["--start-from", str(tmp_path / "dim" / "model.safetensors")]
+    capsys.readouterr()
+    train.main([*more, *start, "--data", str(folder), "--out", str(tmp_path / "c")])
+    assert "images of 1x16x16, 3 classes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", ["--out", "--keep-in", "--float16", "--records"])
+def test_nothing_is_written_among_the_pictures(folder, tmp_path, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(folder.rglob("*"))
+    options = {"--out": "run", "--record": "own", "--records": "records"} | {option: f"{folder.name}/results"}
+    with pytest.raises(SystemExit) as ended:
+        train.main([*shlex.split(SMALL), "--data", str(folder), *(word for pair in options.items() for word in pair)])
+    assert ended.value.code.startswith(
+        f"error: {option} {folder.name}/results lies in the folder of --data, {folder}, w"
+    )
+    assert sorted(folder.rglob("*")) == before
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_process_of_several_says_what_is_left_out(folder, tmp_path, monkeypatch):
     (folder / "red" / "broken.png").touch()
     monkeypatch.setenv("HOME", str(folder.parent))

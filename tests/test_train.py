@@ -69,6 +69,47 @@ def test_a_run_leaves_weights_history_and_record(data, tmp_path, capsys):
     assert printed.index("epoch 2/2") < printed.index("validation accuracy") < printed.index("test accuracy")
 
 
+def test_a_record_of_another_training_is_not_replaced(data, tmp_path, monkeypatch):
+    command(tmp_path / "run", "--record", "tiny", "--records", str(tmp_path))
+    record = tmp_path / "tiny.json"
+    written = json.loads(record.read_text())
+    for name in ("freeze", "layer_decay"):
+        del written["config"][name]
+    record.write_text(json.dumps(written))
+    command(tmp_path / "again", "--record", "tiny", "--records", str(tmp_path))  # an older one of the same settings
+    before = record.read_bytes()
+
+    def refused(*options, name="tiny"):
+        with monkeypatch.context() as early:
+            early.setattr(train, "fit", lambda *args, **options: pytest.fail("it has begun to train"))
+            with pytest.raises(SystemExit) as ended:
+                command(tmp_path / "other", "--record", name, "--records", str(tmp_path), *options)
+        return ended.value.code
+
+    assert refused("--seed", "3") == (
+        f"error: {record} is the record of another training (config.seed was 0 and is 3), which would be lost; give "
+        "this one another name with --record, or another folder with --records"
+    )
+    assert "(model.dim was 8 and is 16, model.parameters was" in refused("--dim", "16")
+    monkeypatch.setattr(train, "load", lambda name, root=None: other_classes(data, 4))
+    assert "(data.crc32 was" in refused()
+    assert record.read_bytes() == before
+    (tmp_path / "notes.json").write_text("[]")
+    assert "notes.json is the record of another training (it has no settings of a training)" in refused(name="notes")
+
+
+def test_weights_in_half_the_bytes_replace_weights_and_nothing_else(data, tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"precious")
+    for there in (tmp_path / "photo.png", tmp_path):
+        with pytest.raises(SystemExit) as ended:
+            command(tmp_path / "run", "--float16", str(there))
+        assert ended.value.code.startswith(f"error: --float16 {there} is there and no model that was saved here")
+    assert not (tmp_path / "run").exists()
+    assert (tmp_path / "photo.png").read_bytes() == b"precious"
+    for _ in range(2):
+        command(tmp_path / "run", "--float16", str(tmp_path / "small.safetensors"))
+
+
 def test_what_the_record_says_of_speed_and_mirror_images_is_printed(data, tmp_path, capsys):
     command(tmp_path, "--record", "tiny", "--flip", "--validation-fraction", "0")
     written = json.loads((tmp_path / "records" / "tiny.json").read_text())
@@ -466,7 +507,7 @@ def test_a_run_goes_on_with_the_weights_that_it_began_with_and_no_others(data, t
 def test_what_a_run_of_an_older_version_began_with_is_not_known(data, tmp_path, capsys):
     command(tmp_path)
     start = tmp_path / train.START_NAME
-    for left in ("", None):
+    for left in ("", "[]", '{"a": 1}', '{"file": 1, "sha256": 2}', '{"file": null, "sha256": null, "data": 3}', None):
         start.unlink() if left is None else start.write_text(left)
         command(tmp_path, "--start-from", str(tmp_path / "model.safetensors"))
         assert f"goes on from the checkpoint in {tmp_path}\n" in capsys.readouterr().out
@@ -533,6 +574,30 @@ def test_a_fine_tuning_goes_on_without_the_weights_that_it_began_with(data, tmp_
     assert more.card == whole.card
     assert more.card.mean == data.mean
     assert all(torch.equal(whole.state_dict()[name], tensor) for name, tensor in more.state_dict().items())
+
+
+def test_a_fine_tuning_goes_on_in_the_shape_of_the_weights_that_it_began_with(data, tmp_path, capsys):
+    command(tmp_path / "first")
+    run = ["--epochs=2", "--warmup-epochs=0", "--batch-size=16", "--device=cpu", "--out", str(tmp_path / "run")]
+    train.main([*run, "--start-from", str(tmp_path / "first" / "model.safetensors")])
+    capsys.readouterr()
+    train.main(run)
+    assert f"goes on from the checkpoint in {tmp_path / 'run'}, which began with" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="in its model, dim was 8 and is 16"):
+        train.main([*run, "--dim", "16"])
+
+
+def test_a_fine_tuning_that_goes_on_is_not_taken_for_its_recipe(tmp_path):
+    (tmp_path / CHECKPOINT_NAME).touch()
+    began = {
+        "file": "a",
+        "sha256": "b",
+        "model": {**RECIPES["vit_cifar10"].model, "stem_layers": [3, 4, 9], "image_size": 32},
+    }
+    (tmp_path / train.START_NAME).write_text(json.dumps(began))
+    options = train.parse(["--recipe", "vit_cifar10", "--out", str(tmp_path)])
+    assert (options.record, options.float16, options.keep, options.keep_in) == (None, None, (), None)
+    assert options.model.dim == RECIPES["vit_cifar10"].model["dim"]
 
 
 def test_the_same_number_of_other_classes_takes_a_new_head_too(data, tmp_path, monkeypatch, capsys):

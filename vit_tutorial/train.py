@@ -8,8 +8,9 @@
 The folder of --out receives the checkpoint while training, then the weights (model.safetensors) and history.json.
 The same command again goes on where the last one was stopped: Ctrl-C and SIGTERM save first. A run that has ended is
 not made longer; --start-from begins another one with its weights, or with any others: to fine-tune them, name other
-data, --freeze what shall stay, and --layer-decay. Their shape, mean and std are kept, and for other classes the head
-starts anew. torchrun starts several processes that share each batch.
+data, --freeze what shall stay, and --layer-decay. Their shape, mean and std are kept, pictures of a folder are read in
+their size and colours, and for other classes the head starts anew. torchrun starts several processes that share each
+batch.
 
 A recorded recipe is a whole command. With other data, classes, settings or weights to start from, it is a training of
 your own: name --out, and --record, --float16 and --keep where you want them.
@@ -37,6 +38,7 @@ from tqdm import tqdm
 from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
 from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
 from vit_tutorial.support.command_line import print_all_names, refuse_repeated
+from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
@@ -54,11 +56,12 @@ from vit_tutorial.training.distributed import World, joined
 from vit_tutorial.training.record import keep_weights, kept_file, make_record
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights import load_weights, save_model
-from vit_tutorial.weights.files import existing_file, read
-from vit_tutorial.weights.metadata import Metadata, is_ours, understand
+from vit_tutorial.weights.files import existing_file, read, read_safetensors
+from vit_tutorial.weights.metadata import Metadata, grid_of, is_ours, understand
 
 RESULT_NAMES = ("model.safetensors", "history.json")  # what a run leaves in its folder, besides the checkpoint
 START_NAME = "start.json"  # beside the checkpoint: the weights, the model and the data that the run began with
+START = {"file": str | None, "sha256": str | None, "model": dict, "data": dict}  # what is in it
 FROM_DATA = ("image_size", "in_channels", "num_classes")  # fields of ViTConfig that the data set decides
 
 
@@ -92,6 +95,7 @@ class Choice:
     recipe: Literal[tuple(RECIPES)] = "cpu"  # all other defaults are those of this recipe; --preset means the same
     data: Literal[tuple(READERS)] | Path = "fashion_mnist"  # the data set, or a folder with a folder for each class
     start_from: Path | None = None  # file of weights to begin with, --weights means the same; none: random ones
+    out: Path | None = None  # folder of checkpoint, weights and history
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Options(Choice):
     """All options of the command line."""
 
     classes: tuple[int, ...] = ()  # only these classes of the data, by their numbers; none: all
-    picture_size: int | None = None  # pixels a side of the pictures of a folder; none: as in the recipe's data set
+    picture_size: int | None = None  # pixels a side of a folder's pictures; none: as for the weights, or the recipe
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
     record: str | None = None  # also write a record of this name to the folder of records
@@ -127,9 +131,10 @@ def parse(arguments: list[str]) -> Options:
     refuse_repeated(arguments, SEVERAL)
     recipe = RECIPES[choose(arguments, Choice()).recipe]
     choice = choose(arguments, Choice(recipe.name, recipe.data))
+    known = config_before(choice.start_from, choice.out)
     own = replace(recipe, out=None, weights=None, keep=(), keep_in=None, result="")  # its results are not the recipe's
-    if choice.data != recipe.data or choice.start_from:
-        return parse_all(arguments, choice, own)
+    if choice.data != recipe.data or choice.start_from or known:
+        return parse_all(arguments, choice, own, known)
     options = parse_all(arguments, choice, recipe)
     return options if is_training_of(options, recipe) else parse_all(arguments, choice, own)
 
@@ -141,8 +146,9 @@ def choose(arguments: list[str], default: Choice) -> Choice:
     )[0]
 
 
-def parse_all(arguments: list[str], choice: Choice, recipe: Recipe) -> Options:
-    """Read all options; what is not given is as in the recipe, or as the weights to start from say."""
+def parse_all(arguments: list[str], choice: Choice, recipe: Recipe, known: dict | None = None) -> Options:
+    """Read all options; what is not given is as in the recipe, or as is `known` of the weights to start from."""
+    shape = {name: value for name, value in (known or recipe.model).items() if name not in FROM_DATA}
     defaults = Options(
         recipe=recipe.name,
         data=recipe.data,
@@ -153,7 +159,7 @@ def parse_all(arguments: list[str], choice: Choice, recipe: Recipe) -> Options:
         keep_in=recipe.keep_in,
         start_from=choice.start_from,
         classes=recipe.classes if choice.data == recipe.data else (),
-        model=ModelOptions(**(shape_of(choice.start_from) or recipe.model)),
+        model=ModelOptions(**shape),
         training=TrainingOptions(**asdict(recipe.training)),
     )
     options = tyro.cli(
@@ -175,12 +181,23 @@ def is_training_of(options: Options, recipe: Recipe) -> bool:
     return asked == (recipe.data, recipe.classes, model, training)
 
 
-def shape_of(weights: Path | None) -> dict:
-    """Give the fields of ViTConfig that a file of ours tells; none for another file, or one that cannot be read."""
-    with contextlib.suppress(OSError, ValueError):  # `run` says why
-        if weights and (about := about_file(weights)):
-            return {name: value for name, value in asdict(about.config).items() if name not in FROM_DATA}
-    return {}
+def config_before(weights: Path | None, out: Path | None) -> dict:
+    """Give the config of the weights to start from, or those that the run in the folder of --out began with.
+
+    It is empty for random weights, for a file that is not ours, and for one that cannot be read.
+    """
+    if weights:
+        with contextlib.suppress(OSError, ValueError):  # `run` says why
+            about = about_file(weights)
+            return asdict(about.config) if about else {}
+    began = read_start(out.expanduser()) if out and not weights else {}
+    if not began.get("file"):
+        return {}
+    return {
+        name: tuple(value) if isinstance(value, list) else value  # JSON has lists alone
+        for name, value in began.get("model", {}).items()
+        if name in {field.name for field in fields(ViTConfig)}
+    }
 
 
 registry = tyro.constructors.ConstructorRegistry()
@@ -262,6 +279,55 @@ def check_keep(keep: tuple[int, ...], epochs: int) -> None:
         )
 
 
+def refuse_places(options: Options) -> None:
+    """Raise ValueError if what is written would lie among the pictures, or in the place of a file of another kind."""
+    written = {"out": options.out, "keep-in": options.keep_in, "float16": options.float16}
+    written["records"] = options.records if options.record else None
+    for name, path in written.items():
+        if path and isinstance(options.data, Path) and path.resolve().is_relative_to(options.data.resolve()):
+            raise ValueError(
+                f"--{name} {path} lies in the folder of --data, {options.data}, where each folder is a class; name a "
+                "place outside of it"
+            )
+    if options.float16 and options.float16.exists() and not is_model(options.float16):
+        raise ValueError(
+            f"--float16 {options.float16} is there and no model that was saved here, so something else would be "
+            "written over; name another file"
+        )
+
+
+def is_model(file: Path) -> bool:
+    """Say whether this is a file that `save_model` wrote."""
+    with contextlib.suppress(OSError, ValueError):
+        return is_ours(read_safetensors(file)[1])
+    return False
+
+
+def refuse_other_record(file: Path, now: History) -> None:
+    """Raise ValueError if the file is there, and is not the record of a training like the one that is to begin.
+
+    Settings that an older record does not have had their defaults.
+    """
+    if not file.exists():
+        return
+    try:
+        then = json.loads(file.read_text(encoding="utf-8"))
+        settings = {
+            "config": asdict(TrainingConfig()) | then["config"],
+            "model": then["model"],
+            "data": {"crc32": then["data"]["crc32"]},
+        }
+        today = {what: {name: getattr(now, what).get(name) for name in settings[what]} for what in settings}
+        changes = differences(settings, today)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        changes = "it has no settings of a training"
+    if changes:
+        raise ValueError(
+            f"{file} is the record of another training ({changes}), which would be lost; give this one another name "
+            "with --record, or another folder with --records"
+        )
+
+
 def check_folder(folder: Path, config: TrainingConfig, start: dict) -> None:
     """Raise TrainingError if this run cannot go on from what the folder holds, or would write over what is not its own.
 
@@ -289,10 +355,12 @@ def about_start(file: Path | None) -> dict:
 
 
 def read_start(folder: Path) -> dict:
-    """Read what the run in the folder began with; empty if there is none, or it is of an older version."""
+    """Read what the run in the folder began with; empty if there is none, or it is not as this version writes it."""
     if (folder / CHECKPOINT_NAME).exists():
         with contextlib.suppress(OSError, ValueError):
-            return json.loads((folder / START_NAME).read_text(encoding="utf-8"))
+            began = json.loads((folder / START_NAME).read_text(encoding="utf-8"))
+            if isinstance(began, dict) and {"file", "sha256"} <= began.keys():
+                return began if all(isinstance(began.get(name, {}), kind) for name, kind in START.items()) else {}
     return {}
 
 
@@ -318,6 +386,7 @@ def run(options: Options, command: str) -> None:
     """Train, write everything down, and look at the test images once, at the very end."""
     config = TrainingConfig(**asdict(options.training))
     check_keep(options.keep, config.epochs)
+    refuse_places(options)
     shape = {name: value for name, value in asdict(options.model).items() if name not in FROM_DATA}
     device = choose_device(config.device)
     with contextlib.ExitStack() as until_all_is_written:
@@ -353,7 +422,8 @@ def run(options: Options, command: str) -> None:
 def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, start: dict, words: str) -> None:
     """Say what is trained; write down what a new run begins with, or keep the weights that an old one left due."""
     described = History.begin(model, data, config, len(data.train_labels), 0)
-    subject = {"model": described.model, "data": described.data}
+    if options.record:
+        refuse_other_record(options.records / f"{options.record}.json", described)
     if (options.out / CHECKPOINT_NAME).exists():
         began = read_start(options.out)
         words = f"goes on from the checkpoint in {options.out}"
@@ -365,7 +435,7 @@ def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, s
         if options.keep:  # or the checkpoint need not be read
             check_kept(options)
     else:
-        write_json(options.out / START_NAME, start | subject)
+        write_json(options.out / START_NAME, start | {"model": described.model, "data": described.data})
     print(data, *filter(None, [words]), sep="\n")
 
 
@@ -414,10 +484,21 @@ def begin_with(model: ViT, file: Path) -> str:
         other_classes = True
     if about and about.card.mean and len(about.card.mean) == model.config.in_channels:
         model.card = replace(about.card, class_names=names, record="")
-    if not other_classes:
-        return f"begins with the weights of {file}, head included"
-    of = f"its {len(known)} classes" if known else "other classes"
-    return f"begins with the weights of {file}; the head starts anew, since that of the file is for {of}"
+    words = f"begins with the weights of {file}"
+    if other_classes:
+        of = f"its {len(known)} classes" if known else "other classes"
+        words += f"; the head starts anew, since that of the file is for {of}"
+    else:
+        words += ", head included"
+    return words + (describe_stretch(about.config, model) if about else "")
+
+
+def describe_stretch(config: ViTConfig, model: ViT) -> str:
+    """Say so if positions that were learned on another grid of patches are stretched to that of the model."""
+    (rows, columns), (own_rows, own_columns) = grid_of(config), model.grid_size
+    if config.position != "learned" or (rows, columns) == (own_rows, own_columns):
+        return ""
+    return f"; positions are stretched from {rows}x{columns} patches to {own_rows}x{own_columns}"
 
 
 def find_data_once(options: Options, world: World) -> Dataset:
@@ -430,6 +511,7 @@ def find_data_once(options: Options, world: World) -> Dataset:
 def find_data(options: Options, quiet: bool = False) -> Dataset:
     """Load the data set that the options name, or read the folder; if `quiet`, what is left out of it is not said.
 
+    Pictures of a folder get the size and the channels of the weights to start from, where these are known.
     Raises ValueError for options that do not go together, and DataError as `load` and `Dataset.from_folder` do.
     """
     if not isinstance(options.data, Path):
@@ -446,11 +528,15 @@ def find_data(options: Options, quiet: bool = False) -> Dataset:
         )
     if not options.data.expanduser().is_dir():
         raise DataError(f"--data {options.data} is no folder, and none of the data sets {', '.join(READERS)}; name one")
-    own_size = PICTURES[RECIPES[options.recipe].data][2]
+    known = config_before(options.start_from, options.out)
+    size = options.picture_size
+    if size is None:
+        size = known.get("image_size") or PICTURES[RECIPES[options.recipe].data][2]
+    channels = known.get("in_channels")
     with warnings.catch_warnings():
         if quiet:
             warnings.simplefilter("ignore", DataWarning)
-        return Dataset.from_folder(options.data, own_size if options.picture_size is None else options.picture_size)
+        return Dataset.from_folder(options.data, size, channels=channels if channels in (1, 3) else None)
 
 
 def print_epoch(history: History) -> None:
