@@ -122,6 +122,24 @@ def test_trainings_of_another_machine_are_not_mixed_in(small, tmp_path):
         run_study("small", fast, tmp_path, seeds=[0, 1])
 
 
+def test_nothing_is_run_that_would_not_belong_to_what_is_kept(small, tmp_path, monkeypatch):
+    folder, *_ = small
+    monkeypatch.setattr("vit_tutorial.studies.runner._start_process", lambda: pytest.fail("a run has begun"))
+    kept = tmp_path / "small" / "rate-0.01-seed-0.json"
+    run = json.loads((folder / "runs" / "small" / kept.name).read_text())
+    run["result"]["environment"] |= {"torch": "1.0", "git_revision": "another"}  # the revision may differ
+    kept.parent.mkdir()
+    kept.write_text(json.dumps(run))
+    with pytest.raises(StudyError, match=r"another way than would go on here \(torch was 1\.0 and is [^,]*\); delete"):
+        run_study("small", SMALL, tmp_path, seeds=[0])
+    for nothing in ("", "[]", "{}"):
+        kept.write_text(nothing)
+        with pytest.raises(
+            StudyError, match=rf"rate-0\.01-seed-0\.json \({len(nothing)} bytes\) holds no run of a stu"
+        ):
+            run_study("small", SMALL, tmp_path, seeds=[0])
+
+
 def test_a_record_of_other_settings_is_refused(small, monkeypatch):
     folder, *_ = small
     monkeypatch.setitem(EXPERIMENTS, "small", replace(SMALL, variants={"rate 0.01": TINY(epochs=3)}))
@@ -337,6 +355,19 @@ def test_a_seed_that_is_named_twice_is_taken_once(tmp_path, monkeypatch, capsys)
     with pytest.raises(SystemExit, match="error: enough"):
         main(["toy", "--seeds", "4", "3", "4", "--runs", str(tmp_path)])
     assert asked == [[4, 3]]
+
+
+def test_a_record_of_more_seeds_is_not_replaced(tmp_path, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "toy", TOY)
+    monkeypatch.setattr("vit_tutorial.studies.__main__.run_search", lambda *_: pytest.fail("it has begun to run"))
+    record = tmp_path / "study_toy.json"
+    record.write_text(json.dumps({"seeds": [0, 1, 2]}))
+    with pytest.raises(SystemExit) as ended:
+        main(["toy", "--seeds", "0", "--runs", str(tmp_path), "--records", str(tmp_path)])
+    assert ended.value.code == (
+        f"error: {record} has the seeds 0, 1, 2, and a record without 1, 2 would take its place; name another folder "
+        "with --records, or all of them with --seeds"
+    )
 
 
 def test_no_seed_judges_what_it_chose(monkeypatch, capsys):

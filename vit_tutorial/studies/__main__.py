@@ -1,6 +1,8 @@
 """The command line of the studies: python -m vit_tutorial.studies."""
 
 import argparse
+import contextlib
+import json
 import shlex
 import sys
 from dataclasses import asdict
@@ -24,13 +26,11 @@ def main(arguments: list[str] | None = None) -> None:
         take_orders()
         return
     try:
-        for name in options.names or EXPERIMENTS:
-            experiment = EXPERIMENTS[name]
-            seeds = list(dict.fromkeys(options.seeds or experiment.seeds))  # each once
-            if chose := sorted({*seeds} & {*(experiment.search.seeds if experiment.search else ())}):
-                raise ValueError(
-                    f"seed {chose[0]} chooses the rates of {name}, and no seed judges what it chose; give others"
-                )
+        names = options.names or EXPERIMENTS
+        for name in names:
+            check_seeds(name, options)
+        for name in names:
+            experiment, seeds = EXPERIMENTS[name], seeds_of(name, options)
             searched, rates = [], None
             if experiment.search:
                 searched = run_search(name, experiment, options.runs, options.workers)
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
             runs = run_study(name, experiment, options.runs, seeds, options.workers, rates)
             chosen = ["--seeds", *map(str, seeds)] if options.seeds else []
             command = shlex.join(["python", "-m", "vit_tutorial.studies", name, *chosen])
-            path = options.records / f"study_{name}.json"
+            path = record_of(name, options)
             study = make_study(name, experiment, runs, command, searched)
             write_json(path, asdict(study))
             print(f"{name}: {len(runs) + len(searched)} runs, {study.seconds:.0f} s; record in {path}", flush=True)
@@ -47,6 +47,31 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit(f"stopped; the same command goes on with the runs that are not in {options.runs} yet")
+
+
+def seeds_of(name: str, options: argparse.Namespace) -> list[int]:
+    """Give the seeds to run, each once: those that are named, or those of the study."""
+    return list(dict.fromkeys(options.seeds or EXPERIMENTS[name].seeds))
+
+
+def record_of(name: str, options: argparse.Namespace) -> Path:
+    """Give the file that gets the record."""
+    return options.records / f"study_{name}.json"
+
+
+def check_seeds(name: str, options: argparse.Namespace) -> None:
+    """Raise ValueError if a seed chose the rates, or if this record would take the place of one with more seeds."""
+    seeds, search, path = seeds_of(name, options), EXPERIMENTS[name].search, record_of(name, options)
+    if chose := sorted({*seeds} & {*(search.seeds if search else ())}):
+        raise ValueError(f"seed {chose[0]} chooses the rates of {name}, and no seed judges what it chose; give others")
+    there = []
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no record, or one that nobody can read
+        there = json.loads(path.read_text(encoding="utf-8"))["seeds"]
+    if lost := [seed for seed in there if seed not in seeds]:
+        raise ValueError(
+            f"{path} has the seeds {', '.join(map(str, there))}, and a record without {', '.join(map(str, lost))} "
+            "would take its place; name another folder with --records, or all of them with --seeds"
+        )
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

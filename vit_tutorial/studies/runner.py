@@ -89,13 +89,15 @@ def _run(title: str, experiment: Experiment, jobs: list[Job], folder: Path, work
         raise ValueError(
             f"{title}: two variants would be kept in one file; let their names differ in letters or digits"
         )
-    for job, file in files.items():
-        if file.exists():
-            _check_kept(file, experiment, job)
+    kept = {job: _read(file) for job, file in files.items() if file.exists()}
+    for job, run in kept.items():
+        _check_kept(files[job], run, experiment, job)
     seeds = list(dict.fromkeys(job.seed for job in jobs))
-    missing = sorted((job for job, file in files.items() if not file.exists()), key=lambda job: seeds.index(job.seed))
-    if len(missing) < len(jobs):
-        print(f"{title}: {len(jobs) - len(missing)} of {len(jobs)} runs are done already", flush=True)
+    missing = sorted((job for job in jobs if job not in kept), key=lambda job: seeds.index(job.seed))
+    if kept:
+        print(f"{title}: {len(kept)} of {len(jobs)} runs are done already", flush=True)
+    if kept and missing:
+        _check_here(folder, next(iter(kept.values()))["result"]["environment"])
 
     processes = Queue()
     for _ in range(min(workers, len(missing))):
@@ -138,16 +140,31 @@ def _words(result: dict) -> str:
 
 
 def _read(file: Path) -> dict:
-    return json.loads(file.read_text(encoding="utf-8"))
+    """Read a run that is kept; raise StudyError if the file holds none."""
+    with contextlib.suppress(ValueError):
+        run = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(run, dict) and {"recipe", "result"} <= run.keys():
+            return run
+    raise StudyError(f"{file} ({file.stat().st_size} bytes) holds no run of a study; delete it, and it is run again")
 
 
-def _check_kept(file: Path, experiment: Experiment, job: Job) -> None:
+def _check_kept(file: Path, run: dict, experiment: Experiment, job: Job) -> None:
     now = experiment.settings(job.variant, job.rate)
-    changes = differences(with_younger_settings(_read(file)["recipe"], now), now)
+    changes = differences(with_younger_settings(run["recipe"], now), now)
     if changes:
         raise StudyError(
             f"{file} was made with other settings ({changes}); delete the folder {file.parent}, or name another one "
             "with --runs"
+        )
+
+
+def _check_here(folder: Path, then: dict) -> None:
+    """Raise StudyError before anything is run if what is kept was made elsewhere or with other versions."""
+    here = describe_environment(torch.device("cpu")) | {"threads": 1, "git_revision": then.get("git_revision")}
+    if changes := differences(then, then | here):
+        raise StudyError(
+            f"the runs in {folder} were made in another way than would go on here ({changes}); delete the folder, or "
+            "name another one with --runs"
         )
 
 
