@@ -798,8 +798,11 @@ def test_hugging_faces_parts_that_are_not_here_are_named():
 
 def test_what_stands_before_all_names_is_named():
     weights = {f"student.backbone.{key}": value for key, value in model().state_dict().items()}
-    with pytest.raises(ValueError, match=exactly("their names begin with 'student.backbone.'; take it off")):
-        load_weights(model(), weights)
+    scaled = weights | {f"student.backbone.blocks.{i}.ls{k}.gamma": torch.ones(24) for i in (0, 1) for k in (1, 2)}
+    for given in (weights, scaled):
+        with pytest.raises(ValueError, match=exactly("their names begin with 'student.backbone.'; take it off")):
+            load_weights(model(), given)
+    load_weights(model(), {key.removeprefix("student.backbone."): value for key, value in scaled.items()})
 
 
 # ---------------------------------------------------------------------------------------------- claims of files

@@ -15,7 +15,7 @@ import shapes
 import torch
 from references import assert_same, exactly, randomize
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 
 from vit_tutorial import (
     MLP,
@@ -222,6 +222,15 @@ def test_a_truncated_file_is_refused(tmp_path, kept):
         load_model(path)
     with pytest.raises(ValueError, match=exactly(message)):
         load_weights(small_model(), path)
+
+
+def test_a_checkpoint_of_a_run_is_not_called_damaged(tmp_path):
+    path, content = tmp_path / "checkpoint.bin", save(small_model().state_dict())
+    for first in (b"\x00", b"\x80", b"P"):  # as files of other kinds begin
+        path.write_bytes(first + b"K" + bytes(30) + content)
+        for load in (load_model, lambda path: load_weights(small_model(), path)):
+            with pytest.raises(ValueError, match=exactly(f"{path} is the checkpoint of a run, from which only that")):
+                load(path)
 
 
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>404 not found</html>", b"\x00" * 64, b"\xff" * 64])
@@ -506,7 +515,7 @@ def test_what_is_assumed_of_the_grid_of_others_is_said(recwarn):
     with pytest.warns(UserWarning, match=exactly("how their 16 positions lie; they are taken for a grid of 4x4")):
         load_weights(small_model(image_size=(8, 12)), weights)
     recwarn.clear()
-    load_weights(wide, weights, grid_size=(4, 4))
+    load_weights(wide, weights, grid_size=4)
     assert torch.equal(wide.position.pos_embed, interpolate_positions(weights["pos_embed"], 4, (2, 8)))
     load_weights(small_model(image_size=20), weights)
     assert not recwarn.list, "squares of one size and of another are what everybody has"
@@ -515,6 +524,8 @@ def test_what_is_assumed_of_the_grid_of_others_is_said(recwarn):
     )
     with pytest.raises(ValueError, match=exactly(message)):
         load_weights(wide, weights, grid_size=(3, 5))
+    with pytest.raises(ValueError, match=exactly("and a grid of 0x0 patches with 1 class tokens takes 1")):
+        load_weights(wide, weights, grid_size=0)
 
 
 def test_positions_that_are_no_square_take_their_grid():

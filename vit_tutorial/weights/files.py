@@ -22,6 +22,7 @@ _KINDS = {
     ".pth": "file of torch.save",
     ".bin": "file of torch.save",
 }
+_CHECKPOINT = "checkpoint of a run"
 # An .npz may be compressed, but numbers that were learned hardly can be: many times the file's size is no weights.
 _MOST_TIMES, _MOST_BYTES = 100, 2**28
 
@@ -70,9 +71,11 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _kind(path: Path) -> str | None:
     """Say what a file is by its first bytes."""
-    start = _first_bytes(path, 9)
-    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+    start, size = _first_bytes(path, 41), path.stat().st_size
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < size:
         return ".safetensors file"  # its first 8 bytes are a length, and may look like anything
+    if start[40:] == b"{" and int.from_bytes(start[32:40], "little") < size:
+        return _CHECKPOINT  # a sha256 and then a .safetensors, see training/checkpoint.py
     if start.startswith(b"PK"):
         try:
             with zipfile.ZipFile(path) as file:
@@ -92,9 +95,15 @@ def _first_bytes(path: Path, count: int) -> bytes:
 
 def _not_whole(path: Path, kind: str) -> ValueError:
     """Make the error for a file that is damaged or something else, with its size and how it begins."""
+    other = _kind(path)
+    if other == _CHECKPOINT:
+        return ValueError(
+            f"{path} is the {_CHECKPOINT}, from which only that run goes on; run it again until it has ended, and load "
+            "the model that it saves, model.safetensors on the command line"
+        )
     start = _first_bytes(path, 24).decode("ascii", errors="replace")
     begins = f"; it begins with {start!r}" if start.isprintable() and start.isascii() and len(start) > 8 else ""
-    advice, other = "copy it again", _kind(path)
+    advice = "copy it again"
     if other and not kind.startswith(other):
         advice = f"it begins as a {other} does: build the model with ViT(config) and use load_weights"
     return ValueError(f"{path} ({path.stat().st_size} bytes) is not a whole {kind}{begins}; {advice}")

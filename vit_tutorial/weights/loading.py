@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vit_tutorial.patches import as_pair
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.files import existing_file, read
@@ -29,17 +30,19 @@ def load_weights(
     source: dict[str, Any] | str | os.PathLike,
     *,
     skip_head: bool = False,
-    grid_size: tuple[int, int] | None = None,
+    grid_size: int | tuple[int, int] | None = None,
 ) -> ViT:
     """Copy weights into the model from a state dict or a file of ours, timm, torchvision, Hugging Face or Google.
 
     A file is a `.safetensors`, what torch.save wrote if that is tensors only, or an `.npz` of vit_jax or big_vision;
     its first bytes tell which. Positions of another grid are interpolated as the library they come from does it. A file
-    of ours knows its grid; others are taken to be square unless `grid_size` (rows, columns) says how theirs lie. Layer
-    scale is folded into the linear layers, exactly. `skip_head=True` leaves the model's own head alone, for other
-    classes. A state dict does not say how many heads a model has, where it pools and which GELU it takes (Google
-    trained with gelu="tanh"): the config has to. A hybrid computes as timm's, whose small constants in the norms differ
-    from Google's: logits of Google's own hybrids agree to about 1e-4.
+    of ours knows its grid; others are taken to be square unless `grid_size` (rows, columns; one number for a square)
+    says how theirs lie. Layer scale is folded into the linear layers, exactly. `skip_head=True` leaves the model's own
+    head alone, for other classes. A state dict does not say how many heads a model has, where it pools and which GELU
+    it takes (Google trained with gelu="tanh"): the config has to. Nor does it say that timm's rope_ape models also turn
+    queries and keys by their positions: their tensors fit a model here, which computes something else. A hybrid
+    computes as timm's, whose small constants in the norms differ from Google's: logits of Google's own hybrids agree to
+    about 1e-4.
     All or nothing: raises FileNotFoundError, TypeError for a source of another kind, or ValueError naming the first
     keys or shapes that do not fit, or numbers that are not finite, and leaves the model as it was. Returns the model.
     """
@@ -63,7 +66,8 @@ def load_weights(
         )
     if "pos_embed" in weights and "pos_embed" in own:
         known = about and grid_of(about.config)
-        weights["pos_embed"] = fit_positions(own_model, weights["pos_embed"], library, grid_size or known)
+        grid = known if grid_size is None else as_pair(grid_size)
+        weights["pos_embed"] = fit_positions(own_model, weights["pos_embed"], library, grid)
     must_fit(weights, own)
     if about:
         _must_compute_alike(about, own_model)

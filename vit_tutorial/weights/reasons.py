@@ -39,10 +39,13 @@ _ELSEWHERE = [
 
 def likely_reason(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str:
     """Say in one clause what is most likely wrong, and the way out."""
+    before = _before_all_names(weights, own)
+    if before:  # it hides what a model of ours can do, such as layer scale
+        return f"their names begin with {before!r}; take it off: {{k.removeprefix({before!r}): v for k, v in …}}"
     if elsewhere := _parts_of_others(weights, own):
         return f"{', '.join(elsewhere)}, which the model here cannot do"
     if not own.keys() & weights.keys():
-        return _reason_of_the_names(weights, own)
+        return "these are not the weights of a Vision Transformer, or they come from a library that is not known here"
     bad = {*unfit(weights, own), *(own.keys() ^ weights.keys())}
     if all(key.startswith(("head.", "pre_logits.")) for key in bad):
         return _reason_of_the_head(weights, own)
@@ -65,13 +68,13 @@ def _parts_of_others(weights: dict[str, Tensor], own: dict[str, Tensor]) -> list
     return clauses
 
 
-def _reason_of_the_names(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str:
-    """Look for what stands before all names, or say that nothing is known."""
-    for name in weights:
+def _before_all_names(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str:
+    """Look for what stands before all names; nothing where it stands before less than half of ours."""
+    for name in [] if own.keys() & weights.keys() else weights:
         before = next((name.removesuffix(key) for key in own if name.endswith(f".{key}")), None)
         if before and sum(f"{before}{key}" in weights for key in own) > len(own) / 2:
-            return f"their names begin with {before!r}; take it off: {{k.removeprefix({before!r}): v for k, v in …}}"
-    return "these are not the weights of a Vision Transformer, or they come from a library that is not known here"
+            return before
+    return ""
 
 
 def _reason_of_the_head(weights: dict[str, Tensor], own: dict[str, Tensor]) -> str:
