@@ -69,6 +69,15 @@ def test_a_path_as_text_or_from_the_home_folder(tmp_path, monkeypatch):
         assert np.array_equal(np.asarray(as_picture(path)), COLOUR)
 
 
+def test_a_value_of_16_bits_that_stands_for_transparent_is_white(tmp_path):
+    values = np.array([[0, 1, 257 * 100, 257 * 100 + 1]], dtype=np.uint16)
+    for clear, seen in ((0, [255, 0, 100, 100]), (257 * 100, [0, 0, 255, 100]), (None, [0, 0, 100, 100])):
+        options = {} if clear is None else {"transparency": clear}
+        Image.fromarray(values).save(tmp_path / "picture.png", **options)
+        assert np.asarray(as_picture(tmp_path / "picture.png")).tolist() == [seen]
+        assert np.asarray(as_picture(Image.open(tmp_path / "picture.png"))).tolist() == [seen]
+
+
 def test_half_transparent_is_half_white():
     picture = np.zeros((2, 2, 4), dtype=np.uint8)
     picture[..., 3] = 51

@@ -92,7 +92,10 @@ def _flat(image: Image.Image) -> Image.Image:
                 f"has numbers from {values.min()} to {values.max()}, which are not those of 16 bits",
                 "save it with 8 bits a channel",
             )
-        image = Image.fromarray((values / 257).round().astype(np.uint8))  # Pillow's own convert cuts off at 255
+        pixels = (values / 257).round().astype(np.uint8)  # Pillow's own convert cuts off at 255
+        if "transparency" in image.info:  # the value that stands for no pixel, which 8 bits cannot tell from others
+            pixels[values == image.info["transparency"]] = 255
+        image = Image.fromarray(pixels)
     elif image.mode == "F":
         raise PictureError("holds real numbers of an unknown range", "save it with 8 bits a channel")
     mode = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
