@@ -700,6 +700,7 @@ CARDS = {
     ),
     "one number": ({"mean": 0.5, "std": 0.5}, "the card has mean 0.5; give real numbers, one for each channel"),
     "one word": ({"class_names": "abcde"}, "the card has class_names that are no text; give one word for each class"),
+    "record": ({"record": 3}, "the card has record 3; give the name of a file as text"),
     "interpolation": ({"interpolation": "cubic"}, "the card has interpolation 'cubic'; it must be one of nearest, box"),
     "zero": ({"mean": (0.5,) * 3, "std": (0.5, 0.0, 0.5)}, "they must be finite, and std above 0"),
     "below zero": ({"mean": (0.5,) * 3, "std": (0.5, -1.0, 0.5)}, "they must be finite, and std above 0"),

@@ -33,6 +33,8 @@ class ModelCard:
         names = tuple(self.class_names)
         if isinstance(self.class_names, str) or not all(isinstance(name, str) for name in names):
             raise ValueError("the card has class_names that are no text; give one word for each class")
+        if not isinstance(self.record, str):
+            raise ValueError(f"the card has record {self.record!r}; give the name of a file as text")
         object.__setattr__(self, "class_names", names)
         for name in ("mean", "std"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
