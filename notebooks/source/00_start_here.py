@@ -73,8 +73,9 @@ SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# When most of the shaft is gone it says *sneaker*, and soon after *sandal*, with a moment of *ankle boot* in between: an
-# answer that is unsure turns with one more row of pixels. It calls the empty square a sandal too, with 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say
+# When most of the shaft is gone it says *sneaker*, and soon after *sandal*. A little later it says *ankle boot* for a moment,
+# and then *sandal* again: an answer that is unsure turns with one more row of pixels. It calls the empty square a sandal
+# too, with 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say
 # that the picture is like those it learned from.
 #
 # </details>

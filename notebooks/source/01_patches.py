@@ -253,10 +253,10 @@ plots.show(
 )
 
 # %% [markdown]
-# Above, pixels that touch seem to go together: many a filter is light on one side and dark on the other. Below, noise. Is
-# that so, or do we see what we want to see? We take all pairs of pixels that touch, in all filters, and ask how closely the
-# two go together. (The *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.) As
-# a control, all pairs that are further apart: in a filter of one colour, these go together too.
+# Above, pixels that share a side seem to go together: many a filter is light on one side and dark on the other. Below, noise. Is
+# that so, or do we see what we want to see? We take all pairs of pixels that share a side, in all filters, and ask how
+# closely the two go together. (The *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.) As
+# a control, all other pairs: in a filter of one colour, these go together too.
 #
 # A verdict that begins with *TRUE IF* names the case in which the sentence is right. The brackets name the case in which it is wrong.
 
@@ -271,10 +271,10 @@ def together(weight, pairs):  # [D, C, P, P], and which of the P² pixels make a
 row, column = torch.arange(16) // 4, torch.arange(16) % 4  # of each pixel of a filter
 steps = (row[:, None] - row).abs() + (column[:, None] - column).abs()  # [16, 16]: from pixel to pixel
 alike = {name: (together(weight, steps == 1), together(weight, steps > 1)) for name, weight in filters.items()}
-for name, (touch, apart) in alike.items():
-    print(f"{name:<10} pixels that touch {touch:.2f}   further apart {apart:.2f}")
-smooth = {f"the model is {name}": touch - apart > 0.2 for name, (touch, apart) in alike.items()}
-print(judge(smooth, "in the filters, pixels that touch go together, by more than 0.2 more than others", holds="if"))
+for name, (side, others) in alike.items():
+    print(f"{name:<10} pixels that share a side {side:.2f}   all other pairs {others:.2f}")
+smooth = {f"the model is {name}": side - others > 0.2 for name, (side, others) in alike.items()}
+print(judge(smooth, "pixels that share a side go together more closely than others, by more than 0.2", holds="if"))
 
 # %% [markdown]
 # Nobody told the model what lies beside what in a patch. Its filters learned it from the pictures.
@@ -337,7 +337,7 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 #
 # 1. Halve the **patch size**. What happens to the number of patches, to the numbers in each, to the memory
 #    of the tables?
-# 2. Move over the cat's left eye. Which **rows of the matrix** is it made of? How far apart do they lie, and why?
+# 2. Move over the eye on the left of the picture. Which **rows of the matrix** is it made of? How far apart do they lie, and why?
 # 3. Change the **order** to *column by column*. Which rows move, and which stay?
 # 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
 
@@ -470,7 +470,7 @@ too_large = {"at 224x224": 12 * pixels_large > card, "at 28x28": 12 * pixels_sma
 print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
 
 # %% [markdown]
-# Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows by little more than 4,
+# Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows to a little more than 4 times,
 # since most of it grows with N (lessons 4 and 7 count it): as much as for a picture with twice as many pixels each way.
 # Lesson 4 measures more, and meets an algorithm that never stores the table.
 

@@ -252,8 +252,8 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 # 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture. (Here
 #    the four corners are, too: they are black in all four pictures.)
 # 2. It depends on the picture. Block 1 is mostly too early, as the plot above says.
-# 3. Patch 0, the black patch in the upper left corner. It was never trained to answer. Here it is right three times of
-#    four; of the 500 pictures below it gets most wrong.
+# 3. Patch 0, the black patch in the upper left corner. It was never trained to answer. Here it is right for three of
+#    the four; of the 500 pictures below it gets most wrong.
 # 4. It is mostly right, although the head never read a patch in training. In the blocks *all* tokens collect
 #    from all. The class token is only the one that is asked.
 # 5. Black patches all have the same row, and no block can tell them apart. Lesson 3 begins here.

@@ -589,9 +589,10 @@ for place, numbers in (("scores", slice(1, 3)), ("query", slice(3, 5))):
 # weights are spread as if over 16, 4 and 2 keys (d = 4, 16, 64), no longer over nearly 40 and not yet over one, and there
 # the softmax reacts most. At d = 256 and 1024 it is smaller by both measures.
 #
-# One step further back the story turns. On its way to the query the gradient is multiplied by what the scores were
-# multiplied by: 1/√d with the division, 1 without. There the mean is larger *without* the division at every d above 1.
-# Only the median falls below, at d = 1024: most queries hardly learn, and a few get long steps. So *too little gradient* is
+# One step further back the story turns. On its way to the query the gradient is mixed from the keys, whose length grows as √d,
+# and multiplied by what the scores were multiplied by. With the division that is 1/√d, which takes the growth away. Without
+# it, it is 1, and the growth stays: the mean is larger *without* the division at every d above 1. Only the median falls
+# below, at d = 1024: from most queries hardly any gradient goes on to W_Q, and from a few a great deal. So *too little gradient* is
 # not the whole story. (The extra *What is wrong with the start* looks for another.) That gradients become extremely small is
 # what the paper *suspects*, as it says itself (Vaswani et al. 2017, section 3.2.1). What dividing by √d surely does is to
 # bring the variance of the scores back to 1, whatever d is.

@@ -526,8 +526,9 @@ pairs = {
 print(compare_each(pairs, claim, holds="if", of="draws", unit="points"))
 
 # %% [markdown]
-# It is not the zeros: the surplus is there with a mean in place of them, too. What a head costs depends on which others are
-# there. Heads stand in for each other. (Lesson 8 compares ways to put something else in place of whole tokens.)
+# It is not the zeros: the surplus is there with a mean in place of them, too. So what a head costs depends on which others are
+# there. That is what one sees if heads stand in for each other; these numbers do not prove it. (Lesson 8 compares ways to put
+# something else in place of whole tokens.)
 #
 # We call heads *needed* if more than 5 points are lost without them. Of eight that are drawn at random it matters which: so
 # the first interval is over the 13 draws. Then come two groups that the first 500 pictures have chosen. There the interval is
@@ -552,8 +553,8 @@ claim = "without these heads the model loses more than 5 points"
 print(compare_each(needed, claim, holds="if", at_least=0.05, of="pictures", unit="points"))
 
 # %% [markdown]
-# So no single head is needed in this sense: without the most important one less than 5 points are lost. That each alone can
-# go does not mean that all can. For the least important eight the interval reaches to both sides of 5: not shown. Among the
+# So not even the most important head is needed in this sense: less than 5 points are lost without it. That each alone can go
+# does not mean that all can. For the least important eight the interval reaches to both sides of 5: not shown. Among the
 # eight most important are all four of layer 0, where the patches first meet. And *not needed by the trained model* is not *not needed for training*:
 # more heads or fewer are trained below.
 #

@@ -455,8 +455,8 @@ for probability, place in zip(*probabilities.topk(3), strict=True):
 # and `mlp`. (The head and the kind of first layer are settings of `ViTConfig`.)
 #
 # Here is an attention in the plainest form: three separate linear layers, a reshape and a transpose, and the formula of
-# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word (have the layers of Q, K and V a
-# bias?), and turns [B, N, D] into [B, N, D]. That is all. Change it as you like:
+# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word (do the layers of Q, K and V have
+# a bias?), and turns [B, N, D] into [B, N, D]. That is all. Change it as you like:
 # leave out the scaling, add a mask, try one head.
 
 
@@ -1104,7 +1104,7 @@ print("the same logits:", equal)
 # do you do (lesson 3)?</summary>The positions: 197 rows, and 577 are wanted. Stretch the grid of 14×14 to 24×24 like a
 # picture, and keep the class token's row as it is.</details>
 # <details><summary>A model says "boot" with 91%. You switch off one head, and it still says boot. Was the head useless (lesson
-# 5)?</summary>Not shown. Heads stand in for each other: each may go alone, and still several together may not.</details>
+# 5)?</summary>Not shown. Each head may go alone, and still several together may not.</details>
 #
 # **Next**: the model is whole. Lesson 8 looks inside one that is trained.
 #

@@ -245,9 +245,9 @@ layer = linear_probe(seen, few.train_labels, 4, 0.01)
 print(f"frozen, computed once:  {with_error(share_right(layer(asked).argmax(dim=1)), len(asked))}")
 
 # %% [markdown]
-# **Everything moves.** Its rate must be searched (the search below found 0.003 with up to 20 pictures a kind), and it warms up:
-# the gradients of a new head say little at first, and the first step of AdamW (lesson 11) is the longest, since it moves each
-# weight by the whole rate, however small the gradient is. (*The trap*, below, asks whether it matters.) Beside it the same model from scratch, with the same pictures:
+# **Everything moves.** Its rate must be searched for (the search below found 0.003 with up to 20 pictures a kind), and it warms up:
+# the gradients of a new head say little at first, and the first step of AdamW (lesson 11) moves each weight by the
+# whole rate, however small its gradient is. (*The trap*, below, asks whether it matters.) Beside it the same model from scratch, with the same pictures:
 
 # %% tags=["trained-here"]
 everything = replace(probe, freeze=(), learning_rate=0.003, warmup_epochs=3)
@@ -810,9 +810,9 @@ harm = {name: (right, trap.scores(name)) for name in mistakes}
 print(compare_each(harm, "the mistake does harm", holds="if"))
 
 # %% [markdown]
-# Of the single mistakes ten times the rate, *without* warm-up, costs most: 13 points. At that rate, with mean, std and head
-# wrong as well, it is about 25. At the right rate the same three mistakes cost 4, about as much as the forgotten mean and
-# std alone. Rate or warm-up: which of the two it is, these variants do not say. At the right rate, to leave out the warm-up did no harm that can be shown. So the guess that 0.001, the optimizer's default, made the 40% finds no
+# Of the single mistakes ten times the rate, *without* warm-up, costs most: 13 points. At that rate, with mean and std
+# forgotten and the old head kept as well, it is about 25. At the right rate, still without warm-up, the same two cost 4:
+# about as much as the forgotten mean and std alone. Rate or warm-up: which of the two it is, these variants do not say. At the right rate, to leave out the warm-up did no harm that can be shown. So the guess that 0.001, the optimizer's default, made the 40% finds no
 # support here: for this small model it is the right rate. For one of 86 million weights it may be too much, and nothing here tests
 # that. What a rate needs is not a rule of thumb but a search.
 #
@@ -1028,7 +1028,7 @@ print(f"frozen features {list(seen.shape)}: {right.sum()} of {len(right)} right"
 #
 # 1. A trained model is a starting point and a set of features. Measure both: a linear probe, and all weights.
 # 2. Its mean, its std and its size belong to it. Its head belongs to its old classes.
-# 3. The rate for all weights must be searched. Ten times the right one, without warm-up, did the most harm of all single
+# 3. The rate for all weights must be searched for. Ten times the right one, without warm-up, did the most harm of all single
 #    mistakes; at the right one, to leave out the warm-up did none that was shown.
 # 4. LoRA learns W + BA, begins as zero, and disappears into W at the end.
 # 5. Before you trust a transfer, beat the raw pixels and the same model from scratch, with the same pictures.
