@@ -100,6 +100,11 @@ def test_a_difference_that_only_reaches_the_threshold_does_not_pass_it():
     assert compare([0.92] * 3, [0.9] * 3, at_least=0.02).verdict == NOT_SHOWN  # 0.92 - 0.9 is 0.02 and a little
 
 
+def test_a_difference_lies_in_its_interval_however_large_the_scores_are():
+    finding = compare([1e6 + 1e-5, 1e6 + 1.1e-5, 1e6 + 1.2e-5], [1e6] * 3)
+    assert finding.low <= finding.difference <= finding.high
+
+
 @pytest.mark.parametrize("unit", [1e-300, 3e-13, 1e-3, 1.0, 7.0, 1e6, 1e200])
 def test_a_verdict_does_not_hang_on_the_unit_of_the_scores(unit):
     def scores(*values):

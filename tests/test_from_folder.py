@@ -324,11 +324,18 @@ def test_parts_under_names_that_nobody_knows(tmp_path):
     assert said.endswith("name two of them train and test, or lay the pictures of each class into its folder")
 
 
-def test_parts_of_a_part(tmp_path):
+def test_in_train_and_test_what_looks_like_parts_are_classes(tmp_path):
     for part in ("train", "test"):
-        for below in ("dev", "eval"):
-            fill(tmp_path / part / below)
-    assert refusal(tmp_path).startswith(f"dev, eval in {tmp_path / 'train'} hold no pictures")
+        for name in ("dev", "eval"):
+            fill(tmp_path / part / name)
+    assert Dataset.from_folder(tmp_path, 4).class_names == ("dev", "eval")
+
+
+def test_of_two_names_of_a_part_the_plain_one_is_taken(tmp_path):
+    for number, part in enumerate(("Train", "train", "training", "test")):
+        fill(tmp_path / part, count=number + 1)
+    with pytest.warns(DataWarning, match="train and test are used, and not Train, training"):
+        assert len(Dataset.from_folder(tmp_path, 4).train_labels) == 3 * 2  # three classes, two pictures each
 
 
 def test_an_empty_class(folder):

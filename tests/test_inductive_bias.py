@@ -183,7 +183,15 @@ def test_what_is_no_order_is_refused(call, message):
 
 
 @pytest.mark.parametrize(
-    ("order", "kind"), [([5, 0, 3, 1, 2, 4], "a list"), (range(6), "a range"), (torch.arange(6.0), "torch.float32")]
+    ("order", "kind"),
+    [
+        ([5, 0, 3, 1, 2, 4], "a list"),
+        (range(6), "a range"),
+        (torch.arange(6.0), "torch.float32"),
+        (torch.arange(6, dtype=torch.uint8), "torch.uint8"),
+        (torch.arange(6) > 2, "torch.bool"),
+        (torch.arange(6) * 1j, "torch.complex64"),
+    ],
 )
 def test_an_order_is_a_tensor_of_whole_numbers(order, kind):
     message = f"the order is {kind}; give whole numbers, torch.as_tensor(order).long()"

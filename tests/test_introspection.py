@@ -207,6 +207,15 @@ def test_scores_of_a_forward_that_has_others_are_refused():
     assert not any(module._forward_pre_hooks for module in model.modules())
 
 
+def test_scores_of_a_forward_that_returns_no_weights_are_refused():
+    class Silent(MultiHeadAttention):
+        def forward(self, x):
+            return super().forward(x)
+
+    with pytest.raises(TypeError, match="block 0 has a forward of its own without return_weights, so nobody can tell"):
+        attention_scores(small_model(attention=Silent), small_images())
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_scores_of_a_forward_that_keeps_them_are_given(dtype):
     model, images = small_model(attention=Halved).to(dtype), small_images().to(dtype)

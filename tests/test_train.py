@@ -91,6 +91,12 @@ def test_a_record_of_another_training_is_not_replaced(data, tmp_path, monkeypatc
         "this one another name with --record, or another folder with --records"
     )
     assert "(model.dim was 8 and is 16, model.parameters was" in refused("--dim", "16")
+    begun = ("--start-from", str(tmp_path / "run" / "model.safetensors"))
+    assert "(start.weights was random and is" in refused(*begun)
+    command(tmp_path / "begun", "--record", "begun", "--records", str(tmp_path), *begun)
+    start = json.loads((tmp_path / "begun.json").read_text())["start"]
+    assert start == {"file": "model.safetensors", "sha256": train.about_start(Path(begun[1]))["sha256"]}
+    assert "and is random)" in refused(name="begun")
     monkeypatch.setattr(train, "load", lambda name, root=None: other_classes(data, 4))
     assert "(data.crc32 was" in refused()
     assert record.read_bytes() == before

@@ -699,12 +699,18 @@ CARDS = {
         "the card has mean ('a',); give real numbers, one for each channel",
     ),
     "one number": ({"mean": 0.5, "std": 0.5}, "the card has mean 0.5; give real numbers, one for each channel"),
+    "a number's text": (
+        {"mean": "123", "std": "123"},
+        "the card has mean '123'; give real numbers, one for each channel",
+    ),
+    "no names": ({"class_names": 5}, "the card has class_names that are no text; give one word for each class"),
     "one word": ({"class_names": "abcde"}, "the card has class_names that are no text; give one word for each class"),
     "record": ({"record": 3}, "the card has record 3; give the name of a file as text"),
     "interpolation": ({"interpolation": "cubic"}, "the card has interpolation 'cubic'; it must be one of nearest, box"),
     "zero": ({"mean": (0.5,) * 3, "std": (0.5, 0.0, 0.5)}, "they must be finite, and std above 0"),
     "below zero": ({"mean": (0.5,) * 3, "std": (0.5, -1.0, 0.5)}, "they must be finite, and std above 0"),
     "infinity": ({"mean": (0.5,) * 3, "std": (0.5, float("inf"), 0.5)}, "they must be finite, and std above 0"),
+    "text for crop": ({"crop": "0.9"}, "the card has crop ('0.9',); give one above 0, and 1 at most"),
     "crop": ({"crop": 0.0}, "the card has crop 0.0; it must be a number above 0, and 1 at most"),
     "NaN": ({"mean": (0.5, float("nan"), 0.5), "std": (0.5,) * 3}, "they must be finite, and std above 0"),
 }

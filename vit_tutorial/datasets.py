@@ -439,8 +439,9 @@ def _parts_of(folder: Path) -> dict[str, Path]:
     ]
     if not there:
         return {"all": folder}
-    called = {
-        part: [name for word in words for name in there if name.casefold() == word] for part, words in PARTS.items()
+    called = {  # the plain name first
+        part: sorted((name for name in there if name.casefold() in words), key=lambda name: (*words, name).index(name))
+        for part, words in PARTS.items()
     }
     missing = [part for part, names in called.items() if not names]
     if missing:
@@ -477,8 +478,8 @@ def _classes_of(folder: Path, parts: dict[str, Path]) -> tuple[str, ...]:
     if len(names) < 2:
         what = f"only one class, {names[0]}" if names else "no folder"
         raise DataError(f"{folder} holds {what}; put the pictures of each class, two or more, into a folder of its own")
-    for place in parts.values():
-        _refuse_parts(place, names)
+    if len(parts) == 1:  # what lies in train and test are classes, whatever they hold
+        _refuse_parts(folder, names)
     return tuple(names)
 
 

@@ -138,7 +138,7 @@ def permute_positions(model: ViT, order: Int64[Tensor, " N"]) -> ViT:
 
 
 def _check_order(order: Tensor, count: int, what: str) -> None:
-    if not isinstance(order, Tensor) or order.is_floating_point():
+    if not isinstance(order, Tensor) or order.dtype not in (torch.int32, torch.int64):
         given = order.dtype if isinstance(order, Tensor) else f"a {type(order).__name__}"
         raise TypeError(f"the order is {given}; give whole numbers, torch.as_tensor(order).long()")
     if not torch.equal(order.sort().values, torch.arange(count, device=order.device)):

@@ -5,6 +5,7 @@ in Transformers".
 """
 
 import contextlib
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -134,13 +135,25 @@ def attention_scores(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float
         q, k, _ = rearrange(attention.qkv(args[0]), "b n (three h d) -> three b h n d", three=3, h=attention.num_heads)
         scores.append(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]))
         if type(attention).forward is not MultiHeadAttention.forward:
-            _check_scores(scores, attention.forward(args[0], return_weights=True)[1])
+            _check_scores(scores, _weights_of(attention, args[0], len(scores) - 1))
 
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
         for attention in attentions:
             hooks.callback(attention.register_forward_pre_hook(keep_scores).remove)
         model(images)
     return scores
+
+
+def _weights_of(attention: MultiHeadAttention, tokens: Tensor, number: int) -> Tensor:
+    """Give the weights that a forward of somebody's own returns; raise TypeError if it cannot."""
+    try:
+        inspect.signature(attention.forward).bind(tokens, return_weights=True)
+    except TypeError:
+        raise TypeError(
+            f"block {number} has a forward of its own without return_weights, so nobody can tell whether these are its "
+            "scores; let it take return_weights, and return the weights too, as MultiHeadAttention does"
+        ) from None
+    return attention.forward(tokens, return_weights=True)[1]
 
 
 def _check_scores(scores: list[Tensor], weights: Tensor) -> None:

@@ -284,16 +284,22 @@ def refuse_places(options: Options) -> None:
     written = {"out": options.out, "keep-in": options.keep_in, "float16": options.float16}
     written["records"] = options.records if options.record else None
     for name, path in written.items():
-        if path and isinstance(options.data, Path) and path.resolve().is_relative_to(options.data.resolve()):
+        if path and isinstance(options.data, Path) and lies_among(path.resolve(), options.data.resolve()):
             raise ValueError(
-                f"--{name} {path} lies in the folder of --data, {options.data}, where each folder is a class; name a "
-                "place outside of it"
+                f"--{name} {path} lies in the folder of --data, {options.data}, which is read as pictures; name a "
+                "place outside of it (a run that was moved there goes on)"
             )
     if options.float16 and options.float16.exists() and not is_model(options.float16):
         raise ValueError(
             f"--float16 {options.float16} is there and no model that was saved here, so something else would be "
             "written over; name another file"
         )
+
+
+def lies_among(path: Path, pictures: Path) -> bool:
+    """Say whether a path is in the folder of pictures, and in no hidden folder there, which is not read."""
+    inside = path.relative_to(pictures).parts if path.is_relative_to(pictures) else (".",)
+    return not any(part.startswith(".") for part in inside)
 
 
 def is_model(file: Path) -> bool:
@@ -303,10 +309,11 @@ def is_model(file: Path) -> bool:
     return False
 
 
-def refuse_other_record(file: Path, now: History) -> None:
+def refuse_other_record(file: Path, now: History, weights: str | None) -> None:
     """Raise ValueError if the file is there, and is not the record of a training like the one that is to begin.
 
-    Settings that an older record does not have had their defaults.
+    `weights` is the sha256 of the file that it begins with. Settings that an older record does not have had their
+    defaults.
     """
     if not file.exists():
         return
@@ -318,6 +325,8 @@ def refuse_other_record(file: Path, now: History) -> None:
             "data": {"crc32": then["data"]["crc32"]},
         }
         today = {what: {name: getattr(now, what).get(name) for name in settings[what]} for what in settings}
+        for side, sha256 in ((settings, then.get("start", {}).get("sha256")), (today, weights)):
+            side["start"] = {"weights": (sha256 or "random")[:12]}
         changes = differences(settings, today)
     except (AttributeError, KeyError, TypeError, ValueError):
         changes = "it has no settings of a training"
@@ -421,11 +430,10 @@ def run(options: Options, command: str) -> None:
 
 def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, start: dict, words: str) -> None:
     """Say what is trained; write down what a new run begins with, or keep the weights that an old one left due."""
-    described = History.begin(model, data, config, len(data.train_labels), 0)
+    described, began = History.begin(model, data, config, len(data.train_labels), 0), read_start(options.out)
     if options.record:
-        refuse_other_record(options.records / f"{options.record}.json", described)
+        refuse_other_record(options.records / f"{options.record}.json", described, (began or start)["sha256"])
     if (options.out / CHECKPOINT_NAME).exists():
-        began = read_start(options.out)
         words = f"goes on from the checkpoint in {options.out}"
         if began.get("file"):
             words += f", which began with {describe_start(began)}"
@@ -578,7 +586,9 @@ def finish(
     if "mirrored_test" in record:
         print(f"averaged with the mirror image of each {record['mirrored_test']['accuracy']:.2%}")
     if options.record:
-        path = options.records / f"{options.record}.json"
+        path, began = options.records / f"{options.record}.json", read_start(options.out)
+        if began.get("file"):
+            record["start"] = {"file": Path(began["file"]).name, "sha256": began["sha256"]}
         write_json(path, record)
         print(f"record in {path}")
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from torch import Tensor
@@ -30,17 +29,17 @@ class ModelCard:
     interpolation: str = "bilinear"  # how a picture is brought to that size: a filter of Pillow's
 
     def __post_init__(self):
-        names = tuple(self.class_names)
+        names = tuple(self.class_names) if isinstance(self.class_names, Iterable) else (None,)
         if isinstance(self.class_names, str) or not all(isinstance(name, str) for name in names):
             raise ValueError("the card has class_names that are no text; give one word for each class")
         if not isinstance(self.record, str):
             raise ValueError(f"the card has record {self.record!r}; give the name of a file as text")
         object.__setattr__(self, "class_names", names)
         for name in ("mean", "std"):
-            object.__setattr__(self, name, _numbers(name, getattr(self, name)))
+            object.__setattr__(self, name, _numbers(name, getattr(self, name), "real numbers, one for each channel"))
         self._check_statistics()
+        object.__setattr__(self, "crop", _numbers("crop", (self.crop,), "one above 0, and 1 at most")[0])
         self._check_view()
-        object.__setattr__(self, "crop", float(self.crop))
 
     def _check_statistics(self) -> None:
         if len(self.mean) != len(self.std):
@@ -56,7 +55,7 @@ class ModelCard:
     def _check_view(self) -> None:
         from vit_tutorial.support.pictures import INTERPOLATIONS  # with Pillow, which `import vit_tutorial` leaves out
 
-        if not isinstance(self.crop, Real) or not 0 < self.crop <= 1:
+        if not 0 < self.crop <= 1:
             raise ValueError(f"the card has crop {self.crop!r}; it must be a number above 0, and 1 at most")
         if self.interpolation not in INTERPOLATIONS:
             raise ValueError(
@@ -92,8 +91,8 @@ class ModelCard:
                 raise ValueError(f"the card has {given} {what} for {count} {of}; give {count}, or none")
 
 
-def _numbers(name: str, values: Iterable[Any]) -> tuple[float, ...]:
+def _numbers(name: str, values: Iterable[Any], wanted: str) -> tuple[float, ...]:
     try:
-        return tuple(float(value) for value in values)
+        return tuple(float(value - 0) for value in values)  # less 0, or float would read text
     except (TypeError, ValueError):
-        raise ValueError(f"the card has {name} {values!r}; give real numbers, one for each channel") from None
+        raise ValueError(f"the card has {name} {values!r}; give {wanted}") from None
