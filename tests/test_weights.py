@@ -633,6 +633,7 @@ def test_weights_are_finite_real_numbers(tmp_path, spoil, message, kind):
         assert torch.equal(model.state_dict()[name], value), name
 
 
+@pytest.mark.filterwarnings("ignore:Validating sparse tensor")  # by torch.load
 def test_a_sparse_tensor_in_a_file_is_named(tmp_path):
     torch.save({"norm.bias": torch.eye(4).to_sparse()}, tmp_path / "weights.pth")
     with pytest.raises(ValueError, match=exactly("norm.bias is a sparse tensor; nothing was loaded: pass dense")):
