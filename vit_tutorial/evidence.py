@@ -248,7 +248,7 @@ def compare(
         # Rounded, all of them alike, so that an interval that only just reaches a limit does not pass it.
         size = max(_size(a), _size(b), *map(abs, limits))
         low, high, *limits = (_rounded(number, size) for number in (difference - half, difference + half, *limits))
-        difference = _rounded(difference, size)
+        difference = min(max(difference, low), high)  # where scores are large, rounding leaves it outside
     return Finding(
         claim=claim or (f"{names[0]} is higher than {names[1]}" if within is None else f"{' and '.join(names)} agree"),
         verdict=_verdict(low, high, limits),
