@@ -368,3 +368,16 @@ def test_the_search_for_a_mistake_ends_in_time_and_is_not_the_learners(monkeypat
     assert not verdict.passed
     assert 0 < len(tried) < 20
     assert "wrong on 3 of 3 inputs" in str(verdict)
+
+
+def test_an_exception_that_comes_of_one_kind_of_input_alone_says_of_which():
+    def masked(x, mask):
+        return x if mask is None else x * mask
+
+    def answer(x, mask):
+        return x if mask is None else torch.ones(2, 3) @ torch.ones(2, 3)
+
+    inputs = [(torch.arange(2.0), None), (torch.arange(2.0), torch.ones(2)), (torch.arange(3.0), torch.zeros(3))]
+    verdict = toy(solution=masked, inputs=inputs, mistakes=[])(answer)
+    assert "your code raised RuntimeError" in str(verdict)
+    assert verdict.diagnosis.startswith("where there is a `mask`: ")
