@@ -155,7 +155,7 @@ def test_an_older_file_does_not_say_it(tmp_path):
 
 @pytest.mark.parametrize("pool", ["cls", "mean"])
 def test_where_a_model_looks(pool):
-    model = make_model(pool=pool, image_size=(8, 12))
+    model = make_model(pool=pool, image_size=(8, 12), depth=3)
     pixels = predict.predict(model, noise(8, 12, 3)).pixels
     last, through = looks_at(model, pixels).values()
     (table,) = attention_maps(model, model.card.normalize(pixels[None]))[-1].mean(dim=1)
@@ -176,6 +176,15 @@ def test_the_drawing_shows_the_answer():
     thirds = [pixels[80:280, 300 * i + 60 : 300 * i + 240] for i in range(3)]
     assert not np.array_equal(thirds[0], thirds[1])
     assert not np.array_equal(thirds[1], thirds[2])
+
+
+def test_the_picture_alone_stands_on_the_left_of_a_drawing():
+    blue = np.full((8, 8, 3), (0, 0, 255), dtype=np.uint8)
+    model = make_model()
+    drawing = draw_prediction(model, predict.predict(model, blue))
+    pixels = np.asarray(Image.open(io.BytesIO(drawing.png)).convert("RGB"))
+    pure = [(pixels[150:220, 300 * i + 120 : 300 * i + 180] == (0, 0, 255)).all() for i in range(3)]
+    assert pure == [True, False, False]
 
 
 # --- The command line ------------------------------------------------------------------------------------------------
