@@ -35,6 +35,7 @@ from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.evidence import compare, compare_each, judge
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import HeadsGallery
+from vit_tutorial.introspection import patch_heads
 
 torch.set_num_threads(1)  # one thread: the same numbers each time
 torch.set_printoptions(precision=2, sci_mode=False)
@@ -390,14 +391,11 @@ for name, row in shares.items():
 
 
 # %%
-def without(heads, instead=None):
-    """The model, with these heads (layer, head) switched off; `instead` has numbers for each layer to put in place, [D]."""
+def without(heads):
+    """The model, with these heads (layer, head) switched off."""
     copy, d = deepcopy(model), model.config.dim // model.config.num_heads
     for layer, head in heads:
-        proj, own = copy.blocks[layer].attn.proj, slice(head * d, (head + 1) * d)
-        if instead is not None:
-            proj.bias.data += proj.weight[:, own] @ instead[layer][own]  # the same numbers for every token
-        proj.weight.data[:, own] = 0
+        copy.blocks[layer].attn.proj.weight.data[:, head * d : (head + 1) * d] = 0
     return copy
 
 
@@ -425,12 +423,12 @@ def run(model, pictures):  # [B, C, H, W] -> logits [B, K]
 
 
 @torch.no_grad()
-def run_without_each(pictures, instead=None):
+def run_without_each(pictures):
     """The logits without each head alone. The layers before its own do not change, so they run once, not for each head."""
     tokens, logits = model.forward_intermediates(pictures)["position"], {}  # what comes to layer 0
     for layer, block in enumerate(model.blocks):
         for head in range(model.config.num_heads):
-            rest = without([(layer, head)], instead)
+            rest = without([(layer, head)])
             last = torch.cat([rest.blocks[layer:](part) for part in tokens.split(50)])
             logits[layer, head] = rest.classify(rest.norm(last))
         tokens = block(tokens)
@@ -474,10 +472,10 @@ def lost_with(logits):
     return full_accuracy - score(logits, labels[500:1000])[0]
 
 
-def cost(heads, each=each, instead=None):
+def cost(heads, each=each, together=None):
     """Points lost without these heads: one by one, added up; if their changes of the logits added up; all together."""
     independent = whole + sum(each[head] - whole for head in heads)
-    together = run(without(heads, instead), normalized[500:1000])
+    together = run(without(heads), normalized[500:1000]) if together is None else together
     return sum(lost_with(each[head]) for head in heads), lost_with(independent), lost_with(together)
 
 
@@ -504,21 +502,14 @@ print(compare(together, independent, claim, names=("together", "logits add"), of
 
 # %% [markdown]
 # Together they cost more than their changes of the logits add up to. Do heads stand in for each other? Or is it the zeros,
-# which no layer behind has ever met, and so many at once? We ask again, with each head's *mean* in place of its numbers: the
-# same for every token and picture.
+# which no layer behind has ever met, and so many at once? We ask again, with each head's *mean* over these pictures in
+# place of its numbers, token by token.
 
 # %%
-met = []  # what W_O of each layer meets, in the mean over 500 training pictures and all tokens: [D]
-hooks = [
-    block.attn.proj.register_forward_pre_hook(lambda proj, given: met.append(given[0].mean(dim=(0, 1))))
-    for block in model.blocks
-]
-with torch.no_grad():
-    model(model.card.normalize(data.train_images[:500]))
-for hook in hooks:
-    hook.remove()
-each_mean = run_without_each(normalized[500:1000], met)
-_, independent_mean, together_mean = zip(*[cost(eight, each_mean, met) for eight in eights], strict=True)
+tested = normalized[500:1000]
+each_mean = {head: patch_heads(model, tested, [head], "mean") for head in all_heads}
+with_means = [cost(eight, each_mean, patch_heads(model, tested, eight, "mean")) for eight in eights]
+_, independent_mean, together_mean = zip(*with_means, strict=True)
 pairs = {
     "a mean in its place": ([points / 100 for points in together_mean], [points / 100 for points in independent_mean]),
     "zeros": (together, independent),
@@ -526,9 +517,9 @@ pairs = {
 print(compare_each(pairs, claim, holds="if", of="draws", unit="points"))
 
 # %% [markdown]
-# It is not the zeros: the surplus is there with a mean in place of them, too. So what a head costs depends on which others are
-# there. That is what one sees if heads stand in for each other; these numbers do not prove it. (Lesson 8 compares ways to put
-# something else in place of whole tokens.)
+# It is not the zeros alone: with means the surplus is smaller, and still there. So what a head costs depends on which others
+# are there. That is what one sees if heads stand in for each other; these numbers do not prove it. (Lesson 8 compares three
+# things to put in a head's place.)
 #
 # We call heads *needed* if more than 5 points are lost without them. Of eight that are drawn at random it matters which: so
 # the first interval is over the 13 draws. Then come two groups that the first 500 pictures have chosen. There the interval is
@@ -727,13 +718,13 @@ used = """
 A a accuracies accuracy after all_heads all_heads_on alone answers as_said asked at_random attention ax axes B b b_v
 before best block boot by_steps changed changed_right cheaper claim colour columns constant cost costs D d dark dim
 each each_mean eights equal explicit factors figure from_torchvision full full_accuracy full_maps fused gallery gaps
-group groups grown h half head heads hook hooks i image images independent independent_mean k labels layer layers
-looks loss lost lost_points lost_with maps maps_of_heads means merged met middle millions more N name names
-names_of_pictures needed new_k new_q no_more number numbered numbers on_boot one one_head options order our_output
-our_weights ours output overlaps own pairs pictures probabilities q qkv random_eights right rounded row rows
-run_without_each said same shape shares sharp shown shuffles single sizes study table tables their_output
-their_weights theirs title together together_mean tokens top total unrelated untrained v values W_k W_o W_q W_v
-weight weights whole without wrong x Z z
+group groups grown h half head heads i image images independent independent_mean k labels layer layers looks loss
+lost lost_points lost_with maps maps_of_heads means merged middle millions more N name names names_of_pictures needed
+new_k new_q no_more number numbered numbers on_boot one one_head options order our_output our_weights ours output
+overlaps own pairs pictures probabilities q qkv random_eights right rounded row rows run_without_each said same shape
+shares sharp shown shuffles single sizes study table tables tested their_output their_weights theirs title together
+together_mean tokens top total unrelated untrained v values W_k W_o W_q W_v weight weights whole with_means without
+wrong x Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
