@@ -620,11 +620,7 @@ draw_sizes(
 
 # %% jupyter={"source_hidden": true}
 most, longest = max(cells(study), key=lambda cell: (cell[1], cell[0]))
-costs = {
-    "images_seen": "pictures seen",
-    "training_flops": "operations",
-    "processor_seconds": "seconds of one core",
-}
+costs = {"images_seen": "pictures seen", "training_flops": "operations", "processor_seconds": "seconds of one core"}
 ticks = [{9_000: "9,000", 36_000: "36,000", 144_000: "144,000"}, {1e11: "10¹¹", 5e11: "5·10¹¹", 2e12: "2·10¹²"}]
 ticks += [{5: "5", 20: "20", 80: "80"}]
 figure, axes = plots.new_figure(1, 3, size=(11, 3.2), sharey=True)
