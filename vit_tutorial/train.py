@@ -49,6 +49,7 @@ from vit_tutorial.training.checkpoint import (
     kept_statistics,
     refuse_other_run,
     reserved,
+    under_todays_name,
     weights_after_an_epoch,
 )
 from vit_tutorial.training.devices import choose_device
@@ -437,8 +438,8 @@ def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, s
         words = f"goes on from the checkpoint in {options.out}"
         if began.get("file"):
             words += f", which began with {describe_start(began)}"
-        moved = {"name": described.data["name"]}  # the checksum tells other pictures
-        if began.get("model") == described.model and began.get("data", {}) | moved == described.data:  # or `fit` says
+        data_then = under_todays_name(began.get("data", {}), described.data)
+        if (began.get("model"), data_then) == (described.model, described.data):  # or `fit` says what is different
             keep(options, model)  # the run may have been killed just before it did
         if options.keep:  # or the checkpoint need not be read
             check_kept(options)

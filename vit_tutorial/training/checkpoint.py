@@ -166,8 +166,7 @@ class Checkpoint:
         shape = getattr(self.model, "config", None)
         _refuse_changes(file, "model", saved.model, self.history.model, _defaults(shape) if is_dataclass(shape) else {})
         now = self.history.data
-        moved = {"name": now["name"]} if saved.data.get("crc32") == now["crc32"] else {}  # the same pictures elsewhere
-        _refuse_changes(file, "data", saved.data | moved, now, {})
+        _refuse_changes(file, "data", under_todays_name(saved.data, now), now, {})
         self._refuse_other_tensors(tensors)
         self._restore(tensors)
         skipped = max(self.scale.skipped_steps, saved.skipped_steps)  # an older file counts them in its scale alone
@@ -299,6 +298,11 @@ def refuse_other_settings(file: Path, saved: History, now: dict[str, Any]) -> No
             "model, or named by --start-from on the command line"
         )
     _refuse_changes(file, "config", saved.config, now, _defaults(TrainingConfig))
+
+
+def under_todays_name(then: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Give what was said of a run's data then, under the name of now where the checksum says that they only moved."""
+    return then | ({"name": now["name"]} if then.get("crc32") == now["crc32"] else {})
 
 
 def _refuse_changes(file: Path, what: str, then: dict[str, Any], now: dict[str, Any], defaults: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ from torch import nn
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.support.wrapped import unwrapped
-from vit_tutorial.vit import ViT, ViTConfig
+from vit_tutorial.vit import ViT
 from vit_tutorial.weights import ModelCard
 
 AS_GOOD_AS_EQUAL = 0.01  # of a mean or std, on the scale where 0 is black and 1 is white
@@ -124,8 +124,8 @@ def card_for(model: nn.Module, data: Dataset) -> ModelCard:
 
     A model without a card, or with one for other channels, gets those of the data. The view is that of the data, whose
     pictures are prepared already, and so are the names, unless the model has another number of classes.
-    Raises ValueError for what could not be saved afterwards: data without one mean and one std a channel, and what
-    `ModelCard.must_fit` refuses.
+    Raises ValueError for what could not be saved afterwards: data without one mean and one std a channel, and what a
+    ModelCard refuses.
     """
     if not len(data.mean) == len(data.std) == data.in_channels:
         raise ValueError(
@@ -133,13 +133,11 @@ def card_for(model: nn.Module, data: Dataset) -> ModelCard:
             "of each a channel, as datasets.channel_statistics(images) does"
         )
     card, own = ModelCard.of(data), getattr(model, "card", None)
-    classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
-    if classes != data.num_classes:
+    if getattr(getattr(model, "config", None), "num_classes", data.num_classes) != data.num_classes:
         card = replace(card, class_names=())
-    if own is not None and len(own.mean) == len(own.std) == data.in_channels:
-        card = replace(card, mean=own.mean, std=own.std)
-    card.must_fit(ViTConfig(in_channels=data.in_channels, num_classes=classes))  # other ones the model itself refuses
-    return card
+    if own is None or len(own.mean) != data.in_channels:
+        return card
+    return replace(card, mean=own.mean, std=own.std)
 
 
 def other_statistics(card: ModelCard, data: Dataset) -> str:
