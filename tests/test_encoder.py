@@ -17,6 +17,7 @@ from references import (
     randomize,
 )
 from torch import nn
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from vit_tutorial import MLP, DropPath, Encoder, EncoderBlock, MultiHeadAttention, PositionEmbedding, count_parameters
 from vit_tutorial.encoder import build_part
@@ -200,6 +201,16 @@ def test_drop_path_is_off_in_eval_and_at_rate_zero():
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_drop_path_keeps_the_precision(dtype):
     assert DropPath(0.5)(torch.ones(8, 3, dtype=dtype)).dtype == dtype
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_drop_path_keeps_the_precision_where_a_compiler_makes_booleans_of_what_is_kept(dtype):
+    """As torch.compile does for a GPU, which has no kernel of its own for these random numbers."""
+    booleans = {torch.ops.aten.bernoulli.p: lambda x, p: torch.rand_like(x, dtype=torch.float32) < p}
+    traced = make_fx(DropPath(0.5), decomposition_table=booleans)(torch.ones(8, 3, dtype=dtype, device="meta"))
+    kept = [node.meta["val"].dtype for node in traced.graph.nodes if node.op == "call_function"]
+    assert torch.bool in kept
+    assert kept[-1] == dtype
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

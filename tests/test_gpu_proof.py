@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from training.examples import make_data
 
 from vit_tutorial import ViT, ViTConfig, load_model, save_model
 from vit_tutorial.training import TrainingConfig, fit
@@ -90,7 +91,7 @@ def test_the_rehearsal_goes_all_the_way(rehearsal):
 def test_each_way_takes_the_same_steps_and_the_first_is_measured_again(rehearsal):
     ways = proof_in(rehearsal[2])["ways"]["ways"]
     names = [way["name"] for way in ways]
-    assert (names[0], names[-1], len(set(names))) == ("as it is", "as it is, again", 6)
+    assert (names[0], names[-2], len(set(names))) == ("as it is", "as it is, again", 6)
     assert not [way["error"] for way in ways if "error" in way]
     assert min(way["step_ms"] for way in ways) > 0
     assert [way["loss"] for way in ways] == pytest.approx([ways[0]["loss"]] * len(ways), abs=1e-4)
@@ -412,10 +413,54 @@ def test_the_epochs_let_all_seeds_fit_the_time_that_is_left(kit, left, found, ep
     if epochs is None:
         assert 1 < plan["epochs"] < 150
         an_epoch, first = plan["ways"][str(plan["compile"])]
-        assert first + 3 * plan["epochs"] * an_epoch < left <= plan["seconds"] + 3 * 1.2 * an_epoch
+        assert first + 3 * plan["epochs"] * an_epoch < left <= plan["seconds"] + 3 * 1.3 * (an_epoch + 0.05)
     else:
         assert plan["epochs"] == epochs
     assert plan["seconds"] <= left or plan["epochs"] == 1
+
+
+@pytest.mark.parametrize(("asked", "left", "epochs"), [(400, 500, 348), (400, 1000, 400), (100, 500, 100)])
+def test_more_epochs_than_fit_are_not_begun_whatever_was_asked_for(kit, asked, left, epochs):
+    settings = {"seeds": [0], "epochs": asked, "found": speeds(20_000, 45_000)}
+    config = TrainingConfig(epochs=150, validation_fraction=0.1)
+    plan = kit.parts["train"].plan_for(None, Images(), config, settings, left)
+    assert plan["epochs"] == pytest.approx(epochs, abs=2)
+    assert plan["seconds"] <= left
+
+
+def test_the_weights_are_written_before_the_test_images_are_read(kit, monkeypatch, tmp_path):
+    train, data = kit.parts["train"], make_data(per_class=4, size=8)
+    (tmp_path / "out").mkdir()
+    log = kit.parts["journal"].Journal(tmp_path / "proof.json", time.time() + 60)
+
+    def too_late(*_, **__):
+        raise kit.parts["journal"].OutOfTime
+
+    monkeypatch.setattr(train, "evaluate", too_late)
+    config = TrainingConfig(epochs=1, batch_size=4, warmup_epochs=0, device="cpu")
+    shape = {"patch_size": 4, "dim": 16, "depth": 1, "num_heads": 2}
+    with pytest.raises(kit.parts["journal"].OutOfTime):
+        train.train_one("seed 0", shape, data, config, log, tmp_path / "out")
+    assert list((tmp_path / "out").glob("seed_0*"))
+    assert proof_in(tmp_path)["runs"][0]["weights"]
+
+
+def test_a_step_takes_the_package_of_this_checkout(kit, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    assert kit.environment("card")["PYTHONPATH"] == os.pathsep.join([str(ROOT), "elsewhere"])
+    monkeypatch.delenv("PYTHONPATH")
+    assert kit.environment("card")["PYTHONPATH"] == str(ROOT)
+
+
+def test_programs_of_other_kernels_are_not_taken_from_the_cache_of_the_first(kit):
+    assert kit.environment("ways")["TORCHINDUCTOR_AUTOGRAD_CACHE"] == "0"
+    assert "TORCHINDUCTOR_AUTOGRAD_CACHE" not in kit.environment("speed")
+
+
+def test_an_earlier_proof_that_is_not_there_is_refused(kit, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        kit.main(["--out", str(tmp_path), "--earlier", str(tmp_path / "proof.json")])
+    assert f"--earlier {tmp_path / 'proof.json'}: there is no proof.json" in capsys.readouterr().err
 
 
 def test_a_shortened_recipe_keeps_its_shares(kit):

@@ -76,6 +76,7 @@ class DropPath(nn.Module):
             return x
         empty = torch.empty(len(x), *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device)
         keep = torch.bernoulli(empty, 1 - self.rate)  # bernoulli_ draws the same, but not within torch.vmap
+        keep = keep.to(x.dtype)  # for a GPU torch.compile makes booleans of it, and x would grow to float32
         return x * (keep / (1 - self.rate))  # the B numbers are divided, not all of x
 
     def extra_repr(self) -> str:

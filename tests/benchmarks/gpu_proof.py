@@ -23,13 +23,14 @@ beside it, in half precision, in pieces below 16 MB; `--join FOLDER --name seed_
 On a rented machine, where time is dear and there may be no network:
 
 1. It needs Python 3.11 or newer, torch 2.11 or newer, torchvision, einops, jaxtyping, safetensors, tqdm and this
-   checkout; nothing is installed. Set PYTHONPATH to the root of the checkout.
+   checkout; nothing is installed. Where git does not travel with it, --revision names the commit.
 2. CIFAR-10 has to lie there, unpacked, outside the checkout; --data-root names its folder. Copy and unpack it before
    the clock of --minutes starts.
 3. Use the time in this order: one run with all steps; then, with what is left, one with what fell out, named in
    --steps, with --minutes one less than are left. The lesson holds one whole training, and its weights and curves come
    back too: if it matters more than the other seeds, name it before `train`. Where the first run's FOLDER is gone,
-   --earlier names its proof.json: a training is planned from the speeds in there.
+   --earlier names its proof.json: a training is planned from the speeds in there. A plan never has more epochs than
+   fit, whatever --epochs says: a training that is cut off has no weights that are worth anything.
 4. The lesson also needs matplotlib, scikit-image and the wheels of anywidget and ipywidgets, and runs as a plain script
    then; with those of nbclient and ipykernel too it runs as a notebook, with its figures. They and what they need must
    be on PYTHONPATH.
@@ -48,6 +49,7 @@ from pathlib import Path
 
 from gpu.journal import Journal, OutOfTime, read, run_and_write_down
 
+ROOT = Path(__file__).parents[2]
 USUAL = ("card", "checks", "speed", "train", "ablation")
 STEPS = (*USUAL, "lesson", "ways")
 MOST_SECONDS = {"card": 40, "checks": 80, "speed": 130}  # the others may take all that is left
@@ -97,7 +99,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", metavar="FOLDER", help="the folder that holds cifar-10-batches-py")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=USUAL, help="in this order")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings (default: 0 1 2)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="of each training (default: as many as fit)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of each training, at most (default: the preset's)")
     parser.add_argument("--device", default="auto", help="cuda or cpu (default: cuda if there is one)")
     parser.add_argument("--rehearse", action="store_true", help="a tiny model and made-up pictures, on the CPU")
     parser.add_argument("--revision", default="", help="the commit, where the checkout has travelled without it")
@@ -111,6 +113,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not (options.out or options.join or options.record or options.step):
         parser.error("--out names the folder where everything is written")
+    if options.earlier and not read(options.earlier):
+        parser.error(f"--earlier {options.earlier}: there is no proof.json")
     return options
 
 
@@ -177,10 +181,18 @@ def follow(step: str, options: argparse.Namespace, proof: dict, workshop: Path, 
 
 
 def environment(step: str) -> dict[str, str]:
-    """Give a step the environment it needs; the checks ask cuBLAS for the same sum each time."""
-    more = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if step == "checks" else {}
+    """Give a step the environment it needs, with this checkout's package before any other.
+
+    The checks ask cuBLAS for the same sum each time.
+    """
+    more = {
+        "checks": {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"},
+        "ways": {"TORCHINDUCTOR_AUTOGRAD_CACHE": "0"},  # which takes programs that differ in their kernel for the same
+    }.get(step, {})
     unwatched = {"VIT_TUTORIAL_PROGRESS": "", "VIT_TUTORIAL_UNWATCHED": "1"}
-    return os.environ | {"PYTHONUNBUFFERED": "1", "NCCL_SOCKET_IFNAME": "lo"} | unwatched | more
+    places = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    always = {"PYTHONPATH": places, "PYTHONUNBUFFERED": "1", "NCCL_SOCKET_IFNAME": "lo"}
+    return os.environ | always | unwatched | more
 
 
 def end(process: subprocess.Popen) -> None:
@@ -235,9 +247,10 @@ def table(proof: dict) -> str:
         )
     ways = proof.get("ways", {}).get("ways", [])
     for row in ways:
+        busy = f", busy {row['device_ms']:.1f} ms" if row.get("device_ms") else ""
         said = row.get("error") or (
             f"step {row['step_ms']:.1f} ms, {row['step_ms'] / ways[0].get('step_ms', math.nan):.3f} times that of "
-            f"{ways[0]['name']!r}; loss {row['loss']:.3f}"
+            f"{ways[0]['name']!r}{busy}; loss {row['loss']:.3f}"
         )
         lines.append(f"{row['name']:<34}{said}")
     for step in ("train", "ablation"):
