@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from math import prod
 from statistics import fmean
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import Job, carry_out, make_order
 from vit_tutorial.studies.versus import RATES, SIZES, UNIT, compete, contests, draw_pictures, name_of
 from vit_tutorial.training import TrainingConfig, fit
+from vit_tutorial.weights.card import ModelCard
 
 pytestmark = pytest.mark.slow
 NAMES = ("ViT", "hybrid", "CNN")
@@ -242,6 +244,26 @@ def test_a_study_that_was_killed_goes_on_from_what_it_kept_and_grows(small, tmp_
     assert all(EXPERIMENTS["versus"].settings(name) == short.settings(name) for name in short.variants)
 
 
+@pytest.mark.parametrize("size", [2, 4])
+def test_the_reach_of_a_token_that_answers_to_its_own_patch_alone_and_of_one_that_answers_to_all_alike(small, size):
+    row = contests("fashion_mnist", (1,), (40,))[name_of("ViT", 40, 1)]
+    model = versus.make_contestant(row | {"model": row["model"] | {"patch_size": size}}, small, seed=0)
+    model.card = ModelCard.of(small)
+    attention = model.blocks[0].attn.proj
+    with torch.no_grad():
+        attention.weight.zero_()
+    alone = versus.reach(model, small)
+    assert (alone["own_patch"], alone["seen"]) == (1, (size / 8) ** 2)
+    middle = (8 // size // 2 + 0.5) * size - 0.5  # of the patch in the middle, in pixels
+    away = torch.cartesian_prod(*[torch.arange(8) - middle] * 2).square().sum(dim=1).sqrt()
+    own = torch.tensor(list(product([abs(i - middle) < size / 2 for i in range(8)], repeat=2))).all(dim=1)
+    assert alone["reach"] < away[own].max() / away.mean() < 1
+    torch.nn.init.normal_(attention.weight)
+    both = versus.reach(model, small)
+    assert both["own_patch"] < 1 == both["seen"]
+    assert both["reach"] > alone["reach"]
+
+
 def test_patches_of_twice_the_side_and_four_times_the_pictures_cost_the_same():
     rows = EXPERIMENTS["patch_photos"].variants
     assert list(rows) == ["P = 16, x1", "P = 8, x1", "P = 4, x1", "P = 8, x4"]
@@ -373,7 +395,7 @@ def test_lesson_9_says_what_the_records_show():
     assert verdicts == [TRUE, NOT_SHOWN, NOT_SHOWN]
 
 
-@pytest.mark.parametrize("name", ["versus", "locality", "versus_photos", "locality_photos", "patch_photos"])
+@pytest.mark.parametrize("name", ["versus", "locality", "versus_photos", "locality_photos", "patch_photos", "reach"])
 def test_the_figures_of_a_record_agree_with_each_other(name):
     study, variants = load_study(name), EXPERIMENTS[name].variants
     if "photos" in name:

@@ -21,6 +21,7 @@
     versus_photos         what versus compares, on 2,000 to 45,000 photographs
     locality_photos       what locality compares, on photographs
     patch_photos          P in 16, 8, 4 on photographs, and P = 8 for as many operations as P = 4
+    reach        what a token of a ViT with patches of 4, 7 and 14 answers to, after one block
     unfair       the trainings from which lesson 9's unfair comparisons pick what they show
     transfer     a ViT that knows six kinds of photographs goes to the other four, by twelve methods
     transfer_clothes      a ViT that knows six kinds of clothes goes to the other four, by five methods

@@ -277,6 +277,13 @@ EXPERIMENTS = {
         job=versus.compete,
         search=Search(versus.RATES[:4]),
     ),
+    "reach": Experiment(
+        claim="with larger patches a token answers to what lies farther away",
+        variants=versus.patch_sizes("fashion_mnist", 9_000, ((4, 1), (7, 1), (14, 1))),
+        seeds=tuple(range(10)),
+        job=versus.compete_and_reach,
+        search=Search(versus.RATES),
+    ),
     "unfair": Experiment(
         claim="with 500 pictures a CNN is better than a ViT",
         variants=unfair.trainings(),

@@ -11,6 +11,7 @@ augmentation. So the intervals over seeds speak of other pictures too.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.inductive_bias import permute_patches, permute_pixels
-from vit_tutorial.introspection import count_parameters, flops_per_image
+from vit_tutorial.introspection import count_parameters, flops_per_image, receptive_distance, receptive_field
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import History, TrainingConfig, evaluate, fit
 from vit_tutorial.training.loop import split_validation
@@ -164,6 +165,29 @@ def compete_scrambled(settings: dict, seed: int) -> dict:
     return measure(settings, seed, scrambled(load(settings["task"]), settings["order"]))
 
 
+def compete_and_reach(settings: dict, seed: int) -> dict:
+    """Train one ViT and test it, and measure what a token of it answers to: see `measure` and `reach`."""
+    return measure(settings, seed, load(settings["task"]), reach)
+
+
+def reach(model: ViT, data: Dataset) -> dict[str, float]:
+    """Measure what the token in the middle answers to after the first block, on 200 test pictures.
+
+    `reach` is its mean distance to the pixels, weighted with how much each moves it, over that of a token that all
+    pixels move alike: so patches of other sizes, whose middles lie elsewhere, can be compared. `own_patch` is the share
+    of its own patch, and `seen` that of the pixels that move it at all. Both are from 0 to 1; `reach` may pass 1.
+    Source of the weights: Luo et al. 2016, section 2 (effective receptive field).
+    """
+    images = model.card.normalize(data.test_images[:200])
+    field, own = (receptive_field(model, images, stage) for stage in ("blocks.0", "patch_embed"))  # [H, W], sum 1
+    alike = torch.full_like(field, 1 / field.numel())
+    return {
+        "reach": round(receptive_distance(field, model.grid_size) / receptive_distance(alike, model.grid_size), 4),
+        "own_patch": round(field[own > 0].sum().item(), 4),
+        "seen": (field > 0).double().mean().item(),
+    }
+
+
 def scrambled(data: Dataset, order: str) -> Dataset:
     """Put the patches, or the pixels, of every picture in one and the same random order; "as it is" changes nothing."""
     if order == "as it is":
@@ -180,8 +204,12 @@ def scrambled(data: Dataset, order: str) -> Dataset:
     return replace(data, name=f"{data.name}, {order} permuted", train_images=train_images, test_images=test_images)
 
 
-def measure(settings: dict, seed: int, data: Dataset) -> dict:
+def measure(
+    settings: dict, seed: int, data: Dataset, look: Callable[[nn.Module, Dataset], dict] = lambda model, data: {}
+) -> dict:
     """Train one contestant and test it, on one thread; the model is that after the last step.
+
+    What `look` finds in the trained model is added.
 
     `flops` are those of one picture forward; a training step takes three times as many: forward, and back to the
     activations and to the weights. `processor_seconds` are those of training, without what other programs took.
@@ -204,6 +232,7 @@ def measure(settings: dict, seed: int, data: Dataset) -> dict:
         "parameters": count_parameters(model),
         "seconds": round(seconds, 2),
         "processor_seconds": round(processor_seconds, 2),
+        **look(model, data),
         "data": {"name": data.name, "validation": len(validate), "test": len(data.test_labels)},
         "environment": history.environment,
     }
