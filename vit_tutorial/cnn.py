@@ -79,7 +79,7 @@ class Bottleneck(nn.Module):
     """Squeeze the channels with a 1x1 convolution, look around with a 3x3, widen to four times, and add the input.
 
     Shapes: [B, C, H, W] -> [B, 4 width, H/stride, W/stride]. The 3x3 convolution has the stride, as in torchvision; in
-    the paper the first 1x1 has it. Source: He et al. 2016, figure 5 right.
+    the authors' own code the first 1x1 has it. Source: He et al. 2016, figure 5 right.
     """
 
     expansion = 4

@@ -36,8 +36,8 @@ print("the course is here, and PyTorch too")
 # ## The end first
 #
 # This model was trained with the code of this course. It has seen 28×28 pictures of clothes (the data set
-# Fashion-MNIST). The eight pictures below are test pictures: it never saw them in training. (`normalize` gives the pixels
-# the scale on which the model learned; lesson 2 looks into it.)
+# Fashion-MNIST). The eight pictures below are test pictures: it never saw them in training. (`normalize` gives the
+# pixels the scale on which the model learned; lesson 2 looks into it.)
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -50,7 +50,8 @@ print(list(images.shape), "->", list(logits.shape))
 print(f"{count_parameters(model):,} numbers were learned")
 
 # %% [markdown]
-# The class with the largest of the ten numbers is the answer. Its name stands above each picture. Here all eight are right.
+# The class with the largest of the ten numbers is the answer. Its name stands above each picture. Here all eight are
+# right.
 
 # %%
 answers = [data.class_names[best] for best in logits.argmax(dim=1)]
@@ -61,10 +62,10 @@ for ax, image, answer, label in zip(axes.flat, images, answers, labels, strict=T
 plots.show(figure, alt=f"Eight small grey pictures of clothes. The model says: {', '.join(answers)}.")
 
 # %% [markdown]
-# **Draw one yourself.** The whole model, all of its 205,962 numbers, now runs in your browser, and answers while you draw.
-# Rub out the shaft of the boot, from the top down, with the eraser: when does it become a sneaker? Then clear the square
-# and draw a bag. The model learned from photographs, so the lab says where a drawing is unlike them. And what does
-# it say to an empty square? Leave the button "More" for later: its words come in lessons 2 to 8.
+# **Draw one yourself.** The whole model, all of its 205,962 numbers, now runs in your browser, and answers while you
+# draw. Rub out the shaft of the boot, from the top down, with the eraser: when does it become a sneaker? Then clear the
+# square and draw a bag. The model learned from photographs, so the lab says where a drawing is unlike them. And what
+# does it say to an empty square? Leave the button "More" for later: its words come in lessons 2 to 8.
 
 # %%
 starts = {name: data.test_images[data.test_labels == i][0] for i, name in enumerate(data.class_names)}
@@ -73,21 +74,21 @@ SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# When most of the shaft is gone it says *sneaker*, and soon after *sandal*. A little later it says *ankle boot* for a moment,
-# and then *sandal* again: an answer that is unsure turns with one more row of pixels. It calls the empty square a sandal
-# too, with 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say
-# that the picture is like those it learned from.
+# When most of the shaft is gone it says *sneaker*, and soon after *sandal*. A little later it says *ankle boot* for a
+# moment, and then *sandal* again: an answer that is unsure turns with one more row of pixels. It calls the empty square
+# a sandal too, with 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a
+# high one does not say that the picture is like those it learned from.
 #
 # </details>
 #
 # **Where does it look?** A ViT cuts the picture into patches, and every patch looks at every other patch. How much it
 # looks where is a table of numbers, the *attention*. You can read it.
 #
-# It opens on the *class token*, which looks at all patches, and whose answer counts. (Click a patch, or click the picture
-# once and use the arrow keys, and that patch looks; `c` leads back to the class token.) Attention is computed in several
-# *layers*, one after the other, and in each by several *heads* at once. This head looks at the boot. Now move *Head* to its
-# left end, the mean of all, and slide through the layers. What does the model look at in the end, the clothes or the
-# background?
+# It opens on the *class token*, which looks at all patches, and whose answer counts. (Click a patch, or click the
+# picture once and use the arrow keys, and that patch looks; `c` leads back to the class token.) Attention is computed
+# in several *layers*, one after the other, and in each by several *heads* at once. This head looks at the boot. Now
+# move *Head* to its left end, the mean of all, and slide through the layers. What does the model look at in the end,
+# the clothes or the background?
 
 # %%
 maps = attention_maps(model, model.card.normalize(images[:1]))  # one table per layer and head
@@ -99,8 +100,8 @@ AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size,
 #
 # You do not have to understand any of this yet. In eight lessons you will have built every part of it.
 #
-# The clothes or the background? Say what you think, and then look at the count below. It is made by a folded box: for the
-# class token and the last layer, how much of its weight lies on patches that are black all over.
+# The clothes or the background? Say what you think, and then look at the count below. It is made by a folded box: for
+# the class token and the last layer, how much of its weight lies on patches that are black all over.
 
 # %% jupyter={"source_hidden": true}
 many = data.test_images[:300]
@@ -116,8 +117,8 @@ print(f"300 pictures:      {on_black.mean():.0%} of the weight, on {are_black.me
 # Both. On the first picture the background gets about the weight that it would get from somebody who looks everywhere
 # alike. Over 300 pictures it gets a little less. So these numbers do not say that the model looks at the clothes.
 #
-# And they do not say what made it answer as it did. In the last layer every token already holds something of all others.
-# Where a model looks is not yet an explanation: lesson 8 tests that.
+# And they do not say what made it answer as it did. In the last layer every token already holds something of all
+# others. Where a model looks is not yet an explanation: lesson 8 tests that.
 #
 # </details>
 
@@ -194,9 +195,9 @@ check_machine()
 # %% [markdown]
 # ## Exercise: count the tokens
 #
-# Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (Later lessons build on it.) A square image of `image_size` pixels a
-# side is cut into patches of `patch_size` pixels a side. How many patches are there? (Each becomes a *token*, one row of numbers:
-# lesson 1.) Replace the three dots, and run the box.
+# Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (Later lessons build on it.) A square image of `image_size`
+# pixels a side is cut into patches of `patch_size` pixels a side. How many patches are there? (Each becomes a *token*,
+# one row of numbers: lesson 1.) Replace the three dots, and run the box.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -218,11 +219,12 @@ check.count_tokens(count_tokens)
 
 # %% [markdown]
 # The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails, and
-# usually says in words what is wrong: of 1,413 wrong answers that were tried, 95 in 100 got such a sentence. Try it: return
-# `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
+# usually says in words what is wrong: of 1,413 wrong answers that were tried, 95 in 100 got such a sentence. Try it:
+# return `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
-# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the lessons,
-# code that only draws is folded in the same way, and so is that of each *extra*. You can run it without opening it.
+# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the
+# lessons, code that only draws is folded in the same way, and so is that of each *extra*. You can run it without
+# opening it.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}

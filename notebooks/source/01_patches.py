@@ -7,8 +7,8 @@
 # **What you will do**
 #
 # 1. Cut a 4×4 image into patches by hand, and check the result with a pencil.
-# 2. Write the cut twice, with slices and with `einops`, and show that both agree. Make tokens of the patches with a linear
-#    layer, and show that a convolution cuts and embeds at once. See what such a layer has learned.
+# 2. Write the cut twice, with slices and with `einops`, and show that both agree. Make tokens of the patches with a
+#    linear layer, and show that a convolution cuts and embeds at once. See what such a layer has learned.
 # 3. Count the tokens: how many, how long, and what they cost.
 # 4. Take a picture apart, shuffle it, and put it back without losing a pixel.
 # 5. Write your own patch embedding, put it into a real Vision Transformer, and train it.
@@ -44,8 +44,8 @@ plots.show(
 # %% [markdown]
 # The answer in one sentence: **cut the picture into squares, and read the squares from left to right and from top to
 # bottom, like words on a page.** Each square is a *patch*. Its pixels, one after the other, are a row of numbers. The
-# model makes a vector of that row, and this vector is called a *token*, as for a word. The paper that introduced the Vision Transformer (ViT) is called *An Image is Worth 16x16
-# Words*, because its patches are 16×16 pixels.
+# model makes a vector of that row, and this vector is called a *token*, as for a word. The paper that introduced the
+# Vision Transformer (ViT) is called *An Image is Worth 16x16 Words*, after its models with patches of 16×16 pixels.
 #
 # We use the same letters in all lessons:
 #
@@ -59,8 +59,8 @@ plots.show(
 # | P·P·C | numbers in a **patch**: P·P pixels of C numbers | 16 · 16 · 3 = 768 |
 # | D | numbers in a **token**: a choice of whoever builds the model | 768 |
 #
-# The last two are different things. In ViT-B/16 they happen to be equal. In ViT-B/32 a patch has 3,072 numbers, and a token
-# still 768. (The name: B for *Base*, the size of the model, where L is *Large*; then the side of its patches.)
+# The last two are different things. In ViT-B/16 they happen to be equal. In ViT-B/32 a patch has 3,072 numbers, and a
+# token still 768. (The name: B for *Base*, the size of the model, where L is *Large*; then the side of its patches.)
 
 # %% [markdown]
 # ## By hand
@@ -105,7 +105,8 @@ plots.show(
 # %% [markdown]
 # Could one simply `reshape` the 4×4 image to 4 rows of 4? No, and it is worth seeing why. A tensor lies in memory as
 # one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` only chooses
-# where to break the line. Four rows of four: that is the image as it was. (After a `permute` it has to copy the numbers.)
+# where to break the line. Four rows of four: that is the image as it was. (After a `permute` it has to copy the
+# numbers.)
 
 # %%
 print("strides of rows and columns:", tiny[0, 0].stride(), "- one pixel down is 4 numbers further")
@@ -138,8 +139,8 @@ print("same as the slices:", torch.equal(by_einops[0], by_slices))
 # On the right, `(h w)` is the order of the patches: h changes slowly, w quickly, so we read row by row. And
 # `(p1 p2 c)` is the order inside a patch: row, column, channel.
 #
-# That one line is all there is in the course's `patchify`, apart from checking its input. Here it is on the cat. A model
-# reads a batch of images, and we have one. `cat[None]` puts an axis of length 1 in front: a batch of one cat.
+# That one line is all there is in the course's `patchify`, apart from checking its input. Here it is on the cat. A
+# model reads a batch of images, and we have one. `cat[None]` puts an axis of length 1 in front: a batch of one cat.
 
 # %%
 patches = patchify(cat[None], patch_size=16)  # [1, 3, 224, 224] -> [1, 196, 768]
@@ -181,12 +182,12 @@ print(list(tokens.shape), "= [B, N, D]")
 # %% [markdown]
 # ### With a convolution: the libraries' way
 #
-# torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it cuts
-# with `einops`, and has a linear layer.) A convolution lays a small table of numbers, a **filter** or **kernel**, on the
-# image, multiplies number by number, and adds up. Then the filter moves on. How far it jumps is its *stride*.
+# torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it
+# cuts with `einops`, and has a linear layer.) A convolution lays a small table of numbers, a **filter** or **kernel**,
+# on the image, multiplies number by number, and adds up. Then the filter moves on. How far it jumps is its *stride*.
 #
-# Take the pencil once more. The filter is `1 2` above `0 −1`, and it jumps 2 pixels. On the first patch of our 4×4 image,
-# `0 1` above `4 5`, it gives 0·1 + 1·2 + 4·0 + 5·(−1) = −3. Do the other three patches.
+# Take the pencil once more. The filter is `1 2` above `0 −1`, and it jumps 2 pixels. On the first patch of our 4×4
+# image, `0 1` above `4 5`, it gives 0·1 + 1·2 + 4·0 + 5·(−1) = −3. Do the other three patches.
 
 # %%
 one_filter = torch.tensor([[1.0, 2.0], [0.0, -1.0]])  # [P, P]
@@ -198,8 +199,8 @@ print("a column of four numbers does the same:", (by_slices @ one_filter.flatten
 
 # %% [markdown]
 # One filter makes one number of each patch. So it is one column of E, laid out as a square. D filters make D numbers: a
-# token. With P×P pixels, P as the stride, and all channels, that is the patch embedding. (`nn.Linear` keeps E transposed:
-# there a filter is one *row* of `linear.weight`.) We copy the numbers over and compare.
+# token. With P×P pixels, P as the stride, and all channels, that is the patch embedding. (`nn.Linear` keeps E
+# transposed: there a filter is one *row* of `linear.weight`.) We copy the numbers over and compare.
 
 # %%
 embedding = PatchEmbedding(image_size=224, patch_size=16, in_channels=3, dim=768)
@@ -224,8 +225,8 @@ print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", t
 # %% [markdown]
 # ### What such a layer learns
 #
-# A filter has as many numbers as a patch, so it can be drawn as a patch. Here are 64 of the 128 filters of the course's model
-# of photographs, those with the largest numbers. Its patches are 4×4. Below, the same layer before training.
+# A filter has as many numbers as a patch, so it can be drawn as a patch. Here are 64 of the 128 filters of the course's
+# model of photographs, those with the largest numbers. Its patches are 4×4. Below, the same layer before training.
 
 # %% jupyter={"source_hidden": true}
 photographs = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
@@ -253,12 +254,13 @@ plots.show(
 )
 
 # %% [markdown]
-# Above, pixels that share a side seem to go together: many a filter is light on one side and dark on the other. Below, noise. Is
-# that so, or do we see what we want to see? We take all pairs of pixels that share a side, in all filters, and ask how
-# closely the two go together. (The *correlation* is 1 if they always go together, and 0 if they have nothing to do with each other.) As
-# a control, all other pairs: in a filter of one colour, these go together too.
+# Above, pixels that share a side seem to go together: many a filter is light on one side and dark on the other. Below,
+# noise. Is that so, or do we see what we want to see? We take all pairs of pixels that share a side, in all filters,
+# and ask how closely the two go together. (The *correlation* is 1 if they always go together, and 0 if they have
+# nothing to do with each other.) As a control, all other pairs: in a filter of one colour, these go together too.
 #
-# A verdict that begins with *TRUE IF* names the case in which the sentence is right. The brackets name the case in which it is wrong.
+# A verdict that begins with *TRUE IF* names the case in which the sentence is right. The brackets name the case in
+# which it is wrong.
 
 
 # %%
@@ -281,10 +283,11 @@ print(judge(smooth, "pixels that share a side go together more closely than othe
 #
 # ### What a ViT gives up
 #
-# A **CNN** is a network of many convolutions with small windows. Its build says two things about pictures before it has seen
-# any. What belongs together lies close together: each filter looks at a small window. And a thing is the same thing wherever
-# it stands: the same filter goes everywhere, pixel by pixel. A ViT has one convolution, and it jumps. Watch what becomes of
-# the tokens if the picture moves to the right. (What falls off at the edge comes back on the left.)
+# A **CNN** is a network of many convolutions with small windows. Its build says two things about pictures before it has
+# seen any. What belongs together lies close together: each filter looks at a small window. And a thing is the same
+# thing wherever it stands: the same filter goes everywhere, pixel by pixel. A ViT has one convolution, and it jumps.
+# Watch what becomes of the tokens if the picture moves to the right. (What falls off at the edge comes back on the
+# left.)
 
 # %%
 with torch.no_grad():
@@ -299,16 +302,15 @@ with torch.no_grad():
 print("a convolution with stride 1: moved by 1, all its numbers move along:", same)
 
 # %% [markdown]
-# So a picture moved by one pixel is a set of new tokens for a ViT. And after this layer nothing in it says which patches are
-# neighbours: that is left to training (lesson 3). In return every patch can reach every other in one step. Whether this is a
-# good bargain depends on the pictures and on the training. Lesson 9 has both compete.
+# So a picture moved by one pixel is a set of new tokens for a ViT. And after this layer nothing in it says which
+# patches are neighbours: that is left to training (lesson 3). In return every patch can reach every other in one step.
+# Whether this is a good bargain depends on the pictures and on the training. Lesson 9 has both compete.
 #
 # ### What the tokens cost
 #
 # In a transformer every token is compared with every token. How that is done is the subject of lesson 4. Here it is
-# enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each, one for each
-# *head* (lesson 5). A head makes 64 numbers of its own out of each token:
-# 12 · 64 = 768 = D.
+# enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each, one for
+# each *head* (lesson 5). A head makes 64 numbers of its own out of each token: 12 · 64 = 768 = D.
 #
 # * **Memory.** One layer: 12 tables of N·N numbers, 4 bytes each.
 # * **Work.** To fill a cell of a table takes 64 multiplications and 64 additions. To use the table takes as many again.
@@ -326,8 +328,8 @@ memory, flops = attention_cost(196)
 print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops / 1e9:.2f} GFLOP in 12 layers")
 
 # %% [markdown]
-# This is the part that grows with N². Nearly all other work of the model grows with N. The patch embedding's own work does
-# not change at all: it multiplies each number of each pixel D times, however the picture is cut.
+# This is the part that grows with N². Nearly all other work of the model grows with N. The patch embedding's own work
+# does not change at all: it multiplies each number of each pixel D times, however the picture is cut.
 
 # %% [markdown]
 # ## In a picture you can touch
@@ -337,7 +339,8 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 #
 # 1. Halve the **patch size**. What happens to the number of patches, to the numbers in each, to the memory
 #    of the tables?
-# 2. Move over the eye on the left of the picture. Which **rows of the matrix** is it made of? How far apart do they lie, and why?
+# 2. Move over the eye on the left of the picture. Which **rows of the matrix** is it made of? How far apart do they
+#    lie, and why?
 # 3. Change the **order** to *column by column*. Which rows move, and which stay?
 # 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
 
@@ -347,10 +350,12 @@ PatchLab({name: pictures(name) for name in ("chelsea", "coffee", "astronaut")}, 
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# 1. Four times the patches, each with a quarter of the numbers: none is added or lost. The tables take 16 times the memory.
-# 2. With P = 32, rows 15 and 16, and below them 22 and 23. One patch to the right is the next row of the matrix. One patch
-#    further down is a whole row of the grid further: 7 rows.
-# 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are, as in any transpose.
+# 1. Four times the patches, each with a quarter of the numbers: none is added or lost. The tables take 16 times the
+#    memory.
+# 2. With P = 32, rows 15 and 16, and below them 22 and 23. One patch to the right is the next row of the matrix. One
+#    patch further down is a whole row of the grid further: 7 rows.
+# 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are, as in any
+#    transpose.
 # 4. The error is 0 as long as the order is remembered. The patches themselves do not know it: laid down row by row they
 #    give a puzzle. The model has the same trouble, and lesson 3 cures it.
 #
@@ -390,9 +395,9 @@ except ValueError as error:
 # %% [markdown]
 # ### "The linear projection is the same as a convolution with kernel = stride = P"
 #
-# You have seen that the two differ by less than 0.00001. Is rounding all there is? Then the difference must shrink when we
-# keep more digits. A `float32` keeps about 7, a `float64` about 16. (1e-5 is 0.00001, and 1e-13 has twelve zeros after the
-# point.)
+# You have seen that the two differ by less than 0.00001. Is rounding all there is? Then the difference must shrink when
+# we keep more digits. A `float32` keeps about 7, a `float64` about 16. (1e-5 is 0.00001, and 1e-13 has twelve zeros
+# after the point.)
 
 # %% tags=["claim-P2"]
 from copy import deepcopy
@@ -404,9 +409,9 @@ print(f"largest difference in float32 below 1e-5: {in_32 < 1e-5},  in float64 be
 print(judge(in_32 < 1e-5 and in_64 < 1e-13, "the two are the same, up to rounding: the last bits need not agree"))
 
 # %% [markdown] tags=["extra"]
-# *Extra: why not to the last bit?* Every sum is rounded to the digits there are, so the **order** of a sum can matter. A
-# token's number is a sum of 768 products. A matrix product and a convolution may add them in different orders. Below, two
-# small sums, and one number of a token added from the left and from the right.
+# *Extra: why not to the last bit?* Every sum is rounded to the digits there are, so the **order** of a sum can matter.
+# A token's number is a sum of 768 products. A matrix product and a convolution may add them in different orders. Below,
+# two small sums, and one number of a token added from the left and from the right.
 
 # %% tags=["extra"]
 big, one = torch.tensor([1e8, 1.0])
@@ -465,19 +470,19 @@ print(f"the whole model: {whole[0]:.0f} GFLOP at P = 16, and {whole[1]:.0f} at P
 # %% tags=["claim-P4"]
 pixels_large, pixels_small = attention_cost(224 * 224)[0], attention_cost(28 * 28)[0]
 print(f"P = 1 at 224x224: {pixels_large / 1e9:.0f} GB a layer.  P = 1 at 28x28: {pixels_small / 1e6:.0f} MB a layer.")
-card = 80e9  # bytes of a large GPU; training keeps the tables of all 12 layers
+card = 80e9  # bytes of a GPU of 80 GB; training keeps the tables of all 12 layers
 too_large = {"at 224x224": 12 * pixels_large > card, "at 28x28": 12 * pixels_small > card}
-print(judge(too_large, "the tables of one image do not fit a GPU", holds="if"))
+print(judge(too_large, "the tables of one image do not fit a GPU of 80 GB", holds="if"))
 
 # %% [markdown]
-# Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows to a little more than 4 times,
-# since most of it grows with N (lessons 4 and 7 count it): as much as for a picture with twice as many pixels each way.
-# Lesson 4 measures more, and meets an algorithm that never stores the table.
+# Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows to a little more
+# than 4 times, since most of it grows with N (lessons 4 and 7 count it): as much as for a picture with twice as many
+# pixels each way. Lesson 4 measures more, and meets an algorithm that never stores the table.
 
 # %% [markdown] tags=["extra"]
-# *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds: three
-# vectors of 64 numbers for each token go in, and the table comes out. We ask the table for its size, and the clock for the
-# time.
+# *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds:
+# three vectors of 64 numbers for each token go in, and the table comes out. We ask the table for its size, and the
+# clock for the time.
 
 # %% tags=["extra"]
 import time
@@ -523,18 +528,19 @@ plots.show(
 
 # %% [markdown] tags=["extra"]
 # Is the point at P = 4 above the dashed line? Then a table of 3,136 × 3,136 numbers, 39 MB, has outgrown the small fast
-# memory next to the processor, and every look at it takes longer: the cost here grows even faster than N². (The point at
-# P = 32 lies above the line for another reason: the table is so small that most of its time is that of the call itself.)
+# memory next to the processor, and every look at it takes longer: the cost here grows even faster than N². (The point
+# at P = 32 lies above the line for another reason: the table is so small that most of its time is that of the call
+# itself.)
 
 # %% [markdown]
 # ### "Smaller patches keep detail and cost more; larger ones are cheap and coarse"
 #
 # The cost is now clear. Is the detail worth it? To answer that one must train. The course did: a small ViT on pictures
-# of clothes, 28×28 pixels, with several patch sizes, each from several random starts (*seeds*). An *epoch* is one
-# pass over the training pictures, and *parameters* are the numbers that training changes. The *learning rate* is how large a step
-# of training is: each size was tried at four, and got the one that was best for it on pictures kept for that, the
-# *validation* pictures. The record is in
-# `data/results`. The tokens counted there are the patches and one more, the class token of lesson 2.
+# of clothes, 28×28 pixels, with several patch sizes, each from several random starts (*seeds*). An *epoch* is one pass
+# over the training pictures, and *parameters* are the numbers that training changes. The *learning rate* is how large a
+# step of training is: each size was tried at four, and got the one that was best for it on pictures kept for that, the
+# *validation* pictures. The record is in `data/results`. The tokens counted there are the patches and one more, the
+# class token of lesson 2.
 
 # %% jupyter={"source_hidden": true}
 from vit_tutorial.studies import load_study
@@ -573,8 +579,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Look at the single points before you believe a mean: where the points of two patch sizes overlap, a small difference of
-# their means says nothing.
+# Look at the single points before you believe a mean: where the points of two patch sizes overlap, a small difference
+# of their means says nothing.
 #
 # On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss,
 # which says how badly a model does on the very pictures it is trained on. (Lesson 11 says why this one cannot fall to 0.
@@ -584,6 +590,8 @@ plots.show(
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
 # them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
+# ViT-B/16 and ViT-B/32 had the same recipe. ViT-L/16 had another one than ViT-L/32, so this pair differs in more than
+# P.
 
 # %%
 from torchvision.models import ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights
@@ -608,16 +616,16 @@ print(compare_each(finer, "on clothes, the two finest sizes leave a higher train
 print(compare(study.scores(finest), study.scores(coarsest), "the smallest patches are more accurate on clothes"))
 
 # %% [markdown]
-# The lines with an interval come from one function, as do all verdicts about trainings in this course. It takes the difference for
-# each seed, and says where the mean difference of many more seeds is likely to lie: the *95% interval* is drawn so that it
-# holds this mean in 95 of 100 such studies. (Where two are judged together, the clearer one has to pass a wider interval, here
-# 97.5%. Lesson 3 says why.) Only if the whole interval lies on one side of 0 is the claim TRUE or FALSE.
-# Otherwise it is NOT SHOWN: neither right nor wrong, for all we know. (For the largest patches the best rate was the smallest of
-# the four. A still smaller one might make them better, and the verdict only clearer.)
+# The lines with an interval come from one function, as do all verdicts about trainings in this course. It takes the
+# difference for each seed, and says where the mean difference of many more seeds is likely to lie: the *95% interval*
+# is drawn so that it holds this mean in 95 of 100 such studies. (Where two are judged together, the clearer one has to
+# pass a wider interval, here 97.5%. Lesson 3 says why.) Only if the whole interval lies on one side of 0 is the claim
+# TRUE or FALSE. Otherwise it is NOT SHOWN: neither right nor wrong, for all we know. (For the largest patches the best
+# rate was the smallest of the four. A still smaller one might make them better, and the verdict only clearer.)
 
 # %% [markdown]
-# For the exercises, and for one extra, here is the same model on 1,500 pictures and two epochs. (`ViT` and `fit` are the whole
-# model and its training, which the coming lessons build part by part.)
+# For the exercises, and for one extra, here is the same model on 1,500 pictures and two epochs. (`ViT` and `fit` are
+# the whole model and its training, which the coming lessons build part by part.)
 
 # %%
 from dataclasses import replace
@@ -658,8 +666,8 @@ print(judge(any(misses.values()), claim))
 # ### "Larger patches make any resolution affordable"
 #
 # *Extra.* Before ViT, Cordonnier et al. (2020) took patches of 2×2, which "makes the model applicable only to
-# small-resolution images" (section 2 of the ViT paper). Larger patches move the limit. Do they take it away? We count the
-# tables of the 12 layers of ViT-B again, for one image and the same large GPU.
+# small-resolution images" (section 2 of the ViT paper). Larger patches move the limit. Do they take it away? We count
+# the tables of the 12 layers of ViT-B again, for one image and the same GPU of 80 GB.
 
 # %% tags=["extra", "claim-P8"]
 fits = {}
@@ -668,17 +676,17 @@ for side, size in ((32, 2), (224, 2), (224, 16), (3584, 16)):
     memory = 12 * attention_cost(number)[0]
     fits[f"P = {size} at {side}x{side}"] = memory < card
     print(f"{side:>5} pixels, P = {size:>2}: {number:>6,} tokens, tables of {memory / 1e9:>8,.1f} GB")
-claim = "at 224x224 the tables of one image fit a GPU with P = 16, and do not with P = 2"
+claim = "at 224x224 the tables of one image fit a GPU of 80 GB with P = 16, and do not with P = 2"
 print(judge(fits["P = 16 at 224x224"] and not fits["P = 2 at 224x224"], claim))
 print(judge(fits["P = 16 at 3584x3584"], "with P = 16 they fit at 3584x3584 too"))
 
 # %% [markdown]
 # ## Exercise: how many, and how long
 #
-# Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (3: later lessons build on it. 2: it is the heart of this lesson. 1:
-# it goes further, and may wait.) Say the shape before you cut: return two numbers, how many patches there are and how many
-# numbers each patch has (not the token that is made of it). Replace the three dots, run the cell, and read what the check
-# says. It tries small cases first, and it knows the usual mistakes by name.
+# Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (3: later lessons build on it. 2: it is the heart of this
+# lesson. 1: it goes further, and may wait.) Say the shape before you cut: return two numbers, how many patches there
+# are and how many numbers each patch has (not the token that is made of it). Replace the three dots, run the cell, and
+# read what the check says. It tries small cases first, and it knows the usual mistakes by name.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -713,8 +721,9 @@ check.sequence_shape(my_sequence_shape)
 # %% [markdown]
 # ## Exercise: write `patchify`
 #
-# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Use `reshape` and `permute` only, no `einops`. In the check, look at
-# the numbers of "expected" and "got": the small images are numbered, as the one above, so you can see which pixel went where.
+# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Use `reshape` and `permute` only, no `einops`. In the check,
+# look at the numbers of "expected" and "got": the small images are numbered, as the one above, so you can see which
+# pixel went where.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -754,8 +763,8 @@ check.patchify(my_patchify)
 # %% [markdown]
 # ## Exercise: put it back
 #
-# Difficulty 3 of 5, about 8 minutes. Importance 1 of 3. Write the inverse: patches go in, images come out. Every step of
-# `patchify` can be undone, the last one first.
+# Difficulty 3 of 5, about 8 minutes. Importance 1 of 3. Write the inverse: patches go in, images come out. Every step
+# of `patchify` can be undone, the last one first.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -861,9 +870,9 @@ check.patch_embedding(MyPatchEmbedding)
 # ## Exercise: let the patches overlap
 #
 # Difficulty 4 of 5, about 10 minutes. Importance 1 of 3. A cut through the cat's eye puts its two halves into different
-# patches. Some later models therefore let patches overlap: the squares still have P pixels a side, but the next one begins
-# only `stride` pixels further, with stride < P. Squares that would stick out are left out. With stride = P it must be
-# `patchify`.
+# patches. Some later models therefore let patches overlap: the squares still have P pixels a side, but the next one
+# begins only `stride` pixels further, with stride < P. Squares that would stick out are left out. With stride = P it
+# must be `patchify`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -914,8 +923,8 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 #
 # 1. An image becomes a sequence of N = (H/P)·(W/P) patches, read row by row.
 # 2. Cutting only moves pixels. It can be undone exactly, as long as the order is remembered.
-# 3. One learned matrix turns each patch, P·P·C numbers, into a token of D numbers. The tokens themselves do not say what
-#    lies beside what (lesson 3).
+# 3. One learned matrix turns each patch, P·P·C numbers, into a token of D numbers. The tokens themselves do not say
+#    what lies beside what (lesson 3).
 # 4. A convolution with kernel = stride = P does both steps at once, and gives the same numbers up to rounding.
 # 5. Halving P makes 4 times the tokens and 16 times the attention table. What it buys must be measured.
 #
@@ -939,6 +948,6 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 # **Next**: the tokens are there, but which of them should answer for the whole image? Lesson 2 adds one for that.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 (the cut and the embedding) and
-# figure 7, left (what the embedding learns) · Yuan et al. 2021, *Tokens-to-Token ViT* (overlapping patches) · Cordonnier,
-# Loukas and Jaggi 2020, *On the Relationship between Self-Attention and Convolutional Layers* (patches of 2×2) · the code
-# of this lesson: `vit_tutorial/patches.py`.
+# figure 7, left (what the embedding learns) · Yuan et al. 2021, *Tokens-to-Token ViT* (overlapping patches) ·
+# Cordonnier, Loukas and Jaggi 2020, *On the Relationship between Self-Attention and Convolutional Layers* (patches of
+# 2×2) · the code of this lesson: `vit_tutorial/patches.py`.

@@ -13,8 +13,8 @@
 # 4. Find out what the other 196 outputs are good for.
 # 5. Do without a class token: take the mean. Compare both fairly.
 #
-# **Time**: 40 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient is: it
-# says how the loss changes when a number does.
+# **Time**: 40 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient
+# is: it says how the loss changes when a number does.
 
 # %%
 import copy
@@ -79,7 +79,8 @@ for image in tokens.tolist():
 # $$z_0 = [\,x_{\text{class}};\; x_p^1 E;\; x_p^2 E;\; \cdots;\; x_p^N E\,]
 # \qquad \text{(equation 1 of the paper, without its last term)}$$
 #
-# The semicolons say: one under the other. The number above is no power: $x_p^1$ is the first patch, which code calls patch 0.
+# The semicolons say: one under the other. The number above is no power: $x_p^1$ is the first patch, which code calls
+# patch 0.
 #
 # ### Naively: image by image
 
@@ -146,8 +147,8 @@ print("patches untouched:", torch.equal(token(embedding(x))[:, 1:], embedding(x)
 print("parameters:", count_parameters(token))
 
 # %% [markdown] tags=["extra"]
-# *Extra: the same in torchvision.* We build its ViT, copy our numbers into it, and listen at the door of its encoder: what
-# comes in must be our sequence. (One layer is enough here; the door comes before the layers.)
+# *Extra: the same in torchvision.* We build its ViT, copy our numbers into it, and listen at the door of its encoder:
+# what comes in must be our sequence. (One layer is enough here; the door comes before the layers.)
 
 # %% tags=["extra"]
 from torchvision.models import VisionTransformer
@@ -168,8 +169,9 @@ print(f"largest difference below 0.00001: {(heard[0] - token(embedding(x))).abs(
 # Now a model that was trained: the course's small ViT. It reads 28×28 pictures of clothes as 49 patches and one class
 # token. `forward_intermediates` gives the tokens at every stage, from the patches to the logits.
 #
-# Pixels are whole numbers from 0 to 255. `normalize` makes of them what the model was trained on: it divides by 255, subtracts
-# the mean of the training pictures, and divides by their standard deviation. The model's `card` keeps these two numbers.
+# Pixels are whole numbers from 0 to 255. `normalize` makes of them what the model was trained on: it divides by 255,
+# subtracts the mean of the training pictures, and divides by their standard deviation. The model's `card` keeps these
+# two numbers.
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -186,9 +188,9 @@ for name in ("patch_embed", "class_token", "position", "blocks.0", "pool", "logi
 # Four words for what stands there:
 #
 # * **Position.** To each token a vector is added that says where it belongs. Lesson 3 is about it.
-# * **Block.** In a block the tokens look at each other, and each one takes over what it needs. A block is also
-#   called a *layer*; all of them together are the *encoder*. This model has 6. The text counts them from 1, code from 0:
-#   block 1 is `blocks.0`, block 6 is `blocks.5`. Lessons 4 to 6 open them; here they are closed boxes.
+# * **Block.** In a block the tokens look at each other, and each one takes over what it needs. A block is also called a
+#   *layer*; all of them together are the *encoder*. This model has 6. The text counts them from 1, code from 0: block 1
+#   is `blocks.0`, block 6 is `blocks.5`. Lessons 4 to 6 open them; here they are closed boxes.
 # * **Pool.** The model reads one vector: token 0 after the last block. A layer called LN brings it to a common scale.
 # * **Head.** One linear layer turns this vector into 10 numbers, the *logits*, one for each class. (Not the *heads*
 #   that lesson 1 mentioned, which belong to attention; this one is the classification head.)
@@ -249,8 +251,8 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 # %% [markdown]
 # <details><summary>What there is to see</summary>
 #
-# 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture. (Here
-#    the four corners are, too: they are black in all four pictures.)
+# 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture.
+#    (Here the four corners are, too: they are black in all four pictures.)
 # 2. It depends on the picture. Block 1 is mostly too early, as the plot above says.
 # 3. Patch 0, the black patch in the upper left corner. It was never trained to answer. Here it is right for three of
 #    the four; of the 500 pictures below it gets most wrong.
@@ -261,8 +263,8 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 # </details>
 #
 # Four pictures may be four accidents. Here are 500. The lines switch off one part each, and the columns say what the
-# head reads. Behind the ± stands the *standard error*: 500 other pictures would move the accuracy by about as much. (For n pictures
-# and an accuracy a it is √(a(1 − a)/n).)
+# head reads. Behind the ± stands the *standard error*: 500 other pictures would move the accuracy by about as much.
+# (For n pictures and an accuracy a it is √(a(1 − a)/n).)
 
 
 # %%
@@ -402,7 +404,8 @@ print("learning rate 0.0003: the class token wins with both seeds:", bool((slow[
 print("... and by more than 2 points on average:", bool(slow_gap > 0.02))
 
 # %% [markdown]
-# A clear win, it seems. One could stop here and believe it. We give both a larger learning rate, and draw all eight trainings.
+# A clear win, it seems. One could stop here and believe it. We give both a larger learning rate, and draw all eight
+# trainings.
 
 # %%
 fast = {pool: torch.tensor([race(pool, 0.005, seed) for seed in range(2)]) for pool in ("cls", "mean")}
@@ -476,18 +479,19 @@ print(compare(*best.values(), "the class token aggregates better than the mean")
 #
 # You will meet two more ideas of this kind by their names.
 #
-# * **Attention pooling**: a learned vector weighs the patches, and takes the mean in these weights (Lee et al. 2019, *Set
-#   Transformer*, section 3.2). With equal weights it is mean pooling. The last exercise builds it.
-# * **Registers**: more learned tokens beside the class token, which the head never reads (Darcet et al. 2024). In large models
-#   some patches turn into a kind of note paper for the whole picture. Registers give the notes a place of their own, and the
-#   attention maps become cleaner. Lesson 8 looks for such patches in the course's models.
+# * **Attention pooling**: a learned vector weighs the patches, and takes the mean in these weights (Lee et al. 2019,
+#   *Set Transformer*, section 3.2). With equal weights it is mean pooling. The last exercise builds it.
+# * **Registers**: more learned tokens beside the class token, which the head never reads (Darcet et al. 2024). In large
+#   models some patches turn into a kind of note paper for the whole picture. Registers give the notes a place of their
+#   own, and the attention maps become cleaner. Lesson 8 looks for such patches in the course's models.
 
 # %% [markdown]
 # ## Exercise: the class token in numbers
 #
 # Difficulty 1 of 5, about 3 minutes. Importance 2 of 3. A square image of `image_size` pixels is cut into patches of
-# `patch_size`, and tokens have `dim` numbers. Return three whole numbers: how long the sequence is *with* the class token;
-# which token of it (counted from 0) the head reads; and how many parameters the class token itself has, without its position.
+# `patch_size`, and tokens have `dim` numbers. Return three whole numbers: how long the sequence is *with* the class
+# token; which token of it (counted from 0) the head reads; and how many parameters the class token itself has, without
+# its position.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -523,8 +527,8 @@ check.count_class_token(count_class_token)
 # %% [markdown]
 # ## Exercise: write `add_class_token`
 #
-# Difficulty 1 of 5, about 5 minutes. Importance 3 of 3. `tokens` is [B, N, D], `cls_token` is [1, 1, D]. Return [B, N+1, D].
-# Replace the three dots, run the cell, and read what the check says.
+# Difficulty 1 of 5, about 5 minutes. Importance 3 of 3. `tokens` is [B, N, D], `cls_token` is [1, 1, D]. Return [B,
+# N+1, D]. Replace the three dots, run the cell, and read what the check says.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -561,8 +565,9 @@ check.add_class_token(add_class_token)
 # %% [markdown]
 # ## Exercise: read one vector
 #
-# Difficulty 2 of 5, about 6 minutes. Importance 3 of 3. `tokens` is [B, N+1, D], all outputs with the class token in front.
-# Return [B, D]: the class token if `how` is `"cls"`, the mean of the patches, *without* the class token, if it is `"mean"`.
+# Difficulty 2 of 5, about 6 minutes. Importance 3 of 3. `tokens` is [B, N+1, D], all outputs with the class token in
+# front. Return [B, D]: the class token if `how` is `"cls"`, the mean of the patches, *without* the class token, if it
+# is `"mean"`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -600,8 +605,8 @@ check.pool(pool)
 # %% [markdown]
 # ## Exercise: your own `ClassToken`
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Now the whole part of the model, as a class: it owns the vector, and
-# training can change it. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Now the whole part of the model, as a class: it owns the
+# vector, and training can change it. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -744,5 +749,5 @@ check.attention_pool(attention_pool)
 # shuffles the cat.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and appendix D.3 · Devlin et al.
-# 2019, *BERT*, for `[CLS]` · Lee et al. 2019, *Set Transformer* · Darcet et al. 2024, *Vision Transformers Need Registers* ·
-# the code of this lesson: `vit_tutorial/tokens.py`.
+# 2019, *BERT*, for `[CLS]` · Lee et al. 2019, *Set Transformer* · Darcet et al. 2024, *Vision Transformers Need
+# Registers* · the code of this lesson: `vit_tutorial/tokens.py`.

@@ -9,10 +9,12 @@
 # 1. Shuffle three tokens with a pencil, and see what stays and what moves.
 # 2. Show that a ViT without positions is blind to order, and cure it.
 # 3. Make positions out of waves, see why waves, and compare them with positions that a model has learned.
-# 4. Give models a jigsaw puzzle that some of them cannot solve. Write your own positions, and watch a real ViT solve it.
+# 4. Give models a jigsaw puzzle that some of them cannot solve. Write your own positions, and watch a real ViT solve
+#    it.
 # 5. Move a trained model to images of another size.
 #
-# **Time**: 45 minutes, 5 more on a second reading, and 50 for the exercises; one of them is an extra. **You need**: lessons 1 and 2, sine and cosine.
+# **Time**: 45 minutes, 5 more on a second reading, and 50 for the exercises; one of them is an extra. **You need**:
+# lessons 1 and 2, sine and cosine.
 
 # %%
 import math
@@ -148,8 +150,8 @@ print("and so does the course's PositionEmbedding:", torch.equal(position(tokens
 print("numbers to learn: 197 * 768 =", position.pos_embed.numel())
 
 # %% [markdown]
-# Why add, and not put the position beside the token, as more numbers? Adding keeps the token at D numbers, so nothing after
-# it must change. Does it spoil what the token says? A claim for a second reading tests it.
+# Why add, and not put the position beside the token, as more numbers? Adding keeps the token at D numbers, so nothing
+# after it must change. Does it spoil what the token says? A claim for a second reading tests it.
 #
 # ### Positions made of waves
 #
@@ -193,15 +195,16 @@ plots.show(
 #
 # ### Why waves?
 #
-# Take one pair of columns, sine and cosine, as the hand of a clock: at position p it shows p o'clock. Two things follow.
+# Take one pair of columns, sine and cosine, as the hand of a clock: at position p it shows p o'clock. Two things
+# follow.
 #
 # * **A shift is a turn.** To go 3 positions on, turn the hand by 3 hours. It is the same turn from every position.
-# * **The dot product knows the distance alone.** (Multiply two vectors number by number, and add up.) For two hands of length
-#   1 it is the cosine of the angle between them. At 2 and 5 o'clock the angle is 90°, and the cosine 0. At 7 and 10 o'clock
-#   too. At 2 and 3 o'clock it is 30°, and the cosine 0.87, wherever they stand.
+# * **The dot product knows the distance alone.** (Multiply two vectors number by number, and add up.) For two hands of
+#   length 1 it is the cosine of the angle between them. At 2 and 5 o'clock the angle is 90°, and the cosine 0. At 7 and
+#   10 o'clock too. At 2 and 3 o'clock it is 30°, and the cosine 0.87, wherever they stand.
 #
-# The other pairs are slower hands. After a full turn a fast hand shows the same again. The slower ones still tell the two
-# positions apart.
+# The other pairs are slower hands. After a full turn a fast hand shows the same again. The slower ones still tell the
+# two positions apart.
 
 
 # %%
@@ -227,9 +230,10 @@ print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p 
 
 # %% [markdown] tags=["extra"]
 # *Extra.* **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention
-# compares two tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first, pair by
-# pair, by the angle of their places. So the result depends on what they hold, and on how far apart they are and in which
-# direction, and on nothing else. It is usual in language models, and has been tried in ViTs (Heo et al. 2024). With one pair each:
+# compares two tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first,
+# pair by pair, by the angle of their places. So the result depends on what they hold, and on how far apart they are and
+# in which direction, and on nothing else. It is usual in language models, and in newer ViTs: EVA-02 (2023) and DINOv3
+# (2025) have it. Heo et al. (2024) compare its forms for images. With one pair each:
 
 # %% tags=["extra"]
 one, other = torch.tensor([[1.0, 0.5], [0.3, 0.8]], dtype=torch.float64)
@@ -238,8 +242,8 @@ for a, b in ((2, 5), (7, 10), (5, 2), (2, 6)):
     print(f"places {a} and {b}, {b - a:+} apart: {dot:.3f}")
 
 # %% [markdown]
-# To compare two positions we use the **cosine similarity**: 1 if they point the same way, 0 if they have nothing in common,
-# −1 if they are opposite.
+# To compare two positions we use the **cosine similarity**: 1 if they point the same way, 0 if they have nothing in
+# common, −1 if they are opposite.
 #
 # An image has two directions. In reading order, patch 27 ends one row of a 7×7 grid and patch 28 begins the next: side
 # by side on the line, far apart in the picture. `sincos_2d` therefore uses half of the numbers for the column and half
@@ -259,25 +263,25 @@ for name, positions in (("sincos_1d", sincos_1d(49, 64)), ("sincos_2d", sincos_2
 # ## In pictures you can touch
 #
 # Now four tables side by side, all for 7×7 patches and D = 64: the one that the course's own model *learned* on
-# pictures of clothes (it is the model you met in lesson 0), the same table *before training*, and the two made of waves.
-# Each map compares the position under the frame with all others. Each map has its own scale of colours, so compare the
-# numbers in the maps.
+# pictures of clothes (it is the model you met in lesson 0), the same table *before training*, and the two made of
+# waves. Each map compares the position under the frame with all others. Each map has its own scale of colours, so
+# compare the numbers in the maps.
 #
 # Behind *More* (the key `m`), the patches of a real picture can be shuffled. The weights of the weighted mean that the
-# class token takes in the last block tell where it "looks". One model has its positions. The other is the same model, but
-# every patch gets the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home* means:
-# each weight put back where its patch came from.
+# class token takes in the last block tell where it "looks". One model has its positions. The other is the same model,
+# but every patch gets the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home*
+# means: each weight put back where its patch came from.
 #
 # **Look for four things.**
 #
-# 1. Move over the maps, or click and use the arrow keys. In which tables are neighbours alike? In which one is the patch
-#    to the right much nearer than the patch below? Go to the left edge, position 21: does anything shine on the far side
-#    of the *learned* map?
+# 1. Move over the maps, or click and use the arrow keys. In which tables are neighbours alike? In which one is the
+#    patch to the right much nearer than the patch below? Go to the left edge, position 21: does anything shine on the
+#    far side of the *learned* map?
 # 2. Make the image larger. The tables are stretched like pictures. Does the pattern of the learned one stay?
 # 3. Show *one of the D numbers* in place of the similarity, and move "Which number". Waves look like waves. And the
 #    learned numbers?
-# 4. Open *More*: the patches there are shuffled. Choose *in order*, then shuffle again. Without positions, what moves, and
-#    what stays? With positions?
+# 4. Open *More*: the patches there are shuffled. Choose *in order*, then shuffle again. Without positions, what moves,
+#    and what stays? With positions?
 #
 # (On a finer grid, neighbours lie closer together, so any stretched table looks smooth, even the one before training.
 # Judge the tables at 28 pixels.)
@@ -292,14 +296,15 @@ PositionLab(model, shown, order=1)
 # <details><summary>What there was to see</summary>
 #
 # 1. In the waves neighbours are very much alike, in the learned table somewhat. Before training, they are on average no
-#    more alike than others. In *sin-cos 1-D* the patch to the right is much nearer (0.97 in the middle) than the patch below
-#    (0.73). Position 21 of the learned map shines in the last column too, in its own row and in others. We come
+#    more alike than others. In *sin-cos 1-D* the patch to the right is much nearer (0.97 in the middle) than the patch
+#    below (0.73). Position 21 of the learned map shines in the last column too, in its own row and in others. We come
 #    back to it.
 # 2. Yes: the same pattern, drawn smoother.
 # 3. In *sin-cos 2-D* each number changes from column to column only, or from row to row only. The learned numbers look
 #    irregular, with patches of similar values here and there.
-# 4. Without positions the weights move with their patches. Taken home they are what they were, and the prediction stays.
-#    With positions even the weights taken home differ, and the probabilities change. Often the answer changes too.
+# 4. Without positions the weights move with their patches. Taken home they are what they were, and the prediction
+#    stays. With positions even the weights taken home differ, and the probabilities change. Often the answer changes
+#    too.
 #
 # </details>
 
@@ -335,8 +340,8 @@ stays = {
 print(judge(stays, "shuffling changes nothing, to 12 decimals", holds="if"))
 
 # %% [markdown]
-# Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*. So attention itself is equivariant.
-# Invariant is what is read off the class token, which was not shuffled, or off a mean.
+# Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*. So attention itself is
+# equivariant. Invariant is what is read off the class token, which was not shuffled, or off a mean.
 #
 # The head reads the class output. So for this model the cat and the heap of patches are one and the same picture. A
 # second model has positions; nothing else is changed.
@@ -387,9 +392,9 @@ for words, shown in {"as they are": x, "shuffled": shuffle_patches(x, 4, order)}
     print(f"{words}: {with_error(accuracy(model, shown), len(x))} right")
 
 # %% [markdown]
-# It notices, and does badly. A heap of patches can tell more: how much is dark, how much is bright, which textures there
-# are. A model that was *trained* without positions does far better than this one (a claim for a second
-# reading has it). This one trusts its positions, and now they mislead it.
+# It notices, and does badly. A heap of patches can tell more: how much is dark, how much is bright, which textures
+# there are. A model that was *trained* without positions does far better than this one (a claim for a second reading
+# has it). This one trusts its positions, and now they mislead it.
 #
 # ### "Without positions the model must solve a jigsaw"
 #
@@ -417,8 +422,8 @@ plots.show(
 )
 
 # %% [markdown]
-# We train a small ViT on it for 100 steps, without positions and with them, by the same loop as in lesson 2: guess, measure
-# the loss, take a step. For the test each picture comes twice, as it is and with its two patches swapped.
+# We train a small ViT on it for 100 steps, without positions and with them, by the same loop as in lesson 2: guess,
+# measure the loss, take a step. For the test each picture comes twice, as it is and with its two patches swapped.
 
 
 # %% jupyter={"source_hidden": true}
@@ -479,16 +484,16 @@ pairs = {name: (study.scores(name), none) for name in study.variants if name != 
 print(compare_each(pairs, "positions help it to solve the jigsaw"))
 
 # %% [markdown]
-# So the claim says too little: without positions the model does not *have to* solve a jigsaw, it cannot. (Two comparisons are
-# judged here together, and who looks often will be misled by chance more often. So the clearest of them gets the widest
-# interval, the next one a narrower one, down to 95% for the last. It stops at the first that shows nothing: those after it stay as
-# wide. This is *Holm's rule*.)
+# So the claim says too little: without positions the model does not *have to* solve a jigsaw, it cannot. (Two
+# comparisons are judged here together, and who looks often will be misled by chance more often. So the clearest of them
+# gets the widest interval, the next one a narrower one, down to 95% for the last. It stops at the first that shows
+# nothing: those after it stay as wide. This is *Holm's rule*.)
 
 # %% [markdown]
 # ### "Neighbouring positions get similar embeddings"
 #
-# The standard ViT learns its table as plain 1-D positions. Nobody tells it that patches lie in a grid. We compare all 49
-# positions of the trained model with each other. The control is a model of the same shape before training.
+# The standard ViT learns its table as plain 1-D positions. Nobody tells it that patches lie in a grid. We compare all
+# 49 positions of the trained model with each other. The control is a model of the same shape before training.
 
 # %% jupyter={"source_hidden": true}
 trained = model.position.pos_embed[0, 1:].detach()  # [49, 64], without the class token's
@@ -531,14 +536,15 @@ nearer = {"the model is trained": gap[0] > 0.2, "it is not": gap[1] > 0.2}
 print(judge(nearer, "neighbours are more alike, by more than 0.2 on average", holds="if"))
 
 # %% [markdown]
-# Nobody told the model that patches lie in a grid, and it found out something of it. But look closer: in the learned maps the bright spots are
-# tall, not round. And some shine on the *other side* of the picture too. So it did not learn distances alone. Perhaps it
-# learned what helps with *its* pictures: clothes hang upright, and are much the same left and right. Photographs taught the
-# paper's models another pattern (figure 7, centre: a cross of row and column), and other training yet others (figure 10).
+# Nobody told the model that patches lie in a grid, and it found out something of it. But look closer: in the learned
+# maps the bright spots are tall, not round. And some shine on the *other side* of the picture too. So it did not learn
+# distances alone. Perhaps it learned what helps with *its* pictures: clothes hang upright, and are much the same left
+# and right. Photographs taught the paper's models another pattern (figure 7, centre: a cross of row and column), and
+# other training yet others (figure 10).
 
 # %% [markdown] tags=["extra"]
-# *Extra: what shines on the other side?* Let us take the mean over all pairs that lie the same number of rows and columns
-# apart.
+# *Extra: what shines on the other side?* Let us take the mean over all pairs that lie the same number of rows and
+# columns apart.
 
 # %% tags=["extra"]
 down, along = (row[:, None] - row).abs(), (column[:, None] - column).abs()  # [49, 49] each
@@ -566,8 +572,8 @@ print(
 )
 
 # %% [markdown] tags=["extra"]
-# Is it the mirror, though? Take the pairs of mirrored columns one by one. If left and right were matched place by place,
-# only the place in the *same row* should be alike.
+# Is it the mirror, though? Take the pairs of mirrored columns one by one. If left and right were matched place by
+# place, only the place in the *same row* should be alike.
 
 # %% tags=["extra"]
 for left in range(3):
@@ -580,8 +586,8 @@ for side in (0, 3, 6):
     print(f"column {side}: {black[column == side].mean():.0%} of the patches are all black")
 
 # %% [markdown] tags=["extra"]
-# Columns 0 and 6 are alike in all rows, even in opposite corners. Perhaps that is because most of their patches are black.
-# Only in the inner columns is the mirrored place in the same row special.
+# Columns 0 and 6 are alike in all rows, even in opposite corners. Perhaps that is because most of their patches are
+# black. Only in the inner columns is the mirrored place in the same row special.
 
 # %% [markdown]
 # ### "A ViT takes any resolution, because the sequence may be any length"
@@ -612,10 +618,10 @@ line = torch.tensor([0.0, 8.0])[None, None]  # [1, 1, 2]
 print(F.interpolate(line, size=4, mode="linear", align_corners=False).flatten().int().tolist())
 
 # %% [markdown]
-# On a grid it is the same in both directions. 49 positions are a picture of 7×7 pixels with D channels, and pictures can
-# be enlarged. This is the paper's way too (section 3.2). The position of the class token has no place in the grid and
-# stays as it is. *Bicubic* interpolation, which is usual here, draws a smooth curve through four points in place of a
-# straight line through two.
+# On a grid it is the same in both directions. 49 positions are a picture of 7×7 pixels with D channels, and pictures
+# can be enlarged. This is the paper's way too (section 3.2). The position of the class token has no place in the grid
+# and stays as it is. *Bicubic* interpolation, which is usual here, draws a smooth curve through four points in place of
+# a straight line through two.
 
 # %%
 weights = {name: value.clone() for name, value in model.state_dict().items()}
@@ -631,8 +637,8 @@ plots.draw_matrix(axes[0, 1], grid, "the same, interpolated to 14x14", decimals=
 plots.show(figure, alt="A 7 by 7 grid of colours, and the same pattern drawn finer on a 14 by 14 grid.")
 
 # %% [markdown] tags=["extra"]
-# *Extra.* torchvision has a function for this. It draws the finer grid by a slightly different rule (its corners stay fixed);
-# with the same rule we get its numbers.
+# *Extra.* torchvision has a function for this. It draws the finer grid by a slightly different rule (its corners stay
+# fixed); with the same rule we get its numbers.
 
 # %% tags=["extra"]
 from torchvision.models.vision_transformer import interpolate_embeddings
@@ -665,12 +671,13 @@ takes = {"its positions are interpolated": kept > 0.5, "they are in the wrong pl
 print(judge(takes, "it gets more than half of the larger pictures right, without more training", holds="if"))
 
 # %% [markdown]
-# Most of it is kept, with a loss. One likely reason: a patch of 4×4 pixels now shows a quarter of what it showed before, and
-# the model has never seen things so close. So one goes on training for a little while at the new size; this is called
-# *fine-tuning* (lesson 10).
+# Most of it is kept, with a loss. One likely reason: a patch of 4×4 pixels now shows a quarter of what it showed
+# before, and the model has never seen things so close. So one goes on training for a little while at the new size; this
+# is called *fine-tuning* (lesson 10).
 
 # %% [markdown] tags=["extra"]
-# *Extra.* Here are 10 steps of it with 50 training pictures each. For comparison, the same 10 steps with new random positions.
+# *Extra.* Here are 10 steps of it with 50 training pictures each. For comparison, the same 10 steps with new random
+# positions.
 
 
 # %% tags=["extra"]
@@ -698,15 +705,15 @@ print("from random positions, more than 10 points behind:", tuned - fine_tune(fr
 #
 # ### "Adding mixes up what a patch shows and where it is: the position should stand beside it"
 #
-# Suppose it stood beside the token, as D more numbers. One matrix W with 2·D rows must bring that back to D. Cut W in two: its
-# upper half W_1 meets the token t, the lower half W_2 the position p.
+# Suppose it stood beside the token, as D more numbers. One matrix W with 2·D rows must bring that back to D. Cut W in
+# two: its upper half W_1 meets the token t, the lower half W_2 the position p.
 #
 # $$[\,t,\; p\,]\,W = t\,W_1 + p\,W_2$$
 #
-# So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond repair? We ask
-# the trained model. One linear layer is to read the place off its tokens, another the 16 pixels. They are fitted on 250
-# pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The control: tokens without
-# positions.
+# So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond repair?
+# We ask the trained model. One linear layer is to read the place off its tokens, another the 16 pixels. They are fitted
+# on 250 pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The control: tokens
+# without positions.
 
 # %%
 t, p, W = (torch.randn(*shape, dtype=torch.float64) for shape in ((49, 64), (49, 64), (128, 64)))
@@ -737,9 +744,9 @@ for name, tokens in (("the sum", stages["position"][:, 1:]), ("the patches alone
 print(judge(good["the sum"], "both the place and the pixels can be read off the sum, nine tenths of each"))
 
 # %% [markdown]
-# Nothing is lost here: 16 pixels and the 48 directions in which 49 places differ from their mean find room in 64 numbers, side
-# by side. (In ViT-B/16 the 768 numbers of a
-# patch and 196 places share 768 numbers. There this test would say something else, perhaps.)
+# Nothing is lost here: 16 pixels and the 48 directions in which 49 places differ from their mean find room in 64
+# numbers, side by side. (In ViT-B/16 the 768 numbers of a patch and 196 places share 768 numbers. There this test would
+# say something else, perhaps.)
 
 # %% [markdown]
 # ### "1-D learned positions are as good as 2-D ones"
@@ -786,9 +793,9 @@ print(
 )
 
 # %% [markdown]
-# And 1-D against 2-D? "As good as" needs a margin, since no two things are *exactly* as good. We allow 1-D to be one point
-# worse. Each kind has the learning rate that suits it best, by the rule of lesson 2. Here is how they were chosen, right
-# answers on validation pictures with one seed more:
+# And 1-D against 2-D? "As good as" needs a margin, since no two things are *exactly* as good. We allow 1-D to be one
+# point worse. Each kind has the learning rate that suits it best, by the rule of lesson 2. Here is how they were
+# chosen, right answers on validation pictures with one seed more:
 
 # %% tags=["claim-E3"]
 one, two = study.scores("learned 1-D"), study.scores("learned 2-D")
@@ -803,9 +810,9 @@ print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_
 # interval. The paper's figures are close too. So *as good* may well be true, and it is not shown here.
 
 # %% [markdown] tags=["extra"]
-# *Extra.* You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs, three seeds for each
-# kind. Look at how the points of one kind scatter. **Change the numbers of pictures, epochs or
-# seeds, and run it again.**
+# *Extra.* You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs, three seeds
+# for each kind. Look at how the points of one kind scatter. **Change the numbers of pictures, epochs or seeds, and run
+# it again.**
 
 
 # %% tags=["extra"]
@@ -836,9 +843,9 @@ plots.show(
 # %% [markdown] tags=["extra"]
 # ### "Attention knows no order because it works in parallel, unlike an RNN"
 #
-# *Extra.* An RNN, a recurrent network, reads one token after the other. Attention works on all tokens at once, which is what
-# *in parallel* means. But a convolution does so too. And attention can be run one token after the other. We try attention
-# in both ways, and a convolution. Which is blind to order, that is, equivariant?
+# *Extra.* An RNN, a recurrent network, reads one token after the other. Attention works on all tokens at once, which is
+# what *in parallel* means. But a convolution does so too. And attention can be run one token after the other. We try
+# attention in both ways, and a convolution. Which is blind to order, that is, equivariant?
 
 # %% tags=["extra", "claim-E6"]
 torch.manual_seed(0)
@@ -858,8 +865,8 @@ at_once = {name: name.endswith("at once") for name in layers}
 print(judge(unordered == at_once, "a layer is blind to order if it works on all tokens at once, and only then"))
 
 # %% [markdown] tags=["extra"]
-# The reason is another one. Attention weighs tokens by what they say, wherever they stand (lesson 4). A convolution has a
-# weight of its own for each place in its window.
+# The reason is another one. Attention weighs tokens by what they say, wherever they stand (lesson 4). A convolution has
+# a weight of its own for each place in its window.
 #
 # ### "Positions are the numbers 0, 1, 2, 3 … added to the tokens"
 #
@@ -876,16 +883,16 @@ print("logits change with", ", with ".join(f"{name}: {changed}" for name, change
 print(judge(changes["the plain numbers"], "the numbers 0, 1, 2, 3 … added to the tokens change the logits of a ViT"))
 
 # %% [markdown] tags=["extra"]
-# The plain numbers change nothing. Whatever attention, the MLP or the head reads has gone through a LayerNorm (lesson 6),
-# which subtracts the mean of a token, and with it n. A position must not be the same in all numbers of a token. The waves
-# differ from number to number.
+# The plain numbers change nothing. Whatever attention, the MLP or the head reads has gone through a LayerNorm (lesson
+# 6), which subtracts the mean of a token, and with it n. A position must not be the same in all numbers of a token. The
+# waves differ from number to number.
 
 # %% [markdown]
 # ## Exercise: how many numbers?
 #
-# Difficulty 1 of 5, about 3 minutes. Importance 2 of 3. How many numbers does a ViT learn for its positions? Square images, a
-# class token, tokens of `dim` numbers. Replace the three dots, run the cell, and read what the check says. It tries small
-# cases first, and it knows the usual mistakes by name.
+# Difficulty 1 of 5, about 3 minutes. Importance 2 of 3. How many numbers does a ViT learn for its positions? Square
+# images, a class token, tokens of `dim` numbers. Replace the three dots, run the cell, and read what the check says. It
+# tries small cases first, and it knows the usual mistakes by name.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -920,9 +927,9 @@ check.position_parameters(my_position_parameters)
 # %% [markdown]
 # ## Exercise: a test for blindness
 #
-# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Write the test of equivariance as a function. `layer` turns tokens [B,
-# N, D] into tokens [B, N, D], `order` holds the numbers 0 to N−1 in some order. Return True if the layer is equivariant for
-# this order, False if not. Some layers add up many numbers, so ask for "equal up to rounding".
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Write the test of equivariance as a function. `layer` turns
+# tokens [B, N, D] into tokens [B, N, D], `order` holds the numbers 0 to N−1 in some order. Return True if the layer is
+# equivariant for this order, False if not. Some layers add up many numbers, so ask for "equal up to rounding".
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1019,8 +1026,9 @@ check.position_embedding(MyPositionEmbedding)
 # %% [markdown]
 # ## Exercise: waves on a line
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Write `sincos_1d`: return a tensor [num_positions, dim]; dim is even.
-# The lesson filled the table with two loops. Try it without: the check takes both, and one line of broadcasting is worth knowing.
+# Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Write `sincos_1d`: return a tensor [num_positions, dim]; dim
+# is even. The lesson filled the table with two loops. Try it without: the check takes both, and one line of
+# broadcasting is worth knowing.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1063,8 +1071,8 @@ check.sincos_1d(my_sincos_1d)
 # %% [markdown]
 # ## Exercise: waves on a grid (an extra)
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Write `sincos_2d` as Beyer et al. 2022 have it. A patch in column x
-# and row y (both from 0) gets D numbers in four blocks of D/4:
+# Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Write `sincos_2d` as Beyer et al. 2022 have it. A patch in
+# column x and row y (both from 0) gets D numbers in four blocks of D/4:
 #
 # $$[\,\sin(x\,\omega_i),\; \cos(x\,\omega_i),\; \sin(y\,\omega_i),\; \cos(y\,\omega_i)\,]
 # \qquad \omega_i = 10000^{-i/(D/4-1)} \qquad i = 0, \ldots, D/4-1$$
@@ -1110,9 +1118,10 @@ check.sincos_2d(my_sincos_2d)
 # %% [markdown]
 # ## Exercise: move to another image size
 #
-# Difficulty 4 of 5, about 12 minutes. Importance 2 of 3. Write the interpolation of positions for square grids: `pos_embed` is
-# [1, 1 + old·old, D] with the class token's row in front, and [1, 1 + new·new, D] should come back. For the stretching itself
-# use `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a picture [1, D, old, old].
+# Difficulty 4 of 5, about 12 minutes. Importance 2 of 3. Write the interpolation of positions for square grids:
+# `pos_embed` is [1, 1 + old·old, D] with the class token's row in front, and [1, 1 + new·new, D] should come back. For
+# the stretching itself use `F.interpolate(grid, size=(new, new), mode="bicubic", antialias=True)`, which wants a
+# picture [1, D, old, old].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1123,8 +1132,8 @@ check.sincos_2d(my_sincos_2d)
 # <details><summary>Hint 2</summary>
 #
 # A reshape can split an axis, or join axes that lie side by side: [1, N, D] becomes [1, old, old, D]. It cannot swap
-# axes. So `permute(0, 3, 1, 2)` moves D in front. On the way back, first `permute(0, 2, 3, 1)`, then reshape. Or let `rearrange` do both:
-# `"one (h w) d -> one d h w"`.
+# axes. So `permute(0, 3, 1, 2)` moves D in front. On the way back, first `permute(0, 2, 3, 1)`, then reshape. Or let
+# `rearrange` do both: `"one (h w) d -> one d h w"`.
 #
 # </details>
 
@@ -1167,8 +1176,8 @@ check.interpolate_positions(my_interpolate_positions)
 # 1. Without positions a ViT is equivariant: shuffled patches in, shuffled outputs out. Its class output is invariant.
 # 2. So it cannot tell a cat from a heap of its patches, and no training helps.
 # 3. The cure is to add one vector for each place, the same for every image.
-# 4. The table may be learned, or made of sine and cosine waves, for which a shift is a turn. In a learned one neighbours come
-#    out more alike, though nobody told it of the grid.
+# 4. The table may be learned, or made of sine and cosine waves, for which a shift is a turn. In a learned one
+#    neighbours come out more alike, though nobody told it of the grid.
 # 5. For another image size, interpolate the table like a picture, then fine-tune.
 #
 # | step | shape | ViT-B/16 |
@@ -1198,7 +1207,8 @@ check.interpolate_positions(my_interpolate_positions)
 # **Next**: the tokens know what they show and where they are. Lesson 4 opens the block, and shows how they look at each
 # other.
 #
-# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, sections 3.1 and 3.2, figure 7 and appendix D.4 ·
-# Vaswani et al. 2017, *Attention Is All You Need*, section 3.5 · Su et al. 2021, *RoFormer: Enhanced Transformer with Rotary
-# Position Embedding* · Heo et al. 2024, *Rotary Position Embedding for Vision Transformer* · Beyer et al. 2022, *Better plain
-# ViT baselines for ImageNet-1k*, for 2-D sine and cosine · the code of this lesson: `vit_tutorial/positions.py`.
+# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, sections 3.1 and 3.2, figure 7 and appendix D.4
+# · Vaswani et al. 2017, *Attention Is All You Need*, section 3.5 · Su et al. 2021, *RoFormer: Enhanced Transformer with
+# Rotary Position Embedding* · Heo et al. 2024, *Rotary Position Embedding for Vision Transformer* · Beyer et al. 2022,
+# *Better plain ViT baselines for ImageNet-1k*, for 2-D sine and cosine · the code of this lesson:
+# `vit_tutorial/positions.py`.

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 4 · Scaled dot-product attention: who looks at whom
 #
-# **The question.** *The river spring. After winter, spring. The clock spring.* It is one word, so a language model begins
-# with the same row of numbers each time. In the end it must mean three things. A patch is no better off. After lesson 3 a
-# token knows what it looks like and where it is, and nothing else. A cat's ear is just fur until it is seen beside an
-# eye. *How can a token take in what it needs from all the others, when it does not know beforehand which of them matter?*
+# **The question.** *The river spring. After winter, spring. The clock spring.* It is one word, so a language model
+# begins with the same row of numbers each time. In the end it must mean three things. A patch is no better off. After
+# lesson 3 a token knows what it looks like and where it is, and nothing else. A cat's ear is just fur until it is seen
+# beside an eye. *How can a token take in what it needs from all the others, when it does not know beforehand which of
+# them matter?*
 
 # %% jupyter={"source_hidden": true}
 import math
@@ -42,14 +43,15 @@ plots.show(
 # **What you will do**
 #
 # 1. Compute attention with a pencil: three tokens, three matrices. Then drag the arrows about, and watch.
-# 2. Write it as matrices, and compare with PyTorch's own. Forbid looks with a mask, and see what happens if you forbid all.
+# 2. Write it as matrices, and compare with PyTorch's own. Forbid looks with a mask, and see what happens if you forbid
+#    all.
 # 3. Find an ear that looks at an eye, in a trained model.
 # 4. Take the square root out of the formula, and measure what that does. Count what attention costs.
 # 5. Write it yourself, put it into a real ViT, and mend one that is ill.
 #
-# **Time**: 50 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the product
-# of two matrices, and what softmax does: it turns a row of numbers into positive ones that sum to 1, the largest getting
-# the most.
+# **Time**: 45 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the
+# product of two matrices, and what softmax does: it turns a row of numbers into positive ones that sum to 1, the
+# largest getting the most.
 #
 # ## The idea, before any formula
 #
@@ -64,8 +66,8 @@ plots.show(
 # | what is in the book | **value** v | what this token hands over if chosen |
 #
 # Attention does this for all tokens at once. Every token has a query, a key and a value. Every query is compared with
-# every key. There is one difference from the library: you do not take the best book. You take a *mixture* of all of
-# them, and good fits count for more. Here it is for one patch of a cat, in words.
+# every key. What comes out is a *mixture* of all values, and good fits count for more. Here it is for one patch of a
+# cat, in words.
 
 
 # %% jupyter={"source_hidden": true}
@@ -93,7 +95,7 @@ plots.show(
 # %% [markdown]
 # ## By hand
 #
-# Three words, *the river spring*. Each is a token of two numbers. The first says how much the word says at all, the second
+# Three words, *the river spring*. Each is a token of two numbers. The first says how much the word tells us, the second
 # leads from metal to water. A model learns these numbers; we choose easy ones.
 
 # %%
@@ -101,14 +103,13 @@ names = ["the", "river", "spring"]
 Z = torch.tensor([[-1.0, 0.0], [2.0, 2.0], [1.0, 0.0]])  # [N=3, D=2]: one token per row
 
 # %% [markdown]
-# (In this lesson and the next N is the number of *tokens*, whatever they are. In a ViT with a class token that is one more than
-# there are patches.)
+# (In this lesson and the next N is the number of *tokens*: with a class token, one more than there are patches.)
 #
 # ### Where queries, keys and values come from
 #
-# From the tokens themselves, by three learned matrices, **W_Q**, **W_K** and **W_V**. One token plays all three parts: it
-# asks, it offers, it hands over. This is why it is called **self**-attention. The three matrices (with a bias each, in a
-# ViT) are all that is learned here; lesson 5 adds a fourth. Ours hold small whole numbers.
+# From the tokens themselves, by three learned matrices, **W_Q**, **W_K** and **W_V**. One token plays all three parts:
+# it asks, it offers, it hands over. This is why it is called **self**-attention. The three matrices (with a bias each,
+# in a ViT) are all that is learned here; lesson 5 adds a fourth.
 
 # %%
 W_q = torch.tensor([[2.0, 0.0], [-2.0, 1.0]])  # [D=2, d=2]: makes queries
@@ -116,8 +117,8 @@ W_k = torch.tensor([[1.0, -1.0], [0.0, 2.0]])  # [D=2, d=2]: makes keys
 W_v = torch.tensor([[0.0, 1.0], [4.0, 0.0]])  # [D=2, d=2]: makes values
 
 # %% [markdown]
-# **Step 1, multiply.** A token times a matrix is a sum of the matrix's rows. The first number of the token says how much
-# of the first row, the second how much of the second row.
+# **Step 1, multiply.** A token times a matrix is a sum of the matrix's rows. The first number of the token says how
+# much of the first row, the second how much of the second row.
 #
 # - query of *spring*: 1·[2, 0] + 0·[−2, 1] = **[2, 0]**
 # - query of *river*: 2·[2, 0] + 2·[−2, 1] = **[0, 2]**
@@ -125,8 +126,8 @@ W_v = torch.tensor([[0.0, 1.0], [4.0, 0.0]])  # [D=2, d=2]: makes values
 # - key of *spring*: 1·[1, −1] + 0·[0, 2] = **[1, −1]**
 # - value of *river*: 2·[0, 1] + 2·[4, 0] = **[8, 2]**
 #
-# In a value the two numbers have changed places: W_V puts metal and water first, four times as large, and how much the word
-# says second. Do the other four vectors yourself, then look.
+# W_V swaps the two numbers: metal and water come first, four times as large. Do the other four vectors yourself, then
+# look.
 
 # %%
 q, k, v = Z @ W_q, Z @ W_k, Z @ W_v  # [3, 2] each: one query, key and value per row
@@ -155,18 +156,18 @@ plots.show(
 )
 
 # %% [markdown]
-# **Step 2, scores.** How well does a query fit a key? Multiply number by number, and add. This is the dot product; it is
-# large when two vectors are long and point the same way, 0 when they are at a right angle, and negative when they point
-# apart.
+# **Step 2, scores.** How well does a query fit a key? Multiply number by number, and add. This is the dot product; it
+# is large when two vectors are long and point the same way, 0 when they are at a right angle, and negative when they
+# point apart.
 #
 # - *spring* asks *river*: 2·2 + 0·2 = **4**
 # - *spring* asks itself: 2·1 + 0·(−1) = **2**
 # - *spring* asks *the*: 2·(−1) + 0·1 = **−2**
 # - *river* asks *spring*: 0·1 + 2·(−1) = **−2**
 #
-# The table is one-sided. *Spring* needs the river in order to know what it is. The river does not need the spring. This is
-# what two matrices are for, one for asking and one for offering. With one for both, q and k would be the same, and each
-# score the same both ways.
+# The scores are one-sided. *Spring* needs the river in order to know what it is. The river does not need the spring.
+# That takes two matrices, one for asking and one for offering. With one for both, each score would be the same both
+# ways.
 
 # %%
 scores = torch.zeros(3, 3)
@@ -176,9 +177,9 @@ for i in range(3):  # each query
 print(scores)
 
 # %% [markdown]
-# **Step 3, scale.** Divide by √d. **d** is how many numbers a query has (the paper writes d_k); **D** is how many a
-# token has, and the two need not be equal. Here d = 2, so we divide by 1.41. We shall see why; for now it only makes
-# the numbers smaller. *Spring*'s row −2, 4, 2 becomes −1.41, 2.83, 1.41.
+# **Step 3, scale.** Divide by √d. **d** is how many numbers a query has (d_k in Vaswani et al. 2017, D_h in the ViT
+# paper); **D** is how many a token has, and the two need not be equal. Here d = 2, so we divide by 1.41. We shall see
+# why. *Spring*'s row −2, 4, 2 becomes −1.41, 2.83, 1.41.
 #
 # **Step 4, softmax.** Turn each *row* into weights that sum to 1. The exponentials of *spring*'s row are 0.24, 16.9 and
 # 4.11, which add up to 21.3. So its weights are 0.01, 0.80, 0.19.
@@ -218,8 +219,8 @@ plots.show(
 # ### One word, three vectors
 #
 # *Spring* has come out on the side of water. Now put *winter* in the place of *river*, then *clock*. The matrices stay,
-# and so does the token of *spring*. The course's function `scaled_dot_product_attention` does steps 2 to 5, and gives back
-# outputs and weights.
+# and so does the token of *spring*. The course's function `scaled_dot_product_attention` does steps 2 to 5, and gives
+# back outputs and weights.
 
 # %%
 meaning = {"the": (-1, 0), "after": (-1, 0), "river": (2, 2), "winter": (2, 0), "clock": (2, -2), "spring": (1, 0)}
@@ -230,25 +231,22 @@ for phrase, arrow in arrows.items():  # the arrows of the first picture
     print(f"{phrase:<20} spring comes out as {last}, as drawn: {last == list(arrow)}")
 
 # %% [markdown]
-# This is what attention does to an ear. Before it, equal patches are equal tokens, but for their positions. After it, each
-# has taken in some of its picture.
-#
 # ### Now move them
 #
-# These are your queries, keys and values, as arrows and points in the plane: 0 is *the*, 1 is *river*, 2 is *spring*. Drag
-# a tip with the mouse. Or click the picture, choose a vector by its name (`q` and `2` for query 2), and move it with the arrow
-# keys. One query is followed: the line below the planes says what its output is made of. (Leave the mask for later.) Say what
-# you expect before you look.
+# These are your queries, keys and values, as arrows and points in the plane: 0 is *the*, 1 is *river*, 2 is *spring*.
+# Drag a tip with the mouse. Or click the picture, choose a vector by its name (`q` and `2` for query 2), and move it
+# with the arrow keys. One query is followed: the line below the planes says what its output is made of. (Leave the mask
+# for later.) Say what you expect before you look.
 #
 # 1. Make query 2 longer, without turning it. Do its weights become more even, or less?
-# 2. Turn query 2 away from key 1 until they are at a right angle, then further. What becomes of their score? Can you bring
-#    the weight to 0?
-# 3. *Spring* looks at the river. Make the river look back: move query 1. Does the row of query 2 change? (*More*, `m`, has the
-#    tables of scores and weights. Page Up and Page Down follow another query, whose row is bold there.)
-# 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle of the
-#    three values?
-# 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores are
-#    divided by it. Which temperature brings the old weights back?
+# 2. Turn query 2 away from key 1 until they are at a right angle, then further. What becomes of their score? Can you
+#    bring the weight to 0?
+# 3. *Spring* looks at the river. Make the river look back: move query 1. Does the row of query 2 change? (*More*, `m`,
+#    has the tables of scores and weights. Page Up and Page Down follow another query, whose row is bold there.)
+# 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle
+#    of the three values?
+# 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores
+#    are divided by it. Which temperature brings the old weights back?
 
 # %%
 AttentionPlane()
@@ -257,18 +255,18 @@ AttentionPlane()
 # <details><summary>What there was to see</summary>
 #
 # 1. Less even. All its scores grow by the same factor, and softmax makes more of larger differences.
-# 2. At a right angle the score is 0, then it becomes negative. The weight becomes small and never quite 0: e to any power
-#    is positive. (Only a computer that keeps a limited number of digits calls it 0 in the end.)
-# 3. No. Each row has its own query, and shares out its own 1. That *spring* looks at *river* says nothing about the way
-#    back.
+# 2. At a right angle the score is 0, then it becomes negative. The weight becomes small and never quite 0: e to any
+#    power is positive.
+# 3. No. Each row has its own query, and shares out its own 1.
 # 4. No. Weights are positive and sum to 1, so each output lies inside the triangle of the values. To get out, move a
 #    value.
 # 5. About 1.4. Scaling divides the scores by √2, a temperature of T by T, so T = √2 = 1.41 does what the scaling did.
 #
 # </details>
 #
-# Behind *More* the explorer also says "as if spread evenly over n keys". That is e^H, with the **entropy** H = −Σ w·ln w of
-# a row of weights w: 3 if all three are equal, 1 if one key takes all. (With ln, H is counted in *nats*.)
+# Behind *More* the explorer also says "as if spread evenly over n keys". This n is 3 if all three weights are equal,
+# and 1 if one key takes all. It is e^H, with the **entropy** H = −Σ w·ln w of a row of weights w. (With ln, H is
+# counted in *nats*.)
 
 # %% [markdown]
 # ## In code
@@ -290,13 +288,6 @@ print("same output as by hand: ", torch.allclose(out, output))
 # %% [markdown]
 # `scaled_dot_product_attention` is these three lines, for any number of batches in front. Here are all shapes, for five
 # tokens of D = 8 numbers and queries of d = 4:
-
-# %%
-torch.manual_seed(0)
-tokens = torch.randn(5, 8)  # [N=5, D=8]
-to_q, to_k, to_v = torch.randn(3, 8, 4)  # [D, d] each
-out, A = scaled_dot_product_attention(tokens @ to_q, tokens @ to_k, tokens @ to_v)
-print("tokens", list(tokens.shape), "-> weights", list(A.shape), "-> output", list(out.shape))
 
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(11, 2.6))
@@ -325,12 +316,12 @@ plots.show(
 )
 
 # %% [markdown]
-# D goes in and d comes out; lesson 5 leads back to D. The only table that grows with N² is that of scores and weights.
+# D goes in and d comes out; lesson 5 leads back to D.
 #
 # One thing in `softmax` differs from our loop. e¹⁰⁰ is more than a 32-bit number can hold. So PyTorch subtracts the
 # largest score of the row first. That changes nothing else: softmax looks at differences only.
 
-# %%
+# %% jupyter={"source_hidden": true}
 row = torch.tensor([100.0, 99.0, 98.0])
 for name, x in {"as it stands": row, "largest subtracted": row - row.max()}.items():
     print(f"{name:<19}", [round(w, 2) for w in (x.exp() / x.exp().sum()).tolist()])
@@ -340,11 +331,10 @@ print(f"{'PyTorch':<19}", [round(w, 2) for w in row.softmax(0).tolist()])
 # ## Masks: where not to look
 #
 # Sometimes a query must not look at a key. Then that score becomes −∞ *before* the softmax. e to the power −∞ is 0, so
-# this key gets no weight, and the others share out the 1 among them. Masks come from language, and two of them are so
-# common that you should know them.
+# this key gets no weight, and the others share out the 1 among them. Masks come from language. Two are common.
 #
-# **Causal mask.** A language model learns to say the next word. So word i must not look at the words after it: it would
-# read the answer. Query i may look at keys 0 to i.
+# **Causal mask.** A language model such as GPT learns to say the next word. So word i must not look at the words after
+# it: it would read the answer. Query i may look at keys 0 to i.
 #
 # **Padding mask.** A batch is one tensor, but sentences differ in length. Short ones are filled up with empty words,
 # and nobody may look at those. The mask forbids whole *columns*, and it differs from sentence to sentence.
@@ -392,6 +382,7 @@ plots.show(
 # among nobody: 0 divided by 0, which is NaN, "not a number". A NaN spreads to all it touches.
 
 # %%
+torch.manual_seed(0)
 Q, K, V = torch.randn(3, 2, 4, 8, dtype=torch.float64)  # [B=2, N=4, d=8] each: two sentences
 masked, _ = scaled_dot_product_attention(Q, K, V, padding)
 alone, _ = scaled_dot_product_attention(Q[1, :2], K[1, :2], V[1, :2])  # the short sentence without padding
@@ -410,22 +401,21 @@ except ValueError as error:
 # padded *rows* as well as the columns, and padded queries are blind. Let them look at something; nobody reads what they
 # find.
 #
-# **A ViT has neither mask.** All pictures of a batch have the same number of patches, so nothing is padded. (Models
-# that pack pictures of several sizes into one sequence do need a mask: Dehghani et al. 2023, *Patch n' Pack*.) And a
-# picture has no before and after. With a causal mask the class token, at place 0, would see itself alone in every layer,
-# and all pictures would get the same answer.
+# **A ViT has neither mask.** All pictures of a batch have the same number of patches, so nothing is padded. And a
+# picture has no before and after. With a causal mask the class token, at place 0, would see itself alone in every
+# layer, and all pictures would get the same answer.
 #
 # ## The ear and the eye
 #
-# Does it happen in a model that has learned? Here is a small ViT that the course has trained on photographs of 32×32 pixels
-# (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no class token.
-# You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the softmax. Each
-# layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads, patches, rows and
-# columns are all counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
+# Does it happen in a model that has learned? Here is a small ViT that the course has trained on photographs of 32×32
+# pixels (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no class
+# token. You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the
+# softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (All are
+# counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
-# pick another patch. Open *More* (`m`) for the maps of the scores and the weights, and for the temperature. Point at one of
-# these maps to read off the score and the weight of one patch.
+# pick another patch. Open *More* (`m`) for the maps of the scores and the weights, and for the temperature. Point at
+# one of these maps to read off the score and the weight of one patch.
 #
 # 1. Layer 3, head 0. Where does the ear look?
 # 2. Now let an eye look: patch 18, in row 2 and column 2. Does it look back at the ear?
@@ -452,18 +442,18 @@ AttentionLab(cat, looks, model.grid_size, 0, scores=fits, layer=3, query=7, over
 #
 # 1. At the eyes: 62% goes to patch 18, the pupil of one, and 20% to patch 30, the other.
 # 2. No: patch 18 gives patch 7 0.3%. The score from ear to eye is 6.6, from eye to ear −1.1.
-# 3. No: the weight is 0.02%. What counts is how far the score, −1.3, lies below the largest, 6.6: e to the power of −7.9 is
-#    small, and still positive. Only a score of −∞ gives 0. (Were all scores negative, one of them would still get most.)
+# 3. No: the weight is 0.02%. What counts is how far the score, −1.3, lies below the largest, 6.6: e to the power of
+#    −7.9 is small, and still positive. Only a score of −∞ gives 0.
 # 4. The weights become more even. The scores stay as they are: they are divided by the temperature on the way into the
 #    softmax.
 #
 # </details>
 #
-# It is tempting to say: *the ear asks for the eyes.* But we have looked for this head among 24, with this picture. Three
-# controls. Does a model that was never trained have such a head, if we look among its 24? What if the picture is mirrored?
-# And do patches that are no ear give the eyes less?
+# It is tempting to say: *the ear asks for the eyes.* But we have looked for this head among 24, with this picture.
+# Three controls. Does a model that was never trained have such a head, if we look among its 24? What if the picture is
+# mirrored? And do patches that are no ear give the eyes less?
 
-# %%
+# %% jupyter={"source_hidden": true}
 ear, eyes = [7, 15], [18, 26, 30]  # the right ear fills two patches, the eyes three
 mirror = [8 * (i // 8) + 7 - i % 8 for i in range(64)]  # where each patch is in the mirrored picture
 
@@ -487,20 +477,18 @@ print(f"all patches give them {given.mean():.0%} in the mean, and these more tha
 print("from each patch, in percent:", (100 * given).round().int().reshape(8, 8), sep="\n")
 
 # %% [markdown]
-# It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear looks at the
-# mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not tried. And the third control
-# spoils the story. Patch 0, in the other upper corner, shows the edge of the other ear, so it does not count. But the fur
-# beside it and three patches at the bottom edge, far from any ear, give the eyes even more. A third of the
-# patches, most of them in the middle of the face, give them less than 10%. So it matters who asks, but what those have in
-# common that ask for the eyes is not *ear*. Nobody told the model what an eye is. Lesson 8 asks what such maps prove.
+# It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear
+# looks at the mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not
+# tried. And the third control spoils the story. Patch 0, in the other upper corner, shows the edge of the other ear, so
+# it does not count. But the fur beside it and three patches at the bottom edge, far from any ear, give the eyes even
+# more. A third of the patches, most of them in the middle of the face, give them less than 10%. So it matters who asks,
+# but it is not only the ears that ask for the eyes. Lesson 8 asks what such maps prove.
 #
 # ## Claims, tested
 #
-# Notes on attention make these claims.
-#
 # ### "softmax(QKᵀ/√d)V is all there is"
 #
-# If so, our three lines and PyTorch's function, which was written by others in another language, must give the same
+# If so, our three lines and PyTorch's function must give the same
 # numbers for whatever we put in. Our three words, then fifty shapes at random, with and without a mask, in 64 bits:
 
 # %% tags=["claim-A1"]
@@ -522,17 +510,17 @@ print(judge(largest < 1e-12, "by hand, as matrices and in the library it is the 
 # %% [markdown]
 # ### "The square root keeps the softmax out of saturation"
 #
-# Take random queries and keys of d numbers, each with mean 0 and variance 1. Their dot product is a sum of d such
-# products, so its variance is d, and its usual size √d. Long vectors give large scores. And softmax of large scores
-# gives nearly everything to one key. This is called **saturation**. Why is it bad? With a pencil: two keys, with
-# weights w and 1 − w. If the first score grows a little, w grows w·(1 − w) times as much. At w = 0.5 that is 0.25. At w
-# = 0.99 it is 0.0099. A softmax that has made up its mind hardly reacts, so hardly any gradient comes through, and it
-# learns slowly or not at all. That is the argument. We test it.
+# Take random queries and keys of d numbers, each with mean 0 and variance 1. Their dot product is a sum of d products,
+# so its variance is d, and its usual size √d. Long vectors give large scores. And softmax of large scores gives nearly
+# everything to one key. This is called **saturation**. Why is it bad? With a pencil: two keys, with weights w and 1 −
+# w. If the first score grows a little, w grows w·(1 − w) times as much. At w = 0.5 that is 0.25. At w = 0.99 it is
+# 0.0099. A softmax that has made up its mind hardly reacts, so hardly any gradient comes through, and it learns slowly
+# or not at all. That is the argument. We test it.
 #
-# Now with 64 keys. We measure the entropy of the weights (ln 64 = 4.16 if 64 keys share evenly, 0 if one takes all), and
-# the **gradient** of the largest weight of each query: its length, and of 200 queries the median and the mean. We take it
-# at two places: at the scores, the door of the softmax, and one step further back, at the query, from where it goes on to
-# W_Q. What is random is drawn 50 times.
+# Now with 64 keys. We measure the entropy of the weights (ln 64 = 4.16 if 64 keys share evenly, 0 if one takes all),
+# and how strongly the largest weight of each query reacts: the length of its **gradient**, as median and mean over 200
+# queries. We take it at two places: at the scores, the door of the softmax, and one step further back, at the query,
+# from where it goes on to W_Q. All that is random is drawn 50 times.
 
 
 # %% jupyter={"source_hidden": true}
@@ -585,22 +573,21 @@ for place, numbers in (("scores", slice(1, 3)), ("query", slice(3, 5))):
     print(compare_each(draws, claim, holds="if", of="draws"))
 
 # %% [markdown]
-# So the scores do saturate the softmax. But up to d = 64 the gradient at the scores is *larger* without the division: the
-# weights are spread as if over 16, 4 and 2 keys (d = 4, 16, 64), no longer over nearly 40 and not yet over one, and there
-# the softmax reacts most. At d = 256 and 1024 it is smaller by both measures.
+# So the scores do saturate the softmax. But up to d = 64 the gradient at the scores is *larger* without the division:
+# the weights lie on a few keys, no longer on nearly 40 and not yet on one, and there the softmax reacts most. At d =
+# 256 and 1024 it is smaller by both measures.
 #
-# One step further back the story turns. On its way to the query the gradient is mixed from the keys, whose length grows as √d,
-# and multiplied by what the scores were multiplied by. With the division that is 1/√d, which takes the growth away. Without
-# it, it is 1, and the growth stays: the mean is larger *without* the division at every d above 1. Only the median falls
-# below, at d = 1024: from most queries hardly any gradient goes on to W_Q, and from a few a great deal. So *too little gradient* is
-# not the whole story. (The extra *What is wrong with the start* looks for another.) That gradients become extremely small is
-# what the paper *suspects*, as it says itself (Vaswani et al. 2017, section 3.2.1). What dividing by √d surely does is to
-# bring the variance of the scores back to 1, whatever d is.
+# At the query the story turns. On its way there the gradient is mixed from the keys, whose length grows as √d. The
+# division takes this growth away. Without it the growth stays: the mean is larger *without* the division at every d
+# above 1. Only the median falls below, at d = 1024: from most queries hardly any gradient goes on to W_Q, and from a
+# few a great deal. So *too little gradient* is not the whole story. (The extra *What is wrong with the start* looks for
+# another.) The paper itself only *suspects* extremely small gradients (Vaswani et al. 2017, section 3.2.1). What
+# dividing by √d surely does is to bring the variance of the scores back to 1, whatever d is.
 #
-# So much for random vectors. But W_Q and W_K are learned. Could they not learn to be smaller, and make up for a division
-# that is missing? Or *start* smaller? The course has trained a small ViT of one head with d = 64: divided; not divided; and
-# not divided, but with a W_Q that is divided by √d once, before the first step. Each was tried at three learning rates, and
-# trained at its best.
+# So much for random vectors. But W_Q and W_K are learned. Could they make up for a missing division, by learning to be
+# smaller or by *starting* smaller? The course has trained a small ViT of one head with d = 64: divided; not divided;
+# and not divided, but with a W_Q that is divided by √d once, before the first step. Each was tried at three learning
+# rates, and trained at its best.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("scale")
@@ -626,14 +613,15 @@ pairs = {
 print(compare_each(pairs, "the first of the two ends better", holds="if"))
 
 # %% [markdown]
-# Not dividing costs 12 points here. A W_Q that is made smaller once, before the first step, lies between the two. In the mean it
-# gets more than half of the 12 points back, so much of the harm may be the start. But three seeds show neither that it helps, nor
-# that dividing is still better. √d is a good place to start; whether it is more than that, this record does not say.
+# Not dividing costs 12 points here. The smaller start lies between the two. In the mean it gets more than half of the
+# 12 points back, so much of the harm may be the start. But three seeds show neither that it helps, nor that dividing is
+# still better. √d is a good place to start; whether it is more than that, this record does not say.
 #
 # ### "Attention costs N²"
 #
-# Count the multiplications in one block with N tokens of D numbers, with the block's MLP (lesson 6: two matrices,
-# D → 4·D → D, through which each token goes alone), and one head, d = D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c] takes a·b·c of them (lesson 1 counted the additions too: twice as much):
+# Count the multiplications in one block with N tokens of D numbers, with the block's MLP (lesson 6: two matrices, D →
+# 4·D → D), and one head, d = D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c]
+# takes a·b·c of them (lesson 1 counted the additions too: twice as much):
 #
 # | part | multiplications | grows with N |
 # |---|---|---|
@@ -704,20 +692,20 @@ print(judge(squares, "4 times the tokens cost 16 times the work", holds="if"))
 # %% [markdown]
 # The table of N² weights need not even be stored: an extra below measures what it takes in memory and in time.
 #
-# This is the end of the lesson's text. The extras come next, for those who want more; their code is folded. You may go on
-# to the exercises at once.
+# The lesson's text ends here. Extras come next; you may go on to the exercises at once.
 
 # %% [markdown] tags=["extra"]
 # ## Extras
 #
 # ### What memory holds, and what the clock says
 #
-# *Extra.* The table of weights has N² numbers for each head. The plain way keeps it while training, since the gradient needs
-# it. But there is a way that never stores it. A *fused* kernel works through the table piece by piece. For each query it keeps a running
-# largest score, a running sum and a running output. For the way back it stores the largest score and the sum, two numbers
-# for each query, and computes the pieces again (Dao et al. 2022, *FlashAttention*; since FlashAttention-2, Dao 2023, one
-# number: the logarithm of the sum of all e to the score). `F.scaled_dot_product_attention` does so where it has such a
-# kernel. We ask autograd what each of the two keeps for the way back:
+# *Extra.* The table of weights has N² numbers for each head. The plain way keeps it while training, since the gradient
+# needs it. But there is a way that never stores it. A *fused* kernel works through the table piece by piece. For each
+# query it keeps a running largest score, a running sum and a running output. For the way back it stores the largest
+# score and the sum, two numbers for each query, and computes the pieces again (Dao et al. 2022, *FlashAttention*; since
+# FlashAttention-2, Dao 2023, one number: the logarithm of the sum of all e to the score).
+# `F.scaled_dot_product_attention` does so where it has such a kernel. We ask autograd what each of the two keeps for
+# the way back:
 
 
 # %% tags=["extra"]
@@ -778,7 +766,8 @@ print("on the clock the plain way crosses the MLP", "earlier than counted" if so
 
 # %% [markdown] tags=["extra"]
 # Multiplications are not all there is. The softmax is not counted, and the plain way writes three tables of N² numbers
-# into memory, and reads each again: the products, the products divided, the weights. At D = 64 and the largest N this costs:
+# into memory, and reads each again: the products, the products divided, the weights. At D = 64 and the largest N this
+# costs:
 
 # %% tags=["extra"]
 largest = max((row for row in record["rows"] if row["D"] == 64), key=lambda row: row["N"])
@@ -788,9 +777,9 @@ print(f"fused {largest['over_mlp']['fused']:.0f}; counted {largest['N'] / (4 * 6
 # %% [markdown] tags=["extra"]
 # ### "Pixels as tokens are out of the question, because the table is too large"
 #
-# *Extra.* So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12 layers. We
-# compare with what the MLPs keep: for each token 4·D numbers before the function between their two matrices (lesson 6),
-# and 4·D after it.
+# *Extra.* So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12
+# layers. We compare with what the MLPs keep: for each token 4·D numbers before the function between their two matrices
+# (lesson 6), and 4·D after it.
 
 # %% tags=["extra", "claim-P4"]
 N, gigabyte = 224 * 224, 1e9
@@ -813,8 +802,9 @@ print(judge(squared(N) > rest(N), "most of the work is the N² part"))
 # %% [markdown] tags=["extra"]
 # ### What is wrong with the start
 #
-# *Extra.* Is the reason a gradient that is too small? We look at the models of the study before the first step: how much
-# of its 1 does a query of the first block give to one single token, and how large is the gradient of the loss on its W_Q?
+# *Extra.* Is the reason a gradient that is too small? We look at the models of the study before the first step: how
+# much of its 1 does a query of the first block give to one single token, and how large is the gradient of the loss on
+# its W_Q?
 
 
 # %% tags=["extra"]
@@ -847,8 +837,8 @@ print("  the gradient is smaller without the division:", smaller)
 # %% [markdown] tags=["extra"]
 # ### "Put −∞ in the lower left" and "softmax the columns"
 #
-# *Extra.* Which corner holds the looks that a causal mask forbids, and along which axis do we sum to 1? It depends on how you
-# draw the table.
+# *Extra.* Which corner holds the looks that a causal mask forbids, and along which axis do we sum to 1? It depends on
+# how you draw the table.
 #
 # - As code writes it, **rows are queries**, columns are keys. "After" is to the right of the diagonal: the *upper
 #   right*. Each query shares out 1, so each *row* sums to 1.
@@ -889,8 +879,9 @@ print(judge(drawings, "one masks the lower left and softmaxes the columns", hold
 # %% [markdown] tags=["extra"]
 # ### "aunt − uncle is woman − man, and the unembedding is the transposed embedding"
 #
-# *Extra*, as all that follows, for those who come from text. A language model's tokens are words. Each word has a row of D numbers in a table, its **embedding**, as each patch has
-# one after lesson 1. Here are ten words with two numbers each, written by hand: to the right is female, up is older.
+# *Extra*, as all that follows, for those who come from text. A language model's tokens are words. Each word has a row
+# of D numbers in a table, its **embedding**, as each patch has one after lesson 1. Here are ten words with two numbers
+# each, written by hand: to the right is female, up is older.
 
 # %% tags=["extra"]
 table = {
@@ -1075,12 +1066,13 @@ for j, word in enumerate(said[1:], start=1):
 print(judge("fluffy" in attends["creature"], "fluffy takes in something of creature, which comes after it"))
 
 # %% [markdown] tags=["extra"]
-# *creature* asks, and *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one. Some explanations
-# use the word the other way round.
+# *creature* asks, and *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one. Some
+# explanations use the word the other way round.
 #
 # ### "While training, every place predicts its next word at once; afterwards only the last vector answers"
 #
-# *Extra.* If so, one pass over a sentence gives what all its beginnings give, each run alone. An untrained model will do.
+# *Extra.* If so, one pass over a sentence gives what all its beginnings give, each run alone. An untrained model will
+# do.
 
 # %% tags=["extra", "claim-A10"]
 reader = TinyLanguageModel(tied=True).double()
@@ -1095,8 +1087,8 @@ print(judge(torch.allclose(at_once, alone, rtol=0, atol=1e-12), claim))
 #
 # ### "The embedding matrix holds the position too, and attention changes it: E + ΔE is the new embedding matrix"
 #
-# *Extra.* Look at the matrix before and after a sentence is read. In *the man was at work and he was glad* the word *was*
-# stands at two places.
+# *Extra.* Look at the matrix before and after a sentence is read. In *the man was at work and he was glad* the word
+# *was* stands at two places.
 
 # %% tags=["extra", "claim-A12"]
 before, was = reader.E.detach().clone(), [i for i, word in enumerate(texts[2].split()) if word == "was"]
@@ -1112,14 +1104,14 @@ for name, is_so in changes.items():
 print(judge(any(changes.values()), "the embedding matrix holds positions, or changes while a sentence is read"))
 
 # %% [markdown] tags=["extra"]
-# Positions and what attention finds are added to the *token*, a copy of the row, at each place on its own. (Where tokens are
-# written as columns, E has a column for each word.)
+# Positions and what attention finds are added to the *token*, a copy of the row, at each place on its own. (Where
+# tokens are written as columns, E has a column for each word.)
 #
 # ### "In GPT-3 the embedding has 617.6 million numbers, and W_Q only 1.57 million"
 #
-# *Extra*, for a pencil. GPT-3 is a language model with D = 12,288 and queries of d = 128 numbers (Brown et al. 2020, table
-# 2.1). Its vocabulary is that of GPT-2, 50,257 pieces of words (Radford et al. 2019, section 2.3). Which shapes have the two
-# matrices? Then multiply.
+# *Extra*, for a pencil. GPT-3 is a language model with D = 12,288 and queries of d = 128 numbers (Brown et al. 2020,
+# table 2.1). Its vocabulary is that of GPT-2, 50,257 pieces of words (Radford et al. 2019, section 2.3). Which shapes
+# have the two matrices? Then multiply.
 
 # %% tags=["extra", "claim-A13"]
 V, D, d = 50_257, 12_288, 128
@@ -1130,15 +1122,16 @@ as_said = {name: abs(numbers / (said * 1e6) - 1) < 0.002 for name, (numbers, sai
 print(judge(as_said, "the counts are as said, to 2 in 1,000"))
 
 # %% [markdown] tags=["extra"]
-# The second is one of many: GPT-3 has such a W_Q for each of 96 heads in each of 96 layers (lesson 5 says what heads are).
+# The second is one of many: GPT-3 has such a W_Q for each of 96 heads in each of 96 layers (lesson 5 says what heads
+# are).
 #
 # ### "The Transformer also has a decoder"
 #
-# *Extra.* The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder writes
-# the translation, and each of its blocks has three branches (Vaswani et al. 2017, section 3.1): attention with a causal
-# mask, **cross-attention**, whose queries come from the decoder and whose keys and values come from the encoder, and the
-# MLP. PyTorch has such a block. We compute it with our function, in one head. (Its norms come in lesson 6; here they stand
-# before each branch, in the first Transformer after it.)
+# *Extra.* The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder
+# writes the translation, and each of its blocks has three branches (Vaswani et al. 2017, section 3.1): attention with a
+# causal mask, **cross-attention**, whose queries come from the decoder and whose keys and values come from the encoder,
+# and the MLP. PyTorch has such a block. We compute it with our function, in one head. (Its norms come in lesson 6; here
+# they stand before each branch, in the first Transformer after it.)
 
 # %% tags=["extra", "claim-A11"]
 decoder = nn.TransformerDecoderLayer(16, nhead=1, dim_feedforward=64, dropout=0, batch_first=True, norm_first=True)
@@ -1177,7 +1170,7 @@ name names nearest never number numbers options other ours out output padding pa
 PEOPLE phrase place plain probabilities Q q Qc reach read reader recipes record rest right right_sums row rows runs S
 said same says scales scores sentences share side size sizes small small_start smaller sooner spread_and_gradient
 squared squares start study style sums table tables takes_most text texts theirs tied times TinyLanguageModel title
-titles to_k to_q to_the_eyes to_v tokens trained transposed turned undivided unembedding unit untrained up
+titles to_the_eyes tokens trained transposed turned undivided unembedding unit untrained up
 upper_right V v value vectors vocabulary W_k W_q W_v was ways weight weights which who whole width without word words
 x y Z z
 """
@@ -1187,8 +1180,8 @@ for gone in used.split():
 # %% [markdown]
 # ## Exercise: one output with a pencil
 #
-# Difficulty 1 of 5, about 6 minutes. Importance 3 of 3. One query, three keys, three values. There are *four* numbers in a
-# query now, and two in a value:
+# Difficulty 1 of 5, about 6 minutes. Importance 3 of 3. One query, three keys, three values. There are *four* numbers
+# in a query now, and two in a value:
 #
 # | query | keys | values |
 # |---|---|---|
@@ -1233,10 +1226,10 @@ check.attention_by_hand(my_output)
 # %% [markdown]
 # ## Exercise: write `attention`
 #
-# Difficulty 2 of 5, about 12 minutes. Importance 3 of 3. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with any
-# number of batch axes in front: N queries may look at another number of keys, M, and a value may have d_v numbers instead of d. (In
-# self-attention M is N.) So transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may
-# look, or None. Return the outputs, [..., N, d_v].
+# Difficulty 2 of 5, about 12 minutes. Importance 3 of 3. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with
+# any number of batch axes in front: N queries may look at another number of keys, M, and a value may have d_v numbers
+# instead of d. (In self-attention M is N.) So transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True
+# where a query may look, or None. Return the outputs, [..., N, d_v].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1276,9 +1269,9 @@ check.attention(my_attention)
 # %% [markdown]
 # ## Exercise: a mask for sentences
 #
-# Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. A batch of B sentences for a language model, each filled up to `size`
-# places. `lengths` [B] says how many words each has; they stand at the front. Return a boolean mask [B, size, size], True where
-# a query may look: not ahead, and not at padding. Every sentence has at least one word. Padding is
+# Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. A batch of B sentences for a language model, each filled up to
+# `size` places. `lengths` [B] says how many words each has; they stand at the front. Return a boolean mask [B, size,
+# size], True where a query may look: not ahead, and not at padding. Every sentence has at least one word. Padding is
 # masked where it is looked at, in the columns; so the rows of the padding have something to look at too.
 #
 # <details><summary>Hint 1</summary>
@@ -1316,9 +1309,9 @@ check.attention_mask(my_mask)
 # %% [markdown]
 # ## Exercise: what does it cost?
 #
-# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. For a block with N tokens of D numbers, one head with d = D, and an MLP
-# of 4·D, return three numbers: the multiplications of the N² part of attention (QKᵀ, and weights times V), those of the MLP, and the number of
-# tokens at which both are equal. Try it without looking up.
+# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. For a block with N tokens of D numbers, one head with d = D,
+# and an MLP of 4·D, return three numbers: the multiplications of the N² part of attention (QKᵀ, and weights times V),
+# those of the MLP, and the number of tokens at which both are equal. Try it without looking up.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1355,10 +1348,11 @@ check.attention_cost(my_attention_cost)
 # %% [markdown]
 # ## Exercise: your own self-attention, in a real ViT
 #
-# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. A class with one head: three layers `nn.Linear(dim, dim)` called
-# `query`, `key` and `value`, and the formula of this lesson. The check builds `MySelfAttention(dim, 1)`, as `ViT` does: the width, and how many
-# heads there are. Here that is one, so you need not use it. Then x goes in, [B, N, dim], and out comes [B, N, dim]. No other
-# layers. Try to write the formula yourself, or use your `my_attention`. (A ready-made function passes too, and teaches less.)
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. A class with one head: three layers `nn.Linear(dim, dim)`
+# called `query`, `key` and `value`, and the formula of this lesson. The check builds `MySelfAttention(dim, 1)`, as
+# `ViT` does: the width, and how many heads there are. Here that is one, so you need not use it. Then x goes in, [B, N,
+# dim], and out comes [B, N, dim]. No other layers. Try to write the formula yourself, or use your `my_attention`. (A
+# ready-made function passes too, and teaches less.)
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1528,9 +1522,9 @@ plots.show(
 # %% [markdown]
 # ## Exercise: mend the patient
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Something in the patient's `forward` depends on the number of tokens,
-# and should not. Find it, and write a `forward` that is well. The layers may stay as they are, so your class takes over the
-# patient's `__init__`. The fault is small, and so is the cure.
+# Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Something in the patient's `forward` depends on the number of
+# tokens, and should not. Find it, and write a `forward` that is well. The layers may stay as they are, so your class
+# takes over the patient's `__init__`. The fault is small, and so is the cure.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1572,12 +1566,13 @@ check.mended_attention(MendedAttention)
 # ## What to remember
 #
 # 1. A query asks, a key offers, a value is handed over. Three matrices make all three from the same tokens.
-# 2. softmax(QKᵀ/√d)V: each query shares out 1 among the keys, and its output is a mixture of values. Who looks at whom is
-#    one-sided.
-# 3. √d keeps the scores from growing with d: those of random vectors have variance 1, whatever d is. d is the length of a query: not the
-#    number of tokens.
-# 4. A mask is −∞ before the softmax. Language models need causal and padding masks; a ViT needs neither. For a
-#    query that may look at nothing the formula gives NaN; PyTorch's function gives zeros, and the course's refuses.
+# 2. softmax(QKᵀ/√d)V: each query shares out 1 among the keys, and its output is a mixture of values. Who looks at whom
+#    is one-sided.
+# 3. √d keeps the scores from growing with d: those of random vectors have variance 1, whatever d is. d is the length of
+#    a query: not the number of tokens.
+# 4. A mask is −∞ before the softmax. Models that write text need a causal mask, and batches of unequal sentences a
+#    padding mask; a ViT needs neither. For a query that may look at nothing the formula gives NaN; PyTorch's function
+#    gives zeros, and the course's refuses.
 # 5. The N² part overtakes the MLP at N = 4·D. The N×N table need not be stored, but it must be computed.
 #
 # | step | shape |
@@ -1605,7 +1600,7 @@ check.mended_attention(MendedAttention)
 # **Next**: one table of weights is one kind of question. Lesson 5 lets every token ask several at once.
 #
 # **Read on**: Vaswani et al. 2017, *Attention Is All You Need*, sections 3.2.1 and 3.4 · Dao et al. 2022,
-# *FlashAttention* · Dao 2023, *FlashAttention-2*, section 3.1.1 · Press and Wolf 2017, *Using the Output Embedding to Improve Language Models* · Mikolov, Yih and
-# Zweig 2013, *Linguistic Regularities in Continuous Space Word Representations* · Linzen 2016, *Issues in Evaluating
-# Semantic Spaces Using Word Analogies* · Dehghani et al. 2023, *Patch n' Pack: NaViT* · the code of this lesson:
-# `vit_tutorial/attention.py`.
+# *FlashAttention* · Dao 2023, *FlashAttention-2*, section 3.1.1 · Press and Wolf 2017, *Using the Output Embedding to
+# Improve Language Models* · Mikolov, Yih and Zweig 2013, *Linguistic Regularities in Continuous Space Word
+# Representations* · Linzen 2016, *Issues in Evaluating Semantic Spaces Using Word Analogies* · Dehghani et al. 2023,
+# *Patch n' Pack: NaViT* · the code of this lesson: `vit_tutorial/attention.py`.

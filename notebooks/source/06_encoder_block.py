@@ -7,15 +7,15 @@
 #
 # ![The block of ViT. A token z runs along a line, the residual stream. A first branch goes through a norm and attention, and what it says is added to the line. A second branch goes through a norm and the MLP, and is added too.](figures/vit_block.svg)
 #
-# The answer in one sentence: **a norm, a second branch that works on each token alone, and two plus signs.** All are short to
-# write; the second branch holds two thirds of the block's parameters. *Where* the norm stands looks like a detail. We shall
-# measure what it does to the training.
+# The answer in one sentence: **a norm, a second branch that works on each token alone, and two plus signs.** *Where*
+# the norm stands looks like a detail. We shall measure what it does to the training.
 #
 # **What you will do**
 #
 # 1. Normalise a token with a pencil, and meet the two traps of LayerNorm.
 # 2. Build the MLP, and count what it holds. See GELU, in its two versions.
-# 3. Follow a token down the residual stream of a trained model. Put a block together, and get the numbers of PyTorch's own.
+# 3. Follow a token down the residual stream of a trained model. Put a block together, and get the numbers of PyTorch's
+#    own.
 # 4. Stack 24 blocks, and measure what runs through them, forwards and backwards.
 # 5. Write the block yourself, train a ViT with it, and mend one that is ill.
 #
@@ -57,9 +57,9 @@ images = model.card.normalize(data.test_images[:500])
 #
 # $$\text{LN}(z) = \gamma \cdot \frac{z - \text{mean}(z)}{\sqrt{\text{var}(z) + \varepsilon}} + \beta$$
 #
-# γ and β are learned, one of each for every one of the D places. They start at 1 and 0, so at first they do nothing.
-# ε keeps the division alive if all numbers of a token are equal. It is 0.000001 here, as in the ViTs of Google, torchvision
-# and timm. Not everywhere: Hugging Face's ViT has 1e-12 unless told otherwise, and vit-pytorch PyTorch's default, 1e-5.
+# γ and β are learned, one of each for every one of the D places. They start at 1 and 0, so at first they do nothing. ε
+# keeps the division alive if all numbers of a token are equal. It is 0.000001 here, as in the ViTs of Google,
+# torchvision and timm.
 
 
 # %%
@@ -95,8 +95,9 @@ for name, answer in answers.items():
     print(f"{name:<20} equal to nn.LayerNorm to 12 digits: {difference < 1e-12}")
 
 # %% [markdown]
-# LayerNorm looks at one token at a time. It sees no other token and no other image. (BatchNorm, which CNNs use, takes
-# its mean over the images of the batch. Then, while training, an answer depends on who else is in the batch.) And
+# LayerNorm looks at one token at a time. (BatchNorm, which CNNs use, takes
+# its mean, channel by channel, over all places of all images in the batch. So, while training, an answer depends on who
+# else is in the batch.) And
 # afterwards something of the token is gone: its mean and its size. What is left is the pattern of its numbers:
 
 # %%
@@ -108,8 +109,8 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 # ## In code: the MLP
 #
 # Attention brings values from token to token and mixes them. The second branch works on each token *alone*: widen it
-# from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on language
-# models call it the *feed-forward network*, FFN.
+# from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on
+# language models call it the *feed-forward network*, FFN.
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
 # \mathbb{R}^{4D \times D} \qquad \text{(section 3.1 of the paper, inside equation 3; the factor 4 is in its table 1)}$$
@@ -123,10 +124,10 @@ print("two matrices are one:", torch.allclose(z @ W_1 @ W_2, z @ (W_1 @ W_2)), l
 # %% [markdown]
 # ### GELU, twice
 #
-# A function that bends each number by itself is called an **activation**. ViT's is GELU (Hendrycks and Gimpel 2016): x · Φ(x),
-# where Φ(x) is the chance that a number drawn from the bell curve is below x. With a pencil: Φ(1) = 0.84, so GELU(1) = 0.84.
-# Φ(−1) = 1 − 0.84 = 0.16, so GELU(−1) = −0.16. Far to the right it is x, far to the left it is 0, as with ReLU, which makes
-# negative numbers 0; around 0 it is smooth.
+# A function that bends each number by itself is called an **activation**. ViT's is GELU (Hendrycks and Gimpel 2016): x
+# · Φ(x), where Φ(x) is the chance that a number drawn from the bell curve is below x. With a pencil: Φ(1) = 0.84, so
+# GELU(1) = 0.84. Φ(−1) = 1 − 0.84 = 0.16, so GELU(−1) = −0.16. Far to the right it is x, far to the left it is 0, as
+# with ReLU, which makes negative numbers 0; around 0 it is smooth.
 #
 # Φ was once expensive to compute. So the same paper gives an approximation with tanh, and both are in use:
 
@@ -197,10 +198,10 @@ print("tokens whose output changed:", (mlp(nudged) != mlp(z)).any(dim=-1).nonzer
 # %% [markdown]
 # ## In code: the residual stream
 #
-# The plus sign is the third part, the **residual** or *skip connection*. A branch does not *replace* a token, it *corrects*
-# it: z + f(z) instead of f(z). The token [2, 4, 4, 10] with a correction of [0, 0.5, −1, 0] becomes [2, 4.5, 3, 10]. What came
-# in is still in there. If a branch has nothing to say, it says 0, and the token passes through unchanged. So can a whole
-# block:
+# The plus sign is the third part, the **residual** or *skip connection*. A branch does not *replace* a token, it
+# *corrects* it: z + f(z) instead of f(z). The token [2, 4, 4, 10] with a correction of [0, 0.5, −1, 0] becomes [2, 4.5,
+# 3, 10]. What came in is still in there. If a branch has nothing to say, it says 0, and the token passes through
+# unchanged. So can a whole block:
 
 # %%
 block = EncoderBlock(dim=64, num_heads=4).double()
@@ -210,8 +211,8 @@ print("a block whose branches say 0 changes nothing:", torch.equal(block(z), z))
 
 # %% [markdown]
 # Picture the token as running along a straight line through the model: the **residual stream**. Branches read from it,
-# and add to it. So what arrives at the end is a *sum*: the token at the start, plus what every single branch has said on
-# the way. We take the trained model, write down what each branch says, check the sum, and draw it.
+# and add to it. So what arrives at the end is a *sum*: the token at the start, plus what every single branch has said
+# on the way. We check that in the trained model, and draw it.
 
 # %%
 tokens = model.position(model.class_token(model.patch_embed(images[:1]))).detach()  # [1, 50, 64]
@@ -243,8 +244,8 @@ plots.show(
 
 # %% [markdown]
 # Nothing brings the stream back to its old size, and here it grows with every step. That is why a norm stands in front
-# of each branch: what a branch reads is always of the same size, however large the stream has become. And it is why there
-# is one more norm after the last block.
+# of each branch: what a branch reads is always of the same size, however large the stream has become. And it is why
+# there is one more norm after the last block.
 #
 # ## In code: the whole block
 #
@@ -253,8 +254,8 @@ plots.show(
 # $$z' = \text{MSA}(\text{LN}(z)) + z \qquad \text{(equation 2)}$$
 # $$z'' = \text{MLP}(\text{LN}(z')) + z' \qquad \text{(equation 3)}$$
 #
-# This is **pre-norm**: the norm comes before each branch. The original Transformer (Vaswani et al. 2017, section 3.1) has
-# it after each plus, on the stream itself: **post-norm**, LN(z + f(z)). A third way, of Swin v2, comes below.
+# This is **pre-norm**: the norm comes before each branch. The original Transformer (Vaswani et al. 2017, section 3.1)
+# has it after each plus, on the stream itself: **post-norm**, LN(z + f(z)).
 #
 # ![Three ways to build a block. In each a token z runs along a line, the residual stream; attention and then the MLP read it, and what they say is added to it. Pre-norm has a norm in front of each branch. Post-norm has a norm on the line, after each plus. Swin v2 has a norm at the end of each branch.](figures/encoder_block.svg)
 
@@ -301,15 +302,13 @@ for norm, block in blocks.items():
 # %% [markdown]
 # ### What is random while it trains
 #
-# Two more parts may stand in a block. Both work in training only, and do nothing in `eval()`. Both keep the *mean*: what
-# stays is made larger, so that the next layer gets numbers of the usual size.
+# Two more parts may stand in a block. Both work in training only, and do nothing in `eval()`. Both keep the *mean*, so
+# that the next layer gets numbers of the usual size.
 #
-# - **Dropout** (Srivastava et al. 2014) sets single numbers to 0, each with probability p, and divides the rest by 1 − p. So
-#   PyTorch does it; the paper makes the weights smaller in testing instead.
-# - **Stochastic depth**, as `DropPath` has it today in timm and in the course, drops a whole *branch* for an image: that
-#   image skips the branch, and goes on along the stream. Branches that stay are divided by their chance to stay. (Huang et
-#   al. 2016, whose idea it is, drop it for a mini-batch at a time. They divide nothing in training, and make the branch
-#   smaller in testing instead.)
+# - **Dropout** (Srivastava et al. 2014) sets single numbers to 0, each with probability p, and divides the rest by 1 −
+#   p.
+# - **Stochastic depth** (after Huang et al. 2016), `DropPath` in code, drops a whole *branch* for an image: that
+#   image skips the branch, and goes on along the stream. Branches that stay are divided by their chance to stay.
 
 # %%
 torch.manual_seed(0)
@@ -337,16 +336,17 @@ plots.show(
 # ## In a picture you can touch
 #
 # Now we stack blocks. None is trained: we want to know what the numbers do *before* the first step of training. Random
-# tokens go in at block 1. The lab shows how large the numbers of the stream are after each block, how large each branch's
-# addition is, and, from a loss at the end, the **gradient** of each block's weights: how strongly training would pull
-# at them. The last chart shows how alike the tokens of an image have become: 1 means that all point in the same direction.
+# tokens go in at block 1. The lab shows how large the numbers of the stream are after each block, how large each
+# branch's addition is, and, from a loss at the end, the **gradient** of each block's weights: how strongly training
+# would pull at them. The last chart shows how alike the tokens of an image have become: 1 means that all point in the
+# same direction.
 #
-# Say what you expect before you look. Click the chart, then use the arrow keys; or use the mouse and the menus. It opens
-# on the sizes; *More* (`m`) adds the gradient and the likeness.
+# Say what you expect before you look. Click the chart, then use the arrow keys; or use the mouse and the menus. It
+# opens on the sizes; *More* (`m`) adds the gradient and the likeness.
 #
 # 1. Hold pre-norm (`h`), then go to post-norm (`n`). Which stream grows? Whose *last* block gets the larger gradient?
-# 2. Hold pre-norm with 6 blocks, and go to 24 (Page Up). Do the same with post-norm. In which of the two does the *last*
-#    block get less than before?
+# 2. Hold pre-norm with 6 blocks, and go to 24 (Page Up). Do the same with post-norm. In which of the two does the
+#    *last* block get less than before?
 # 3. With 24 blocks: pre-norm, and switch the residuals off (`r`). The gradient does *not* vanish. What happens to the
 #    likeness?
 # 4. With 24 blocks: now no norm either. Look at the gradient of block 1.
@@ -361,11 +361,11 @@ SignalLab(depth=12)
 # 1. The pre-norm stream grows, as in the trained model above. The post-norm stream is normed after each plus and stays
 #    at 1. The last block of post-norm gets the larger gradient.
 # 2. Pre-norm: its last block gets less. Post-norm's gets about as much as before.
-# 3. The norms keep the gradient large. But from block to block the tokens become alike, until all say the same: there is
-#    nothing left to read off them. The last claim below follows this up.
+# 3. The norms keep the gradient large. But from block to block the tokens become alike, until all say the same: there
+#    is nothing left to read off them.
 # 4. It is below a billionth: block 1 would not learn.
-# 5. The numbers pass 10²⁰, far above 10¹², where the chart ends. Scores are products of two such numbers, above 10⁴⁰,
-#    and float32 ends at 3·10³⁸. The norms keep a stack from exploding, also with matrices twice as large.
+# 5. The numbers pass 10²⁰, far above where the chart ends. Scores are products of two such numbers, more than float32
+#    can hold. The norms keep a stack from exploding, also with matrices twice as large.
 #
 # </details>
 
@@ -374,12 +374,12 @@ SignalLab(depth=12)
 #
 # ### "Pre-norm trains more stably than post-norm"
 #
-# First the gradients before training, as Xiong et al. (2020) looked at them. We build stacks of 6, 12 and 24 blocks, send
-# random tokens through, and take the length of the gradient of all weights of one block. Each number is a mean of five
-# stacks.
+# First the gradients before training, as Xiong et al. (2020) looked at them. We build stacks of 6, 12 and 24 blocks,
+# send random tokens through, and take the length of the gradient of all weights of one block. Each number is a mean of
+# five stacks.
 
 
-# %%
+# %% jupyter={"source_hidden": true}
 def gradient_lengths(depth, norm="pre", block=EncoderBlock, seeds=5):
     """Length of the gradient of each block's weights before training: a list, first block first."""
     total = 0
@@ -419,17 +419,16 @@ print(f"last block's gradient, 24 blocks against 6: pre {kept['pre']:.1f} times,
 print(f"with 24 blocks, post-norm's is {ratio:.1f} times as long as pre-norm's")
 
 # %% [markdown]
-# Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is: the
-# loss looks at a sum, and of more additions each is a smaller part. The *first* block gets more, perhaps because all later
-# blocks read what it adds.
-# Post-norm's last blocks get about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see
-# in this the reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and
-# grows over some steps. Our table alone does not show that. Post-norm's *first* block gets more still; and Adam, which we
-# train with, takes steps whose size hardly depends on the length of the gradient (lesson 11).
+# Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is:
+# the loss sees the sum of all additions: the more there are, the smaller the part of each. Post-norm's last blocks get
+# about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see in this the reason for
+# **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and grows over some
+# steps. Our table alone does not show that: Adam, which we train with, takes steps whose size hardly depends on the
+# length of the gradient (lesson 11).
 #
-# So much for theory. To try it one must train. The next cell says how to do that for a moment: 12 blocks, 60 steps, a learning
-# rate of 0.003, with warm-up or with none. (Of the two folded cells behind it the first runs all four trainings, and the second draws
-# them. A loss of ln 10 = 2.3 is that of guessing.)
+# So much for theory. The next cell says how to train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with
+# warm-up or with none. (The two folded cells after it run the four trainings, and draw them. A loss of ln 10 = 2.3 is
+# that of guessing.)
 
 # %%
 config = ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=12, num_heads=2)
@@ -472,10 +471,10 @@ plots.show(
 )
 
 # %% [markdown]
-# One short training with one seed is an anecdote. The course keeps a record: 12 and 24 blocks, both norms, with and without
-# warm-up, three epochs, no gradient clipping (no upper limit on the length of a gradient), and an MLP of 2·D instead of 4·D.
-# Each of the eight was tried at five learning rates with one seed, and validation pictures chose the best (lesson 2). Three other
-# seeds then trained at that rate. The record is made by a command that you can run:
+# One short training with one seed is an anecdote. The course keeps a record: 12 and 24 blocks, both norms, with and
+# without warm-up, three epochs, no gradient clipping (no upper limit on the length of a gradient), and an MLP of 2·D
+# instead of 4·D. Each of the eight was tried at five learning rates with one seed, and validation pictures chose the
+# best (lesson 2). Three other seeds then trained at that rate.
 
 # %% jupyter={"source_hidden": true}
 from vit_tutorial.studies import load_study
@@ -511,8 +510,9 @@ plots.show(
 )
 
 # %% [markdown]
-# This is what *stable* means here. Pre-norm learns at every rate that was tried. Post-norm falls to guessing where the rate is too
-# high, and the deeper stack falls at a smaller rate. That was one seed. Now three others, each variant at its best rate:
+# This is what *stable* means here. Pre-norm learns at every rate that was tried. Post-norm falls to guessing where the
+# rate is too high, and the deeper stack falls at a smaller rate. That was one seed. Now three others, each variant at
+# its best rate:
 
 # %% jupyter={"source_hidden": true}
 accuracies = study.accuracies()
@@ -541,19 +541,18 @@ for norm in ("pre", "post"):
     print(compare_each(pairs, f"warm-up helps {norm}-norm", holds="if"))
 
 # %% [markdown]
-# Does warm-up save post-norm? With a warm-up of one epoch post-norm still ends below pre-norm without any, and three seeds do not
-# show that it helped either of them. (*Not shown* is not *does not help*: all four differences are positive, and the intervals are
-# wide.)
+# Does warm-up save post-norm? With a warm-up of one epoch post-norm still ends below pre-norm without any, and three
+# seeds do not show that it helped either of them. (*Not shown* is not *does not help*.)
 #
-# And note what was *not* shown: that post-norm is bad. It needs a small rate, and with a small rate three epochs are short. BERT
-# has post-norm. It learned at a rate of 0.0001 for a million steps, the first 10,000 of them warm-up (Devlin et al. 2018, appendix
-# A.2).
+# And note what was *not* shown: that post-norm is bad. It needs a small rate, and with a small rate three epochs are
+# short. BERT has post-norm. It learned at a rate of 0.0001 for a million steps, the first 10,000 of them warm-up
+# (Devlin et al. 2019, appendix A.2).
 
 # %% [markdown]
 # ### "The MLP widens by 4, and holds most parameters"
 #
-# Attention has four matrices of D·D: for Q, K, V, and the output. The MLP has D·4D and 4D·D, which makes eight. 8 of 12 is
-# two thirds. Count, on PyTorch's `meta` device, where tensors have shapes but no numbers, and so take no memory:
+# Attention has four matrices of D·D: for Q, K, V, and the output. The MLP has D·4D and 4D·D, which makes eight. 8 of 12
+# is two thirds. Count, on PyTorch's `meta` device, where tensors have shapes but no numbers:
 
 # %% jupyter={"source_hidden": true}
 shares = {}
@@ -610,10 +609,10 @@ for name, length in first.items():
     print(f"{name:<24} gradient of block 1 of 24: {words}")
 
 # %% [markdown]
-# Take the last two rows first. Without norms the sentence is true: with no residuals nothing arrives at block 1. But with
-# residuals the gradient explodes. With norms the sentence is not true: without residuals the
-# gradient is even longer than before. The norms scale everything up again, on the way there and back. So with norms, do we
-# need the residuals at all? Train for a moment, and see.
+# Take the last two rows first. Without norms the sentence is true: with no residuals nothing arrives at block 1. But
+# with residuals the gradient explodes. With norms the sentence is not true: without residuals the gradient is even
+# longer than before. The norms scale everything up again, forwards and backwards. So with norms, do we need the
+# residuals at all? Train for a moment, and see.
 
 # %%
 bare = short_training(30, block=NoResidual)
@@ -621,8 +620,8 @@ print("12 blocks without residuals are still near guessing, ln 10 = 2.3:", abs(f
 
 # %% [markdown]
 # Gradients arrive, and still in 60 steps nothing is learned. The lab has shown one suspect: the tokens. Attention mixes
-# them, and with nothing that keeps the old token, they become more alike with every block. Here is the mean cosine between
-# two tokens of an image after 2 blocks, and after 24:
+# them, and with nothing that keeps the old token, they become more alike with every block. Here is the mean cosine
+# between two tokens of an image after 2 blocks, and after 24:
 
 # %% tags=["claim-B4"]
 likeness = {}
@@ -643,13 +642,13 @@ if alike < 0.9 < without:
     )
 
 # %% [markdown]
-# This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and MLPs,
-# loses the differences between tokens doubly exponentially with depth. That fits what we saw, and is no proof that it is
-# the reason: post-norm with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
+# This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and
+# MLPs, loses the differences between tokens very fast with depth. Our stack kept its MLPs. The paper says that they
+# work against the collapse; here they did not stop it. That the collapse is the reason is not proved either: post-norm
+# with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
 #
-# The third line adds to the first claim. Post-norm does have residuals, but each norm on the stream makes what has come so far
-# smaller, to make room for what was added. After 24 blocks little is left of the token that came in. So with 24 blocks
-# post-norm may lag behind not only because its first steps are too large. Then warm-up could not be the whole cure.
+# Post-norm, in the third line above, does have residuals, but each norm on the stream makes what has come so far
+# smaller, to make room for what was added. After 24 blocks little is left of the token that came in.
 
 # %% [markdown]
 # ## More claims, for a second reading
@@ -658,10 +657,10 @@ if alike < 0.9 < without:
 #
 # ### "BERT, GPT-2, ViT and Swin all use pre-norm"
 #
-# Where a norm stands can be measured. We watch what goes into a block's norms and what comes out. If the first norm reads
-# the block's own input, it is pre-norm. If the last norm's output *is* the block's output, it is post-norm. If the outputs
-# of the norms are what is added, it is the third kind. (The next two cells, folded, do this.) PyTorch and torchvision have four
-# blocks to try it on:
+# Where a norm stands can be measured. We watch what goes into a block's norms and what comes out. If the first norm
+# reads the block's own input, it is pre-norm. If the last norm's output *is* the block's output, it is post-norm. If
+# the outputs of the norms are what is added, it is the third kind. (The next two cells, folded, do this.) PyTorch and
+# torchvision have four blocks to try it on:
 
 
 # %% jupyter={"source_hidden": true}
@@ -705,15 +704,15 @@ for name, where in found.items():
 # | model | norm | source |
 # |---|---|---|
 # | Transformer, 2017 | post | Vaswani et al., section 3.1: LayerNorm(x + Sublayer(x)); run above |
-# | BERT, 2018 | post | Devlin et al., section 3: "almost identical to the original" |
+# | BERT, 2018 | post | Devlin et al. 2019, section 3: "almost identical to the original" |
 # | GPT-2, 2019 | pre | Radford et al., section 2.3: the norm moved to the input of each sub-block |
 # | ViT, 2020 | pre | Dosovitskiy et al., section 3.1, equations 2 and 3; run above |
 # | Swin, 2021 | pre | Liu et al., equation 3; run above |
 # | Swin v2, 2022 | at the end of each branch (the largest models: one more on the stream, every 6 blocks) | Liu et al., section 3.2 and figure 1; run above, without that one |
 #
-# Swin v2 changed it because in large pre-norm Swins the stream grew too much: its authors measured activations (here: the
-# numbers that run through the model) that differed by a factor of 10,000 between layers (section 3.1). In the lab, choose *at
-# the end of each branch*, and see that each addition has size 1.
+# Swin v2 changed it because in large pre-norm Swins the stream grew too much: its authors measured activations (here:
+# the numbers that run through the model) that differed by a factor of 10,000 between layers (section 3.1). In the lab,
+# choose *at the end of each branch*, and see that each addition has size 1.
 
 # %% tags=["claim-B2"]
 stated = {"BERT": "post, as its paper says", "GPT-2": "pre, as its paper says"}
@@ -726,9 +725,9 @@ print("Swin v2, which the sentence does not name:", found["Swin v2"])
 # %% [markdown] tags=["extra"]
 # ### "ViT's encoder is exactly BERT's"
 #
-# *Extra.* The sizes are: ViT-B and ViT-L took those of BERT (section 4.1 of the paper). BERT's block is post-norm, and has an
-# ε of 1e-12 in its usual code (its paper names none). PyTorch's layer can be set to that. It gets the weights of our two
-# blocks, pre-norm and post-norm. Each of ours is tried with ViT's ε, 1e-6, and with BERT's:
+# *Extra.* The sizes are: ViT-B and ViT-L took those of BERT (section 4.1 of the paper). BERT's block is post-norm, and
+# has an ε of 1e-12 in its usual code (its paper names none). PyTorch's layer can be set to that. It gets the weights of
+# our two blocks, pre-norm and post-norm. Each of ours is tried with ViT's ε, 1e-6, and with BERT's:
 
 # %% tags=["extra", "claim-B6"]
 bert, agree = nn.TransformerEncoderLayer(64, 4, 256, **OPTIONS | {"layer_norm_eps": 1e-12}), {}
@@ -745,14 +744,14 @@ for name, does in agree.items():
 print(judge(agree["pre-norm with ε = 1e-06"], "with the same weights ViT's block gives what BERT's gives"))
 
 # %% [markdown] tags=["extra"]
-# ViT is pre-norm, so its encoder is not BERT's. And BERT learns to fill gaps in sentences, where ViT learns to classify.
-# (Blocks in notes are often written with `nn.MultiheadAttention`. They are this block too, as long as its dropout on the
-# weights is 0. It returns the weights as well, unless `need_weights=False`.)
+# ViT is pre-norm, so its encoder is not BERT's. And BERT learns to fill gaps in sentences, where ViT learns to
+# classify. (Blocks in notes are often written with `nn.MultiheadAttention`. They are this block too, as long as its
+# dropout on the weights is 0. It returns the weights as well, unless `need_weights=False`.)
 #
 # ### "Pre-norm keeps the sums alike"
 #
-# *Extra.* What is alike is what a branch *reads*, since a norm stands before it. What runs along the stream is the sum. Here
-# is its size after the first and the last of 24 blocks, from the lab:
+# *Extra.* What is alike is what a branch *reads*, since a norm stands before it. What runs along the stream is the sum.
+# Here is its size after the first and the last of 24 blocks, from the lab:
 
 # %% tags=["extra", "claim-B5"]
 alike = {}
@@ -765,9 +764,9 @@ print(judge(alike["pre-norm"], "along a pre-norm stack the sum stays of one size
 # %% [markdown] tags=["extra"]
 # ### "Pre-norm suits small batches"
 #
-# *Extra.* LayerNorm reads one token at a time, in either place, so the size of the batch makes no difference to its output. But it
-# may to training. A record tried both norms with 12 blocks in batches of 8, 32 and 128, each at the best of five learning rates.
-# If the sentence is right, pre-norm's lead is larger with small batches:
+# *Extra.* LayerNorm reads one token at a time, in either place, so the size of the batch makes no difference to its
+# output. But it may to training. A record tried both norms with 12 blocks in batches of 8, 32 and 128, each at the best
+# of five learning rates. If the sentence is right, pre-norm's lead is larger with small batches:
 
 # %% tags=["extra", "claim-B5"]
 batches, ahead = load_study("norm_batch"), {}
@@ -786,8 +785,8 @@ print(compare(ahead[8], ahead[128], claim))
 # %% [markdown]
 # ## Exercise: count a block
 #
-# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. Return three numbers: the parameters of attention, of the MLP, and of
-# both norms together, for tokens of `dim` numbers and an MLP of `hidden_dim`. Every linear layer has a bias.
+# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. Return three numbers: the parameters of attention, of the MLP,
+# and of both norms together, for tokens of `dim` numbers and an MLP of `hidden_dim`. Every linear layer has a bias.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -824,12 +823,13 @@ check.block_parameters(my_block_parameters)
 # ## Exercise: LayerNorm by hand
 #
 # Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Write it with `mean` and `var` (or without), and without
-# `F.layer_norm`. z is [B, N, D], gamma and beta are [D]. Return [B, N, D]. Do not scroll up. The check knows both traps, and
-# some more.
+# `F.layer_norm`. z is [B, N, D], gamma and beta are [D]. Return [B, N, D]. Do not scroll up. The check knows both
+# traps, and some more.
 #
 # <details><summary>Hint 1</summary>
 #
-# Each token has its own mean: over the last axis. `keepdim=True` keeps the shape [B, N, 1], so that it can be subtracted.
+# Each token has its own mean: over the last axis. `keepdim=True` keeps the shape [B, N, 1], so that it can be
+# subtracted.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -861,8 +861,8 @@ check.layer_norm(my_layer_norm)
 # %% [markdown]
 # ## Exercise: the MLP
 #
-# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Two `nn.Linear` with the exact GELU between them. It is built as
-# `MyMLP(dim, hidden_dim)`. The check gives your layers known numbers, in the order in which you make them.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Two `nn.Linear` with the exact GELU between them. It is built
+# as `MyMLP(dim, hidden_dim)`. The check gives your layers known numbers, in the order in which you make them.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -909,10 +909,11 @@ check.mlp(MyMLP)
 # %% [markdown]
 # ## Exercise: your own block, in a real ViT
 #
-# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. Put the four parts together, pre-norm, as ViT does. They are called
-# `norm1`, `attn`, `norm2` and `mlp`: with these names saved weights find their places. Take `nn.LayerNorm(dim, eps=1e-6)`,
-# `MultiHeadAttention(dim, num_heads)` and `MLP(dim, 4 * dim)`, or your own `MyMLP(dim, 4 * dim)` with its layers called `fc1`
-# and `fc2`. In the check's message, the input is the tokens and the number of heads.
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. Put the four parts together, pre-norm, as ViT does. They are
+# called `norm1`, `attn`, `norm2` and `mlp`: with these names saved weights find their places. Take
+# `nn.LayerNorm(dim, eps=1e-6)`, `MultiHeadAttention(dim, num_heads)` and `MLP(dim, 4 * dim)`, or your own
+# `MyMLP(dim, 4 * dim)` with its layers called `fc1` and `fc2`. In the check's message, the input is the tokens and the
+# number of heads.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -921,8 +922,8 @@ check.mlp(MyMLP)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# What stands behind the plus in the first line is what attention says about the *normed* tokens. What stands in front of
-# it is x as it came in.
+# What stands behind the plus in the first line is what attention says about the *normed* tokens. What stands in front
+# of it is x as it came in.
 #
 # </details>
 
@@ -976,8 +977,8 @@ check.encoder_block(MyBlock)
 # %% [markdown]
 # ## The bug clinic
 #
-# A colleague has written this block. It trains. But its accuracy on the test pictures is a little low, he says, and when
-# measured again, it is different. Do not search the code yet. Doctors measure first.
+# A colleague has written this block. It trains. But its accuracy on the test pictures is a little low, he says, and
+# when measured again, it is different. Do not search the code yet. Doctors measure first.
 
 
 # %%
@@ -1027,22 +1028,22 @@ for block in (EncoderBlock, Patient):
 # %% [markdown]
 # ## Exercise: mend the patient
 #
-# Difficulty 3 of 5, about 12 minutes. Importance 2 of 3. Four instruments find nothing: the block is put together correctly,
-# and it learns. The fifth finds it. In `eval()` a model must give the same answer to the same question. Find out why this one
-# does not, and write a `forward` that is well: random in training, as before, and quiet in eval. Everything else the patient
-# may keep, so your class takes over its `__init__`. The check's message shows two things: what your block says in eval, and
-# whether it is random in training, True or False.
+# Difficulty 3 of 5, about 12 minutes. Importance 2 of 3. Four instruments find nothing: the block is put together
+# correctly, and it learns. The fifth finds it. In `eval()` a model must give the same answer to the same question. Find
+# out why this one does not, and write a `forward` that is well: random in training, as before, and quiet in eval.
+# Everything else the patient may keep, so your class takes over its `__init__`. The check's message shows two things:
+# what your block says in eval, and whether it is random in training, True or False.
 #
 # <details><summary>Hint 1</summary>
 #
-# What in these two lines is random? Read its help: `help(F.dropout)`. Which of its arguments did the colleague leave out,
-# and what is it then?
+# What in these two lines is random? Read its help: `help(F.dropout)`. Which of its arguments did the colleague leave
+# out, and what is it then?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A module knows its mode: `self.training` is True after `.train()` and False after `.eval()`. A *function* knows nothing
-# of your module, so it must be told.
+# A module knows its mode: `self.training` is True after `.train()` and False after `.eval()`. A *function* knows
+# nothing of your module, so it must be told.
 #
 # </details>
 
@@ -1074,12 +1075,13 @@ check.mended_block(MendedBlock)
 #
 # 1. LayerNorm brings each token to mean 0 and variance 1, alone: ε under the root, divided by D.
 # 2. The MLP widens each token to 4·D, bends it with GELU, and narrows it. It holds two thirds of a block.
-# 3. Branches add to the residual stream. What comes out is the sum of all that was said, and what came in is still there.
-# 4. Pre-norm learned at each of five learning rates. Post-norm needs a small one, the smaller the deeper it is, and at its best
-#    rate it was still behind after three epochs. ViT is pre-norm, BERT post-norm.
-# 5. Without residuals the tokens become all alike, and in a deep post-norm stack even with them. Without norms the numbers
-#    explode (with residuals) or vanish (without) at the usual start. With a norm before each branch, or after each plus, they
-#    did neither at any size that the lab offers.
+# 3. Branches add to the residual stream. What comes out is the sum of all that was said, and what came in is still
+#    there.
+# 4. Pre-norm learned at each of five learning rates. Post-norm needs a small one, the smaller the deeper it is, and at
+#    its best rate it was still behind after three epochs. ViT is pre-norm, BERT post-norm.
+# 5. Without residuals the tokens become all alike, and in a deep post-norm stack even with them. Without norms the
+#    numbers explode (with residuals) or vanish (without) at the usual start. With a norm before each branch, or after
+#    each plus, they did neither at any size that the lab offers.
 #
 # | step | shape |
 # |---|---|
@@ -1104,11 +1106,11 @@ check.mended_block(MendedBlock)
 # <details><summary>You double the number of heads of all blocks. What happens to the parameters, and to the divisor of the
 # scores (lesson 5)?</summary>The parameters stay. d = D/h is halved, so the divisor √d shrinks by √2.</details>
 #
-# **Next**: the block is whole. Lesson 7 stacks twelve of them, puts patches in front and a head behind, and has the Vision
-# Transformer.
+# **Next**: the block is whole. Lesson 7 stacks twelve of them, puts patches in front and a head behind, and has the
+# Vision Transformer.
 #
 # **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 · Ba, Kiros and Hinton 2016, *Layer
-# Normalization* · Hendrycks and Gimpel 2016, *Gaussian Error Linear Units* · Xiong et al. 2020, *On Layer Normalization in
-# the Transformer Architecture* · Dong, Cordonnier and Loukas 2021, *Attention is Not All You Need: Pure Attention Loses
-# Rank Doubly Exponentially with Depth* · Liu et al. 2022, *Swin Transformer V2*, section 3.2 · the code of this lesson:
-# `vit_tutorial/encoder.py`.
+# Normalization* · Hendrycks and Gimpel 2016, *Gaussian Error Linear Units* · Xiong et al. 2020, *On Layer Normalization
+# in the Transformer Architecture* · Dong, Cordonnier and Loukas 2021, *Attention is Not All You Need: Pure Attention
+# Loses Rank Doubly Exponentially with Depth* · Liu et al. 2022, *Swin Transformer V2*, section 3.2 · the code of this
+# lesson: `vit_tutorial/encoder.py`.

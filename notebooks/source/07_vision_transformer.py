@@ -2,8 +2,8 @@
 # # 7 · The Vision Transformer: all the parts together
 #
 # **The question.** You have patches, a class token, positions, attention with many heads, and the block around it. A
-# picture goes in and tokens that know of each other come out. *What is left between the parts we have and the whole model
-# of the paper?*
+# picture goes in and tokens that know of each other come out. *What is left between the parts we have and the whole
+# model of the paper?*
 #
 # ![A map of the Vision Transformer. Top: an image in nine patches, patch embedding, a row of tokens with the class token in front and positions added, a stack of encoder blocks, a norm, and a head that reads only the class token and gives logits. Bottom: one encoder block. z goes through a norm and multi-head attention and is added again; the sum goes through a norm and the MLP and is added again.](figures/vision_transformer.svg)
 #
@@ -57,8 +57,8 @@ ModelMap(trained, data.test_images[0], box="attn")
 
 # %% [markdown]
 # 1. Walk from **Picture** to **Softmax**. Under which boxes does the shape change? Between the boxes of a block, never.
-# 2. The row marked *cls* is the class token. In **Class token** it is almost white: its numbers are small. Open **Block**,
-#    then press the down arrow, to block 6. Where does the row get its colours from?
+# 2. The row marked *cls* is the class token. In **Class token** it is almost white: its numbers are small. Open
+#    **Block**, then press the down arrow, to block 6. Where does the row get its colours from?
 # 3. Open the MLP, and press the up and down arrows: the same code, block after block, and other numbers.
 # 4. The blue bars are shares of the parameters. Which boxes have none at all?
 #
@@ -66,15 +66,15 @@ ModelMap(trained, data.test_images[0], box="attn")
 #
 # 1: under five: Patches, Linear projection, Class token, Pick and Head.
 #
-# 2: from attention first: what the class token takes from the patches is added to its row, block after block. The MLP works
-# on that and adds its part, which in the last block is larger than attention's.
+# 2: from attention first: what the class token takes from the patches is added to its row, block after block. The MLP
+# works on that and adds its part, which in the last block is larger than attention's.
 #
 # 4: Picture, Patches, both plus signs, Pick and Softmax.
 #
 # </details>
 #
-# This small model widens to 2·D only: 64 → 128 → 64, so its MLP is as large as its attention. In ViT-B the MLP widens to
-# 4·D, and is twice as large as the attention.
+# This small model widens to 2·D only: 64 → 128 → 64, so its MLP is as large as its attention. In ViT-B the MLP widens
+# to 4·D, and is twice as large as the attention.
 
 # %% [markdown]
 # ## The four equations, and the same in code
@@ -111,14 +111,15 @@ print("\nencoder.py, EncoderBlock.forward")
 print(code_of(EncoderBlock.forward, "# equation"))
 
 # %% [markdown]
-# The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks token 0,
-# `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks, and passes it on;
-# `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while training only; see lesson
+# The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks
+# token 0, `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks, and
+# passes it on; `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while
+# training only; see lesson
 # 6. `pre_logits` does nothing here; it is for pre-training, a first, long training on very many pictures.)
 #
-# A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations stands
-# the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would turn these
-# into probabilities.
+# A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations
+# stands the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would
+# turn these into probabilities.
 #
 # Is that all? Compute the four equations with bare hands, and ask the model:
 
@@ -165,8 +166,8 @@ print("all twelve blocks give one shape:", len({stages[f"blocks.{i}"].shape for 
 # Now a model so small that you can watch every number. A 16×16 picture of the cat, patches of 4×4, so N = 16 patches.
 # D = 8 numbers per token, one block, two heads, two classes: cat or dog.
 #
-# We set two things so that you can begin with a pencil. The bias of the patch embedding, which is added to all patches, is
-# such that the first one becomes [0.2, −0.5, 0.8, 0.1, −0.3, 0.6, 0.9, −0.2]. And the position of that patch is
+# We set two things so that you can begin with a pencil. The bias of the patch embedding, which is added to all patches,
+# is such that the first one becomes [0.2, −0.5, 0.8, 0.1, −0.3, 0.6, 0.9, −0.2]. And the position of that patch is
 # [0.1, 0.2, −0.1, 0.3, −0.2, 0.4, 0.1, −0.3]. All matrices, the class token and the other positions are random and
 # **untrained**. So the answer will mean nothing; the way to it is the real one.
 
@@ -206,8 +207,8 @@ with torch.no_grad():
 # %% [markdown]
 # Check the last line with a pencil: 0.2 + 0.1 = 0.3, −0.5 + 0.2 = −0.3, and so on.
 #
-# Next the block, equation 2. We follow the first patch, which is token 1, and the class token, which is token 0. Check the
-# norm too: its eight numbers must add up to 0, apart from rounding.
+# Next the block, equation 2. We follow the first patch, which is token 1, and the class token, which is token 0. Check
+# the norm too: its eight numbers must add up to 0, apart from rounding.
 
 # %%
 block = tiny.blocks[0]
@@ -305,8 +306,8 @@ plots.show(
 # %% [markdown] tags=["extra"]
 # ### "In a grey picture, 16 numbers a patch become 8 without a bias; the head goes 8 → 4 → 2"
 #
-# *Extra.* The first patch and its position above come from notes. There the picture is grey, its first patch is black, and the
-# head has a hidden layer of 4. Does the example hold?
+# *Extra.* The first patch and its position above come from notes. There the picture is grey, its first patch is black,
+# and the head has a hidden layer of 4. Does the example hold?
 
 # %% tags=["extra", "claim-V3"]
 grey_config = ViTConfig(16, 4, in_channels=1, num_classes=2, dim=8, depth=1, num_heads=2, representation_size=4)
@@ -331,9 +332,9 @@ print(judge(shapes == [[16, 16], [16, 8], [17, 8], [4], [2]], "the shapes are as
 print(judge(torch.equal(without_bias, first_patch), "without a bias a black patch becomes the notes' first token"))
 
 # %% [markdown] tags=["extra"]
-# Zeros times any matrix are zeros: without a bias every black patch becomes the same token, all zeros. (The notes have ReLU
-# between 8 → 4 and 4 → 2. The shapes are the same, and the logits are not. The paper has tanh there, and in fine-tuning no hidden
-# layer at all.)
+# Zeros times any matrix are zeros: without a bias every black patch becomes the same token, all zeros. (The notes have
+# ReLU between 8 → 4 and 4 → 2. The shapes are the same, and the logits are not. The paper has tanh there, and in
+# fine-tuning no hidden layer at all.)
 
 # %% [markdown]
 # ## Claims, tested
@@ -372,8 +373,8 @@ print(judge(off < 5, f"the three are right to 5%; the worst is off by less than 
 print(judge(any(one_rule.values()), "one rule, with heads or without, gives all three to the million"))
 
 # %% [markdown]
-# Table 1 gives one number for each size, and does not say for which patches, nor whether the head is counted. Ours have a
-# head for 1,000 classes.
+# Table 1 gives one number for each size, and does not say for which patches, nor whether the head is counted. Ours have
+# a head for 1,000 classes.
 #
 # Where do they sit? As counted in lesson 6, the MLP holds two thirds of a block. The bars of ViT-B/16:
 
@@ -432,9 +433,9 @@ print(judge(spread > 0.1 and difference < 1e-5, "with torchvision's weights it g
 # `load_weights` finds out by itself whose weights it is given: torchvision's, timm's, or Google's own, which come as
 # `.npz` files (arrays of NumPy). What does not fit is refused with a sentence, and the model stays as it was.
 #
-# What is missing before this model can say "cat"? Nothing but training: random weights know no cats. With trained weights
-# it is one line. Torchvision's are 346 MB, so this cell fetches them only if you write `True`. Then you see what a
-# trained ViT-B/16 makes of the cat.
+# What is missing before this model can say "cat"? Nothing but training: random weights know no cats. With trained
+# weights it is one line. Torchvision's are 346 MB, so this cell fetches them only if you write `True`. Then you see
+# what a trained ViT-B/16 makes of the cat.
 
 # %%
 FETCH = False  # True: fetch the weights of ViT-B/16 through torchvision, once
@@ -451,13 +452,13 @@ for probability, place in zip(*probabilities.topk(3), strict=True):
 # %% [markdown]
 # ## Put your own part in
 #
-# Six parts of `ViT` can be swapped for a class of your own: `patch_embed`, `class_token`, `position`, `block`, `attention`
-# and `mlp`. (The head and the kind of first layer are settings of `ViTConfig`.)
+# Six parts of `ViT` can be swapped for a class of your own: `patch_embed`, `class_token`, `position`, `block`,
+# `attention` and `mlp`. (The head and the kind of first layer are settings of `ViTConfig`.)
 #
 # Here is an attention in the plainest form: three separate linear layers, a reshape and a transpose, and the formula of
-# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word (do the layers of Q, K and V have
-# a bias?), and turns [B, N, D] into [B, N, D]. That is all. Change it as you like:
-# leave out the scaling, add a mask, try one head.
+# lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word (do the layers of Q, K and V
+# have a bias?), and turns [B, N, D] into [B, N, D]. That is all. Change it as you like: leave out the scaling, add a
+# mask, try one head.
 
 
 # %%
@@ -476,9 +477,9 @@ class PlainAttention(nn.Module):
 
 
 # %% [markdown]
-# Does the whole still fit together? The **ledger** runs a model once and writes down every part that is called, with its
-# shapes and parameters. It works on any `nn.Module`, also on yours: PyTorch calls a *hook* before and after each part.
-# Parts in a row that are the same are folded into one line.
+# Does the whole still fit together? The **ledger** runs a model once and writes down every part that is called, with
+# its shapes and parameters. It works on any `nn.Module`, also on yours: PyTorch calls a *hook* before and after each
+# part. Parts in a row that are the same are folded into one line.
 
 # %%
 torch.manual_seed(0)
@@ -495,8 +496,8 @@ print("their parameters add up to the model's:", sum(row.parameters for row in t
 
 # %% [markdown]
 # Does it learn? A good first test of any model: can it learn one small batch by heart? If not, something is broken. The
-# loss is −ln of the probability that the model gives the *right* class: 0 if it is certain and right (lesson 11). A model that
-# knows nothing gives each of ten classes 1/10, so it starts at −ln(1/10) = ln 10.
+# loss is −ln of the probability that the model gives the *right* class: 0 if it is certain and right (lesson 11). A
+# model that knows nothing gives each of ten classes 1/10, so it starts at −ln(1/10) = ln 10.
 
 
 # %%
@@ -527,14 +528,14 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 #
 # ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
-# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on very many
-# images: in the paper on ImageNet, ImageNet-21k or JFT-300M, of 1.3, 14 and 303 million images (section 4.1). (Google's files
-# for ImageNet-21k have 21,843 classes.) **Fine-tuning** goes on from there for a short time, on the smaller task that one
-# wants solved, with its own classes. For that the whole head is thrown away, and a new one starts, in the paper at zero
-# (appendix B.1.1). The size of the hidden layer is `representation_size`.
+# (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on
+# very many images: in the paper on ImageNet, ImageNet-21k or JFT-300M, of 1.3, 14 and 303 million images (section 4.1).
+# (Google's files for ImageNet-21k have 21,843 classes.) **Fine-tuning** goes on from there for a short time, on the
+# smaller task that one wants solved, with its own classes. For that the whole head is thrown away, and a new one
+# starts, in the paper at zero (appendix B.1.1). The size of the hidden layer is `representation_size`.
 #
-# So that you see it work, we take a small model from torchvision with such a head and with random weights, as if it came
-# from pre-training. Ours must load it and say the same:
+# So that you see it work, we take a small model from torchvision with such a head and with random weights, as if it
+# came from pre-training. Ours must load it and say the same:
 
 # %%
 torch.manual_seed(0)
@@ -569,9 +570,9 @@ print(judge(equal and kept and one_layer, "the head is so in the code, ours and 
 # ### "`pre_logits`, `distilled` and `representation_size` belong to a ViT"
 #
 # *Extra*, for readers of older copies of timm's file. `representation_size` is the width of the hidden layer above, and
-# `pre_logits` is that layer. `distilled` adds a second learned token, with a head of its own, which learns from a teacher
-# (DeiT, Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its distilled model is a
-# class apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
+# `pre_logits` is that layer. `distilled` adds a second learned token, with a head of its own, which learns from a
+# teacher (DeiT, Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its
+# distilled model is a class apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
 
 # %% tags=["extra", "claim-V5"]
 pre_logits = {"representation_size is set": pretrained.pre_logits, "it is not": tuned.pre_logits}
@@ -587,7 +588,7 @@ print(judge(has_layer, "a ViT has the layer pre_logits", holds="if"))
 # |---|---|---|
 # | self-attention alone, with residuals and MLP | Vaswani et al. 2017 | sections 1 and 3 |
 # | learned 1-D positions | tried there too, after Gehring et al. 2017 | section 3.5 and table 3, row E |
-# | class token | BERT, Devlin et al. 2018 | "similar to BERT's [class] token": ViT, section 3.1 |
+# | class token | BERT, Devlin et al. 2019 | "similar to BERT's [class] token": ViT, section 3.1 |
 # | norm before each branch | Wang et al. 2019; Baevski and Auli 2019 | ViT, section 3.1 |
 # | patches as tokens, of 2×2 | Cordonnier et al. 2020 (in November 2019 on arXiv) | ViT, section 2 |
 
@@ -598,14 +599,14 @@ new = [part for part, year in seen_in.items() if year >= vit_appeared]
 print(judge(len(new) > 0, f"any of these was new in ViT: {', '.join(seen_in)}"))
 
 # %% [markdown] tags=["extra"]
-# The paper says what is (section 2): large patches, and the finding that pre-training on very many pictures makes a plain
-# Transformer as good as the best CNNs.
+# The paper says what is (section 2): large patches, and the finding that pre-training on very many pictures makes a
+# plain Transformer as good as the best CNNs.
 #
 # ### "Larger patches make any resolution affordable"
 #
-# *Extra.* Cordonnier's patches of 2×2 were for small pictures. Lesson 1 counted the memory that the tables of attention take.
-# Here is the work of the whole model, ViT-B with patches of 2 and of 16, in operations for one picture (a multiplication and
-# an addition are two).
+# *Extra.* Cordonnier's patches of 2×2 were for small pictures. Lesson 1 counted the memory that the tables of attention
+# take. Here is the work of the whole model, ViT-B with patches of 2 and of 16, in operations for one picture (a
+# multiplication and an addition are two).
 
 # %% tags=["extra", "claim-P8"]
 base, work = ViT.from_name("ViT-B/16", image_size=224).config, {}
@@ -621,14 +622,14 @@ less = {f"at {side} pixels": cost < small_patches for (side, size), cost in work
 print(judge(less, "with P = 16 a picture takes less work than one of 224 pixels with P = 2", holds="if"))
 
 # %% [markdown] tags=["extra"]
-# Larger patches move the limit. They do not take it away: with P fixed, the number of tokens grows with the pixels, and the
-# work of attention with its square.
+# Larger patches move the limit. They do not take it away: with P fixed, the number of tokens grows with the pixels, and
+# the work of attention with its square.
 
 # %% [markdown]
 # ### "A feature map of a CNN can be the input, instead of the image"
 #
-# A **CNN** is a network of convolutions (lesson 1), one after another. What a layer gives is its **feature map**,
-# [F, h, w]: F numbers, the channels, at each of h·w places. **ResNet-50**, for short R50, is a well-known CNN of 50 layers.
+# A **CNN** is a network of convolutions (lesson 1), one after another. What a layer gives is its **feature map**, [F,
+# h, w]: F numbers, the channels, at each of h·w places. **ResNet-50**, for short R50, is a well-known CNN of 50 layers.
 #
 # The paper's **hybrid** (section 3.1): a ResNet looks at the picture first. Its feature map has few places and many
 # channels. Each place becomes a token, as a patch of 1×1:
@@ -644,16 +645,16 @@ resnet = count_parameters(hybrid.patch_embed.backbone)
 print(f"{resnet:,} of {count_parameters(hybrid):,} parameters are the ResNet's")
 
 # %% [markdown]
-# 14·14 places with 1,024 numbers each, against 14·14 patches with 768 numbers each. From `patch_embed` on, the shapes are
-# those of ViT-B/16. So the blocks cannot tell the difference, and it is one word in the config: `stem="hybrid"`.
+# 14·14 places with 1,024 numbers each, against 14·14 patches with 768 numbers each. From `patch_embed` on, the shapes
+# are those of ViT-B/16. So the blocks cannot tell the difference, and it is one word in the config: `stem="hybrid"`.
 #
-# Does it learn as well? A small hybrid, whose ResNet is its first layer alone, was trained on Fashion-MNIST beside the pure
-# model, with different numbers of blocks. (That layer is a convolution with norm, ReLU and pooling. Pooling here keeps the
-# largest of neighbouring places, 3 by 3, in each channel.) Such training takes too long for a lesson, so it was done once
-# and recorded; the record holds the command that does it again.
+# Does it learn as well? A small hybrid, whose ResNet is its first layer alone, was trained on Fashion-MNIST beside the
+# pure model, with different numbers of blocks. (That layer is a convolution with norm, ReLU and pooling. Pooling here
+# keeps the largest of neighbouring places, 3 by 3, in each channel.) Such training takes too long for a lesson, so it
+# was done once and recorded; the record holds the command that does it again.
 #
-# As in lesson 2, each model tried three learning rates, and takes the one that was best for *it* on the validation pictures. Then
-# the test pictures judge.
+# As in lesson 2, each model tried three learning rates, and takes the one that was best for *it* on the validation
+# pictures. Then the test pictures judge.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("hybrid")
@@ -684,7 +685,8 @@ pairs = {
 print(compare_each(pairs, "the hybrid is more accurate than the pure model of as many blocks"))
 
 # %% [markdown]
-# With 2 blocks three seeds do not show it: their differences lie far apart. And does the advantage shrink with more blocks? Then the gain with 1 block would be larger than the gain with 4:
+# With 2 blocks three seeds do not show it: their differences lie far apart. And does the advantage shrink with more
+# blocks? Then the gain with 1 block would be larger than the gain with 4:
 
 # %%
 gains = {blocks: replace(one - other, name=f"gain with {blocks}") for blocks, (one, other) in pairs.items()}
@@ -702,29 +704,29 @@ print(f"for {flops['hybrid, 1 block'] / flops['pure, 8 blocks']:.0%} of the oper
 
 # %% [markdown]
 # Here one convolution with norm, ReLU and pooling was worth more than all these further blocks. Which part of it does
-# this, the study does not say. Nearly all models took the middle one of the three rates, so the search was wide enough. But all of
-# them are tiny, and the training is short. The advantage shrinks from 1 block to 4. In the paper (section 4.4, figure 5) hybrids
-# are a little better at small budgets, and no longer at large ones.
+# this, the study does not say. Nearly all models took the middle one of the three rates, so the search was wide enough.
+# But all of them are tiny, and the training is short. The advantage shrinks from 1 block to 4. In the paper (section
+# 4.4, figure 5) hybrids are a little better at small budgets, and no longer at large ones.
 
 # %% [markdown]
 # ## Exercise: count a ViT
 #
-# Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. Return three numbers of parameters: those in front of the blocks
-# (patch embedding, class token, positions), those of all blocks together, and those behind (the last norm and the head). You
-# get D, the depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes. The MLP widens to 4·D
-# here, as in the paper, and every linear layer has biases. In the message of the check the input is these five numbers, in
-# this order.
+# Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. Return three numbers of parameters: those in front of the
+# blocks (patch embedding, class token, positions), those of all blocks together, and those behind (the last norm and
+# the head). You get D, the depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes.
+# The MLP widens to 4·D here, as in the paper, and every linear layer has biases. In the message of the check the input
+# is these five numbers, in this order.
 #
 # <details><summary>Hint 1</summary>
 #
-# The patch embedding is a linear layer from 3·P·P numbers to D, with biases. There are (side / P)² patches, and one token
-# more has a position.
+# The patch embedding is a linear layer from 3·P·P numbers to D, with biases. There are (side / P)² patches, and one
+# token more has a position.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A block has 12·D² + 13·D (lesson 6: attention 4·D² + 4·D, the MLP 8·D² + 5·D, two norms 4·D). The head is a linear layer
-# from D to the classes.
+# A block has 12·D² + 13·D (lesson 6: attention 4·D² + 4·D, the MLP 8·D² + 5·D, two norms 4·D). The head is a linear
+# layer from D to the classes.
 #
 # </details>
 
@@ -752,17 +754,18 @@ check.vit_parameters(my_vit_parameters)
 # %% [markdown]
 # ## Exercise: write `forward`
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. You get a model with all its parts, and images [B, C, H, W]. Give the
-# logits [B, num_classes], without calling `model(images)`: the model you get refuses that. The parts are `model.patch_embed`,
-# `model.class_token`, `model.position`, `model.blocks` (a list of blocks), `model.norm` and `model.head`.
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. You get a model with all its parts, and images [B, C, H, W].
+# Give the logits [B, num_classes], without calling `model(images)`: the model you get refuses that. The parts are
+# `model.patch_embed`, `model.class_token`, `model.position`, `model.blocks` (a list of blocks), `model.norm` and
+# `model.head`.
 #
 # Each part is called like a function. `model.class_token(x)` already puts the token in front: [B, N, D] to [B, N+1, D].
 # `model.position(x)` already adds E_pos. A block already holds its two plus signs.
 #
 # <details><summary>Hint 1</summary>
 #
-# Walk through the map from left to right. Each part takes what the part before it gave. The positions are for N+1 tokens,
-# so the class token has to be there already.
+# Walk through the map from left to right. Each part takes what the part before it gave. The positions are for N+1
+# tokens, so the class token has to be there already.
 #
 # </details>
 # <details><summary>Hint 2</summary>
@@ -798,9 +801,9 @@ check.vit_forward(my_forward)
 # %% [markdown]
 # ## Exercise: rename foreign weights
 #
-# Difficulty 3 of 5, about 20 minutes. Importance 1 of 3. Torchvision and timm have the same ViT, with other names for its
-# parts. The course uses timm's. You get a state dict of torchvision's, from names to tensors. Return a new dict with the same
-# tensors under timm's names:
+# Difficulty 3 of 5, about 20 minutes. Importance 1 of 3. Torchvision and timm have the same ViT, with other names for
+# its parts. The course uses timm's. You get a state dict of torchvision's, from names to tensors. Return a new dict
+# with the same tensors under timm's names:
 #
 # | torchvision | timm |
 # |---|---|
@@ -825,8 +828,8 @@ check.vit_forward(my_forward)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `name.replace("encoder.layers.encoder_layer_", "blocks.")` keeps the number as it is, even a 10. Where one piece is part of
-# another, replace the longer one first.
+# `name.replace("encoder.layers.encoder_layer_", "blocks.")` keeps the number as it is, even a 10. Where one piece is
+# part of another, replace the longer one first.
 #
 # </details>
 
@@ -875,15 +878,17 @@ check.timm_names(my_timm_names)
 # %% [markdown]
 # ## Exercise: the whole model, from your own parts
 #
-# Difficulty 4 of 5, about 25 minutes. Importance 3 of 3. One class, `MyViT(image_size, patch_size, in_channels, num_classes,
-# dim, depth, num_heads)`, from images [B, C, H, W] to logits [B, num_classes]. Take the course's `PatchEmbedding(image_size,
-# patch_size, in_channels, dim)` and `EncoderBlock(dim, num_heads)`. Or take your own classes from lessons 1 to 6: copy them
-# into this cell. Inside they need the course's names: `proj`, an `nn.Conv2d`, in the patch embedding (a linear layer is as
-# right, but its weights have another shape); `norm1`, `attn`, `norm2` and `mlp` in the block, with `qkv` and `proj` in `attn`,
-# `fc1` and `fc2` in `mlp`.
+# Difficulty 4 of 5, about 25 minutes. Importance 3 of 3. One class,
+# `MyViT(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads)`, from images [B, C, H, W] to logits
+# [B, num_classes]. Take the course's `PatchEmbedding(image_size, patch_size, in_channels, dim)` and
+# `EncoderBlock(dim, num_heads)`. Or take your own classes from lessons 1 to 6: copy them into this cell. Inside they
+# need the course's names: `proj`, an `nn.Conv2d`, in the patch embedding (a linear layer is as right, but its weights
+# have another shape); `norm1`, `attn`, `norm2` and `mlp` in the block, with `qkv` and `proj` in `attn`, `fc1` and `fc2`
+# in `mlp`.
 #
 # The check loads the course's weights into it by name, and compares the logits. So call the parts `patch_embed`,
-# `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D], where N = (image_size // patch_size)²), `blocks`, `norm` (with eps=1e-6) and `head`.
+# `cls_token` (a parameter [1, 1, D]), `pos_embed` (a parameter [1, N+1, D], where N = (image_size // patch_size)²),
+# `blocks`, `norm` (with eps=1e-6) and `head`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -958,8 +963,8 @@ check.vit_from_parts(MyViT)
 # %% [markdown]
 # ## The bug clinic
 #
-# Seven small models lie in beds A to G. Six have one fault each; one is well. Do not look up their code: all faults are of
-# the kind that one overlooks when reading. All seven give logits of the right shape. And do they learn?
+# Seven small models lie in beds A to G. Six have one fault each; one is well. Do not look up their code: all faults are
+# of the kind that one overlooks when reading. All seven give logits of the right shape. And do they learn?
 
 
 # %%
@@ -1011,8 +1016,8 @@ for letter in "ABCDEFG":
 # %% [markdown]
 # ## Exercise: what is wrong with them?
 #
-# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. You get the letters of all patients in one string, "ABCDEFG". Return
-# a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. You get the letters of all patients in one string, "ABCDEFG".
+# Return a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1031,8 +1036,8 @@ for letter in "ABCDEFG":
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A ViT without positions cannot tell in which order the patches come (lesson 3). Where dropout is on, even the class token
-# is never twice the same.
+# A ViT without positions cannot tell in which order the patches come (lesson 3). Where dropout is on, even the class
+# token is never twice the same.
 #
 # </details>
 
@@ -1056,8 +1061,8 @@ def my_diagnoses(patients):
 check.clinic(my_diagnoses)
 
 # %% [markdown]
-# There is one more instrument, the strongest of all: a model that is known to be right. Give every patient the weights of
-# one that is well, and compare the logits.
+# There is one more instrument, the strongest of all: a model that is known to be right. Give every patient the weights
+# of one that is well, and compare the logits.
 
 # %%
 torch.manual_seed(0)
@@ -1108,6 +1113,6 @@ print("the same logits:", equal)
 #
 # **Next**: the model is whole. Lesson 8 looks inside one that is trained.
 #
-# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · He et al.
-# 2016, *Deep Residual Learning for Image Recognition*, for the hybrid's stem · Touvron et al. 2021, *Training Data-Efficient
-# Image Transformers & Distillation Through Attention* (DeiT) · the code of this lesson: `vit_tutorial/vit.py`.
+# **Read on**: Dosovitskiy et al. 2021, *An Image is Worth 16x16 Words*, section 3.1 and table 1 · He et al. 2016, *Deep
+# Residual Learning for Image Recognition*, for the hybrid's stem · Touvron et al. 2021, *Training Data-Efficient Image
+# Transformers & Distillation Through Attention* (DeiT) · the code of this lesson: `vit_tutorial/vit.py`.

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 8 · Looking inside: what the pictures show, and what they do not
 #
-# **The question.** A trained ViT says *sneaker*. You can draw where it looked, and the drawing is beautiful. *Does it show
-# why the model said so?* Many texts end with such a drawing. This lesson begins with one, and tests it.
+# **The question.** A trained ViT says *sneaker*. You can draw where it looked, and the drawing is beautiful. *Does it
+# show why the model said so?* Many texts end with such a drawing. This lesson begins with one, and tests it.
 
 # %%
 import math
@@ -47,9 +47,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The two maps are not the same: the patch that the answer needs most is one that the class token hardly looks at. Which map
-# tells why the model said *sneaker*? We chose this picture because it shows the difference well, so it proves nothing yet.
-# We need questions whose answers can come out wrong, many pictures, and something to compare with.
+# The two maps are not the same. Which map tells why the model said *sneaker*? We chose this picture because it shows
+# the difference well, so it proves nothing yet. We need questions whose answers can come out wrong, many pictures, and
+# something to compare with.
 #
 # **What you will do**
 #
@@ -84,28 +84,27 @@ for blocks, (shoe, bag) in enumerate((token @ head.T).softmax(dim=-1)):
 print("block 2 added", (token[2] - token[1]).tolist())
 
 # %% [markdown]
-# (K is the number of classes from here on. The keys of lesson 4 had that letter too.)
+# (K is the number of classes from here on.)
 #
-# At first it knows nothing. After block 1 it leans towards *bag*. Block 2 adds (3, −2) and turns it round. Reading a token
+# Reading a token
 # with the head before it is finished is called the **logit lens** (nostalgebraist 2020).
 #
-# The second tool for a pencil is **covering**. A picture has three patches. The model's probability of *shoe* is 0.9. Cover
-# one patch, and it becomes what the second line says:
+# The second tool for a pencil is **covering**. A picture has three patches. The model's probability of *shoe* is 0.9.
+# Cover one patch, and it becomes what the second line says:
 #
 # | patch | 0 | 1 | 2 |
 # |---|---|---|---|
 # | probability when it is covered | 0.8 | 0.3 | 0.9 |
 # | attention of the class token | 0.2 | 0.3 | 0.5 |
 #
-# Attention says that patch 2 matters most. Cover it, and nothing happens. Covering says that patch 1 matters most. *Nothing
-# happens* is a fact about the answer. *Attention is 0.5* is a fact about one step inside the model.
+# Attention says that patch 2 matters most. Cover it, and nothing happens. Covering says that patch 1 matters most.
+# *Nothing happens* is a fact about the answer. *Attention is 0.5* is a fact about one step inside the model.
 
 # %% [markdown]
 # ## When does it know?
 #
 # The lens for a whole ViT is one line. The model's own last norm and head are applied to every token after every block,
-# instead of only to the class token after the last one. It is equation 4 of the paper and the head, at block k instead of
-# at block L:
+# instead of only to the class token after the last one:
 #
 # $$\text{lens}_k = \text{head}(\text{LN}(z_k)), \qquad k = 0, \dots, L$$
 
@@ -122,8 +121,8 @@ print(list(lens.shape), "the same as the loop:", torch.allclose(torch.stack(by_l
 print("token 0 after 6 blocks is the model's answer:", torch.allclose(lens[-1, :, 0], model(images), atol=1e-5))
 
 # %% [markdown]
-# How often is the reading right, after each block? Once for the class token, once for a patch. A **control** belongs to it:
-# the same model without training. What *that* shows comes from the architecture, and was not learned.
+# How often is the reading right, after each block? Once for the class token, once for a patch. A **control** belongs to
+# it: the same model without training. What *that* shows comes from the architecture, and was not learned.
 
 # %%
 torch.manual_seed(0)
@@ -157,8 +156,8 @@ plots.show(
 # The answer is not there at once, and does not wait for the end. It grows from block to block. Patches can be read too,
 # although no training step ever read one of them.
 #
-# Is it always so? Here is the model of lesson 11, which learned from photographs of 32×32 pixels. It has no class token:
-# its answer comes from the mean of all tokens. So the lens reads that mean.
+# Is it always so? Here is the model of lesson 11, which learned from photographs of 32×32 pixels. It has no class
+# token: its answer comes from the mean of all tokens. So the lens reads that mean.
 
 # %%
 photo_model = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
@@ -173,9 +172,9 @@ for k, x in enumerate(token_stages(photo_model, seen)):
     print(f"{k} blocks  " + "".join(f"{word:<18}" for word in words))
 
 # %% [markdown]
-# On these four, nothing before the last block looks like the answer. Does this model know nothing until then? Four pictures
-# are few, and of the four only the cat is of a class that it can name. The record has 1,000 test pictures for each model
-# (`python -m vit_tutorial.studies lens`):
+# On these four, nothing before the last block looks like the answer. Does this model know nothing until then? Four
+# pictures are few, and of the four only the cat is of a class that it can name. The record has 1,000 test pictures for
+# each model (`python -m vit_tutorial.studies lens`):
 
 # %%
 sources = {"fashion_mnist": "clothes", "cifar10": "photographs"}
@@ -189,21 +188,22 @@ for source, words in sources.items():
 # No. It knows later than the model of clothes, but not only at its end. Our four photographs misled us, as any
 # handful of pictures may.
 #
-# **What this does not prove.** The lens shows what *this head* can read after block k. If it reads nothing, the knowledge
-# may still be there, written in another way. If it reads the answer, the model need not *use* it: it may lie there and
-# never be looked at again. For that we must change something, and see what follows.
+# **What this does not prove.** The lens shows what *this head* can read after block k. If it reads nothing, the
+# knowledge may still be there, written in another way. If it reads the answer, the model need not *use* it: it may lie
+# there and never be looked at again. For that we must change something, and see what follows.
 
 # %% [markdown]
 # ## Where does the knowledge sit?
 #
-# Take two pictures, a sneaker and a bag. Run both. After block k, take the class token of the sneaker out, put the one of
-# the bag in, and let the rest of the model go on:
+# Take two pictures, a sneaker and a bag. Run both. After block k, take the class token of the sneaker out, put the one
+# of the bag in, and let the rest of the model go on:
 #
 # $$z_k' = [\,z_k^0(\text{bag});\ z_k^{1 \dots N}(\text{sneaker})\,], \qquad
 # \text{answer} = \text{head}(\text{LN}(\text{block}_L(\dots \text{block}_{k+1}(z_k'))^0))$$
 #
 # If the class token carries the answer, the model now says *bag*. Then the other way round: keep the class token, and
-# exchange the 49 patches. This is called **activation patching**. (The word has nothing to do with patches of a picture.)
+# exchange the 49 patches. This is called **activation patching**. (The word has nothing to do with patches of a
+# picture.)
 
 # %%
 sneaker, bag = images[9:10], images[18:19]  # [1, 1, 28, 28] each; another sneaker than above
@@ -219,9 +219,9 @@ for k in range(7):
 # patches. After the last block only the class token is read: all is in there. In between the knowledge moves. After 3
 # blocks it is in both: either of them makes a bag of it.
 #
-# One pair of pictures may be an accident. The record holds 1,000 test pictures, each exchanged with another one,
-# whatever it shows: about one in ten is of the same class (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros, the mean over all
-# pictures, or what another picture has there.
+# One pair of pictures may be an accident. The record holds 1,000 test pictures, each exchanged with another one
+# (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros, the mean over
+# all pictures, or what another picture has there.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("patching")
@@ -241,12 +241,12 @@ plots.show(
 )
 
 # %% [markdown]
-# The lines cross. Far left the answer sits in the patches, far right in the class token; near the crossing some of it is in
-# both. But look at the left end. Before block 1 the class token is the same for all pictures, so the mean of them and another picture's are that very
-# token, and nothing changes. A token of zeros is something that the model has never met, and it stumbles over that: many
-# answers are lost, and no knowledge was. Another picture's token does one thing more. It does not only take knowledge away,
-# it brings false knowledge. So **name the kind of exchange, or the number means nothing**. Here are the same three kinds for
-# all four heads of a block together:
+# The lines cross. Far left the answer sits in the patches, far right in the class token; near the crossing some of it
+# is in both. But look at the left end. Before block 1 the class token is the same for all pictures, so with the mean or
+# another picture's nothing changes. A token of zeros is something that the model has never met, and it stumbles over
+# that: many answers are lost, and no knowledge was. Another picture's token does one thing more. It does not only take
+# knowledge away, it brings false knowledge. So **name the kind of exchange, or the number means nothing**. Here are the
+# same three kinds for all four heads of a block together:
 
 # %%
 print(f"nothing exchanged: {with_error(right['class token, mean'][0], 1000)} right")
@@ -255,14 +255,15 @@ for kind, words in kinds.items():
     print(f"{words:<20}" + "".join(f"{value:>6.0%}" for value in right[f"heads, {kind}"]))
 
 # %% [markdown]
-# Does the model need the heads of block 1? With the mean in their place it keeps most of its right answers. With another
-# picture's it loses nearly half of them. Both are true, and they answer different questions. *Does it need what these heads
-# say about this picture? Can it be led astray through them?*
-#
-# One head is exchanged in the same way. Code counts blocks from 0, so `(0, 0)` is head 0 of block 1:
+# Does the model need the heads of block 1? With the mean in their place it keeps most of its right answers. With
+# another picture's it loses nearly half of them. Both are true, and they answer different questions. *Does it need what
+# these heads say about this picture? Can it be led astray through them?*
+
+# %% [markdown] tags=["extra"]
+# *Extra.* One head is exchanged in the same way. Code counts blocks from 0, so `(0, 0)` is head 0 of block 1:
 
 
-# %%
+# %% tags=["extra"]
 def share_right(logits):  # [300, 10] -> how many are right, with the standard error
     return with_error((logits.argmax(dim=-1) == labels).float().mean().item(), len(labels))
 
@@ -276,17 +277,18 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 # ## In a picture you can touch
 #
 # LensLab runs the model in your browser. Small words on the picture: what each patch says through the lens, after the
-# blocks that are done; blue is what the model answers in the end. Arrow keys choose a patch, Page Up and Page Down the block.
+# blocks that are done; blue is what the model answers in the end. Arrow keys choose a patch, Page Up and Page Down the
+# block.
 #
 # **Try this.**
 #
 # 1. Choose the class token (`c`), and go from 0 blocks to 6. When does it know?
-# 2. Look at the small words on the boot, and at those in the four corners. Where does it say *ankle boot* after 3 blocks? And
-#    after 6?
-# 3. Back to the class token, after 1 block. Press `x`: now it is the trouser's. Orange is the trouser's own answer. Go on
-#    from block to block. When does the answer follow?
-# 4. Press `p`: now all patches are the trouser's. Find the block at which neither exchange alone makes it a trouser. (*More*, `m`,
-#    has the bars of the chosen token, block by block, and other pictures to exchange tokens with.)
+# 2. Look at the small words on the boot, and at those in the four corners. Where does it say *ankle boot* after 3
+#    blocks? And after 6?
+# 3. Back to the class token, after 1 block. Press `x`: now it is the trouser's. Orange is the trouser's own answer. Go
+#    on from block to block. When does the answer follow?
+# 4. Press `p`: now all patches are the trouser's. Find the block at which neither exchange alone makes it a trouser.
+#    (*More*, `m`, has the bars of the chosen token, block by block, and other pictures to exchange tokens with.)
 #
 # <details><summary>What we saw</summary>
 #
@@ -305,7 +307,8 @@ LensLab(model, {name: data.test_images[number] for name, number in numbers.items
 # %% [markdown]
 # ## Do attention maps show what decided?
 #
-# Here are six ways to rank the 49 patches of a picture. All give one number for each patch; larger says "more important".
+# Here are six ways to rank the 49 patches of a picture. All give one number for each patch; larger says "more
+# important".
 #
 # | method | what it is |
 # |---|---|
@@ -335,10 +338,11 @@ plots.show(
 )
 
 # %% [markdown]
-# The test is simple. **Cover the patches that a method ranks highest, and watch the probability of the answer.** A method
-# that knows what the answer needs makes it fall fast. This is called *deletion* (Samek et al. 2017, Petsiuk et al. 2018).
-# What should cover? Black is not nothing: it is what the background of these pictures is made of. So three ways are tried: the mean
-# colour of the training pictures, black, and noise. (`inside.METHODS` are the six methods and two more controls.)
+# The test is simple. **Cover the patches that a method ranks highest, and watch the probability of the answer.** A
+# method that knows what the answer needs makes it fall fast. This is called *deletion* (Samek et al. 2017, Petsiuk et
+# al. 2018). With what do we cover? Black is not nothing: it is what the background of these pictures is made of. So
+# three ways are tried: the mean colour of the training pictures, black, and noise. (`inside.METHODS` are the six
+# methods and two more controls.)
 
 # %%
 counts = [0, 1, 2, 5, 10, 20, 30, 40]
@@ -352,10 +356,11 @@ for method, fall in falls.items():
     print(f"{method:<24}" + "".join(f"{value:>6.0%}" for value in fall))
 
 # %% [markdown]
-# *Random* says what comes by chance, and *contrast* (how much the pixels of a patch differ) is one more control without a
-# model. Fifty pictures, covered with the mean colour alone, one model: too little for a verdict. The record has 1,000 test pictures of
-# clothes and 1,000 photographs of CIFAR-10 (ten kinds of things, 32×32 pixels), each covered in three ways (`python -m vit_tutorial.studies faithfulness`). The
-# model of photographs has no class token, so *where it looks* is the mean over the rows of all patches.
+# *Random* says what comes by chance, and *contrast* (how much the pixels of a patch differ) is one more control without
+# a model. Fifty pictures, covered with the mean colour alone, one model: too little for a verdict. The record has 1,000
+# test pictures of clothes and 1,000 photographs of CIFAR-10 (ten kinds of things, 32×32 pixels), each covered in three
+# ways (`python -m vit_tutorial.studies faithfulness`). The model of photographs has no class token, so *where it looks*
+# is the mean over the rows of all patches.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("faithfulness")
@@ -380,8 +385,7 @@ plots.show(
 
 # %% [markdown]
 # Read these plots like a judge. Occlusion is no competitor. It *is* the measurement, one patch at a time, so it wins at
-# first. (In some plots others pass it later. One possible reason: two patches that say the same can stand in for each other, and covering
-# one at a time misses both.) The grey lines show what one gets without asking the model. A method that does not beat them
+# first. The grey lines show what one gets without asking the model. A method that does not beat them
 # has shown nothing about the model.
 #
 # Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, while whoever
@@ -389,10 +393,10 @@ plots.show(
 #
 # ### "Attention maps show what the model looks at"
 #
-# In one number: the area under a curve, the mean probability on the way from no patch covered to all. The smaller, the
-# better. We ask for more than the best control: in each group of 100 pictures, attention is set against the lowest of the
-# three. Below, *plus* means that attention is better. Two maps are judged, the one that is usually drawn, and the mean of
-# all blocks.
+# One number for each curve: the area under it, which is the mean probability on the way from no patch covered to all.
+# The smaller, the better. We ask for more than the best control: in each group of 100 pictures, attention is set
+# against the lowest of the three. Below, *plus* means that attention is better. Two maps are judged, the one that is
+# usually drawn, and the mean of all blocks.
 
 # %% tags=["claim-L2"]
 area = study.values("area")  # of each "source, fill, method": one number for each of 10 groups of 100 pictures
@@ -409,21 +413,21 @@ for method in ("attention, last block", "attention, all blocks"):
         print()
 
 # %% [markdown]
-# So there is no yes or no. It depends on the map, on what covers, and on the pictures or the model: the two models differ in
-# both, and the one of clothes has a class token, whose row is the map, while that of photographs has none, and its map is a mean
-# over all rows. On photographs both maps beat every
-# control. On clothes the usual drawing, the last block alone, loses twice against a ranking that never saw the model. With
-# all blocks taken together it is better, and still loses once. Two things speak for caution with any such map. In the last
-# block a patch no longer holds only what lay at its place: five blocks have mixed it with others. And attention says from
-# where values flow, not what they say, nor what the next layers do with them.
+# So there is no yes or no. It depends on the map, on what covers, and on the pictures or the model (the two differ in
+# both). On photographs both maps beat every control. On clothes the usual drawing, the last block alone, loses twice
+# against a ranking that never saw the model. With all blocks taken together it is better, and still loses once. Two
+# things speak for caution with any such map. In the last block a patch no longer holds only what lay at its place: five
+# blocks have mixed it with others. And attention says from where values flow, not what they say, nor what the next
+# layers do with them.
 #
-# **What this does not prove.** A covered picture is one that the model never met in training. Some of the fall may come from
-# that. Three ways of covering are an answer to this worry, not the end of it.
-#
-# The same maps on our photographs. Which of them would you have believed? Only those on the right were measured by changing
-# the picture.
+# **What this does not prove.** A covered picture is one that the model never met in training. Some of the fall may come
+# from that. Three ways of covering are an answer to this worry, not the end of it.
 
-# %% jupyter={"source_hidden": true}
+# %% [markdown] tags=["extra"]
+# *Extra.* The same maps on our photographs. Which of them would you have believed? Only those on the right were
+# measured by changing the picture.
+
+# %% tags=["extra"]
 methods = ("attention, last block", "attention, all blocks", "rollout", "occlusion")
 figure, axes = plots.new_figure(4, 5, size=(10, 8.4))
 for row, picture, name in zip(axes, photographs, shown, strict=True):
@@ -447,9 +451,8 @@ plots.show(
 #
 # $$d_i = \frac{\sum_j A_{ij} \, \lVert r_i - r_j \rVert}{\sum_j A_{ij}}$$
 #
-# A 3×3 convolution on patches would look at the nearest ones only. And a head that looks at all patches alike? That one is
-# our dashed line. The model that never learned stands beside it. And *globally* needs a number before we look: at least three
-# quarters of the dashed line.
+# A head that looks at all patches alike is our dashed line. The model that never learned stands beside it. And
+# *globally* needs a number before we look: at least three quarters of the dashed line.
 
 
 # %%
@@ -485,8 +488,7 @@ plots.show(
 # %% [markdown]
 # ### "A ViT sees globally from the first layer"
 #
-# All four heads of block 1 have to reach three quarters of the distance of a head that looks everywhere alike, on ten groups
-# of 30 pictures. And the control gets the same test.
+# All four heads of block 1 have to reach that limit, on ten groups of 30 pictures. The control gets the same test.
 
 # %% tags=["claim-L1"]
 for words, one in (("trained", model), ("untrained", untrained)):
@@ -499,8 +501,8 @@ for words, one in (("trained", model), ("untrained", untrained)):
     print()
 
 # %% [markdown]
-# True, and it means little: the model that never learned does so too. Looking everywhere alike *is* global, and it is where
-# training starts. What training can teach is to look near.
+# True, and it means little: the model that never learned does so too. Looking everywhere alike *is* global, and it is
+# where training starts. What training can teach is to look near.
 #
 # Did the model of photographs learn it? We have it at six moments of its training.
 
@@ -521,7 +523,7 @@ plots.show(
     caption="The same 24 heads over the training on photographs. Each dot is one head.",
 )
 
-# %%
+# %% jupyter={"source_hidden": true}
 print(f"a head that looks everywhere alike: {even_distance(photo_model):.1f} pixels")
 for epoch, at_that_time in moments.items():
     of_head = distances(at_that_time, seen)  # [6, 4]
@@ -531,16 +533,15 @@ for epoch, at_that_time in moments.items():
     )
 
 # %% [markdown]
-# In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. (A few heads of later
-# blocks look a little farther than any did at first, on these four photographs.) Slide through the
+# In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. Slide through the
 # training yourself. It opens on block 2, which it calls layer 1: this explorer counts from 0, as code does.
 
 # %%
 TrainingTimeline(moments, photographs, list(shown), layer=1)
 
 # %% [markdown]
-# **What this does not prove.** A distance is a mean. A head that looks at its neighbour and at the far corner has a middle
-# distance, and never looks there. Four photographs are few, as we have seen. And one model is one model.
+# **What this does not prove.** A distance is a mean. A head that looks at its neighbour and at the far corner has a
+# middle distance, and never looks there. Four photographs are few, as we have seen.
 #
 # ## What did positions learn?
 #
@@ -568,8 +569,8 @@ plots.show(
 # %% [markdown]
 # ### "Neighbouring positions get similar embeddings"
 #
-# The number: mean similarity of patches next to each other, less that of all other pairs. The control: the same rows, given
-# to the 64 places in random order, 1,000 times. If places do not matter, the true order is one of many.
+# The number: mean similarity of patches next to each other, less that of all other pairs. The control: the same rows,
+# given to the 64 places in random order, 1,000 times. If places do not matter, the true order is one of many.
 
 
 # %% tags=["claim-E4"]
@@ -588,20 +589,19 @@ for words, one in {"clothes": model, "photographs": photo_model, "photographs, u
     print(against_shuffles(nearness(alike, *one.grid_size), shuffled, claim, name=words))
 
 # %% [markdown]
-# Both trained models learned it, and the untrained one does not have it. Look at patches 25 and 0 once more: the same place on
-# the other side is like them too. This model learned from pictures and from their mirror images, so left and right were
-# perhaps not worth telling apart. Lesson 3 followed that up for the clothes.
+# Both trained models learned it; in the untrained one it is not shown. Look at patches 25 and 0 once more: the same
+# place on the other side is like them too. This model learned from pictures and from their mirror images, so left and
+# right were perhaps not worth telling apart.
 #
-# This is the end of the lesson's text. The extras come next, for those who want more; their code is folded. You may go on
-# to the exercises at once.
+# The lesson's text ends here. Extras come next; you may go on to the exercises at once.
 
 # %% [markdown] tags=["extra"]
 # ## Extras
 #
 # ### What did the filters learn?
 #
-# *Extra.* The **patch embedding** is a convolution. Each of its filters is a small colour picture of 4×4 pixels. Their main
-# directions (principal components; figure 7 of the paper, left) show what the model notices in a patch.
+# *Extra.* The **patch embedding** is a convolution. Each of its filters is a small colour picture of 4×4 pixels. Their
+# main directions (principal components; figure 7 of the paper, left) show what the model notices in a patch.
 
 
 # %% tags=["extra"]
@@ -628,11 +628,12 @@ plots.show(
 #
 # ### Do ViTs need registers?
 #
-# *Extra.* In large ViTs a few patches, mostly in a plain background, get vectors much longer than the others. The model seems
-# to keep notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil the maps. They give the
-# model some extra tokens for its notes, the **registers**. In DINOv2, a family of ViTs trained without labels, they find long
-# patches in the larger models, once a good part of the training is done, and none in the smaller ones. And here? Count the
-# patches that are more than three times as long as the median.
+# *Extra.* In many trained ViTs a few patches, mostly in a plain background, get vectors much longer than the others.
+# The model seems to keep notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil the
+# maps. They give the model some extra tokens for its notes, the **registers**. In DINOv2, a family of ViTs trained
+# without labels, they find long patches in the larger models, once a good part of the training is done, and none in the
+# smaller ones. In other families, DeiT-III and OpenCLIP, they find them at size B too. And here? Count the patches that
+# are more than three times as long as the median.
 
 # %% tags=["extra"]
 print(f"{'':<28}" + "".join(f"{f'block {block}':>9}" for block in range(1, 7)))
@@ -643,14 +644,14 @@ for words, (one, pixels) in {"clothes": (model, images), "photographs": (photo_m
     print(f"{words + ', over 3 medians':<28}" + "".join(f"{n:>9}" for n in (norms > 3 * median[:, None]).sum(dim=1)))
 
 # %% [markdown] tags=["extra"]
-# None: not in the 14,700 patches of 300 pictures of clothes, nor in the 256 of four photographs. So the answer to the question is
-# *not seen in these two*, which are small and read few patches. About others this says nothing.
+# None: not in the 14,700 patches of 300 pictures of clothes, nor in the 256 of four photographs. So the answer to the
+# question is *not seen in these two*, which are small and read few patches. About others this says nothing.
 
 # %% [markdown] tags=["extra"]
 # ### Two at once
 #
-# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. On the left the trained model, on the
-# right the one that never learned. They share block and token: move one of them, and the other follows.
+# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. On the left the trained
+# model, on the right the one that never learned. They share block and token: move one of them, and the other follows.
 
 # %% tags=["extra"]
 from ipywidgets import HBox, jslink
@@ -665,8 +666,8 @@ HBox(labs)
 # %% [markdown]
 # ## Exercise: a lens by hand
 #
-# Difficulty 1 of 5, about 4 minutes. Importance 3 of 3. You get tokens as they leave a block, [B, M, D], the model's last norm,
-# and its head. Give what every token would answer now: logits [B, M, K].
+# Difficulty 1 of 5, about 4 minutes. Importance 3 of 3. You get tokens as they leave a block, [B, M, D], the model's
+# last norm, and its head. Give what every token would answer now: logits [B, M, K].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -716,21 +717,22 @@ check.lens(my_lens)
 # %% [markdown]
 # ## Exercise: rollout
 #
-# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. You get a list of L attention maps, one for each block, the first block
-# first. Each is [B, h, M, M] for M tokens, and row i says where token i looks. Give one [B, M, M]: row i says from where token i
-# has what it holds after all blocks. Average the heads of each block. Let half of each block be the token itself, since the residual
-# carries it past attention: (A + I) / 2. Then follow the blocks one after the other.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. You get a list of L attention maps, one for each block, the
+# first block first. Each is [B, h, M, M] for M tokens, and row i says where token i looks. Give one [B, M, M]: row i
+# says from where token i has what it holds after all blocks. Average the heads of each block. Let half of each block be
+# the token itself, since the residual carries it past attention: (A + I) / 2. Then follow the blocks one after the
+# other.
 #
 # <details><summary>Hint 1</summary>
 #
-# One picture, one block: with $\hat{A}_1 = (A_1 + I)/2$, token i holds the mixture $\sum_j (\hat{A}_1)_{ij}\, x_j$. Block 2
-# mixes those mixtures: $\hat{A}_2 (\hat{A}_1 x)$. On which side does the newer block stand?
+# One picture, one block: with $\hat{A}_1 = (A_1 + I)/2$, token i holds the mixture $\sum_j (\hat{A}_1)_{ij}\, x_j$.
+# Block 2 mixes those mixtures: $\hat{A}_2 (\hat{A}_1 x)$. On which side does the newer block stand?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Begin with `torch.eye(M)`. Inside the loop, `weights.mean(dim=1)` averages the heads, and `layer @ so_far` puts a block on
-# top of what came before it. `@` takes the batch along: [B, M, M] @ [B, M, M].
+# Begin with `torch.eye(M)`. Inside the loop, `weights.mean(dim=1)` averages the heads, and `layer @ so_far` puts a
+# block on top of what came before it. `@` takes the batch along: [B, M, M] @ [B, M, M].
 #
 # </details>
 
@@ -760,23 +762,25 @@ check.rollout(my_rollout)
 # %% [markdown]
 # ## Exercise: exchange tokens
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Write `patch_tokens` yourself, with the model's own parts. You get a
-# model, images [B, C, H, W], as many others, the number k of blocks that are done before the exchange, and a list of places in
-# the sequence (0 is the class token). Give the logits [B, K] for `images`, if at these places the tokens of `others` go in.
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Write `patch_tokens` yourself, with the model's own parts. You
+# get a model, images [B, C, H, W], as many others, the number k of blocks that are done before the exchange, and a list
+# of places in the sequence (0 is the class token). Give the logits [B, K] for `images`, if at these places the tokens
+# of `others` go in.
 #
 # The parts, as in lesson 7: `model.patch_embed`, `model.class_token`, `model.position`, `model.blocks`, `model.norm`,
-# `model.head`. `model.blocks[:k]` is a stack of the first k blocks, called like a function; `model.blocks[k:]` is the rest.
+# `model.head`. `model.blocks[:k]` is a stack of the first k blocks, called like a function; `model.blocks[k:]` is the
+# rest.
 #
 # <details><summary>Hint 1</summary>
 #
-# Both go the same way up to the exchange: images to x, others to y, each through the first k blocks. After it only x goes
-# on.
+# Both go the same way up to the exchange: images to x, others to y, each through the first k blocks. After it only x
+# goes on.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Axis 0 of x is the pictures, axis 1 the tokens: `x[:, tokens] = y[:, tokens]`. Then the rest of the blocks, the norm, and
-# the head on token 0.
+# Axis 0 of x is the pictures, axis 1 the tokens: `x[:, tokens] = y[:, tokens]`. Then the rest of the blocks, the norm,
+# and the head on token 0.
 #
 # </details>
 
@@ -788,8 +792,8 @@ def my_exchange(model, images, others, k, tokens): ...  # -> [B, K]
 check.exchange(my_exchange)
 
 # %% [markdown]
-# With it: how many patches of the bag must go into the sneaker, until the model says *bag*? The patches go in row by row,
-# from the top.
+# With it: how many patches of the bag must go into the sneaker, until the model says *bag*? The patches go in row by
+# row, from the top.
 
 # %%
 if check.exchange(my_exchange).passed:
@@ -824,21 +828,22 @@ check.exchange(my_exchange)
 # %% [markdown]
 # ## Exercise: which heads look near?
 #
-# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. A plot of attention distance always has a lowest dot. Did that head
-# *learn* to look near? The control says what heads do that learned nothing. You get the distances of a trained model, [L, h],
-# and those of S models of the same shape that were never trained, [S, L, h]. Return a list of pairs (block, head), both counted
-# from 0: the heads that look nearer than **every** head of every untrained model. There may be none.
+# Difficulty 2 of 5, about 6 minutes. Importance 2 of 3. A plot of attention distance always has a lowest dot. Did that
+# head *learn* to look near? The control says what heads do that learned nothing. You get the distances of a trained
+# model, [L, h], and those of S models of the same shape that were never trained, [S, L, h]. Return a list of pairs
+# (block, head), both counted from 0: the heads that look nearer than **every** head of every untrained model. There may
+# be none.
 #
 # <details><summary>Hint 1</summary>
 #
-# Head 2 of one model has nothing to do with head 2 of another: each starts with numbers of its own. So all S·L·h untrained
-# heads together are one control. Which single number of them do you need?
+# Head 2 of one model has nothing to do with head 2 of another: each starts with numbers of its own. So all S·L·h
+# untrained heads together are one control. Which single number of them do you need?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `trained < limit` is a table of True and False, and `.nonzero().tolist()` gives the places of True, row and column. A tie
-# is no win: `<`.
+# `trained < limit` is a table of True and False, and `.nonzero().tolist()` gives the places of True, row and column. A
+# tie is no win: `<`.
 #
 # </details>
 
@@ -850,8 +855,9 @@ def my_near_heads(trained, untrained): ...  # [L, h], [S, L, h] -> [(block, head
 check.near_heads(my_near_heads)
 
 # %% [markdown]
-# With it, read the plots of the photographs again, against five models that never learned. They start from other numbers
-# than the untrained one in the plot. So that one tests the control: after 0 epochs, hardly a head should look near.
+# With it, read the plots of the photographs again, against five models that never learned. They start from other
+# numbers than the untrained one in the plot. So that one tests the control: after 0 epochs, hardly a head should look
+# near.
 
 # %%
 if check.near_heads(my_near_heads).passed:
@@ -885,9 +891,9 @@ check.near_heads(my_near_heads)
 # %% [markdown]
 # ## Exercise: design a control
 #
-# Difficulty 3 of 5, about 8 minutes. Importance 3 of 3. You are shown a map, and it looks convincing. How would a map look, and
-# how would its curve fall, if the method knew nothing? Write this control: you get a ranking [B, N], one number for each patch,
-# and a seed. Give a ranking of the same shape
+# Difficulty 3 of 5, about 8 minutes. Importance 3 of 3. You are shown a map, and it looks convincing. How would a map
+# look, and how would its curve fall, if the method knew nothing? Write this control: you get a ranking [B, N], one
+# number for each patch, and a seed. Give a ranking of the same shape
 #
 # - with the same values in each picture, so that drawn as a map it is just as lively,
 # - at places that chance chooses, in every picture others,
@@ -917,8 +923,8 @@ def my_control(ranking, seed): ...  # [B, N] -> [B, N]
 check.shuffled_control(my_control)
 
 # %% [markdown]
-# With it, the verdict on one method: does rollout find what the answer needs, beyond its own values shuffled? (`ranked`,
-# `falls`, `first` and `counts` are those of the 50 pictures above, where patches were covered.)
+# With it, the verdict on one method: does rollout find what the answer needs, beyond its own values shuffled?
+# (`ranked`, `falls`, `first` and `counts` are those of the 50 pictures above, where patches were covered.)
 
 # %%
 if check.shuffled_control(my_control).passed:
@@ -949,15 +955,16 @@ check.shuffled_control(my_control)
 # %% [markdown]
 # Now run the cell above the solution again: it lets your control run against rollout.
 #
-# A shuffled map is a weak opponent: it does not even know where the picture is. Brightness knows that, without asking the
-# model. So beat the shuffle first, and brightness after it.
+# A shuffled map is a weak opponent: it does not even know where the picture is. Brightness knows that, without asking
+# the model. So beat the shuffle first, and brightness after it.
 
 # %% [markdown]
 # ## The bug clinic
 #
-# Six colleagues have written the same function, rollout from the class token to the patches, [B, N]. Five have one fault
-# each, and one is well. Notebooks take such maps by a *hook*, a function that PyTorch calls each time a layer has run. They put it on the layer
-# named `attn_drop`, through which the weights pass in timm's models. So here is the model of clothes once more, with attention written as timm writes it:
+# Six colleagues have written the same function, rollout from the class token to the patches, [B, N]. Five have one
+# fault each, and one is well. Notebooks take such maps by a *hook*, a function that PyTorch calls each time a layer has
+# run. They put it on the layer named `attn_drop`, through which the weights pass in timm's models. So here is the model
+# of clothes once more, with attention written as timm writes it:
 
 # %%
 from vit_tutorial.exercises.lesson_08_looking_inside import TimmAttention, patient
@@ -981,9 +988,9 @@ plots.show(
 )
 
 # %% [markdown]
-# A picture does not say whether it is right. So we plant the truth: a model of two blocks, in which in block 1 every token
-# looks at patch 10 alone, and in block 2 at patch 30 alone. What should rollout say of the class token? Take a pencil. Each
-# block keeps half, and reads half. So there are four quarters:
+# A picture does not say whether it is right. So we plant the truth: a model of two blocks, in which in block 1 every
+# token looks at patch 10 alone, and in block 2 at patch 30 alone. What should rollout say of the class token? Take a
+# pencil. Each block keeps half, and reads half. So there are four quarters:
 #
 # | block 1 | block 2 | the quarter comes from |
 # |---|---|---|
@@ -1026,8 +1033,8 @@ for letter in "ABCDEF":
 # %% [markdown]
 # ## Exercise: what is wrong with them?
 #
-# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. You get the letters of all patients in one string, "ABCDEF". Return a
-# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. You get the letters of all patients in one string, "ABCDEF".
+# Return a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1040,14 +1047,15 @@ for letter in "ABCDEF":
 #
 # <details><summary>Hint 1</summary>
 #
-# A function without maps multiplies nothing, and is left with the identity. What is the sum of its row, without the class
-# token itself?
+# A function without maps multiplies nothing, and is left with the identity. What is the sum of its row, without the
+# class token itself?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# In the planted model nobody ever looks at the class token. Two patients have other planted numbers than they should, and
-# not 0 twice: work out with a pencil what becomes of them if the blocks change places, and if no token keeps anything.
+# In the planted model nobody ever looks at the class token. Two patients have other planted numbers than they should,
+# and not 0 twice: work out with a pencil what becomes of them if the blocks change places, and if no token keeps
+# anything.
 #
 # </details>
 
@@ -1098,21 +1106,22 @@ print("its largest number:", where_it_looked(timm_like, four).max().item())
 # %% [markdown]
 # ## Exercise: mend all five (an extra)
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Five faults, in a dozen lines. But you only see the first; it hides
-# the other four. Write the function so that it gives what a rollout should give, [B, N], also for one picture or for three.
-# Leave the model as you found it: no hook of yours stays, and `fused_attn` is `True` again. Begin with a copy, mend
-# one fault after the other, and let the check say what is left. The model that you get has `TimmAttention` in its blocks.
+# Difficulty 3 of 5, about 10 minutes. Importance 1 of 3. Five faults, in a dozen lines. But you only see the first; it
+# hides the other four. Write the function so that it gives what a rollout should give, [B, N], also for one picture or
+# for three. Leave the model as you found it: no hook of yours stays, and `fused_attn` is `True` again. Begin with a
+# copy, mend one fault after the other, and let the check say what is left. The model that you get has `TimmAttention`
+# in its blocks.
 #
 # <details><summary>Hint 1</summary>
 #
-# With `block.attn.fused_attn = False` a block takes the path on which `attn_drop` is called. Set it for all blocks before
-# `model(images)`, and back to `True` after it.
+# With `block.attn.fused_attn = False` a block takes the path on which `attn_drop` is called. Set it for all blocks
+# before `model(images)`, and back to `True` after it.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Behind the maps it is your `my_rollout` from above. At the end: row i says where token i looks. Which row, and which of its
-# numbers?
+# Behind the maps it is your `my_rollout` from above. At the end: row i says where token i looks. Which row, and which
+# of its numbers?
 #
 # </details>
 
@@ -1150,17 +1159,19 @@ def my_where_it_looked(model, images):
 check.mended_map(my_where_it_looked)
 
 # %% [markdown]
-# What finds such faults? The planted model showed four of the five. The fifth, the mean over pictures, only *alone* showed: all
-# planted maps are the same, so their mean is too. Plant a truth before you believe a picture, and let it differ from picture to
-# picture.
+# What finds such faults? The planted model showed four of the five. The fifth, the mean over pictures, only *alone*
+# showed: all planted maps are the same, so their mean is too. Plant a truth before you believe a picture, and let it
+# differ from picture to picture.
 
 # %% [markdown]
 # ## What to remember
 #
-# 1. The logit lens reads a token before it is finished: last norm and head, after any block. It shows what *can* be read.
-# 2. To see what is *used*, exchange it, and watch the answer. Name the kind of exchange: zero, mean, or another picture's.
-# 3. A map of attention is a claim. Cover what it calls important, and hold the fall against a control that never asks the
-#    model.
+# 1. The logit lens reads a token before it is finished: last norm and head, after any block. It shows what *can* be
+#    read.
+# 2. To see what is *used*, exchange it, and watch the answer. Name the kind of exchange: zero, mean, or another
+#    picture's.
+# 3. A map of attention is a claim. Cover what it calls important, and hold the fall against a control that never asks
+#    the model.
 # 4. "Global" is where attention starts. Looking near is learned, if at all.
 # 5. One picture is an example, and so are four. A control, many pictures and an interval make it evidence.
 #
@@ -1192,9 +1203,10 @@ check.mended_map(my_where_it_looked)
 #
 # **Next**: [lesson 9](09_vit_versus_cnn.ipynb) lets a ViT and a CNN compete, and asks what makes that fair.
 #
-# **Read on**: Abnar and Zuidema 2020, *Quantifying Attention Flow in Transformers* · Jain and Wallace 2019, *Attention is not
-# Explanation* · Wiegreffe and Pinter 2019, *Attention is not not Explanation* · Chefer, Gur and Wolf 2021, *Transformer Interpretability Beyond Attention Visualization* · Vilas, Schaumlöffel
-# and Roig 2023, *Analyzing Vision Transformers for Image Classification in Class Embedding Space* (the lens for ViTs) ·
-# Zhang and Nanda 2024, *Towards Best Practices of Activation Patching in Language Models* · Petsiuk, Das and Saenko 2018,
-# *RISE* (deletion) · Raghu et al. 2021, *Do Vision Transformers See Like Convolutional Neural Networks?* · Darcet et al. 2024,
-# *Vision Transformers Need Registers* · the code of this lesson: `vit_tutorial/introspection.py`.
+# **Read on**: Abnar and Zuidema 2020, *Quantifying Attention Flow in Transformers* · Jain and Wallace 2019, *Attention
+# is not Explanation* · Wiegreffe and Pinter 2019, *Attention is not not Explanation* · Chefer, Gur and Wolf 2021,
+# *Transformer Interpretability Beyond Attention Visualization* · Vilas, Schaumlöffel and Roig 2023, *Analyzing Vision
+# Transformers for Image Classification in Class Embedding Space* (the lens for ViTs) · Zhang and Nanda 2024, *Towards
+# Best Practices of Activation Patching in Language Models* · Petsiuk, Das and Saenko 2018, *RISE* (deletion) · Raghu et
+# al. 2021, *Do Vision Transformers See Like Convolutional Neural Networks?* · Darcet et al. 2024, *Vision Transformers
+# Need Registers* · the code of this lesson: `vit_tutorial/introspection.py`.

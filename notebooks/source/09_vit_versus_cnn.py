@@ -1,9 +1,10 @@
 # %% [markdown]
 # # 9 · ViT against CNN: a fair comparison
 #
-# **The question.** *A ViT needs more data than a CNN.* Everybody has read it. Suppose that you train both on 500 pictures, and
-# the CNN wins. Does that show it? Perhaps the rate was chosen for the CNN. Perhaps both were stopped too soon. Perhaps it was
-# one lucky seed. This lesson makes the comparison that such a sentence needs, and looks at what the two take for granted.
+# **The question.** *A ViT needs more data than a CNN.* Everybody has read it. Suppose that you train both on 500
+# pictures, and the CNN wins. Does that show it? Perhaps the rate was chosen for the CNN. Perhaps both were stopped too
+# soon. Perhaps it was one lucky seed. This lesson makes the comparison that such a sentence needs, and looks at what
+# the two take for granted.
 
 # %%
 import json
@@ -47,19 +48,20 @@ plots.show(
 )
 
 # %% [markdown]
-# The CNN is far ahead, and no point of one lies among those of the other. Now say *because there are so few pictures*. For
-# that sentence we need a second comparison: the same two with many pictures. You will see it below. Guess first: is the lead
-# smaller there?
+# The CNN is far ahead. Now say *because there are so few pictures*. For
+# that sentence we need a second comparison: the same two with many pictures. Guess first: is the lead smaller there?
 #
 # **What you will do**
 #
 # 1. Build a CNN of the same cost as a ViT, and check it against torchvision's.
-# 2. Say exactly what becomes of the features of a CNN when the picture moves, and of a ViT when its patches change places.
+# 2. Say exactly what becomes of the features of a CNN when the picture moves, and of a ViT when its patches change
+#    places.
 # 3. Measure how far each layer of both sees, in the same unit.
 # 4. Compare them fairly: same pictures, same operations, own rates, several seeds, a budget that is named.
 # 5. Look at six reports of others, and find the five that cheat.
 #
-# **Time**: 60 minutes, 10 more on a second reading, and 50 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 8.
+# **Time**: 45 minutes, 10 more on a second reading, and 50 for the exercises; extras, marked so, come on top.
+# **You need**: lessons 1 to 8.
 
 # %% [markdown]
 # ## By hand
@@ -70,8 +72,8 @@ plots.show(
 # |---|---|---|---|---|---|---|
 # | filter 1, 2, 3: each place adds 1·left + 2·itself + 3·right | 0 | 3 | 2 | 1 | 0 | 0 |
 #
-# Move the pixel to the right by one. What does the filter give now? And the *mean* of the six numbers? Then move the pixel to
-# the last place, and do both once more.
+# Move the pixel to the right by one. What does the filter give now? And the *mean* of the six numbers? Then move the
+# pixel to the last place, and do both once more.
 
 # %%
 row = torch.tensor([0.0, 0, 1, 0, 0, 0]).view(1, 1, 6)  # [B=1, C=1, W=6]
@@ -81,27 +83,30 @@ for place in (2, 3, 5):
     print(f"pixel at {place}: {out.int().flatten().tolist()}, mean {out.mean():.2f}")
 
 # %% [markdown]
-# One place to the right, and the whole result goes one place to the right. That is **equivariance**: to shift and then to
-# filter is to filter and then to shift. The mean did not change at all. That is **invariance**. Lesson 3 had both words for
-# another order of the tokens; here they are about shifts. At the border both break: part of the pattern has no place to go to.
+# One place to the right, and the whole result goes one place to the right. That is **equivariance**: to shift and then
+# to filter is to filter and then to shift. The mean did not change at all. That is **invariance**. Lesson 3 had both
+# words for another order of the tokens; here they are about shifts. At the border both break: part of the pattern has
+# no place to go to.
 #
-# These are two words for two things. The convolution is *equivariant*. What is *invariant*, if anything, is the mean over all
+# The convolution is *equivariant*. What is *invariant*, if anything, is the mean over all
 # places that comes after it.
 #
-# The second tool for a pencil: **how many pixels can a place see?** One 3-wide filter sees 1 to each side. A second one on top
-# sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two pixels, so the next filter adds 2 to each side.
-# Our CNN begins with one such filter. Each of its three stages has two, and the first filter of stages 2 and 3 has a stride of
-# 2. So after the beginning a place sees 3 pixels, and after stage 1 it sees 7. And after stages 2 and 3? Keep your numbers.
+# The second tool for a pencil: **how many pixels can a place see?** One 3-wide filter sees 1 to each side. A second one
+# on top sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two pixels, so the next filter adds 2 to
+# each side. Our CNN begins with one such filter. Each of its three stages has two, and the first filter of stages 2 and
+# 3 has a stride of
+# 2. So after the beginning a place sees 3 pixels, and after stage 1 it sees 7. And after stages 2 and 3? Keep your
+#    numbers.
 
 # %% [markdown]
 # ## A CNN that reads like our ViT
 #
-# It is a ResNet (He et al. 2016). Its block is the one of figure 5, left. As in the ViT's block, the input is added at the end:
+# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added at the end:
 #
 # $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)$$
 #
-# The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Where a block makes the map smaller, x first
-# goes through a 1×1 convolution and a BN of its own, so that it can be added (equation 2 there). Side by side:
+# The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Where a block makes the map smaller, x
+# first goes through a 1×1 convolution and a BN of its own, so that it can be added. Side by side:
 #
 # | | encoder block of a ViT | basic block of a ResNet |
 # |---|---|---|
@@ -129,10 +134,11 @@ for name, stage in contestants["CNN"].eval().forward_intermediates(images).items
     print(f"{name:<9}", list(stage.shape))
 
 # %% [markdown]
-# The *stem* is the first convolution. `layer2.0` is block 0 of stage 2. Each stage after the first begins with a stride of 2.
-# *pool* is the mean over all places. (`versus` is the module of the study; its `contests` gives the settings of the models.)
+# The *stem* is the first convolution. `layer2.0` is block 0 of stage 2. Each stage after the first begins with a stride
+# of 2. *pool* is the mean over all places. (`versus` is the module of the study; its `contests` gives the settings of
+# the models.)
 #
-# Is it right? Our ResNet-18 has torchvision's names, so weights go over as they are. (Here they are random ones.)
+# Is it right? Our ResNet-18 has torchvision's names, so weights go over as they are.
 
 # %%
 torch.manual_seed(0)
@@ -146,20 +152,21 @@ with torch.no_grad():
 # %% [markdown]
 # ## What does each take for granted?
 #
-# An **inductive bias** is what a model takes for granted before it has seen a picture: of two functions that fit the pictures
-# equally well, it prefers one. A CNN has two of them built in:
+# An **inductive bias** is what a model takes for granted before it has seen a picture: of two functions that fit the
+# pictures equally well, it prefers one. A CNN has two of them built in:
 #
 # - **Locality**: what belongs together is close together. A place sees its neighbours.
 # - **Equivariance**: a thing is the same thing elsewhere. All places share one filter.
 #
 # And the ViT? It keeps some. Pixels of one patch belong together, since they are cut as a square. All patches share one
-# projection and one MLP. Some texts say that a CNN needs no positions because convolution is "sensitive to position", and
-# others that it is "invariant". Both cannot be right. A border settles it.
+# projection and one MLP. Some texts say that a CNN needs no positions because convolution is "sensitive to position",
+# and others that it is "invariant". Both cannot be right. A border settles it.
 #
 # ### The border
 #
 # Beyond its border a picture has zeros, and these can be seen. Let the other side of the picture lie there instead
-# (*circular* padding), and there is no border at all. Take a picture of one grey: what can be different at two places of it?
+# (*circular* padding), and there is no border at all. Take a picture of one grey: what can be different at two places
+# of it?
 
 # %%
 grey = torch.full((1, 1, 28, 28), 0.5, dtype=torch.float64)
@@ -171,7 +178,7 @@ for padding in ("circular", "zeros"):
     print(f"{padding:<9} largest difference between two places: {spread.max():.2f}")
 
 # %% [markdown]
-# Without a border all places are alike. With zeros beyond it, a place near the border knows that it is near. So: **the
+# With zeros beyond the border, a place near it knows that it is near. So: **the
 # convolution does not know where it is, its border does.** That is how a CNN comes by positions that nobody gave it.
 #
 # ### Shift, layer by layer
@@ -195,15 +202,15 @@ with torch.no_grad():
         print(f"shifted by {pixels}: {', '.join(words)}; logits the same: {'yes' if same else 'no'}")
 
 # %% [markdown]
-# A stage with a step of 4 pixels is equivariant to shifts by 4, 8, 12 and so on. In between, it looks at other pixels than
-# before. A ViT has a stride too: its patch. And it has positions, so not even a shift by a whole patch is free.
+# A stage with a step of 4 pixels is equivariant to shifts by 4, 8, 12 and so on. In between, it looks at other pixels
+# than before. A ViT has a stride too: its patch. And it has positions, so not even a shift by a whole patch is free.
 #
 # ### "CNNs are translation invariant"
 #
-# *Invariant* needs a number. We train both for a short time, move test pictures up, down, left and right, and count the answers
-# that stay. Both learned with the same **augmentation**, small random changes of each picture that is learned from: here it is moved by a
-# pixel. Say first what you expect: an invariant model keeps
-# all its answers. We let 99% pass.
+# *Invariant* needs a number. We train both for a short time, move test pictures up, down, left and right, and count the
+# answers that stay. Both learned with the same **augmentation**, small random changes of each picture that is learned
+# from: here it is moved by a pixel. Say first what you expect: an invariant model keeps all its answers. We let 99%
+# pass.
 
 
 # %%
@@ -261,20 +268,19 @@ to_vit = {f"by {pixels}": (kept["CNN", pixels], kept["ViT", pixels]) for pixels 
 print(compare_each(to_vit, "this CNN keeps more of its answers than this ViT", **options))
 
 # %% [markdown]
-# So this CNN is not invariant. Moved by one pixel it keeps far more of its answers than the ViT. Moved by 4 or 8 pixels, no
-# difference between the two is shown. Look at the ViT's solid line of agreement once more: it has its peaks at just these two. There the
-# picture is moved by whole patches, and the tokens are the very ones of before, with other positions. In between every patch
-# holds other pixels, and the ViT's line falls back below the CNN's.
+# So this CNN is not invariant. Moved by one pixel it keeps far more of its answers than the ViT; by 4 or 8, no
+# difference is shown. At just these two the ViT's solid line of agreement has its peaks: there the picture is moved by
+# whole patches, and the tokens are the very ones of before, with other positions.
 #
-# **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other pictures,
-# not of other trainings: after another one, either of the two may be ahead at 4 or 8 pixels.
+# **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other
+# pictures, not of other trainings.
 #
 # ## Patches in another order
 #
 # Now the other bias, locality. Cut a picture of 2×2 patches, and swap the first two. The first token is then
-# $E\,x_2 + p_1$, the second $E\,x_1 + p_2$. Write them in the other order: $E\,x_1 + p_2$ and $E\,x_2 + p_1$. These are the tokens
-# of the *old* picture, with the first two rows of `pos_embed` swapped. Attention does not mind the order of its tokens (lesson
-# 3). So the answer is the same:
+# $E\,x_2 + p_1$, the second $E\,x_1 + p_2$. Write them in the other order: $E\,x_1 + p_2$ and $E\,x_2 + p_1$. These are
+# the tokens of the *old* picture, with the first two rows of `pos_embed` swapped. Attention does not mind the order of
+# its tokens (lesson 3). So the answer is the same:
 #
 # $$\text{ViT}_{p}(\text{patches in order } \pi) = \text{ViT}_{p'}(\text{picture}), \qquad p'_{\pi(i)} = p_i$$
 
@@ -286,17 +292,17 @@ with torch.no_grad():
 print(f"largest difference: {(scrambled - other_rows).abs().max():.0e}")
 
 # %% [markdown]
-# A ViT that starts with random positions starts *equally well* on scrambled patches: the rows are random in any order. All that
-# it knows of the arrangement, it learns. A CNN is another matter. Its filters reach over the edges of the patches, and there
-# the pixels are strangers.
+# A ViT that starts with random positions starts *equally well* on scrambled patches: the rows are random in any order.
+# All that it knows of the arrangement, it learns. A CNN is another matter. Its filters reach over the edges of the
+# patches, and there the pixels are strangers.
 
 # %% [markdown]
 # ### "A CNN needs neighbours, a ViT does not"
 #
-# Two studies trained both on pictures in three orders: as they are, patches permuted, pixels permuted; one order for all pictures
-# of a study. One has clothes, the other photographs (CIFAR-10; the record is on your disk, the photographs need not be). *As
-# well* needs a limit: 3 points, set before the seven seeds were trained that judge it. (Lesson 3 allowed 1 point; these
-# trainings scatter more.) Before you look: what should happen to each of the four that are scrambled?
+# Two studies trained both on pictures in three orders: as they are, patches permuted, pixels permuted; one order for
+# all pictures of a study. One has clothes, the other photographs (CIFAR-10). *As well* needs a limit: 3 points, set
+# before the seven seeds were trained that judge it. Before you look: what should happen to each of the four that are
+# scrambled?
 
 # %% jupyter={"source_hidden": true}
 orders, photo_orders = load_study("locality"), load_study("locality_photos")
@@ -312,7 +318,7 @@ plots.show(
 )
 
 
-# %% tags=["claim-locality"]
+# %% tags=["claim-locality"] jupyter={"source_hidden": true}
 def of_seeds(seeds, name):
     scores = orders.scores(name)
     return replace(scores, by_seed={seed: scores.by_seed[seed] for seed in seeds})
@@ -330,7 +336,7 @@ for model in ("ViT", "CNN"):
     pairs = {order: (as_it_is, of_seeds(new, f"{model}, {order} permuted")) for order in ("patches", "pixels")}
     print(compare_each(pairs, f"the {model} learns better from clothes as they are", holds="if"))
 
-# %% tags=["claim-locality-photographs"]
+# %% tags=["claim-locality-photographs"] jupyter={"source_hidden": true}
 lost = {}
 for model in ("ViT", "CNN"):
     as_it_is, *scrambled_ones = (photo_orders.scores(f"{model}, {words}") for words in versus.ORDERS.values())
@@ -346,30 +352,28 @@ pairs = {
 print(compare_each(pairs, "on photographs the CNN is better than the ViT", holds="if"))
 
 # %% [markdown]
-# **The ViT and its patches.** A start with random positions is as good for one order as for another. So by the proof above the
-# true difference is 0, on average over starts. Yet on clothes the interval of the first three seeds leaves 0 out. So seven more were
-# added. A result that asks for more seeds must not judge together with them: the verdicts have the new ones alone, and there no
-# difference is shown. An interval of 95% is wrong once in twenty times, and this lesson has many of them. No verdict that is
-# computed from chance is certain; a proof is stronger.
+# **The ViT and its patches.** By the proof above the true difference is 0, on average over starts. Yet on clothes the
+# interval of the first three seeds leaves 0 out. So seven more were added. A result that asks for more seeds must not
+# judge together with them: the verdicts have the new ones alone, and there no difference is shown. An interval of 95%
+# is wrong once in twenty times, and this lesson has many of them.
 #
-# **Clothes.** Did you expect these lines? Strangers at every edge, and the CNN learned better, not worse. Both also learned better
-# from scrambled *pixels* than from pictures as they are. A piece of clothing lies in the middle of its picture, always the same way
-# up. Perhaps it says more here *which* pixel is bright than which pixels are neighbours, and in a scrambled picture every place
-# sees something of the whole. That is a guess, on 90 steps of training (9,000 pictures, in batches of 100).
+# **Clothes.** Did you expect these lines? Strangers at every edge, and the CNN learned better, not worse. Both also
+# learned better from scrambled *pixels* than from pictures as they are. A piece of clothing lies in the middle of its
+# picture, always the same way up. Perhaps it says more here *which* pixel is bright than which pixels are neighbours.
+# That is a guess, on 90 steps of training.
 #
-# **Photographs.** Here things lie anywhere, and the sentence comes out as it is told. Permuted patches cost the CNN much, and the
-# ViT nothing that can be shown. Permuted pixels cost both, since they tear up what lies inside a patch too, and the CNN more. And
-# look at the last lines: on scrambled photographs no lead of the CNN is shown. So most of its lead went with what it takes for granted;
-# whether a small rest stays, three seeds do not show. (Each rate was the best of three, and often the first or the last of them.
-# In the contest below, trainings of this size tried five, and there the best ones lay inside.)
+# **Photographs.** Here things lie anywhere, and the sentence comes out as it is told. Permuted patches cost the CNN
+# much, and the ViT nothing that can be shown. Permuted pixels cost both, since they tear up what lies inside a patch
+# too, and the CNN more. And look at the last lines: on scrambled photographs no lead of the CNN is shown. So most of
+# its lead went with what it takes for granted; whether a small rest stays, three seeds do not show.
 #
 # So a bias helps where the pictures are as it takes them to be. That it is built in does not say that it helps.
 #
 # ## How far does each layer see?
 #
-# In lesson 8 the attention distance was in pixels. A CNN has no attention, but it has a gradient: how much does the place in the
-# middle change with each pixel? The size of that, made to sum to 1, is the **effective receptive field** (Luo et al. 2016). The
-# mean distance, weighted with it, is in pixels too. And the ViT has such a gradient as well.
+# In lesson 8 the attention distance was in pixels. A CNN has no attention, but it has a gradient: how much does the
+# place in the middle change with each pixel? The size of that, made to sum to 1, is the **effective receptive field**
+# (Luo et al. 2016). The mean distance, weighted with it, is in pixels too. And the ViT has such a gradient as well.
 
 # %% jupyter={"source_hidden": true}
 torch.manual_seed(0)
@@ -420,16 +424,18 @@ print("mean distance in pixels; in brackets the share of the pixels that can be 
 # %% [markdown]
 # ## In a picture you can touch
 #
-# The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture. What a
-# stage cannot see is dark. What it answers to is coloured. Arrow keys slide the place, Page Up and Page Down choose the stage.
+# The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture.
+# What a stage cannot see is dark. What it answers to is coloured. Arrow keys slide the place, Page Up and Page Down
+# choose the stage.
 #
 # **Try this.**
 #
 # 1. Go through the four stages of the CNN. Count the pixels of each window, and compare with your pencil: 3, 7, 13, 25.
 # 2. Stay with the last stage of the CNN, and slide to the upper left corner. How much of its window is left?
-# 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on the boot?
-# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the start? (*More*,
-#    `m`, shows all stages of both models at once.)
+# 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on
+#    the boot?
+# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the
+#    start? (*More*, `m`, shows all stages of both models at once.)
 
 # %%
 for name in fresh:
@@ -442,16 +448,18 @@ ReachLab(pairs_of_models, {"boot": data.test_images[0], "pullover": data.test_im
 #
 # 1. The pencil's numbers, to the pixel. They need no picture and no training.
 # 2. 13 by 13 of 25 by 25 pixels, about a quarter. Beyond the border there are only the zeros that the filters add.
-# 3. A good part stays on the place's own patch, empty or not: the residual connection. The rest goes more to the boot if the place
-#    lies on the boot, and mostly to other empty patches if not. (A part of that is there without training, see below.)
-# 4. The CNN's windows were there from the start, and hardly change inside. The ViT could see all pixels from the start too.
-#    Training moved light away from its own patch.
+# 3. A good part stays on the place's own patch, empty or not: the residual connection. The rest goes more to the boot
+#    if the place lies on the boot, and mostly to other empty patches if not. (A part of that is there without training,
+#    as the extra below shows.)
+# 4. The CNN's windows were there from the start, and hardly change inside. The ViT could see all pixels from the start
+#    too. Training moved light away from its own patch.
 #
 # </details>
-#
-# For answer 3, all places of the boot's picture, counted in two kinds:
 
-# %% tags=["trained-here"] jupyter={"source_hidden": true}
+# %% [markdown] tags=["extra"]
+# *Extra.* For answer 3, all places of the boot's picture, counted in two kinds:
+
+# %% tags=["extra", "trained-here"]
 boot = data.test_images[:1]  # [1, 1, 28, 28]
 bright = boot[0, 0] > 0  # [28, 28]
 for words, models in (("trained", trained), ("untrained", fresh)):
@@ -470,14 +478,14 @@ for words, models in (("trained", trained), ("untrained", fresh)):
 print(f"the boot takes {bright.double().mean():.0%} of the picture")
 
 # %% [markdown]
-# A window with an end is something that the architecture decides. Inside it, training moved the light of our ViT, and hardly
-# that of our CNN. Another picture moves it too, and did so before any training.
+# A window with an end is something that the architecture decides. Inside it, training moved the light of our ViT, and
+# hardly that of our CNN.
 
 # %% [markdown]
 # ### "A ViT sees globally from the first layer, a CNN only with depth"
 #
-# The sentence says two things. What *can* be seen is counted. What *is* seen is measured: ten groups of 20 pictures, each stage of
-# the CNN against the first block of the ViT.
+# The sentence says two things. What *can* be seen is counted. What *is* seen is measured: ten groups of 20 pictures,
+# each stage of the CNN against the first block of the ViT.
 
 # %% tags=["trained-here", "claim-L1"]
 can_see = {
@@ -498,15 +506,14 @@ for words, models in (("untrained", fresh), ("trained", trained)):
     print(compare_each(pairs, claim, unit="pixels", of="groups of pictures"))
 
 # %% [markdown]
-# For block 1 of the ViT two numbers stand above, the distance by gradient and the attention distance, and they differ for two
-# reasons. The attention distance is a mean over *all* places, and a corner has much that is far away. From the middle alone it
-# is smaller. And attention counts where a head looks; the gradient counts the residual connection too, through which a token
-# sees itself.
+# (Two distances of the ViT's block 1 stand above. The attention distance is larger: it is a mean over *all* places,
+# also the corners, and it leaves out the residual connection, through which a token sees itself.)
 
 # %% [markdown] tags=["extra"]
 # ### "With depth a CNN sees more detail"
 #
-# *Extra.* Detail is how finely places are told apart. So count the places of each stage, and how much of the picture one of them can see:
+# *Extra.* Detail is how finely places are told apart. So count the places of each stage, and how much of the picture
+# one of them can see:
 
 # %% tags=["extra", "trained-here", "claim-detail"]
 with torch.no_grad():
@@ -520,47 +527,39 @@ print(judge({f"{a} to {b}": counted[b] > counted[a] for a, b in following}, "a l
 print(judge({f"{a} to {b}": sees[b] > sees[a] for a, b in following}, "a place of a later stage can see more"))
 
 # %% [markdown] tags=["extra"]
-# What grows with depth is *context*, not detail. In our ViT the number of places stays what it was after the first layer, and
-# that first layer has decided how fine they are.
+# What grows with depth is *context*, not detail. In our ViT the number of places stays what it was after the first
+# layer, and that first layer has decided how fine they are.
 #
 # ### "Large patches see more *globally*, small ones may miss the whole"
 #
-# *Extra.* In lesson 1 a token could see every pixel after one block, whatever P was. But what has a trained one learned to answer
-# to? Two more ViTs learn as ours did, with patches of 7 and of 14. The middles of their patches lie elsewhere, so
-# pixels do not compare. We divide: 100% is the distance of a token that answers to all pixels alike.
+# *Extra.* In lesson 1 a token could see every pixel after one block, whatever P was. But what has a trained one learned
+# to answer to? The course has trained ViTs like ours with patches of 4, 7 and 14, each at the best of five learning
+# rates, with ten seeds. The middles of their patches lie elsewhere, so pixels do not compare. We divide: 100% is the
+# distance of a token that answers to all pixels alike.
 
-# %% tags=["extra", "trained-here", "claim-P7"]
-of_patches = {"P = 4": trained["ViT"]}
-for size in (7, 14):
-    row = settings[versus.name_of("ViT", 9_000, 1)]
-    of_patches[f"P = {size}"], _, _ = versus.train(row | {"model": row["model"] | {"patch_size": size}}, 0, data)
-can_see_all, shares = {}, {}
-for name, model in of_patches.items():
-    to_all_alike = receptive_distance(torch.full((28, 28), 1 / 784), model.grid_size)
-    groups = [reaches(model, ("blocks.0",), images[group::10])["blocks.0"] for group in range(10)]
-    can_see_all[name] = all(share == 1 for _, share in groups)
-    shares[name] = [distance / to_all_alike for distance, _ in groups]
-    own = receptive_field(model, images, "patch_embed") > 0  # the pixels of its own patch
-    at_home = receptive_field(model, images, "blocks.0")[own].sum()
-    print(
-        f"{name:<7}sees {fmean(shares[name]):.0%} as far as a token that answers to all pixels alike; {at_home:.0%} is its own patch"
-    )
-missed = {name: not all_of_it for name, all_of_it in can_see_all.items()}
-print(judge(any(missed.values()), "after block 1 a token of one of them cannot see the whole picture"))
-pairs = {f"{a} against {b}": (shares[a], shares[b]) for a, b in (("P = 7", "P = 4"), ("P = 14", "P = 7"))}
-print(compare_each(pairs, "the larger patches see farther", unit="points", of="groups of pictures", holds="if"))
+# %% tags=["extra", "claim-P7"]
+record = load_study("reach")
+reach, at_home, seen = (
+    {name.removesuffix(", x1"): shares for name, shares in record.values(key).items()}
+    for key in ("reach", "own_patch", "seen")
+)
+for name, shares in reach.items():
+    print(f"{name:<7}sees {fmean(shares):.0%} as far; {fmean(at_home[name]):.0%} is its own patch")
+missed = any(min(shares) < 1 for shares in seen.values())
+print(judge(missed, "after block 1 a token of one of them cannot see the whole picture"))
+pairs = {f"{more} against {less}": (reach[more], reach[less]) for less, more in pairwise(reach)}
+print(compare_each(pairs, "the larger patches see farther", unit="points", holds="if"))
 
 # %% [markdown] tags=["extra"]
-# All of them can see the whole, and larger is not farther. (One training each, at the rate that was best for P = 4:
-# another seed or rate may shift the shares.)
-# With P = 14 there are only four tokens, and more than half of what one answers to lies in its own patch.
+# All of them can see the whole, with every seed. That a larger patch sees farther is not shown. With P = 14 there are
+# only four tokens, and half of what one answers to lies in its own patch.
 
 # %% [markdown]
 # ## The fair comparison
 #
 # Three models, about 4.7 million operations a picture each: our ViT, our CNN, and a **hybrid** whose first layers are
-# convolutions (lesson 7). A *budget* of x1 shows a model 9,000 pictures, all different or the same 500 again and again; x4 shows
-# it 36,000, and x16 144,000. And the rules, each of which is there because somebody broke it:
+# convolutions (lesson 7). A *budget* of x1 shows a model 9,000 pictures, all different or the same 500 again and again;
+# x4 shows it 36,000, and x16 144,000. And the rules, each of which is there because somebody broke it:
 #
 # | the same for all | each its own |
 # |---|---|
@@ -613,10 +612,10 @@ draw_sizes(
 # %% [markdown]
 # ### "A ViT is worse than a CNN on small data"
 #
-# Who is ahead, cell by cell? And equal in *what*? Pictures seen, operations and seconds are three budgets. Forward, the small CNN
-# was about a fifth faster than the small ViT (a table for a second reading has it, below); in training it takes nearly a third
-# longer. With equal pictures, then, the CNN has had more seconds. So we ask again at equal cost. The model that was cheaper at
-# the largest budget sets the cost. The accuracy of the other one at that cost is read from the line between two of its points.
+# Who is ahead, cell by cell? And equal in *what*? Pictures seen, operations and seconds are three budgets. In training
+# the small CNN takes nearly a third longer than the small ViT: with equal pictures it has had more seconds. So we ask
+# again at equal cost. The model that was cheaper at the largest budget sets the cost. The accuracy of the other one at
+# that cost is read off its line.
 
 # %% jupyter={"source_hidden": true}
 most, longest = max(cells(study), key=lambda cell: (cell[1], cell[0]))
@@ -643,7 +642,7 @@ plots.show(
     caption=f"{most:,} different pictures; each point is a budget, the mean of {len(study.seeds)} seeds.",
 )
 
-# %% tags=["claim-N1"]
+# %% tags=["claim-N1"] jupyter={"source_hidden": true}
 pairs = {
     f"{images:,} pictures, x{budget}": tuple(
         study.scores(versus.name_of(model, images, budget)) for model in ("CNN", "ViT")
@@ -665,10 +664,11 @@ print(compare_each(pairs, "the CNN is better than the ViT at equal cost", holds=
 #
 # ### "A ViT needs more data than a CNN"
 #
-# Now the *because*. If few pictures are the reason for the lead, it has to shrink where there are many. And there is a rival: the
-# budget. If the ViT is only slower to learn, the lead has to shrink where both see more pictures, old or new.
+# Now the *because*. If few pictures are the reason for the lead, it has to shrink where there are many. And there is a
+# rival: the budget. If the ViT is only slower to learn, the lead has to shrink where both see more pictures, old or
+# new.
 
-# %% tags=["claim-data"]
+# %% tags=["claim-data"] jupyter={"source_hidden": true}
 pairs = {
     f"x{budget}": tuple(lead(study, "CNN", "ViT", images, budget) for images in (500, 9_000)) for budget in budgets
 }
@@ -681,15 +681,16 @@ pairs = {
 print(compare_each(pairs, f"the CNN's lead is larger at x1 than at x{longest}", holds="if"))
 
 # %% [markdown]
-# Read the two questions against each other. Eighteen times as many pictures did not make the lead shrink, as far as this record
-# can show. Sixteen times the budget did in one of three sizes, and in the mean in all three. That is no proof that *a ViT needs no more data*: *not shown* is
-# not *false*. But whoever shows you one cell, few pictures and a short training, has not shown you the reason.
+# Eighteen times as many pictures did not make the lead shrink, as far as this record can show. Sixteen times the budget
+# did in one of three sizes, and in the mean in all three. That is no proof that *a ViT needs no more data*: *not shown*
+# is not *false*. But whoever shows you one cell, few pictures and a short training, has not shown you the reason.
 
 # %% [markdown]
 # ### "That is only clothes"
 #
-# Clothes are grey, lie in the middle, and stand upright. So here is the same contest on photographs, with the same rules: three
-# models of about 6.6 million operations a picture. A budget of x1 is 45,000 photographs seen, and x4 180,000.
+# Clothes are grey, lie in the middle, and stand upright. So here is the same contest on photographs, with the same
+# rules: three models of about 6.6 million operations a picture. A budget of x1 is 45,000 photographs seen, and x4
+# 180,000.
 
 # %% jupyter={"source_hidden": true}
 photos = load_study("versus_photos")
@@ -700,7 +701,7 @@ draw_sizes(
     "For each budget, test accuracy on photographs over the number of different ones, one line each for ViT, hybrid and CNN. The CNN's lies highest, the hybrid's in the middle, the ViT's lowest. At x1 all three are nearly level, at x4 all three rise.",
 )
 
-# %% tags=["claim-photographs"]
+# %% tags=["claim-photographs"] jupyter={"source_hidden": true}
 pairs = {
     f"{images:,} photographs, x{budget}": tuple(
         photos.scores(versus.name_of(model, images, budget)) for model in ("CNN", "ViT")
@@ -722,29 +723,35 @@ print()
 print(compare_each(pairs, "the CNN's lead is larger at x1 than at x4", holds="if"))
 
 # %% [markdown]
-# On photographs, too, the CNN is ahead, and the hybrid stands between the two. At x1 the lines are nearly level: where 45,000
-# photographs are seen in all, it matters little whether these are 45,000 or the same 2,000 again and again. At x4 the lines rise.
-# The same 2,000 come round ninety times, and now more pictures help all three.
+# On photographs, too, the CNN is ahead, and the hybrid stands between the two. At x1 the lines are nearly level: where
+# 45,000 photographs are seen in all, it matters little whether these are 45,000 or the same 2,000 again and again. At
+# x4 the same 2,000 come round ninety times, and more pictures help all three.
 #
-# And they help the ViT a little more: about two points of its gap close. So here, at last, is what the sentence says. But see how
-# small it is: with 45,000 photographs the CNN is still far ahead. And the question was asked five times, three times on clothes and
-# twice on photographs. What is shown once in five wants to be repeated.
+# And they help the ViT a little more: about two points of its gap close. So here, at last, is what the sentence says.
+# But see how small it is: with 45,000 photographs the CNN is still far ahead. And the question was asked five times,
+# three times on clothes and twice on photographs. What is shown once in five wants to be repeated.
 #
-# And the rival, the budget? On clothes the lead was smaller at x16 in all three sizes, and shown to be so in one. On photographs
-# it was larger at x4 in both, and shown in neither. That, too, wants to be repeated. So neither answer is shown for both kinds
-# of pictures.
+# And the rival, the budget? On clothes the lead was smaller at x16 in all three sizes, and shown to be so in one. On
+# photographs it was larger at x4 in both, and shown in neither. So neither answer is shown for both kinds of pictures.
 #
-# **What this does not prove.** These are small models and short trainings. A budget of x16 is 1,440 steps on clothes, and one of x4
-# is 1,800 on photographs; what the lead does in a long training cannot be read from them. Near 100% there is less room for a lead,
-# so a part of any shrinking may be that. And where a model took the largest rate tried, a still larger one may be better. That was
-# the CNN, in five of the six longer trainings on clothes and at x4 with 2,000 photographs. So its lead may be too small there, not
-# too large.
+# **What this does not prove.** These are small models and short trainings. A budget of x16 is 1,440 steps on clothes,
+# and one of x4 is 1,800 on photographs; what the lead does in a long training cannot be read from them. Near 100% there
+# is less room for a lead, so a part of any shrinking may be that. And in six of the longer trainings the CNN took the
+# largest rate tried. A still larger one may be better, so its lead may be too small there, not too large.
+
+# %% [markdown]
+# The picture at the top of this lesson was true, and its *because* was not shown by it.
+
+# %% [markdown]
+# ## Costs, larger pictures and smaller patches, for a second reading
+#
+# On a first reading go on to the exercises. These take 10 minutes, and nothing later needs them.
 
 # %% [markdown]
 # ### "On ImageNet a ViT is below a ResNet, and with more pictures above"
 #
-# Only the first half of this can be looked at here. We cannot train on ImageNet, but torchvision says how well its own networks
-# do, all trained on ImageNet-1k alone:
+# Only the first half of this can be looked at here. We cannot train on ImageNet, but torchvision says how well its own
+# networks do, all trained on ImageNet-1k alone:
 
 # %% tags=["claim-N6"]
 published = {
@@ -761,22 +768,16 @@ against = {name: (scores, top["ViT-B/16"]) for name, scores in top.items() if na
 print(compare_each(against, "on ImageNet-1k alone the ResNet-50 is better than the ViT-B/16", of="trainings"))
 
 # %% [markdown]
-# One network, two recipes, and nearly five points between them: as much as between the old ResNet and the ViT. These are three
-# trainings, one of each, so no verdict follows from them. That the ViT gets ahead with many more pictures is figure 3 of the
-# paper (ImageNet, ImageNet-21k, JFT-300M). Nothing in this course can test it.
+# One network, two recipes, and nearly five points between them: as much as between the old ResNet and the ViT. These
+# are three trainings, one of each, so no verdict follows from them. That the ViT gets ahead with many more pictures is
+# figure 3 of the paper (ImageNet, ImageNet-21k, JFT-300M). Nothing in this course can test it.
 
 # %% [markdown]
-# The picture at the top of this lesson was true, and its *because* was not shown by it.
-
-# %% [markdown]
-# ## Costs, larger pictures and smaller patches, for a second reading
-#
-# On a first reading go on to the exercises. These take 10 minutes, and nothing later needs them.
-#
 # ### "A ViT has more parameters and is slower"
 #
-# Which ViT, and than which CNN? One run, one processor core, the way forward only. The memory is what one batch takes at most on its way through the
-# model, without weights: 2 pictures of 224 pixels, or 100 of 28 (`tests/benchmarks/bench_models.py`).
+# Which ViT, and than which CNN? One run, one processor core, the way forward only. The memory is what one batch takes
+# at most on its way through the model, without weights: 2 pictures of 224 pixels, or 100 of 28
+# (`tests/benchmarks/bench_models.py`).
 
 # %% tags=["claim-N3"]
 benchmark = json.loads((DATA_FOLDER / "results" / "benchmark_models.json").read_text(encoding="utf-8"))
@@ -796,8 +797,8 @@ larger_and_slower = {
 print(judge(larger_and_slower, "the ViT has more parameters and is slower", holds="if"))
 
 # %% [markdown]
-# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A ViT* is no
-# size.
+# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A
+# ViT* is no size.
 #
 # ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
 #
@@ -829,14 +830,14 @@ print(judge(quadratic, "a ViT-B/16 costs 16 times as much at twice the side, to 
 
 # %% [markdown]
 # Twice the side is four times the pixels. The CNN costs four times as much: linear. The ViT at first nearly does so
-# too, because the projections and the MLP, which are linear, cost more than the attention (lesson 4). Quadratic would be ×16.
-# It comes nearer to that the larger the picture is.
+# too, because the projections and the MLP, which are linear, cost more than the attention (lesson 4). Quadratic would
+# be ×16. It comes nearer to that the larger the picture is.
 #
 # ### "Smaller patches keep detail, and are worth what they cost"
 #
-# On clothes smaller patches did not help (lesson 1). Photographs hold more detail. Here is the ViT of this lesson with patches of 16,
-# 8 and 4, each at the best of four rates. And once more with patches of 8 and four times as many pictures seen: so it costs what
-# patches of 4 cost.
+# On clothes smaller patches did not help (lesson 1). Photographs hold more detail. Here is the ViT of this lesson with
+# patches of 16, 8 and 4, each at the best of four rates. And once more with patches of 8 and four times as many
+# pictures seen: so it costs what patches of 4 cost.
 
 # %% jupyter={"source_hidden": true}
 sizes = load_study("patch_photos")
@@ -861,10 +862,10 @@ equal = [sizes.scores(name) for name in ("P = 4, x1", "P = 8, x4")]
 print(compare(*equal, "with as many operations, patches of 4 are better than patches of 8"))
 
 # %% [markdown]
-# Two questions, two answers. With as many *pictures*, patches of 4 are the best of the three. (They also have four times as many operations as patches of
-# 8: whether detail helps, or work, this does not separate.) With as many
-# *operations*, patches of 8 are far ahead: what they save was spent on seeing four times as many pictures. At these short trainings
-# that is worth more than detail. In a training that is long enough it need not be.
+# Two questions, two answers. With as many *pictures*, patches of 4 are the best of the three. (They also have four
+# times as many operations as patches of 8: whether detail helps, or work, this does not separate.) With as many
+# *operations*, patches of 8 are far ahead: what they save was spent on seeing four times as many pictures. At these
+# short trainings that is worth more than detail. In a training that is long enough it need not be.
 
 # %% [markdown] tags=["extra"]
 # ### "Shared weights are the CNN's"
@@ -888,8 +889,8 @@ print(judge(added["ViT-S/16"] != positions, "a ViT needs other new weights than 
 # %% [markdown]
 # ## Exercise: what can a place see?
 #
-# Difficulty 1 of 5, about 6 minutes. Importance 2 of 3. Take a pencil first. A network has three layers, written as (kernel,
-# stride):
+# Difficulty 1 of 5, about 6 minutes. Importance 2 of 3. Take a pencil first. A network has three layers, written as
+# (kernel, stride):
 #
 # | layer | kernel, stride | width: pixels that a place can see | step: pixels to the next place |
 # |---|---|---|---|
@@ -898,19 +899,19 @@ print(judge(added["ViT-S/16"] != positions, "a ViT needs other new weights than 
 # | 2 | (3, 2) | ? | ? |
 # | 3 | (5, 1) | ? | ? |
 #
-# Now write the rule. You get such a list, the first layer first. Return two numbers: the width that a place of the last layer
-# can see, and its step. Leave borders out.
+# Now write the rule. You get such a list, the first layer first. Return two numbers: the width that a place of the last
+# layer can see, and its step. Leave borders out.
 #
 # <details><summary>Hint 1</summary>
 #
-# A kernel of 3 reads a place and one neighbour on each side: two places more. How many *pixels* are they apart? As many as
-# the step of the layer below.
+# A kernel of 3 reads a place and one neighbour on each side: two places more. How many *pixels* are they apart? As many
+# as the step of the layer below.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Go through the layers with two numbers, both 1 at first: the width and the step. What does each layer do to either, and which
-# of the two has to change first?
+# Go through the layers with two numbers, both 1 at first: the width and the step. What does each layer do to either,
+# and which of the two has to change first?
 #
 # </details>
 
@@ -939,9 +940,10 @@ check.seen_pixels(my_seen_pixels)
 # %% [markdown]
 # ## Exercise: move the rows
 #
-# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. `permute_patches(images, order, P)` puts patch order[i] where patch i
-# was. You get the table `pos_embed` [1, 1 + N, D] of a ViT, whose row 0 is that of the class token, and `order` [N]. Return the
-# table with which the ViT says of the pictures *as they are* what it says, with the old table, of the scrambled ones.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. `permute_patches(images, order, P)` puts patch order[i] where
+# patch i was. You get the table `pos_embed` [1, 1 + N, D] of a ViT, whose row 0 is that of the class token, and `order`
+# [N]. Return the table with which the ViT says of the pictures *as they are* what it says, with the old table, of the
+# scrambled ones.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -951,8 +953,8 @@ check.seen_pixels(my_seen_pixels)
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Copy the table with `.clone()`, and write to the rows 1 + order. What stands on the right side of that assignment are the
-# old rows of the patches, in their old order.
+# Copy the table with `.clone()`, and write to the rows 1 + order. What stands on the right side of that assignment are
+# the old rows of the patches, in their old order.
 #
 # </details>
 
@@ -979,10 +981,10 @@ check.moved_rows(my_positions)
 # %% [markdown]
 # ## Exercise: how many answers stay?
 #
-# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Write the measure of this lesson yourself. You get a model, images [B,
-# C, H, W] as it takes them, and a number of pixels. Move all images by so many pixels up, down, left and right; what goes out
-# on one side comes in on the other. Return the share of answers, 0 to 1, that are the same as before the move: the mean of the
-# four directions. An answer is the class with the largest logit.
+# Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. Write the measure of this lesson yourself. You get a model,
+# images [B, C, H, W] as it takes them, and a number of pixels. Move all images by so many pixels up, down, left and
+# right; what goes out on one side comes in on the other. Return the share of answers, 0 to 1, that are the same as
+# before the move: the mean of the four directions. An answer is the class with the largest logit.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1004,8 +1006,9 @@ def my_agreement(model, images, pixels): ...  # -> share of the answers that sta
 check.agreement(my_agreement)
 
 # %% [markdown]
-# With it you can ask something that no figure above shows. Is it the *mean* at the end that lets a CNN keep so many answers?
-# Here is our CNN, trained, beside the same CNN without that mean: only the place in the middle answers. It was not trained for that, so look at what *stays*, not at what is right.
+# With it you can ask something that no figure above shows. Is it the *mean* at the end that lets a CNN keep so many
+# answers? Here is our CNN, trained, beside the same CNN without that mean: only the place in the middle answers. It was
+# not trained for that, so look at what *stays*, not at what is right.
 
 # %%
 if check.agreement(my_agreement).passed:
@@ -1044,10 +1047,11 @@ check.agreement(my_agreement)
 # %% [markdown]
 # ## The bug clinic
 #
-# Six colleagues have compared our ViT with our CNN, on 500 pictures. All of them picked from the same trainings, in which each
-# model was tested after each of 12 epochs (`python -m vit_tutorial.studies unfair`). `trained_with(model, rate)` gives the test
-# accuracy, [seeds=3, epochs]. Unless it says otherwise, each epoch is the 500 pictures six times through, shifted by 1 pixel at
-# most. Each report gives two lists of numbers, the ViT's and the CNN's. Their code, and their plots:
+# Six colleagues have compared our ViT with our CNN, on 500 pictures. All of them picked from the same trainings, in
+# which each model was tested after each of 12 epochs (`python -m vit_tutorial.studies unfair`).
+# `trained_with(model, rate)` gives the test accuracy, [seeds=3, epochs]. Unless it says otherwise, each epoch is the
+# 500 pictures six times through, shifted by 1 pixel at most. Each report gives two lists of numbers, the ViT's and the
+# CNN's. Their code, and their plots:
 
 # %%
 clinic = load_study("unfair")
@@ -1121,8 +1125,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Six titles, and they say six things. Only one report is fair. Hold each against the two columns of rules above: what must be
-# the same for both, and what must each have of its own? Two instruments help:
+# Six titles, and they say six things. Only one report is fair. Hold each against the two columns of rules above: what
+# must be the same for both, and what must each have of its own? Two instruments help:
 
 # %%
 print("validation accuracy at the end, mean of 3 seeds")
@@ -1139,8 +1143,8 @@ for name in ("ViT", "ViT, nothing augmented", "CNN"):
 # %% [markdown]
 # ## Exercise: find the cheat
 #
-# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all reports in one string, "ABCDEF". Return a
-# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all reports in one string, "ABCDEF".
+# Return a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1184,8 +1188,8 @@ def my_comparison_diagnoses(reports):
 check.comparison_clinic(my_comparison_diagnoses)
 
 # %% [markdown]
-# None of these numbers is made up. Each was measured, and five of six titles mislead. What does the fair one show, with an
-# interval?
+# None of these numbers is made up. Each was measured, and five of six titles mislead. What does the fair one show, with
+# an interval?
 
 # %%
 vit, cnn = report_d()
@@ -1201,25 +1205,25 @@ print(
 # %% [markdown]
 # ## Exercise: a fair lead
 #
-# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. You get `runs`, a list of dicts in no order, one for each training of
-# two models:
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. You get `runs`, a list of dicts in no order, one for each
+# training of two models:
 #
 # `{"model": "CNN", "rate": 0.01, "seed": 100, "validation": 0.716, "test": 0.706}`
 #
-# Every model was trained at every rate with every seed. Seeds from 100 on choose a rate and judge nothing; the others judge.
-# For each model take the rate with the best mean validation accuracy, over the seeds that choose. Return a list with the lead
-# of the CNN in test accuracy, CNN minus ViT, for each seed that judges, the smallest seed first.
+# Every model was trained at every rate with every seed. Seeds from 100 on choose a rate and judge nothing; the others
+# judge. For each model take the rate with the best mean validation accuracy, over the seeds that choose. Return a list
+# with the lead of the CNN in test accuracy, CNN minus ViT, for each seed that judges, the smallest seed first.
 #
 # <details><summary>Hint 1</summary>
 #
-# Two steps, and they share no run. Step 1 looks at `run["validation"]` where `run["seed"] >= 100`, for each model alone. Step
-# 2 looks at `run["test"]` where `run["seed"] < 100`, at the rate of step 1.
+# Two steps, and they share no run. Step 1 looks at `run["validation"]` where `run["seed"] >= 100`, for each model
+# alone. Step 2 looks at `run["test"]` where `run["seed"] < 100`, at the rate of step 1.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# A function that gives a model's rate helps: for each rate the mean of its validation accuracies, in a dict `means`, and then
-# `max(means, key=means.get)`. A second dict from seeds to test accuracies, for each model, makes the pairs.
+# A function that gives a model's rate helps: for each rate the mean of its validation accuracies, in a dict `means`,
+# and then `max(means, key=means.get)`. A second dict from seeds to test accuracies, for each model, makes the pairs.
 #
 # </details>
 
@@ -1232,9 +1236,9 @@ check.fair_leads(my_fair_leads)
 
 # %% [markdown]
 # And now a comparison of your own. Change `challenger` and `champion`: any settings of `ViTConfig` or `CNNConfig`, see
-# `versus.MODELS`. Then run their cell and the two below it. Two ViTs, or two CNNs, may meet too; in `runs` the champion is called
-# "CNN" and the challenger "ViT". Say first what you expect. Is it fair in FLOPs? They are printed. It trains for a very short
-# time, 1,000 pictures seen, so what it shows is about very short trainings.
+# `versus.MODELS`. Then run their cell and the two below it. Two ViTs, or two CNNs, may meet too; in `runs` the champion
+# is called "CNN" and the challenger "ViT". Say first what you expect. Is it fair in FLOPs? They are printed. It trains
+# for a very short time, 1,000 pictures seen, so what it shows is about very short trainings.
 
 # %%
 champion = {"name": "CNN"} | versus.CNN_SMALL
@@ -1314,13 +1318,13 @@ check.fair_leads(my_fair_leads)
 # %% [markdown]
 # ## What to remember
 #
-# 1. Convolution is *equivariant*: shift and then filter is filter and then shift. Strides keep that for whole steps only, and a
-#    border of zeros tells a place where it is.
+# 1. Convolution is *equivariant*: shift and then filter is filter and then shift. Strides keep that for whole steps
+#    only, and a border of zeros tells a place where it is.
 # 2. A mean over all places is *invariant*. A whole CNN is so only as far as strides and borders let it be. Measure it.
 # 3. For a ViT, permuting patches is permuting rows of `pos_embed`. All that it knows of the arrangement, it learned.
 # 4. After one block a ViT *can* see everything. How far it *does* look is another number, and so it is for a CNN.
-# 5. Fair means: the same pictures, the same budget, each its own rate, several seeds, test pictures that chose nothing, and a
-#    claim that names its *because*.
+# 5. Fair means: the same pictures, the same budget, each its own rate, several seeds, test pictures that chose nothing,
+#    and a claim that names its *because*.
 #
 # | what | shape |
 # |---|---|
@@ -1344,8 +1348,9 @@ check.fair_leads(my_fair_leads)
 #
 # **Next**: [lesson 10](10_fine_tuning.ipynb) takes a trained ViT to a new task with few pictures.
 #
-# **Read on**: He et al. 2016, *Deep Residual Learning for Image Recognition* · Luo et al. 2016, *Understanding the Effective
-# Receptive Field in Deep Convolutional Neural Networks* · Azulay and Weiss 2019, *Why do deep convolutional networks generalize so
-# poorly to small image transformations?* · Islam, Jia and Bruce 2020, *How Much Position Information Do Convolutional Neural
-# Networks Encode?* · Raghu et al. 2021, *Do Vision Transformers See Like Convolutional Neural Networks?* · the code of this lesson:
-# `vit_tutorial/cnn.py`, `vit_tutorial/inductive_bias.py` and `vit_tutorial/studies/versus.py`.
+# **Read on**: He et al. 2016, *Deep Residual Learning for Image Recognition* · Luo et al. 2016, *Understanding the
+# Effective Receptive Field in Deep Convolutional Neural Networks* · Azulay and Weiss 2019, *Why do deep convolutional
+# networks generalize so poorly to small image transformations?* · Islam, Jia and Bruce 2020, *How Much Position
+# Information Do Convolutional Neural Networks Encode?* · Raghu et al. 2021, *Do Vision Transformers See Like
+# Convolutional Neural Networks?* · the code of this lesson: `vit_tutorial/cnn.py`, `vit_tutorial/inductive_bias.py` and
+# `vit_tutorial/studies/versus.py`.

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # 10 · Fine-tuning: new pictures for a trained model
 #
-# **The question.** Somebody takes a ViT-B/16 that has learned many millions of photographs, trains it on CIFAR-10, and gets 40%. A
-# small CNN without any pre-training does better. The notes that this course began with say why: *the data set is too small
-# for a ViT.* Others took the same kind of model to the same pictures and got 98.8 to 99.0% (google-research/vision_transformer,
-# "Expected ViT results": ViT-B/16 from ImageNet-21k, 14 million photographs). *What did the first one do?* Nobody knows, the recipe was not written
-# down. But we can find out what makes a poor model of a good one.
+# **The question.** Somebody takes a ViT-B/16 that has learned many millions of photographs, trains it on CIFAR-10, and
+# gets 40%. A small CNN without any pre-training does better. The notes that this course began with say why: *the data
+# set is too small for a ViT.* Others took the same kind of model to the same pictures and got 98.8 to 99.0%
+# (google-research/vision_transformer, "Expected ViT results": ViT-B/16 from ImageNet-21k, 14 million photographs).
+# *What did the first one do?* Nobody knows, the recipe was not written down. But we can find out what makes a poor
+# model of a good one.
 
 # %%
 import copy
@@ -79,8 +80,8 @@ plots.show(
 # %% [markdown]
 # ## By hand
 #
-# **A small change of a large matrix.** A matrix W of a trained model has 3 rows and 3 columns. We leave it alone, and learn
-# two thin ones: A has one row, B one column. What counts is W + BA.
+# **A small change of a large matrix.** A matrix W of a trained model has 3 rows and 3 columns. We leave it alone, and
+# learn two thin ones: A has one row, B one column. What counts is W + BA.
 #
 # | W | B | A |
 # |---|---|---|
@@ -88,8 +89,8 @@ plots.show(
 # | 0 1 0 | 0 | |
 # | 1 1 1 | 2 | |
 #
-# Take a pencil. What is BA? What is W + BA? How many numbers are learned, and how many would it be without the trick? And
-# what must B be at the very first step, if nothing shall change yet?
+# Take a pencil. What is BA? What is W + BA? How many numbers are learned, and how many would it be without the trick?
+# And what must B be at the very first step, if nothing shall change yet?
 
 # %%
 W = torch.tensor([[1, 0, 2], [0, 1, 0], [1, 1, 1]])  # [D=3, D=3]
@@ -99,18 +100,18 @@ print((W + B @ A).tolist())
 print("learned:", B.numel() + A.numel(), "of", W.numel())
 
 # %% [markdown]
-# BA has the rows (1, 0, −1), (0, 0, 0) and (2, 0, −2): every row is a multiple of A. That is what *rank 1* means. With 3×3 we
-# save a third, with 768×768 and rank 4 we learn 6,144 numbers instead of 589,824. B begins as zeros, so BA is zero, and the
-# model says at first what it said before.
+# Every row of BA is a multiple of A. That is what *rank 1* means. With 3×3 we save a third, with 768×768 and rank 4 we
+# learn 6,144 numbers instead of 589,824. B begins as zeros, so BA is zero, and the model says at first what it said
+# before.
 #
-# **A rate for each layer.** The head is new and has to go far. The first block sees edges, which new pictures have too, and
-# should hardly move. So each layer gets the rate of the one above, times 0.7 (Howard and Ruder 2018, section 3.2, divide by
-# 2.6; for transformers Clark et al. 2020, appendix B):
+# **A rate for each layer.** The head is new and has to go far. The first block sees edges, which new pictures have too,
+# and should hardly move. So each layer gets the rate of the one above, times 0.7 (Howard and Ruder 2018; Clark et al.
+# 2020):
 #
 # $$\eta_\ell = \eta \cdot 0.7^{\,L + 1 - \ell}, \qquad \ell = 0 \text{ (patches)}, \dots, L \text{ (last block)}, L + 1 \text{ (head)}$$
 #
-# A model of 4 blocks, at rate 0.003: what does the head get, what the last block (ℓ = 4, and block 3 in code), the first (ℓ = 1, and block 0 in
-# code), and the patches?
+# A model of 4 blocks, at rate 0.003: what does the head get, what the last block (ℓ = 4, and block 3 in code), the
+# first (ℓ = 1, and block 0 in code), and the patches?
 
 # %%
 scales = learning_rate_scales(model, layer_decay=0.7)
@@ -131,8 +132,8 @@ for name in ("head.weight", "blocks.3.mlp.fc1.weight", "blocks.0.mlp.fc1.weight"
 # | all alike | nothing |
 # | a LoRA on queries and values, and the head | `add_lora(model, rank=4)` |
 #
-# The old head answers for six other classes. So first of all it is replaced, and everything else stays. We have 20 pictures
-# of each new kind:
+# The old head answers for six other classes. So first of all it is replaced, and everything else stays. We have 20
+# pictures of each new kind:
 
 # %%
 few, held_out, held_out_labels = draw_few(four, 20, seed=0)
@@ -143,8 +144,8 @@ same = [torch.equal(one, other) for one, other in zip(model.blocks.parameters(),
 print("blocks are the same:", all(same))
 
 # %% [markdown]
-# **Nothing moves: neighbours.** The features of a picture are what the head would read: $z = \text{LN}(z_L^0)$, 64 numbers.
-# A new picture is answered by the labelled ones whose features lie at the smallest angle:
+# **Nothing moves: neighbours.** The features of a picture are what the head would read: $z = \text{LN}(z_L^0)$, 64
+# numbers. A new picture is answered by the labelled ones whose features lie at the smallest angle:
 #
 # $$\text{answer}(x) = \text{majority of } y_i \text{ over the } k \text{ largest } \cos(z(x), z(x_i))$$
 
@@ -168,11 +169,11 @@ print(f"5 nearest neighbours, nothing trained: {with_error(share_right(answers),
 # %% [markdown]
 # ## Exercise: ask the neighbours
 #
-# Difficulty 2 of 5, about 8 minutes. Importance 3 of 3. It needs no training at all, so it is the first thing to measure before
-# a transfer. You get frozen features [M, D] of M pictures with their labels [M], and features [B, D] of new pictures, the
-# queries. For each query find the k pictures whose features are nearest, by the cosine of the angle between them. Return the
-# share of their votes that each class gets: [B, K], and each row sums to 1. K is `num_classes`, also where a class has no
-# picture among the M.
+# Difficulty 2 of 5, about 8 minutes. Importance 3 of 3. It needs no training at all, so it is the first thing to
+# measure before a transfer. You get frozen features [M, D] of M pictures with their labels [M], and features [B, D] of
+# new pictures, the queries. For each query find the k pictures whose features are nearest, by the cosine of the angle
+# between them. Return the share of their votes that each class gets: [B, K], and each row sums to 1. K is
+# `num_classes`, also where a class has no picture among the M.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -182,8 +183,8 @@ print(f"5 nearest neighbours, nothing trained: {with_error(share_right(answers),
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `similarity.topk(k, dim=1).indices` are the places [B, k] of the nearest, and `labels[places]` their labels. Turn these into
-# votes with `F.one_hot(…, num_classes)`, [B, k, K]. Over which axis is the mean?
+# `similarity.topk(k, dim=1).indices` are the places [B, k] of the nearest, and `labels[places]` their labels. Turn
+# these into votes with `F.one_hot(…, num_classes)`, [B, k, K]. Over which axis is the mean?
 #
 # </details>
 
@@ -209,8 +210,9 @@ def my_knn(features, labels, queries, k, num_classes):
 check.knn(my_knn)
 
 # %% [markdown]
-# Your neighbours in the features of the trained model, of an untrained one, and in the raw pixels. (Where two kinds get as
-# many votes, `nearest` above takes the nearer one, and `argmax` the first: so the first line may differ a little from above.)
+# Your neighbours in the features of the trained model, of an untrained one, and in the raw pixels. (Where two kinds get
+# as many votes, `nearest` above takes the nearer one, and `argmax` the first: so the first line may differ a little
+# from above.)
 
 # %%
 if check.knn(my_knn).passed:
@@ -226,9 +228,9 @@ else:
     print("my_knn does not pass its check yet. Finish it above, run its cell, and come back to this one.")
 
 # %% [markdown]
-# **The head moves: a linear probe.** Once as training with all but the head frozen. And once the cheap way: what the head
-# reads is computed once, and one linear layer learns from these numbers. Nothing below it moves, so nothing needs to be
-# computed again.
+# **The head moves: a linear probe.** Once as training with all but the head frozen. And once the cheap way: what the
+# head reads is computed once, and one linear layer learns from these numbers. Nothing below it moves, so nothing needs
+# to be computed again.
 
 # %% tags=["trained-here"]
 probe = TrainingConfig(
@@ -245,9 +247,10 @@ layer = linear_probe(seen, few.train_labels, 4, 0.01)
 print(f"frozen, computed once:  {with_error(share_right(layer(asked).argmax(dim=1)), len(asked))}")
 
 # %% [markdown]
-# **Everything moves.** Its rate must be searched for (the search below found 0.003 with up to 20 pictures a kind), and it warms up:
-# the gradients of a new head say little at first, and the first step of AdamW (lesson 11) moves each weight by the
-# whole rate, however small its gradient is. (*The trap*, below, asks whether it matters.) Beside it the same model from scratch, with the same pictures:
+# **Everything moves.** Its rate must be searched for (the search below found 0.003 with up to 20 pictures a kind), and
+# it warms up: the gradients of a new head say little at first, and the first step of AdamW (lesson 11) moves each
+# weight by the whole rate, however small its gradient is. Beside it the same model from scratch, with the same
+# pictures:
 
 # %% tags=["trained-here"]
 everything = replace(probe, freeze=(), learning_rate=0.003, warmup_epochs=3)
@@ -273,10 +276,11 @@ for words, one in (("all weights", tuned), ("the same model from scratch", scrat
 # %% [markdown]
 # ## Exercise: a rate for each layer
 #
-# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. This one line of arithmetic is in nearly every recipe for a ViT. You
-# get the number of blocks and the decay. Return `depth + 2` factors from the bottom up, as a list or a tensor: that of the
-# patches (with class token and positions), those of block 0 to the last block, and that of the head, which is 1. Each layer
-# gets the factor of the one above it, times the decay.
+# Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. This one line of arithmetic is in many recipes for fine-tuning
+# a ViT, since BEiT; the first ViT and DeiT did without it. You get the number of blocks and the decay. Return
+# `depth + 2` factors from the bottom up, as a list or a tensor: that of the patches (with class token and positions),
+# those of block 0 to the last block, and that of the head, which is 1. Each layer gets the factor of the one above it,
+# times the decay.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -332,9 +336,9 @@ else:
 # %% [markdown]
 # ## In a picture you can touch
 #
-# While it was fine-tuned, we kept the features of 200 pictures: the 80 labelled ones (squares), and 120 that the model never
-# learned from (dots; with a ring where the neighbours answer wrongly). ProbeLab lays them out as a map. Arrow keys go from dot
-# to dot, Page Up and Page Down from stage to stage.
+# While it was fine-tuned, we kept the features of 200 pictures: the 80 labelled ones (squares), and 120 that the model
+# never learned from (dots; with a ring where the neighbours answer wrongly). ProbeLab lays them out as a map. Arrow
+# keys go from dot to dot, Page Up and Page Down from stage to stage.
 #
 # **Try this.**
 #
@@ -345,12 +349,14 @@ else:
 #
 # <details><summary>What we saw</summary>
 #
-# 1. The squares lie in four heaps only at the end, and the dots follow them, not all. In the model as it came, both kinds of
-#    shoes share one small heap: of shoes it had learned one kind only, sandals, and never had to tell two apart.
-# 2. Best after a few epochs of fine-tuning, worst in the untrained model. The raw pixels are nearly as good as the best.
+# 1. The squares lie in four heaps only at the end, and the dots follow them, not all. In the model as it came, both
+#    kinds of shoes share one small heap: of shoes it had learned one kind only, sandals, and never had to tell two
+#    apart.
+# 2. Best after a few epochs of fine-tuning, worst in the untrained model. The raw pixels are nearly as good as the
+#    best.
 # 3. Bags are taken for shirts, and sneakers and ankle boots for each other.
-# 4. Those beside it on the map are farther still, in one of the other 62 directions. The map is a shadow, and a shadow only
-#    makes distances shorter.
+# 4. Those beside it on the map are farther still, in one of the other 62 directions. The map is a shadow, and a shadow
+#    only makes distances shorter.
 #
 # </details>
 
@@ -363,9 +369,10 @@ ProbeLab(moments, shown, labels, labelled=80, class_names=four.class_names, neig
 #
 # $$W' = W + \frac{\alpha}{r} B A, \qquad A \in \mathbb{R}^{r \times D}, \quad B \in \mathbb{R}^{D \times r}, \quad B = 0 \text{ at first}$$
 #
-# (Hu et al. 2022, section 4.1.) α is a number that one chooses: how strongly BA counts. It is divided by r, so that another r
-# hardly needs another learning rate. Three things can be checked, and are. At the start the logits are equal. Only the small matrices
-# and the head learn. And afterwards BA is added to W for good, and the model costs no more than before.
+# (Hu et al. 2022, section 4.1.) α is a number that one chooses: how strongly BA counts. It is divided by r, so that
+# another r hardly needs another learning rate. Three things can be checked, and are. At the start the logits are equal.
+# Only the small matrices and the head learn. And afterwards BA is added to W for good, and the model costs no more than
+# before.
 
 # %%
 lora = reset_head(load_model(six), num_classes=4).double()
@@ -387,20 +394,22 @@ print("and they had changed:", not torch.allclose(changed, before, atol=0.1))
 # %% [markdown]
 # ## Exercise: write a LoRA
 #
-# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. This is how large models are fine-tuned today. Write a layer that
-# takes the place of an `nn.Linear`. It holds the old layer, frozen, and two small matrices to learn, `self.A` of shape [r, D]
-# and `self.B` of shape [M, r], if the old layer goes from D numbers to M. It gives Wx + b + (α / r) BAx. At first it gives just
-# what the old layer gives, and can still learn.
+# Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. Large models are often fine-tuned so. Write a layer that takes
+# the place of an `nn.Linear`. It holds the old layer, frozen, and two small matrices to learn, `self.A` of shape [r, D]
+# and `self.B` of shape [M, r], if the old layer goes from D numbers to M. It gives Wx + b + (α / r) BAx. At first it
+# gives just what the old layer gives, and can still learn.
 #
 # <details><summary>Hint 1</summary>
 #
-# `nn.Parameter(torch.zeros(M, r))` is B. If A were zero as well, BA would be zero, and so would both gradients: give A random
-# numbers. `linear.in_features` and `linear.out_features` are D and M. `linear.requires_grad_(False)` freezes the old layer.
+# `nn.Parameter(torch.zeros(M, r))` is B. If A were zero as well, BA would be zero, and so would both gradients: give A
+# random numbers. `linear.in_features` and `linear.out_features` are D and M. `linear.requires_grad_(False)` freezes the
+# old layer.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# x has its D numbers along the last axis, [..., D], so the product reads the other way round: `x @ self.A.T @ self.B.T`.
+# x has its D numbers along the last axis, [..., D], so the product reads the other way round:
+# `x @ self.A.T @ self.B.T`.
 #
 # </details>
 
@@ -438,7 +447,8 @@ class MyLoRA(nn.Module):
 check.lora(MyLoRA)
 
 # %% [markdown]
-# Your LoRA in every block of the real model, in place of both layers of its MLP. First it must change nothing, then it learns:
+# Your LoRA in every block of the real model, in place of both layers of its MLP. First it must change nothing, then it
+# learns:
 
 # %% tags=["trained-here"]
 if check.lora(MyLoRA).passed:
@@ -461,9 +471,9 @@ else:
 # ## Exercise: merge it
 #
 # Difficulty 2 of 5, about 8 minutes. Importance 2 of 3. After the training nobody wants to carry A and B about. In our
-# attention the three matrices of the queries, keys and values lie above each other in one weight [3D, D]. There is a LoRA on
-# the queries, (α / r) B_q A_q, and one on the values, (α / r) B_v A_v, and none on the keys. Return the one weight [3D, D] that
-# does the same without them. The rank r is not given: the matrices have it.
+# attention the three matrices of the queries, keys and values lie above each other in one weight [3D, D]. There is a
+# LoRA on the queries, (α / r) B_q A_q, and one on the values, (α / r) B_v A_v, and none on the keys. Return the one
+# weight [3D, D] that does the same without them. The rank r is not given: the matrices have it.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -498,7 +508,8 @@ def my_merge(weight, A_q, B_q, A_v, B_v, alpha):
 check.merged_qkv(my_merge)
 
 # %% [markdown]
-# The course's own LoRA learns, and you merge it: the plain model with your weights must say what the model with the LoRA says.
+# The course's own LoRA learns, and you merge it: the plain model with your weights must say what the model with the
+# LoRA says.
 
 # %% tags=["trained-here"]
 if check.merged_qkv(my_merge).passed:
@@ -522,13 +533,13 @@ else:
 # %% [markdown]
 # ## What does the first training bring?
 #
-# One draw of pictures proves nothing. Neither does one rate, nor a training that ends too early. Done with care, this takes too
-# long for a lesson, so the course has done it once and recorded it: 1, 5, 20 and 100 pictures a kind, and five draws of each.
-# Every method has the rate that is best for it with so many pictures, on other pictures, the *held-out* ones. None of these is
-# ever learned from, and none ever judges.
+# One draw of pictures proves nothing. Neither does one rate, nor a training that ends too early. So the course keeps a
+# record: 1, 5, 20 and 100 pictures a kind, and five draws of each. Every method has its best rate for so many pictures.
+# *Held-out* pictures chose it, from which nothing is learned and which never judge.
 #
-# Three methods train one linear layer: on the raw pixels, on the features of an untrained ViT, and on those of the trained one. Two train
-# all weights of a ViT, from the trained model and from scratch: 100 steps with one picture a kind, 800 with a hundred.
+# Three methods train one linear layer: on the raw pixels, on the features of an untrained ViT, and on those of the
+# trained one. Two train all weights of a ViT, from the trained model and from scratch: 100 steps with one picture a
+# kind, 800 with a hundred.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("transfer_clothes")
@@ -558,17 +569,15 @@ draw_by_size(
 )
 
 # %% [markdown]
-# Are these trainings long enough? With the most pictures the two were also trained for twice as many steps, each at its own rate
-# again:
+# Are these trainings long enough? With the most pictures the two were also trained for twice as many steps, each at its
+# own rate again:
 
 # %%
 pairs = {name: (reached(name, 100, ", twice as long"), reached(name, 100)) for name in ("all weights", "from scratch")}
 print(compare_each(pairs, "twice as many steps end better", holds="if", of="draws"))
 
 # %% [markdown]
-# Five draws do not show that they do. But for training from scratch the interval leaves room for some points. Keep that in mind below.
-#
-# Now, what did the first training bring to the ViT, and was it worth it?
+# No gain is shown. But for training from scratch the interval leaves room for some points.
 #
 # ### "Start from a trained model, and a few pictures are enough"
 
@@ -587,17 +596,18 @@ against("all weights", "from scratch", "a ViT that begins with trained weights i
 against("all weights", "raw pixels", "a fine-tuned ViT is better than one linear layer on the raw pixels")
 
 # %% [markdown]
-# Read the three together. The first training did bring much to *the ViT*. From 5 pictures a kind on, its features are better than
-# those of an untrained one. To begin with its weights helps too, until 100 pictures a kind teach a ViT from scratch nearly as much. And still, up to 20
-# pictures a kind, one layer on the raw pixels, which needs a second, is better than all of it. With 100 the fine-tuned ViT has
-# caught up. Clothes lie in the middle, upright and on black, so pixel (14, 3) means nearly the same in each picture. That is the
-# kind of data on which pixels are hard to beat. And ProbeLab showed what the features lack: the first training had no need of the
-# difference between a sneaker and an ankle boot. Whoever compares only *with* and *without* pre-training never notices.
-#
-# Was it luck which kinds were learned first? With 20 pictures a kind the same was done with other kinds: the last six of the list first, and the first four
-# as the new ones.
+# The first training did bring much to *the ViT*. From 5 pictures a kind on, its features are better than those of an
+# untrained one. Starting from its weights helps too, until 100 pictures a kind teach a ViT from scratch nearly as much.
+# And still, up to 20 pictures a kind, one layer on the raw pixels, which needs a second, is better than all of it.
+# Clothes lie in the middle, upright and on black, so pixel (14, 3) means nearly the same in each picture. That makes
+# pixels hard to beat. And ProbeLab showed what the features lack: the first training had no need of the difference
+# between a sneaker and an ankle boot. Whoever compares only *with* and *without* pre-training never notices.
 
-# %%
+# %% [markdown] tags=["extra"]
+# *Extra.* Was it luck which kinds were learned first? With 20 pictures a kind the same was done with other kinds: the
+# last six of the list first, and the first four as the new ones.
+
+# %% tags=["extra"]
 rivals = (("trained features", "untrained features"), ("all weights", "from scratch"), ("all weights", "raw pixels"))
 pairs = {
     f"{one} against {other}": tuple(reached(name, 20, ", other kinds") for name in (one, other))
@@ -606,17 +616,16 @@ pairs = {
 print({name: f"{mean(reached(name, 20, ', other kinds')):.1%}" for name in METHODS})
 print(compare_each(pairs, "with other kinds, the first is better than the second", holds="if", of="draws"))
 
-# %% [markdown]
-# The same three answers. The ViT's two leads are smaller, and that of the raw pixels over it is larger. So at least it was not the
-# luck of one list.
+# %% [markdown] tags=["extra"]
+# The same three answers. The ViT's two leads are smaller, and that of the raw pixels over it is larger. So at least it
+# was not the luck of one list.
 
 # %% [markdown]
-# Is it the clothes? The course asked the same of photographs. A small ViT learned six of the ten kinds of
-# CIFAR-10, all 30,000 pictures of them, and went to the other four. Which six was fixed before the run: the first of the list.
-# Every method has its own rate, and each of five seeds draws other pictures (with 1,000 a kind: three). One control is new: the same ViT learned the same
-# 30,000 pictures *without their labels*. Half of each picture's patches were hidden. From the others the model had to guess
-# the hidden pixels, through one linear layer (Xie et al. 2022). In each patch the pixels were first brought to mean 0 and
-# variance 1 (He et al. 2022). That is **self-supervised** pre-training.
+# Is it the clothes? The course asked the same of photographs. A small ViT learned six of the ten kinds of CIFAR-10, all
+# 30,000 pictures of them, and went to the other four. Which six was fixed before the run: the first of the list. Every
+# method has its own rate, and each of five seeds draws other pictures. One control is new: the same ViT learned the
+# same 30,000 pictures *without their labels*. Half of each picture's patches were hidden. From the others the model had
+# to guess the hidden pixels, through one linear layer (Xie et al. 2022). That is **self-supervised** pre-training.
 
 # %% jupyter={"source_hidden": true}
 studies = {size: load_study("transfer_thousand" if size == 1000 else "transfer") for size in (1, 10, 100, 1000)}
@@ -642,9 +651,8 @@ draw_by_size(
 # %% [markdown]
 # ### "Self-supervised pre-training is good, and far behind supervised"
 #
-# The paper has one try of its own (section 4.6, appendix B.1.2): half of the patches corrupted, most of them by a mask, in
-# pre-training on the 300 million photographs of JFT. ViT-B/16 then reaches 79.9% on ImageNet, 2
-# points above training from scratch, and 4 below supervised pre-training. And ours?
+# The paper has one try of its own (section 4.6, appendix B.1.2): with patches hidden in pre-training, ViT-B/16 reaches
+# 79.9% on ImageNet, 2 points above training from scratch, and 4 below supervised pre-training. And ours?
 
 
 # %% tags=["claim-F1"]
@@ -660,16 +668,17 @@ on_photographs("all weights", "masked, all weights", "learning with labels first
 on_photographs("all weights", "pixels, linear", "a fine-tuned ViT is better than one linear layer on the raw pixels")
 
 # %% [markdown]
-# With one picture a kind only the lead over the raw pixels is shown, and just so: look at the intervals. With 100 all three
-# leads are plain. With 1,000 the new pictures teach much themselves, and what labels add to the first training has shrunk to
-# a few points. Here the fine-tuned ViT beats the pixels by far. They have lost what made them strong: nothing is where it was.
+# With one picture a kind only the lead over the raw pixels is shown, and just so: look at the intervals. With 100 all
+# three leads are plain. With 1,000 the new pictures teach much themselves, and what labels add to the first training
+# has shrunk to a few points. Here the fine-tuned ViT beats the pixels by far. On photographs pixels have lost what made
+# them strong: nothing lies at the same place each time.
 #
-# **What this does not prove.** There is one model of each kind, and the seeds draw pictures, not models. The one without labels
-# had the same pictures and a similar time. Methods of that family are made for far more of both.
+# **What this does not prove.** There is one model of each kind, and the seeds draw pictures, not models. The one
+# without labels had the same pictures and a similar time. Methods of that family are made for far more of both.
 
 # %% [markdown] tags=["extra"]
-# *Extra.* The record has more ways than these six: neighbours, features without any training, the last block alone, a rate for
-# each layer. Here are all of them, in the mean over the draws.
+# *Extra.* The record has more ways than these six: neighbours, features without any training, the last block alone, a
+# rate for each layer. Here are all of them, in the mean over the draws.
 
 # %% tags=["extra"]
 ways = dict.fromkeys(name.rsplit(", ", 1)[0] for study in studies.values() for name in study.variants)
@@ -682,10 +691,11 @@ for way in ways:
 #
 # ### "The more pictures a model has learned, the better it helps"
 #
-# `vit_cifar10` has learned 48,000 photographs in colour, nearly nine times as many pictures as the model of clothes. Is more first
-# training better? Clothes as it wants them: 2 black pixels on each side make 32×32, and the grey three times makes colour.
+# `vit_cifar10` has learned 48,000 photographs in colour, nearly nine times as many pictures as the model of clothes. Is
+# more first training better? Clothes as it wants them: 2 black pixels on each side make 32×32, and the grey three times
+# makes colour.
 
-# %%
+# %% jupyter={"source_hidden": true}
 photo_model = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
 drawn = {seed: draw_few(four, 20, seed) for seed in (*study.seeds, 100)}  # the last one searches the rate
 
@@ -724,11 +734,10 @@ pairs = {other: (last, reached(other, 20)) for other in ("trained features", "ra
 print(compare_each(pairs, "for clothes, the last features of 48,000 photographs are better", holds="if", of="draws"))
 
 # %% [markdown]
-# They are behind both. (The two models differ in more than the number of pictures: in their size, in what they learned, in how they pool.
-# So this is one counter-example, and no rule.) Has that model forgotten what tells a shirt from a bag? Not so fast. These are the
-# features *after its last block*, and that block writes what its own head reads: ten kinds of photographs (lesson 8). A new head may read elsewhere.
-# Here is the same probe after each block. Beside it are a model of the same shape that has learned nothing, and the model of six kinds of
-# clothes. Which block is best, the pictures decide that were left over, not those that judge.
+# They are behind both. (The two models differ in more than the number of pictures, so this is one counter-example, and
+# no rule.) Has that model forgotten what tells a shirt from a bag? These are the features *after its last block*, and
+# that block writes what its own head reads: ten kinds of photographs (lesson 8). A new head may read elsewhere. Here is
+# the same probe after each block. The pictures that were left over choose the best block, not those that judge.
 
 # %% tags=["trained-here"]
 torch.manual_seed(0)
@@ -749,10 +758,9 @@ pairs["raw pixels"] = best["48,000 photographs"], reached("raw pixels", 20)
 print(compare_each(pairs, "for clothes, photographs are better from an earlier block", holds="if", of="draws"))
 
 # %% [markdown]
-# So nothing is lost. Before the last block the same probe is right for 87%, nine points more, and now the photographs are ahead of the
-# six kinds of clothes. The untrained model comes nowhere near: it is the training that brings this, not the shape. What stays
-# ahead are the raw pixels. No piece of clothing is moved or turned here, and *this pixel is white* tells a shirt from a bag.
-# Would the pixels still win if the clothes were shifted about? Lesson 9 has what you need to try it.
+# So nothing is lost. Before the last block the same probe is right for 87%, more than nine points more, and now the
+# photographs are ahead of the six kinds of clothes. The untrained model comes nowhere near: it is the training that
+# brings this, not the shape. What stays ahead are the raw pixels.
 #
 # **What one would measure before trusting a transfer**, in this order. All but the last take seconds to a minute:
 #
@@ -768,8 +776,8 @@ print(compare_each(pairs, "for clothes, photographs are better from an earlier b
 # %% [markdown]
 # ## The trap
 #
-# Ways to ruin it. Each is an honest mistake, none is an error, and each leaves a model that learns something. That one of these
-# made 40% of a good ViT-B/16 is a **hypothesis**: the notes tell the model and the pictures, not the rate.
+# Ways to ruin it. Each is an honest mistake, none is an error, and each leaves a model that learns something. That one
+# of these made 40% of a good ViT-B/16 is a **hypothesis**: the notes tell the model and the pictures, not the rate.
 #
 # | what | why it happens |
 # |---|---|
@@ -778,9 +786,10 @@ print(compare_each(pairs, "for clothes, photographs are better from an earlier b
 # | the old head kept | the classes fit in, so nobody complains |
 # | small pictures blown up to the size of the first training | the model insists on its size |
 #
-# The ViT that learned six kinds of photographs was taken through each of them, all weights, 100 pictures a kind, five draws. Guess before you
-# look: which costs most? Rates are given where a rate is the mistake; all others have the rate that validation chose. *Three at
-# once* is no warm-up, mean and std forgotten and the head not reset; *all at once* has half the size, blown up, as well.
+# The ViT that learned six kinds of photographs was taken through each of them, all weights, 100 pictures a kind, five
+# draws. Guess before you look: which costs most? Rates are given where a rate is the mistake; all others have the rate
+# that validation chose. *Three at once* is no warm-up, mean and std forgotten and the head not reset; *all at once* has
+# half the size, blown up, as well.
 
 # %% jupyter={"source_hidden": true}
 trap = load_study("transfer_trap")
@@ -796,8 +805,8 @@ plots.show(figure, alt=f"A row of five points for each way to do it. Their means
 # %% [markdown]
 # ### "Pre-trained, and only 40% on CIFAR-10: the data set is too small for a ViT"
 #
-# What was published with the same kind of model on the same pictures decides about the sentence. And the trap, rebuilt small,
-# says which mistakes could do such harm, each against *nothing wrong*, draw by draw:
+# What was published with the same kind of model on the same pictures decides about the sentence. And the trap, rebuilt
+# small, says which mistakes could do such harm, each against *nothing wrong*, draw by draw:
 
 # %% tags=["claim-N4"]
 # google-research/vision_transformer, README since 24 May 2021, "Expected ViT results", ViT-B_16 on cifar10
@@ -811,13 +820,14 @@ print(compare_each(harm, "the mistake does harm", holds="if"))
 
 # %% [markdown]
 # Of the single mistakes ten times the rate, *without* warm-up, costs most: 13 points. At that rate, with mean and std
-# forgotten and the old head kept as well, it is about 25. At the right rate, still without warm-up, the same two cost 4:
-# about as much as the forgotten mean and std alone. Rate or warm-up: which of the two it is, these variants do not say. At the right rate, to leave out the warm-up did no harm that can be shown. So the guess that 0.001, the optimizer's default, made the 40% finds no
-# support here: for this small model it is the right rate. For one of 86 million weights it may be too much, and nothing here tests
-# that. What a rate needs is not a rule of thumb but a search.
+# forgotten and the old head kept as well, it is about 25. Rate or warm-up: which of the two it is, these variants do
+# not say. At the right rate, to leave out the warm-up did no harm that can be shown. So the guess that 0.001, the
+# optimizer's default, made the 40% finds no support here: for this small model it is the right rate. For one of 86
+# million weights it may be too much, and nothing here tests that. What a rate needs is not a rule of thumb but a
+# search.
 #
-# Two more questions. Small pictures: is it better to blow them up (16×16 to 32×32), or to interpolate the model's positions to
-# fewer patches (lesson 3)? And a linear probe: does it notice a forgotten mean and std?
+# Two more questions. Small pictures: is it better to blow them up (16×16 to 32×32), or to interpolate the model's
+# positions to fewer patches (lesson 3)? And a linear probe: does it notice a forgotten mean and std?
 
 # %%
 interpolated, enlarged = trap.scores("half size, positions interpolated"), trap.scores("half size, enlarged")
@@ -828,20 +838,21 @@ below = {name: (probe_right, trap.scores(name)) for name in mistakes}
 print(compare_each(below, "all weights with this mistake end below a linear probe done rightly", holds="if"))
 
 # %% [markdown]
-# So enlarging was no mistake, only dear: four times the tokens for the same picture. And what saves one from the others is not a
-# list. It is a *number to expect*: a linear probe on frozen features first. Whoever has that number, and enough pictures (here
-# 100 of each kind), and sees all weights end clearly below it, should look for a mistake before blaming the data. With one
-# photograph a kind, in the table above, all weights ended a little below the probe with nothing wrong. What the probe does not
-# see is the small harm: there only care helps, and a look at what goes into the model.
+# So enlarging was no mistake, only expensive: four times the tokens for the same picture. And what saves one from the
+# others is not a list. It is a *number to expect*: a linear probe on frozen features first. Whoever has that number,
+# and enough pictures (here 100 of each kind), and sees all weights end clearly below it, should look for a mistake
+# before blaming the data. What the probe does not see is the small harm: there only care helps, and a look at what goes
+# into the model.
 
 # %% [markdown]
 # ## Bug clinic: six fine-tunings
 #
-# Six people took the same trained model to the same 80 pictures of new clothes. None of them got an error. One did all as it
-# should be, and five made one mistake each. `patient(letter, model, few)` gives what each of them brought to `fit`: a model,
-# pictures, and the settings. Before the training we look at what goes in, at what the features have in common with those of
-# the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four classes knows nothing, and
-# guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how far the weights have moved, and what came of it.
+# Six people took the same trained model to the same 80 pictures of new clothes. None of them got an error. One did all
+# as it should be, and five made one mistake each. `patient(letter, model, few)` gives what each of them brought to
+# `fit`: a model, pictures, and the settings. Before the training we look at what goes in, at what the features have in
+# common with those of the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four
+# classes knows nothing, and guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how far the weights
+# have moved, and what came of it.
 
 # %% tags=["trained-here"] jupyter={"source_hidden": true}
 pixels = few.train_images
@@ -866,13 +877,14 @@ for letter in "ABCDEF":
     )
 
 # %% [markdown]
-# Look at the accuracies last, and then do not trust them: one of the five mistakes hardly shows there, with these pictures.
+# Look at the accuracies last, and then do not trust them: one of the five mistakes hardly shows there, with these
+# pictures.
 
 # %% [markdown]
 # ## Exercise: what is wrong with them?
 #
-# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all patients in one string, "ABCDEF". Return a
-# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all patients in one string, "ABCDEF".
+# Return a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the mistake |
 # |---|---|
@@ -885,14 +897,14 @@ for letter in "ABCDEF":
 #
 # <details><summary>Hint 1</summary>
 #
-# Work from left to right. Two patients have other features than the trained model before the training. For one of them that
-# has a simple reason, which stands in the columns before it.
+# Work from left to right. Two patients have other features than the trained model before the training. For one of them
+# that has a simple reason, which stands in the columns before it.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Which loss must a head have that knows nothing, and who has another? Who has not moved, and who has moved by more than the
-# weights were long?
+# Which loss must a head have that knows nothing, and who has another? Who has not moved, and who has moved by more than
+# the weights were long?
 #
 # </details>
 
@@ -917,9 +929,9 @@ check.fine_tuning_clinic(my_recipe_diagnoses)
 # %% [markdown] tags=["extra"]
 # ### "`Resize(224)` and `Normalize(0.5)` prepare a picture for a ViT"
 #
-# *Extra.* So the notes prepare theirs. Of both lines one has to ask more. `Resize(224)` makes the *shorter* side 224 pixels long.
-# And which mean and std are right the weights decide, since they have learned with them. timm's `vit_base_patch16_224` learned with
-# 0.5 for all (its `default_cfg` says so). torchvision says of its own weights:
+# *Extra.* So the notes prepare theirs. Of both lines one has to ask more. `Resize(224)` makes the *shorter* side 224
+# pixels long. And which mean and std are right the weights decide, since they have learned with them. timm's
+# `vit_base_patch16_224` learned with 0.5 for all (its `default_cfg` says so). torchvision says of its own weights:
 
 # %% tags=["extra", "claim-input"]
 from torchvision.models import ViT_B_16_Weights
@@ -937,15 +949,17 @@ print(judge(as_wanted, "Resize(224) gives 224x224 pixels", holds="if"))
 print(judge(theirs.mean == theirs.std == [0.5] * 3, "0.5 is right for torchvision's ViT-B/16"))
 
 # %% [markdown] tags=["extra"]
-# For CIFAR-10 and timm's weights both lines were right, so they do not explain the 40%. For other pictures cut out the middle after
-# resizing, `CenterCrop(224)`. And let the weights say mean and std: here they are part of the model's card.
+# For CIFAR-10 and timm's weights both lines were right, so they do not explain the 40%. For other pictures cut out the
+# middle after resizing, `CenterCrop(224)`. And let the weights say mean and std: here they are part of the model's
+# card.
 
 # %% [markdown] tags=["extra"]
 # ### "An epoch of CIFAR-10 at 224 pixels takes ten minutes"
 #
-# *Extra.* So the notes say, of their ViT-B/16. Is that the model's fault? A forward pass costs so many operations, a training
-# step about three times as many (forward, and two products each on the way back). An Nvidia T4, the card of free notebooks, does
-# at most 8.1 trillion a second in float32, and 65 in half precision (its data sheet). Say it reaches a third of that:
+# *Extra.* So the notes say, of their ViT-B/16. Is that the model's fault? A forward pass costs so many operations, a
+# training step about three times as many (forward, and two products each on the way back). An Nvidia T4, the card of
+# free notebooks, does at most 8.1 trillion a second in float32, and 65 in half precision (its data sheet). Say it
+# reaches a third of that:
 
 # %% tags=["extra", "claim-F2"]
 operations = 3 * 50_000 * flops_per_image(ViT.from_name("ViT-B/16", image_size=224).config)
@@ -962,8 +976,9 @@ print(judge({name: value >= 10 for name, value in minutes.items()}, "an epoch ta
 # %% [markdown]
 # ## A folder of your own
 #
-# Five steps, the same for two hundred pictures of your dogs and for this folder, which the lesson makes: 24 cut-outs from
-# each of four photographs, as PNG files. Put your own folder in the place of `folder`, one sub-folder for each kind.
+# Five steps, the same for two hundred pictures of your dogs and for this folder, which the lesson makes: 24 cut-outs
+# from each of four photographs, as PNG files. Put your own folder in the place of `folder`, one sub-folder for each
+# kind.
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "mine"
@@ -1002,15 +1017,18 @@ print(f"all weights: {with_error(result.accuracy, len(mine.test_labels))} right"
 print("a whole photograph:", predict(own, pictures("coffee", 256)).best(1)[0][0])
 
 # %% [markdown]
-# From the frozen features on, all 20 answers are right. (The ± is not 0: 20 of 20 do not prove 100%, so two right and two wrong
-# answers are added for it.) That is the moment to grow suspicious. All cut-outs of a kind come from *one* photograph, those
-# that judge too. So the model knows four photographs, and what it would say of another cat, nobody has measured. **Split by what may be new**: by
-# photograph, by dog, by day, by hospital. `from_folder` takes a folder with `train/` and `test/` in it, so that you can.
-#
-# With a network, a large model takes the place of `photo_model`: `ViT.from_pretrained` fetches published weights, and the five
-# steps stay. Say `fetch = True` and run the cell; as it stands, it stays with the course's own model.
+# From the frozen features on, all 20 answers are right. (The ± is not 0: 20 of 20 do not prove 100%.) That is the
+# moment to grow suspicious. All cut-outs of a kind come from *one* photograph, those that judge too. So the model knows
+# four photographs, and what it would say of another cat, nobody has measured. **Split by what may be new**: by
+# photograph, by dog, by day, by hospital. `from_folder` takes a folder with `train/` and `test/` in it, so that you
+# can.
 
-# %%
+# %% [markdown] tags=["extra"]
+# *Extra.* With a network, a large model takes the place of `photo_model`: `ViT.from_pretrained` fetches published
+# weights, and the five steps stay. Say `fetch = True` and run the cell; as it stands, it stays with the course's own
+# model.
+
+# %% tags=["extra"]
 fetch = False
 if fetch:
     large = ViT.from_pretrained("ViT-B/16", num_classes=mine.num_classes)  # 346 MB, once; mean and std on its card
@@ -1028,8 +1046,8 @@ print(f"frozen features {list(seen.shape)}: {right.sum()} of {len(right)} right"
 #
 # 1. A trained model is a starting point and a set of features. Measure both: a linear probe, and all weights.
 # 2. Its mean, its std and its size belong to it. Its head belongs to its old classes.
-# 3. The rate for all weights must be searched for. Ten times the right one, without warm-up, did the most harm of all single
-#    mistakes; at the right one, to leave out the warm-up did none that was shown.
+# 3. The rate for all weights must be searched for. Ten times the right one, without warm-up, did the most harm of all
+#    single mistakes; at the right one, to leave out the warm-up did none that was shown.
 # 4. LoRA learns W + BA, begins as zero, and disappears into W at the end.
 # 5. Before you trust a transfer, beat the raw pixels and the same model from scratch, with the same pictures.
 #
@@ -1059,8 +1077,10 @@ print(f"frozen features {list(seen.shape)}: {right.sum()} of {len(right)} right"
 #
 # **Next**: [lesson 11](11_train_on_a_gpu.ipynb) trains a ViT on photographs from the first step to the last.
 #
-# **Read on**: Dosovitskiy et al. 2021, section 4.6 and appendix B.1.2 · Hu et al. 2022, *LoRA* · Steiner et al. 2022, *How to
-# train your ViT?* · Kumar et al. 2022, *Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution* ·
-# Kornblith, Shlens and Le 2019, *Do Better ImageNet Models Transfer Better?* · Bao et al. 2022, *BEiT* (layer-wise rates for
-# images) · Xie et al. 2022, *SimMIM*, and He et al. 2022, *Masked Autoencoders* (hidden patches) · google-research/vision_transformer, "Expected ViT results" · the code of this lesson:
-# `vit_tutorial/training/fine_tuning.py`, `vit_tutorial/training/lora.py`, `vit_tutorial/studies/clothes.py`, `vit_tutorial/studies/transfer.py`.
+# **Read on**: Dosovitskiy et al. 2021, section 4.6 and appendix B.1.2 · Hu et al. 2022, *LoRA* · Steiner et al. 2022,
+# *How to train your ViT?* · Kumar et al. 2022, *Fine-Tuning can Distort Pretrained Features and Underperform
+# Out-of-Distribution* · Kornblith, Shlens and Le 2019, *Do Better ImageNet Models Transfer Better?* · Bao et al. 2022,
+# *BEiT* (layer-wise rates for images) · Xie et al. 2022, *SimMIM*, and He et al. 2022, *Masked Autoencoders* (hidden
+# patches) · google-research/vision_transformer, "Expected ViT results" · the code of this lesson:
+# `vit_tutorial/training/fine_tuning.py`, `vit_tutorial/training/lora.py`, `vit_tutorial/studies/clothes.py`,
+# `vit_tutorial/studies/transfer.py`.

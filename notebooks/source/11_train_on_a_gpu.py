@@ -6,9 +6,8 @@
 #
 # ![One step of training. A batch of pictures is changed a little and goes through the model, which gives logits; with the labels they make the loss. Gradients go back to the optimizer, which moves the weights, at a learning rate that follows a schedule. A moving average follows the weights, and is tried on the validation pictures after each epoch.](figures/training_step.svg)
 #
-# Every word in this picture is explained below. The answer in one sentence: **one step, repeated thousands of times: change the pictures a little, compute the loss, find
-# the gradients, and move all weights a little against them.** The rest of the lesson is about doing each of these well,
-# and fast.
+# Every word in this picture is explained below. The answer in one sentence: **one step, repeated thousands of times:
+# change the pictures a little, compute the loss, find the gradients, and move all weights a little against them.**
 #
 # **What you will do**
 #
@@ -18,9 +17,8 @@
 # 4. Look at the result honestly: one test, the confusion matrix, the ten worst mistakes, and where the model looks.
 # 5. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 65 minutes, 25 more on a second reading, and 40 for the exercises; an extra comes on top. The training itself takes one to
-# three minutes with the preset for a CPU.
-# **You need**: lessons 1 to 9.
+# **Time**: 55 minutes, 30 more on a second reading, and 40 for the exercises; an extra comes on top. The training
+# itself takes one to three minutes with the preset for a CPU. **You need**: lessons 1 to 9.
 
 # %%
 import copy
@@ -63,9 +61,9 @@ from vit_tutorial.training.record import keep_weights, measure_utilisation
 #
 # $$\text{loss} = -\log p_\text{right} \qquad \text{(cross-entropy)}$$
 #
-# Here log is the natural logarithm, ln on a calculator. With one digit more, −log 0.665 = 0.41. Had the model been certain,
-# p = 1, the loss would be 0. Had it said 0.09, the loss would be 2.41. A model that knows nothing about 10 classes gives each
-# 0.1, so its loss is log 10 = 2.30. Remember that number.
+# Here log is the natural logarithm, ln on a calculator. 0.67 is rounded: −log 0.665 = 0.41. Had the model been certain,
+# p = 1, the loss would be 0. Had it said 0.09, the loss would be 2.41. A model that knows nothing about 10 classes
+# gives each 0.1, so its loss is log 10 = 2.30. Remember that number.
 
 # %%
 logits = torch.tensor([[2.0, 1.0, 0.0]], requires_grad=True)  # [B=1, classes=3]
@@ -97,8 +95,8 @@ print(f"loss: {loss.item():.2f} -> {F.cross_entropy(stepped, right).item():.2f}"
 # CIFAR-10, 60,000 colour photographs of 32×32 pixels, which are downloaded once (170 MB).
 #
 # How large is the work? A model's operations for one image can be counted (lesson 4). The way back, which finds the
-# gradients, costs twice the way forward. An **epoch** is one time through all the images. So a training takes 3 · operations ·
-# images · epochs. One PFLOP is 10¹⁵ operations; one TFLOP/s is 10¹² of them a second.
+# gradients, costs twice the way forward. An **epoch** is one time through all the images. So a training takes 3 ·
+# operations · images · epochs. One PFLOP is 10¹⁵ operations; one TFLOP/s is 10¹² of them a second.
 
 # %% jupyter={"source_hidden": true}
 pixels = {"fashion_mnist": (28, 1, 10_000), "cifar10": (32, 3, 50_000)}  # size, channels, images
@@ -124,9 +122,10 @@ forecasts = forecast_presets()
 print(*forecasts, sep="\n")
 
 # %% [markdown]
-# The machine takes the largest preset that ends within 15 minutes, or the quickest if none does. **To choose yourself, replace the line that begins with
-# `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in seconds, and needs no network. Of its 36
-# epochs the lesson trains half, so that you wait half as long. What the other half is worth, you will see.
+# The machine takes the largest preset that ends within 15 minutes, or the quickest if none does. **To choose yourself,
+# replace the line that begins with `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in
+# seconds, and needs no network. Of its 36 epochs the lesson trains half, so that you wait half as long. What the other
+# half is worth is asked on a second reading.
 
 # %%
 name = choose_preset(forecasts).name
@@ -137,11 +136,11 @@ config = replace(preset.training, **changes)
 data = load(preset.data)
 print("preset:", name)
 
-# %% [markdown]
-# **Why a GPU?** Ask how fast this machine multiplies large matrices, and divide. The answer is a floor: no training is
-# faster than its matrix products.
+# %% [markdown] tags=["extra"]
+# *Extra.* **Why a GPU?** Ask how fast this machine multiplies large matrices, and divide. The answer is a floor: no
+# training is faster than its matrix products.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["extra", "nbval-ignore-output"]
 # Not compared in the tests: it depends on the machine.
 for where in dict.fromkeys([device, torch.device("cpu")]):
     rate = matrix_rate(where)
@@ -171,18 +170,18 @@ plots.show(figure, alt="Sixteen pictures of the training set with the names of t
 # %% [markdown]
 # ## In code: the recipe, one ingredient at a time
 #
-# `vit_tutorial/training/loop.py` holds one loop, `fit`, which you can read in one sitting. It goes through the training images
-# again and again. The images of one step are a **batch**. We follow a batch
+# `vit_tutorial/training/loop.py` holds one loop, `fit`. The images of one step are a **batch**. We follow a batch
 # from the pictures to the weights.
 #
 # ### 1 · Pictures that lie where they are needed
 #
-# The usual way in PyTorch is a `DataLoader`: take one image, change it a little by chance, take the next, and stack them.
-# All this happens on the CPU, image by image. A GPU is done with a batch before the next one is ready: it *starves*.
+# The usual way in PyTorch is a `DataLoader`: take one image, change it a little by chance, take the next, and stack
+# them. All this happens on the CPU, image by image. A GPU is done with a batch before the next one is ready: it
+# *starves*.
 #
-# These pictures are small. All of CIFAR-10 is 184 MB as bytes. So `fit` moves the whole set to the device once, and changes
-# a whole batch at a time there. The line is `images = data.train_images.to(device)`. Here are both ways, with the same
-# changes: mirror half of the images, move each by up to two pixels, normalise.
+# These pictures are small. All of CIFAR-10 is 184 MB as bytes. So `fit` moves the whole set to the device once, and
+# changes a whole batch at a time there. Here are both ways, with the same changes: mirror half of the images, move each
+# by up to two pixels, normalise.
 
 
 # %%
@@ -225,13 +224,11 @@ print(f"one image after the other: {slow:,.0f} images/s; a batch at once: {fast:
 print("at once is more than twice as fast, on the CPU alone:", fast > 2 * slow)
 
 # %% [markdown]
-# A claim below asks how many images a second a GPU takes.
-#
 # ### 2 · A slightly different picture each time
 #
 # A mirrored coat is still a coat. If the model never sees quite the same picture twice, it cannot learn the pictures by
-# heart. This is **augmentation**. `draw` throws the dice, for each image of the batch its own; `augment`, `erase` and `mix`
-# do what the dice say. We use four colour photographs, since one sees more in them.
+# heart. This is **augmentation**. `draw` throws the dice, for each image of the batch its own; `augment`, `erase` and
+# `mix` do what the dice say. We use four colour photographs, since one sees more in them.
 
 # %%
 photos = torch.stack([pictures(which, 64) for which in ("chelsea", "coffee", "astronaut", "rocket")])  # [4, 3, 64, 64]
@@ -266,15 +263,14 @@ plots.show(
 )
 
 # %% [markdown]
-# The changes of shape and colour are those of TrivialAugment (Müller and Hutter 2021), and so are their wide ranges, but one: it
-# moves an image by up to 32 pixels, whatever its size, and the course by up to half a side. It makes one change an image,
-# chosen at random, with a random strength. Here each image gets one of shape and one of colour. One of the choices is to
-# change nothing, as with the coffee. `distort=0.5` allows half of the range. The grey box is random erasing (Zhong et al.
-# 2020): up to a third of the image, as torchvision and timm have it; Zhong's own code goes up to 0.4.
+# The changes of shape and colour follow TrivialAugment (Müller and Hutter 2021). Each image gets one of shape and one
+# of colour, chosen at random, with a random strength. One of the choices is to change nothing, as with the coffee.
+# `distort=0.5` allows half of the range. The grey box is random erasing (Zhong et al. 2020): up to a third of the
+# image.
 #
-# **Two pictures in one.** Here the label changes too. **CutMix** (Yun et al. 2019) pastes a box of another picture of the
-# batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al. 2018) lays
-# one picture over the other, and shares the target in the same way.
+# **Two pictures in one.** Here the label changes too. **CutMix** (Yun et al. 2019) pastes a box of another picture of
+# the batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al.
+# 2018) lays one picture over the other, and shares the target in the same way.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 4, size=(9.5, 5))
@@ -293,7 +289,7 @@ plots.show(
 # What is the loss of a target like that? The same as always, once for each label, in these shares. PyTorch takes such
 # targets too, as a row of shares:
 
-# %%
+# %% jupyter={"source_hidden": true}
 torch.manual_seed(0)
 logits, classes = torch.randn(4, 10), torch.tensor([3, 5, 0, 7])
 share, theirs = draws.own_share, partners(classes)  # 3 5 0 7 -> 5 3 7 0
@@ -305,7 +301,7 @@ print("same as PyTorch's with a row of shares:", torch.allclose(ours, F.cross_en
 # %% [markdown]
 # Strong medicine. In the large preset, how many pictures are left whole?
 
-# %%
+# %% jupyter={"source_hidden": true}
 big = PRESETS["cifar10-gpu"].training
 draws = draw(10_000, (32, 32), cutmix=big.cutmix, mixup=big.mixup, generator=torch.Generator().manual_seed(0))
 whole = (draws.own_share == 1).float().mean()
@@ -313,14 +309,15 @@ print(f"whole: about {whole:.0%}; the mean share of the own label: about {draws.
 print(f"without CutMix and mixup: the last {big.plain_epochs} of {big.epochs} epochs")
 
 # %% [markdown]
-# The test pictures are never mixed. So the last epochs, `plain_epochs`, leave out CutMix and mixup; the other changes go on.
-# This also makes the training accuracy readable again. The preset for a CPU uses nothing but a move by
-# one pixel: pictures that are changed a lot take longer to learn, and it has a minute or two.
+# The test pictures are never mixed. So the last epochs, `plain_epochs`, leave out CutMix and mixup; the other changes
+# go on. This also makes the training accuracy readable again. The preset for a CPU uses nothing but a move by one
+# pixel: pictures that are changed a lot take longer to learn, and it has a minute or two.
 #
 # ### 3 · bf16: fewer digits, more speed
 #
-# A GPU multiplies 16-bit numbers several times faster than 32-bit ones. But which 16 bits? A number is a sign, an exponent
-# (how large) and digits. *float16* gives up range. *bfloat16* keeps all of the range of float32, and gives up digits:
+# A GPU multiplies 16-bit numbers several times faster than 32-bit ones. But which 16 bits? A number is a sign, an
+# exponent (how large) and digits. *float16* gives up range. *bfloat16* keeps all of the range of float32, and gives up
+# digits:
 #
 # | format | exponent | digits, in bits | largest | after 256 comes |
 # |---|---|---|---|---|
@@ -334,16 +331,14 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
     print(f"{str(kind)[6:]:<9}", *(f"{number:>9.4g}" for number in numbers.to(kind).tolist()))
 
 # %% [markdown]
-# float16 makes the large number infinite and the small gradient 0. bfloat16 keeps both, roughly, and loses the digits of
-# the first two. For *products* that is fine: they are added up in float32, and the rounding errors of many terms partly
-# cancel. So the line is
-# `with autocast(device, self.config.precision)`: matrix products in bf16, while the weights stay float32. What is lost
-# otherwise is looked at below, for a second reading. `precision="auto"` uses bf16 where a GPU has it.
+# float16 makes the large number infinite and the small gradient 0. bfloat16 keeps both, roughly, and loses the digits
+# of the first two. For *products* that is fine: they are added up in float32, and the rounding errors of many terms
+# partly cancel. So the line is `with autocast(device, self.config.precision)`: matrix products in bf16, while the
+# weights stay float32. `precision="auto"` uses bf16 where a GPU has it.
 #
-# An older GPU has float16 alone. Then small gradients need help: one of 10⁻⁸ is 0 in float16. So the loss is multiplied by
-# 65,536 before the way back, and with it all gradients: this one becomes 0.00066, which float16 can hold. Before the step they
-# are divided by the same number, in float32. If one has grown to infinity, that step is left out, and the factor halved
-# (Micikevicius et al. 2018). In the step below this is `scale`; with the other formats it does nothing.
+# (An older GPU has float16 alone. Then the loss is multiplied by a large number before the way back, so that small
+# gradients do not become 0, and the gradients are divided by it before the step (Micikevicius et al. 2018). In the step
+# below this is `scale`; with the other formats it does nothing.)
 #
 # ### 4 · Label smoothing
 #
@@ -362,9 +357,9 @@ print("same as PyTorch's own:", torch.allclose(by_hand, F.cross_entropy(logits, 
 # %% [markdown]
 # ### 5 · The step: AdamW, and Muon
 #
-# Plain steps use the same step size for every weight. Adam (Kingma and Ba 2015) keeps a running mean m of each weight's
-# gradient, and v of its square. Both start at 0, and are corrected for that. The step is learning rate · m/√v. So weights with
-# small gradients move as fast as those with large ones:
+# The step by hand above had one size for every number. Adam (Kingma and Ba 2015) keeps a running mean m of each
+# weight's gradient, and v of its square. Both start at 0, and are corrected for that. The step is learning rate · m/√v.
+# So weights with small gradients move as fast as those with large ones:
 
 # %%
 weights = nn.Parameter(torch.zeros(2))
@@ -373,14 +368,15 @@ torch.optim.AdamW([weights], lr=0.003).step()
 print("the first step of AdamW:", [round(number, 4) for number in weights.tolist()])
 
 # %% [markdown]
-# AdamW (Loshchilov and Hutter 2019) also pulls weights towards 0 a little at each step. This *weight decay* keeps them small.
-# The course asks for it for matrices only: biases, norms, the class token and the positions are left alone.
-#
-# **Muon** (Jordan et al. 2024) looks at a matrix as a whole. A gradient usually has a few strong directions, and many weak
-# ones that hardly count. Muon makes all directions of the step about equally strong, by a few matrix products. How strong a
-# direction is, the *singular values* tell:
+# AdamW (Loshchilov and Hutter 2019) also pulls weights towards 0 a little at each step. This *weight decay* keeps them
+# small. The course asks for it for matrices only: biases, norms, the class token and the positions are left alone.
 
-# %%
+# %% [markdown] tags=["extra"]
+# *Extra.* **Muon** (Jordan et al. 2024) looks at a matrix as a whole. A gradient usually has a few strong directions,
+# and many weak ones that hardly count. Muon makes all directions of the step about equally strong, by a few matrix
+# products. How strong a direction is, the *singular values* tell:
+
+# %% tags=["extra"]
 torch.manual_seed(0)
 left, right = (torch.linalg.qr(torch.randn(6, 6))[0] for _ in range(2))
 matrix = nn.Parameter(torch.zeros(6, 6))
@@ -391,17 +387,17 @@ print(f"strongest over weakest direction: gradient {before[0] / before[-1]:.0f},
 print(f"step of Muon below 4: {(after[0] / after[-1]).item() < 4}")
 
 # %% [markdown]
-# The large preset gives the matrices in the blocks to Muon, and all the rest to AdamW.
+# The large preset gives the matrices in the blocks to another optimizer, Muon (the extra above), and all the rest to
+# AdamW.
 #
 # **Gradient clipping.** If the gradient of all weights together is longer than 1, it is shortened to 1. One odd batch
 # cannot throw the model far. A gradient of (3, 4) has length 5, and becomes (0.6, 0.8).
 #
 # ### 6 · Warm-up, then cosine
 #
-# In the first steps v is a poor estimate, and a full step may throw the model off. So nearly every recipe lets the learning rate climb from
-# almost 0. (Is it needed here? The record of ingredients, below, has a training without.) Later it falls along half a cosine, so that the last steps only polish. You will write this yourself below. (ViT's authors
-# decay in a straight line in their large pre-trainings, and along a cosine on ImageNet and in fine-tuning; they clip in these
-# two as well: tables 3 and 4 of the paper.)
+# In the first steps v is a poor estimate, and a full step may throw the model off. So nearly every recipe lets the
+# learning rate climb from almost 0. Later it falls along half a cosine, so that the last steps only polish. You will
+# write this yourself below.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(size=(8, 2.8))
@@ -417,12 +413,13 @@ plots.show(figure, alt="Three curves: each rises in a straight line, then falls 
 # %% [markdown]
 # ### 7 · A moving average of the weights
 #
-# Each step is a little wrong, since its batch is only a sample. The weights tremble around where they should be. So a second
-# copy of the model follows them slowly (`average=0.999` in a config; EMA in papers):
+# Each step is a little wrong, since its batch is only a sample. The weights tremble around where they should be. So a
+# second copy of the model follows them slowly (`average=0.999` in a config; EMA in papers):
 #
 # $$\text{average} \leftarrow d \cdot \text{average} + (1 - d) \cdot \text{weights}$$
 #
-# The copy is never trained. It comes out at the end. (The preset for a CPU has none.) Here a single "weight" trembles around
+# The copy is never trained. It comes out at the end. (The preset for a CPU has none.) Here a single "weight" trembles
+# around
 # 1. Its average starts at a bad place and remembers it for long. An exercise below mends that.
 
 # %%
@@ -444,15 +441,15 @@ plots.show(
 # %% [markdown]
 # ### 8 · Larger programs, and fewer
 #
-# A model in PyTorch runs as hundreds of small programs, called *kernels*, one after the other: this is *eager* mode. Each kernel
-# reads its numbers from the memory of the card and writes them back. For a norm or a GELU that takes longer than the
-# arithmetic. `torch.compile` (`compile=True`) makes larger kernels, which keep the numbers on the chip between two operations.
-# Compiling takes half a minute first, and pays on long runs.
+# A model in PyTorch runs as hundreds of small programs, called *kernels*, one after the other: this is *eager* mode.
+# Each kernel reads its numbers from the memory of the card and writes them back. For a norm or a GELU that takes longer
+# than the arithmetic. `torch.compile` (`compile=True`) makes larger kernels, which keep the numbers on the chip between
+# two operations. Compiling takes half a minute first, and pays on long runs.
 #
-# How well is a card used? **MFU**, *model FLOPs utilisation* (Chowdhery et al. 2022, appendix B), is the operations that the
-# model needs in a second, over the most that the machine can do. They take that from the data sheet. This course takes what
-# large matrix products reach there, which is less, so its figure is higher. Here is one step of the large preset on an NVIDIA
-# H200. "At work" is the time in which it computes at all:
+# How well is a card used? **MFU**, *model FLOPs utilisation* (Chowdhery et al. 2022, appendix B), is the operations
+# that the model needs in a second, over the most that the machine can do. They take that from the data sheet. This
+# course takes what large matrix products reach there, which is less, so its figure is higher. Here is one step of the
+# large preset on an NVIDIA H200. "At work" is the time in which it computes at all:
 
 # %% jupyter={"source_hidden": true}
 bench = json.loads((DATA_FOLDER / "results" / "benchmark_gpu.json").read_text())
@@ -463,13 +460,13 @@ for row in bench["speed"]:
         print(f"{row['name']:<37}{row['kernels']:>7,.0f}{times}{row['mfu']:>7.0%}")
 
 # %% [markdown]
-# There are only a sixth fewer kernels, but the card is done in almost half the time. It computes in most of each step, and still
-# reaches a quarter of what it can: the rest goes into norms, softmax, moving numbers about, and the changes of the pictures.
-# (Measured once, before we removed two lines that made the processor wait for the card in each step.)
+# There are only 15% fewer kernels, but the card is done in little more than half the time. It computes in most of each
+# step, and still reaches a quarter of what it can: the rest goes into norms, softmax, moving numbers about, and the
+# changes of the pictures. (Measured once, with an earlier state of the code.)
 #
 # ### All of it in one step
 #
-# This is the step of `fit`, read from the course's file while this cell runs. Find the ingredients in it. (`world` is for
+# This is the step of `fit`. Find the ingredients in it. (`world` is for
 # several GPUs. With one, the factor before `.backward()` is 1.)
 
 # %%
@@ -480,8 +477,8 @@ print(code_of(Learner.step))
 # %% [markdown]
 # ## Before you train: how long will it take?
 #
-# `predict_seconds` takes a few steps with a copy of the model and multiplies. Nothing is learned by that. Do this before
-# every long run. It is also the cheapest way to compare the speed of two settings.
+# `predict_seconds` takes a few steps with a copy of the model and multiplies. Nothing is learned by that. Do this
+# before every long run.
 
 # %%
 model = preset.build(data)
@@ -494,8 +491,8 @@ predicted = predict_seconds(model, data, config)
 print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 
 # %% [markdown]
-# Too long? Choose another preset above. Or take fewer epochs: put these lines at the top of the cell above, and run it again.
-# Other settings need a folder of their own in the next cell.
+# Too long? Choose another preset above. Or take fewer epochs: put these lines at the top of the cell above, and run it
+# again. Other settings need a folder of their own in the next cell.
 #
 # ```python
 # config = replace(config, epochs=10, warmup_epochs=1, plain_epochs=min(1, config.plain_epochs))
@@ -503,20 +500,19 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 #
 # ## Train
 #
-# Run the next two cells. In the second a bar shows how far it is, and the curves grow from epoch to epoch. Every epoch is saved in the folder
-# `runs/lesson11`, and within a long epoch once a minute; a large model is saved less often, where saving takes long. (If the course lies
-# where nothing can be written, the next cell says so, and takes a temporary folder.)
+# Run the next two cells. In the second a bar shows how far it is, and the curves grow from epoch to epoch. Every epoch
+# is saved in the folder `runs/lesson11`.
 #
-# **Stop it in the middle** (the ■ button): the training is saved, and says so in a sentence. Run the second cell again. It goes on with
-# the very next step, and ends with the same weights as a run that was never stopped. Try it. (The cells after it need a training
-# that has ended.) To train afresh, or another preset, name another folder: `folder = runs / "lesson11_again"`.
+# **Stop it in the middle** (the ■ button): the training is saved, and says so in a sentence. Run the second cell again.
+# It goes on with the very next step, and ends with the same weights as a run that was never stopped. Try it. (The cells
+# after it need a training that has ended.) To train afresh, or another preset, name another folder:
+# `folder = runs / "lesson11_again"`.
 #
-# **No time to train?** Write `TRAIN = False`. Then the lesson goes on with the weights that come with the course. Somebody
-# else has trained them: on the whole of Fashion-MNIST, or on CIFAR-10 if you have chosen one of the other presets. They have
-# learned from most of the pictures that are held out here.
+# **No time to train?** Write `TRAIN = False`. Then the lesson goes on with the weights that come with the course. They
+# have learned from most of the pictures that are held out here.
 #
-# `fit` calls `on_epoch` after each epoch. Ours draws the curves, and now and then keeps a copy of the model in the same folder.
-# You will look at these copies below.
+# `fit` calls `on_epoch` after each epoch. Ours draws the curves, and now and then keeps a copy of the model in the same
+# folder. You will look at these copies below.
 
 # %%
 TRAIN, runs = True, writable_or_temporary("runs")
@@ -554,17 +550,16 @@ if TRAIN:
     )
 
 # %% [markdown]
-# MFU is that of part 8. Small models reach little of it on a card, since their matrices are small. The prediction is for eager
-# mode. If your card compiled, the time that was taken includes the half minute for that.
+# MFU is that of part 8. The prediction is for eager
+# mode. If the model was compiled, the time that was taken includes the half minute for that.
 #
 # ## Look at what happened
 #
 # **The curves.** The loss on the training images falls. What counts is the validation curve: images the model has not
 # learned from. Both losses include label smoothing, so even a perfect model would not reach 0. The training images are
-# changed each time they are shown, so they are harder than the validation images. And the training accuracy is a mean over the
-# epoch, while the model was still improving. So it can lie below the validation accuracy. If it later passes it, and the
-# validation curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*. While the rate is
-# high, an epoch may also be worse than the one before.
+# changed each time they are shown, so they are harder than the validation images. And the training accuracy is a mean
+# over the epoch, while the model was still improving. So it can lie below the validation accuracy. If it later passes
+# it, and the validation curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*.
 
 # %%
 third = history.epochs // 3
@@ -573,16 +568,16 @@ gains = accuracy[third - 1] - accuracy[0], accuracy[-1] - accuracy[-third]
 print("most is gained in the first third, little in the last:", gains[0] > 3 * gains[1])
 
 # %% [markdown]
-# **Slide through the training.** Here are the copies you kept, and four pictures that none of them has learned from (unless you
-# took the shipped weights, which have). Drag the
-# slider, or press ← and →. ↑ and ↓ choose another picture, a click on a map a patch.
+# **Slide through the training.** Here are the copies you kept, and four pictures that none of them has learned from
+# (unless you took the shipped weights, which have). Drag the slider, or press ← and →. ↑ and ↓ choose another picture,
+# a click on a map a patch.
 #
-# 1. Go to 0 epochs, open *More* (`m`), and look at the bars. No class gets much more than its share of 10%. Then press →
-#    again and again. After how many epochs is the answer right, and does it stay so? Try the other pictures too.
+# 1. Go to 0 epochs, open *More* (`m`), and look at the bars. No class gets much more than its share of 10%. Then press
+#    → again and again. After how many epochs is the answer right, and does it stay so? Try the other pictures too.
 # 2. Stay in the last layer, and look at the map of the attention. How much does the brightest patch get, untrained and
 #    trained? How much would each get if attention was spread evenly?
-# 3. Click a patch in the middle, and look at the map behind *More*: how alike are the positions? Do neighbours become more alike
-#    than the others?
+# 3. Click a patch in the middle, and look at the map behind *More*: how alike are the positions? Do neighbours become
+#    more alike than the others?
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: training differs in the last digits between machines.
@@ -596,9 +591,8 @@ last = history.epochs
 TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.validation_accuracy, epoch=last)
 
 # %% [markdown]
-# **The test.** We look at the test images once, at the end. The folded cell after it sets the result beside the course's
-# record. (Differences of accuracies are counted in *points*: 84%
-# is three points above 81%.)
+# **The test.** We look at the test images once, at the end. The folded cell after it sets the result beside the
+# course's record. (Differences of accuracies are counted in *points*: 84% is three points above 81%.)
 
 # %%
 test = evaluate(model, data.test_images, data.test_labels)
@@ -655,12 +649,11 @@ plots.show(
 )
 
 # %% [markdown]
-# Look at them one by one. Would you have known? Some of these pictures are hard, and some labels are doubtful. The list is
-# sorted by the loss: first comes the picture whose *right* class got the least. The model may have been certain of one
-# wrong class, or have wavered between two: the percentages tell.
+# Look at them one by one. Would you have known? Some of these pictures are hard, and some labels are doubtful. The list
+# is sorted by the loss: first comes the picture whose *right* class got the least.
 #
-# **Where does it look?** The same explorer as in lesson 4, now on your own model and its worst mistake. Press the arrow keys
-# to see other tokens; choose a layer and a head.
+# **Where does it look?** The same explorer as in lesson 4, now on your own model and its worst mistake. Press the arrow
+# keys to see other tokens; choose a layer and a head.
 
 # %%
 worst = data.test_images[test.worst_mistakes(4)]  # [4, C, H, W]
@@ -668,11 +661,11 @@ model = model.cpu()
 maps = attention_maps(model, model.card.normalize(worst))  # one [4, h, M, M] for each layer, M tokens
 AttentionLab(worst[0], [layer[0] for layer in maps], model.grid_size, num_prefix_tokens=model.num_prefix_tokens)
 
-# %% [markdown]
-# And the four worst beside each other: what the last layer looks at, the mean over its heads. The row is that of the class
-# token, or the mean of all rows if the model has none.
+# %% [markdown] tags=["extra"]
+# *Extra.* The four worst beside each other: what the last layer looks at, the mean over its heads. The row is that of
+# the class token, or the mean of all rows if the model has none.
 
-# %% jupyter={"source_hidden": true}
+# %% tags=["extra"]
 figure, axes = plots.new_figure(2, 4, size=(9, 4.8))
 first = model.num_prefix_tokens  # 1 with a class token, else 0
 for i, picture in enumerate(worst):
@@ -703,11 +696,10 @@ print("it knows its classes:", again.card.class_names == tuple(data.class_names)
 # %% [markdown]
 # ## Longer trainings: colour photographs
 #
-# Clothes before a black background are easy. CIFAR-10 is harder: photographs of 32×32 pixels, of airplanes, cats, ships and seven
-# other things, in any pose, before anything. The course has trained two ViTs on it, from random weights and with the same loop: a
-# small one on a machine without a GPU, and the large preset on a GPU, in this very lesson. Their records came with the course, and
-# the weights of the small one. The photographs did not, and you need none here. (`python -m vit_tutorial.recipes` says how to make
-# both again.)
+# Clothes before a black background are easy. CIFAR-10 is harder: photographs of 32×32 pixels, of airplanes, cats, ships
+# and seven other things, in any pose, before anything. The course has trained two ViTs on it, from random weights and
+# with the same loop: a small one on a machine without a GPU, and the large preset on a GPU, in this very lesson. Their
+# records came with the course, and the weights of the small one. The photographs did not, and you need none here.
 
 # %% jupyter={"source_hidden": true}
 cifar10, on_gpu = (json.loads((DATA_FOLDER / "results" / f"vit_cifar10{end}.json").read_text()) for end in ("", "_gpu"))
@@ -726,18 +718,18 @@ for one in (cifar10, on_gpu):
     print(f"right on {alone} of {count:,} test photographs; asked about each and its mirror image: {mirrored}\n")
 
 # %% [markdown]
-# (Other work ran on the machine during part of the first training. The minutes of the second include compiling and validation,
-# and so does its MFU.) To ask twice and average is called *test-time augmentation*. Papers report it apart, and so do we. None of
-# these figures was used to choose anything. Each is **one** run. Another one of the large preset, with another seed, had no time
-# to end: `data/results/cifar10_tries.jsonl` has a line for both. How the two above went, and a slide through the small one, come further
-# down, for a second reading.
+# (Other work ran on the machine during part of the first training. The minutes of the second include compiling and
+# validation, and so does its MFU.) To ask twice and average is called *test-time augmentation*. Papers report it apart,
+# and so do we. None of these figures was used to choose anything. Each is **one** run. Another one of the large preset,
+# with another seed, had no time to end: `data/results/cifar10_tries.jsonl` has a line for both. How the two above went,
+# and a slide through the small one, come further down, for a second reading.
 #
 # ## Claims, tested
 #
 # ### "One batch can be learned by heart"
 #
-# This is the first test of any training code, and takes seconds: if a model cannot bring the loss on 16 pictures to almost
-# nothing, something is broken. Do it before every long run.
+# This is the first test of any training code, and takes seconds: if a model cannot bring the loss on 16 pictures to
+# almost nothing, something is broken. Do it before every long run.
 
 # %% tags=["claim-one-batch"]
 torch.manual_seed(0)
@@ -767,12 +759,12 @@ print(judge(seen - unseen < 0.1, "it is right as often on others, to 10 points")
 # %% [markdown]
 # ### "A ViT reaches only 40% on CIFAR-10: the data set is too small"
 #
-# You may have read this figure. Where we read it, it was that of a ViT-B/16 *with* pre-training: timm's weights, fine-tuned on
-# CIFAR-10. Then it says nothing of a ViT without. And the data set cannot be to blame: the paper fine-tunes the same model on the
-# same pictures, at 384 pixels, to 98.95% (table 5). Lesson 10 looks for the fault in the recipe.
+# Where we read this figure, it was that of a ViT-B/16 *with* pre-training. There the data set is not to blame: the
+# paper fine-tunes the same model on the same pictures, at 384 pixels, to 98.95% (table 5), and lesson 10 looks for the
+# fault in the recipe.
 #
-# That leaves the other half: does a ViT that has seen nothing *but* CIFAR-10 stay at 40%? The longer trainings above began
-# with random weights.
+# That leaves the other half: does a ViT that has seen nothing *but* CIFAR-10 stay at 40%? The longer trainings above
+# began with random weights.
 
 # %% tags=["claim-N4"]
 passed = next(epoch for epoch, accuracy in enumerate(longer.validation_accuracy, start=1) if accuracy > 0.4)
@@ -789,12 +781,16 @@ print(accuracy_above(images - right, images, 0.6, claim, name="wrong answers"))
 # So 40% is no limit of the architecture. If yours stays there, look at the recipe first.
 
 # %% [markdown]
+# ## More claims, and the longer trainings, for a second reading
+#
+# On a first reading go on to the exercises. What comes before them takes 25 minutes, and nothing later needs it.
+#
 # ### "A list of tricks decides: bf16, the batch size, augmentation"
 #
-# Change one thing at a time, and nothing else: that is an *ablation*. It is the only way to know what an ingredient is worth.
-# The course keeps a record of one. Its base is the preset for a CPU, with its 36 epochs of 9,000 pictures. Twelve other
-# recipes differ from it in one thing each. All have three seeds. A seed decides which pictures are held out, their order and
-# the first weights, so we compare seed by seed.
+# Change one thing at a time, and nothing else: that is an *ablation*. The course keeps a record of one. Its base is the
+# preset for a CPU, with its 36 epochs of 9,000 pictures. Twelve other recipes differ from it in one thing each. All
+# have three seeds. A seed decides which pictures are held out, their order and the first weights, so we compare seed by
+# seed.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("ingredients")
@@ -809,21 +805,20 @@ axes[0, 0].axvline(0, color="grey", linewidth=0.8)
 plots.show(figure, alt="For each of twelve changes, three points: test accuracy minus that of the preset.")
 
 # %% [markdown]
-# Two runs that differ in their seed alone differ too. So we do not look at the means, but at the differences seed by seed,
-# and at their interval.
+# Two runs that differ in their seed alone differ too. So we do not look at the means, but at the differences seed by
+# seed, and at their interval.
 
 # %%
 print(f"between two seeds of the preset lie up to {100 * (max(base) - min(base)):.1f} points")
 
 # %% [markdown]
-# The record of the preset above has 87.2% to 87.6%, from the same seeds. It was made with two threads, and with an older state of the
-# code; this one with one. With other threads sums are added up in another order: the last digits differ, and after some steps
-# it is another run. Whether the older code did more than that, three seeds cannot say.
+# The record of the preset above has 87.2% to 87.6%, from the same seeds. It was made with two threads, and with an
+# older state of the code; this one with one. With other threads sums are added up in another order: the last digits
+# differ, and after some steps it is another run. Whether the older code did more than that, three seeds cannot say.
 #
-# All twelve have one rate here, that of the preset, and a recipe with larger batches might want another (lesson 9's clinic). So the
-# three ingredients of the claim were tried once more. Each recipe searched among five rates, with two seeds; the validation
-# pictures chose, and three other seeds judge. They are judged together, so their intervals are wider: who looks at many finds
-# one that stands out by chance.
+# All twelve have one rate here, that of the preset, and a recipe with larger batches might want another (lesson 9's
+# clinic). So the three ingredients of the claim were tried once more. Each recipe searched among five rates, with two
+# seeds; the validation pictures chose, and three other seeds judge.
 
 # %% tags=["claim-N5"]
 own_rates = load_study("tricks")
@@ -842,11 +837,10 @@ at_one_rate = study.scores("the preset"), study.scores("no augmentation")
 print(f"augmentation in the first study, both at {at_one_rate[1].rate.value:g}: {compare(*at_one_rate).numbers}")
 
 # %% [markdown]
-# None of the three is shown, though without augmentation all three seeds are worse, by 2 to 3 points. (Here it is a move by one
-# pixel.) Three questions at once ask for more than three seeds can tell. In the first study the lead of augmentation was
-# larger. A part of that may be the rate: without augmentation the validation pictures chose a higher one than 0.003. What
-# happens without it, the training loss tells (of the first study). With label smoothing it cannot fall to 0: the lowest comes
-# from saying 0.91 and nine times 0.01.
+# None of the three is shown, though without augmentation all three seeds are worse, by 2 to 3 points. (Here it is a
+# move by one pixel.) In the first study the lead of augmentation was larger. A part of that may be the rate: without
+# augmentation the validation pictures chose a higher one than 0.003. What happens without it, the training loss tells
+# (of the first study). With label smoothing it cannot fall to 0: the lowest comes from saying 0.91 and nine times 0.01.
 
 # %%
 for variant in ("the preset", "no augmentation"):
@@ -855,29 +849,24 @@ for variant in ("the preset", "no augmentation"):
 print(f"lowest possible: {-(0.91 * math.log(0.91) + 9 * 0.01 * math.log(0.01)):.2f}")
 
 # %% [markdown]
-# Without augmentation the model has learned its 9,000 pictures by heart. Of most others three seeds say little, in either
-# direction. *Not shown* is not *no effect*: bf16 may cost a little, and patches of 14, which leave four tokens instead of
-# sixteen, may gain or lose some. To know, one would train more seeds.
+# Without augmentation the model has learned its 9,000 pictures by heart. Of most others three seeds say little, in
+# either direction. *Not shown* is not *no effect*.
 #
-# One question from above is still open: what is the other half of the epochs worth? And what is the moving average worth, which
-# the preset does without?
+# One question from above is still open: what is the other half of the epochs worth? And what is the moving average
+# worth, which the preset does without?
 
 # %%
 for variant in ("half the epochs", "moving average"):
     print(f"{variant} minus the preset: {compare(study.scores(variant), study.scores('the preset')).numbers}")
 
 # %% [markdown]
-# All the epochs are about a point better than half of them, with each of the three seeds. The average changes almost nothing: the rate
-# falls to 0, and the weights come to rest by themselves.
+# All the epochs are about a point better than half of them, with each of the three seeds. The average changes almost
+# nothing: the rate falls to 0, and the weights come to rest by themselves.
 #
-# All this holds for small grey pictures and 36 epochs. Colour photographs and 140 epochs may give another list. For a training
+# All this holds for small grey pictures and 36 epochs. For a training
 # of your own, ask again: one change at a time, several seeds.
 
 # %% [markdown]
-# ## The longer trainings and more claims, for a second reading
-#
-# On a first reading go on to the exercises. What comes before them takes 20 minutes, and nothing later needs it.
-#
 # ### How the longer trainings went
 #
 # First the small one:
@@ -892,9 +881,9 @@ plots.draw_history(longer)
 plots.draw_history(longest)
 
 # %% [markdown]
-# The small model sees a photograph moved by up to four pixels, and mirrored by the toss of a coin. That makes 9 · 9 · 2 = 162
-# versions, and 24 showings. The large one sees it changed in all the ways of part 2, and mixed with others until 15 epochs
-# before the end: there its training curves jump. Did they learn their photographs by heart?
+# The small model sees a photograph moved by up to four pixels, and mirrored by the toss of a coin. That makes 9 · 9 · 2
+# = 162 versions, and 24 showings. The large one sees it changed in all the ways of part 2, and mixed with others until
+# 15 epochs before the end: there its training curves jump. Did they learn their photographs by heart?
 
 # %%
 for name, one in {"small": longer, "large": longest}.items():
@@ -905,9 +894,10 @@ for name, one in {"small": longer, "large": longest}.items():
     print(f"validation loss lowest after epoch {best} of {one.epochs}: {min(losses):.3f}, at the end {losses[-1]:.3f}")
 
 # %% [markdown]
-# The small one did in part. The large one, with fifteen times as many parameters, shows no such gap, and its validation loss was
-# lowest at the end. That does not prove that it learned nothing by heart: the pictures it trains on are changed, so they are the harder ones.
-# At the end its loss stood almost still, since the rate was near 0. Whether more epochs would pay was not tried.
+# The small one did in part. The large one, with fifteen times as many parameters, shows no such gap, and its validation
+# loss was lowest at the end. That does not prove that it learned nothing by heart: the pictures it trains on are
+# changed, so they are the harder ones. At the end its loss stood almost still, since the rate was near 0. Whether more
+# epochs would pay was not tried.
 
 # %% [markdown]
 # Which classes do the two models confuse?
@@ -922,14 +912,16 @@ for one in (cifar10, on_gpu):
     print()
 
 # %% [markdown]
-# **Slide through the training of the small one**, too. Copies were kept after 1, 2, 5 and 12 of its epochs. The four photographs are ours, made
-# as small as those of CIFAR-10. Only one of them shows something that the model has a word for: Chelsea, the cat.
+# **Slide through the training of the small one**, too. Copies were kept after 1, 2, 5 and 12 of its epochs. The four
+# photographs are ours, made as small as those of CIFAR-10. Only one of them shows something that the model has a word
+# for: Chelsea, the cat.
 #
-# 1. Go to 0 epochs, and press → to the end. At which of the six moments does the model say *cat*? What else does it take her for?
-# 2. Choose the cup of coffee, the astronaut and the rocket, with ↓. None of the ten words is right. How sure is the model all
-#    the same, at the end and after 1 epoch?
-# 3. Go from 0 to 1 and to 24 epochs, and read the sentence below the pictures: how alike are the positions of neighbours? What
-#    share of its whole rise comes in the first epoch? And of the accuracy's?
+# 1. Go to 0 epochs, and press → to the end. At which of the six moments does the model say *cat*? What else does it
+#    take her for?
+# 2. Choose the cup of coffee, the astronaut and the rocket, with ↓. None of the ten words is right. How sure is the
+#    model all the same, at the end and after 1 epoch?
+# 3. Go from 0 to 1 and to 24 epochs, and read the sentence below the pictures: how alike are the positions of
+#    neighbours? What share of its whole rise comes in the first epoch? And of the accuracy's?
 
 # %%
 moments = {int(file.stem[-3:]): load_model(file) for file in (DATA_FOLDER / "vit_cifar10_epochs").glob("*.safetensors")}
@@ -965,13 +957,13 @@ for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
     print(f"{which:<21}", *(f"{word:<16}" for word in words), last)
 
 # %% [markdown]
-# In this run, which patches are neighbours is found out earlier than what the things are. And Chelsea is a *cat* after 2
-# epochs, a *dog* after 5 and a *cat* again after 12: an answer that is unsure turns.
+# In this run, which patches are neighbours is found out earlier than what the things are. And Chelsea is a *cat* after
+# 2 epochs, a *dog* after 5 and a *cat* again after 12: an answer that is unsure turns.
 #
-# And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten words, and *none
-# of these* is not one. It could give 10% to each. But no picture of the training ever asked it to be unsure. So a high
-# probability does not show that any of the classes is there. Even for pictures like those of the training it has to be checked:
-# read the percentages of the ten worst mistakes above.
+# And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten words,
+# and *none of these* is not one. It could give 10% to each. But no picture of the training ever asked it to be unsure.
+# So a high probability does not show that any of the classes is there. Even for pictures like those of the training it
+# has to be checked: read the percentages of the ten worst mistakes above.
 
 # %% [markdown]
 # ### What others report for CIFAR-10
@@ -990,12 +982,13 @@ for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
 # | kentaroy47, as above | ResNet-18, made of convolutions, with strong augmentation (RandAugment; the script's default for every model) | not stated; the script's default is 200 | 95% |
 # | Dosovitskiy et al. 2021, table 5 | ViT-B/16, 86 M parameters, pre-trained on ImageNet-21k, at 384 pixels | | 98.95% |
 #
-# The better ones of those that are not pre-trained learned for longer than our small model, had more parameters, or saw stronger
-# augmentation. Our large preset has all three. The pre-trained one is ahead of all. But it is also more than ten times as large as any other ViT in this table whose
-# size is given, so this table alone does not say what pre-training is worth.
+# The better ones of those that are not pre-trained learned for longer than our small model, had more parameters, or saw
+# stronger augmentation. Our large preset has all three. The pre-trained one is ahead of all. But it is also more than
+# ten times as large as any other ViT in this table whose size is given, so this table alone does not say what
+# pre-training is worth.
 #
-# One line is even below the 40% that you read of above. Are patches of 8, with four times the area, to blame? The course has trained a
-# second model: the recipe of the small one, and patches of 8.
+# One line is even below the 40% that you read of above. Are patches of 8, with four times the area, to blame? The
+# course has trained a second model: the recipe of the small one, and patches of 8.
 
 # %% jupyter={"source_hidden": true}
 patch_8 = json.loads((DATA_FOLDER / "results" / "vit_cifar10_patch_8.json").read_text())
@@ -1008,14 +1001,14 @@ for one in (cifar10, patch_8):
 print("patches of 8 stay below 40%:", patch_8["test"]["accuracy"] < 0.4)
 
 # %% [markdown]
-# Here patches of 8 cost some points, and save three quarters of the work (one run each). Alone they do not explain 30%. A figure
-# without its recipe says little about an architecture.
+# Here patches of 8 cost some points, and save three quarters of the work (one run each). Alone they do not explain 30%.
+# A figure without its recipe says little about an architecture.
 
 # %% [markdown]
 # ### "One process of a DataLoader keeps a GPU busy"
 #
-# In part 8, how many pictures a second did the card train on, compiled? And how many does one process prepare, one image after the
-# other, with changes like those of that preset?
+# In part 8, how many pictures a second did the card train on, compiled? And how many does one process prepare, one
+# image after the other, with changes like those of that preset?
 
 # %% tags=["claim-dataloader"]
 taken = max(row["images_per_second"] for row in bench["speed"] if row["name"] == "compiled, muon")
@@ -1027,8 +1020,9 @@ print(f"taken by the card {taken:,.0f} images/s, prepared by one process {prepar
 print(judge(prepared > taken, "one process prepares as many pictures as the card takes"))
 
 # %% [markdown]
-# `DataLoader(num_workers=...)` starts more processes, and each needs a core of its own. With large photographs there is no
-# other way. With small ones there is: keep them on the card.
+# `DataLoader(num_workers=...)` starts more processes, and each needs a core of its own. With large photographs this is
+# the usual way; libraries such as NVIDIA's DALI decode them on the card instead. Small ones can simply stay on the
+# card.
 #
 # ### "16 bits are too few to train with"
 #
@@ -1050,13 +1044,14 @@ too_few = {"for a step of 0.0001, in the weights": still[1] > 0.5, "for the same
 print(judge(too_few, "16 bits are too few", holds="if"))
 
 # %% [markdown]
-# The test of the weights says what is lost if they are kept in bf16, and not what a training would come to: nothing was trained
-# so. The test of the products asks the way forward only. What a whole training with products in bf16 comes to stands in the record of ingredients, above.
+# The test of the weights says what is lost if they are kept in bf16, and not what a training would come to: nothing was
+# trained so. The test of the products asks the way forward only. What a whole training with products in bf16 comes to
+# stands in the record of ingredients, above.
 #
 # ### "A ViT cannot be trained without warm-up"
 #
-# Lesson 6 has a record of it: models of 12 blocks, each at the best of five learning rates, with three seeds. The course's block is
-# pre-norm. We look at both.
+# Lesson 6 has a record of it: models of 12 blocks, each at the best of five learning rates, with three seeds. The
+# course's block is pre-norm. We look at both.
 
 # %% tags=["claim-warm-up"]
 norms = load_study("norm")
@@ -1073,8 +1068,8 @@ print(compare(with_it, without, "warm-up helps it all the same"))
 # %% [markdown]
 # ### "The average of the weights is better than the weights"
 #
-# A small model, 120 steps at a high learning rate, 0.01, that never falls. In the last 40 steps we look four times: at the weights,
-# and at their average. Three seeds showed too little, so here are six others.
+# A small model, 120 steps at a high learning rate, 0.01, that never falls. In the last 40 steps we look four times: at
+# the weights, and at their average. Three seeds showed too little, so here are six others.
 
 
 # %% jupyter={"source_hidden": true}
@@ -1105,15 +1100,16 @@ claim = "the average is better than the weights, while the learning rate is high
 print(compare(gains, [0.0] * len(gains), claim, names=("the average", "the weights"), unit="points"))
 
 # %% [markdown]
-# When the learning rate falls to 0, the weights come to rest by themselves, and the average has less to gain: in the record of
-# ingredients, above, almost nothing.
+# When the learning rate falls to 0, the weights come to rest by themselves, and the average has less to gain: in the
+# record of ingredients, above, almost nothing.
 
 # %% [markdown] tags=["extra"]
 # ### "An epoch of CIFAR-10 at 224 pixels takes ten minutes"
 #
-# *Extra.* Lesson 10 has these ten minutes from the notes, for a ViT-B/16, and asked whether the model is to blame. Was the card
-# used well? The notes do not name it, so take two: the H200 of part 8, for which we measured large matrix products, and a
-# T4, whose data sheet says 65 TFLOP/s in half precision. How long is the epoch if a step uses them as well as ours did in part 8?
+# *Extra.* Lesson 10 has these ten minutes from the notes, for a ViT-B/16, and asked whether the model is to blame. Was
+# the card used well? The notes do not name it, so take two: the H200 of part 8, for which we measured large matrix
+# products, and a T4, whose data sheet says 65 TFLOP/s in half precision. How long is the epoch if a step uses them as
+# well as ours did in part 8?
 
 # %% tags=["extra", "claim-F2"]
 vit_b = ViT.from_name("ViT-B/16", image_size=224)
@@ -1129,14 +1125,15 @@ for card, most in {"H200": bench["matrix_rate"], "T4": 65e12}.items():
 print(judge(as_well, "in ten minutes the card is used as well as in part 8", holds="if"))
 
 # %% [markdown] tags=["extra"]
-# So ten minutes say little about the model. A card that is used that little may wait for pictures or for the processor, or
-# compute in a format in which it is slow. Look for that before you look for a larger card.
+# So ten minutes say little about the model. A card that is used that little may wait for pictures or for the processor,
+# or compute in a format in which it is slow. Look for that before you look for a larger card.
 
 # %% [markdown] tags=["extra"]
 # ### "More pictures beat more epochs"
 #
-# *Extra.* The small model of the claim on averages takes 150 steps. It sees 300 pictures again and again, or 9,000 about once. Only the number of
-# different pictures differs, and both have one rate, 0.003. The six seeds are those of that claim.
+# *Extra.* The small model of the claim on averages takes 150 steps. It sees 300 pictures again and again, or 9,000
+# about once. Only the number of different pictures differs, and both have one rate, 0.003. The six seeds are those of
+# that claim.
 
 
 # %% tags=["extra"]
@@ -1166,9 +1163,9 @@ print(compare(many, few, claim))
 # %% [markdown]
 # ## Exercise: write the learning rate
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Steps are counted from 0. During warm-up the rate rises in a straight
-# line: step 0 has `peak / warmup`, the last warm-up step has `peak` (`warmup` may be 0). After that it falls along half a cosine, from `peak` at
-# step `warmup` towards 0 at step `steps`:
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Steps are counted from 0. During warm-up the rate rises in a
+# straight line: step 0 has `peak / warmup`, the last warm-up step has `peak` (`warmup` may be 0). After that it falls
+# along half a cosine, from `peak` at step `warmup` towards 0 at step `steps`:
 #
 # $$\text{rate} = \text{peak} \cdot \frac{1 + \cos(\pi\, t)}{2}
 # \qquad t = \frac{\text{step} - \text{warmup}}{\text{steps} - \text{warmup}}$$
@@ -1209,10 +1206,10 @@ check.learning_rate(my_learning_rate)
 # %% [markdown]
 # ## Exercise: the label of a CutMix picture
 #
-# Difficulty 2 of 5, about 10 minutes. Importance 1 of 3. A box of another picture is pasted into an image of `size` = (height,
-# width) pixels. The box is (top, left, bottom, right); row `bottom` and column `right` do not belong to it. Its middle is drawn
-# anywhere in the image, so it **may stick out**: top and left may be negative, bottom and right larger than the image. What
-# share of the target stays with the image itself?
+# Difficulty 2 of 5, about 10 minutes. Importance 1 of 3. A box of another picture is pasted into an image of `size` =
+# (height, width) pixels. The box is (top, left, bottom, right); row `bottom` and column `right` do not belong to it.
+# Its middle is drawn anywhere in the image, so it **may stick out**: top and left may be negative, bottom and right
+# larger than the image. What share of the target stays with the image itself?
 #
 # With a pencil: the box (1, 1, 3, 3) in 4×4 pixels covers 4 of 16. So 0.75 of the target stays.
 #
@@ -1251,9 +1248,9 @@ check.cutmix_share(my_share)
 # %% [markdown]
 # ## Exercise: the moving average
 #
-# Difficulty 2 of 5, about 5 minutes. Importance 2 of 3. Write one update. `kept` is the average up to now, `new` the weights
-# after the step; both are tensors of the same shape. The average keeps the share d and takes 1 − d of the new weights. In the
-# first steps d is smaller than `decay`, or the average would remember the untrained model for long:
+# Difficulty 2 of 5, about 5 minutes. Importance 2 of 3. Write one update. `kept` is the average up to now, `new` the
+# weights after the step; both are tensors of the same shape. The average keeps the share d and takes 1 − d of the new
+# weights. In the first steps d is smaller than `decay`, or the average would remember the untrained model for long:
 #
 # $$d = \min\left(\text{decay},\; \frac{1 + \text{step}}{10 + \text{step}}\right)$$
 #
@@ -1292,8 +1289,8 @@ check.moving_average(my_average)
 # %% [markdown]
 # ## The bug clinic
 #
-# Six trainings lie in beds A to F: the same small model, 2,000 pictures of clothes, three epochs. Five have one fault each;
-# one is well. All run without an error. Do they learn? Guessing would be right for 10 of 100.
+# Six trainings lie in beds A to F: the same small model, 2,000 pictures of clothes, three epochs. Five have one fault
+# each; one is well. All run without an error. Do they learn? Guessing would be right for 10 of 100.
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: training differs in the last digits between machines.
@@ -1303,8 +1300,8 @@ for letter in "ABCDEF":
     print(f"{letter}: best validation accuracy {max(TrainingPatient(letter, clothes).run()):.0%}")
 
 # %% [markdown]
-# They learn. That is what makes such faults dangerous: the training works, only worse than it should, or the accuracy that
-# it reports is not true. So ask each what *should* be so:
+# They learn. That is what makes such faults dangerous: the training works, only worse than it should, or the accuracy
+# that it reports is not true. So ask each what *should* be so:
 #
 # | instrument | how | a training that is well |
 # |---|---|---|
@@ -1341,8 +1338,8 @@ for letter in "ABCDEF":
 # %% [markdown]
 # ## Exercise: what is wrong with these trainings?
 #
-# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all patients in one string, "ABCDEF". Return a
-# dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
+# Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. You get the letters of all patients in one string, "ABCDEF".
+# Return a dict, `{"A": "…", "B": "…", …}`, that gives each letter one of these words:
 #
 # | word | the fault |
 # |---|---|
@@ -1355,13 +1352,14 @@ for letter in "ABCDEF":
 #
 # <details><summary>Hint 1</summary>
 #
-# For each patient, find the one column that differs from the last column of the table of instruments. One patient has none.
+# For each patient, find the one column that differs from the last column of the table of instruments. One patient has
+# none.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# If the gradient of a batch comes on top of the same gradient, it is twice as long. If a loss differs from itself, something
-# in the model is random.
+# If the gradient of a batch comes on top of the same gradient, it is twice as long. If a loss differs from itself,
+# something in the model is random.
 #
 # </details>
 
@@ -1387,8 +1385,8 @@ check.training_clinic(my_findings)
 # %% [markdown]
 # ## From here: longer, larger, on several GPUs, for a second reading
 #
-# **Longer.** The same loop runs from the command line, where a training can take hours. It writes a checkpoint as it goes,
-# and the same line again goes on where it stopped:
+# **Longer.** The same loop runs from the command line, where a training can take hours. It writes a checkpoint as it
+# goes, and the same line again goes on where it stopped:
 #
 # ```
 # python -m vit_tutorial.train --data fashion_mnist --out runs/first
@@ -1396,8 +1394,8 @@ check.training_clinic(my_findings)
 # python -m vit_tutorial.train --help
 # ```
 #
-# **On a host that forgets** (Colab, Kaggle). Let `runs/` and your progress lie on a drive that stays. Write these lines into a
-# cell above *Train*, with the folder of your drive, and run it first:
+# **On a host that forgets** (Colab, Kaggle). Let `runs/` and your progress lie on a drive that stays. Write these lines
+# into a cell above *Train*, with the folder of your drive, and run it first:
 #
 # ```python
 # import os
@@ -1407,16 +1405,16 @@ check.training_clinic(my_findings)
 # Then the next run goes on where the host cut the last one off. From the command line, name the folder yourself:
 # `--out "$VIT_TUTORIAL_WORK/runs/first"`.
 #
-# **An Apple GPU.** `--device mps`, or `device="mps"` in the config, takes it. It is taken only when asked for, and we had none
-# to measure: compare one epoch with the CPU before you trust it with a long run.
+# **An Apple GPU.** `--device mps`, or `device="mps"` in the config, takes it. It is taken only when asked for, and we
+# had none to measure: compare one epoch with the CPU before you trust it with a long run.
 #
 # **Longer still.** A run that has ended is not made longer by a larger `--epochs`: its learning rate has come down to 0. The
 # program says so. `--start-from` begins another run with its weights, in another folder.
 #
 # **Several GPUs.** `torchrun` starts one process for each. Every process holds the whole model, takes its part of each
-# batch, and finds its gradients. Then all processes average their gradients and take the same step. So they end with the
-# weights that one process would have found with the whole batch, apart from rounding, and from dropout and drop path: each
-# process throws its own dice for these. Two processes on a CPU work as well:
+# batch, and finds its gradients. Then all processes average their gradients and take the same step. So they end with
+# the weights that one process would have found with the whole batch, apart from rounding, and from dropout and drop
+# path: each process throws its own dice for these. Two processes on a CPU work as well:
 #
 # ```
 # torchrun --nproc-per-node 4 -m vit_tutorial.train --recipe cifar10-gpu --out runs/four_gpus
@@ -1430,13 +1428,13 @@ check.training_clinic(my_findings)
 #     -m vit_tutorial.train --recipe cifar10-gpu --out runs/sixteen_gpus
 # ```
 #
-# With more processes each has fewer images per step. If you enlarge the batch in return, raise the learning rate with care,
-# and warm up for longer (Goyal et al. 2017).
+# With more processes each has fewer images per step. If you enlarge the batch in return, raise the learning rate with
+# care, and warm up for longer (Goyal et al. 2017).
 #
-# **A larger model.** Most of the memory of a training holds what is kept for the way back. `--gradient-checkpointing` keeps
-# what enters each block, and computes the rest again (Chen et al. 2016). The gradients are the same, for one more way forward.
-# Or take several small batches, add up their gradients, and step once. LayerNorm sees each picture alone, and does not notice.
-# (BatchNorm would.)
+# **A larger model.** Most of the memory of a training holds what is kept for the way back. `--gradient-checkpointing`
+# keeps what enters each block, and computes the rest again (Chen et al. 2016). The gradients are the same, for one more
+# way forward. Or take several small batches, add up their gradients, and step once. LayerNorm sees each picture alone,
+# and does not notice. (BatchNorm would.)
 #
 # **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes: CIFAR-10 is 184 MB. ImageNet at
 # 224×224 would be 193 GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.
@@ -1444,8 +1442,8 @@ check.training_clinic(my_findings)
 # ## What to remember
 #
 # 1. The loss is −log of the probability that the right class got. A model that knows nothing has log K.
-# 2. The usual recipe: warm up, then follow a cosine; decay matrices, not biases; clip the gradient. Products may be bf16. Weights
-#    stay float32, or small steps get lost.
+# 2. The usual recipe: warm up, then follow a cosine; decay matrices, not biases; clip the gradient. Products may be
+#    bf16. Weights stay float32, or small steps get lost.
 # 3. Bring the pictures to the device once, and change a whole batch at a time. Predict the time before you start.
 # 4. Choose by the validation split. Look at the test images once.
 # 5. Before a long run, learn one batch by heart. That a training runs, and even learns, does not show that it is right.
@@ -1473,8 +1471,8 @@ check.training_clinic(my_findings)
 # <details><summary>Two models differ by 0.4 points, one run each. What do you conclude (lesson 9)?</summary>Nothing. Two seeds of
 # one model differ as much. Train several of each, and look at the interval of the differences.</details>
 #
-# **You have done it.** From cutting a picture into patches to a trained model of your own. Change something now: the patch
-# size, the depth, your own attention (`ViT(config, attention=MyAttention)`), and train again.
+# **You have done it.** From cutting a picture into patches to a trained model of your own. Change something now: the
+# patch size, the depth, your own attention (`ViT(config, attention=MyAttention)`), and train again.
 #
 # **Read on**: Dosovitskiy et al. 2021, section 4.1 and appendix B.1 · Steiner et al. 2022, *How to train your ViT?* ·
 # Loshchilov and Hutter 2019, *Decoupled Weight Decay Regularization* · Yun et al. 2019, *CutMix* · Zhang et al. 2018,

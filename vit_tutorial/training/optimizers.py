@@ -4,9 +4,9 @@
     Muon      a matrix moves as a whole, by the nearest orthogonal matrix to its mean gradient; AdamW for the rest
 
 Sources: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2 (AdamW); Jordan et al. 2024,
-"Muon: An optimizer for hidden layers"; Liu et al. 2025, "Muon is Scalable for LLM Training", section 2.2 (its step
-size); Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging"; the smaller decay of its first
-steps is that of TensorFlow's ExponentialMovingAverage.
+"Muon: An optimizer for hidden layers in neural networks"; Liu et al. 2025, "Muon is Scalable for LLM Training", section
+2.2 (its step size); Polyak and Juditsky 1992, "Acceleration of Stochastic Approximation by Averaging"; the smaller
+decay of its first steps is that of TensorFlow's ExponentialMovingAverage.
 """
 
 import copy
