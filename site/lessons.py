@@ -101,9 +101,10 @@ def change_shown(cell: NotebookNode) -> None:
 
 
 def marked_if_wide(image: re.Match) -> str:
-    """Mark a figure whose words are too small to be read where it is as narrow as a phone."""
+    """Mark a figure whose words are too small to be read where it is as narrow as a phone, with the width it needs."""
     width = int.from_bytes(base64.b64decode(image["start"])[16:20])  # a PNG begins with 16 other bytes
-    return image[0].replace("<img ", '<img class="vit-wide" ', 1) if width >= WIDE_FIGURE else image[0]
+    mark = f'<img class="vit-wide" style="--vit-width: {max(WIDE_FIGURE, 3 * width // 4)}px" '
+    return image[0].replace("<img ", mark, 1) if width >= WIDE_FIGURE else image[0]
 
 
 def break_sentences(cell: NotebookNode) -> None:

@@ -144,6 +144,15 @@ def test_equal_values_in_a_spread_stay_apart_and_one_seed_is_enough():
     assert list(axes[0, 0].lines[2].get_ydata()) == [1]
 
 
+@pytest.mark.parametrize(
+    ("signed", "shown"), [(False, ["1.0%", "0.0%", "-1.0%"]), (True, ["+1.0%", "+0.0%", "-1.0%"])]
+)
+def test_a_mean_of_differences_has_a_sign_and_none_is_minus_zero(signed, shown):
+    _, axes = plots.new_figure()
+    plots.draw_spread(axes[0, 0], {"more": [0.01], "the same": [-0.0003], "less": [-0.01]}, signed=signed)
+    assert [text.get_text() for text in axes[0, 0].texts][:3] == shown
+
+
 @pytest.mark.parametrize(("values", "words"), [({}, "no rows"), ({"a": [0.5], "b": []}, "no value for 'b'")])
 def test_a_spread_of_nothing_is_refused(values, words):
     _, axes = plots.new_figure()

@@ -160,11 +160,12 @@ def draw_spread(
     xlabel: str = "test accuracy",
     colours: Sequence[str] = (BLUE,),
     decimals: int = 1,
+    signed: bool = False,
 ) -> None:
     """Draw one row for each name, first on top: each of its values a point, their mean a line with its number.
 
-    Values are shares of 1 and are shown as percentages. The rows take `colours` in turn, so that two colours mark
-    every second row.
+    Values are shares of 1 and are shown as percentages, with `signed` as differences are: +1.0%. The rows take
+    `colours` in turn, so that two colours mark every second row.
     Raises ValueError if there is nothing to draw, or if a name has no value.
     """
     if not values or not all(values.values()):
@@ -176,7 +177,8 @@ def draw_spread(
         heights = place + np.linspace(-0.15, 0.15, len(row)) if len(row) > 1 else [place]  # equal values stay apart
         ax.plot(row, heights, "o", color=colour, alpha=0.7, markersize=5, label=name)
         ax.plot([mean, mean], [place - 0.35, place + 0.35], color="black", linewidth=2)
-        ax.text(1.01, place, f"{mean:.{decimals}%}", transform=ax.get_yaxis_transform(), va="center", fontsize=9)
+        shown = f"{mean:{'+' if signed else ''}z.{decimals}%}"  # z: never -0.0%
+        ax.text(1.01, place, shown, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
     ax.set_yticks(range(len(values)), list(values), fontsize=9)
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.margins(x=0.08)

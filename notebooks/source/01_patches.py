@@ -345,7 +345,7 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 # 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
 
 # %%
-PatchLab({name: pictures(name) for name in ("chelsea", "coffee", "astronaut")}, patch_size=32)
+PatchLab({"cat": cat} | {name: pictures(name) for name in ("coffee", "astronaut")}, patch_size=32)
 
 # %% [markdown]
 # <details><summary>What there was to see</summary>

@@ -145,7 +145,7 @@ for ax, (title, kinds), (along, up) in zip(axes[0], panels.items(), labels, stri
         for name, end in zip(names, vectors.tolist(), strict=True):
             ax.annotate("", end, (0, 0), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
             ax.text(end[0], end[1] + (0.15 if end[1] >= 0 else -0.15), letter + name, color=colour, ha="center",
-                    va="bottom" if end[1] >= 0 else "top")  # fmt: skip
+                    va="bottom" if end[1] >= 0 else "top", bbox={"color": "white", "pad": 1})  # fmt: skip
     reach = 9.5 if title == "values" else 2.9
     ax.set(title=title, xlim=(-reach if title != "values" else -2, reach), ylim=(-2.9, 2.9), xlabel=along, ylabel=up)
     ax.axhline(0, color="black", linewidth=0.5), ax.axvline(0, color="black", linewidth=0.5)

@@ -110,10 +110,11 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 #
 # Attention brings values from token to token and mixes them. The second branch works on each token *alone*: widen it
 # from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on
-# language models call it the *feed-forward network*, FFN.
+# language models call it the *feed-forward network*, FFN. In the ViT paper it is inside equation 3 (section 3.1), and the
+# factor 4 in table 1:
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
-# \mathbb{R}^{4D \times D} \qquad \text{(section 3.1 of the paper, inside equation 3; the factor 4 is in its table 1)}$$
+# \mathbb{R}^{4D \times D}$$
 #
 # Why bend? Because two matrices in a row are one matrix, and the widening would be for nothing:
 

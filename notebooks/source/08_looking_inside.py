@@ -375,8 +375,8 @@ for row, (source, words) in zip(axes, sources.items(), strict=True):
             ax.plot(inside.SHARES, curve, color=plots.GREY, linestyle=dashes, label=f"{method} (control)")
         ax.set_title(f"{words}, covered with {fill}", fontsize=10)
         ax.set_ylim(0, 1)
-        ax.legend(frameon=False, fontsize=7)
     row[0].set_ylabel("probability of the answer")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 plots.show(
     figure,
     alt="Six plots of falling lines, one for each method. Occlusion falls fastest at first in all. On clothes covered with black, the grey line of brightness falls faster than every kind of attention.",
@@ -650,13 +650,14 @@ for words, (one, pixels) in {"clothes": (model, images), "photographs": (photo_m
 # %% [markdown] tags=["extra"]
 # ### Two at once
 #
-# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. On the left the trained
-# model, on the right the one that never learned. They share block and token: move one of them, and the other follows.
+# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. The first has the
+# trained model, the second the one that never learned. They share block and token: move one of them, and the other follows.
 
 # %% tags=["extra"]
 from ipywidgets import HBox, jslink
 
-labs = [LensLab(one, data.test_images[0], names) for one in (model, untrained)]
+both = {"boot (trained)": model, "boot (untrained)": untrained}
+labs = [LensLab(one, {words: data.test_images[0]}, names) for words, one in both.items()]
 for lab in labs:
     lab.layout.width = "50%"
 for trait in ("block", "token"):

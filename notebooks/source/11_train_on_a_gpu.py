@@ -800,7 +800,7 @@ gains = {name: [value - own for value, own in zip(values, base, strict=True)] fo
 gains = dict(sorted(gains.items(), key=lambda item: sum(item[1])))
 print(f"the preset itself: {fmean(base):.1%} on {study.data['test']:,} test pictures; made by: {study.command}")
 figure, axes = plots.new_figure(size=(9, 5))
-plots.draw_spread(axes[0, 0], gains, xlabel="test accuracy minus that of the preset, one point a seed")
+plots.draw_spread(axes[0, 0], gains, xlabel="test accuracy minus that of the preset, one point a seed", signed=True)
 axes[0, 0].axvline(0, color="grey", linewidth=0.8)
 plots.show(figure, alt="For each of twelve changes, three points: test accuracy minus that of the preset.")
 
@@ -928,8 +928,8 @@ moments = {int(file.stem[-3:]): load_model(file) for file in (DATA_FOLDER / "vit
 torch.manual_seed(longer.config["seed"])  # the untrained model, as it was
 moments[0], moments[longer.epochs] = ViT(trained.config), trained
 moments[0].card = trained.card
-photo_names = ["chelsea", "coffee", "astronaut", "rocket"]
-four = torch.stack([pictures(which, 32) for which in photo_names])
+photo_names = ["cat", "coffee", "astronaut", "rocket"]
+four = torch.stack([pictures(which, 32) for which in ("chelsea", *photo_names[1:])])
 TrainingTimeline(moments, four, photo_names, longer.validation_accuracy, epoch=longer.epochs)
 
 # %% [markdown]

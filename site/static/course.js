@@ -113,6 +113,8 @@ function followProgress() {
   if (end) sight.observe(end);
 }
 
+const WIDE = 'mjx-container[display], figure:has(> .vit-wide), .bd-article p:has(> img[src$=".svg"])';
+
 /** Let the keyboard reach what is scrolled sideways on a narrow page: long formulas, wide figures. */
 async function reachWideOnes() {
   await globalThis.MathJax?.startup?.promise;
@@ -122,7 +124,7 @@ async function reachWideOnes() {
       else target.removeAttribute("tabindex");
     }
   });
-  for (const one of document.querySelectorAll("mjx-container[display], figure:has(> .vit-wide)")) size.observe(one);
+  for (const one of document.querySelectorAll(WIDE)) size.observe(one);
 }
 
 followTheme();

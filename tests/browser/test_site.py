@@ -476,6 +476,26 @@ def test_on_a_phone_a_wide_figure_keeps_its_size_and_the_keyboard_scrolls_it(sit
     page.wait_for_function("(figure) => !figure.hasAttribute('tabindex')", arg=figure.element_handle())
 
 
+def test_on_a_phone_a_drawn_figure_keeps_letters_that_can_be_read(site, visit):
+    one = visit()
+    one.page.set_viewport_size(PHONE)
+    page = one.open(site / "07_vision_transformer.html")
+    figure = page.locator('p:has(> img[src$=".svg"])').first
+    figure.scroll_into_view_if_needed()
+    smallest = 13  # units of the drawing, which is 1,000 wide
+    assert figure.locator("img").bounding_box()["width"] / 1000 * smallest > 9
+    assert figure.get_attribute("tabindex") == "0"
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_the_contents_of_a_lesson_fit_beside_it(site, visit):
+    page = visit().open(site / "07_vision_transformer.html")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    contents = page.locator(".bd-sidebar-secondary")
+    assert contents.locator("code").count() > 0  # the words that cannot be broken elsewhere
+    assert contents.evaluate("(box) => box.scrollWidth - box.clientWidth") == 0
+
+
 def test_lines_of_code_fit_a_desk(site, visit):
     page = visit().open(site / "11_train_on_a_gpu.html")
     page.set_viewport_size({"width": 1440, "height": 900})

@@ -59,9 +59,10 @@ def test_each_beginning_of_a_paragraph_that_is_treated_apart_is_in_a_lesson():
 
 
 def test_a_figure_of_many_pixels_is_marked_as_wide():
-    wide, narrow = (f' alt="a" src="data:image/png;base64,{png(width)}">' for width in (640, 639))
-    (cell,) = page(code("1", **{"text/html": f"<img{wide}<img{narrow}"}))
-    assert cell.outputs[0].data["text/html"] == f'<img class="vit-wide"{wide}<img{narrow}'
+    wide, narrow, wider = (f' alt="a" src="data:image/png;base64,{png(width)}">' for width in (640, 639, 1200))
+    (cell,) = page(code("1", **{"text/html": f"<img{wide}<img{narrow}<img{wider}"}))
+    mark = '<img class="vit-wide" style="--vit-width: {}px"'
+    assert cell.outputs[0].data["text/html"] == f"{mark.format(640)}{wide}<img{narrow}{mark.format(900)}{wider}"
 
 
 def test_a_solution_is_folded_and_an_exercise_says_how_to_try_it():
