@@ -60,6 +60,7 @@ def test_the_same_figure_has_the_same_bytes():
 def test_an_image_of_pixels_and_the_same_image_from_0_to_1_look_alike():
     assert np.abs(drawn(plots.draw_image, IMAGE).astype(int) - drawn(plots.draw_image, IMAGE / 255)).max() <= 1
     grey = drawn(plots.draw_image, IMAGE[:1])
+    assert np.abs(grey.astype(int) - drawn(plots.draw_image, IMAGE[:1] / 255)).max() <= 1
     assert (grey[..., 0] == grey[..., 1]).all()
     assert np.ptp(grey[60:140, 60:140]) > 20
 
@@ -70,6 +71,16 @@ def test_patches_draw_a_grid_and_numbers_over_the_image():
     numbered = drawn(plots.draw_patches, IMAGE, 4)
     assert (plain != grid).any()
     assert (grid != numbered).any()
+
+
+def test_the_lines_of_patches_lie_between_pixels_and_each_number_on_its_patch():
+    _, axes = plots.new_figure()
+    plots.draw_patches(axes[0, 0], torch.zeros(1, 8, 12), 4)
+    lines = [(line.get_xdata(), line.get_ydata()) for line in axes[0, 0].lines]
+    assert [x[0] for x, _ in lines if x[0] == x[1]] == [-0.5, 3.5, 7.5, 11.5]
+    assert [y[0] for _, y in lines if y[0] == y[1]] == [-0.5, 3.5, 7.5]
+    middles = [text.get_position() for text in axes[0, 0].texts]
+    assert middles == [(1.5, 1.5), (5.5, 1.5), (9.5, 1.5), (1.5, 5.5), (5.5, 5.5), (9.5, 5.5)]
 
 
 def test_patches_keep_the_numbers_they_are_given():
@@ -124,8 +135,9 @@ def test_a_spread_shows_each_seed_as_a_point_and_each_mean_as_a_line(count):
     plots.draw_spread(ax, values, xlabel="test accuracy", colours=(plots.BLUE, plots.ORANGE))
     points, means = ax.lines[::2], ax.lines[1::2]
     assert [list(line.get_xdata()) for line in points] == list(values.values())
-    for line, row in zip(means, values.values(), strict=True):
+    for place, (line, row) in enumerate(zip(means, values.values(), strict=True)):
         assert set(line.get_xdata()) == {np.mean(row)}
+        assert np.mean(line.get_ydata()) == pytest.approx(place)
     assert [text.get_text() for text in ax.texts] == [*(f"{np.mean(row):.1%}" for row in values.values()), "mean"]
     assert [label.get_text() for label in ax.get_yticklabels()] == list(values)
     assert [line.get_color() for line in points[:2]] == [plots.BLUE, plots.ORANGE]
@@ -144,9 +156,7 @@ def test_equal_values_in_a_spread_stay_apart_and_one_seed_is_enough():
     assert list(axes[0, 0].lines[2].get_ydata()) == [1]
 
 
-@pytest.mark.parametrize(
-    ("signed", "shown"), [(False, ["1.0%", "0.0%", "-1.0%"]), (True, ["+1.0%", "+0.0%", "-1.0%"])]
-)
+@pytest.mark.parametrize(("signed", "shown"), [(False, ["1.0%", "0.0%", "-1.0%"]), (True, ["+1.0%", "+0.0%", "-1.0%"])])
 def test_a_mean_of_differences_has_a_sign_and_none_is_minus_zero(signed, shown):
     _, axes = plots.new_figure()
     plots.draw_spread(axes[0, 0], {"more": [0.01], "the same": [-0.0003], "less": [-0.01]}, signed=signed)

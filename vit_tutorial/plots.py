@@ -92,7 +92,7 @@ def draw_patches(
     count = columns * (height // patch_size)
     if numbers is not False:
         for i, number in zip(range(count), range(count) if numbers is True else numbers, strict=True):
-            x, y = (i % columns + 0.5) * patch_size, (i // columns + 0.5) * patch_size
+            x, y = ((place + 0.5) * patch_size - 0.5 for place in (i % columns, i // columns))
             box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.55, "linewidth": 0}
             ax.text(x, y, str(number), color="white", ha="center", va="center", fontsize=7, bbox=box)
 

@@ -69,6 +69,30 @@ def record_words(lab):
     return lambda: lab.page.evaluate("() => window.vitSaid")
 
 
+def record_letters(lab):
+    """From now on keep what is written on canvases that are seen; the function that is returned tells it once.
+
+    Each is a dictionary: the text, its size in CSS pixels of the page, and its box [left, top, right, bottom] on the
+    canvas, in whose own pixels.
+    """
+    lab.page.evaluate(
+        """() => {
+            window.vitLetters = [];
+            const write = CanvasRenderingContext2D.prototype.fillText;
+            CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...most) {
+                const scale = this.canvas.getBoundingClientRect().width / this.canvas.vitWidth;
+                const size = parseFloat(/([0-9.]+)px/.exec(this.font)[1]);
+                const wide = this.measureText(text).width;
+                const left = x - wide * { left: 0, start: 0, center: 0.5, right: 1, end: 1 }[this.textAlign];
+                const box = [left, y - size / 2, left + wide, y + size / 2];
+                if (scale) window.vitLetters.push({ text, size: size * scale, box });
+                if (!window.vitMuted?.test(text)) write.call(this, text, x, y, ...most);
+            };
+        }"""
+    )
+    return lambda: lab.page.evaluate("() => window.vitLetters.splice(0)")
+
+
 def kernel_says(lab, expression):
     """The text that the kernel prints for an expression, sent beside the notebook's cells.
 

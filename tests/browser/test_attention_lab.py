@@ -200,3 +200,9 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show):
         page.locator("body").evaluate("body => Array.from(body.childNodes, (node) => node.nodeValue)").count("a") == 0
     )
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
+
+
+def test_colours_of_weights_begin_at_0_percent_and_those_of_scores_show_0(show):
+    scales = show(with_scores()).page.locator(".vit-scale").all_inner_texts()
+    assert [text.split("\n")[0] for text in scales if text.count("%") == 2] == ["0%"] * 2
+    assert [text.split("\n")[1] for text in scales if "%" not in text] == ["0"]

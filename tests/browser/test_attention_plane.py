@@ -4,7 +4,17 @@ import re
 
 import numpy as np
 import pytest
-from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, wait_for_words, words
+from explorers import (
+    PICTURE,
+    check_named_and_readable,
+    contrast,
+    press,
+    reacts,
+    record_letters,
+    record_words,
+    wait_for_words,
+    words,
+)
 
 from vit_tutorial.explore import AttentionPlane, attention_plane_state
 from vit_tutorial.explore.attention_plane.numbers import PRESETS
@@ -283,3 +293,67 @@ def test_no_key_is_lost_and_keys_stay_inside(show):
     right = [(f"{1 + 0.1 * step:.2f}", "0.00") for step in range(1, 9)]
     assert numbers[:13] == [*right, *[("1.80", f"{0.1 * step:.2f}") for step in range(1, 6)]]
     assert len(numbers) == 17
+
+
+def pixels_in(lab, left, top, right, bottom):
+    """The colours of a part of the canvas on the ground of the explorer, and this ground: [n, 3] and [3]."""
+    drawn = lab.page.locator(PICTURE).evaluate(
+        """(canvas, [x, y, wide, high]) => {
+            const unit = canvas.width / canvas.vitWidth;
+            const all = [x, y, wide, high].map((one) => Math.round(unit * one));
+            return Array.from(canvas.getContext("2d").getImageData(...all).data);
+        }""",
+        [left, top, right - left, bottom - top],
+    )
+    ground = lab.page.locator(".vit-lab").evaluate("root => getComputedStyle(root).backgroundColor")
+    ground = np.array([int(number) for number in re.findall(r"\d+", ground)])
+    drawn = np.reshape(drawn, (-1, 4))
+    opaque = drawn[:, 3:] / 255
+    return np.round(opaque * drawn[:, :3] + (1 - opaque) * ground).astype(int), ground
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (1200, "dark"), (390, "light")])
+def test_a_name_stands_on_a_ground_of_its_own_and_meets_no_number_of_the_axes(show, width, theme):
+    lab = show(AttentionPlane(), theme)
+    written = record_letters(lab)
+    lab.page.evaluate("() => { window.vitMuted = /^(q|k|v|out)[ 0-9]/ }")
+    for preset in PRESETS.values():
+        lab.set(**preset._asdict(), chosen=f"q{preset.query}")
+        lab.resize(width, 840)
+        lab.resize(width, 844)
+        lab.set(temperature=lab.lab.temperature + 0.1)
+        letters = written()
+        first = max(i for i, one in enumerate(letters) if one["text"].startswith("Queries"))  # drawn last
+        names = [one for one in letters[first:] if re.match(r"(q|k|v|out )\d", one["text"])]
+        numbers = [one["box"] for one in letters[first:] if re.fullmatch(r"-?\d+", one["text"])]
+        assert len(names) >= 4
+        assert len(numbers) >= 6
+        for name in names:
+            left, top, right, bottom = name["box"]
+            found, ground = pixels_in(lab, left + 1, top + 1, right - 1, bottom - 1)
+            assert (found == ground).all(), name
+            for box in numbers:
+                assert box[2] <= left or right <= box[0] or box[3] <= top or bottom <= box[1], (name, box)
+
+
+def test_a_number_of_the_axes_does_not_stand_in_the_mark(show):
+    lab = show(AttentionPlane(**(HAND | {"q": [[2, 0], [0, 1], [1, 1]]})))
+    written = record_letters(lab)
+    lab.set(temperature=0.9)
+    x, y = spot((2, 0))
+    for one in written():
+        left, top, right, bottom = one["box"]
+        assert not (left < x + 11 and right > x - 11 and top < y + 11 and bottom > y - 11), one["text"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_keys_stand_out_from_the_ground(show, theme):
+    lab = show(AttentionPlane(**(HAND | {"q": [[-1, 0], [0, -1], [-1, -1]]})), theme)
+    for key in HAND["k"]:
+        x, y = spot(0.5 * np.array(key))
+        aside = np.array([key[1], key[0]]) / np.hypot(*key) * 4  # on the canvas, across the arrow, to its edge
+        for sign in (1, -1):
+            left, top = np.array([x, y]) + sign * aside - 1.5
+            found, ground = pixels_in(lab, left, top, left + 3, top + 3)
+            best = max(contrast(*(f"rgb{tuple(one.tolist())}" for one in (colour, ground))) for colour in found)
+            assert best >= 3, (key, sign, best)

@@ -86,7 +86,10 @@ def test_every_switch_works_by_mouse(show, says):
     assert click("Only head 2 of this layer") == says(3, 0, [(0, 1), (3, 0), (3, 1), (3, 3)])
     assert click("Head 0: off") == says(3, 0, [(0, 1), (3, 1), (3, 3)])
     assert click("Layer off (l)") == says(3, 0, [(0, 1), *((3, head) for head in range(4))])
-    assert click("Layer on (l)") == says(3, 0, [(0, 1)])
+    layer = page.get_by_role("button", name="Layer off (l)", exact=True)
+    assert layer.get_attribute("aria-pressed") == "true", "the name stays, and says with this that the layer is off"
+    assert click("Layer off (l)") == says(3, 0, [(0, 1)])
+    assert layer.get_attribute("aria-pressed") == "false"
     lab.follow()
     assert lab.lab.off == [[0, 1]]
     at = corner(lab, MAP, 5, 1)
@@ -102,6 +105,23 @@ def test_every_switch_works_by_mouse(show, says):
     assert words(lab) == says(2, 9, [(2, 0), (5, 3)], "pullover")
 
 
+def test_the_bars_have_a_heading_and_stay_inside_also_with_large_letters_on_a_phone(show):
+    lab = show(gallery())
+    assert lab.page.get_by_role("columnheader", name="thick: now, thin: all on").is_visible()
+    measure = """() => {
+        const inside = document.querySelector(".vit-lab").getBoundingClientRect();
+        const bars = [...document.querySelectorAll(".vit-top .vit-bar")].map((bar) => bar.getBoundingClientRect());
+        return [inside.right, Math.max(...bars.map(({ right }) => right)), Math.max(...bars.map(({ width }) => width))];
+    }"""
+    *_, longest = lab.page.evaluate(measure)
+    assert 110 < longest <= 130
+    lab.page.evaluate("() => { document.documentElement.style.fontSize = '24px' }")
+    lab.resize(360, 844)
+    edge, farthest, longest = lab.page.evaluate(measure)
+    assert farthest <= edge - 16
+    assert longest > 40
+
+
 def test_the_bars_are_the_probabilities_of_torch(show):
     lab, vit = show(gallery()), trained().double()
     for off in ([], [(0, 0), (0, 2)], [(layer, 1) for layer in range(6)]):
@@ -111,7 +131,7 @@ def test_the_bars_are_the_probabilities_of_torch(show):
         widths = lab.page.locator(".vit-top .vit-bar").evaluate_all(
             "all => all.map(bar => parseFloat(bar.style.width))"
         )
-        drawn = np.array(widths).reshape(10, 2) / 130
+        drawn = np.array(widths).reshape(10, 2) / 100
         np.testing.assert_allclose(drawn[:, 0], state.probabilities, atol=1e-4)
         np.testing.assert_allclose(drawn[:, 1], state.all_on, atol=1e-4)
 

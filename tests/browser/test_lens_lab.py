@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from drawn import apart, drawn, pressed, seen, tops
 from explorers import GREY_NOISE, PICTURE, check_named_and_readable, press, reacts, record_words, words
 
 from vit_tutorial import ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import LensLab, lens_lab_state
+from vit_tutorial.explore.words import percent
 
 DATA = load("fashion_mnist")
 PICTURES = dict(zip(("boot", "pullover", "trouser"), DATA.test_images[:3], strict=True))
@@ -157,6 +159,115 @@ def test_it_fits_on_a_phone(show):
     assert lab.page.locator(STRIP).bounding_box()["width"] < 340
     assert lab.page.evaluate("document.documentElement.scrollWidth") <= 380
     assert lab.page.locator(STRIP).evaluate("canvas => canvas.vitWidth") < 340  # drawn anew, not made smaller
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_a_number_stands_above_its_own_bar_also_beside_a_higher_one_without_the_exchange(show, state_of, width):
+    lab = show(lab_of(other="trouser"))
+    lab.resize(width, 900)
+    now = {"block": 3, "token": 25, "exchange": "this token", "other": "trouser"}
+    texts, _ = drawn(lab, STRIP, lambda: lab.set(**now))
+    state = state_of(**now)
+    step = lab.page.locator(STRIP).evaluate("canvas => canvas.vitWidth") / 7
+    shares = state.lens[:, 25].max(-1)
+    without = state.untouched[:, 25].max(-1)
+    assert (without[3:] > shares[3:] + 0.02).any()
+    for block, share in enumerate(shares):
+        number = next(one for one in texts if block * step < one["x"] < (block + 1) * step and "%" in one["text"])
+        assert number["text"] == percent(share)
+        assert number["y"] + 9 == pytest.approx(106 - 82 * share, abs=0.1)
+        if block >= 3:
+            assert number["x"] - number["width"] / 2 > (block + 0.19) * step, "it does not reach the bar beside it"
+        assert number["x"] + number["width"] / 2 < (block + 1) * step
+
+
+def test_what_hollow_bars_are_is_said_while_there_are_any(show):
+    lab = show(lab_of())
+    told = lab.page.get_by_text("Hollow bars: without the exchange.")
+    for exchange in ("nothing", "this token", "all patches", "nothing"):
+        lab.set(exchange=exchange)
+        assert told.is_visible() == (exchange != "nothing")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_bars_of_what_was_said_without_the_exchange_stand_out(show, theme):
+    lab = show(lab_of(other="trouser", exchange="this token", block=3), theme)
+    for token in (0, 10, 25):
+        lab.set(token=token)
+        line = seen(lab, STRIP)[104]
+        step = len(line) / 7
+        for block in range(3, 7):
+            column = line[round(block * step) + 2 : round((block + 0.31) * step)]
+            away = [apart(colour, column[0]) for colour in column]
+            assert max(away) >= 3
+    height = "bar => [bar.getBoundingClientRect().height, getComputedStyle(bar).opacity]"
+    thin = lab.page.locator(".vit-lens td:last-child .vit-bar:last-child").first
+    assert thin.evaluate(height) == [3, "1"]
+
+
+def test_with_large_letters_on_a_phone_the_bars_of_all_classes_keep_a_length(show):
+    lab = show(lab_of(exchange="this token"))
+    lab.page.evaluate("() => { document.documentElement.style.fontSize = '24px' }")
+    lab.resize(390, 844)
+    rooms = lab.page.locator(".vit-lens td > div").evaluate_all("all => all.map(one => one.clientWidth)")
+    assert len(rooms) == 20
+    assert min(rooms) >= 50
+    lab.resize(1280, 900)
+    assert lab.page.locator(".vit-lens td > div").first.evaluate("one => one.clientWidth") >= 100
+
+
+@pytest.mark.parametrize("width", [1200, 390])
+def test_no_name_is_pressed_together(show, width):
+    lab = show(lab_of(other="trouser", token=25))
+    lab.resize(width, 900)
+    names = set()
+    for exchange in ("this token", "all patches"):
+        texts, _ = drawn(lab, f"{STRIP}, {PICTURE}", lambda exchange=exchange: lab.set(exchange=exchange))
+        assert max(map(pressed, texts)) <= 1.05
+        names |= {one["text"] for one in texts}
+    assert {"Ankle", "boot", "T-shirt/", "top"} <= names
+
+
+@pytest.mark.parametrize("other", ["trouser", "ankle boot"])
+def test_whose_token_a_patch_has_is_written_inside_its_frame(show, other):
+    pictures = {"bag": DATA.test_images[18], "ankle boot": PICTURES["boot"], "trouser": PICTURES["trouser"]}
+    lab = show(LensLab(trained(), pictures, picture="bag", other=other, token=25))
+    texts, _ = drawn(lab, PICTURE, lambda: lab.set(exchange="this token"))
+    mine = [one for one in texts if 180 < one["x"] < 240 and 226 < one["y"] < 286]  # row 3, column 3
+    assert " ".join(one["text"] for one in mine).startswith(f"of {other} ")
+    for one in mine:
+        assert min(one["width"], one["most"]) <= 50
+        assert 226 + 4 + 5 <= one["y"] <= 286 - 4 - 5
+
+
+def test_names_on_lit_patches_are_read(show):
+    white = np.full((1, 28, 28), 255, dtype=np.uint8)
+    lab = show(LensLab(trained(), {"white": white, "boot": PICTURES["boot"]}))
+    state = lab.lab.state()
+    best = state.lens[3, 1:].argmax(-1)
+    neither = np.flatnonzero(best != state.answer.argmax())
+    assert len(neither)
+    shown = seen(lab, PICTURE)
+    for patch in neither:
+        row, column = divmod(patch, 7)
+        cell = shown[46 + 60 * row + 2 : 46 + 60 * row + 58, 60 * column + 2 : 60 * column + 58]
+        letters = cell[20:36].reshape(-1, 3)
+        brightest = letters[letters.sum(-1).argmax()]
+        assert apart(brightest, np.median(cell[:6].reshape(-1, 3), axis=0)) >= 4.5
+
+
+@pytest.mark.parametrize(("width", "letters"), [(1280, 16), (390, 16), (1280, 24), (390, 24)])
+def test_nothing_jumps(show, width, letters):
+    lab = show(lab_of(other="trouser"))
+    lab.page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{letters}px' }}")
+    lab.resize(width, 844)
+    before = [line.rsplit(" ", 1)[1] for line in tops(lab)]
+    for exchange in ("this token", "all patches", "nothing"):
+        for block in (0, 1, 6):
+            for token in (0, 49):
+                lab.set(exchange=exchange, block=block, token=token)
+                now = tops(lab)
+                assert [line.rsplit(" ", 1)[1] for line in now] == before, (exchange, block, token, now)
 
 
 def test_a_model_without_a_class_token_and_of_many_classes(show):

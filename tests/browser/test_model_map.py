@@ -128,6 +128,19 @@ def test_the_explorer_keeps_its_height_from_block_to_block(show):
     assert lengths[2] > lengths[0]
 
 
+@pytest.mark.parametrize(("width", "letters"), [(1280, 16), (850, 16), (390, 16), (390, 24)])
+def test_nothing_below_the_text_moves_from_box_to_box(show, width, letters):
+    lab = show(ModelMap(model(), GREY))
+    lab.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", letters)
+    lab.resize(width, 844)
+    places = set()
+    for box in said().walk:
+        lab.set(box=box.key)
+        assert lab.page.get_by_text(box.does, exact=True).first.is_visible()
+        places.add(lab.page.locator(".vit-opener").evaluate("one => one.getBoundingClientRect().top + scrollY"))
+    assert len(places) == 1
+
+
 def test_a_change_from_code_is_drawn(show):
     lab = show(model_map())
     reacts(lab, lambda: lab.set(box="attn", block=3))

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from explorers import GREY_NOISE, NOISE, PICTURE, press, words
+from explorers import GREY_NOISE, NOISE, PICTURE, press, record_letters, words
 
 from vit_tutorial import ModelCard, ViT, ViTConfig
 from vit_tutorial.cnn import CNN, CNNConfig
@@ -136,6 +136,17 @@ def test_on_a_phone_it_fits_and_can_be_read(opened):
             """all => all.map((one) => one.getBoundingClientRect().width / one.vitWidth).filter((scale) => scale)"""
         )
         assert min(scales) >= 0.6, "what is written there would be too small"
+
+
+@pytest.mark.parametrize("opened", [name for name in OPENINGS if name != "lens_lab"], indirect=True)
+def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):
+    lab, _, _ = opened
+    written = record_letters(lab)
+    for width in (390, 700):  # two things side by side, where there is just room for both
+        written()
+        lab.resize(width, 844)
+        lab.set(more=width == 390)
+        assert not [one for one in written() if one["size"] < 8.999]
 
 
 def test_letters_are_as_large_as_those_of_the_browser_and_of_jupyterlab_and_still_fit(opened):

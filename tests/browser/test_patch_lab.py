@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from explorers import GREY_NOISE, NOISE, PICTURE, check_named_and_readable, reacts, words
+from explorers import GREY_NOISE, NOISE, PICTURE, check_named_and_readable, reacts, record_letters, words
 
 from vit_tutorial.explore import PatchLab, patch_lab_state
 from vit_tutorial.explore.patch_lab.numbers import ORDERS, REASSEMBLIES, with_prefix
@@ -135,3 +135,17 @@ def test_shuffle_button_and_key_leave_no_error(show):
     assert lab.page.get_by_text("Not the picture").is_visible()
     lab.follow()
     assert (lab.lab.order, lab.lab.seed, lab.lab.reassembly) == ("shuffled", 2, "row by row")
+
+
+def test_a_large_number_has_a_comma_wherever_it_is_written(show):
+    picture = np.random.default_rng(2).integers(0, 256, (80, 80), dtype=np.uint8)
+    lab = show(PatchLab(picture, 1, token=5678, more=True))
+    assert words(lab) == patch_lab_state(picture[None], 1, token=5678).words
+    assert "Token 5,678 is" in words(lab)
+    written = record_letters(lab)
+    lab.page.locator(PICTURE).press("PageUp")
+    assert "5,679" in [one["text"] for one in written()], "in the sequence"
+    assert lab.page.get_by_text("Row 5,679 of the matrix").is_visible()
+    said = lab.page.locator(".vit-lab").inner_text().split("\n")
+    labels = lab.page.locator("[aria-label]").evaluate_all("all => all.map((one) => one.getAttribute('aria-label'))")
+    assert not [text for text in said + labels if re.search(r"\d{4}", text)]

@@ -185,3 +185,16 @@ def test_no_key_is_lost(show, position_lab):
         lab.page.keyboard.press(key)
     said = [int(re.search(r"position (\d+)", text).group(1)) for text in said_since()]
     assert said == [*range(1, 7), *range(13, 49, 7), *range(47, 41, -1)]
+
+
+@pytest.mark.parametrize("letters", [16, 24])
+def test_maps_that_are_compared_have_one_size_and_one_height(show, position_lab, letters):
+    lab = show(position_lab())
+    lab.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", letters)
+    for width in (390, 340):
+        lab.resize(width, 844)
+        for name in ("without positions", "with positions"):
+            one, other = (lab.page.locator(map_.format(name)).bounding_box() for map_ in (LYING, HOME))
+            assert [one["width"], one["height"], one["y"]] == [other["width"], other["height"], other["y"]]
+            assert one["width"] > 110
+        assert lab.page.locator(GIVEN).bounding_box()["width"] > 110

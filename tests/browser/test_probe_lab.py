@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from drawn import apart, seen
 from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, words
 
 from vit_tutorial.explore import ProbeLab
@@ -135,3 +136,25 @@ def test_it_fits_on_a_phone(show):
     assert lab.page.locator(PICTURE).bounding_box()["width"] < 350
     assert lab.page.evaluate("document.documentElement.scrollWidth") <= 380
     assert lab.page.locator(PICTURE).evaluate("canvas => canvas.vitWidth") < 350  # drawn anew, not made smaller
+
+
+def test_a_labelled_picture_covers_no_dot_that_is_asked(show):
+    """Square 0 lies on dot 0, the chosen one, and on dots 1 and 2, of which one is answered wrongly."""
+    places = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=float)
+    labels = [0, 1, 2, 1, 1, 0]  # three labelled ones, then dots on them: wrong, right, wrong
+    lab = show(ProbeLab({"one": places, "two": places}, PIXELS[:6], labels, 3, NAMES, neighbours=1))
+    shown = seen(lab, PICTURE)
+    box = lab.page.locator(PICTURE).bounding_box()
+    state = lab.lab.state()
+    for dot, label in enumerate(labels[3:]):
+        x, y = place_of(lab, state, 3 + dot)
+        colour = lab.page.locator(".vit-key span span").nth(label).evaluate("one => getComputedStyle(one).color")
+        there = shown[round(y - box["y"]), round(x - box["x"])]
+        assert "rgb({}, {}, {})".format(*there) == colour
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_bars_of_all_stages_stand_out(show, theme):
+    shown = seen(show(lab_of(), theme), BARS)
+    for stage in range(4):
+        assert apart(shown[24 * stage + 12, 250], shown[24 * stage + 1, 250]) >= 3

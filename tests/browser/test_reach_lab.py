@@ -48,3 +48,16 @@ def test_reach_lab_reacts_to_mouse_and_keys(show, models, theme):
     small = page.locator("canvas[role=img]").nth(2)
     assert reacts(lab, small.click) == said(place=9, stage=2, picture="pullover", weights="other")
     check_named_and_readable(lab, theme)
+
+
+def test_the_key_names_both_frames_and_has_the_colours_as_they_lie_on_grey(show, models):
+    page = show(ReachLab(models, PICTURES)).page
+    for frame in ("Dashed frame: what the place can see", "Solid frame: the patch"):
+        assert page.get_by_text(frame).is_visible()
+    ends = page.locator(".vit-scale canvas").evaluate(
+        """canvas => [1, canvas.width - 2].map((x) =>
+            Array.from(canvas.getContext("2d").getImageData(x, 5, 1, 1).data).slice(0, 3))"""
+    )
+    assert max(ends[0]) - min(ends[0]) <= 2, "where there is nothing, the picture stays grey"
+    assert ends[1][0] > 240
+    assert ends[1][2] < 60, "yellow"

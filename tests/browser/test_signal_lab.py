@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, words
+from explorers import PICTURE, check_named_and_readable, press, reacts, record_letters, record_words, words
 
 from vit_tutorial.explore import SignalLab, SignalSetting, signal_lab_state
 from vit_tutorial.explore.signal_lab.numbers import CEILING, GROUND, NORMS, axis_ends, say
@@ -62,7 +62,7 @@ def test_every_setting_is_found_through_the_controls(show):
         reacts(lab, page.get_by_label("x + branch(x)").click) == signal_lab_state(SignalSetting(6, "none", False)).words
     )
     for scale in (0.25, 2.0, 0.5):
-        said = reacts(lab, lambda s=scale: page.get_by_label("Matrices at the start").select_option(f"{s:g}"))
+        said = reacts(lab, lambda s=scale: page.get_by_label("Initial scale", exact=True).select_option(f"{s:g}"))
         assert said == signal_lab_state(SignalSetting(6, "none", False, scale)).words
     lab.follow()
     assert repr(lab.lab) == "SignalLab(depth=6, norm='none', residual=False, scale=0.5)"
@@ -91,6 +91,22 @@ def test_a_setting_is_held_for_comparison(show):
     said = press(lab, "h")
     assert said == signal_lab_state(SignalSetting(24, "post"), 15).words
     assert lab.page.locator(".vit-sums tbody tr").nth(1).is_hidden()
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_dashes_are_named_while_a_setting_is_held_and_the_button_keeps_its_name(show, more):
+    lab = show(SignalLab(more=more))
+    lab.resize(390, 844)
+    written = record_letters(lab)
+    hold = lab.page.get_by_role("button", name="Hold this (h)", exact=True)
+    for held in (True, False):
+        written()
+        reacts(lab, hold.click)
+        assert hold.get_attribute("aria-pressed") == str(held).lower()
+        said = [one for one in written() if one["text"] == "dashed: held"]
+        assert len(said) == held
+        room = lab.page.locator(PICTURE).evaluate("canvas => canvas.vitWidth")
+        assert all(one["box"][2] <= room for one in said)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pytest
 import torch
 from explorers import PICTURE, check_named_and_readable, reacts, words
 
-from vit_tutorial import ViT, ViTConfig
+from vit_tutorial import ViT, ViTConfig, load_model
+from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import TokenTable, token_table_state
 from vit_tutorial.explore.token_table.numbers import READS, SWITCHES
 from vit_tutorial.explore.words import percent
@@ -89,7 +90,7 @@ def test_token_table_says_what_python_says_however_it_is_switched(show, python_s
                     f"{name} {percent(probability)}"
                     for name, probability in (state.here, state.at_the_end, state.all_on)
                 ]
-                assert page.locator(".vit-answer, .vit-numbers dd").all_inner_texts() == told
+                assert page.locator(".vit-answer:visible, .vit-numbers dd").all_inner_texts() == told
         shapes = [tuple(line.split("\n")) for line in page.locator(".vit-chain li").all_inner_texts()]
         assert shapes == list(state.shapes)
     lab.follow()
@@ -136,3 +137,22 @@ def test_no_key_is_lost_and_others_do_nothing(show):
     assert "Row 7 is patch 6" in words(lab)
     assert "Its number 9:" in words(lab)
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
+
+
+@pytest.mark.parametrize(("width", "letters"), [(850, 16), (390, 16), (390, 24)])
+def test_nothing_below_the_answer_moves(show, width, letters):
+    model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
+    pictures = dict(zip("abcdef", load("fashion_mnist").test_images[:6], strict=True))
+    lab = show(TokenTable(model, pictures))
+    lab.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", letters)
+    lab.resize(width, 844)
+    opener = lab.page.locator(".vit-opener")
+    answers, places = set(), set()
+    for picture in pictures:
+        lab.page.get_by_label("Picture", exact=True).select_option(picture)
+        for stage in range(7):
+            lab.page.get_by_role("slider", name="Look").fill(str(stage))
+            answers.add(lab.page.locator(".vit-answer:visible").inner_text())
+            places.add(opener.bounding_box()["y"])
+    assert {len(answer.split(" ")[0]) for answer in answers} > {3}, "short and long ones"
+    assert len(places) == 1

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
+from drawn import apart, drawn, seen, tops
 from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_words, words
 
 from vit_tutorial import ModelCard, ViT, ViTConfig, load_model
@@ -179,7 +180,7 @@ def test_the_bars_and_maps_are_those_of_the_models(show):
         np.testing.assert_allclose(np.array(widths) / 150, state.probabilities, atol=1e-4)
         best = lab.page.locator(".vit-probabilities .vit-best th").all_inner_texts()
         assert best == [data.class_names[state.probabilities.argmax()]]
-        notes = lab.page.locator(".vit-panel .vit-note").all_inner_texts()
+        notes = lab.page.locator(".vit-panel .vit-note:visible").all_inner_texts()
         assert f"{percent(state.attention.max())}. Spread evenly, each would get 2.0%." in notes[0]
         assert f"Mean: neighbours {decimals(state.near[0])}, all others {decimals(state.near[1])}." in notes[1]
         for row, column in [(0, 0), (2, 3), (3, 4), (6, 6)]:
@@ -234,3 +235,65 @@ def test_no_key_is_lost_and_none_leaves_the_explorer(show):
     page.keyboard.press("Home")
     page.keyboard.press("ArrowLeft")
     assert page.evaluate("() => window.vitSent") == [{"epoch": 0}], "what changes nothing is not sent"
+
+
+def test_numbers_of_like_positions_are_read_on_every_colour(show):
+    lab = show(grey_timeline())
+    lab.set(epoch=24, token=1)
+    state = lab.lab.state()
+    texts, _ = drawn(lab, ALIKE, lambda: lab.set(token=25))
+    assert len(texts) == 49
+    for i, one in enumerate(texts):
+        ink = [int(one["ink"][j : j + 2], 16) for j in (1, 3, 5)]
+        assert apart(ink, colour_at(lab, ALIKE, *divmod(i, 7), (7, 7))) >= 4.5
+    assert np.abs(state.alike / state.alike_top).max() > 0.9
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_bars_of_all_classes_stand_out(show, theme):
+    lab = show(grey_timeline(), theme)
+    for line in range(10):
+        bar = f".vit-probabilities tr:nth-child({line + 1}) td:last-child"
+        if bars(lab)[line][2] >= 4:
+            cell = seen(lab, bar)
+            assert apart(cell[len(cell) // 2 - 1, 2], cell[len(cell) // 2 - 1, -2]) >= 3
+    assert sum(width >= 4 for _, _, width in bars(lab)) > 1
+
+
+@pytest.mark.parametrize(("width", "letters"), [(1280, 16), (390, 16), (390, 24)])
+def test_nothing_jumps_when_the_moment_changes(show, width, letters):
+    lab = show(grey_timeline())
+    lab.page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{letters}px' }}")
+    lab.resize(width, 844)
+    before = tops(lab)
+    for epoch in (1, 2, 24):
+        for token in (None, 49):
+            lab.set(epoch=epoch, token=token)
+            assert tops(lab) == before
+
+
+@pytest.mark.parametrize("make", [grey_timeline, colour_timeline])
+def test_on_a_phone_every_moment_has_its_place_and_is_picked_there(show, make):
+    lab = show(make())
+    lab.resize(390, 844)
+    epochs = lab.lab._data.epochs
+    _, circles = drawn(lab, PICTURE, lambda: lab.set(epoch=epochs[-1]))
+    places = sorted({(circle["x"], circle["y"]) for circle in circles})
+    assert len(places) == len(epochs)
+    assert min(np.diff([x for x, _ in places])) >= 22
+    box = lab.page.locator(PICTURE).bounding_box()
+    for epoch, (x, y) in zip(epochs, places, strict=True):
+        lab.page.mouse.click(box["x"] + x + 8, box["y"] + y)  # a little beside
+        assert lab.chosen()["epoch"] == epoch
+    for epoch in epochs[-2::-1]:
+        lab.page.keyboard.press("ArrowLeft")
+        assert lab.chosen()["epoch"] == epoch
+
+
+def test_a_dot_has_a_rim_of_the_colour_of_the_paper(show):
+    lab = show(colour_timeline())  # its dots lie on a line
+    _, circles = drawn(lab, PICTURE, lambda: lab.set(epoch=10))
+    x, y = next((one["x"], one["y"]) for one in circles if 100 < one["x"] < 800)
+    shown = seen(lab, PICTURE)
+    assert shown[round(y), round(x) - 7].tolist() == [255, 255, 255]
+    assert shown[round(y), round(x) - 12].tolist() != [255, 255, 255]

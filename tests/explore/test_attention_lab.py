@@ -127,6 +127,13 @@ def test_one_key_is_read_out(head):
     assert of_class.reading == f"the class token: {said}"
 
 
+@pytest.mark.parametrize(("grid", "middle"), [((2, 3), 4), ((3, 2), 3), ((3, 3), 4)])
+def test_without_a_class_token_the_patch_in_the_middle_looks_at_the_start(grid, middle):
+    tokens = grid[0] * grid[1]
+    assert AttentionLab(picture(), random_maps(tokens=tokens), grid, num_prefix_tokens=0).query == middle
+    assert AttentionLab(picture(), random_maps(tokens=tokens + 1), grid).query == 0
+
+
 def test_the_marked_key_is_a_trait_and_in_the_still_picture():
     lab = AttentionLab(picture(channels=1), random_maps(), 3, scores=random_scores(), query=0)
     assert lab.key is None

@@ -194,6 +194,23 @@ def test_names_in_the_still_picture_do_not_cover_one_another(preset, mask):
         assert box.x1 <= figure.bbox.x1
 
 
+def test_names_in_the_still_picture_have_a_ground_of_their_own():
+    figure = AttentionPlane().figure()
+    names = [text for text in figure.findobj(Annotation) if text.get_text()]
+    assert all(name.get_bbox_patch().get_facecolor() == (1, 1, 1, 1) for name in names)
+
+
+def test_pale_keys_in_the_still_picture_have_an_outline_in_full_colour():
+    figure = AttentionPlane().figure()
+    figure.draw_without_rendering()
+    arrows = [one.arrow_patch for one in figure.findobj(Annotation) if one.arrow_patch]
+    keys = [arrow for arrow in arrows if arrow.get_facecolor()[3] < 1]
+    assert len(keys) == 3
+    for arrow in keys:
+        assert arrow.get_edgecolor() == (*arrow.get_facecolor()[:3], 1)
+        assert arrow.get_linewidth() >= 1
+
+
 # The widget
 
 

@@ -218,6 +218,7 @@ def test_every_explorer_is_exported_tested_and_measured(name):
             f"export {exported} in explore/__init__.py: import it, and name it in __all__"
         )
     assert issubclass(getattr(explore, lab), Explorer)
+    assert set(getattr(explore, lab).choice_names) <= set(getattr(explore, lab).class_traits(sync=True))
     for file in (f"explore/test_{name}.py", f"explore/js/{name}.test.js", f"browser/test_{name}.py"):
         assert (TESTS / file).exists(), f"{lab} has no tests/{file}; write it as that of patch_lab"
     for table, file in (

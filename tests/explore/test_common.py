@@ -26,6 +26,11 @@ def test_halves_are_rounded_up_as_in_the_browser():
     assert decimals(2.25, 1) == "2.3"
 
 
+def test_from_a_thousand_on_numbers_have_a_comma_as_in_the_browser():
+    assert patch_name(3135, 56) == "patch 3,135 (row 55, column 55)"
+    assert [decimals(one) for one in (999.994, 999.996, -1234567.5)] == ["999.99", "1,000.00", "-1,234,567.50"]
+
+
 def test_of_many_classes_the_most_probable_are_shown():
     assert shown_classes(np.ones(3) / 3) == [0, 1, 2]
     probabilities = np.linspace(0, 1, 12)

@@ -5,12 +5,14 @@ import copy
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from references import exactly, randomize
 
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ModelCard, ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import LensLab, lens_lab_state
+from vit_tutorial.explore.lens_lab.figure import lens_lab_figure
 from vit_tutorial.explore.lens_lab.numbers import EXCHANGES, block_name, patch_words
 from vit_tutorial.explore.pictures import model_input
 from vit_tutorial.explore.words import percent
@@ -156,6 +158,19 @@ def test_the_widget_says_what_its_state_says():
 def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, choices):
     names = [f"class {i}" for i in range(12)] if options.get("num_classes") else None
     check_still_picture(LensLab(model(**options), PICTURES, names, **choices))
+
+
+def test_names_on_lit_patches_of_the_still_picture_have_a_dark_edge():
+    white = np.full((1, 8, 12), 255, dtype=np.uint8)
+    figure = lens_lab_figure(lens_lab_state(model(), white, ONE, 1))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[..., :3].astype(int).sum(-1)
+    for name in figure.axes[0].texts:
+        box = name.get_window_extent()
+        letters = drawn[round(len(drawn) - box.y1) : round(len(drawn) - box.y0), round(box.x0) : round(box.x1)]
+        assert letters.min() < 3 * 60  # the edge
+        assert letters.max() > 3 * 200  # the letters
 
 
 # What is refused

@@ -1,6 +1,7 @@
 """The model map without a browser: its boxes, their code and shapes, its words, and what it refuses."""
 
 import itertools
+import math
 import re
 
 import numpy as np
@@ -14,7 +15,7 @@ from vit_tutorial.explore import ModelMap, model_map_state
 from vit_tutorial.explore.model_map import code_of
 from vit_tutorial.explore.model_map.figure import spread
 from vit_tutorial.explore.model_map.geometry import bar_length, layout
-from vit_tutorial.explore.model_map.numbers import MOST_COLUMNS, map_boxes, run
+from vit_tutorial.explore.model_map.numbers import EQUATIONS, MOST_COLUMNS, map_boxes, picture_of, run
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
 WALK = ["image", "patches", "patch_embed", "class_token", "position", "block"]
@@ -58,6 +59,16 @@ def test_a_hybrid_has_its_feature_map():
     assert "self.stages(self.stem(images))" in found["feature_map"].code
     assert found["patches"].kind == "table"
     assert found["feature_map"].picture.shape == (8, 8)
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(1, 1), (3, 1), (4, 4), (15, 4), (16, 16), (40, 16)])
+def test_of_a_feature_map_as_many_channels_are_shown_as_fill_a_square(channels, shown):
+    value = torch.rand(channels, 3, 5)
+    _, table, *_, says = picture_of("feature_map", value, picture(), small(), [])
+    side = math.isqrt(shown)
+    assert says.startswith(f"{channels} channels of 3 by 5; {shown} of them are shown")
+    assert table.shape == (3 * side, 5 * side)
+    np.testing.assert_array_equal(table[-3:, -5:], value[shown - 1])
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
@@ -279,6 +290,17 @@ def test_what_leaves_a_box_is_its_picture():
     assert np.array_equal(found["image", 0].picture, picture())
     assert found["softmax", 0].labels == tuple(f"class {i}" for i in range(5))
     assert found["softmax", 0].picture.sum() == pytest.approx(1)
+
+
+def test_each_box_of_the_paper_has_its_equation():
+    assert {box.key: box.equation for box in boxes() if box.equation} == EQUATIONS
+
+
+def test_the_view_is_told_the_bars_of_a_box_that_has_some():
+    lab = ModelMap(small(), picture())
+    for told, box in zip(lab._sent["boxes"], lab._boxes, strict=True):
+        bars = box.picture[0].tolist() if box.kind == "bars" else []
+        assert told["bars"] == [[name, length] for name, length in zip(box.labels, bars, strict=True)]
 
 
 def test_of_many_classes_the_most_likely_ten_are_shown():

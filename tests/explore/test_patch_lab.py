@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from torch.utils.flop_counter import FlopCounterMode
 
 from explore.examples import picture
@@ -128,6 +129,16 @@ def test_patch_lab_in_words():
         "9.44 MFLOP, and its tables 12.3 kB a layer. Order: row by row. Token 5 is the patch in row 1, column 1; its "
         "first numbers are 7, 7, 7. Put back (each in its own place): the largest difference to the picture is 0."
     )
+
+
+def test_a_large_number_has_a_comma_wherever_it_is_written():
+    lab = PatchLab(picture(80, 80, 1), 1, token=5678, more=True)
+    assert "give 6,400 patches of 1 number;" in lab.words()
+    assert "Token 5,678 is the patch in row 70, column 78;" in lab.words()
+    said = [text.get_text() for text in lab.figure().findobj(Text)]
+    assert "Row 5,678 of the matrix" in said
+    assert "5,678" in said, "in the sequence"
+    assert not [text for text in said if re.search(r"\d{4}", text)]
 
 
 def test_patch_sizes_divide_both_sides():

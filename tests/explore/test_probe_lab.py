@@ -6,11 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from references import exactly
 
 from explore.examples import check_still_picture, picture
 from vit_tutorial.explore import ProbeLab, probe_lab_state
 from vit_tutorial.explore.probe_lab.data import COLOURS, probe_lab_data
+from vit_tutorial.explore.probe_lab.figure import COLOURS as FIGURE_COLOURS
+from vit_tutorial.explore.probe_lab.figure import probe_lab_figure
 from vit_tutorial.explore.probe_lab.numbers import answers_of, words_of_votes
 
 PICTURES = np.stack([picture(8, 8, 1, seed) for seed in range(7)])
@@ -123,6 +127,31 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(choices):
     check_still_picture(lab(**choices))
 
 
+def test_in_the_still_picture_a_labelled_one_covers_no_dot_that_is_asked():
+    features = np.eye(3)[[0, 1, 2, 0, 1, 2]]  # three labelled ones, then dots on them: wrong, right, wrong
+    labels = [0, 1, 2, 1, 1, 0]
+    found = data(features={"one": features}, pictures=PICTURES[:6], labels=labels, labelled=3)
+    for chosen in range(3):
+        figure = probe_lab_figure(probe_lab_state(found, "one", chosen, 1), found)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        drawn = np.asarray(canvas.buffer_rgba())
+        for label, place in zip(labels[3:], found.places[0][3:], strict=True):
+            x, y = figure.axes[0].transData.transform(place)
+            seen = drawn[round(len(drawn) - y), round(x), :3]
+            np.testing.assert_allclose(seen / 255, to_rgb(FIGURE_COLOURS[label]), atol=0.02)
+
+
+def test_the_still_picture_shows_the_picture_that_is_asked_its_place_and_its_neighbours():
+    figure, places = lab(stage="after", picture=2, neighbours=3, more=True).figure(), data().places[1]
+    shown, *pictures = figure.axes[:5]
+    near = data().near[1, 2, :3]
+    assert [axes.images[0].get_array()[..., 0].tolist() for axes in pictures] == PICTURES[[6, *near], 0].tolist()
+    assert len({axes.get_position().x0 for axes in pictures[1:]}) == 3
+    assert places[[6]].tolist() in [drawn.get_offsets().tolist() for drawn in shown.collections]  # the ring
+    np.testing.assert_allclose([line.get_xydata() for line in shown.lines], places[[[6, i] for i in near]])
+
+
 def test_what_the_browsers_numbers_are_held_against():
     """The cases of probe_lab.test.js: a lab as it is sent, and what Python says of every choice."""
     shown = lab()
@@ -166,6 +195,10 @@ def test_what_the_browsers_numbers_are_held_against():
         (
             lambda: data(features={"zero": np.zeros((7, 4))}),
             "stage 'zero' has features that are not finite, or all zero; leave such pictures out",
+        ),
+        (
+            lambda: data(features={"inf": np.full((7, 4), [[1.0]] * 6 + [[np.inf]])}),
+            "stage 'inf' has features that are not finite, or all zero",
         ),
         (
             lambda: data(features={"nan": np.full((7, 4), np.nan)}),

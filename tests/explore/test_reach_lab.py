@@ -1,15 +1,20 @@
 """The reach lab without a browser: its counts, its fields, its words, and what it refuses."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from references import exactly, randomize
 
 from explore.examples import check_still_picture, picture
 from vit_tutorial import ModelCard, ViT, ViTConfig
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.explore import ReachLab, reach_lab_state
+from vit_tutorial.explore.reach_lab.figure import SHADE, over_grey, painted, reach_lab_figure
 from vit_tutorial.explore.reach_lab.numbers import box_of, count_seen, levels_of, place_of, stages_of
+from vit_tutorial.explore.still import viridis
 from vit_tutorial.introspection import receptive_distance, receptive_field
 
 SIZE = (12, 16)
@@ -107,6 +112,21 @@ def test_a_place_that_answers_to_nothing_is_dark():
     assert state.distances[0] == 0
 
 
+def test_the_still_picture_names_its_frames_and_its_key_has_the_colours_of_a_grey_pixel():
+    cnn, vit = pair()
+    state = reach_lab_state(cnn, vit, np.full((1, *SIZE), 128, np.uint8), stage=4, place=6)
+    level = levels_of(state.fields[4])
+    drawn = painted(state, 4)
+    np.testing.assert_allclose(drawn, over_grey()[level], atol=1e-12)
+    assert np.ptp(over_grey()[0]) == 0, "of nothing only the grey is left"
+    figure = reach_lab_figure(state)
+    said = " ".join(text.get_text() for text in figure.findobj(Text))
+    assert "Dashed frame: what the place can see" in said
+    assert "Solid frame: the patch" in said
+    dashed = [line for axes in figure.axes for line in axes.lines if line.get_linestyle() == "--"]
+    assert len(dashed) == 1
+
+
 # The widget
 
 
@@ -134,6 +154,19 @@ def test_the_widget_shows_the_state_and_sends_the_levels_of_every_box():
             assert at == start
     check_still_picture(lab)
     assert repr(lab) == "ReachLab('one', weights='trained', stage=2, place=6)"
+
+
+def test_only_what_a_place_cannot_see_is_dark_and_its_answer_is_in_colour():
+    field = np.zeros(SIZE)
+    field[0, 0] = 1
+    state = dataclasses.replace(reach_lab_state(*pair(layers=(1,)), PICTURES["one"]), fields=[field])
+    top, left, bottom, right = state.boxes[0]
+    light = np.full(SIZE, SHADE)
+    light[top:bottom, left:right] = 1
+    assert (light == SHADE).any()
+    expected = np.stack([light * PICTURES["one"][0] / 255] * 3, axis=-1)
+    expected[0, 0] = viridis()[255] / 255
+    np.testing.assert_allclose(painted(state, 0), expected)
 
 
 @pytest.mark.parametrize(

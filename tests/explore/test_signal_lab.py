@@ -223,6 +223,14 @@ def test_signal_lab_in_words():
     assert signal_lab_state(SignalSetting()).held is None
 
 
+def test_what_is_dashed_is_named_in_the_still_picture():
+    lab = SignalLab(depth=6)
+    for named in (False, True):
+        legend = lab.figure().axes[0].get_legend()
+        assert ("held" in [text.get_text() for text in legend.get_texts()]) == named
+        lab.hold()
+
+
 def test_the_widget_says_what_its_state_says():
     lab = SignalLab(depth=24, block=20)
     assert repr(lab) == "SignalLab(depth=24, norm='pre', residual=True, scale=1)"

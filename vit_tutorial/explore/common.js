@@ -297,6 +297,26 @@ export function headedTable(className, columns, lines) {
   return { table, heads, rows };
 }
 
+const TWINS = 12; // of many texts the longest
+
+/**
+ * A box for `shown`, at any width as high as it would be with the highest of these texts, so that nothing below it moves.
+ * A text is a string, or an array of elements; the others are in the box too, unseen and unheard.
+ */
+export function roomFor(shown, texts) {
+  const twins = texts.map((text) => {
+    const twin = shown.cloneNode();
+    twin.removeAttribute("id");
+    twin.append(...[text].flat());
+    return twin;
+  });
+  twins.sort((one, other) => other.textContent.length - one.textContent.length);
+  const box = make("div", { className: "vit-room" });
+  shown.replaceWith(box); // if it is somewhere already
+  box.append(shown, ...twins.slice(0, TWINS));
+  return box;
+}
+
 /** A small line of text below a picture. */
 export const note = (text, changes = {}) => make("p", { className: "vit-note", textContent: text, ...changes });
 

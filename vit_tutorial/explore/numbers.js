@@ -45,9 +45,12 @@ export const percent = (share) => `${(Math.floor(share * 1000 + 0.5) / 10).toFix
 export const finePercent = (share) =>
   share >= 0.0005 ? percent(share) : share < 1e-5 ? "<0.001%" : `${(100 * share).toPrecision(2)}%`;
 
-/** 2.345 -> "2.35". */
-export const decimals = (number, digits = 2) =>
-  (Math.floor(number * 10 ** digits + 0.5) / 10 ** digits).toFixed(digits);
+/** 2.345 -> "2.35", 1234.5 -> "1,234.50". */
+export function decimals(number, digits = 2) {
+  const rounded = Math.floor(number * 10 ** digits + 0.5) / 10 ** digits;
+  if (Math.abs(rounded) < 1000) return rounded.toFixed(digits);
+  return rounded.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
 
 /** The number, or the end of the range that it is beyond. */
 export const within = (number, least, most) => Math.min(most, Math.max(least, number));
@@ -74,7 +77,7 @@ export const nextOf = (choices, current, by = 1) =>
 
 /** "patch 9 (row 1, column 1)", on a grid of so many columns. */
 export const patchName = (patch, columns) =>
-  `patch ${patch} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
+  `patch ${count(patch)} (row ${Math.floor(patch / columns)}, column ${patch % columns})`;
 
 const DIRECTIONS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 

@@ -17,8 +17,8 @@ def fine_percent(share: float) -> str:
 
 
 def decimals(number: float, digits: int = 2) -> str:
-    """A number with some decimals, rounded half up as the browser does."""
-    return f"{math.floor(number * 10**digits + 0.5) / 10**digits:.{digits}f}"
+    """A number with some decimals, rounded half up as the browser does: 1234.5 -> `1,234.50`."""
+    return f"{math.floor(number * 10**digits + 0.5) / 10**digits:,.{digits}f}"
 
 
 def best_class(probabilities: Sequence[float], class_names: Sequence[str]) -> str:
@@ -29,4 +29,4 @@ def best_class(probabilities: Sequence[float], class_names: Sequence[str]) -> st
 
 def patch_name(patch: int, columns: int) -> str:
     """`patch 9 (row 1, column 1)`, on a grid of so many columns."""
-    return f"patch {patch} (row {patch // columns}, column {patch % columns})"
+    return f"patch {patch:,} (row {patch // columns}, column {patch % columns})"

@@ -14,11 +14,14 @@ import {
   arrowOutline,
   axesOf,
   labelsOf,
+  numbersOf,
   overlap,
   PLANE,
   placesOf,
+  planeIn,
   planesSize,
   pointAt,
+  ringArea,
   shadowOf,
   spotOf,
 } from "../../../vit_tutorial/explore/attention_plane/geometry.js";
@@ -39,6 +42,7 @@ const says = (changes = {}, lead = "Query") => {
   const choices = { ...HAND, ...changes };
   return wordsOf({ ...choices, ...attentionOf(choices) }, lead);
 };
+const [WIDE, NARROW] = [planeIn(912), planeIn(440)];
 const near = (some, others) => some.every((number, i) => Math.abs(number - others[i]) < 1e-12);
 
 test("of a masked key an output takes nothing, and of a far one a little", () => {
@@ -107,16 +111,16 @@ test("a vector is moved to two decimals and not out of the picture", () => {
 
 test("axes hold what is shown, and points are found again", () => {
   const reaches = [2, 4, 8];
-  const [vectors, values] = axesOf(HAND, reaches, false);
+  const [vectors, values] = axesOf(HAND, reaches, WIDE);
   for (const axes of [vectors, values]) assert.ok(near(pointAt(axes, spotOf(axes, [1.5, -0.5])), [1.5, -0.5]));
   assert.ok(near(spotOf(vectors, [0, 2.1]), [PLANE.across / 2, PLANE.title]), "a reach of 2 and some room");
   assert.equal(values.named, 4);
-  const wide = axesOf({ ...HAND, q: [[2.1, 0], ...CORNERS], v: [[0, -2.5], ...LINE] }, reaches, false);
+  const wide = axesOf({ ...HAND, q: [[2.1, 0], ...CORNERS], v: [[0, -2.5], ...LINE] }, reaches, WIDE);
   assert.deepEqual([wide[0].step, wide[1].named], [1, 6]);
   assert.ok(near(spotOf(wide[1], [0, 0]), [PLANE.across * 1.5 + PLANE.gap, PLANE.title + PLANE.high / 2]));
-  assert.deepEqual(planesSize(false), [912, 366]);
-  assert.deepEqual(planesSize(true), [440, 732]);
-  assert.ok(near(spotOf(axesOf(HAND, reaches, true)[1], [5, 5]), [220, 388 + 172]), "one plane below the other");
+  assert.deepEqual(planesSize(WIDE), [912, 366]);
+  assert.deepEqual(planesSize(NARROW), [440, 732]);
+  assert.ok(near(spotOf(axesOf(HAND, reaches, NARROW)[1], [5, 5]), [220, 388 + 172]), "one plane below the other");
 });
 
 test("the shadow of a key lies on the line of the query", () => {
@@ -154,14 +158,14 @@ test("points in one place share a text, which the chosen one leads", () => {
 });
 
 test("names do not cover one another and stay in the plane", () => {
-  const [axes] = axesOf(HAND, [2, 4, 8], false);
+  const [axes] = axesOf(HAND, [2, 4, 8], WIDE);
   const crowd = CORNERS.flatMap(([x, y], i) => [
     [`q${i}`, [x, y], i === 2],
     [`k${i}`, [x + 0.1, y + 0.1], false],
   ]);
   const widthOf = ({ text }) => 6 * text.length;
   const labels = labelsOf(crowd);
-  const areas = placesOf(labels, axes, widthOf, true).map(([x, y], i) => {
+  const areas = placesOf(labels, axes, widthOf, true).map(({ middle: [x, y] }, i) => {
     const half = widthOf(labels[i]) / 2;
     return [x - half, y - 5, x + half, y + 5];
   });
@@ -170,4 +174,50 @@ test("names do not cover one another and stay in the plane", () => {
     for (const other of areas.slice(i + 1)) assert.equal(overlap(one, other), 0);
   }
   assert.equal(overlap([0, 0, 4, 4], [2, 1, 9, 9]), 6);
+});
+
+test("planes take the room that there is, and a mark on a tip stays inside", () => {
+  assert.deepEqual(planeIn(340), { across: 340, high: 340, isNarrow: true });
+  assert.deepEqual(planeIn(700), { across: 334, high: 334, isNarrow: false });
+  assert.deepEqual(planesSize(planeIn(340)), [340, 724]);
+  for (const room of [300, 340, 440, 700, 912]) {
+    const plane = planeIn(room);
+    assert.ok(planesSize(plane)[0] <= room);
+    const [vectors, values] = axesOf(HAND, [2, 4, 8], plane);
+    for (const [axes, tips] of [
+      [vectors, [-2, 2]],
+      [values, [-2, 12]],
+    ]) {
+      for (const tip of tips) {
+        const [left, , right] = ringArea(spotOf(axes, [tip, 0]));
+        assert.ok(left > axes.left - 1e-9 && right < axes.left + axes.across + 1e-9, `${room}: ${tip}`);
+      }
+    }
+  }
+});
+
+test("a name covers neither the mark on its tip nor the head of an arrow", () => {
+  const [axes] = axesOf(HAND, [2, 4, 8], planeIn(340));
+  const labels = labelsOf([
+    ["q2", [2, 0], true],
+    ["k1", [2, 2], false],
+  ]);
+  const [marked, cornered] = placesOf(labels, axes, ({ text }) => 6 * text.length, true);
+  assert.equal(overlap(marked.area, ringArea(spotOf(axes, [2, 0]))), 0);
+  const [x, y] = spotOf(axes, [2, 2]);
+  assert.equal(overlap(cornered.area, [x - 16, y, x, y + 16]), 0);
+});
+
+test("a number beside an axis is left out where it would meet a name, a mark or an edge", () => {
+  const [axes] = axesOf(HAND, [2, 4, 8], WIDE);
+  const widthOf = (text) => 6 * text.length;
+  const said = (areas) => numbersOf(axes, widthOf, areas).map(({ text }) => text);
+  assert.deepEqual(said([]), ["-2", "-2", "-1", "-1", "1", "1", "2", "2"]);
+  assert.deepEqual(said([ringArea(spotOf(axes, [2, 0]))]), ["-2", "-2", "-1", "-1", "1", "1", "2"]);
+  const [x, y] = spotOf(axes, [0, -1]);
+  assert.deepEqual(said([[x - 40, y - 7, x - 4, y + 7]]), ["-2", "-2", "-1", "1", "1", "2", "2"]);
+  const values = axesOf(HAND, [2, 4, 8], WIDE)[1];
+  for (const { text, middle } of numbersOf(values, widthOf, [])) {
+    assert.ok(middle[0] - widthOf(text) / 2 >= values.left && middle[0] + widthOf(text) / 2 <= values.left + 440, text);
+  }
 });

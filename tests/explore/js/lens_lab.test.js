@@ -11,7 +11,13 @@ import {
   tokenName,
   wordsOf,
 } from "../../../vit_tutorial/explore/lens_lab/arithmetic.js";
-import { linesOf, pictureLayout, stripLayout } from "../../../vit_tutorial/explore/lens_lab/geometry.js";
+import {
+  barsOf,
+  linesOf,
+  pictureLayout,
+  stripLayout,
+  wrapped,
+} from "../../../vit_tutorial/explore/lens_lab/geometry.js";
 import { vitOf } from "../../../vit_tutorial/explore/vit.js";
 
 const cases = JSON.parse(readFileSync(new URL("vit.json", import.meta.url))); // test_vit.py sees that it is PyTorch's
@@ -146,4 +152,26 @@ test("each token is found in its box, and each block under its column", () => {
     ["T-shirt/", "top"],
     ["Bag"],
   ]);
+});
+
+test("a wide bar and a thin one lie beside each other in their column, and a number above the wide one has room", () => {
+  const number = 36; // CSS pixels of "58.2%"
+  for (const [both, step] of [
+    [false, 47],
+    [true, 47],
+    [true, 78],
+  ]) {
+    const { wide, thin = [0, 0] } = barsOf(both);
+    const middle = (step * (wide[0] + wide[1])) / 2;
+    assert.ok(thin[1] < wide[0] && wide[1] < 1);
+    assert.ok(middle - number / 2 >= thin[1] * step && middle + number / 2 <= step);
+  }
+});
+
+test("words go into as few lines as fit", () => {
+  const fits = (line) => line.length <= 8;
+  assert.deepEqual(wrapped("of trouser", fits), ["of", "trouser"]);
+  assert.deepEqual(wrapped("of ankle boot", fits), ["of ankle", "boot"]);
+  assert.deepEqual(wrapped("of a bag", fits), ["of a bag"]);
+  assert.deepEqual(wrapped("something", fits), ["something"], "a word is not cut");
 });

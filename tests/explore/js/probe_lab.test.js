@@ -4,7 +4,15 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { answerOf, nextWrong, stateOf, unpacked, wordsOf } from "../../../vit_tutorial/explore/probe_lab/arithmetic.js";
-import { BAR, dotBeside, dotsOf, dotUnder, RIM, stageAt } from "../../../vit_tutorial/explore/probe_lab/geometry.js";
+import {
+  BAR,
+  dotBeside,
+  dotsOf,
+  dotUnder,
+  paintOrder,
+  RIM,
+  stageAt,
+} from "../../../vit_tutorial/explore/probe_lab/geometry.js";
 
 // test_probe_lab.py sees that these are Python's
 const { sent, states } = JSON.parse(readFileSync(new URL("probe_lab.json", import.meta.url)));
@@ -95,4 +103,10 @@ test("a stage is the line under a point, and outside the first or the last", () 
     [-3, 0, BAR.line + 1, 99 * BAR.line].map((y) => stageAt(y, 4)),
     [0, 0, 1, 3],
   );
+});
+
+test("wrong dots are painted over right ones, and the chosen one over all", () => {
+  const isRight = (i) => i !== 5 && i !== 7;
+  assert.deepEqual(paintOrder(4, 9, isRight, 6), [4, 8, 5, 7, 6]);
+  assert.deepEqual(paintOrder(4, 9, isRight, 5), [4, 6, 8, 7, 5]);
 });

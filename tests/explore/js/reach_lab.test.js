@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { boxOf, distancesOf, reachOf, wordsOf } from "../../../vit_tutorial/explore/reach_lab/arithmetic.js";
+import { boxOf, distancesOf, overGrey, reachOf, wordsOf } from "../../../vit_tutorial/explore/reach_lab/arithmetic.js";
 import { layoutOf } from "../../../vit_tutorial/explore/reach_lab/geometry.js";
 
 const LAB = { grid: [3, 4], patch: 4, size: [12, 16] };
@@ -23,6 +23,13 @@ test("a window lies around the middle of the patch, and ends at the border", () 
 test("a patch sees itself, and a block all", () => {
   assert.deepEqual(boxOf(STAGES[2], 6, LAB), [4, 8, 8, 12]);
   assert.deepEqual(boxOf(STAGES[3], 6, LAB), [0, 0, 12, 16]);
+});
+
+test("the key shows colours as they lie on a grey pixel: of nothing, grey", () => {
+  const key = overGrey(new Uint8Array(3 * 256).map((_, i) => [253, 231, 37][i % 3]));
+  assert.deepEqual([...key.subarray(0, 3)], [128, 128, 128]);
+  assert.deepEqual([...key.subarray(3 * 51, 3 * 52)], [153, 149, 110]);
+  assert.deepEqual([...key.subarray(3 * 255)], [253, 231, 37]);
 });
 
 /** What is sent for two pictures and two pairs of models; every level says to which of the four it belongs. */

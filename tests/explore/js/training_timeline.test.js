@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   accuracyAfter,
+  inkOn,
   lookupsOf,
   momentName,
   says,
@@ -11,7 +12,7 @@ import {
   wordsOf,
   wordsOfAttention,
 } from "../../../vit_tutorial/explore/training_timeline/arithmetic.js";
-import { curveLayout } from "../../../vit_tutorial/explore/training_timeline/geometry.js";
+import { curveLayout, stretched } from "../../../vit_tutorial/explore/training_timeline/geometry.js";
 
 const reals = (...numbers) => new DataView(Float32Array.from(numbers).buffer);
 const HALVES = [0x0000, 0x3000, 0x3400, 0x3800, 0x3a00]; // 0, 1/8, 1/4, 1/2, 3/4
@@ -111,6 +112,53 @@ test("the curve fills the sheet, and each dot is found under itself", () => {
   assert.ok(narrow.right < 330);
 });
 
+test("neighbouring moments lie apart where there is little room, and to scale where there is enough", () => {
+  const epochs = [0, 1, 2, 5, 12, 24];
+  const accuracy = Array.from({ length: 30 }, () => 0.5);
+  const wide = curveLayout(epochs, [], 10);
+  assert.ok(wide.isToScale);
+  assert.ok(Math.abs(wide.xOf(12) - (wide.left + wide.right) / 2) < 1e-9);
+  for (const shares of [[], accuracy]) {
+    const narrow = curveLayout(epochs, shares, 10, 326);
+    assert.ok(!narrow.isToScale);
+    const places = epochs.map(narrow.xOf);
+    places.slice(1).forEach((x, i) => {
+      assert.ok(x - places[i] >= 22);
+      assert.equal(narrow.momentAt(x - 11), i + 1, "half way it is the nearer one");
+    });
+    assert.equal(narrow.xOf(0), narrow.left);
+    assert.ok(Math.abs(narrow.xOf(shares.length || 24) - narrow.right) < 1e-9);
+    assert.ok(narrow.xOf(7) > narrow.xOf(6), "between moments it goes on");
+  }
+  const late = curveLayout([20, 21], accuracy, 10, 326);
+  assert.ok(late.xOf(1) > late.left && late.xOf(21) - late.xOf(20) >= 22);
+});
+
+test("long lengths give to short ones, and where there is no room for all they shrink", () => {
+  const rounded = (...given) => stretched(...given).map((length) => Math.round(length * 1e9) / 1e9);
+  assert.deepEqual(
+    rounded([10, 30, 80], [20, 0, 0]),
+    [20, 300 / 11, 800 / 11].map((one) => Math.round(one * 1e9) / 1e9),
+  );
+  assert.deepEqual(rounded([1, 9, 90], [20, 20, 20]), [20, 20, 60]);
+  assert.deepEqual(rounded([1, 21, 98], [20, 20, 20]), [20, 20, 80], "what has given too much is held too");
+  assert.deepEqual(rounded([10, 20, 30], [100, 100, 100]), [20, 20, 20]);
+  assert.deepEqual(rounded([10, 20], [5, 5]), [10, 20]);
+});
+
+test("black or white stands out on every colour, 4.5 to 1 or better", () => {
+  const lightOf = (colour) =>
+    colour
+      .map((level) => (level / 255 <= 0.03928 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, light, i) => sum + light * [0.2126, 0.7152, 0.0722][i], 0);
+  for (let i = 0; i < 4096; i++) {
+    const colour = [i >> 8, (i >> 4) & 15, i & 15].map((level) => 17 * level);
+    const light = lightOf(colour);
+    const apart = inkOn(colour) === "#000000" ? (light + 0.05) / 0.05 : 1.05 / (light + 0.05);
+    assert.ok(apart >= 4.5, colour.join(" "));
+  }
+});
+
 test("a scale ends above its largest share, and one far below 1 is not wasted", () => {
   assert.equal(curveLayout([0, 1], [0.41], 10).ceiling, 0.6);
   assert.equal(curveLayout([0, 1], [0.02], 2).ceiling, 0.6, "guessing is on the scale too");
@@ -119,6 +167,9 @@ test("a scale ends above its largest share, and one far below 1 is not wasted", 
 test("the chosen epoch is written, the others where there is room", () => {
   const layout = curveLayout([0, 1, 2, 50, 100], [], 10);
   assert.deepEqual([layout.height, layout.dotOf(null)], [76, layout.floor - 14]);
-  assert.deepEqual(layout.written(1), [1, 50, 100]);
-  assert.deepEqual(layout.written(50), [50, 0, 100]);
+  assert.deepEqual(layout.written(1), [1, 0, 2, 50, 100]);
+  const many = Array.from({ length: 101 }, (_, epoch) => epoch);
+  const crowded = curveLayout(many, [], 10, 330).written(50);
+  assert.equal(crowded[0], 50);
+  assert.ok(crowded.length > 5 && crowded.length < 20);
 });

@@ -1,6 +1,6 @@
 // The numbers of the attention lab in the browser: the same as in numbers.py.
 
-import { decimals, finePercent, patchName } from "../numbers.js";
+import { count, decimals, finePercent, patchName } from "../numbers.js";
 
 /** The weights that scores give at a temperature. */
 export function softmax(scores, temperature) {
@@ -66,7 +66,7 @@ export function wordsOf(shown) {
     `${place}: ${tokenName(query)} looks${prefix ? ", of the patches," : ""} most at ${patchName(order[0])}, ` +
     `with ${finePercent(largest)}${prefix ? `; ${finePercent(row[0])} goes to the class token` : ""}. ` +
     `Entropy ${decimals(entropy)} nats, as if spread evenly over ${decimals(Math.exp(entropy), 1)} ` +
-    `of ${row.length} tokens.`;
+    `of ${count(row.length)} tokens.`;
   if (scores) {
     const range = rangeOf(scores);
     text += ` Scores from ${range.smallest} to ${range.largest}, mean ${range.mean}`;

@@ -57,8 +57,8 @@ def attention_lab_figure(
     drawn.imshow(share, alpha=overlay / 100 * (0.25 + 0.75 * share), **look)
     beside = left + side + 0.25
     say(beside, top, fine_percent(state.top[0][1]), fontsize=20, fontweight="bold")
-    who = prefix_name(state.query) if state.query < prefix else f"patch {state.query - prefix}"
-    say(beside, top + 0.45, f"of what {who} takes comes from patch {state.top[0][0]}.")
+    who = prefix_name(state.query) if state.query < prefix else f"patch {state.query - prefix:,}"
+    say(beside, top + 0.45, f"of what {who} takes comes from patch {state.top[0][0]:,}.")
     marked = f"Marked key, {state.reading}" if state.reading else ""
     say(beside, top + 0.75, "\n".join(filter(None, (says, marked))), fontweight="bold")
     if not more:
@@ -80,12 +80,12 @@ def attention_lab_figure(
         say(aside, top + 0.5 * line + 0.17, number, fontsize=12, fontweight="bold")
     say(aside, top + 1.5, "of the patches, most at" if prefix else "looks most at", color=FAINT, fontsize=9)
     for line, (patch, weight) in enumerate(state.top):
-        say(aside, top + 1.7 + 0.2 * line, f"patch {patch}", fontsize=9)
+        say(aside, top + 1.7 + 0.2 * line, f"patch {patch:,}", fontsize=9)
         say(aside + 1.5, top + 1.7 + 0.2 * line, fine_percent(weight), fontsize=9, ha="right", color=ACCENT)
     warm = "" if state.temperature == 1 else f", at temperature {decimals(state.temperature, 1)}"
     say(
         weights,
-        top + 2.45,
+        top + 2.7,
         f"{state.num_layers} layers of {state.num_heads} heads; the brightest colour is "
         f"{fine_percent(state.top[0][1])}{warm}."
         f"{'' if state.scores is None else ' Scores: red is positive, blue negative.'}",

@@ -160,7 +160,7 @@ def attention_lab_state(
         "most at "
         f"{token_name(num_prefix_tokens + top[0][0])}, with {fine_percent(top[0][1])}{on_class}. "
         f"Entropy {decimals(entropy)} nats, as if spread evenly "
-        f"over {decimals(np.exp(entropy), 1)} of {num_tokens} tokens."
+        f"over {decimals(np.exp(entropy), 1)} of {num_tokens:,} tokens."
     )
     own = None if scores is None else row_of(scores, layer, head, query)
     score_range = None if own is None else (float(own.max()), float(own.min()), float(sum(own) / num_tokens))

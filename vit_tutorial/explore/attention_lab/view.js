@@ -29,6 +29,7 @@ import {
   arrows,
   bytesOf,
   cellUnder,
+  count,
   decimals,
   finePercent,
   fitted,
@@ -105,11 +106,11 @@ function render({ model, el }) {
   const scoreSheet = sheet(wide, high, { role: "img" });
   const smaller = (SMALLER / SIDE) * wide;
   for (const map of [heatSheet, scoreSheet]) map.style.width = `${smaller}px`;
-  const zero = () => make("span", { textContent: "0" });
+  const say = (textContent) => make("span", { textContent });
   const [most, mostHere, least, highest] = Array.from({ length: 4 }, () => make("span"));
   const scoreNote = note("");
   scoreNote.style.maxWidth = `${smaller}px`;
-  const scorePanel = panel("", scoreSheet, legend(diverging, smaller, least, zero(), highest), scoreNote);
+  const scorePanel = panel("", scoreSheet, legend(diverging, smaller, least, say("0"), highest), scoreNote);
   const keys =
     `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}` +
     `; Page Up, Page Down: layer${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key ` +
@@ -119,9 +120,11 @@ function render({ model, el }) {
     ...(prefix ? [["class", "weight on the class token"]] : []),
     ["patches", "weight on all patches"],
     ["entropy", "entropy in nats: 0 if one takes all"],
-    ["spread", `as if spread evenly over, of ${tokens} tokens`],
+    ["spread", `as if spread evenly over, of ${count(tokens)} tokens`],
   ]);
-  const spreadNote = note(`This is e to the entropy: ${tokens} if all weights are equal, 1 if one token takes all.`);
+  const spreadNote = note(
+    `This is e to the entropy: ${count(tokens)} if all weights are equal, 1 if one token takes all.`,
+  );
   spreadNote.style.maxWidth = "190px";
   const readOut = make("p", { className: "vit-reading" });
   const answer = make("p", { className: "vit-answer" });
@@ -130,7 +133,7 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels" },
-      panel("Choose who looks, and see where", pictureSheet, legend(viridis, wide, zero(), mostHere)),
+      panel("Choose who looks, and see where", pictureSheet, legend(viridis, wide, say("0%"), mostHere)),
       make("section", { className: "vit-beside" }, answer, atPatch, note(keys)),
     ),
   );
@@ -160,7 +163,7 @@ function render({ model, el }) {
       "div",
       { className: "vit-panels" },
       ...(hasScores ? [scorePanel] : []),
-      panel("Where it looks (point at a patch)", heatSheet, legend(viridis, smaller, zero(), most)),
+      panel("Where it looks (point at a patch)", heatSheet, legend(viridis, smaller, say("0%"), most)),
       panel("In numbers", numbers.list, spreadNote),
     ),
     readOut,
@@ -235,8 +238,8 @@ function render({ model, el }) {
     highest.textContent = decimals(limit);
     scorePanel.firstChild.textContent = head < 0 ? "Scores, mean of the heads" : "Scores before the softmax";
     const ofClass = prefix ? ` Class token: ${decimals(row[0])}.` : "";
-    scoreNote.textContent = `Of all ${tokens} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${ofClass}`;
-    const label = `Scores of the ${patches} patches: red is positive, blue negative, up to ${decimals(limit)}`;
+    scoreNote.textContent = `Of all ${count(tokens)} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${ofClass}`;
+    const label = `Scores of the ${count(patches)} patches: red is positive, blue negative, up to ${decimals(limit)}`;
     scoreSheet.setAttribute("aria-label", label);
     return context;
   }
@@ -308,7 +311,7 @@ function render({ model, el }) {
     most.textContent = mostHere.textContent = finePercent(largest);
     answer.textContent = finePercent(largest);
     atPatch.textContent = `of what ${tokenName(query)} takes comes from ${patchName(order[0])}.`;
-    numbers.show("who", query >= prefix ? `patch ${query - prefix}` : tokenName(query).replace("the ", ""));
+    numbers.show("who", query >= prefix ? `patch ${count(query - prefix)}` : tokenName(query).replace("the ", ""));
     if (prefix) numbers.show("class", finePercent(row[0]));
     numbers.show("patches", finePercent(onPatches));
     numbers.show("entropy", decimals(entropy));
@@ -326,7 +329,7 @@ function render({ model, el }) {
     pictureSheet.setAttribute("aria-label", text);
     heatSheet.setAttribute(
       "aria-label",
-      `Map of the weights on the ${patches} patches, from 0 to ${finePercent(largest)}`,
+      `Map of the weights on the ${count(patches)} patches, from 0% to ${finePercent(largest)}`,
     );
   }
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 TOKEN_COLOURS = ("#0072b2", "#d55e00", "#007a5a")  # of the still picture, on white
 TRIED = [(1, 0.6), (1, -0.6), (0, 1.5), (-1, 0.6), (0, -1.5), (-1, -0.6), (1, 1.7), (1, -1.7), (-1, 1.7), (-1, -1.7)]
-TRIED += [(0, 2.7), (0, -2.7)]  # where names are tried: (across, above), away from the axes where positive
+TRIED += [(0, 2.7), (0, -2.7), (-1.3, 0.6)]  # where names are tried: (across, above), away from the axes where positive
 SOFT = "#e69f00"  # the ground of a weight of 1
 
 
@@ -37,11 +37,12 @@ def attention_plane_figure(state: AttentionPlaneState, more: bool = False) -> Fi
     for kind, points in (("k", k), ("q", q)):
         broad = kind == "k"
         for token, (x, y) in enumerate(points):
-            look = {"width": 7, "headwidth": 16, "headlength": 12, "alpha": 0.35} if broad else {}
+            look = {"width": 7, "headwidth": 16, "headlength": 12} if broad else {}
             look = look or {"width": 1.6, "headwidth": 8, "headlength": 9}
-            colour = {"facecolor": TOKEN_COLOURS[token], "edgecolor": "none"}
+            colour = TOKEN_COLOURS[token]  # a pale fill alone would not stand out from the ground
+            drawn = {"facecolor": (colour, 0.35) if broad else colour, "edgecolor": colour if broad else "none"}
             if (x, y) != (0, 0):
-                left.annotate("", (x, y), (0, 0), arrowprops={**look, **colour, "shrink": 0})
+                left.annotate("", (x, y), (0, 0), arrowprops={**look, **drawn, "shrink": 0})
     draw_axes(right, *ends_of(v), "Values (squares) and outputs (dots)")
     right.fill(*np.transpose(v), facecolor=FAINT, edgecolor=FAINT, alpha=0.15, linewidth=2)
     for token, (x, y) in enumerate(v):
@@ -101,7 +102,6 @@ def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrow
     picture, and the one that covers least is taken. With `arrows` the way from the origin to a point is kept free too.
     """
     from matplotlib.font_manager import FontProperties
-    from matplotlib.patheffects import withStroke
     from matplotlib.textpath import TextPath
 
     unit = axes.figure.dpi / 100  # all lengths here are hundredths of an inch
@@ -123,6 +123,10 @@ def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrow
         for _, point, _ in together.values()
         for middle in (origin + part * (spot(point) - origin) for part in parts)
     ]
+    for _, point, _ in together.values() if arrows else ():
+        way = spot(point) - origin
+        head = origin + max(0.0, 1 - 9 / max(float(np.hypot(*way)), 1e-9)) * way
+        taken.append(np.concatenate([head - 12, head + 12]))
     for numbers, (names, point, first) in sorted(together.items(), key=lambda one: not one[1][2]):
         text, weight = f"{' = '.join(names)} ({numbers})", "bold" if first else "normal"
         wide = TextPath((0, 0), text, size=8, prop=FontProperties(weight=weight)).get_extents().width
@@ -153,7 +157,7 @@ def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrow
             fontsize=8,
             fontweight=weight,
             color=INK,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
         ).set_in_layout(False)
 
 

@@ -2,32 +2,44 @@
 
 import { decimals, within } from "../numbers.js";
 
-export const PLANE = { across: 440, high: 344, title: 22, gap: 32 };
+export const PLANE = { wide: 912, across: 440, high: 344, title: 22, gap: 32 };
+const NARROW = 668; // of the room: below, one plane lies below the other
+const RING = 12; // half of what the mark on a vector to move takes; the head of an arrow takes no more
+const HEAD = 9; // from the tip of an arrow to the middle of its head
 
 // Where names are tried, two numbers a place: across and above, away from the axes where positive.
 const TRIED = [
   ...[1, 0.6, 1, -0.6, 0, 1.5, -1, 0.6, 0, -1.5, -1, -0.6],
-  ...[1, 1.7, 1, -1.7, -1, 1.7, -1, -1.7, 0, 2.7, 0, -2.7],
+  ...[1, 1.7, 1, -1.7, -1, 1.7, -1, -1.7, 0, 2.7, 0, -2.7, -1.3, 0.6],
 ];
 
+/** How large a plane is drawn in so much room, so that nothing on it is drawn smaller, and where the second one lies. */
+export function planeIn(room) {
+  const isNarrow = room < NARROW;
+  const across = Math.min(PLANE.across, Math.floor(isNarrow ? room : (room - PLANE.gap) / 2));
+  return { across, high: Math.min(PLANE.high, across), isNarrow };
+}
+
 /** The axes of both planes: how far they go, where their origin lies, and which lines and numbers are drawn. */
-export function axesOf({ q, k, v }, reaches, isNarrow) {
+export function axesOf({ q, k, v }, reaches, { across, high, isNarrow }) {
   const far = Math.max(...[...q, ...k].flat().map(Math.abs));
   const reach = reaches.find((one) => far <= one);
   const least = Math.min(...v.flat()) >= -2 ? -2 : -12;
   const middle = (least + 12) / 2;
-  const [unit, small] = [PLANE.high / (2.1 * reach), PLANE.high / (1.05 * (12 - least))];
-  const [left, top] = isNarrow ? [0, PLANE.high + 2 * PLANE.title] : [PLANE.across + PLANE.gap, PLANE.title];
-  const [x, y] = [PLANE.across / 2, PLANE.high / 2];
+  const unitFor = (span) => Math.min(high / (1.05 * span), (across - 2 * RING) / span); // a mark has room at the sides
+  const [unit, small] = [unitFor(2 * reach), unitFor(12 - least)];
+  const [left, top] = isNarrow ? [0, high + 2 * PLANE.title] : [across + PLANE.gap, PLANE.title];
+  const [x, y] = [across / 2, high / 2];
   const vectors = { left: 0, top: PLANE.title, x, y: PLANE.title + y, unit, step: reach / 4, named: reach / 2 };
   const origin = { x: left + x - middle * small, y: top + y + middle * small };
-  return [vectors, { left, top, ...origin, unit: small, step: 2, named: least < -2 ? 6 : 4 }];
+  const values = { left, top, ...origin, unit: small, step: 2, named: least < -2 ? 6 : 4 };
+  return [vectors, values].map((axes) => ({ ...axes, across, high }));
 }
 
 /** Width and height of the canvas that holds both planes. */
-export function planesSize(isNarrow) {
-  const high = PLANE.high + PLANE.title;
-  return isNarrow ? [PLANE.across, 2 * high] : [2 * PLANE.across + PLANE.gap, high];
+export function planesSize({ across, high, isNarrow }) {
+  const tall = high + PLANE.title;
+  return isNarrow ? [across, 2 * tall] : [2 * across + PLANE.gap, tall];
 }
 
 /** Where a point lies on the canvas, and the point that lies there. */
@@ -75,17 +87,23 @@ export function overlap(one, other) {
   return across * Math.max(0, Math.min(one[3], other[3]) - Math.max(one[1], other[1]));
 }
 
+/** What the mark on a vector to move covers. */
+export const ringArea = ([x, y]) => [x - RING, y - RING, x + RING, y + RING];
+
 /**
- * The middle of each label, beside its point where it covers least; the first labels choose first. `widthOf(label)` is
- * that of its text; with `arrows` the way from the origin to a point is kept free too.
+ * The middle of each label and the area that it covers, beside its point where that covers least; the first labels choose
+ * first. `widthOf(label)` is that of its text; with `arrows` the way from the origin to a point is kept free too.
  */
 export function placesOf(labels, axes, widthOf, arrows) {
   const parts = arrows ? [0, 0.2, 0.4, 0.6, 0.8, 1] : [1];
-  const [low, high] = [axes.left + 2, axes.left + PLANE.across - 2];
-  const taken = labels.flatMap(({ point }) => {
+  const [low, high] = [axes.left + 2, axes.left + axes.across - 2];
+  const taken = labels.flatMap(({ point, first }) => {
     const [x, y] = spotOf(axes, point);
     const along = parts.map((part) => [axes.x + part * (x - axes.x), axes.y + part * (y - axes.y)]);
-    return along.map(([a, b]) => [a - 6, b - 6, a + 6, b + 6]);
+    const areas = along.map(([a, b]) => [a - 6, b - 6, a + 6, b + 6]);
+    const part = 1 - Math.min(1, HEAD / Math.hypot(x - axes.x, y - axes.y));
+    const head = ringArea([axes.x + part * (x - axes.x), axes.y + part * (y - axes.y)]);
+    return [...areas, ...(arrows ? [head] : []), ...(first ? [ringArea([x, y])] : [])];
   });
   return labels.map((label) => {
     const half = widthOf(label) / 2;
@@ -95,13 +113,34 @@ export function placesOf(labels, axes, widthOf, arrows) {
     for (let i = 0; i < TRIED.length; i += 2) {
       const middle = [
         within(x + side * TRIED[i] * (half + 14), low + half, high - half),
-        within(y + up * TRIED[i + 1] * 11, axes.top + 8, axes.top + PLANE.high - 8),
+        within(y + up * TRIED[i + 1] * 11, axes.top + 8, axes.top + axes.high - 8),
       ];
       const area = [middle[0] - half - 2, middle[1] - 7, middle[0] + half + 2, middle[1] + 7];
       const covered = taken.reduce((sum, other) => sum + overlap(area, other), 0);
       if (covered < best.covered - 1) best = { middle, area, covered };
     }
     taken.push(best.area);
-    return best.middle;
+    return best;
   });
+}
+
+/** The numbers beside the axes and the middle of each; where one would meet one of the areas or an edge, it is left out. */
+export function numbersOf(axes, widthOf, areas) {
+  const { left, top, across, high, x, y, unit, step, named } = axes;
+  const most = Math.ceil(across / unit / step);
+  const found = [];
+  for (let i = -most; i <= most; i++) {
+    if (i === 0 || (i * step) % named !== 0) continue;
+    const text = String(i * step);
+    const half = widthOf(text) / 2;
+    for (const [a, b] of [
+      [x + i * step * unit, y + 9],
+      [x - 5 - half, y - i * step * unit],
+    ]) {
+      const area = [a - half, b - 5, a + half, b + 5];
+      const isInside = area[0] >= left && area[1] >= top && area[2] <= left + across && area[3] <= top + high;
+      if (isInside && areas.every((other) => overlap(area, other) === 0)) found.push({ text, middle: [a, b] });
+    }
+  }
+  return found;
 }

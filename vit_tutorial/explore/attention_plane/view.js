@@ -18,16 +18,29 @@ import {
   pointer,
   readout,
   resize,
+  roomIn,
   set,
   sheet,
   slider,
 } from "../common.js";
 import { decimals, nextOf, pages, within } from "../numbers.js";
 import { attentionOf, KINDS, movedTo, samePoints, shareOf, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
-import { arrowOutline, axesOf, labelsOf, PLANE, placesOf, planesSize, pointAt, shadowOf, spotOf } from "./geometry.js";
+import {
+  arrowOutline,
+  axesOf,
+  labelsOf,
+  numbersOf,
+  PLANE,
+  placesOf,
+  planeIn,
+  planesSize,
+  pointAt,
+  ringArea,
+  shadowOf,
+  spotOf,
+} from "./geometry.js";
 
 const NEAR = 13;
-const NARROW = 700; // of the explorer: below, one plane lies below the other
 const ON_WHITE = ["#0072b2", "#d55e00", "#007a5a"];
 const ON_BLACK = ["#56b4e9", "#ff9142", "#3fd6a6"];
 const STEPS = { q: 0.1, k: 0.1, v: 0.5 };
@@ -148,14 +161,14 @@ function render({ model, el }) {
   root.append(canvas, shares);
 
   let drag = null;
-  const isNarrow = () => root.clientWidth > 0 && root.clientWidth < NARROW;
+  const planeNow = () => planeIn(roomIn(root, PLANE.wide));
   /** The axes keep still while something is dragged. */
-  const axesNow = (state) => drag?.axes ?? axesOf(state, reaches, isNarrow());
+  const axesNow = (state) => drag?.axes ?? axesOf(state, reaches, planeNow());
   const planeOf = (name) => (name[0] === "v" ? 1 : 0);
 
-  /** Title, lines and numbers of a plane; what follows is drawn inside it only. */
-  function drawPlane(context, axes, title, style) {
-    const { left, top, x, y, unit, step, named } = axes;
+  /** Title, lines and numbers of a plane, these where they meet none of the areas; what follows is drawn inside it only. */
+  function drawPlane(context, axes, title, style, areas) {
+    const { left, top, across, high, x, y, unit, step } = axes;
     context.fillStyle = context.strokeStyle = style.color;
     context.font = `600 13px ${style.fontFamily}`;
     context.textAlign = "left";
@@ -163,47 +176,48 @@ function render({ model, el }) {
     context.fillText(title, left, top - 13);
     context.save();
     context.beginPath();
-    context.rect(left, top, PLANE.across, PLANE.high);
+    context.rect(left, top, across, high);
     context.clip();
     context.lineWidth = 1;
-    context.font = `10px ${style.fontFamily}`;
-    const most = Math.ceil(PLANE.across / unit / step);
+    const most = Math.ceil(across / unit / step);
     for (let i = -most; i <= most; i++) {
       const at = i * step * unit;
       context.globalAlpha = i === 0 ? 0.6 : 0.12;
-      polyline(context, [x + at, top], [x + at, top + PLANE.high]);
-      polyline(context, [left, y - at], [left + PLANE.across, y - at]);
-      context.globalAlpha = 0.75;
-      if (i === 0 || (i * step) % named !== 0) continue;
-      context.textAlign = "center";
-      context.fillText(String(i * step), x + at, y + 9);
-      context.textAlign = "right";
-      context.fillText(String(i * step), x - 5, y - at);
+      polyline(context, [x + at, top], [x + at, top + high]);
+      polyline(context, [left, y - at], [left + across, y - at]);
+    }
+    context.font = `10px ${style.fontFamily}`;
+    context.textAlign = "center";
+    context.globalAlpha = 0.75;
+    for (const { text, middle } of numbersOf(axes, (one) => context.measureText(one).width, areas)) {
+      context.fillText(text, ...middle);
     }
     context.globalAlpha = 1;
   }
 
-  /** Write names and numbers beside their points, where there is room. */
-  function writeLabels(context, axes, entries, style, arrows = false) {
-    context.textAlign = "center";
-    context.lineJoin = "round";
-    const setFont = ({ first }) => {
-      context.font = `${first ? 700 : 400} 11px ${style.fontFamily}`;
-    };
+  const fontOf = ({ first }, style) => `${first ? 700 : 400} 11px ${style.fontFamily}`;
+  /** Names and numbers with their places beside their points, where there is room. */
+  function placed(context, axes, entries, style, arrows = false) {
+    const labels = labelsOf(entries);
     const widthOf = (label) => {
-      setFont(label);
+      context.font = fontOf(label, style);
       return context.measureText(label.text).width;
     };
-    const labels = labelsOf(entries);
-    placesOf(labels, axes, widthOf, arrows).forEach((middle, i) => {
-      setFont(labels[i]);
-      context.strokeStyle = style.backgroundColor;
-      context.lineWidth = 4;
-      context.strokeText(labels[i].text, ...middle);
-      context.fillStyle = style.color;
-      context.fillText(labels[i].text, ...middle);
-    });
+    const places = placesOf(labels, axes, widthOf, arrows);
+    return labels.map((label, i) => ({ ...label, ...places[i] }));
   }
+  /** Write the labels on a ground of their own: no line is to be taken for a part of a number. */
+  function writeLabels(context, labels, style) {
+    context.fillStyle = style.backgroundColor;
+    for (const { area } of labels) context.fillRect(area[0], area[1], area[2] - area[0], area[3] - area[1]);
+    context.fillStyle = style.color;
+    context.textAlign = "center";
+    for (const label of labels) {
+      context.font = fontOf(label, style);
+      context.fillText(label.text, ...label.middle);
+    }
+  }
+  const areasOf = (labels, ringed) => [...labels.map(({ area }) => area), ...ringed.map(ringArea)];
   const entriesOf = (kind, points, chosen) =>
     points.map((point, i) => [`${kind}${i}`, point, `${kind}${i}` === chosen]);
 
@@ -218,8 +232,10 @@ function render({ model, el }) {
   }
 
   function drawVectors(context, axes, state, colours, style) {
-    drawPlane(context, axes, "Queries (thin arrows) and keys (broad ones)", style);
     const { q, k, query, chosen } = state;
+    const ringed = planeOf(chosen) === 0 ? [spotOf(axes, vectorOf(state, chosen))] : [];
+    const labels = placed(context, axes, [...entriesOf("q", q, chosen), ...entriesOf("k", k, chosen)], style, true);
+    drawPlane(context, axes, "Queries (thin) and keys (broad)", style, areasOf(labels, ringed));
     const origin = spotOf(axes, [0, 0]);
     context.strokeStyle = style.color;
     context.globalAlpha = 0.5;
@@ -230,24 +246,29 @@ function render({ model, el }) {
       if (foot) polyline(context, spotOf(axes, key), spotOf(axes, foot), origin);
     }
     context.setLineDash([]);
+    context.lineWidth = 2;
     for (const token of TOKENS) {
-      context.fillStyle = colours[token];
+      context.fillStyle = context.strokeStyle = colours[token];
       context.globalAlpha = 0.4;
       arrow(context, origin, spotOf(axes, k[token]), 8, 17);
+      context.globalAlpha = 1;
+      context.stroke(); // the outline stands out from the ground as the pale fill does not
     }
-    context.globalAlpha = 1;
     for (const token of TOKENS) {
       context.fillStyle = colours[token];
       arrow(context, origin, spotOf(axes, q[token]), ...(token === query ? [3.5, 13] : [2, 10]));
     }
-    if (planeOf(chosen) === 0) ring(context, spotOf(axes, vectorOf(state, chosen)), chosen[0], style);
-    writeLabels(context, axes, [...entriesOf("q", q, chosen), ...entriesOf("k", k, chosen)], style, true);
+    for (const spot of ringed) ring(context, spot, chosen[0], style);
+    writeLabels(context, labels, style);
     context.restore();
   }
 
   function drawMixtures(context, axes, state, colours, style) {
-    drawPlane(context, axes, "Values (squares) and outputs (dots)", style);
     const { v, outputs, weights, query, chosen } = state;
+    const ringed = planeOf(chosen) === 1 ? [spotOf(axes, vectorOf(state, chosen))] : [];
+    const mixed = outputs.map((point, i) => [`out ${i}`, point, i === query]);
+    const labels = placed(context, axes, [...mixed, ...entriesOf("v", v, chosen)], style);
+    drawPlane(context, axes, "Values (squares) and outputs (dots)", style, areasOf(labels, ringed));
     const corners = v.map((point) => spotOf(axes, point));
     context.fillStyle = context.strokeStyle = style.color;
     context.globalAlpha = 0.08;
@@ -279,9 +300,8 @@ function render({ model, el }) {
       context.fill();
       context.stroke();
     });
-    if (planeOf(chosen) === 1) ring(context, spotOf(axes, vectorOf(state, chosen)), "v", style);
-    const mixed = outputs.map((point, i) => [`out ${i}`, point, i === query]);
-    writeLabels(context, axes, [...mixed, ...entriesOf("v", v, chosen)], style);
+    for (const spot of ringed) ring(context, spot, "v", style);
+    writeLabels(context, labels, style);
     context.restore();
   }
 
@@ -365,7 +385,7 @@ function render({ model, el }) {
     });
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
-    resize(canvas, ...planesSize(isNarrow()));
+    resize(canvas, ...planesSize(planeNow()));
     const context = pen(canvas);
     const [left, right] = axesNow(state);
     drawVectors(context, left, state, colours, style);

@@ -1,6 +1,6 @@
 // The numbers of the heads gallery in the browser: the same as in numbers.py. The model itself runs in ../vit.js.
 
-import { bestClass, largestOf, patchName, percent } from "../numbers.js";
+import { bestClass, count, largestOf, patchName, percent } from "../numbers.js";
 
 /** The heads of one layer that are off. */
 export const goneIn = (off, layer) => off.filter(([where]) => where === layer).map(([, head]) => head);
@@ -37,7 +37,7 @@ export function wordsOf({ name, layer, query, off, seen, probabilities, allOn, l
   const gone = goneIn(off, layer);
   const most = seen.map((weights, head) => {
     const best = largestOf(weights);
-    return `head ${head}${gone.includes(head) ? " (off)" : ""} patch ${best} (${percent(weights[best])})`;
+    return `head ${head}${gone.includes(head) ? " (off)" : ""} patch ${count(best)} (${percent(weights[best])})`;
   });
   const truth = label === null ? "" : ` The label is ${classes[label]}.`;
   return (

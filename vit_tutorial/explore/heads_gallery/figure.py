@@ -26,7 +26,7 @@ def heads_gallery_figure(state: HeadsGalleryState, more: bool = False) -> Figure
         if patch >= 0:
             frame(axis, patch % columns, patch // columns)
 
-    who = f"patch {patch}" if patch >= 0 else "the class token"
+    who = f"patch {patch:,}" if patch >= 0 else "the class token"
     say(left, 0.1, f"Layer {state.layer} of 0 to {state.num_layers - 1}: where {who} looks", fontweight="bold")
     say(left, 0.4, "the picture", fontsize=9)
     shown = axes(left, 0.65, side, side)

@@ -132,7 +132,7 @@ def heads_gallery_state(
     for head, weights in enumerate(shown[:, query, prefix:]):
         best = int(weights.argmax())
         gone = " (off)" if [layer, head] in off else ""
-        most.append(f"head {head}{gone} patch {best} ({percent(float(weights[best]))})")
+        most.append(f"head {head}{gone} patch {best:,} ({percent(float(weights[best]))})")
 
     truth = "" if label is None else f" The label is {names[label]}."
     words = (

@@ -28,6 +28,7 @@ import {
   bestClass,
   bytesOf,
   cellUnder,
+  count,
   largestOf,
   pages,
   percent,
@@ -40,7 +41,7 @@ import { embed, forward, passOf, probabilitiesOf, vitOf } from "../vit.js";
 import { goneIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
 import { largeLayout, smallLayout } from "./geometry.js";
 
-const BAR = 130; // the longest bar, in CSS pixels
+const BAR = 130; // the longest bar, in CSS pixels, where there is room
 const LARGE = 60; // from this width on, a map has room for thick lines
 
 function render({ model, el }) {
@@ -81,7 +82,7 @@ function render({ model, el }) {
   const layerOut = readout();
   const layerSlider = slider(0, layers - 1, (layer) => choose({ layer }));
   const classButton = button("Class token (c)", toggleClass);
-  const layerButton = button("", toggleLayer);
+  const layerButton = button("Layer off (l)", toggleLayer);
   root.append(
     make(
       "div",
@@ -130,11 +131,13 @@ function render({ model, el }) {
     cell.style.width = `${BAR + 10}px`;
     return { name, now, before, thick, thin, line: make("tr", {}, name, now, before, cell) };
   });
-  const titles = ["class", "now", "all on"].map((textContent) => make("th", { scope: "col", textContent }));
+  const titles = ["class", "now", "all on", "thick: now, thin: all on"].map((textContent) =>
+    make("th", { scope: "col", textContent }),
+  );
   const table = make(
     "table",
     { className: "vit-top" },
-    make("thead", {}, make("tr", {}, ...titles, make("td"))),
+    make("thead", {}, make("tr", {}, ...titles)),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
   const small = smallLayout(first, layers, heads);
@@ -203,9 +206,8 @@ function render({ model, el }) {
     layerOut.textContent = `${layer} (0 to ${layers - 1})`;
     classButton.setAttribute("aria-pressed", String(query < prefix));
     const emptied = without(heads).every((head) => isOff(layer, head));
-    layerButton.textContent = emptied ? "Layer on (l)" : "Layer off (l)";
     layerButton.setAttribute("aria-pressed", String(emptied));
-    const who = query < prefix ? "the class token" : `patch ${query - prefix}`;
+    const who = query < prefix ? "the class token" : `patch ${count(query - prefix)}`;
     mapsPanel.firstChild.textContent = `Layer ${layer}: where ${who} looks, head by head`;
   }
 
@@ -224,7 +226,7 @@ function render({ model, el }) {
       const onClass = prefix ? onPatches(pass.maps[layer], tokens, 0, head, query)[0] : 0;
       const text = `up to ${percent(seen[head][best])}${prefix ? `; class token ${percent(onClass)}` : ""}`;
       most.textContent = text;
-      canvas.setAttribute("aria-label", `Head ${head}, ${off ? "off" : "on"}: most at patch ${best}, ${text}`);
+      canvas.setAttribute("aria-label", `Head ${head}, ${off ? "off" : "on"}: most at patch ${count(best)}, ${text}`);
     }
   }
 
@@ -265,8 +267,8 @@ function render({ model, el }) {
       name.style.fontWeight = index === label ? "700" : "400";
       now.textContent = percent(probabilities[index]);
       before.textContent = percent(allOn[index]);
-      thick.style.width = `${BAR * probabilities[index]}px`;
-      thin.style.width = `${BAR * allOn[index]}px`;
+      thick.style.width = `${100 * probabilities[index]}%`;
+      thin.style.width = `${100 * allOn[index]}%`;
     });
     const same = largestOf(probabilities) === largestOf(allOn);
     const compared = same

@@ -8,7 +8,7 @@ import numpy as np
 
 from vit_tutorial.explore.lens_lab.numbers import LensLabState, block_name
 from vit_tutorial.explore.pictures import shown_classes
-from vit_tutorial.explore.still import ACCENT, FAINT, as_rgb, frame, still
+from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, frame, still
 from vit_tutorial.explore.words import best_class, percent
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ WRITTEN = 10  # columns of patches, up to which each has room for what it says
 
 def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
     """Draw a state of the lens lab: what each token says; one token block by block and all classes too if `more`."""
+    from matplotlib.patheffects import withStroke
+
     (rows, columns), prefix, names = state.grid, state.num_prefix_tokens, state.class_names
     best = state.lens.argmax(-1)  # [L+1, N]
     patch = state.token - prefix
@@ -49,7 +51,8 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
         shown.fill_between((x, x + 1), y, y + 1, color=colour(says), alpha=0.55, linewidth=0.5)
         if columns <= WRITTEN:
             text = names[says].replace(" ", "\n").replace("/", "/\n")
-            shown.text(x + 0.5, y + 0.5, text, color="white", fontsize=6, ha="center", va="center")
+            edge = [withStroke(linewidth=1.6, foreground=INK)]  # so that it is read on a white patch
+            shown.text(x + 0.5, y + 0.5, text, color="white", fontsize=6, ha="center", va="center", path_effects=edge)
     shown.set(xlim=(0, columns), ylim=(rows, 0))
     if patch >= 0:
         frame(shown, patch % columns, patch // columns)

@@ -3,7 +3,7 @@
 import { cellUnder, fitted, within } from "../numbers.js";
 
 export const SIDE = 420; // of the picture
-export const STRIP = { width: 550, height: 150, floor: 106, bar: 82 };
+export const STRIP = { width: 550, height: 138, floor: 106, bar: 82, line: 13 }; // and a line more for each of a name
 const CLASS = { height: 38, gap: 8 };
 
 /** The class token's box, if there is one, above the patches: sizes, the box of a token, and the token at a point. */
@@ -27,6 +27,23 @@ export function pictureLayout({ prefix, grid: [rows, columns] }) {
 export function stripLayout(width, layers) {
   const step = width / (layers + 1);
   return { step, leftOf: (block) => block * step, blockAt: (x) => within(Math.floor(x / step), 0, layers) };
+}
+
+/**
+ * From where to where the bars of a column go, in shares of its width: the wide one, and, while tokens are exchanged, a
+ * thin one beside it that shows what was said without. The number above the wide one does not reach the thin one.
+ */
+export const barsOf = (both) => (both ? { wide: [0.32, 0.86], thin: [0.04, 0.19] } : { wide: [0.23, 0.77] });
+
+/** The words of a text in as few lines as possible; `fits(line)` says whether one has room. */
+export function wrapped(text, fits) {
+  const lines = [];
+  for (const word of text.split(" ")) {
+    const longer = `${lines.at(-1)} ${word}`;
+    if (lines.length && fits(longer)) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** The name of a class in two lines if it has two words: "Ankle boot", "T-shirt/top". */

@@ -18,6 +18,7 @@ import {
   pointing,
   readout,
   resize,
+  roomFor,
   roomIn,
   set,
   sheet,
@@ -38,7 +39,7 @@ import {
 } from "../numbers.js";
 import { vitOf } from "../vit.js";
 import { blockName, lensOf, tokenName, verdictOf, wordsOf } from "./arithmetic.js";
-import { linesOf, pictureLayout, STRIP, stripLayout } from "./geometry.js";
+import { barsOf, linesOf, pictureLayout, STRIP, stripLayout, wrapped } from "./geometry.js";
 
 const OWN = "#2a7de1"; // the answer to the picture
 const OTHER = "#d26f00"; // the answer to the other one
@@ -46,6 +47,12 @@ const NEITHER = "#8a8a8a";
 const DARK = "#222222"; // what lies over a patch that says something else
 const THUMB = 44;
 const WRITTEN = 26; // from this width on, a patch has room for what it says
+const INSIDE = 10; // what the frame of the chosen patch takes from its width and height
+const NARROW = 60; // below this width, a column of the strip has smaller letters
+const SMALLEST = 10; // letters of a name below a bar
+const HOLLOW = 2; // the line around a bar that is not filled
+const PATCH_FONT = '600 10px system-ui, "DejaVu Sans", sans-serif'; // that of `tag`
+const ANSWERS = ["the model's answer", "the answer (thin: without)"];
 
 function render({ model, el }) {
   const sent = model.get("_sent");
@@ -100,12 +107,14 @@ function render({ model, el }) {
 
   // The picture with what each token says; the chosen token block by block; all classes
   const layout = pictureLayout(vit);
+  const deepest = Math.max(...classes.map((name) => linesOf(name).length)); // lines of a name
   const pictureSheet = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
   const strip = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
   const verdict = make("p", { className: "vit-reading" });
   const sayer = make("div", { className: "vit-heading" });
   const said = make("p", { className: "vit-answer" });
   const { table, heads, rows: lines } = headedTable("vit-top vit-lens", ["", ""], Math.min(sent.bars, classes.length));
+  const [speaker, answerTitle] = heads.map((head) => head.appendChild(make("span")));
   const bars = lines.map(({ cells }) =>
     cells.map((cell) => {
       const [number, thick, thin] = ["span", "span", "span"].map((tagName) => make(tagName));
@@ -114,12 +123,15 @@ function render({ model, el }) {
       return { number, thick, thin };
     }),
   );
+  const hollow = note("Hollow bars: without the exchange.");
   const legend = make("div", { className: "vit-key" });
-  Object.assign(legend.style, { minHeight: "42px", alignContent: "start" }); // two lines: what is below stays in place
   const picturePanel = panel("", pictureSheet, legend);
   picturePanel.style.width = `${layout.width}px`;
-  const stripPanel = panel("", strip, table);
+  const stripPanel = panel("", strip, hollow, make("div", { className: "vit-lensed" }, table));
   stripPanel.style.width = `${STRIP.width}px`;
+  const [pictureTitle, stripTitle, exchangeTitle] = [picturePanel, stripPanel, exchangeGroup].map(
+    (one) => one.firstChild,
+  );
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
     make(
@@ -145,6 +157,48 @@ function render({ model, el }) {
   ];
   behindMore(model, root, "exchange tokens, block by block, all classes", inside, words);
 
+  // What changes has the room of the most that it can say
+  const shortName = (token) => (token < prefix ? "class token" : `patch ${token - prefix}`);
+  const pictureTitleOf = (when) => `What each token says ${when}`;
+  const exchangeTitleOf = (when) => `Exchange ${when}`;
+  const stripTitleOf = (token) => {
+    const who = tokenName(token, vit);
+    return `${who[0].toUpperCase()}${who.slice(1)} after each block: the class that it says`;
+  };
+  const entryOf = (colour, answer, picture) => {
+    const swatch = make("span", { textContent: "■" });
+    swatch.style.color = colour;
+    return make("span", {}, swatch, ` ${answer}, the answer to ${picture}`);
+  };
+  const whens = Array.from({ length: layers + 1 }, (_, block) => blockName(block));
+  const longest = classes.reduce((one, other) => (other.length > one.length ? other : one));
+  const everyone = [...(prefix ? [0] : []), tokens - 1]; // a patch of a large number stands for all patches
+  const everySaying = (sayingOf) => whens.flatMap((when) => everyone.map((token) => sayingOf(shortName(token), when)));
+  roomFor(pictureTitle, whens.map(pictureTitleOf));
+  roomFor(exchangeTitle, whens.map(exchangeTitleOf));
+  roomFor(stripTitle, everyone.map(stripTitleOf));
+  roomFor(
+    sayer,
+    everySaying((who, when) => `${who} ${when} says`),
+  );
+  roomFor(
+    said,
+    classes.map((name) => `${name} 100.0%`),
+  );
+  roomFor(
+    verdict,
+    classes.map((name) => `The model answers ${name} 100.0% instead of ${name} 100.0%.`),
+  );
+  roomFor(
+    legend,
+    names.map((name) => [OWN, OTHER].slice(0, names.length).map((colour) => entryOf(colour, longest, name))),
+  );
+  roomFor(
+    speaker,
+    everySaying((who, when) => `${who}, ${when}`),
+  );
+  roomFor(answerTitle, ANSWERS);
+
   /** The colour of a class: that of the answer, or of the answer to the other picture; all others have none. */
   function colourOf(index, { untouched, lender, exchange }) {
     if (index === largestOf(untouched.answer)) return OWN;
@@ -159,31 +213,26 @@ function render({ model, el }) {
     blockSlider.setAttribute("aria-valuetext", blockName(block));
     blockOut.textContent = `${block} (0 to ${layers})`;
     classButton.setAttribute("aria-pressed", String(token < prefix));
-    exchangeGroup.firstChild.textContent = `Exchange ${blockName(block)}`;
-    const short = token < prefix ? "class token" : `patch ${token - prefix}`;
+    exchangeTitle.textContent = exchangeTitleOf(blockName(block));
+    const short = shortName(token);
     const texts = ["nothing", `${short} (x)`, "all patches (p)"];
     exchangeButtons.forEach((one, i) => {
       one.textContent = texts[i];
       one.setAttribute("aria-pressed", String(exchanges[i] === exchange));
     });
-    const who = tokenName(token, vit);
     sayer.textContent = `${short} ${blockName(block)} says`;
-    picturePanel.firstChild.textContent = `What each token says ${blockName(block)}`;
-    stripPanel.firstChild.textContent = `${who[0].toUpperCase()}${who.slice(1)} after each block: the class that it says`;
-    heads[0].textContent = `${short}, ${blockName(block)}`;
-    heads[1].textContent = exchange === "nothing" ? "the model's answer" : "the answer (thin: without)";
+    pictureTitle.textContent = pictureTitleOf(blockName(block));
+    stripTitle.textContent = stripTitleOf(token);
+    speaker.textContent = `${short}, ${blockName(block)}`;
+    answerTitle.textContent = ANSWERS[exchange === "nothing" ? 0 : 1];
+    hollow.style.visibility = exchange === "nothing" ? "hidden" : "visible"; // its room stays
   }
 
   function drawLegend({ picture, other, exchange, untouched, lender }) {
     const [own, others] = [untouched, lender].map(({ answer }) => largestOf(answer));
-    const entry = (colour, text) => {
-      const swatch = make("span", { textContent: "■" });
-      swatch.style.color = colour;
-      return make("span", {}, swatch, ` ${text}`);
-    };
     legend.replaceChildren(
-      entry(OWN, `${classes[own]}, the answer to ${picture}`),
-      ...(exchange !== "nothing" && own !== others ? [entry(OTHER, `${classes[others]}, the answer to ${other}`)] : []),
+      entryOf(OWN, classes[own], picture),
+      ...(exchange !== "nothing" && own !== others ? [entryOf(OTHER, classes[others], other)] : []),
     );
   }
 
@@ -208,7 +257,7 @@ function render({ model, el }) {
         const corner = [(patch % columns) * wide, Math.floor(patch / columns) * high];
         context.drawImage(grey, ...corner, wide, high, x, y, across, down);
       }
-      const veil = [DARK, colour ? 0.25 : 0.5];
+      const veil = [DARK, colour ? 0.25 : 0.65]; // so dark that white letters are read on a white patch
       for (const [style, alpha] of colour ? [veil, [colour, 0.4 + 0.5 * said[best]]] : [veil]) {
         context.globalAlpha = alpha;
         context.fillStyle = style;
@@ -220,57 +269,74 @@ function render({ model, el }) {
         const whose = lent ? ` of ${other}` : "";
         tag(context, `class token${whose}: ${classes[best]} ${percent(said[best])}`, ...middle, 15, across - 8);
       } else if (across >= WRITTEN) {
-        context.globalAlpha = colour ? 1 : 0.7;
-        const lines = [...(exchanged.length === 1 && lent ? [`of ${other}`] : []), ...linesOf(classes[best])];
+        const room = across - INSIDE;
+        context.font = PATCH_FONT;
+        const whose = wrapped(`of ${other}`, (line) => context.measureText(line).width <= room);
+        const lines = [...(exchanged.length === 1 && lent ? whose : []), ...linesOf(classes[best])];
+        const apart = Math.min(12, (down - INSIDE) / lines.length);
         lines.forEach((line, i) => {
-          tag(context, line, middle[0], middle[1] + 12 * (i - (lines.length - 1) / 2), 10, across - 5);
+          tag(context, line, middle[0], middle[1] + apart * (i - (lines.length - 1) / 2), 10, room);
         });
-        context.globalAlpha = 1;
       }
     }
     const [x, y, across, down] = boxOf(chosen);
     mark(context, x + 2, y + 2, across - 4, down - 4);
   }
 
+  /** A bar that is not filled, on whole pixels so that its line is as dark as it can be. */
+  function drawHollow(context, x, width, floor, height, colour) {
+    const [left, right, top] = [x, x + width, floor - height].map(Math.round);
+    const half = HOLLOW / 2;
+    context.strokeStyle = colour;
+    context.lineWidth = HOLLOW;
+    context.strokeRect(left + half, top + half, right - left - HOLLOW, floor - top - half);
+  }
+
   function drawStrip(shown) {
     const { block: chosen, token, exchange, lens, untouched } = shown;
-    resize(strip, roomIn(root, STRIP.width), STRIP.height);
+    const height = STRIP.height + STRIP.line * deepest;
+    resize(strip, roomIn(root, STRIP.width), height);
     const context = pen(strip);
     const style = getComputedStyle(root);
     const { step, leftOf } = stripLayout(strip.vitWidth, layers);
     const { floor, bar: longest } = STRIP;
+    const [size, weight] = step < NARROW ? [11, 400] : [12, 600];
+    const nameFont = (size) => `${weight} ${size}px ${style.fontFamily}`;
+    context.font = nameFont(size);
+    const widest = Math.max(...classes.flatMap(linesOf).map((line) => context.measureText(line).width));
+    const nameSize = within((size * (step - 4)) / widest, SMALLEST, size);
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let block = 0; block <= layers; block++) {
       const [left, middle] = [leftOf(block), leftOf(block) + step / 2];
       if (block === chosen) {
         context.fillStyle = style.color;
-        context.globalAlpha = 0.09;
-        context.fillRect(left + 1, 0, step - 2, STRIP.height);
+        context.globalAlpha = 0.06; // bars stand out from it 3 to 1
+        context.fillRect(left + 1, 0, step - 2, height);
         context.globalAlpha = 1;
       }
       const said = lens[block][token];
       const best = largestOf(said);
-      let highest = 0;
-      const bar = (said, from, to, alpha) => {
-        const best = largestOf(said);
-        const height = longest * said[best];
-        highest = Math.max(highest, height);
-        context.globalAlpha = alpha;
-        context.fillStyle = colourOf(best, shown) ?? NEITHER;
-        context.fillRect(left + from * step, floor - height, (to - from) * step, height);
-        context.globalAlpha = 1;
-      };
       const differs = exchange !== "nothing" && block >= chosen;
-      if (differs) bar(untouched.lens[block][token], 0.25, 0.4, 0.45);
-      bar(said, differs ? 0.42 : 0.25, 0.75, 1);
+      const { wide, thin } = barsOf(differs);
+      const [above, high] = [left + (step * (wide[0] + wide[1])) / 2, longest * said[best]];
+      context.fillStyle = colourOf(best, shown) ?? NEITHER;
+      context.fillRect(left + wide[0] * step, floor - high, (wide[1] - wide[0]) * step, high);
+      if (differs) {
+        const before = untouched.lens[block][token];
+        const was = largestOf(before);
+        const colour = colourOf(was, shown) ?? NEITHER;
+        drawHollow(context, left + thin[0] * step, (thin[1] - thin[0]) * step, floor, longest * before[was], colour);
+      }
       context.fillStyle = style.color;
-      context.font = `12px ${style.fontFamily}`;
-      context.fillText(percent(said[best]), middle, floor - highest - 9, step - 4);
-      context.font = `600 12px ${style.fontFamily}`;
-      context.fillText(classes[best], middle, floor + 12, step - 6);
+      context.font = `${size}px ${style.fontFamily}`;
+      context.fillText(percent(said[best]), above, floor - high - 9, step - 2);
+      context.font = nameFont(nameSize);
+      linesOf(classes[best]).forEach((line, i) => {
+        context.fillText(line, middle, floor + 12 + STRIP.line * i, step - 2);
+      });
       context.font = `${block === chosen ? 700 : 400} 12px ${style.fontFamily}`;
-      context.fillText(block ? String(block) : "start", middle, floor + 32);
+      context.fillText(block ? String(block) : "start", middle, height - 12);
     }
     context.fillStyle = style.color;
     context.globalAlpha = 0.5;

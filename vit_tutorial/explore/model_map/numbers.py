@@ -231,9 +231,9 @@ def picture_of(
 ) -> tuple[str, np.ndarray, float, tuple[str, ...], str]:
     """What leaves a box as a picture: its kind, its numbers, its last colour, the names of its bars, and in words."""
     if key == "image":
-        return "image", image, 0.0, (), f"{image.shape[1]} by {image.shape[2]} pixels"
+        return "image", image, 0.0, (), f"{image.shape[1]:,} by {image.shape[2]:,} pixels"
     if key == "patches" and not isinstance(model.patch_embed, HybridEmbedding):
-        return "patches", image, 0.0, (), f"{len(value)} patches of {value.shape[1]} numbers"
+        return "patches", image, 0.0, (), f"{len(value):,} patches of {value.shape[1]:,} numbers"
     if key in ("head", "softmax"):
         order = value.argsort(descending=True)[:MOST_BARS] if len(value) > MOST_BARS else torch.arange(len(value))
         shown = as_array(value[order]).astype(np.float64)[None]
@@ -246,10 +246,11 @@ def picture_of(
         count = max(side for side in (1, 2, 4) if side * side <= len(tiles))
         rows = [torch.cat(list(tiles[row * count : (row + 1) * count]), dim=1) for row in range(count)]
         table = as_array(torch.cat(rows, dim=0))
-        says = f"{len(value)} channels of {value.shape[1]} by {value.shape[2]}; {count * count} of them are shown"
+        says = f"{len(value):,} channels of {value.shape[1]} by {value.shape[2]}; {count * count} of them are shown"
     else:
         table = as_array(value if value.ndim == 2 else value[None])
-        size = f"{len(table)} rows of {table.shape[1]} numbers" if len(table) > 1 else f"{table.shape[1]} numbers"
+        size = f"{table.shape[1]:,} numbers"
+        size = f"{len(table):,} rows of {size}" if len(table) > 1 else size
         says = f"{size}, from {decimals(table.min())} to {decimals(table.max())}"
     down, across = (-(-side // most) for side, most in zip(table.shape, (MOST_ROWS, MOST_COLUMNS), strict=True))
     if down > 1 or across > 1:

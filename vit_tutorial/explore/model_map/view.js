@@ -14,6 +14,7 @@ import {
   plane,
   pointing,
   readout,
+  roomFor,
   set,
   sheet,
   sideways,
@@ -58,8 +59,9 @@ function render({ model, el }) {
   const blockSlider = slider(1, depth, (block) => set(model, { block }));
   root.append(make("div", { className: "vit-controls" }, labelled("Open block", blockSlider, blockOut)));
   const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
-  const around = sideways(map, 640);
+  const around = sideways(map, 760);
   const does = make("p");
+  const textsOf = (part) => boxes.map((box) => box[part]);
   const shown = sheet(SHOWN.width, SHOWN.height, { role: "img" });
   const legend = note("");
   legend.style.maxWidth = `${SHOWN.width}px`; // a longer caption takes another line and moves nothing beside it
@@ -80,7 +82,12 @@ function render({ model, el }) {
         "picture and the probabilities. Under each box stands the shape that leaves it.",
       { className: "vit-note vit-wide" },
     ),
-    make("section", { className: "vit-panel vit-below" }, heading, does),
+    make(
+      "section",
+      { className: "vit-panel vit-below" },
+      roomFor(heading, textsOf("heading")),
+      roomFor(does, textsOf("does")),
+    ),
   );
   const inside = [
     make(

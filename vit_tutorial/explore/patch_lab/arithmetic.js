@@ -113,10 +113,10 @@ export function attentionCost(tokens) {
 export function wordsOf({ patch, rows, columns, each, order, token, cell, first, reassembly, difference }) {
   const { flops, bytes } = attentionCost(rows * columns);
   return (
-    `Patch size ${patch}: ${rows} rows and ${columns} columns give ${count(rows * columns)} patches of ` +
+    `Patch size ${patch}: ${count(rows)} rows and ${count(columns)} columns give ${count(rows * columns)} patches of ` +
     `${count(each)} number${each > 1 ? "s" : ""}; in ${MODEL.name} the N·N part of attention takes ` +
     `${flops}, and its tables ${bytes} a layer. Order: ${order}. ` +
-    `Token ${token} is the patch in row ${Math.floor(cell / columns)}, column ${cell % columns}; ` +
+    `Token ${count(token)} is the patch in row ${count(Math.floor(cell / columns))}, column ${count(cell % columns)}; ` +
     `its first numbers are ${first.slice(0, 3).join(", ")}. ` +
     `Put back (${reassembly}): the largest difference to the picture is ${difference}.`
   );

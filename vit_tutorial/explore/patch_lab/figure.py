@@ -33,7 +33,8 @@ def patch_lab_figure(state: PatchLabState, more: bool = False) -> Figure:
     say(left, 0.15, "The picture, cut", fontweight="bold")
     cut_lines(picture(left, top, state.image, (state.row, state.column)), state, shape[0] * 72 / state.columns)
     beside = left + side + 0.25
-    say(beside, top, f"{state.rows} × {state.columns} = {state.num_tokens:,} tokens", fontsize=20, fontweight="bold")
+    tokens = f"{state.rows:,} × {state.columns:,} = {state.num_tokens:,} tokens"
+    say(beside, top, tokens, fontsize=20, fontweight="bold")
     size = f"{state.patch_size} × {state.patch_size} pixels"
     say(beside, top + 0.45, f"Each is a patch of {size}: {state.numbers_per_token:,} numbers.")
     say(left, 4.65, f"The sequence ({state.order_name})", fontweight="bold")
@@ -45,7 +46,7 @@ def patch_lab_figure(state: PatchLabState, more: bool = False) -> Figure:
         thumb.imshow(as_rgb(patch.transpose(2, 0, 1)), interpolation="nearest", vmin=0, vmax=255)
         chosen = place == state.token
         look = {"color": ACCENT, "fontweight": "bold"} if chosen else {"color": FAINT}
-        say(left + 0.57 * (place - first) + 0.25, 5.44, str(place), ha="center", fontsize=8, **look)
+        say(left + 0.57 * (place - first) + 0.25, 5.44, f"{place:,}", ha="center", fontsize=8, **look)
     if not more:
         return figure
     say(left, 5.8, f"Put back: {state.reassembly}", fontweight="bold")
@@ -65,7 +66,7 @@ def patch_lab_figure(state: PatchLabState, more: bool = False) -> Figure:
     matrix.imshow(state.sequence, cmap="gray", vmin=0, vmax=255, extent=lines_down, aspect="auto")
     thick = max(1.0, state.num_tokens / 60)
     frame(matrix, 0, min(state.num_tokens - thick, max(0.0, state.token + 0.5 - thick / 2)), height=thick)
-    say(beside, 9.2, f"Row {state.token} of the matrix", fontweight="bold")
+    say(beside, 9.2, f"Row {state.token:,} of the matrix", fontweight="bold")
     for first in range(0, len(state.values), 12):
         last = first + 12 >= len(state.values)
         rest = "  …" if last and state.numbers_per_token > len(state.values) else ""
@@ -82,10 +83,10 @@ def cut_lines(axes: Axes, state: PatchLabState, cell: float) -> None:
             axes.axvline(line, color="white", linewidth=min(state.gap * 0.72, cell / 2))
         for line in range(1, state.rows):
             axes.axhline(line, color="white", linewidth=min(state.gap * 0.72, cell / 2))
-    size = min(11.0, cell / (0.62 * len(str(state.num_tokens - 1)) + 0.5))
+    size = min(11.0, cell / (0.62 * len(f"{state.num_tokens - 1:,}") + 0.5))
     if size >= 5:
         look = {"ha": "center", "va": "center", "color": "white", "fontsize": size, "fontweight": "bold"}
         stroke = [withStroke(linewidth=size / 4, foreground="#000000bf")]
         for place, where in enumerate(state.order):
             row, column = divmod(int(where), state.columns)
-            axes.text(column + 0.5, row + 0.5, str(place), path_effects=stroke, **look)
+            axes.text(column + 0.5, row + 0.5, f"{place:,}", path_effects=stroke, **look)

@@ -138,10 +138,10 @@ def patch_lab_state(
     flops, table_bytes = attention_cost(len(places))
     each = sequence.shape[1]
     words = (
-        f"Patch size {patch_size}: {rows} rows and {columns} columns give {len(places):,} patches of "
+        f"Patch size {patch_size}: {rows:,} rows and {columns:,} columns give {len(places):,} patches of "
         f"{each:,} number{'s' if each > 1 else ''}; in ViT-B the N·N part of attention takes "
         f"{with_prefix(flops)}FLOP, and its tables {with_prefix(table_bytes)}B a layer. Order: {order}. "
-        f"Token {token} is the patch in row {row}, column {column}; "
+        f"Token {token:,} is the patch in row {row:,}, column {column:,}; "
         f"its first numbers are {', '.join(map(str, values[:3]))}. "
         f"Put back ({reassembly}): the largest difference to the picture is {difference}."
     )

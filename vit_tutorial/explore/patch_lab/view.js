@@ -173,7 +173,7 @@ function render({ model, el }) {
       panel("The picture, cut", cutSheet),
       make("section", { className: "vit-beside" }, sum, ofEach, note(KEYS)),
     ),
-    panel("The sequence", sideways(stripSheet, 640)),
+    panel("The sequence", sideways(stripSheet, 760)),
   );
   const fields = [seedField, labelled("Gap", chooseGap), labelled("Put the patches back", chooseBack)];
   const inside = [
@@ -204,11 +204,11 @@ function render({ model, el }) {
         context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, y, cellWidth, cellHeight);
       }
     }
-    const size = Math.min(14, cellWidth / (0.62 * String(places.length - 1).length + 0.4));
+    const size = Math.min(14, cellWidth / (0.62 * count(places.length - 1).length + 0.4));
     if (size >= 7) {
       places.forEach((cell, place) => {
         const [x, y] = now.cornerOf(cell);
-        tag(context, String(place), x + cellWidth / 2, y + cellHeight / 2, size);
+        tag(context, count(place), x + cellWidth / 2, y + cellHeight / 2, size);
       });
     }
     const moved = plane(picture.width, picture.height, pixelOf({ ...picture, pixels: now.back.pixels }));
@@ -240,10 +240,10 @@ function render({ model, el }) {
     chooseSeed.disabled = order !== "shuffled";
     chooseGap.value = now.gap;
     chooseBack.value = now.reassembly;
-    sum.textContent = `${rows} × ${columns} = ${count(tokens)} token${tokens > 1 ? "s" : ""}`;
+    sum.textContent = `${count(rows)} × ${count(columns)} = ${count(tokens)} token${tokens > 1 ? "s" : ""}`;
     const channels = picture.channels > 1 ? ` × ${picture.channels} colours` : "";
     ofEach.textContent = `Each is a patch of ${patch} × ${patch} pixels${channels}: ${count(each)} number${each > 1 ? "s" : ""}.`;
-    numbers.show("grid", `${rows} × ${columns}`);
+    numbers.show("grid", `${count(rows)} × ${count(columns)}`);
     numbers.show("tokens", count(tokens));
     numbers.show("each", count(each));
     numbers.show("pairs", count(tokens ** 2));
@@ -274,7 +274,7 @@ function render({ model, el }) {
       const x = 1.5 + (place - now.first) * STRIP.step;
       const [fromX, fromY] = [(places[place] % columns) * patch, Math.floor(places[place] / columns) * patch];
       context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, 24, STRIP.thumb, STRIP.thumb);
-      tag(context, String(place), x + STRIP.thumb / 2, 24 + STRIP.thumb - 9, 11);
+      tag(context, count(place), x + STRIP.thumb / 2, 24 + STRIP.thumb - 9, 11);
       if (place === token) mark(context, x + 0.5, 24.5, STRIP.thumb - 1, STRIP.thumb - 1);
     }
   }
@@ -321,7 +321,7 @@ function render({ model, el }) {
     const greys = greysOf(levels(1, each, ROW.width, 1, (_, k) => now.numberAt(token, k)));
     pen(rowSheet).drawImage(greys, 0, 0, ROW.width, ROW.height);
     const all = each === 1 ? "its one number" : `all its ${count(each)} numbers`;
-    rowPanel.firstChild.textContent = `Row ${token} of the matrix: ${all}`;
+    rowPanel.firstChild.textContent = `Row ${count(token)} of the matrix: ${all}`;
     partTitle.textContent = `The same patch as a square, and ${part}${channels === 3 ? ", each red green blue" : ""}:`;
     row.classList.toggle("vit-colour", channels === 3);
     return first;
@@ -353,11 +353,14 @@ function render({ model, el }) {
     words.textContent = text;
     cutSheet.setAttribute("aria-label", text);
     backSheet.setAttribute("aria-label", `The picture put back ${reassembly}; largest difference ${difference}`);
-    stripSheet.setAttribute("aria-label", `The sequence of ${count(places.length)} patches around token ${token}`);
-    const lines = `The matrix of ${count(places.length)} rows as grey levels, row ${token} framed`;
+    stripSheet.setAttribute(
+      "aria-label",
+      `The sequence of ${count(places.length)} patches around token ${count(token)}`,
+    );
+    const lines = `The matrix of ${count(places.length)} rows as grey levels, row ${count(token)} framed`;
     matrixSheet.setAttribute("aria-label", lines);
-    rowSheet.setAttribute("aria-label", `The numbers of row ${token} as grey levels`);
-    patchSheet.setAttribute("aria-label", `The patch of token ${token}, enlarged`);
+    rowSheet.setAttribute("aria-label", `The numbers of row ${count(token)} as grey levels`);
+    patchSheet.setAttribute("aria-label", `The patch of token ${count(token)}, enlarged`);
   }
 
   // Pointing and keys

@@ -1,6 +1,6 @@
 // The numbers of the position lab in the browser: the same as in numbers.py.
 
-import { decimals, percent } from "../numbers.js";
+import { count, decimals, percent } from "../numbers.js";
 
 export const SHOWS = ["cosine similarity", "one of the D numbers"];
 
@@ -104,12 +104,12 @@ export const points = (share) => percent(share).slice(0, -1);
 export const orderName = (order) => (order === 0 ? "in order" : `shuffle ${order}`);
 
 export const placeName = (position, grid) =>
-  `position ${position} (row ${Math.floor(position / grid)}, column ${position % grid})`;
+  `position ${count(position)} (row ${Math.floor(position / grid)}, column ${position % grid})`;
 
 /** What the four maps show, in a few sentences. */
 export function wordsOfPositions({ grid, position, show, number, patch, kinds, maps, near }) {
   const side = grid * patch;
-  const text = `${side} × ${side} pixels: ${grid} × ${grid} positions. `;
+  const text = `${count(side)} × ${count(side)} pixels: ${grid} × ${grid} positions. `;
   const place = placeName(position, grid);
   if (show === SHOWS[0]) {
     const parts = kinds.map((kind, i) => `${kind} ${near[i].map((value) => decimals(value)).join(", ")}`);
@@ -118,7 +118,7 @@ export function wordsOfPositions({ grid, position, show, number, patch, kinds, m
       `${parts.join("; ")}.`
     );
   }
-  return `${text}Number ${number} of ${place}: ${kinds.map((kind, i) => `${kind} ${decimals(maps[i][position])}`).join("; ")}.`;
+  return `${text}Number ${count(number)} of ${place}: ${kinds.map((kind, i) => `${kind} ${decimals(maps[i][position])}`).join("; ")}.`;
 }
 
 /** What the shuffle changed, in a sentence: the largest changes of a weight and of a probability, without and with. */

@@ -230,9 +230,9 @@ def position_lab_state(
     home[:, places] = attention[:, order]
     similar = show == SHOWS[0]
     side = grid * data.patch_size
-    what = f"Cosine similarity to position {position}" if similar else f"Number {number} of every position"
+    what = f"Cosine similarity to position {position:,}" if similar else f"Number {number:,} of every position"
     return PositionLabState(
-        title=f"{what}; {side} × {side} pixels: {grid} × {grid} positions",
+        title=f"{what}; {side:,} × {side:,} pixels: {grid} × {grid} positions",
         grid=grid,
         position=position if similar else None,
         order=order_name(order),
@@ -268,8 +268,8 @@ def order_name(order: int) -> str:
 def words_of_positions(data, grid, position, show, number, maps, near) -> str:
     """What the four maps show, in a few sentences."""
     side = grid * data.patch_size
-    place = f"position {position} (row {position // grid}, column {position % grid})"
-    text = f"{side} × {side} pixels: {grid} × {grid} positions. "
+    place = f"position {position:,} (row {position // grid}, column {position % grid})"
+    text = f"{side:,} × {side:,} pixels: {grid} × {grid} positions. "
     if show == SHOWS[0]:
         parts = (f"{kind} {', '.join(map(decimals, three))}" for kind, three in zip(KINDS, near, strict=True))
         return (
@@ -277,7 +277,7 @@ def words_of_positions(data, grid, position, show, number, maps, near) -> str:
             f"{'; '.join(parts)}."
         )
     parts = (f"{kind} {decimals(values[position])}" for kind, values in zip(KINDS, maps, strict=True))
-    return f"{text}Number {number} of {place}: {'; '.join(parts)}."
+    return f"{text}Number {number:,} of {place}: {'; '.join(parts)}."
 
 
 def words_of_shuffle(order: int, attention_changes, probability_changes) -> str:

@@ -24,7 +24,18 @@ import {
   sideways,
   slider,
 } from "../common.js";
-import { arrows, bestClass, bytesOf, decimals, pages, percent, pixelOf, unpackPictures, within } from "../numbers.js";
+import {
+  arrows,
+  bestClass,
+  bytesOf,
+  count,
+  decimals,
+  pages,
+  percent,
+  pixelOf,
+  unpackPictures,
+  within,
+} from "../numbers.js";
 import {
   belowMap,
   endsOf,
@@ -155,7 +166,7 @@ function render({ model, el }) {
     );
     return { name, lying, home, says, verdict, box: panel(name[0].toUpperCase() + name.slice(1), maps, says, verdict) };
   });
-  const given = make("div", { className: "vit-pair" }, panel(`${side} × ${side} pixels`, givenSheet));
+  const given = make("div", { className: "vit-pair" }, panel(`${count(side)} × ${count(side)} pixels`, givenSheet));
   const inside = [
     sideways(near),
     make("div", {
@@ -244,10 +255,10 @@ function render({ model, el }) {
       const most = Math.max(...weights);
       pen(lying).drawImage(coloured(weights, old, 0, most), 0, 0, SMALL, SMALL);
       pen(home).drawImage(coloured(found.home, old, 0, most), 0, 0, SMALL, SMALL);
-      lying.setAttribute("aria-label", `Attention ${name}, as the patches lie, from 0 to ${percent(most)}`);
-      home.setAttribute("aria-label", `Attention ${name}, patches taken home, from 0 to ${percent(most)}`);
+      lying.setAttribute("aria-label", `Attention ${name}, as the patches lie, from 0% to ${percent(most)}`);
+      home.setAttribute("aria-label", `Attention ${name}, patches taken home, from 0% to ${percent(most)}`);
       const [inOrder, asGiven] = [before, after].map((row) => bestClass(row, classes));
-      says.textContent = `Dark is 0, yellow ${percent(most)}. In order the model says ${inOrder}; as given, ${asGiven}.`;
+      says.textContent = `Dark is 0%, yellow ${percent(most)}. In order the model says ${inOrder}; as given, ${asGiven}.`;
       verdict.textContent =
         order === 0
           ? "Press Shuffle, above."
@@ -267,11 +278,11 @@ function render({ model, el }) {
     const alike = tablesOn(grid).map(({ units }) => similarityTo(units, position, dim));
     const around = alike.map((values) => neighbourhood(values, position, grid));
     gridSlider.value = grid;
-    gridOut.textContent = `${grid * patch} pixels: ${grid} × ${grid}`;
-    gridSlider.setAttribute("aria-valuetext", `${grid * patch} by ${grid * patch} pixels`);
+    gridOut.textContent = `${count(grid * patch)} pixels: ${grid} × ${grid}`;
+    gridSlider.setAttribute("aria-valuetext", `${count(grid * patch)} by ${count(grid * patch)} pixels`);
     chooseShow.value = show;
     numberSlider.value = number;
-    numberOut.textContent = `${number} (0 to ${dim - 1})`;
+    numberOut.textContent = `${count(number)} (0 to ${count(dim - 1)})`;
     numberOut.parentElement.parentElement.classList.toggle("vit-idle", show === SHOWS[0]);
     chooseColours.value = colours;
     choosePicture.value = picture;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vit_tutorial.explore.probe_lab.data import ProbeLabData
 from vit_tutorial.explore.probe_lab.numbers import ProbeLabState, words_of_votes
 from vit_tutorial.explore.still import FAINT, INK, as_rgb, still
@@ -29,11 +31,13 @@ def probe_lab_figure(state: ProbeLabState, data: ProbeLabData, more: bool = Fals
     for i in state.near:
         shown.plot([x0, x[i]], [y0, y[i]], color=INK, linewidth=0.8, zorder=1)
     colours = [COLOURS[label] for label in data.labels]
-    wrong = state.answers != data.labels[known:]
-    edges = [INK if bad else "none" for bad in wrong]
-    shown.scatter(x[known:], y[known:], s=28, c=colours[known:], edgecolors=edges, linewidths=1.2, zorder=2)
-    shown.scatter(x[:known], y[:known], s=30, c=colours[:known], marker="s", edgecolors="white", zorder=3)
-    shown.scatter([x0], [y0], s=150, facecolors="none", edgecolors=INK, linewidths=2, zorder=4)
+    shown.scatter(x[:known], y[:known], s=30, c=colours[:known], marker="s", edgecolors="white", zorder=2)
+    wrong, chosen = state.answers != data.labels[known:], known + state.picture
+    edges = ["none"] * known + [INK if bad else "none" for bad in wrong]
+    for order, some in enumerate((known + np.flatnonzero(~wrong), known + np.flatnonzero(wrong), [chosen]), start=3):
+        look = {"c": [colours[i] for i in some], "edgecolors": [edges[i] for i in some]}
+        shown.scatter(x[some], y[some], s=28, linewidths=1.2, zorder=order, **look)
+    shown.scatter([x0], [y0], s=150, facecolors="none", edgecolors=INK, linewidths=2, zorder=6)
     for i, name in enumerate(names):
         column, row = i % 4, i // 4
         say(0.15 + 1.1 * column, 4.72 + 0.14 * row, f"● {name}", fontsize=7, color=COLOURS[i])

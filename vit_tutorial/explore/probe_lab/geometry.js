@@ -15,6 +15,12 @@ export function dotsOf(places, side) {
   ]);
 }
 
+/** In which order the dots from number `first` to before `end` are painted: right ones, wrong ones, the chosen one. */
+export function paintOrder(first, end, isRight, chosen) {
+  const others = Array.from({ length: end - first }, (_, i) => first + i).filter((i) => i !== chosen);
+  return [...others.filter(isRight), ...others.filter((i) => !isRight(i)), chosen];
+}
+
 /** The dot nearest to a point, among those from number `first` on, counted from there; null if none is near. */
 export function dotUnder(dots, first, x, y) {
   let [best, nearest] = [null, REACH];

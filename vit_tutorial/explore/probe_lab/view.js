@@ -23,7 +23,7 @@ import {
 } from "../common.js";
 import { fitted, pages, percent, pixelOf, within } from "../numbers.js";
 import { nextWrong, stateOf, unpacked, votesInWords, wordsOf } from "./arithmetic.js";
-import { BAR, DOT, dotBeside, dotsOf, dotUnder, SIDE, stageAt } from "./geometry.js";
+import { BAR, DOT, dotBeside, dotsOf, dotUnder, paintOrder, SIDE, stageAt } from "./geometry.js";
 
 const LARGE = 112; // CSS pixels of the picture
 const SMALL = 56; // of a neighbour
@@ -153,21 +153,22 @@ function render({ model, el }) {
       context.beginPath();
       context.arc(x, y, radius, 0, 2 * Math.PI);
     };
-    for (let i = known; i < dots.length; i++) {
-      circle(...dots[i], DOT);
-      context.fillStyle = colours[labels[i]];
-      context.fill();
-      if (answers[i - known] === labels[i]) continue;
-      context.lineWidth = 1.5;
-      circle(...dots[i], DOT + 1.5);
-      context.stroke();
-    }
     for (let i = 0; i < known; i++) {
       const [x, y] = dots[i];
       context.fillStyle = "#ffffff";
       context.fillRect(x - DOT - 1, y - DOT - 1, 2 * DOT + 2, 2 * DOT + 2);
       context.fillStyle = colours[labels[i]];
       context.fillRect(x - DOT, y - DOT, 2 * DOT, 2 * DOT);
+    }
+    const isRight = (i) => answers[i - known] === labels[i];
+    for (const i of paintOrder(known, dots.length, isRight, known + picture)) {
+      circle(...dots[i], DOT);
+      context.fillStyle = colours[labels[i]];
+      context.fill();
+      if (isRight(i)) continue;
+      context.lineWidth = 1.5;
+      circle(...dots[i], DOT + 1.5);
+      context.stroke();
     }
     context.lineWidth = 2.5;
     circle(x0, y0, DOT + 5);
@@ -200,7 +201,7 @@ function render({ model, el }) {
       context.font = `${i === which ? 700 : 400} 12px ${style.fontFamily}`;
       context.fillText(stages[i], 0, middle, BAR.name - 8);
       context.fillText(percent(accuracy), BAR.name, middle);
-      context.globalAlpha = i === which ? 0.9 : 0.35;
+      context.globalAlpha = i === which ? 0.95 : 0.55;
       context.fillRect(BAR.name + BAR.number, middle - 6, Math.max(1, longest * accuracy), 12);
       context.globalAlpha = 1;
     });

@@ -44,6 +44,12 @@ export function reachOf({ levels, stages, names, shapes, grid, patch }) {
 export const distancesOf = ({ distances, names }, weights, picture, place) =>
   distances[weights * names.length + picture].map((row) => row[place]);
 
+const GREY = 128;
+
+/** The colours of a palette as they lie on a grey pixel: the weaker it is answered, the more of the grey is left. */
+export const overGrey = (palette) =>
+  palette.map((value, i) => Math.round(GREY + (Math.floor(i / 3) / 255) * (value - GREY)));
+
 /** What the lab shows, in words. */
 export function wordsOf({ picture, weights, stage, place, box, distances }, { stages, grid, shapes }) {
   const [top, left, bottom, right] = box;

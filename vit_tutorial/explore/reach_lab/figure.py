@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHADE = 0.45  # what is left of the light where a place cannot see
+GREY = 128  # of the pixels on which the colours of the key lie
 
 
 def painted(state: ReachLabState, stage: int) -> np.ndarray:
@@ -25,6 +26,12 @@ def painted(state: ReachLabState, stage: int) -> np.ndarray:
     level = levels_of(state.fields[stage])
     alpha = (level / 255)[..., None]
     return np.where(seen[..., None], grey, SHADE * grey) * (1 - alpha) + viridis()[level] / 255 * alpha
+
+
+def over_grey() -> np.ndarray:
+    """The 256 colours as they lie on a grey pixel: the weaker it is answered, the more of the grey is left; 0 to 1."""
+    share = np.arange(256)[:, None] / 255
+    return (GREY + share * (viridis().astype(float) - GREY)) / 255
 
 
 def reach_lab_figure(state: ReachLabState, more: bool = False) -> Figure:
@@ -40,9 +47,9 @@ def reach_lab_figure(state: ReachLabState, more: bool = False) -> Figure:
         shown.set(xlim=(0, width), ylim=(height, 0))
         frame(shown, column * patch, row * patch, patch, patch)
         top, left, bottom, right = state.boxes[stage]
-        shown.plot(
-            [left, right, right, left, left], [top, top, bottom, bottom, top], color="white", linestyle=":", linewidth=1
-        )
+        across, down = [left, right, right, left, left], [top, top, bottom, bottom, top]
+        for colour, dashes in (("black", "-"), ("white", "--")):  # seen on every ground
+            shown.plot(across, down, color=colour, linestyle=dashes, linewidth=1)
 
     chosen = state.stages[state.stage]
     say(0.15, 0.1, f"What {chosen.of} {chosen.name} sees", fontweight="bold")
@@ -53,7 +60,12 @@ def reach_lab_figure(state: ReachLabState, more: bool = False) -> Figure:
     say(4.4, 0.65, f"{bottom - top} × {right - left} pixels", fontsize=20, fontweight="bold")
     far = f"On average it looks {decimals(state.distances[state.stage], 1)} pixels far."
     say(4.4, 1.2, f"{percent(share)} of the picture. {far}")
-    say(4.4, 1.6, "Dark: what the place cannot see.\nColour: how strongly it answers to a pixel.", color=FAINT)
+    seen = "Dashed frame: what the place can see; dark: what it cannot."
+    say(4.4, 1.6, f"{seen}\nColour: how strongly it answers to a pixel. Solid frame: the patch.", color=FAINT)
+    key = axes(4.4, 2.1, 2.4, 0.12)
+    key.imshow(over_grey()[None], aspect="auto")
+    say(4.4, 2.26, "nothing", color=FAINT, fontsize=9)
+    say(6.8, 2.26, "most", color=FAINT, fontsize=9, ha="right")
     if not more:
         return figure
     counts: dict[str, int] = {}

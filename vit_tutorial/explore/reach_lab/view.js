@@ -24,7 +24,7 @@ import {
   thumbnail,
 } from "../common.js";
 import { arrows, bytesOf, decimals, nextOf, pages, percent, unpackPictures, within } from "../numbers.js";
-import { boxOf, distancesOf, reachOf, wordsOf } from "./arithmetic.js";
+import { boxOf, distancesOf, overGrey, reachOf, wordsOf } from "./arithmetic.js";
 import { LARGE, layoutOf, SMALL } from "./geometry.js";
 
 const THUMB = 44;
@@ -82,7 +82,7 @@ function render({ model, el }) {
     canvas.addEventListener("click", () => goTo(stage));
     return { canvas, title, far, box };
   });
-  const largePanel = panel("", pictureSheet, legend(palette, large.width, note("nothing"), note("most")));
+  const largePanel = panel("", pictureSheet, legend(overGrey(palette), large.width, note("nothing"), note("most")));
   largePanel.style.width = `${large.width}px`;
   const rowOf = (of) =>
     panel(`What each stage of the ${of} sees`, make("div", { className: "vit-panels" }, ...cardsOf(of)));
@@ -101,8 +101,8 @@ function render({ model, el }) {
         { className: "vit-beside" },
         ...[sees, answer, reaches],
         note(
-          "Dark: what the place cannot see, by count. Colour: how strongly it answers to a pixel, by gradient; each map " +
-            "has its own brightest colour. Solid frame: the patch.",
+          "Dashed frame: what the place can see, by count; dark: what it cannot. Colour: how strongly it answers to a " +
+            "pixel, by gradient; each map has its own brightest colour. Solid frame: the patch.",
         ),
         note(
           "Click a place, or use the arrow keys; Home, End: the first and the last. Page Up, Page Down, or 0 to " +
@@ -129,10 +129,15 @@ function render({ model, el }) {
       return inside[(row - top) * (right - left) + column - left] / 255;
     };
     context.drawImage(paint(levelAt, levelAt), 0, 0, layout.width, layout.height);
-    context.strokeStyle = "#ffffff";
     context.lineWidth = 1;
-    context.setLineDash([3, 3]);
-    context.strokeRect(x + 0.5, y + 0.5, across - 1, down - 1);
+    for (const [style, dashes] of [
+      ["#000000", []],
+      ["#ffffff", [3, 3]],
+    ]) {
+      context.strokeStyle = style;
+      context.setLineDash(dashes);
+      context.strokeRect(x + 0.5, y + 0.5, across - 1, down - 1);
+    }
     context.setLineDash([]);
     mark(context, ...layout.rectOf(boxOf({ sees: "patch" }, place, { grid, patch })), 1.5);
   }

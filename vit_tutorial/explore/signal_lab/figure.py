@@ -60,5 +60,7 @@ def signal_lab_figure(state: SignalLabState, more: bool = False) -> Figure:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         if len(names) > 1:
+            if state.held is not None:
+                axes.plot([], [], "--", color=INK, alpha=0.6, label="held")
             axes.legend(frameon=False, fontsize=8)
     return figure

@@ -46,8 +46,8 @@ const HINT =
   "hold pre-norm, then choose post-norm: which stream grows? Then open More: which gradient is larger in the last " +
   "block, and what becomes of the likeness of the tokens without residuals? Take the norms away as well, and go deeper.";
 const KEYS =
-  "Point at a block, or use the left and right arrow keys; up and down change the matrices, Page Up and Page Down " +
-  "the number of blocks, n the norm, r the residuals, and h holds. Size is the root of the mean square; likeness the " +
+  "Point at a block, or use the left and right arrow keys; up and down change the initial scale, that of all " +
+  "matrices, Page Up and Page Down the number of blocks, n the norm, r the residuals; h holds, and lets go. Size is the root of the mean square; likeness the " +
   "mean cosine between two tokens of an image. Size and gradient are drawn by powers of ten; a hollow triangle stands for a number off the scale.";
 
 function render({ model, el }) {
@@ -78,7 +78,7 @@ function render({ model, el }) {
   const chooseDepth = chooser(depthTexts, (depth) => takeDepth(Number(depth)));
   const chooseScale = chooser(scaleTexts, (scale) => take({ scale: Number(scale) }));
   const residuals = checkbox("x + branch(x)", (residual) => take({ residual }));
-  const holdButton = button("", hold);
+  const holdButton = button("Hold this (h)", hold);
   root.append(
     make(
       "div",
@@ -86,7 +86,7 @@ function render({ model, el }) {
       labelled("Norm", chooseNorm),
       labelled("Blocks", chooseDepth),
       group("Residuals", residuals.label),
-      labelled("Matrices at the start", chooseScale),
+      labelled("Initial scale", chooseScale),
       group("To compare", holdButton),
     ),
   );
@@ -99,8 +99,8 @@ function render({ model, el }) {
   const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];
   behindMore(model, root, "gradient, likeness, numbers, the keys", inside, words);
 
-  /** The axes of a chart: title, lines of equal level, numbers of blocks, and a band behind the chosen block. */
-  function drawAxes(context, chart, { longest, block }, axis, style) {
+  /** The axes of a chart: title, with what dashes are if there are any, lines of equal level, numbers of blocks, and a band behind the chosen block. */
+  function drawAxes(context, chart, { heldRows, longest, block }, axis, style) {
     const [title, columns] = charts[chart];
     const left = layout.startOf(chart);
     const isLikeness = columns[0] === LIKENESS;
@@ -110,7 +110,9 @@ function render({ model, el }) {
     context.textAlign = "left";
     context.font = `600 13px ${style.fontFamily}`;
     context.fillText(title, left - AREA.left, 9);
+    const beside = left - AREA.left + context.measureText(title).width + 16;
     context.font = `11px ${style.fontFamily}`;
+    if (heldRows && columns.length > 1) context.fillText("dashed: held", beside, 9);
     context.textAlign = "right";
     context.lineWidth = 1;
     for (const step of isLikeness ? [0, 0.5, 1] : powerSteps(...axis)) {
@@ -191,7 +193,6 @@ function render({ model, el }) {
     chooseDepth.value = depth;
     chooseScale.value = scale;
     residuals.box.checked = residual;
-    holdButton.textContent = heldRows ? "Let go (h)" : "Hold this (h)";
     holdButton.setAttribute("aria-pressed", String(Boolean(heldRows)));
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;

@@ -1,10 +1,10 @@
 // The numbers of the token table in the browser: the same as in numbers.py.
 
-import { decimals, percent } from "../numbers.js";
+import { count, decimals, percent } from "../numbers.js";
 
 export const READS = ["row 0", "the mean of the patches", "the chosen row"];
 
-export const nameOf = (token) => (token ? `patch ${token - 1}` : "the class token");
+export const nameOf = (token) => (token ? `patch ${count(token - 1)}` : "the class token");
 export const stageName = (stage) => (stage === 0 ? "after the embedding" : `after block ${stage}`);
 export const answerOf = ([name, probability]) => `${name} ${percent(probability)}`;
 
@@ -104,9 +104,9 @@ export function wordsOf(state, columns) {
   const [start, added, sum] = parts.map((part) => part[number]);
   return (
     `${picture}, ${stageName(stage)}: [${rows.length}, ${rows[0].length}], ${switched.join(", ")}. ` +
-    `Row ${row} is ${nameOf(token)}${place}. ` +
-    `Its number ${number}: ${decimals(start)} (${partNames[0]}) ${plus(added)} (${partNames[1]}) = ${decimals(sum)}. ` +
-    `Most like it is row ${nearest}, ${nameOf(nearest + first)}, with cosine ${decimals(similarity[nearest])}. ` +
+    `Row ${count(row)} is ${nameOf(token)}${place}. ` +
+    `Its number ${count(number)}: ${decimals(start)} (${partNames[0]}) ${plus(added)} (${partNames[1]}) = ${decimals(sum)}. ` +
+    `Most like it is row ${count(nearest)}, ${nameOf(nearest + first)}, with cosine ${decimals(similarity[nearest])}. ` +
     `The head, reading ${reads === READS[0] ? `row 0, ${nameOf(first)}` : reads}, ` +
     `says ${answerOf(state.here)} here, and ${answerOf(state.atTheEnd)} after the last block.`
   );

@@ -38,7 +38,7 @@ def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"]
         token = row + first
         if token == 0 or ((token - 1) % columns == 0 and (row == 0 or row > 2)):
             middle = top + tall * (row + 0.5) / num_rows
-            label = "class token" if token == 0 else f"patch {token - 1}"
+            label = "class token" if token == 0 else f"patch {token - 1:,}"
             say(left - 0.06, middle - 0.06, label, ha="right", fontsize=7, color=FAINT)
     say(left, top + tall + 0.05, f"blue {decimals(-limit, 1)} · white 0 · red {decimals(limit, 1)}", color=FAINT)
     aside = left + wide + 0.3
@@ -67,13 +67,13 @@ def token_table_figure(state: TokenTableState, image: UInt8[np.ndarray, "C H W"]
     place(alike)
     say(left + side + 0.2, below + 0.3, "blue −1 · white 0 · red 1", color=FAINT)
     lines = (
-        (f"row {state.row}", "the class token" if token == 0 else f"patch {token - 1}"),
+        (f"row {state.row:,}", "the class token" if token == 0 else f"patch {token - 1:,}"),
         (f"the head on {state.reads}, after the last block", _told(state.at_the_end)),
         ("... with every part on", _told(state.all_on)),
     )
     for line, (what, told) in enumerate(lines):
-        say(aside - 2.0, below + 0.3 + 0.45 * line, what, color=FAINT, fontsize=9)
-        say(aside - 2.0, below + 0.46 + 0.45 * line, told, fontsize=12, fontweight="bold")
+        say(aside - 1.8, below + 0.3 + 0.45 * line, what, color=FAINT, fontsize=9)
+        say(aside - 1.8, below + 0.46 + 0.45 * line, told, fontsize=12, fontweight="bold")
     for line, (what, numbers) in enumerate(zip(state.part_names, state.parts, strict=True)):
         y = below + 2.15 + 0.21 * line
         say(left, y, f"{('', '+ ', '= ')[line]}{what}", fontsize=9, color=ACCENT if line == 2 else INK)

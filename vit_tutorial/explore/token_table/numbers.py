@@ -170,7 +170,7 @@ def token_table_state(
         return stages.class_names[int(probabilities.argmax())], float(probabilities.max())
 
     def who(token: int) -> str:
-        return f"patch {token - 1}" if token else "the class token"
+        return f"patch {token - 1:,}" if token else "the class token"
 
     here, at_the_end = head_says(way, stage, first), head_says(way, num_stages - 1, first)
     shape = f"[{len(table)}, {dim}]"
@@ -187,10 +187,10 @@ def token_table_state(
     )
     words = (
         f"{name}, {stage_name(stage)}: {shape}, {on_or_off}. "
-        f"Row {row} is {who(token)}{f' (row {place[0]}, column {place[1]} of the picture)' if token else ''}. "
-        f"Its number {number}: {decimals(parts[0][number])} ({part_names[0]}) "
+        f"Row {row:,} is {who(token)}{f' (row {place[0]}, column {place[1]} of the picture)' if token else ''}. "
+        f"Its number {number:,}: {decimals(parts[0][number])} ({part_names[0]}) "
         f"{plus(parts[1][number])} ({part_names[1]}) = {decimals(parts[2][number])}. "
-        f"Most like it is row {nearest}, {who(nearest + first)}, with cosine {decimals(similarity[nearest])}. "
+        f"Most like it is row {nearest:,}, {who(nearest + first)}, with cosine {decimals(similarity[nearest])}. "
         f"The head, reading {f'row 0, {who(first)},' if reads == READS[0] else reads + ','} "
         f"says {here[0]} {percent(here[1])} here, and {at_the_end[0]} {percent(at_the_end[1])} after the last block."
     )

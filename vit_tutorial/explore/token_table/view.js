@@ -22,6 +22,7 @@ import {
   plane,
   pointing,
   readout,
+  roomFor,
   set,
   sheet,
   sideways,
@@ -30,6 +31,7 @@ import {
 import {
   bytesOf,
   cellUnder,
+  count,
   decimals,
   fitted,
   pages,
@@ -50,6 +52,8 @@ const HINT =
   "does the row of the class token fill? Switch one part off at a time, and read what the head says then.";
 const KEYS =
   "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block on or back.";
+const readerOf = (reads, first) => (reads === READS[0] ? `row 0, ${nameOf(first)}` : reads);
+const saysOf = (reader, stage) => `The head on ${reader}, ${stageName(stage)}, says`;
 const COSINE = "Cosine of the angle between two rows: 1 same direction, 0 nothing in common, -1 opposite.";
 
 function render({ model, el }) {
@@ -114,10 +118,22 @@ function render({ model, el }) {
     ["end", "after the last block"],
     ["all", "... with every part on"],
   ]);
-  const tablePanel = panel("", sideways(tableSheet, 440), tableScale, note(KEYS));
+  const tablePanel = panel("", sideways(tableSheet, 500), tableScale, note(KEYS));
   const answer = make("p", { className: "vit-answer" });
-  const reading = panel("", answer);
-  reading.classList.add("vit-narrow", "vit-below");
+  const reader = make("div", { className: "vit-heading" });
+  const readers = READS.flatMap((reads) => [0, 1].map((first) => readerOf(reads, first)));
+  const reading = make(
+    "section",
+    { className: "vit-panel vit-narrow vit-below" },
+    roomFor(
+      reader,
+      readers.flatMap((one) => [0, stages - 1].map((stage) => saysOf(one, stage))),
+    ),
+    roomFor(
+      answer,
+      classes.map((name) => answerOf([name, 1])),
+    ),
+  );
   const picturePanel = panel("Its patch (click another)", pictureSheet, reading);
   const mapNote = note(COSINE, { className: "vit-note vit-narrow" });
   const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
@@ -125,7 +141,7 @@ function render({ model, el }) {
   const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
   const stripPanel = panel(
     "",
-    sideways(stripSheet, 640),
+    sideways(stripSheet, 760),
     sideways(sums.table),
     note("Rounded to two decimals, so a sum may be off by 0.01."),
   );
@@ -184,7 +200,7 @@ function render({ model, el }) {
     const y = TABLE.top + chosen * stepY;
     context.fillText(shortName(token), TABLE.margin - 5, y + stepY / 2);
     context.textAlign = "center";
-    context.fillText(String(number), TABLE.margin + (number + 0.5) * stepX, 6);
+    context.fillText(count(number), TABLE.margin + (number + 0.5) * stepX, 6);
     mark(context, TABLE.margin, y, TABLE.wide, stepY, 1.5);
     mark(context, right, y, TABLE.similarity, stepY, 1.5);
     mark(context, TABLE.margin + number * stepX, y, stepX, stepY, 1.5);
@@ -226,7 +242,7 @@ function render({ model, el }) {
       cell.classList.toggle("vit-chosen", start + i === number);
     };
     sums.heads.forEach((cell, i) => {
-      show(cell, i, start + i < dim ? String(start + i) : "");
+      show(cell, i, start + i < dim ? count(start + i) : "");
     });
     shownParts.forEach((part, line) => {
       const top = line * STRIP.step;
@@ -261,12 +277,11 @@ function render({ model, el }) {
     tablePanel.firstChild.textContent = `The sequence ${where}: [${tokens - first}, ${dim}]`;
     least.textContent = decimals(-limits[stage], 1);
     most.textContent = decimals(limits[stage], 1);
-    const reader = reads === READS[0] ? `row 0, ${nameOf(first)}` : reads;
-    reading.firstChild.textContent = `The head on ${reader}, ${where}, says`;
+    reader.textContent = saysOf(readerOf(reads, first), stage);
     answer.textContent = answerOf(here);
     numbers.show("end", answerOf(atTheEnd));
     numbers.show("all", answerOf(allOn));
-    stripPanel.firstChild.textContent = `Row ${row}, ${who}: its ${dim} numbers`;
+    stripPanel.firstChild.textContent = `Row ${count(row)}, ${who}: its ${count(dim)} numbers`;
     const style = getComputedStyle(root);
     drawTable(state, style);
     drawPictures(state, style);
@@ -276,9 +291,9 @@ function render({ model, el }) {
     tableSheet.setAttribute("aria-label", text);
     const framed = token ? `The picture, with ${who} framed` : "The picture; the class token is no part of it";
     pictureSheet.setAttribute("aria-label", framed);
-    const alike = `Similarity of the patches with row ${row}, laid out as in the picture`;
+    const alike = `Similarity of the patches with row ${count(row)}, laid out as in the picture`;
     mapSheet.setAttribute("aria-label", alike);
-    const strips = `The ${dim} numbers of row ${row} in three strips: ${state.partNames.join(", ")}`;
+    const strips = `The ${count(dim)} numbers of row ${count(row)} in three strips: ${state.partNames.join(", ")}`;
     stripSheet.setAttribute("aria-label", strips);
   }
 

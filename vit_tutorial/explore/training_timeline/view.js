@@ -20,6 +20,7 @@ import {
   pointing,
   readout,
   resize,
+  roomFor,
   roomIn,
   set,
   sheet,
@@ -41,6 +42,7 @@ import {
 } from "../numbers.js";
 import {
   accuracyAfter,
+  inkOn,
   lookupsOf,
   momentName,
   says,
@@ -55,6 +57,7 @@ import { curveLayout, WIDTH } from "./geometry.js";
 const MAP_SIDE = 280;
 const THUMB = 60;
 const BAR = 150; // the longest bar, in CSS pixels
+const RIM = 3; // of the paper's colour around a dot
 const WRITTEN = 30; // from this width on, a patch has room for its number
 const ONE_SCALE = "One scale for all moments.";
 
@@ -153,12 +156,18 @@ function render({ model, el }) {
     context.lineWidth = 1.5;
     line([xOf(chosen), layout.top], [xOf(chosen), floor]);
     context.lineWidth = 2;
-    for (const epoch of epochs) {
+    for (const epoch of [...epochs.filter((one) => one !== chosen), chosen]) {
+      const radius = epoch === chosen ? 8 : 4.5;
       const share = accuracyAfter(accuracy, epoch);
-      context.fillStyle = share === null && accuracy.length ? style.backgroundColor : accent; // hollow: not measured
-      context.beginPath();
-      context.arc(xOf(epoch), layout.dotOf(share), epoch === chosen ? 8 : 4.5, 0, 2 * Math.PI);
-      context.fill();
+      const circle = (radius) => {
+        context.beginPath();
+        context.arc(xOf(epoch), layout.dotOf(share), radius, 0, 2 * Math.PI);
+        context.fill();
+      };
+      context.fillStyle = style.backgroundColor;
+      circle(radius + RIM);
+      if (share !== null || !accuracy.length) context.fillStyle = accent; // hollow: not measured
+      circle(radius);
       context.stroke();
     }
     context.fillStyle = style.color;
@@ -168,7 +177,8 @@ function render({ model, el }) {
       context.fillText(String(epoch), xOf(epoch), floor + 13);
     }
     context.font = `400 12px ${style.fontFamily}`;
-    context.fillText("finished epochs", (left + right) / 2, floor + 29);
+    const axis = layout.isToScale ? "finished epochs" : "finished epochs, not to scale";
+    context.fillText(axis, (left + right) / 2, floor + 29);
   }
 
   // Pictures, answer, attention, positions
@@ -191,7 +201,6 @@ function render({ model, el }) {
   function mapPanel(palette, ...ends) {
     const canvas = sheet(mapWidth, mapHeight, { role: "img", className: "vit-touch" });
     const below = note("");
-    below.style.minHeight = "52px";
     const box = panel("", canvas, legend(palette, mapWidth, ...ends), below);
     box.style.width = `${mapWidth}px`;
     return { canvas, below, box, title: box.firstChild, paint: painter(columns, rows, palette) };
@@ -226,6 +235,32 @@ function render({ model, el }) {
     [make("div", { className: "vit-panels" }, alikeMap.box, answerPanel)],
     words,
   );
+
+  // What changes has the room of the most that it can say; a patch of a large number stands for all patches
+  const attentionTitleOf = (layer, chosen) => {
+    const who = chosen === null ? wholeLooks(prefix).replace(" together", "") : `patch ${chosen} looks`;
+    return `Layer ${layer}: where ${who}`;
+  };
+  const alikeTitleOf = (patch) => `Positions like that of patch ${patch}`;
+  const even = percent(1 / (rows * columns + prefix));
+  const attentionNoteOf = (best, share) =>
+    `Now most at ${patchName(best, columns)}: ${percent(share)}. Spread evenly, each would get ${even}. ${ONE_SCALE}`;
+  const alikeNoteOf = ([near, others], chosen) => {
+    const middle = chosen === null ? "No patch is chosen: this is one in the middle. " : "";
+    return `Mean: neighbours ${decimals(near)}, all others ${decimals(others)}. ${middle}${ONE_SCALE}`;
+  };
+  const last = rows * columns - 1;
+  roomFor(
+    verdict,
+    classes.map((name) => `${name} with 100.0%`),
+  );
+  roomFor(
+    attentionMap.title,
+    [null, last].map((chosen) => attentionTitleOf(layers - 1, chosen)),
+  );
+  roomFor(attentionMap.below, [attentionNoteOf(last, 1)]);
+  roomFor(alikeMap.title, [alikeTitleOf(last)]);
+  roomFor(alikeMap.below, [alikeNoteOf([-1, -1], null)]);
 
   function markPatch(context, patch) {
     const [x, y] = [(patch % columns) * cellWidth, Math.floor(patch / columns) * cellHeight];
@@ -265,14 +300,10 @@ function render({ model, el }) {
     context.drawImage(heat, 0, 0, mapWidth, mapHeight);
     context.globalAlpha = 1;
     if (chosen !== null) markPatch(context, chosen);
-    const who = chosen === null ? wholeLooks(prefix).replace(" together", "") : `patch ${chosen} looks`;
-    title.textContent = `Layer ${layer}: where ${who}`;
+    title.textContent = attentionTitleOf(layer, chosen);
     mostSeen.textContent = percent(seenTop);
     const best = largestOf(seen);
-    const even = percent(1 / (rows * columns + prefix));
-    below.textContent =
-      `Now most at ${patchName(best, columns)}: ${percent(seen[best])}. ` +
-      `Spread evenly, each would get ${even}. ${ONE_SCALE}`;
+    below.textContent = attentionNoteOf(best, seen[best]);
     canvas.setAttribute("aria-label", `Attention. ${wordsOfAttention(state, sent)}`);
   }
 
@@ -280,22 +311,23 @@ function render({ model, el }) {
     const { patch, chosen, alike, near } = state;
     const { canvas, below, title, paint } = alikeMap;
     const context = pen(canvas);
-    const colours = paint((other) => (alike[other] / alikeTop + 1) / 2);
+    const shareOf = (value) => (value / alikeTop + 1) / 2;
+    const colours = paint((other) => shareOf(alike[other]));
     context.drawImage(colours, 0, 0, mapWidth, mapHeight);
     if (cellWidth >= WRITTEN) {
       context.font = `10px ${getComputedStyle(root).fontFamily}`;
       context.textAlign = "center";
       context.textBaseline = "middle";
       alike.forEach((value, i) => {
-        context.fillStyle = Math.abs(value) / alikeTop > 0.6 ? "#ffffff" : "#000000";
+        const level = 3 * within(Math.round(shareOf(value) * 255), 0, 255); // as `paint` rounds it
+        context.fillStyle = inkOn(diverging.subarray(level, level + 3));
         const [x, y] = [((i % columns) + 0.5) * cellWidth, (Math.floor(i / columns) + 0.5) * cellHeight];
         context.fillText(decimals(value), x, y);
       });
     }
     markPatch(context, patch);
-    title.textContent = `Positions like that of patch ${patch}`;
-    const middle = chosen === null ? "No patch is chosen: this is one in the middle. " : "";
-    below.textContent = `Mean: neighbours ${decimals(near[0])}, all others ${decimals(near[1])}. ${middle}${ONE_SCALE}`;
+    title.textContent = alikeTitleOf(patch);
+    below.textContent = alikeNoteOf(near, chosen);
     canvas.setAttribute("aria-label", `Similarity. ${wordsOfPosition(state, sent)}`);
   }
 
