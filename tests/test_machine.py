@@ -32,13 +32,19 @@ def test_old_python(monkeypatch):
 def test_gpu_named_and_driver_too_old(monkeypatch):
     card = namedtuple("Card", "name total_memory")("Test Card", 24e9)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda i: card)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", [card].__getitem__)
     assert finding("GPU").words.startswith("Test Card, 24 GB")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(shutil, "which", lambda name: "nvidia-smi")
     assert not finding("GPU").fine
     assert "update it" in finding("GPU").words
+
+
+def test_no_gpu_is_fine(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert finding("GPU") == machine.Advice("GPU", True, "none, and none is needed: every lesson runs on the CPU")
 
 
 def test_a_pytorch_built_for_the_cpu_beside_a_gpu(monkeypatch):
@@ -58,6 +64,7 @@ def test_missing_widgets_are_named(monkeypatch):
         return version(name)
 
     monkeypatch.setattr(metadata, "version", without_anywidget)
+    assert not finding("widgets").fine
     assert finding("widgets").words.startswith("anywidget missing; run `make setup`")
 
 

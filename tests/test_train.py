@@ -293,6 +293,11 @@ def test_every_field_has_an_option_and_the_recipes_values():
     assert train.parse(["--preset", *given.split()[1:]]) == options
 
 
+@pytest.mark.parametrize("word", ["none", "None", "NONE"])
+def test_none_may_be_written_in_small_or_large_letters(word):
+    assert train.parse(["--recipe", "cifar10-gpu", "--out", "x", "--clip-norm", word]).training.clip_norm is None
+
+
 def test_a_recorded_recipe_is_a_whole_command():
     options = train.parse(["--recipe", "vit_cifar10"])
     recipe = RECIPES["vit_cifar10"]

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from einops import rearrange
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.builders import small_vit
-from vit_tutorial.exercises.difference import Case, Hints, Moved, explain, meaning, where_wrong
+from vit_tutorial.exercises.difference import Case, Hints, Moved, behaviour, explain, meaning, partly_right, where_wrong
+from vit_tutorial.exercises.difference.quantities import name_of, number
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = [torch.randn(shape, generator=GENERATOR) for shape in ((1, 3, 4), (2, 5, 4), (2, 4, 6))]
@@ -17,6 +19,11 @@ def cases(got, expected=lambda x: x):
     return [
         Case({"z": x + 100}, got(x), expected(x), sizes, ("B", "N", "D")) for x, sizes in zip(X, SIZES, strict=True)
     ]
+
+
+def exchanged(x, axis):
+    """The first and the last along an axis have changed places."""
+    return x.index_select(axis, torch.tensor([x.shape[axis] - 1, *range(1, x.shape[axis] - 1), 0]))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +52,13 @@ def cases(got, expected=lambda x: x):
         (lambda x: x.flip(1), "it is mirrored along axis N: the last comes first."),
         (lambda x: x.roll(1, 1), "everything has moved on by 1 along axis N."),
         (lambda x: x.mT.reshape(x.shape), "right up to the last reshape: axis N and axis D were exchanged before it"),
+        (lambda x: x.unflatten(2, (2, -1)).mT.flatten(2), "within axis D, what should come in 2 blocks is inter"),
+        (lambda x: x.unflatten(2, (-1, 2)).mT.flatten(2), "within axis D, what should be interleaved comes in 2 "),
+        (lambda x: x.roll(x.shape[2] // 2, 2), "within axis D, the halves have changed places."),
+        (lambda x: exchanged(x, 1), "the rows are right, and stand in another order along axis N."),
+        (lambda x: exchanged(x, 2), "every row holds the right numbers, in another order."),
+        (lambda x: exchanged(x.flatten(1), 1).view_as(x), "every image holds the right numbers, but in other places"),
+        (lambda x: exchanged(x.flatten(), 0).view_as(x), "all the right numbers are there, in another order."),
         (lambda x: x + 100, "it is `z` as it came in."),
         (lambda x: x.mT, "axes N and D have changed places. Otherwise the numbers are right."),
         (lambda x: x[:, 1:], "axis N is too short: the first is missing. Otherwise the numbers are right."),
@@ -185,6 +199,10 @@ def test_how_many_axes_an_input_has_comes_before_how_long_they_are(wrong, right,
         (lambda: torch.zeros(2) < torch.zeros(2, 2).min(dim=0), "`min` with an axis gives two things"),
         (lambda: small_vit(0)[0].position(torch.zeros(1, 4, 8)), "the number of tokens is not that of the positions"),
         (lambda: MultiHeadAttention(1, 4), "the heads must share D evenly."),
+        (lambda: rearrange(torch.zeros(2, 5), "b (n p) -> b n p", p=2), "an axis of 5 cannot be cut into parts of 2."),
+        (lambda: rearrange(torch.zeros(2, 5), "b n d -> b d n"), "the left side of the pattern has another number of"),
+        (lambda: rearrange(torch.zeros(2, 5), "b n -> b d"), "an axis stands on one side of the pattern only."),
+        (lambda: rearrange(torch.zeros(2, 5), "b n -> b n n"), "the pattern does not fit the tensor: Indexing"),
         (lambda: nothing, "nothing here is called `nothing`"),  # noqa: F821
         (lambda: None.shape, "`shape` is asked of None."),
         (lambda: int("x", 1), ""),
@@ -221,11 +239,137 @@ def test_an_axis_may_be_forgotten_only_where_numbers_are_left_over(lengths, said
         ([[(0, 1), (1, 0), (7, 7)], [(2, 2), (3, 3), (4, 4)]], "all that are expected are there, and others besides."),
         ([[(1, 1)], [(5, 5)]], "none of yours is among those expected."),
         ([[(0, 1), (5, 5)], [(2, 2), (0, 0)]], "some are missing, and others are too many."),
+        ([[(0, 1)], [(2, 2), (0, 0)]], ""),
+        ([[(0, 1), (1, 0), (7, 7)], [(2, 2), (0, 0)]], ""),
     ],
 )
 def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said):
     wanted = [[(0, 1), (1, 0)], [(2, 2), (3, 3)]]
     assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
+
+
+@pytest.mark.parametrize(
+    ("got", "said"),
+    [
+        (lambda x, y: x * torch.rand(()), "the same input gives another output each time"),
+        (lambda x, y: 2 * x, "`y` changes nothing in what you return, and it should."),
+        (lambda x, y: x * y - x.mean(0), "what comes out for one image depends on the other images of the batch"),
+        (lambda x, y: x + y, ""),
+    ],
+)
+def test_what_an_answer_does_when_it_is_asked_again_is_told(got, said):
+    def answer(x, y, seed=0):
+        torch.manual_seed(seed)
+        return got(x, y)
+
+    inputs = [{"x": x, "y": x.flip(0) + 3} for x in X[1:]]
+    wrong = [Case(given, answer(**given), given["x"] * given["y"]) for given in inputs]
+    words = behaviour(wrong, answer, lambda x, y: x * y)
+    assert words.startswith(said) if said else not words, words
+
+
+def right_where(marks, *shape):
+    """A case in which the marked numbers are right."""
+    x = torch.randn(shape, generator=GENERATOR)
+    return Case({}, torch.where(marks, x, x**3 + 7), x, axes=("B", "N", "D"))
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        (lambda i, n: i == 0, "the first token alone is right."),
+        (lambda i, n: i > 0, "all is right but for the first token."),
+        (lambda i, n: i < n - 1, "all is right but for the last token."),
+        (lambda i, n: i == n - 1, "the last token alone is right."),
+        (lambda i, n: i in (0, n - 1), "the first and the last token alone are right."),
+        (lambda i, n: i < n // 2, "the first half is right, counted along tokens."),
+        (lambda i, n: i >= n // 2, "the second half is right, counted along tokens."),
+        (lambda i, n: i % 2 == 0, "every second token is right: 0, 2, 4 …"),
+        (lambda i, n: i % 2 == 1, "every second token is right: 1, 3, 5 …"),
+    ],
+)
+def test_the_tokens_that_are_right_are_named(right, said):
+    marks = [torch.tensor([right(i, n) for i in range(n)])[:, None] for n in (5, 6, 8)]
+    assert explain([right_where(mark, 2, len(mark), 3) for mark in marks]) == said
+
+
+@pytest.mark.parametrize(
+    ("right", "said"),
+    [
+        (lambda i, j: i != j, "only the diagonal is wrong."),
+        (lambda i, j: i == j, "the diagonal alone is right."),
+        (lambda i, j: j <= i, "below the diagonal and on it, all is right; above it, it is wrong."),
+        (lambda i, j: j >= i, "above the diagonal and on it, all is right; below it, it is wrong."),
+    ],
+)
+def test_a_diagonal_that_is_right_or_wrong_is_named(right, said):
+    marks = [torch.tensor([[right(i, j) for j in range(n)] for i in range(n)]) for n in (3, 4, 6)]
+    assert explain([right_where(mark, 2, *mark.shape) for mark in marks]) == said
+
+
+def test_a_share_is_told_only_where_some_are_right_on_every_input():
+    some, none = torch.tensor([True, False, False]), torch.tensor([False])
+    assert partly_right([right_where(some, 2, 5, 3)]).startswith("it is right in part: on this input 10 of 30 numbers")
+    assert partly_right([right_where(none, 2, 5, 3), right_where(some, 2, 5, 3)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (lambda n, d: n * d, "D·N"),
+        (lambda n, d: d / n, "D/N"),
+        (lambda n, d: (n * d) ** 0.5, "√(D·N)"),
+        (lambda n, d: (n / d) ** 0.5, "√(N/D)"),
+        (lambda n, d: n * n * d, "N²·D"),
+        (lambda n, d: n * d * d, "D²·N"),
+        (lambda n, d: (n * d) ** 2, "D²·N²"),
+        (lambda n, d: (n / d) ** 2, "(N/D)²"),
+        (lambda n, d: n + d, "D + N"),
+        (lambda n, d: n - d, "N − D"),
+        (lambda n, d: 2 * (n + d), "2·(D + N)"),
+        (lambda n, d: n**2, "N²"),
+        (lambda n, d: 1 / d**0.5, "1/√D"),
+        (lambda n, d: n**1.5, "N·√N"),
+        (lambda n, d: n + 1, "N + 1"),
+        (lambda n, d: d - 2, "D − 2"),
+    ],
+)
+def test_a_number_is_named_by_the_sizes_that_make_it(value, said):
+    sizes = [{"N": n, "D": d} for n, d in ((3.0, 4.0), (5.0, 4.0), (7.0, 6.0), (4.0, 10.0))]
+    assert name_of([value(*size.values()) for size in sizes], [Case({}, 0, 0, size) for size in sizes]) == said
+
+
+def test_a_sum_times_a_size_keeps_its_brackets():
+    sizes = [{"N": n, "D": d, "h": h} for n, d, h in ((3.0, 4.0, 2.0), (5.0, 4.0, 3.0), (7.0, 6.0, 5.0))]
+    values = [(size["N"] + size["D"]) * size["h"] for size in sizes]
+    assert name_of(values, [Case({}, 0, 0, size) for size in sizes]) == "(D + N)·h"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1234, "1,234"), (0.5, "1/2"), (2 / 3, "2/3"), (5 / 12, "5/12"), (2**0.5, "√2"), (0.123, "0.123"), (0.12345, "")],
+)
+def test_a_number_that_is_always_the_same_is_a_fraction_or_has_few_digits(value, said):
+    assert number(value) == said
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        ((1, 0, 2), "your first and second number have changed places."),
+        ((2, 1, 0), "your first and third number have changed places."),
+        ((0, 2, 1), "your second and third number have changed places."),
+        ((1, 2, 0), "your numbers are right, and stand in another order."),
+    ],
+)
+def test_numbers_that_stand_elsewhere_are_named(order, said):
+    assert explain([Case({}, tuple(one[i] for i in order), one) for one in ((1.0, 2.0, 5.0), (9.0, 3.0, 4.0))]) == said
+
+
+def test_a_secret_is_not_given_away_in_one_of_several_numbers():
+    given = [Case({}, (2 * one, one), (one, one)) for one in (3.0, 5.0, 8.0)]
+    assert explain(given).startswith("your first number: it is twice as large as it should be.")
+    assert "twice" not in explain(given, secret=True)
 
 
 @pytest.mark.parametrize(

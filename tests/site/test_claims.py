@@ -144,6 +144,11 @@ def test_the_figure_is_the_last_one_up_to_the_cell(write_lesson):
     assert '<figure><img alt="A line." src="data:image/png;base64,AA=="></figure>' in page
 
 
+def test_of_several_figures_of_a_cell_it_is_the_last_too():
+    shown = [v4.new_output("display_data", data={"text/html": f"<figure>{name}</figure>"}) for name in ("one", "two")]
+    assert claims.picture(v4.new_code_cell("run()", outputs=shown)) == "<figure>two</figure>"
+
+
 def test_what_was_printed_is_not_read_as_markdown(write_lesson):
     page = claims.claims_page(write_lesson('### "It is so"', "verdict: TRUE that a*b < [c] | $d").parent)
     assert r"**TRUE** that a\*b &lt; \[c\] \| \$d" in page

@@ -1,5 +1,6 @@
 """The pages that are not lessons: the glossary leads to what exists, and tables and map say what the notebooks say."""
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -97,6 +98,15 @@ def test_the_map_shows_each_lesson_above_those_that_build_on_it(found):
         assert str(lesson.number) in y or not lesson.needs
     arrows = sum(map(len, contents.nearest_needs(found).values()))
     assert len(list(svg.iter("line"))) == arrows
+
+
+def test_the_boxes_of_the_map_are_inside_and_apart(found):
+    svg = ET.fromstring("\n".join(contents.drawing(found).splitlines()[1:-1]))
+    _, _, width, height = map(float, svg.get("viewBox").split())
+    boxes = [tuple(float(box.get(side)) for side in ("x", "y", "width", "height")) for box in svg.iter("rect")]
+    assert all(x > 0 and y > 0 and x + w < width and y + h < height for x, y, w, h in boxes)
+    for (x1, y1, w, h), (x2, y2, _, _) in itertools.combinations(boxes, 2):
+        assert abs(x1 - x2) > w or abs(y1 - y2) > h
 
 
 def test_the_pages_hold_no_mark_that_is_not_filled():

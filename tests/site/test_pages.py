@@ -133,8 +133,9 @@ def test_an_explorer_stands_where_its_still_picture_was():
         "explorers": [{"view": "patch_lab", "state": {"_sent": {"pixels": {"array": "abc"}}}}],
     }
     place = host.Place("01_patches", shown.id, kept)
+    shown.outputs.insert(0, nbformat.v4.new_output("stream", text="printed before\n"))
     (cell,) = page(shown, places={shown.id: place})
-    html = cell.outputs[0].data["text/html"]
+    html = cell.outputs[1].data["text/html"]
     assert 'data-needs="states/01_patches-patch_lab views/patch_lab arrays/abc"' in html
     assert '<img alt="words">' in html
     assert host.states.STILL not in html

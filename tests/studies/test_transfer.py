@@ -149,6 +149,23 @@ def test_masked_patches_are_learned_without_labels():
         assert torch.equal(first[name], start[name]) == name.startswith("head."), name
 
 
+def test_half_of_the_patches_of_each_picture_are_hidden_each_time_others(monkeypatch):
+    seen, forward = [], transfer.MaskedPatches.forward
+    monkeypatch.setattr(
+        transfer.MaskedPatches,
+        "forward",
+        lambda self, images, hidden: seen.append(hidden) or forward(self, images, hidden),
+    )
+    data = make_data(2)
+    config = TrainingConfig(epochs=2, batch_size=10, validation_fraction=0)
+    transfer.learn_masked_patches(transfer.build_model(data, transfer.SHAPE, 0), data, config)
+    hidden = torch.cat(seen)
+    patches = hidden.shape[1]
+    assert hidden.shape == (2 * len(data.train_images), patches)
+    assert (hidden.sum(dim=1) == patches // 2).all()
+    assert len(hidden.unique(dim=0)) == len(hidden)
+
+
 @pytest.mark.parametrize("how", ["labels", "masked patches"])
 def test_the_first_training_is_done_once_and_kept(stripes, how, monkeypatch, tmp_path):
     monkeypatch.setattr(transfer, "RUNS", tmp_path)

@@ -9,4 +9,5 @@ def test_what_differs_is_named_with_both_values_and_nothing_else():
     assert differences(then, now) == (
         "training.epochs was 1 and is 2, gone was True and is None, new was None and is word"
     )
+    assert differences({"training": {"epochs": 1}}, {}) == "training was {'epochs': 1} and is None"
     assert differences(then, then | {"training": {"epochs": 1, "betas": [0.9, 0.99]}}) == ""

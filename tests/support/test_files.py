@@ -70,6 +70,12 @@ def test_words_and_tensors_are_the_same_bytes_each_time(tmp_path):
     assert load(in_one_order(save(tensors))).keys() == tensors.keys()
 
 
+@pytest.mark.parametrize("length", range(8))
+def test_tensors_begin_at_a_multiple_of_eight_bytes(length):
+    content = in_one_order(save({"ones": np.ones(3)}, {"word": "a" * length}))
+    assert int.from_bytes(content[:8], "little") % 8 == 0
+
+
 def test_a_folder_that_can_be_written_is_taken_and_nothing_stays_of_the_trial(tmp_path, capsys):
     assert writable_or_temporary(tmp_path / "runs") == tmp_path / "runs"
     assert list((tmp_path / "runs").iterdir()) == []

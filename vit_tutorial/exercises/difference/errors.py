@@ -412,10 +412,9 @@ def shapes_nearby(frame: FrameType, line: str) -> str:
 
 
 def _of_einops(text: str) -> str:
-    reason = text.strip().splitlines()[-1] if "\n" in text else text
-    found = re.search(r"Shape mismatch, (.*)|can't divide axis of length (\d+) in chunks of (\d+)", text)
-    if found and found[2]:
-        return f"an axis of {found[2]} cannot be cut into parts of {found[3]}."
+    reason = text.strip().rpartition("\n")[2].strip()
+    if found := re.search(r"can't divide axis of length (\d+) in chunks of (\d+)", text):
+        return f"an axis of {found[1]} cannot be cut into parts of {found[2]}."
     if "Wrong shape: expected" in text:
         return "the left side of the pattern has another number of axes than the tensor."
     if "Identifiers only on one side" in text:

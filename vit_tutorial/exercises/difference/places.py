@@ -43,6 +43,14 @@ _THIRDS: Sequence[tuple[str, Callable[[int, int], bool]]] = tuple(
 def places(cases: Sequence[Case]) -> Iterator[Candidate]:
     """Yield sentences on outputs that are right in some places; every case has equal shapes."""
     depth = min(case.b.ndim for case in cases)
+    if depth > 1 and all(case.b.shape[-1] == case.b.shape[-2] for case in cases):
+        for words, where, each in (
+            ("only the diagonal is wrong.", lambda i, j: i != j, True),
+            ("the diagonal alone is right.", lambda i, j: i == j, True),
+            ("below the diagonal and on it, all is right; above it, it is wrong.", lambda i, j: j <= i, False),
+            ("above the diagonal and on it, all is right; below it, it is wrong.", lambda i, j: j >= i, False),
+        ):
+            yield words, lambda case, f=where, e=each: _right_where(case, f, e)
     patterns: Sequence[tuple[str, Callable[[int, int], bool]]] = (
         ("the first {} alone is right.", lambda i, n: i == 0),
         ("all is right but for the first {}.", lambda i, n: i != 0),
@@ -60,14 +68,6 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
             yield words.format(noun), lambda case, i=axis, f=right: _right_along(case, i, f)
         for words, right in _THIRDS if cases[0].letters[axis].startswith("3") else ():
             yield words.format(_axis(cases[0], axis)), lambda case, i=axis, f=right: _right_along(case, i, f)
-    if depth > 1 and all(case.b.shape[-1] == case.b.shape[-2] for case in cases):
-        for words, where, each in (
-            ("only the diagonal is wrong.", lambda i, j: i != j, True),
-            ("the diagonal alone is right.", lambda i, j: i == j, True),
-            ("below the diagonal and on it, all is right; above it, it is wrong.", lambda i, j: j <= i, False),
-            ("above the diagonal and on it, all is right; below it, it is wrong.", lambda i, j: j >= i, False),
-        ):
-            yield words, lambda case, f=where, e=each: _right_where(case, f, e)
     if all(case.b.dtype == torch.float64 and _is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
         yield (
             "no True is missing, and some places that should be False are True.",

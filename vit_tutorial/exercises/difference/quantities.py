@@ -117,7 +117,7 @@ def _scaled(terms: Sequence[tuple[str, list[float]]], values: Sequence[float]) -
 
 def _times(factor: float, text: str) -> str:
     if factor == 1:
-        return text.removeprefix("(").removesuffix(")") if text.startswith("(") and text.count("(") == 1 else text
+        return text[1:-1] if text.startswith("(") and text.endswith(")") and text.count("(") == 1 else text
     if text.startswith("1/"):
         return f"{number(factor)}{text[1:]}" if factor == int(factor) else f"{number(factor)}·{text}"
     return f"{text}/{round(1 / factor)}" if factor < 1 and (1 / factor).is_integer() else f"{number(factor)}·{text}"
