@@ -590,7 +590,7 @@ plots.show(
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
 # them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
-# ViT-B/16 and ViT-B/32 had the same recipe. ViT-L/16 had another one than ViT-L/32, so this pair differs in more than
+# ViT-B/16 and ViT-B/32 had the same recipe. ViT-L/16 and ViT-L/32 had different ones, so that pair differs in more than
 # P.
 
 # %%

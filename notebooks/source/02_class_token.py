@@ -481,9 +481,9 @@ print(compare(*best.values(), "the class token aggregates better than the mean")
 #
 # * **Attention pooling**: a learned vector weighs the patches, and takes the mean in these weights (Lee et al. 2019,
 #   *Set Transformer*, section 3.2). With equal weights it is mean pooling. The last exercise builds it.
-# * **Registers**: more learned tokens beside the class token, which the head never reads (Darcet et al. 2024). In large
-#   models some patches turn into a kind of note paper for the whole picture. Registers give the notes a place of their
-#   own, and the attention maps become cleaner. Lesson 8 looks for such patches in the course's models.
+# * **Registers**: more learned tokens beside the class token, which the head never reads (Darcet et al. 2024). In many
+#   trained ViTs some patches turn into a kind of note paper for the whole picture. Registers give the notes a place of
+#   their own, and the attention maps become cleaner. Lesson 8 looks for such patches in the course's models.
 
 # %% [markdown]
 # ## Exercise: the class token in numbers

@@ -232,8 +232,8 @@ print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p 
 # *Extra.* **RoPE**, rotary positions (Su et al. 2021), takes this at its word. It adds nothing to the tokens. Attention
 # compares two tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first,
 # pair by pair, by the angle of their places. So the result depends on what they hold, and on how far apart they are and
-# in which direction, and on nothing else. It is usual in language models, and in newer ViTs: EVA-02 (2023) and DINOv3
-# (2025) have it. Heo et al. (2024) compare its forms for images. With one pair each:
+# in which direction, and on nothing else. It is usual in language models, and some newer ViTs have it too: EVA-02
+# (2023) and DINOv3 (2025). Heo et al. (2024) compare its forms for images. With one pair each:
 
 # %% tags=["extra"]
 one, other = torch.tensor([[1.0, 0.5], [0.3, 0.8]], dtype=torch.float64)

@@ -407,11 +407,11 @@ except ValueError as error:
 #
 # ## The ear and the eye
 #
-# Does it happen in a model that has learned? Here is a small ViT that the course has trained on photographs of 32×32
-# pixels (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no class
-# token. You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the
-# softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (All are
-# counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
+# Does an ear look at an eye in a model that has learned? Here is a small ViT that the course has trained on photographs
+# of 32×32 pixels (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no
+# class token. You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the
+# softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads,
+# patches, rows: all are counted from 0, as in code; layer 3 is what lesson 2 called block 4.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
 # pick another patch. Open *More* (`m`) for the maps of the scores and the weights, and for the temperature. Point at
@@ -574,14 +574,14 @@ for place, numbers in (("scores", slice(1, 3)), ("query", slice(3, 5))):
 
 # %% [markdown]
 # So the scores do saturate the softmax. But up to d = 64 the gradient at the scores is *larger* without the division:
-# the weights lie on a few keys, no longer on nearly 40 and not yet on one, and there the softmax reacts most. At d =
+# the weights lie on fewer keys, no longer on nearly 40 and not yet on one, and there the softmax reacts most. At d =
 # 256 and 1024 it is smaller by both measures.
 #
 # At the query the story turns. On its way there the gradient is mixed from the keys, whose length grows as √d. The
 # division takes this growth away. Without it the growth stays: the mean is larger *without* the division at every d
 # above 1. Only the median falls below, at d = 1024: from most queries hardly any gradient goes on to W_Q, and from a
 # few a great deal. So *too little gradient* is not the whole story. (The extra *What is wrong with the start* looks for
-# another.) The paper itself only *suspects* extremely small gradients (Vaswani et al. 2017, section 3.2.1). What
+# another.) Vaswani et al. themselves only *suspect* that gradients become extremely small (2017, section 3.2.1). What
 # dividing by √d surely does is to bring the variance of the scores back to 1, whatever d is.
 #
 # So much for random vectors. But W_Q and W_K are learned. Could they make up for a missing division, by learning to be
@@ -1603,4 +1603,5 @@ check.mended_attention(MendedAttention)
 # *FlashAttention* · Dao 2023, *FlashAttention-2*, section 3.1.1 · Press and Wolf 2017, *Using the Output Embedding to
 # Improve Language Models* · Mikolov, Yih and Zweig 2013, *Linguistic Regularities in Continuous Space Word
 # Representations* · Linzen 2016, *Issues in Evaluating Semantic Spaces Using Word Analogies* · Dehghani et al. 2023,
-# *Patch n' Pack: NaViT* · the code of this lesson: `vit_tutorial/attention.py`.
+# *Patch n' Pack: NaViT* (a ViT that packs pictures of several sizes, and does need a mask) · the code of this lesson:
+# `vit_tutorial/attention.py`.

@@ -259,10 +259,10 @@ print("cutting again gives the heads back:", torch.equal(rearrange(merged, "b n 
 # $$\text{MSA}(z) = [\,\text{SA}_1(z);\; \dots;\; \text{SA}_h(z)\,]\;U_{msa} \qquad U_{msa} \in \mathbb{R}^{h \cdot d \times D}
 # \qquad \text{(appendix A, equation 8)}$$
 #
-# (MSA: multi-head self-attention. SA: what one head does, self-attention. The paper counts heads from 1. In equation 1
-# its semicolons meant *one under the other*; here they mean *side by side*.) The d numbers of a head meet d rows of W_O
-# that are its own. So the output is a sum of h parts, one from each head. This is all there is in the course's class:
-# two linear layers, a cut, attention, a merge. Give it our numbers.
+# (MSA: multi-head self-attention. SA: what one head does, self-attention. The paper counts heads from 1. In its
+# equation 1 (lesson 2) semicolons mean *one under the other*; here they mean *side by side*.) The d numbers of a head
+# meet d rows of W_O that are its own. So the output is a sum of h parts, one from each head. This is all there is in
+# the course's class: two linear layers, a cut, attention, a merge. Give it our numbers.
 
 # %%
 attention = MultiHeadAttention(D, h, qkv_bias=False).double()
@@ -382,8 +382,8 @@ for name, row in shares.items():
 # translation model and of BERT. Most of them could go *one at a time* at little loss, a large share of them even
 # together, and some layers could be reduced to one head. Is it so here?
 #
-# Here we set to zero what a head's numbers meet in W_O: d rows of W_O, or d columns as `nn.Linear` stores it. (The
-# folded cell after it finds the same as the gallery.)
+# Here we set to zero what a head's numbers meet in W_O, which comes to the same as the gallery's *off*: d rows of W_O,
+# or d columns as `nn.Linear` stores it. (The folded cell after the next one compares the two.)
 
 
 # %%

@@ -110,8 +110,8 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 #
 # Attention brings values from token to token and mixes them. The second branch works on each token *alone*: widen it
 # from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on
-# language models call it the *feed-forward network*, FFN. In the ViT paper it is inside equation 3 (section 3.1), and the
-# factor 4 in table 1:
+# language models call it the *feed-forward network*, FFN. In the ViT paper it is a part of equation 3 (section 3.1),
+# and the factor 4 is in table 1:
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
 # \mathbb{R}^{4D \times D}$$
@@ -256,7 +256,8 @@ plots.show(
 # $$z'' = \text{MLP}(\text{LN}(z')) + z' \qquad \text{(equation 3)}$$
 #
 # This is **pre-norm**: the norm comes before each branch. The original Transformer (Vaswani et al. 2017, section 3.1)
-# has it after each plus, on the stream itself: **post-norm**, LN(z + f(z)).
+# has it after each plus, on the stream itself: **post-norm**, LN(z + f(z)). The third way in the picture, z + LN(f(z)),
+# is that of Swin v2.
 #
 # ![Three ways to build a block. In each a token z runs along a line, the residual stream; attention and then the MLP read it, and what they say is added to it. Pre-norm has a norm in front of each branch. Post-norm has a norm on the line, after each plus. Swin v2 has a norm at the end of each branch.](figures/encoder_block.svg)
 
@@ -420,12 +421,12 @@ print(f"last block's gradient, 24 blocks against 6: pre {kept['pre']:.1f} times,
 print(f"with 24 blocks, post-norm's is {ratio:.1f} times as long as pre-norm's")
 
 # %% [markdown]
-# Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is:
-# the loss sees the sum of all additions: the more there are, the smaller the part of each. Post-norm's last blocks get
-# about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see in this the reason for
-# **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and grows over some
-# steps. Our table alone does not show that: Adam, which we train with, takes steps whose size hardly depends on the
-# length of the gradient (lesson 11).
+# Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is.
+# The loss sees the sum of all additions, and the more there are, the smaller is the part of each. Post-norm's last
+# blocks get about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see in this the
+# reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and grows
+# over some steps. Our table alone does not show that: Adam, which we train with, takes steps whose size hardly depends
+# on the length of the gradient (lesson 11).
 #
 # So much for theory. The next cell says how to train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with
 # warm-up or with none. (The two folded cells after it run the four trainings, and draw them. A loss of ln 10 = 2.3 is
@@ -645,8 +646,8 @@ if alike < 0.9 < without:
 # %% [markdown]
 # This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and
 # MLPs, loses the differences between tokens very fast with depth. Our stack kept its MLPs. The paper says that they
-# work against the collapse; here they did not stop it. That the collapse is the reason is not proved either: post-norm
-# with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
+# work against the collapse; here they did not stop it. Nor is it proved that the collapse is why nothing was learned:
+# post-norm with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
 #
 # Post-norm, in the third line above, does have residuals, but each norm on the stream makes what has come so far
 # smaller, to make room for what was added. After 24 blocks little is left of the token that came in.

@@ -413,12 +413,12 @@ for method in ("attention, last block", "attention, all blocks"):
         print()
 
 # %% [markdown]
-# So there is no yes or no. It depends on the map, on what covers, and on the pictures or the model (the two differ in
-# both). On photographs both maps beat every control. On clothes the usual drawing, the last block alone, loses twice
-# against a ranking that never saw the model. With all blocks taken together it is better, and still loses once. Two
-# things speak for caution with any such map. In the last block a patch no longer holds only what lay at its place: five
-# blocks have mixed it with others. And attention says from where values flow, not what they say, nor what the next
-# layers do with them.
+# So there is no yes or no. It depends on the map, on what covers, and on the pictures or the model (clothes and
+# photographs differ in both). On photographs both maps beat every control. On clothes the usual drawing, the last block
+# alone, loses twice against a ranking that never saw the model. With all blocks taken together it is better, and still
+# loses once. Two things speak for caution with any such map. In the last block a patch no longer holds only what lay at
+# its place: five blocks have mixed it with others. And attention says from where values flow, not what they say, nor
+# what the next layers do with them.
 #
 # **What this does not prove.** A covered picture is one that the model never met in training. Some of the fall may come
 # from that. Three ways of covering are an answer to this worry, not the end of it.
@@ -451,8 +451,8 @@ plots.show(
 #
 # $$d_i = \frac{\sum_j A_{ij} \, \lVert r_i - r_j \rVert}{\sum_j A_{ij}}$$
 #
-# A head that looks at all patches alike is our dashed line. The model that never learned stands beside it. And
-# *globally* needs a number before we look: at least three quarters of the dashed line.
+# In the plots below the dashed line is a head that looks at all patches alike, and the model that never learned stands
+# on the right. And *globally* needs a number before we look: at least three quarters of the dashed line.
 
 
 # %%
@@ -488,7 +488,8 @@ plots.show(
 # %% [markdown]
 # ### "A ViT sees globally from the first layer"
 #
-# All four heads of block 1 have to reach that limit, on ten groups of 30 pictures. The control gets the same test.
+# All four heads of block 1 have to reach three quarters of the dashed line, on ten groups of 30 pictures. The control
+# gets the same test.
 
 # %% tags=["claim-L1"]
 for words, one in (("trained", model), ("untrained", untrained)):
@@ -650,8 +651,8 @@ for words, (one, pixels) in {"clothes": (model, images), "photographs": (photo_m
 # %% [markdown] tags=["extra"]
 # ### Two at once
 #
-# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. The first has the
-# trained model, the second the one that never learned. They share block and token: move one of them, and the other follows.
+# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. The first has the trained
+# model, the second the one that never learned. They share block and token: move one of them, and the other follows.
 
 # %% tags=["extra"]
 from ipywidgets import HBox, jslink
@@ -672,7 +673,8 @@ HBox(labs)
 #
 # <details><summary>Hint 1</summary>
 #
-# What stands between the last block and the logits in equation 4 and behind it? The same stands here, earlier.
+# What stands between the last block and the logits in equation 4 (lesson 2) and behind it? The same stands here,
+# earlier.
 #
 # </details>
 # <details><summary>Hint 2</summary>

@@ -506,8 +506,9 @@ for words, models in (("untrained", fresh), ("trained", trained)):
     print(compare_each(pairs, claim, unit="pixels", of="groups of pictures"))
 
 # %% [markdown]
-# (Two distances of the ViT's block 1 stand above. The attention distance is larger: it is a mean over *all* places,
-# also the corners, and it leaves out the residual connection, through which a token sees itself.)
+# (Before the explorer two distances of the ViT's block 1 are printed, by the gradient and by attention. The attention
+# distance is larger: it is a mean over *all* places, also the corners (from the middle alone it is smaller), and it
+# leaves out the residual connection, through which a token sees itself.)
 
 # %% [markdown] tags=["extra"]
 # ### "With depth a CNN sees more detail"
@@ -743,7 +744,7 @@ print(compare_each(pairs, "the CNN's lead is larger at x1 than at x4", holds="if
 # The picture at the top of this lesson was true, and its *because* was not shown by it.
 
 # %% [markdown]
-# ## Costs, larger pictures and smaller patches, for a second reading
+# ## ImageNet, costs, larger pictures and smaller patches, for a second reading
 #
 # On a first reading go on to the exercises. These take 10 minutes, and nothing later needs them.
 
@@ -798,7 +799,7 @@ print(judge(larger_and_slower, "the ViT has more parameters and is slower", hold
 
 # %% [markdown]
 # ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A
-# ViT* is no size.
+# ViT* is no size. (The small CNN is the faster one here, on the way forward; in training it was the slower one.)
 #
 # ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
 #

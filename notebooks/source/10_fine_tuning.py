@@ -105,8 +105,8 @@ print("learned:", B.numel() + A.numel(), "of", W.numel())
 # before.
 #
 # **A rate for each layer.** The head is new and has to go far. The first block sees edges, which new pictures have too,
-# and should hardly move. So each layer gets the rate of the one above, times 0.7 (Howard and Ruder 2018; Clark et al.
-# 2020):
+# and should hardly move. So each layer gets the rate of the one above, times 0.7 (the idea is Howard and Ruder's, 2018,
+# and for transformers Clark et al.'s, 2020; their factors differ):
 #
 # $$\eta_\ell = \eta \cdot 0.7^{\,L + 1 - \ell}, \qquad \ell = 0 \text{ (patches)}, \dots, L \text{ (last block)}, L + 1 \text{ (head)}$$
 #
@@ -277,7 +277,7 @@ for words, one in (("all weights", tuned), ("the same model from scratch", scrat
 # ## Exercise: a rate for each layer
 #
 # Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. This one line of arithmetic is in many recipes for fine-tuning
-# a ViT, since BEiT; the first ViT and DeiT did without it. You get the number of blocks and the decay. Return
+# a ViT, since BEiT (Bao et al. 2022); the first ViT did without it. You get the number of blocks and the decay. Return
 # `depth + 2` factors from the bottom up, as a list or a tensor: that of the patches (with class token and positions),
 # those of block 0 to the last block, and that of the head, which is 1. Each layer gets the factor of the one above it,
 # times the decay.
@@ -534,8 +534,8 @@ else:
 # ## What does the first training bring?
 #
 # One draw of pictures proves nothing. Neither does one rate, nor a training that ends too early. So the course keeps a
-# record: 1, 5, 20 and 100 pictures a kind, and five draws of each. Every method has its best rate for so many pictures.
-# *Held-out* pictures chose it, from which nothing is learned and which never judge.
+# record: 1, 5, 20 and 100 pictures a kind, and five draws of each. For each of these numbers every method has its own
+# best rate. *Held-out* pictures chose it: nothing is learned from them, and they never judge.
 #
 # Three methods train one linear layer: on the raw pixels, on the features of an untrained ViT, and on those of the
 # trained one. Two train all weights of a ViT, from the trained model and from scratch: 100 steps with one picture a
@@ -580,6 +580,8 @@ print(compare_each(pairs, "twice as many steps end better", holds="if", of="draw
 # No gain is shown. But for training from scratch the interval leaves room for some points.
 #
 # ### "Start from a trained model, and a few pictures are enough"
+#
+# Three comparisons, each for every number of pictures:
 
 
 # %% tags=["claim-few-pictures"]
@@ -735,9 +737,10 @@ print(compare_each(pairs, "for clothes, the last features of 48,000 photographs 
 
 # %% [markdown]
 # They are behind both. (The two models differ in more than the number of pictures, so this is one counter-example, and
-# no rule.) Has that model forgotten what tells a shirt from a bag? These are the features *after its last block*, and
-# that block writes what its own head reads: ten kinds of photographs (lesson 8). A new head may read elsewhere. Here is
-# the same probe after each block. The pictures that were left over choose the best block, not those that judge.
+# no rule.) Has the model of photographs forgotten what tells a shirt from a bag? These are the features *after its last
+# block*, and that block writes what its own head reads: ten kinds of photographs (lesson 8). A new head may read
+# elsewhere. Here is the same probe after each block. The pictures that were left over choose the best block, not those
+# that judge.
 
 # %% tags=["trained-here"]
 torch.manual_seed(0)
@@ -758,8 +761,8 @@ pairs["raw pixels"] = best["48,000 photographs"], reached("raw pixels", 20)
 print(compare_each(pairs, "for clothes, photographs are better from an earlier block", holds="if", of="draws"))
 
 # %% [markdown]
-# So nothing is lost. Before the last block the same probe is right for 87%, more than nine points more, and now the
-# photographs are ahead of the six kinds of clothes. The untrained model comes nowhere near: it is the training that
+# So nothing is lost. Before the last block the same probe is right for 87%, a gain of more than nine points, and now
+# the photographs are ahead of the six kinds of clothes. The untrained model comes nowhere near: it is the training that
 # brings this, not the shape. What stays ahead are the raw pixels.
 #
 # **What one would measure before trusting a transfer**, in this order. All but the last take seconds to a minute:

@@ -17,8 +17,8 @@
 # 4. Look at the result honestly: one test, the confusion matrix, the ten worst mistakes, and where the model looks.
 # 5. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 55 minutes, 30 more on a second reading, and 40 for the exercises; an extra comes on top. The training
-# itself takes one to three minutes with the preset for a CPU. **You need**: lessons 1 to 9.
+# **Time**: 55 minutes, 30 more on a second reading, and 40 for the exercises; extras, marked so, come on top. The
+# training itself takes one to three minutes with the preset for a CPU. **You need**: lessons 1 to 9.
 
 # %%
 import copy
@@ -263,10 +263,10 @@ plots.show(
 )
 
 # %% [markdown]
-# The changes of shape and colour follow TrivialAugment (Müller and Hutter 2021). Each image gets one of shape and one
-# of colour, chosen at random, with a random strength. One of the choices is to change nothing, as with the coffee.
-# `distort=0.5` allows half of the range. The grey box is random erasing (Zhong et al. 2020): up to a third of the
-# image.
+# The changes of shape and colour follow TrivialAugment (Müller and Hutter 2021). Here each image gets one of shape and
+# one of colour, chosen at random, with a random strength. One of the choices is to change nothing, as with the coffee.
+# `distort=0.5` allows half of the full strength. The grey box is random erasing (Zhong et al. 2020): up to a third of
+# the image.
 #
 # **Two pictures in one.** Here the label changes too. **CutMix** (Yun et al. 2019) pastes a box of another picture of
 # the batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al.
@@ -334,11 +334,12 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
 # float16 makes the large number infinite and the small gradient 0. bfloat16 keeps both, roughly, and loses the digits
 # of the first two. For *products* that is fine: they are added up in float32, and the rounding errors of many terms
 # partly cancel. So the line is `with autocast(device, self.config.precision)`: matrix products in bf16, while the
-# weights stay float32. `precision="auto"` uses bf16 where a GPU has it.
+# weights stay float32: in bf16 a small step would be rounded away, as the 1 of 257 is above. `precision="auto"` uses
+# bf16 where a GPU has it.
 #
 # (An older GPU has float16 alone. Then the loss is multiplied by a large number before the way back, so that small
-# gradients do not become 0, and the gradients are divided by it before the step (Micikevicius et al. 2018). In the step
-# below this is `scale`; with the other formats it does nothing.)
+# gradients do not become 0, and the gradients are divided by it before the step; if one has become infinite, the step
+# is left out (Micikevicius et al. 2018). In the step below this is `scale`; with the other formats it does nothing.)
 #
 # ### 4 · Label smoothing
 #
@@ -1461,8 +1462,7 @@ check.training_clinic(my_findings)
 # <details><summary>Your loss starts at 2.30 with 10 classes and stays there. What does it say?</summary>It is no
 # better than a model that gives every class the same probability. Look at the learning rate, and at the labels.</details>
 # <details><summary>Training accuracy 99%, validation 80%. What is this called, and what helps?</summary>Overfitting. More
-# augmentation, more pictures, more weight decay or a smaller model are used against it. In this lesson's records augmentation
-# gained in every seed; the last two were not tested.</details>
+# augmentation, more pictures, more weight decay or a smaller model are used against it. In a record of this lesson, for a second reading, augmentation gained in every seed; the last two were not tested.</details>
 # <details><summary>Training accuracy 45%, validation 90%, with CutMix on. Is something broken?</summary>No. The training
 # pictures are mixed, and even a perfect model cannot name both classes of one. Look again in the last epochs, which are
 # plain.</details>
