@@ -45,6 +45,7 @@ WIDEST_ROW = 120  # characters of a table; what is longer are words beside a nam
 COLUMNS = re.compile(r"\S {2,}\S")
 PNG = re.compile(r'<img alt="[^"]*" src="data:image/png;base64,(?P<start>[A-Za-z0-9+/]{28})')
 WIDE_FIGURE = 640  # pixels
+READABLE = 0.75  # of a figure's size: its letters of 10 points are 10 pixels then
 
 
 def lesson(notebook: NotebookNode, places: Mapping[str, Place]) -> NotebookNode:
@@ -103,7 +104,8 @@ def change_shown(cell: NotebookNode) -> None:
 def marked_if_wide(image: re.Match) -> str:
     """Mark a figure whose words are too small to be read where it is as narrow as a phone, with the width it needs."""
     width = int.from_bytes(base64.b64decode(image["start"])[16:20])  # a PNG begins with 16 other bytes
-    mark = f'<img class="vit-wide" style="--vit-width: {max(WIDE_FIGURE, 3 * width // 4)}px" '
+    needed = max(WIDE_FIGURE, int(width * READABLE))
+    mark = f'<img class="vit-wide" style="--vit-width: {needed}px" '
     return image[0].replace("<img ", mark, 1) if width >= WIDE_FIGURE else image[0]
 
 

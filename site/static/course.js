@@ -118,13 +118,18 @@ const WIDE = 'mjx-container[display], figure:has(> .vit-wide), .bd-article p:has
 /** Let the keyboard reach what is scrolled sideways on a narrow page: long formulas, wide figures. */
 async function reachWideOnes() {
   await globalThis.MathJax?.startup?.promise;
+  const mark = (one) => one.classList.toggle("vit-goes-on", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);
   const size = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
       else target.removeAttribute("tabindex");
+      mark(target);
     }
   });
-  for (const one of document.querySelectorAll(WIDE)) size.observe(one);
+  for (const one of document.querySelectorAll(WIDE)) {
+    size.observe(one);
+    one.addEventListener("scroll", () => mark(one), { passive: true });
+  }
 }
 
 followTheme();

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "browser"))
 from lab import chromium, why_no_browser
 from page import ExplorerPage, ExplorerWindow
 
-from vit_tutorial import load_model
+from vit_tutorial import ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
 from vit_tutorial.explore import (
     AttentionLab,
@@ -81,6 +81,10 @@ def probes():
     return ProbeLab(features, pictures, random.integers(0, 4, 200), 80, "abcd")
 
 
+def of_a_thousand_classes():
+    return ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, num_classes=1000, dim=16, depth=2, num_heads=2))
+
+
 CASES = {
     "patch lab, 224x224 colour, 196 patches": lambda: PatchLab(picture(3, 224), 16),
     "patch lab, 224x224 colour, 50,176 patches": lambda: PatchLab(picture(3, 224), 1),
@@ -94,6 +98,7 @@ CASES = {
     "lens lab, exchanging after each block": lambda: LensLab(
         trained(), {"a": picture(1, 28), "b": picture(1, 28)}, exchange="all patches"
     ),
+    "lens lab, 1,000 classes, 17 tokens": lambda: LensLab(of_a_thousand_classes(), picture(1, 28)),
     "reach lab, 4 stages and 3": lambda: ReachLab(contestants(), picture(1, 28)),
     "probe lab, 6 stages, 200 pictures": probes,
     "signal lab, 12 blocks": lambda: SignalLab(depth=12),

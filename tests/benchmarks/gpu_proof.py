@@ -99,7 +99,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", metavar="FOLDER", help="the folder that holds cifar-10-batches-py")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=USUAL, help="in this order")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings (default: 0 1 2)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="of each training, at most (default: the preset's)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of each training, at most; fewer if they do not fit")
     parser.add_argument("--device", default="auto", help="cuda or cpu (default: cuda if there is one)")
     parser.add_argument("--rehearse", action="store_true", help="a tiny model and made-up pictures, on the CPU")
     parser.add_argument("--revision", default="", help="the commit, where the checkout has travelled without it")
@@ -113,7 +113,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not (options.out or options.join or options.record or options.step):
         parser.error("--out names the folder where everything is written")
-    if options.earlier and not read(options.earlier):
+    if options.earlier and not options.earlier.is_file():
         parser.error(f"--earlier {options.earlier}: there is no proof.json")
     return options
 

@@ -1,4 +1,4 @@
-"""What an explorer draws on its canvases: its texts and circles one by one, and the colours of a part of the page."""
+"""What an explorer draws on its canvases, the colours of a part of the page, and where its parts begin."""
 
 import io
 

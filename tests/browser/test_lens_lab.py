@@ -262,6 +262,7 @@ def test_nothing_jumps(show, width, letters):
     lab.page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{letters}px' }}")
     lab.resize(width, 844)
     before = [line.rsplit(" ", 1)[1] for line in tops(lab)]
+    assert before
     for exchange in ("this token", "all patches", "nothing"):
         for block in (0, 1, 6):
             for token in (0, 49):
@@ -282,3 +283,11 @@ def test_a_model_without_a_class_token_and_of_many_classes(show):
     press(lab, "x")
     lab.page.keyboard.press("c")
     lab.follow()
+
+
+def test_what_keeps_room_is_neither_heard_nor_named_twice(show):
+    page = show(lab_of()).page
+    seen = "all => all.map((one) => one.checkVisibility({ visibilityProperty: true }))"
+    assert set(page.locator(".vit-room > * + *").evaluate_all(seen)) == {False}
+    ids = page.locator("[id]").evaluate_all("all => all.map(({ id }) => id)")
+    assert len(ids) == len(set(ids))

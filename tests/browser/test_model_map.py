@@ -141,6 +141,14 @@ def test_nothing_below_the_text_moves_from_box_to_box(show, width, letters):
     assert len(places) == 1
 
 
+def test_what_keeps_room_for_the_texts_of_many_blocks_holds_each_text_once(show):
+    deep = ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, dim=16, depth=12, num_heads=2))
+    rooms = show(ModelMap(deep, GREY)).page.locator(".vit-room")
+    kept = rooms.evaluate_all("all => all.map((room) => [...room.children].slice(1).map((one) => one.textContent))")
+    assert len(kept) == 2
+    assert all(len(texts) == len(set(texts)) == 12 for texts in kept)
+
+
 def test_a_change_from_code_is_drawn(show):
     lab = show(model_map())
     reacts(lab, lambda: lab.set(box="attn", block=3))

@@ -138,6 +138,7 @@ def test_on_a_phone_it_fits_and_can_be_read(opened):
         assert min(scales) >= 0.6, "what is written there would be too small"
 
 
+# In the lens lab names on patches have eight pixels on a phone: larger ones find no room there.
 @pytest.mark.parametrize("opened", [name for name in OPENINGS if name != "lens_lab"], indirect=True)
 def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):
     lab, _, _ = opened
@@ -146,7 +147,9 @@ def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):
         written()
         lab.resize(width, 844)
         lab.set(more=width == 390)
-        assert not [one for one in written() if one["size"] < 8.999]
+        letters = written()
+        assert letters or type(lab.lab).__name__ in ("ReachLab", "SketchLab"), "these write on no canvas"
+        assert not [one for one in letters if one["size"] < 8.999]
 
 
 def test_letters_are_as_large_as_those_of_the_browser_and_of_jupyterlab_and_still_fit(opened):

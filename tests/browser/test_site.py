@@ -486,6 +486,10 @@ def test_on_a_phone_a_drawn_figure_keeps_letters_that_can_be_read(site, visit):
     assert figure.locator("img").bounding_box()["width"] / 1000 * smallest > 9
     assert figure.get_attribute("tabindex") == "0"
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    fades = "figure => getComputedStyle(figure).maskImage !== 'none'"
+    assert figure.evaluate(fades)
+    figure.evaluate("figure => figure.scrollTo(figure.scrollWidth, 0)")
+    page.wait_for_function(f"figure => !({fades})(figure)", arg=figure.element_handle())
 
 
 def test_the_contents_of_a_lesson_fit_beside_it(site, visit):

@@ -266,6 +266,7 @@ def test_nothing_jumps_when_the_moment_changes(show, width, letters):
     lab.page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{letters}px' }}")
     lab.resize(width, 844)
     before = tops(lab)
+    assert before
     for epoch in (1, 2, 24):
         for token in (None, 49):
             lab.set(epoch=epoch, token=token)

@@ -1,5 +1,7 @@
 """Words for differences: each is true of every input on which an answer is wrong, and the simplest comes first."""
 
+import math
+
 import pytest
 import torch
 from einops import rearrange
@@ -7,7 +9,19 @@ from einops import rearrange
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.exercises import check
 from vit_tutorial.exercises.builders import small_vit
-from vit_tutorial.exercises.difference import Case, Hints, Moved, behaviour, explain, meaning, partly_right, where_wrong
+from vit_tutorial.exercises.difference import (
+    Call,
+    Case,
+    Hints,
+    Moved,
+    Trace,
+    behaviour,
+    compare_parts,
+    explain,
+    meaning,
+    partly_right,
+    where_wrong,
+)
 from vit_tutorial.exercises.difference.quantities import name_of, number
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -38,6 +52,14 @@ def exchanged(x, axis):
         (lambda x: x * x.shape[1], "every number is too large by the factor N."),
         (lambda x: -x * x.shape[1], "every number is too large by the factor N, and the sign is wrong."),
         (lambda x: x + 3, "every number is too large by 3."),
+        (lambda x: x / 2, "every number is half as large as it should be."),
+        (lambda x: 2.5371 * x, "every number is 2.537 times as large as it should be, on each of these inputs."),
+        (lambda x: x.deg2rad(), "every number is too small by the factor 180/π: it should be 180/π times as large."),
+        (lambda x: x - x.shape[1], "every number is too small by N."),
+        (lambda x: x - x.sum().abs(), "the numbers are right but for something that is subtracted from all of them."),
+        (lambda x: 2 * x + 1.2345, "your numbers lie on a straight line over the right ones"),
+        (lambda x: x * (1 + x[:, :1] ** 2), "along axis N your numbers are right up to a factor, another one for each"),
+        (lambda x: x + x[:, :1] ** 2, "along axis N your numbers are right but for something added, another amount"),
         (lambda x: x * 0, "every number is 0."),
         (
             lambda x: (x / 0).softmax(-1),
@@ -45,9 +67,17 @@ def exchanged(x, axis):
             "over a row that has +inf in it",
         ),
         (lambda x: x + torch.nan, "your numbers are NaN, no numbers at all"),
+        (lambda x: x.where(x < x.max(), torch.nan), "some of your numbers are NaN, no numbers: that comes of 0/0"),
+        (lambda x: x.where(x < x.max(), torch.inf), "some of your numbers are infinite: something is divided by 0"),
+        (lambda x: torch.ones_like(x), "every number is 1."),
+        (lambda x: torch.full_like(x, 3.3), "all your numbers are the same, and different ones are expected."),
         (lambda x: x.abs(), "it is the absolute value of what is expected."),
         (lambda x: x.softmax(-1), "it is a softmax along axis -1 of what is expected."),
+        (lambda x: x.log_softmax(-2), "it is a log-softmax along axis -2 of what is expected."),
+        (lambda x: x / x.norm(dim=-1, keepdim=True), "it is what is expected, divided by its length along axis -1."),
+        (lambda x: x.cumsum(1), "it is a running sum along axis -2 of what is expected."),
         (lambda x: x.double().round(decimals=2), "right, but rounded to 2 digits behind the point."),
+        (lambda x: x.trunc(), "all is cut off behind the point"),
         (lambda x: x.half(), "nearly right: no number is off by more than 1 part in 1,000"),
         (lambda x: x.flip(1), "it is mirrored along axis N: the last comes first."),
         (lambda x: x.roll(1, 1), "everything has moved on by 1 along axis N."),
@@ -60,14 +90,38 @@ def exchanged(x, axis):
         (lambda x: exchanged(x.flatten(1), 1).view_as(x), "every image holds the right numbers, but in other places"),
         (lambda x: exchanged(x.flatten(), 0).view_as(x), "all the right numbers are there, in another order."),
         (lambda x: x + 100, "it is `z` as it came in."),
+        (lambda x: -x - 100, "it is `z` with the sign turned."),
+        (lambda x: x + (x + 100), "`z` is added to it, once too often."),
+        (lambda x: x + 2 * (x + 100), "`z` is added twice too often."),
+        (lambda x: x - 2 * (x + 100), "`z` is subtracted where it should be added."),
+        (lambda x: x * (x + 100), "it is multiplied by `z`, once too often."),
+        (lambda x: x / (x + 100), "it is divided by `z`, and should not be."),
         (lambda x: x.mT, "axes N and D have changed places. Otherwise the numbers are right."),
         (lambda x: x[:, 1:], "axis N is too short: the first is missing. Otherwise the numbers are right."),
         (lambda x: x[:, :1] * 7, "axis N has length 1"),
         (lambda x: x.sum(1), "axis N is summed over. It should stay."),
         (lambda x: x.mean(1, keepdim=True), "axis N has length 1: it is averaged over, and should stay."),
         (lambda x: x[:, 0], "axis N is missing: only the first along it is there."),
+        (lambda x: x[:, -1], "axis N is missing: only the last along it is there."),
+        (lambda x: x[:, 0] ** 3, "axis N is missing."),
+        (lambda x: x.amax(1), "only the largest along axis N is there."),
+        (lambda x: x.mT**3, "axes N and D have changed places."),
+        (lambda x: x.permute(1, 2, 0), "your axes stand in the order (N, D, B). Otherwise the numbers are right."),
+        (lambda x: x[:, :-1], "axis N is too short: the last is missing. Otherwise the numbers are right."),
+        (lambda x: x[:, :2] if x.shape[1] > 4 else x[:, :1], "axis N is too short: from some place on, all is missing"),
+        (lambda x: torch.cat([x[:, 1:2], x], 1), "axis N is too long: the first is too many."),
+        (lambda x: torch.cat([x, x[:, :1]], 1), "axis N is too long: the last is too many."),
+        (lambda x: torch.cat([x, x, x], 1), "axis N is too long: behind what is expected there is more."),
+        (lambda x: x.sum(2, keepdim=True), "axis D has length 1: it is summed over, and should stay."),
+        (lambda x: torch.stack([x / 3, x / 6, x / 2], -1), "axis -1 is left over. Sum along it."),
+        (lambda x: torch.stack([x, 2 * x, 0 * x], -1), "axis -1 is left over. Take the mean along it."),
+        (lambda x: torch.stack([x - 1, x, x - 3], 1), "axis -3 is left over. Take the largest along it."),
+        (lambda x: torch.stack([x, -x, x + 1], 1), "axis -3 is left over: the first along it is what is expected."),
+        (lambda x: torch.stack([x - 1, x + 3, x], 1), "axis -3 is left over: the last along it is what is expected."),
+        (lambda x: x.unflatten(2, (2, -1)), "axes 2 and 3 of yours are still two, and should be one: glue them"),
         (lambda x: x[None], "there is an axis of length 1 too many"),
         (lambda x: x.flatten(0, 1), "axes B and N are glued into one. Keep them apart."),
+        (lambda x: x.flatten(0, 1) ** 3, "axes B and N are glued into one axis. Keep them apart."),
         (lambda x: torch.cat([x[:, :1], x[:, 1:] + x[:, 1:] ** 3], 1), "the first token alone is right."),
         (lambda x: torch.cat([x[:, :1] ** 3, x[:, 1:]], 1), "all is right but for the first token."),
         (lambda x: "words", "you returned words, and numbers are expected."),
@@ -87,10 +141,56 @@ def test_a_sentence_that_fails_on_one_input_is_not_said():
     assert words == "the numbers are right up to a factor, another one for each input."
 
 
+def test_a_factor_is_told_where_one_input_has_nothing_but_zeros():
+    given = [Case({}, 2 * x, x) for x in (*X, torch.zeros(2, 3))]
+    assert explain(given) == "every number is twice as large as it should be."
+
+
 def test_weights_that_sum_to_one_elsewhere_are_told():
     right, wrong = (lambda x: x.softmax(-1)), (lambda x: x.softmax(-2))
     assert explain(cases(wrong, right)).startswith("your weights sum to 1 along axis N. They should along axis D")
     assert explain(cases(lambda x: x.exp(), right)).startswith("your numbers do not sum to 1 along axis D")
+    assert explain(cases(wrong, right)[2:]).startswith("your weights sum to 1 along axis N.")
+    of_all = "all your weights together sum to 1. They should along axis D."
+    assert explain(cases(lambda x: x.flatten().softmax(0).view_as(x), right)) == of_all
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "said"),
+    [
+        ((1, 1, 1), (2, 3, 5), "it is the same number on each of these inputs, and different ones are expected."),
+        ((True, True), (False, False), "it says True where False is right."),
+        ((False, False), (True, True), "it says False where True is right."),
+        ((True, False), (False, True), "it says True where False is right, and False where True is."),
+        ((2.0, 3.0, 7.0), (4.0, 6.0, 14.0), "it is half as large as it should be."),
+        ((4, 9, 10), (2, 7, 8), ""),
+    ],
+)
+def test_a_single_number_has_words(got, expected, said):
+    assert explain([Case({}, mine, right) for mine, right in zip(got, expected, strict=True)]) == said
+
+
+@pytest.mark.parametrize(("axes", "letters"), [(("N", "D"), ", [N, D]"), (("D",), ""), ((), "")])
+def test_the_letters_of_a_shape_are_told_where_all_axes_have_one(axes, letters):
+    words = explain([Case({}, torch.zeros(5), torch.ones(3, 4), axes=axes)])
+    assert words == f"your output has 1 axis fewer than expected: shape [5], and [3, 4] is wanted{letters}."
+
+
+def test_an_axis_of_length_1_that_is_missing_is_told():
+    said = "an axis of length 1 is missing: keep it. Otherwise the numbers are right."
+    assert explain(cases(lambda x: x[:, 0], lambda x: x[:, :1])) == said
+
+
+@pytest.mark.parametrize(
+    ("factor", "said"),
+    [
+        (0.5, "axis K is 2 times too short: 14 on the smallest of these inputs is expected."),
+        (3, "axis K is 3 times as long as it should be: 14 on the smallest of these inputs is expected."),
+    ],
+)
+def test_lengths_that_no_size_names_are_told_by_their_factor(factor, said):
+    lengths = (14, 22, 26)
+    assert explain([Case({}, torch.zeros(int(factor * n)), torch.ones(n), axes="K") for n in lengths]) == said
 
 
 STEPS = Hints(
@@ -114,6 +214,11 @@ STEPS = Hints(
         (lambda z: (z @ z.mT).softmax(-1) / 5 @ z, "the scaling stands in another place: after the softmax."),
         (lambda z: (z @ z.mT / 25).softmax(-1) @ z, "the scaling comes twice."),
         (lambda z: (z @ z.mT / 5).exp() @ z, "in place of the softmax there is e to the power alone."),
+        (lambda z: (z @ z.mT / 5).softmax(1) @ z, "in place of the softmax there is a softmax over another axis."),
+        (lambda z: (z @ z.mT / 5).softmax(0) @ z, "in place of the softmax there is a softmax over the first axis."),
+        (lambda z: (z @ z.mT / 5).log_softmax(2) @ z, "in place of the softmax there is a log-softmax."),
+        (lambda z: (z @ z.mT / 5).sigmoid() @ z, "in place of the softmax there is a sigmoid."),
+        (lambda z: (z @ z.mT / 5).softmax(2).round() @ z, "in place of the softmax there is a rounded softmax."),
         (lambda z: z @ z.mT @ z, "two steps are missing: the scaling, and the softmax."),
     ],
 )
@@ -159,6 +264,60 @@ def test_a_small_number_beside_a_large_one_is_not_taken_for_right():
 def test_the_right_answer_for_another_order_of_an_input_is_told(got, said):
     given = [Case({"z": x}, got(x), x[:, 0], axes=("B", "D")) for x in X]
     assert explain(given, solve=lambda z: z[:, 0]) == said
+
+
+def waves(n, k):
+    return (torch.arange(5.0) * n + k).sin()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (lambda n: 2, "2"),
+        (lambda n: n + 1, "1 more"),
+        (lambda n: n - 1, "1 less"),
+        (lambda n: 2 * n, "twice as much"),
+        (lambda n: n // 2, "half as much"),
+        (lambda n: n * n, "its square"),
+        (lambda n: n**0.5, "its root"),
+    ],
+)
+def test_the_right_answer_for_another_number_is_told(other, said):
+    given = [Case({"n": n, "k": k}, waves(other(n), k), waves(n, k)) for n, k in ((4, 3), (16, 5), (36, 7))]
+    assert explain(given, solve=waves) == f"this is right for `n` replaced by {said}."
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (lambda x: 2 * x, "twice as large"),
+        (lambda x: x / 2, "half as large"),
+        (lambda x: -x, "with its sign turned"),
+        (lambda x: x[:, 1:], "without its first row"),
+        (lambda x: x[:, :-1], "without its last row"),
+    ],
+)
+def test_the_right_answer_for_another_tensor_is_told(other, said):
+    def solve(z):
+        return z.softmax(-1).mean(-2)
+
+    given = [Case({"z": x}, solve(other(x)), solve(x)) for x in X]
+    assert explain(given, solve=solve) == f"this is right for `z` {said}."
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (lambda mask: None, "`mask` changes nothing: this is right without it."),
+        (lambda mask: ~mask, "this is right for the opposite of `mask`."),
+    ],
+)
+def test_the_right_answer_without_a_mask_or_for_its_opposite_is_told(other, said):
+    def solve(z, mask):
+        return (z if mask is None else z.masked_fill(~mask, -9)).softmax(-1)
+
+    given = [Case({"z": x, "mask": x > 0}, solve(x, other(x > 0)), solve(x, x > 0)) for x in X]
+    assert explain(given, solve=solve) == said
 
 
 @pytest.mark.parametrize(
@@ -332,6 +491,12 @@ def test_a_share_is_told_only_where_some_are_right_on_every_input():
         (lambda n, d: n**1.5, "N·√N"),
         (lambda n, d: n + 1, "N + 1"),
         (lambda n, d: d - 2, "D − 2"),
+        (lambda n, d: 3 * n, "3·N"),
+        (lambda n, d: n / 3, "N/3"),
+        (lambda n, d: 3 * n / 2, "3/2·N"),
+        (lambda n, d: 2 * d / 3, "2/3·D"),
+        (lambda n, d: 3 * n * d / 4, "3/4·D·N"),
+        (lambda n, d: 2 / n, "2/N"),
     ],
 )
 def test_a_number_is_named_by_the_sizes_that_make_it(value, said):
@@ -345,9 +510,25 @@ def test_a_sum_times_a_size_keeps_its_brackets():
     assert name_of(values, [Case({}, 0, 0, size) for size in sizes]) == "(D + N)·h"
 
 
+def test_one_input_is_enough_to_name_a_root():
+    assert name_of([6**0.5], [Case({}, 0, 0, {"N": 6.0})]) == "√N"
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
-    [(1234, "1,234"), (0.5, "1/2"), (2 / 3, "2/3"), (5 / 12, "5/12"), (2**0.5, "√2"), (0.123, "0.123"), (0.12345, "")],
+    [
+        (1234, "1,234"),
+        (0.5, "1/2"),
+        (2 / 3, "2/3"),
+        (5 / 12, "5/12"),
+        (2**0.5, "√2"),
+        (math.tau, "2·π"),
+        (math.pi / 2, "π/2"),
+        (math.pi / 180, "π/180"),
+        (1 / math.log(2), "1/ln 2"),
+        (0.123, "0.123"),
+        (0.12345, ""),
+    ],
 )
 def test_a_number_that_is_always_the_same_is_a_fraction_or_has_few_digits(value, said):
     assert number(value) == said
@@ -410,3 +591,103 @@ def test_the_first_layer_that_gets_something_else_is_told_after_what_is_right():
 
     said = check.vit_forward(mean_of_all).diagnosis
     assert said == "up to what `norm` gives, all is right. What goes into `head` is wrong."
+
+
+def traced(way, known=("norm", "attn")):
+    """What a layer norm and a layer that mixes tokens got and gave on the way; `known` are names in the model."""
+    calls = []
+
+    def layer(name, function):
+        def run(x):
+            calls.append(Call(name, x, function(x), f"{name.title()}()"))
+            return calls[-1].output
+
+        return run
+
+    mixed = layer("attn", lambda x: x + x.roll(1, 1) ** 2)
+    output = way(X[1], layer("norm", torch.sin), mixed)
+    return Trace(calls, X[1], output, frozenset(known))
+
+
+def right_way(x, norm, attn):
+    return x + attn(norm(x))
+
+
+def norm_beside(x, norm, attn):
+    norm(x)
+    return x + attn(x)
+
+
+def norm_added(x, norm, attn):
+    y = norm(x)
+    return x + y + attn(y)
+
+
+@pytest.mark.parametrize(
+    ("way", "said"),
+    [
+        (norm_beside, "`attn` gets what came in. It should get what `norm` returned."),
+        (lambda x, norm, attn: x + attn(x + norm(x)), "`attn` gets what came in plus what `norm` returned. It should"),
+        (lambda x, norm, attn: x + attn(2 * norm(x)), "`attn` gets what `norm` returned, twice. It should get"),
+        (lambda x, norm, attn: x + attn(0 * norm(x)), "`attn` gets nothing but zeros. It should get what `norm`"),
+        (lambda x, norm, attn: attn(norm(x)), "At the end you return what `attn` returned; it should be what came in"),
+        (lambda x, norm, attn: x - attn(norm(x)), "At the end you return what came in minus what `attn` returned; it"),
+        (lambda x, norm, attn: attn(norm(x)) - x, "At the end you return what `attn` returned minus what came in; it"),
+        (norm_added, "At the end you return what came in plus what `norm` returned plus what `attn` returned; it"),
+    ],
+)
+def test_what_a_layer_gets_and_what_is_returned_is_told_as_a_sum(way, said):
+    words = compare_parts(traced(way), traced(right_way), explain)
+    assert words.removeprefix("all layers get what they should. ").startswith(said)
+
+
+def test_what_a_layer_gave_whose_name_the_learner_does_not_have_is_not_named():
+    words = compare_parts(traced(norm_beside, known=("attn",)), traced(right_way), explain)
+    assert words.startswith("up to what `norm` gives, all is right. What goes into `attn` is wrong: ")
+
+
+def test_a_layer_whose_inside_is_right_may_be_wrong_itself():
+    x = X[1]
+
+    def trace(output):
+        calls = [Call("mlp", x, output, "MLP()"), Call("mlp.fc1", x, x.exp(), "Linear(2, 2)")]
+        return Trace(calls, x, output, frozenset({"mlp", "mlp.fc1"}))
+
+    words = compare_parts(trace(3 * x.exp()), trace(x.exp()), explain)
+    assert words.startswith("all layers get what they should. What you make of it at the end is wrong: every number is")
+
+
+def test_a_layer_may_be_given_the_class_token_alone():
+    def squared(model, images):
+        x = model.blocks(model.position(model.class_token(model.patch_embed(images))))
+        return model.head(model.norm(x[:, 0]).square())
+
+    said = check.vit_forward(squared).diagnosis
+    assert (
+        said == "up to what `norm` gives, all is right. What goes into `head` is wrong: it is the square of what is "
+        "expected."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (
+            ("GELU()", "Linear(4, 4)"),
+            "up to what `Linear number 1` gives, all is right. What goes into `Linear number 2",
+        ),
+        (("GELU()", "Conv2d(4, 4)"), ""),
+    ],
+)
+def test_layers_of_other_names_are_compared_where_they_are_of_the_same_kinds(kinds, said):
+    def trace(names, kinds, factor):
+        given = (X[1], X[1].exp(), factor * X[1].exp())
+        words = ("Linear(4, 4)", *kinds)
+        calls = [
+            Call(*each) for each in zip(names, given, (X[1].exp(), X[1].exp(), X[1].exp() + 1), words, strict=True)
+        ]
+        return Trace(calls, X[1], given[2], frozenset(names))
+
+    mine = trace(("a", "b", "c"), kinds, 2)
+    words = compare_parts(mine, trace(("fc1", "act", "fc2"), ("GELU()", "Linear(4, 4)"), 1), explain)
+    assert words.startswith(said) if said else not words

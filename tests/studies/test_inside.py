@@ -36,6 +36,8 @@ def test_who_answers_looks_at_the_patches(weights, channels):
         (faithfulness, "faithfulness", "fashion_mnist, noise, rollout", "probability"),
         (lens, "lens", "fashion_mnist", "accuracy"),
         (patching, "patching", "heads, another picture", "accuracy"),
+        (patching, "patching", "class token, zero", "accuracy"),
+        (patching, "patching", "patches, mean", "accuracy"),
     ],
 )
 def test_a_stored_measurement_can_be_made_again(job, study, variant, key):

@@ -7,6 +7,7 @@ import torch
 from training.examples import make_data
 
 from vit_tutorial.evidence import TRUE, compare
+from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.studies import load_study, unfair, versus
 from vit_tutorial.studies.leads import curves_of
 
@@ -42,6 +43,8 @@ def test_a_training_is_tested_after_every_epoch(monkeypatch):
     assert len(result["test_curve"]) == len(result["validation_curve"]) == 12
     assert result["images_seen"] == 12 * 32
     assert len(set(result["test_curve"])) > 1
+    assert result["data"] == {"name": "small", "validation": 8, "test": 8}
+    assert result["flops"] == flops_per_image(versus.make_config(settings, data))
 
 
 def test_the_rates_are_those_that_the_search_of_versus_found_where_the_record_has_it():

@@ -245,7 +245,7 @@ def test_a_study_that_was_killed_goes_on_from_what_it_kept_and_grows(small, tmp_
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_the_reach_of_a_token_that_answers_to_its_own_patch_alone_and_of_one_that_answers_to_all_alike(small, size):
+def test_a_token_that_answers_to_its_own_patch_alone_reaches_less_far_than_one_that_answers_to_all(small, size):
     row = contests("fashion_mnist", (1,), (40,))[name_of("ViT", 40, 1)]
     model = versus.make_contestant(row | {"model": row["model"] | {"patch_size": size}}, small, seed=0)
     model.card = ModelCard.of(small)

@@ -204,9 +204,12 @@ export function mark(context, x, y, width, height, thick = 2) {
   }
 }
 
+/** The font of `tag`. */
+export const tagFont = (size) => `600 ${size}px system-ui, "DejaVu Sans", sans-serif`;
+
 /** A short text that is read on every background; pressed together if it is wider than `most`. */
 export function tag(context, text, x, y, size, most) {
-  context.font = `600 ${size}px system-ui, "DejaVu Sans", sans-serif`;
+  context.font = tagFont(size);
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.lineJoin = "round";
@@ -301,19 +304,21 @@ const TWINS = 12; // of many texts the longest
 
 /**
  * A box for `shown`, at any width as high as it would be with the highest of these texts, so that nothing below it moves.
- * A text is a string, or an array of elements; the others are in the box too, unseen and unheard.
+ * A text is a string, or an array of elements; the others are in the box too, unseen and unheard. Of many the longest
+ * stand for all.
  */
 export function roomFor(shown, texts) {
-  const twins = texts.map((text) => {
+  const lengthOf = (text) => [text].flat().reduce((sum, part) => sum + (part.textContent ?? part).length, 0);
+  const longest = [...new Set(texts)].sort((one, other) => lengthOf(other) - lengthOf(one)).slice(0, TWINS);
+  const twins = longest.map((text) => {
     const twin = shown.cloneNode();
     twin.removeAttribute("id");
     twin.append(...[text].flat());
     return twin;
   });
-  twins.sort((one, other) => other.textContent.length - one.textContent.length);
   const box = make("div", { className: "vit-room" });
   shown.replaceWith(box); // if it is somewhere already
-  box.append(shown, ...twins.slice(0, TWINS));
+  box.append(shown, ...twins);
   return box;
 }
 

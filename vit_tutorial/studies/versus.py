@@ -170,7 +170,7 @@ def compete_and_reach(settings: dict, seed: int) -> dict:
     return measure(settings, seed, load(settings["task"]), reach)
 
 
-def reach(model: ViT, data: Dataset) -> dict[str, float]:
+def reach(model: nn.Module, data: Dataset) -> dict[str, float]:
     """Measure what the token in the middle answers to after the first block, on 200 test pictures.
 
     `reach` is its mean distance to the pixels, weighted with how much each moves it, over that of a token that all
@@ -204,12 +204,8 @@ def scrambled(data: Dataset, order: str) -> Dataset:
     return replace(data, name=f"{data.name}, {order} permuted", train_images=train_images, test_images=test_images)
 
 
-def measure(
-    settings: dict, seed: int, data: Dataset, look: Callable[[nn.Module, Dataset], dict] = lambda model, data: {}
-) -> dict:
+def measure(settings: dict, seed: int, data: Dataset, look: Callable[[nn.Module, Dataset], dict] | None = None) -> dict:
     """Train one contestant and test it, on one thread; the model is that after the last step.
-
-    What `look` finds in the trained model is added.
 
     `flops` are those of one picture forward; a training step takes three times as many: forward, and back to the
     activations and to the weights. `processor_seconds` are those of training, without what other programs took.
@@ -232,7 +228,7 @@ def measure(
         "parameters": count_parameters(model),
         "seconds": round(seconds, 2),
         "processor_seconds": round(processor_seconds, 2),
-        **look(model, data),
+        **(look(model, data) if look else {}),
         "data": {"name": data.name, "validation": len(validate), "test": len(data.test_labels)},
         "environment": history.environment,
     }

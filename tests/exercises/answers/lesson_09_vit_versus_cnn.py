@@ -119,6 +119,12 @@ def rows_one_too_early(pos_embed, order):
     return new
 
 
+def rows_gathered_one_too_early(pos_embed, order):
+    new = pos_embed.clone()
+    new[:, : len(order)] = pos_embed[:, order]
+    return new
+
+
 def without_class_token(pos_embed, order):
     return rows_by_argsort(pos_embed, order)[:, 1:]
 
@@ -414,6 +420,7 @@ ANSWERS = {
             (rows_by_order_alone, "row 0 belongs to the class token, which has no place"),
             (class_token_overwritten, "row 0 belongs to the class token, and you wrote"),
             (rows_one_too_early, "you moved rows 0 to N - 1"),
+            (rows_gathered_one_too_early, "you moved rows 0 to N - 1"),
             (without_class_token, "the class token's row is missing."),
             (gathered_without_class_token, "two things: the class token's row is missing"),
             (not_moved, "nothing has moved."),

@@ -1,6 +1,5 @@
 """In equal shapes: is every number right up to something that has a name? A factor, a sign, a step, an input."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -30,8 +29,6 @@ FUNCTIONS: Sequence[tuple[Callable[[Tensor], Tensor], str]] = (
     (torch.round, "the rounded value"),
     (torch.floor, "the value rounded down"),
     (torch.ceil, "the value rounded up"),
-    (torch.deg2rad, "the value taken for degrees, in radians,"),
-    (torch.rad2deg, "the value in degrees"),
 )
 
 
@@ -207,11 +204,6 @@ def _functions(cases: Sequence[Case]) -> Iterator[Candidate]:
         yield (
             f"a step is missing: take {name} of it.",
             lambda case, f=function: _relates(f, case.a, case.b),
-        )
-    for base, of_base in ((2, "base 2"), (10, "base 10")):
-        yield (
-            f"your logarithm has {of_base}, and the natural one is expected.",
-            lambda case, base=base: _relates(lambda x: x / math.log(base), case.b, case.a),
         )
 
 

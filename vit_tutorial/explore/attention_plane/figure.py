@@ -111,7 +111,7 @@ def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrow
 
     together: dict[str, tuple[list[str], list[float], bool]] = {}
     for name, point, first in entries:
-        numbers = ", ".join(f"{float(decimals(number)):g}" for number in point)
+        numbers = ", ".join(f"{math.floor(number * 100 + 0.5) / 100:g}" for number in point)
         names, where, before = together.get(numbers, ([], point, False))
         together[numbers] = ([name, *names] if first else [*names, name], where, before or first)
     frame = axes.get_window_extent()

@@ -1,6 +1,6 @@
 // Where the two planes lie, their axes, and where names find room, in CSS pixels.
 
-import { decimals, within } from "../numbers.js";
+import { within } from "../numbers.js";
 
 export const PLANE = { wide: 912, across: 440, high: 344, title: 22, gap: 32 };
 const NARROW = 668; // of the room: below, one plane lies below the other
@@ -69,7 +69,7 @@ export function arrowOutline(from, to, width, head) {
 export function labelsOf(entries) {
   const together = new Map();
   for (const [name, point, first] of entries) {
-    const numbers = point.map((number) => String(Number(decimals(number)))).join(", ");
+    const numbers = point.map((number) => String(Math.floor(number * 100 + 0.5) / 100)).join(", ");
     const label = together.get(numbers) ?? { names: [], point, first: false };
     label.names[first ? "unshift" : "push"](name);
     label.first ||= first;

@@ -18,6 +18,7 @@ import {
   pointer,
   readout,
   resize,
+  roomFor,
   roomIn,
   set,
   sheet,
@@ -158,7 +159,8 @@ function render({ model, el }) {
   // The two planes
   const canvas = sheet(PLANE.across, PLANE.high, { tabIndex: 0, role: "application", className: "vit-touch" });
   const shares = make("p", { className: "vit-answer" });
-  root.append(canvas, shares);
+  const most = TOKENS.map((key) => `<0.001% of v${key}`);
+  root.append(canvas, roomFor(shares, [`Output 2 = ${most.join(" + ")}`]));
 
   let drag = null;
   const planeNow = () => planeIn(roomIn(root, PLANE.wide));
@@ -322,6 +324,8 @@ function render({ model, el }) {
     matrix("3. Weights: softmax of each row", keys),
     matrix("4. Outputs", ["x", "y"]),
   ];
+  const division = tables[1].box.firstChild; // the heading
+  roomFor(division, ["2. Divided by 10.00, masked"]);
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   const inside = [
     make(
@@ -359,7 +363,7 @@ function render({ model, el }) {
   function fillTables(state) {
     const { scores, divided, divisor, weights, outputs, query, mask } = state;
     const divisionTitle = divisor === 1 ? "Not divided" : `Divided by ${decimals(divisor)}`;
-    tables[1].box.firstChild.textContent = `2. ${divisionTitle}${mask === "none" ? "" : ", masked"}`;
+    division.textContent = `2. ${divisionTitle}${mask === "none" ? "" : ", masked"}`;
     const number = (one) => (one === -Infinity ? "-inf" : decimals(one));
     const share = (_, i, j) => shareOf(state, i, j);
     fillTable(tables[0], scores, query, number, twoSigned(scores));

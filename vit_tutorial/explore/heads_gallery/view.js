@@ -126,7 +126,7 @@ function render({ model, el }) {
   const lines = Array.from({ length: Math.min(sent.bars, classes.length) }, () => {
     const [name, now, before] = [make("th", { scope: "row" }), make("td"), make("td")];
     const [thick, thin] = [make("span", { className: "vit-bar" }), make("span", { className: "vit-bar" })];
-    Object.assign(thin.style, { height: "3px", opacity: "0.45", marginTop: "1px" });
+    Object.assign(thin.style, { height: "3px", opacity: "0.7", marginTop: "1px" });
     const cell = make("td", {}, thick, thin);
     cell.style.width = `${BAR + 10}px`;
     return { name, now, before, thick, thin, line: make("tr", {}, name, now, before, cell) };

@@ -25,7 +25,7 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
     (rows, columns), prefix, names = state.grid, state.num_prefix_tokens, state.class_names
     best = state.lens.argmax(-1)  # [L+1, N]
     patch = state.token - prefix
-    who = f"patch {patch}" if patch >= 0 else "the class token"
+    who = f"patch {patch:,}" if patch >= 0 else "the class token"
     figure, axes, say = still(9.4, 9.8 if more else 4.9)
     left, right, side = 0.15, 4.4, 4.0
 

@@ -24,11 +24,13 @@ import {
   sheet,
   slider,
   tag,
+  tagFont,
   thumbnail,
 } from "../common.js";
 import {
   arrows,
   bestClass,
+  count,
   largestOf,
   nextOf,
   pages,
@@ -51,7 +53,6 @@ const INSIDE = 10; // what the frame of the chosen patch takes from its width an
 const NARROW = 60; // below this width, a column of the strip has smaller letters
 const SMALLEST = 10; // letters of a name below a bar
 const HOLLOW = 2; // the line around a bar that is not filled
-const PATCH_FONT = '600 10px system-ui, "DejaVu Sans", sans-serif'; // that of `tag`
 const ANSWERS = ["the model's answer", "the answer (thin: without)"];
 
 function render({ model, el }) {
@@ -158,7 +159,7 @@ function render({ model, el }) {
   behindMore(model, root, "exchange tokens, block by block, all classes", inside, words);
 
   // What changes has the room of the most that it can say
-  const shortName = (token) => (token < prefix ? "class token" : `patch ${token - prefix}`);
+  const shortName = (token) => (token < prefix ? "class token" : `patch ${count(token - prefix)}`);
   const pictureTitleOf = (when) => `What each token says ${when}`;
   const exchangeTitleOf = (when) => `Exchange ${when}`;
   const stripTitleOf = (token) => {
@@ -270,7 +271,7 @@ function render({ model, el }) {
         tag(context, `class token${whose}: ${classes[best]} ${percent(said[best])}`, ...middle, 15, across - 8);
       } else if (across >= WRITTEN) {
         const room = across - INSIDE;
-        context.font = PATCH_FONT;
+        context.font = tagFont(10);
         const whose = wrapped(`of ${other}`, (line) => context.measureText(line).width <= room);
         const lines = [...(exchanged.length === 1 && lent ? whose : []), ...linesOf(classes[best])];
         const apart = Math.min(12, (down - INSIDE) / lines.length);
@@ -281,6 +282,15 @@ function render({ model, el }) {
     }
     const [x, y, across, down] = boxOf(chosen);
     mark(context, x + 2, y + 2, across - 4, down - 4);
+  }
+
+  const widths = new Map(); // of the widest line of all names, by font: to measure 1,000 takes longer than to draw
+  function widestIn(context) {
+    const { font } = context;
+    if (!widths.has(font)) {
+      widths.set(font, Math.max(...classes.flatMap(linesOf).map((line) => context.measureText(line).width)));
+    }
+    return widths.get(font);
   }
 
   /** A bar that is not filled, on whole pixels so that its line is as dark as it can be. */
@@ -303,7 +313,7 @@ function render({ model, el }) {
     const [size, weight] = step < NARROW ? [11, 400] : [12, 600];
     const nameFont = (size) => `${weight} ${size}px ${style.fontFamily}`;
     context.font = nameFont(size);
-    const widest = Math.max(...classes.flatMap(linesOf).map((line) => context.measureText(line).width));
+    const widest = widestIn(context);
     const nameSize = within((size * (step - 4)) / widest, SMALLEST, size);
     context.textAlign = "center";
     context.textBaseline = "middle";

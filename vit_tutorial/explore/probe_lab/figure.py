@@ -40,7 +40,9 @@ def probe_lab_figure(state: ProbeLabState, data: ProbeLabData, more: bool = Fals
     shown.scatter([x0], [y0], s=150, facecolors="none", edgecolors=INK, linewidths=2, zorder=6)
     for i, name in enumerate(names):
         column, row = i % 4, i // 4
-        say(0.15 + 1.1 * column, 4.72 + 0.14 * row, f"● {name}", fontsize=7, color=COLOURS[i])
+        say(0.15 + 1.1 * column, 4.72 + 0.14 * row, "●", fontsize=7, color=COLOURS[i])
+        say(0.27 + 1.1 * column, 4.72 + 0.14 * row, name, fontsize=7)
+    say(0.15, 4.72 + 0.14 * (-(-len(names) // 4)), "■ labelled, ○ answered wrongly", fontsize=7)
 
     right = 4.75
     say(right, 0.1, f"Picture {state.picture}: {names[state.label]}", fontweight="bold")

@@ -176,12 +176,12 @@ function render({ model, el }) {
   }
 
   function fillLine({ name, cells, line }, rows, block, text) {
-    line.hidden = !rows;
-    if (!rows) return;
-    const at = Math.min(block, rows.length);
-    name.textContent = text(at, rows.length);
+    line.style.visibility = rows ? "visible" : "hidden"; // its room stays
+    const last = rows?.length ?? 99;
+    const at = Math.min(block, last);
+    name.textContent = text(at, last);
     cells.forEach((cell, i) => {
-      cell.textContent = say(rows[at - 1][i]);
+      cell.textContent = rows ? say(rows[at - 1][i]) : "";
     });
   }
 

@@ -1,7 +1,7 @@
 // The numbers of the sketch lab in the browser: what a brush does to pixels, and the same words as in numbers.py. The
 // model itself runs in ../vit.js. Pixels are a Uint8Array, row by row; black is nothing, white is cloth.
 
-import { decimals, largestOf, patchName, percent, within } from "../numbers.js";
+import { count, decimals, largestOf, patchName, percent, within } from "../numbers.js";
 
 const SIDES = [
   [-1, 0],
@@ -163,7 +163,7 @@ export function insideWords({ more, layer, query, seen, isOff, gone, lens, class
   const who = query < prefix ? "the class token" : patchName(query - prefix, grid[1]);
   const most = seen.map((weights, head) => {
     const best = largestOf(weights);
-    return `head ${head}${isOff(head) ? " (off)" : ""} patch ${best} (${percent(weights[best])})`;
+    return `head ${head}${isOff(head) ? " (off)" : ""} patch ${count(best)} (${percent(weights[best])})`;
   });
   const read = lens.map((probabilities) => classes[largestOf(probabilities)]);
   return (

@@ -37,7 +37,7 @@ def sketch_lab_figure(state: SketchLabState) -> Figure:
     if not state.more:
         return figure
     patch = state.query - state.num_prefix_tokens
-    who = f"patch {patch}" if patch >= 0 else "the class token"
+    who = f"patch {patch:,}" if patch >= 0 else "the class token"
     say(left, 4.3, f"Layer {state.layer} of 0 to {len(state.lens) - 2}: where {who} looks", fontweight="bold")
     grey = as_rgb(state.image).mean(axis=-1)
     for head, weights in enumerate(state.maps[:, state.query, state.num_prefix_tokens :]):

@@ -204,7 +204,7 @@ def sketch_lab_state(
         most = []
         for head, weights in enumerate(maps[:, query, prefix:]):
             gone = " (off)" if [layer, head] in off else ""
-            most.append(f"head {head}{gone} patch {weights.argmax()} ({percent(float(weights.max()))})")
+            most.append(f"head {head}{gone} patch {weights.argmax():,} ({percent(float(weights.max()))})")
         words += (
             f" Layer {layer}: {who} looks most at: {', '.join(most)}. Switched off: {off_words(off, len(maps))}. "
             f"Read after 0 to {len(lens) - 1} blocks, the answer is {', '.join(names[i] for i in lens.argmax(-1))}."

@@ -28,6 +28,7 @@ import {
   arrows,
   bytesOf,
   cellUnder,
+  count,
   largestOf,
   nextOf,
   pages,
@@ -388,7 +389,7 @@ function render({ model, el }) {
     layerSlider.setAttribute("aria-valuetext", `layer ${layer}`);
     layerOut.textContent = `${layer} (0 to ${layers - 1})`;
     classButton.setAttribute("aria-pressed", String(query < prefix));
-    const who = query < prefix ? "the class token" : `patch ${query - prefix}`;
+    const who = query < prefix ? "the class token" : `patch ${count(query - prefix)}`;
     mapsPanel.firstChild.textContent = `Layer ${layer}: where ${who} looks, head by head`;
     cutNote.textContent = `Click one, or press q: who looks is ${who}.`;
     cutSheet.setAttribute("aria-label", `The picture in ${rows} rows of ${columns} patches; ${who} looks`);
@@ -412,7 +413,7 @@ function render({ model, el }) {
       onOff.textContent = `Head ${one}: ${off ? "off" : "on"}`;
       onOff.setAttribute("aria-pressed", String(!off));
       most.textContent = `up to ${percent(weights[best])}`;
-      map.setAttribute("aria-label", `Head ${one}, ${off ? "off" : "on"}: most at patch ${best}`);
+      map.setAttribute("aria-label", `Head ${one}, ${off ? "off" : "on"}: most at patch ${count(best)}`);
     }
     steps.forEach(({ bar, said, line }, block) => {
       const best = largestOf(lens[block]);

@@ -62,7 +62,7 @@ def training_timeline_figure(state: TrainingTimelineState, data: TrainingTimelin
         bar.barh(0, state.probabilities[index], color=ACCENT if index == best else FAINT)
     map_at(
         6.55,
-        f"Positions like that of patch {state.patch}",
+        f"Positions like that of patch {state.patch:,}",
         f"blue {decimals(-far)}, white 0, red {decimals(far)} and more",
         state.patch,
         (state.alike, {"cmap": "RdBu_r", "vmin": -far, "vmax": far}),

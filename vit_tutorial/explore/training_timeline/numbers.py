@@ -83,7 +83,7 @@ def training_timeline_state(
         layer=layer,
         accuracy=accuracy_after(data, epoch),
         probabilities=data.probabilities[moment, which].astype(np.float64),
-        who=whole if chosen is None else f"patch {chosen} looks",
+        who=whole if chosen is None else f"patch {chosen:,} looks",
         attention=seen[moment].reshape(rows, columns),
         attention_top=float(seen.max()),
         chosen=chosen,

@@ -31,6 +31,7 @@ import {
   arrows,
   bytesOf,
   cellUnder,
+  count,
   decimals,
   fitted,
   largestOf,
@@ -238,10 +239,10 @@ function render({ model, el }) {
 
   // What changes has the room of the most that it can say; a patch of a large number stands for all patches
   const attentionTitleOf = (layer, chosen) => {
-    const who = chosen === null ? wholeLooks(prefix).replace(" together", "") : `patch ${chosen} looks`;
+    const who = chosen === null ? wholeLooks(prefix).replace(" together", "") : `patch ${count(chosen)} looks`;
     return `Layer ${layer}: where ${who}`;
   };
-  const alikeTitleOf = (patch) => `Positions like that of patch ${patch}`;
+  const alikeTitleOf = (patch) => `Positions like that of patch ${count(patch)}`;
   const even = percent(1 / (rows * columns + prefix));
   const attentionNoteOf = (best, share) =>
     `Now most at ${patchName(best, columns)}: ${percent(share)}. Spread evenly, each would get ${even}. ${ONE_SCALE}`;
