@@ -47,8 +47,9 @@ const HINT =
   "block, and what becomes of the likeness of the tokens without residuals? Take the norms away as well, and go deeper.";
 const KEYS =
   "Point at a block, or use the left and right arrow keys; up and down change the initial scale, that of all " +
-  "matrices, Page Up and Page Down the number of blocks, n the norm, r the residuals; h holds, and lets go. Size is the root of the mean square; likeness the " +
-  "mean cosine between two tokens of an image. Size and gradient are drawn by powers of ten; a hollow triangle stands for a number off the scale.";
+  "matrices, Page Up and Page Down the number of blocks, n the norm, r the residuals; h holds, and lets go. Size is " +
+  "the root of the mean square; likeness the mean cosine between two tokens of an image. Size and gradient are drawn " +
+  "by powers of ten; a hollow triangle stands for a number off the scale.";
 
 function render({ model, el }) {
   const { norms, depths, scales, quantities, charts, ends, ...rest } = model.get("_sent");
@@ -99,7 +100,7 @@ function render({ model, el }) {
   const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];
   behindMore(model, root, "gradient, likeness, numbers, the keys", inside, words);
 
-  /** The axes of a chart: title, with what dashes are if there are any, lines of equal level, numbers of blocks, and a band behind the chosen block. */
+  /** The axes of a chart: title, what dashes are, lines of equal level, numbers of blocks, the chosen block's band. */
   function drawAxes(context, chart, { heldRows, longest, block }, axis, style) {
     const [title, columns] = charts[chart];
     const left = layout.startOf(chart);
