@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from drawn import tops
 from explorers import GREY_NOISE, PICTURE, check_named_and_readable, reacts, record_words, words
 
 from vit_tutorial.explore import AttentionLab, attention_lab_state
@@ -132,7 +133,7 @@ def test_one_key_is_read_out(show, theme):
         return attention_lab_state(MAPS, 7, 2, 0, query, scores=BEFORE, key=key, **changes)
 
     def read_out():
-        return page.locator(".vit-reading").inner_text()
+        return page.locator(".vit-reading:visible").inner_text()
 
     assert read_out() == "No key is marked: point at a patch in a map."
     for canvas, patch in ((HEAT, 18), (SCORES, 40)):
@@ -163,7 +164,7 @@ def test_a_small_weight_is_not_read_out_as_nothing(show):
     maps[..., 3:] = 0.00037, 0
     maps[..., 0] += 0.24963
     lab = show(AttentionLab(np.zeros((4, 4), np.uint8), maps, 2, key=3, more=True))
-    read_out = lab.page.locator(".vit-reading")
+    read_out = lab.page.locator(".vit-reading:visible")
     assert read_out.inner_text() == "Patch 2 (row 1, column 0): weight 0.037%."
     lab.follow()
     lab.page.locator(PICTURE).focus()
@@ -206,3 +207,14 @@ def test_colours_of_weights_begin_at_0_percent_and_those_of_scores_show_0(show):
     scales = show(with_scores()).page.locator(".vit-scale").all_inner_texts()
     assert [text.split("\n")[0] for text in scales if text.count("%") == 2] == ["0%"] * 2
     assert [text.split("\n")[1] for text in scales if "%" not in text] == ["0"]
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_marking_a_key_moves_nothing_below(show, width):
+    lab = show(with_scores())
+    lab.resize(width, 844)
+    places = set()
+    for key in (None, 7, 48):
+        lab.set(key=key)
+        places.add(tuple(tops(lab)))
+    assert len(places) == 1

@@ -217,3 +217,18 @@ def test_what_changes_nothing_is_not_sent(show):
     for key in ("a", "PageDown", "9"):
         lab.page.keyboard.press(key)
     assert lab.sent() == []
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_whoever_looks_the_maps_stay_where_they_are(show, width):
+    lab = show(gallery())
+    lab.resize(width, 844)
+    places = set()
+    for query in (0, 1, 49):
+        lab.set(query=query)
+        places.add(
+            lab.page.locator("canvas[aria-label^='Head 0']").first.evaluate(
+                "one => one.getBoundingClientRect().top + scrollY"
+            )
+        )
+    assert len(places) == 1

@@ -21,6 +21,7 @@ import {
   pointing,
   readout,
   resize,
+  roomFor,
   set,
   sheet,
   slider,
@@ -47,6 +48,7 @@ const RING = 0.34; // radius of the mark on a key, in patches
 const SIDE = 420;
 const SMALLER = 280; // of the maps behind More
 const BAR = 60; // the longest bar, in CSS pixels
+const NO_KEY = "No key is marked: point at a patch in a map.";
 
 function render({ model, el }) {
   const sent = model.get("_sent");
@@ -127,6 +129,7 @@ function render({ model, el }) {
   );
   spreadNote.style.maxWidth = "190px";
   const readOut = make("p", { className: "vit-reading" });
+  const longest = readingOf(tokenName(tokens - 1), hasScores ? -10 : null, 0.001);
   const answer = make("p", { className: "vit-answer" });
   const atPatch = make("p");
   root.append(
@@ -166,7 +169,7 @@ function render({ model, el }) {
       panel("Where it looks (point at a patch)", heatSheet, legend(viridis, smaller, say("0%"), most)),
       panel("In numbers", numbers.list, spreadNote),
     ),
-    readOut,
+    roomFor(readOut, [NO_KEY, `${longest}.`]),
     make(
       "div",
       { className: "vit-panels vit-below" },
@@ -323,7 +326,7 @@ function render({ model, el }) {
     });
     const reading = key === null ? "" : readingOf(tokenName(key), before?.[key] ?? null, row[key]);
     const said = reading && `${reading[0].toUpperCase()}${reading.slice(1)}.`;
-    readOut.textContent = said || "No key is marked: point at a patch in a map.";
+    readOut.textContent = said || NO_KEY;
     const text = wordsOf({ ...now, ...sums, row, scores: before, prefix, columns, reading });
     words.textContent = text;
     pictureSheet.setAttribute("aria-label", text);

@@ -19,6 +19,7 @@ import {
   plane,
   pointing,
   readout,
+  roomFor,
   set,
   sheet,
   slider,
@@ -116,6 +117,12 @@ function render({ model, el }) {
   const comparison = make("p");
   const mapsPanel = panel("", make("div", { className: "vit-panels" }, ...cards.map(({ box }) => box)));
   mapsPanel.lastChild.style.maxWidth = `${large.lineWidth}px`;
+  const mapsTitle = mapsPanel.firstChild;
+  const mapsTitleOf = (layer, who) => `Layer ${layer}: where ${who} looks, head by head`;
+  roomFor(
+    mapsTitle,
+    ["the class token", `patch ${count(tokens - 1)}`].map((who) => mapsTitleOf(layers - 1, who)),
+  );
   root.append(
     make("div", { className: "vit-panels" }, panel("The picture: choose who looks", pictureSheet), mapsPanel),
     verdict,
@@ -208,7 +215,7 @@ function render({ model, el }) {
     const emptied = without(heads).every((head) => isOff(layer, head));
     layerButton.setAttribute("aria-pressed", String(emptied));
     const who = query < prefix ? "the class token" : `patch ${count(query - prefix)}`;
-    mapsPanel.firstChild.textContent = `Layer ${layer}: where ${who} looks, head by head`;
+    mapsTitle.textContent = mapsTitleOf(layer, who);
   }
 
   function drawCards({ picture, layer, query, isOff, seen }) {
