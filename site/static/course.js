@@ -115,7 +115,7 @@ function followProgress() {
 
 const WIDE = 'mjx-container[display], figure:has(> .vit-wide), .bd-article p:has(> img[src$=".svg"])';
 
-/** Let the keyboard reach what is scrolled sideways on a narrow page: long formulas, wide figures. */
+/** Let the keyboard reach what is scrolled sideways on a narrow page, long formulas and wide figures, and mark what goes on. */
 async function reachWideOnes() {
   await globalThis.MathJax?.startup?.promise;
   const mark = (one) => one.classList.toggle("vit-goes-on", one.scrollLeft + one.clientWidth < one.scrollWidth - 1);

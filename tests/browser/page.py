@@ -132,6 +132,10 @@ class ExplorerPage:
         changed = {name: value for name, value in self.lab.choices().items() if value != before[name]}
         self.page.evaluate("changes => window.vitModel.receive(changes)", changed)
 
+    def set_letters(self, size: int) -> None:
+        """Give letters so many pixels, as the setting of a browser does."""
+        self.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", size)
+
     def resize(self, width: int, height: int) -> None:
         """Give the page another size, and wait until what follows its room is drawn anew: three frames, not a time."""
         self.page.set_viewport_size({"width": width, "height": height})

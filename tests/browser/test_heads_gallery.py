@@ -115,7 +115,7 @@ def test_the_bars_have_a_heading_and_stay_inside_also_with_large_letters_on_a_ph
     }"""
     *_, longest = lab.page.evaluate(measure)
     assert 110 < longest <= 130
-    lab.page.evaluate("() => { document.documentElement.style.fontSize = '24px' }")
+    lab.set_letters(24)
     lab.resize(360, 844)
     edge, farthest, longest = lab.page.evaluate(measure)
     assert farthest <= edge - 16

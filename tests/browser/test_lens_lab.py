@@ -207,7 +207,7 @@ def test_bars_of_what_was_said_without_the_exchange_stand_out(show, theme):
 
 def test_with_large_letters_on_a_phone_the_bars_of_all_classes_keep_a_length(show):
     lab = show(lab_of(exchange="this token"))
-    lab.page.evaluate("() => { document.documentElement.style.fontSize = '24px' }")
+    lab.set_letters(24)
     lab.resize(390, 844)
     rooms = lab.page.locator(".vit-lens td > div").evaluate_all("all => all.map(one => one.clientWidth)")
     assert len(rooms) == 20
@@ -259,7 +259,7 @@ def test_names_on_lit_patches_are_read(show):
 @pytest.mark.parametrize(("width", "letters"), [(1280, 16), (390, 16), (1280, 24), (390, 24)])
 def test_nothing_jumps(show, width, letters):
     lab = show(lab_of(other="trouser"))
-    lab.page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{letters}px' }}")
+    lab.set_letters(letters)
     lab.resize(width, 844)
     before = [line.rsplit(" ", 1)[1] for line in tops(lab)]
     assert before

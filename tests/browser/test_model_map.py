@@ -131,7 +131,7 @@ def test_the_explorer_keeps_its_height_from_block_to_block(show):
 @pytest.mark.parametrize(("width", "letters"), [(1280, 16), (850, 16), (390, 16), (390, 24)])
 def test_nothing_below_the_text_moves_from_box_to_box(show, width, letters):
     lab = show(ModelMap(model(), GREY))
-    lab.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", letters)
+    lab.set_letters(letters)
     lab.resize(width, 844)
     places = set()
     for box in said().walk:

@@ -190,7 +190,7 @@ def test_no_key_is_lost(show, position_lab):
 @pytest.mark.parametrize("letters", [16, 24])
 def test_maps_that_are_compared_have_one_size_and_one_height(show, position_lab, letters):
     lab = show(position_lab())
-    lab.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", letters)
+    lab.set_letters(letters)
     for width in (390, 340):
         lab.resize(width, 844)
         for name in ("without positions", "with positions"):

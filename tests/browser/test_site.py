@@ -464,12 +464,18 @@ def test_on_a_phone_the_chosen_token_is_brought_into_sight(site, visit):
     assert strip.evaluate("(box) => box.scrollLeft") < 50
 
 
-def test_on_a_phone_a_wide_figure_keeps_its_size_and_the_keyboard_scrolls_it(site, visit):
+def figure_on_a_phone(site, visit, name, which):
+    """A lesson on a phone, and the first of such figures in sight."""
     one = visit()
     one.page.set_viewport_size(PHONE)
-    page = one.open(site / "06_encoder_block.html")
-    figure = page.locator("figure:has(> .vit-wide)").first
+    page = one.open(site / f"{name}.html")
+    figure = page.locator(which).first
     figure.scroll_into_view_if_needed()
+    return page, figure
+
+
+def test_on_a_phone_a_wide_figure_keeps_its_size_and_the_keyboard_scrolls_it(site, visit):
+    page, figure = figure_on_a_phone(site, visit, "06_encoder_block", "figure:has(> .vit-wide)")
     assert figure.locator("img").bounding_box()["width"] >= 640
     assert figure.get_attribute("tabindex") == "0"
     page.set_viewport_size(DESK)
@@ -477,11 +483,7 @@ def test_on_a_phone_a_wide_figure_keeps_its_size_and_the_keyboard_scrolls_it(sit
 
 
 def test_on_a_phone_a_drawn_figure_keeps_letters_that_can_be_read(site, visit):
-    one = visit()
-    one.page.set_viewport_size(PHONE)
-    page = one.open(site / "07_vision_transformer.html")
-    figure = page.locator('p:has(> img[src$=".svg"])').first
-    figure.scroll_into_view_if_needed()
+    page, figure = figure_on_a_phone(site, visit, "07_vision_transformer", 'p:has(> img[src$=".svg"])')
     smallest = 13  # units of the drawing, which is 1,000 wide
     assert figure.locator("img").bounding_box()["width"] / 1000 * smallest > 9
     assert figure.get_attribute("tabindex") == "0"
@@ -490,6 +492,15 @@ def test_on_a_phone_a_drawn_figure_keeps_letters_that_can_be_read(site, visit):
     assert figure.evaluate(fades)
     figure.evaluate("figure => figure.scrollTo(figure.scrollWidth, 0)")
     page.wait_for_function(f"figure => !({fades})(figure)", arg=figure.element_handle())
+
+
+def test_on_a_phone_a_formula_fades_only_where_it_goes_on(site, visit):
+    page, _ = figure_on_a_phone(site, visit, "06_encoder_block", "mjx-container[display]")
+    page.wait_for_function("() => document.querySelector('mjx-container.vit-goes-on')")
+    told = page.locator("mjx-container[display]").evaluate_all(
+        "all => all.map((one) => [one.scrollWidth > one.clientWidth, getComputedStyle(one).maskImage !== 'none'])"
+    )
+    assert {tuple(one) for one in told} == {(True, True), (False, False)}
 
 
 def test_the_contents_of_a_lesson_fit_beside_it(site, visit):

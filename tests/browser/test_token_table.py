@@ -144,7 +144,7 @@ def test_nothing_below_the_answer_moves(show, width, letters):
     model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
     pictures = dict(zip("abcdef", load("fashion_mnist").test_images[:6], strict=True))
     lab = show(TokenTable(model, pictures))
-    lab.page.evaluate("size => { document.documentElement.style.fontSize = `${size}px` }", letters)
+    lab.set_letters(letters)
     lab.resize(width, 844)
     opener = lab.page.locator(".vit-opener")
     answers, places = set(), set()

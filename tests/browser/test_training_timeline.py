@@ -263,7 +263,7 @@ def test_the_bars_of_all_classes_stand_out(show, theme):
 @pytest.mark.parametrize(("width", "letters"), [(1280, 16), (390, 16), (390, 24)])
 def test_nothing_jumps_when_the_moment_changes(show, width, letters):
     lab = show(grey_timeline())
-    lab.page.evaluate(f"() => {{ document.documentElement.style.fontSize = '{letters}px' }}")
+    lab.set_letters(letters)
     lab.resize(width, 844)
     before = tops(lab)
     assert before
