@@ -149,6 +149,9 @@ export function bringIntoSight(canvas, x) {
 /** How many CSS pixels wide a canvas may be that lies across an explorer: `most`, or what room there is. */
 export const roomIn = (root, most) => (root.clientWidth ? Math.min(most, root.clientWidth - 32) : most);
 
+/** How many times as large as usual the letters of an explorer are: those on its canvases grow with them. */
+export const enlarged = (root) => (Number.parseFloat(getComputedStyle(root).fontSize) || 13) / 13;
+
 /** Where the pointer is, in the canvas' own CSS pixels. */
 export function pointer(canvas, event) {
   const box = canvas.getBoundingClientRect();
@@ -380,17 +383,18 @@ export function behindMore(model, root, what, parts, words) {
 const changing = new WeakSet(); // models between the first and the last of the traits that change together
 const views = new WeakMap(); // what draws each model
 
-/** Draw now, when the page takes the explorer in, and whenever the state or the theme changes; returns the way to stop. */
+/** Draw now, and whenever the room, the size of letters, the state or the theme changes; returns the way to stop. */
 export function live(model, root, drawAll) {
   function draw() {
     openers.get(root)?.();
     drawAll();
   }
   draw();
-  let width = 0;
+  let drawnFor = "";
   const size = new ResizeObserver(() => {
-    if (root.clientWidth !== width) draw();
-    width = root.clientWidth;
+    const found = `${root.clientWidth} ${enlarged(root)}`;
+    if (found !== drawnFor) draw();
+    drawnFor = found;
   });
   size.observe(root);
   const follow = () => changing.has(model) || draw();
