@@ -33,7 +33,7 @@ ON_WHITE = ("#0072b2", "#d55e00", "#007a5a")
 def spot(point, plane=0):
     """Where a point lies in the canvas, with axes to 2 for queries and keys and from -2 to 12 for values."""
     high = HEIGHT - TOP
-    unit = high / (2.1 * 2) if plane == 0 else high / (1.05 * 14)
+    unit = (high - 24) / (4, 14)[plane]  # a mark has room at each end
     middle = 0 if plane == 0 else 5
     left = (0, SECOND)[plane] + ACROSS / 2
     return left + (point[0] - middle) * unit, TOP + high / 2 - (point[1] - middle) * unit
@@ -336,14 +336,17 @@ def test_a_name_stands_on_a_ground_of_its_own_and_meets_no_number_of_the_axes(sh
                 assert box[2] <= left or right <= box[0] or box[3] <= top or bottom <= box[1], (name, box)
 
 
-def test_a_number_of_the_axes_does_not_stand_in_the_mark(show):
-    lab = show(AttentionPlane(**(HAND | {"q": [[2, 0], [0, 1], [1, 1]]})))
+def test_a_number_of_the_axes_stands_neither_in_the_mark_nor_on_a_point(show):
+    lab = show(AttentionPlane(**(HAND | {"q": [[2, 0], [0, 1], [1, 1]], "v": [[8, -0.5], [-0.5, 8], [5, 5]]})))
     written = record_letters(lab)
     lab.set(temperature=0.9)
-    x, y = spot((2, 0))
-    for one in written():
+    places = [(spot((2, 0)), 11), (spot((8, -0.5), 1), 6), (spot((-0.5, 8), 1), 6)]
+    texts = written()
+    assert [one["text"] for one in texts].count("4") == 2, "where there is no point, a number stays"
+    for one in texts:
         left, top, right, bottom = one["box"]
-        assert not (left < x + 11 and right > x - 11 and top < y + 11 and bottom > y - 11), one["text"]
+        for (x, y), reach in places:
+            assert not (left < x + reach and right > x - reach and top < y + reach and bottom > y - reach), one["text"]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

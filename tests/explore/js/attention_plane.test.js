@@ -13,6 +13,7 @@ import {
 import {
   arrowOutline,
   axesOf,
+  coveredBy,
   labelsOf,
   numbersOf,
   overlap,
@@ -113,7 +114,7 @@ test("axes hold what is shown, and points are found again", () => {
   const reaches = [2, 4, 8];
   const [vectors, values] = axesOf(HAND, reaches, WIDE);
   for (const axes of [vectors, values]) assert.ok(near(pointAt(axes, spotOf(axes, [1.5, -0.5])), [1.5, -0.5]));
-  assert.ok(near(spotOf(vectors, [0, 2.1]), [PLANE.across / 2, PLANE.title]), "a reach of 2 and some room");
+  assert.ok(near(spotOf(vectors, [0, 2]), [PLANE.across / 2, PLANE.title + 12]), "a reach of 2 and room for a mark");
   assert.equal(values.named, 4);
   const wide = axesOf({ ...HAND, q: [[2.1, 0], ...CORNERS], v: [[0, -2.5], ...LINE] }, reaches, WIDE);
   assert.deepEqual([wide[0].step, wide[1].named], [1, 6]);
@@ -177,8 +178,10 @@ test("names do not cover one another and stay in the plane", () => {
 });
 
 test("planes take the room that there is, and a mark on a tip stays inside", () => {
-  assert.deepEqual(planeIn(340), { across: 340, high: 340, isNarrow: true });
-  assert.deepEqual(planeIn(700), { across: 334, high: 334, isNarrow: false });
+  assert.deepEqual(planeIn(340), { across: 340, high: 340, isNarrow: true, letters: 1, title: 22 });
+  assert.deepEqual(planeIn(700), { across: 334, high: 334, isNarrow: false, letters: 1, title: 22 });
+  const [larger, narrower] = [planeIn(912, 1.5), planeIn(700, 1.5)];
+  assert.deepEqual([larger.isNarrow, larger.title, narrower.isNarrow], [false, 33, true]);
   assert.deepEqual(planesSize(planeIn(340)), [340, 724]);
   for (const room of [300, 340, 440, 700, 912]) {
     const plane = planeIn(room);
@@ -189,8 +192,9 @@ test("planes take the room that there is, and a mark on a tip stays inside", () 
       [values, [-2, 12]],
     ]) {
       for (const tip of tips) {
-        const [left, , right] = ringArea(spotOf(axes, [tip, 0]));
+        const [left, top, right, bottom] = ringArea(spotOf(axes, [tip, tip]));
         assert.ok(left > axes.left - 1e-9 && right < axes.left + axes.across + 1e-9, `${room}: ${tip}`);
+        assert.ok(top > axes.top - 1e-9 && bottom < axes.top + axes.high + 1e-9, `${room}: ${tip}`);
       }
     }
   }
@@ -206,6 +210,41 @@ test("a name covers neither the mark on its tip nor the head of an arrow", () =>
   assert.equal(overlap(marked.area, ringArea(spotOf(axes, [2, 0]))), 0);
   const [x, y] = spotOf(axes, [2, 2]);
   assert.equal(overlap(cornered.area, [x - 16, y, x, y + 16]), 0);
+});
+
+test("a name lies on no name and on no arrow, its own neither, however large the letters", () => {
+  const q = [
+    [1, 1],
+    [-1.5, -1],
+    [0, -1],
+  ];
+  const k = [
+    [-2, -2],
+    [-1, -1.5],
+    [1, 0.5],
+  ];
+  for (const letters of [1, 1.5]) {
+    const [axes] = axesOf({ ...HAND, q, k }, [2, 4, 8], planeIn(912, letters));
+    const named = (kind, points) => points.map((point, i) => [kind + i, point, kind + i === "q0"]);
+    const labels = labelsOf([...named("q", q), ...named("k", k)]);
+    const areas = placesOf(labels, axes, ({ text }) => 6 * letters * text.length, true).map(({ area }) => area);
+    const arrows = coveredBy(axes, [...q, ...k], 3, true);
+    for (const [i, area] of areas.entries()) {
+      assert.ok(area[3] - area[1] >= 14 * letters - 1e-9);
+      for (const other of [...arrows, ...areas.slice(i + 1)]) assert.equal(overlap(area, other), 0, labels[i].text);
+    }
+  }
+});
+
+test("what an arrow covers has no gaps, and of a point without one only its place", () => {
+  const [axes] = axesOf(HAND, [2, 4, 8], WIDE);
+  const squares = coveredBy(axes, [[2, 0]], 5, true);
+  for (let x = axes.x; x <= spotOf(axes, [2, 0])[0]; x += 1) {
+    assert.ok(squares.some(([left, , right]) => left <= x && x <= right));
+  }
+  const [x, y] = spotOf(axes, [2, 0]);
+  assert.deepEqual(coveredBy(axes, [[2, 0]], 5, false), [[x - 5, y - 5, x + 5, y + 5]]);
+  assert.equal(coveredBy(axes, [[0, 0]], 5, true).length, 2);
 });
 
 test("a number beside an axis is left out where it would meet a name, a mark or an edge", () => {

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TOKEN_COLOURS = ("#0072b2", "#d55e00", "#007a5a")  # of the still picture, on white
+# Where names are tried: (across, above), away from the axes where positive.
 TRIED = [(1, 0.6), (1, -0.6), (0, 1.5), (-1, 0.6), (0, -1.5), (-1, -0.6), (1, 1.7), (1, -1.7), (-1, 1.7), (-1, -1.7)]
-TRIED += [(0, 2.7), (0, -2.7), (-1.3, 0.6)]  # where names are tried: (across, above), away from the axes where positive
+TRIED += [(0, 2.7), (0, -2.7), (-1.3, 0.6), (1.3, 0), (1, 2.7), (1, -2.7), (-1, 2.7), (-1, -2.7), (0, 3.8), (0, -3.8)]
+ON_NAME = 4  # how much worse it is to cover a name than anything else
 SOFT = "#e69f00"  # the ground of a weight of 1
 
 
@@ -117,16 +119,17 @@ def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrow
     frame = axes.get_window_extent()
     left, low, right, high = (side / unit for side in frame.extents)
     origin = spot([0, 0])
-    parts = (0, 0.2, 0.4, 0.6, 0.8, 1) if arrows else (1,)
-    taken = [
-        np.concatenate([middle - 6, middle + 6])
-        for _, point, _ in together.values()
-        for middle in (origin + part * (spot(point) - origin) for part in parts)
-    ]
+    taken = []
+    for _, point, _ in together.values():
+        way = spot(point) - origin
+        steps = max(1, math.ceil(float(np.hypot(*way)) / 12)) if arrows else 1
+        parts = np.arange(0 if arrows else 1, steps + 1) / steps
+        taken.extend(np.concatenate([origin + part * way - 6, origin + part * way + 6]) for part in parts)
     for _, point, _ in together.values() if arrows else ():
         way = spot(point) - origin
         head = origin + max(0.0, 1 - 9 / max(float(np.hypot(*way)), 1e-9)) * way
         taken.append(np.concatenate([head - 12, head + 12]))
+    named = []
     for numbers, (names, point, first) in sorted(together.items(), key=lambda one: not one[1][2]):
         text, weight = f"{' = '.join(names)} ({numbers})", "bold" if first else "normal"
         wide = TextPath((0, 0), text, size=8, prop=FontProperties(weight=weight)).get_extents().width
@@ -144,9 +147,10 @@ def write_places(axes: Axes, entries: list[tuple[str, list[float], bool]], arrow
             )
             area = np.concatenate([middle - room, middle + room])
             covered = sum(overlap(area, other) for other in taken)
+            covered += ON_NAME * sum(overlap(area, other) for other in named)
             if covered < least - 1:
                 best, least = (middle, area), covered
-        taken.append(best[1])
+        named.append(best[1])
         axes.annotate(
             text,
             point,

@@ -5,6 +5,7 @@ import {
   button,
   checkbox,
   chooser,
+  enlarged,
   frame,
   group,
   headedTable,
@@ -29,6 +30,7 @@ import { attentionOf, KINDS, movedTo, samePoints, shareOf, TOKENS, VECTORS, vect
 import {
   arrowOutline,
   axesOf,
+  coveredBy,
   labelsOf,
   numbersOf,
   PLANE,
@@ -42,6 +44,8 @@ import {
 } from "./geometry.js";
 
 const NEAR = 13;
+const BESIDE_ARROW = 4; // how far from its middle a number of the axes keeps
+const BESIDE_POINT = 8;
 const ON_WHITE = ["#0072b2", "#d55e00", "#007a5a"];
 const ON_BLACK = ["#56b4e9", "#ff9142", "#3fd6a6"];
 const STEPS = { q: 0.1, k: 0.1, v: 0.5 };
@@ -159,23 +163,27 @@ function render({ model, el }) {
   // The two planes
   const canvas = sheet(PLANE.across, PLANE.high, { tabIndex: 0, role: "application", className: "vit-touch" });
   const shares = make("p", { className: "vit-answer" });
-  const most = TOKENS.map((key) => `<0.001% of v${key}`);
-  root.append(canvas, roomFor(shares, [`Output 2 = ${most.join(" + ")}`]));
+  shares.style.fontSize = "calc(26 * var(--vit-px))"; // all of it in one line where there is room for both planes
+  const sharesBox = roomFor(shares, ["Output 2 = <0.001% of v0 + <0.001% of v1 + 100.0% of v2"]);
+  sharesBox.style.marginTop = "10px";
+  root.append(canvas, sharesBox);
 
   let drag = null;
-  const planeNow = () => planeIn(roomIn(root, PLANE.wide));
+  const planeNow = () => planeIn(roomIn(root, PLANE.wide), enlarged(root));
   /** The axes keep still while something is dragged. */
   const axesNow = (state) => drag?.axes ?? axesOf(state, reaches, planeNow());
   const planeOf = (name) => (name[0] === "v" ? 1 : 0);
 
   /** Title, lines and numbers of a plane, these where they meet none of the areas; what follows is drawn inside it only. */
   function drawPlane(context, axes, title, style, areas) {
-    const { left, top, across, high, x, y, unit, step } = axes;
+    const { left, top, across, high, x, y, unit, step, letters } = axes;
     context.fillStyle = context.strokeStyle = style.color;
-    context.font = `600 13px ${style.fontFamily}`;
+    const titleFont = (size) => `600 ${size}px ${style.fontFamily}`;
+    context.font = titleFont(13 * letters);
+    context.font = titleFont(13 * letters * Math.min(1, across / context.measureText(title).width));
     context.textAlign = "left";
     context.textBaseline = "middle";
-    context.fillText(title, left, top - 13);
+    context.fillText(title, left, top - 13 * letters);
     context.save();
     context.beginPath();
     context.rect(left, top, across, high);
@@ -188,7 +196,7 @@ function render({ model, el }) {
       polyline(context, [x + at, top], [x + at, top + high]);
       polyline(context, [left, y - at], [left + across, y - at]);
     }
-    context.font = `10px ${style.fontFamily}`;
+    context.font = `${10 * letters}px ${style.fontFamily}`;
     context.textAlign = "center";
     context.globalAlpha = 0.75;
     for (const { text, middle } of numbersOf(axes, (one) => context.measureText(one).width, areas)) {
@@ -197,25 +205,25 @@ function render({ model, el }) {
     context.globalAlpha = 1;
   }
 
-  const fontOf = ({ first }, style) => `${first ? 700 : 400} 11px ${style.fontFamily}`;
+  const fontOf = ({ first }, { letters }, style) => `${first ? 700 : 400} ${11 * letters}px ${style.fontFamily}`;
   /** Names and numbers with their places beside their points, where there is room. */
   function placed(context, axes, entries, style, arrows = false) {
     const labels = labelsOf(entries);
     const widthOf = (label) => {
-      context.font = fontOf(label, style);
+      context.font = fontOf(label, axes, style);
       return context.measureText(label.text).width;
     };
     const places = placesOf(labels, axes, widthOf, arrows);
     return labels.map((label, i) => ({ ...label, ...places[i] }));
   }
   /** Write the labels on a ground of their own: no line is to be taken for a part of a number. */
-  function writeLabels(context, labels, style) {
+  function writeLabels(context, axes, labels, style) {
     context.fillStyle = style.backgroundColor;
     for (const { area } of labels) context.fillRect(area[0], area[1], area[2] - area[0], area[3] - area[1]);
     context.fillStyle = style.color;
     context.textAlign = "center";
     for (const label of labels) {
-      context.font = fontOf(label, style);
+      context.font = fontOf(label, axes, style);
       context.fillText(label.text, ...label.middle);
     }
   }
@@ -237,7 +245,8 @@ function render({ model, el }) {
     const { q, k, query, chosen } = state;
     const ringed = planeOf(chosen) === 0 ? [spotOf(axes, vectorOf(state, chosen))] : [];
     const labels = placed(context, axes, [...entriesOf("q", q, chosen), ...entriesOf("k", k, chosen)], style, true);
-    drawPlane(context, axes, "Queries (thin) and keys (broad)", style, areasOf(labels, ringed));
+    const arrows = coveredBy(axes, [...q, ...k], BESIDE_ARROW, true);
+    drawPlane(context, axes, "Queries (thin) and keys (broad)", style, [...areasOf(labels, ringed), ...arrows]);
     const origin = spotOf(axes, [0, 0]);
     context.strokeStyle = style.color;
     context.globalAlpha = 0.5;
@@ -261,7 +270,7 @@ function render({ model, el }) {
       arrow(context, origin, spotOf(axes, q[token]), ...(token === query ? [3.5, 13] : [2, 10]));
     }
     for (const spot of ringed) ring(context, spot, chosen[0], style);
-    writeLabels(context, labels, style);
+    writeLabels(context, axes, labels, style);
     context.restore();
   }
 
@@ -270,7 +279,8 @@ function render({ model, el }) {
     const ringed = planeOf(chosen) === 1 ? [spotOf(axes, vectorOf(state, chosen))] : [];
     const mixed = outputs.map((point, i) => [`out ${i}`, point, i === query]);
     const labels = placed(context, axes, [...mixed, ...entriesOf("v", v, chosen)], style);
-    drawPlane(context, axes, "Values (squares) and outputs (dots)", style, areasOf(labels, ringed));
+    const points = coveredBy(axes, [...v, ...outputs], BESIDE_POINT, false);
+    drawPlane(context, axes, "Values (squares) and outputs (dots)", style, [...areasOf(labels, ringed), ...points]);
     const corners = v.map((point) => spotOf(axes, point));
     context.fillStyle = context.strokeStyle = style.color;
     context.globalAlpha = 0.08;
@@ -303,7 +313,7 @@ function render({ model, el }) {
       context.stroke();
     });
     for (const spot of ringed) ring(context, spot, "v", style);
-    writeLabels(context, labels, style);
+    writeLabels(context, axes, labels, style);
     context.restore();
   }
 
