@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from drawn import apart, seen
+from drawn import apart, seen, tops
 from explorers import PICTURE, check_named_and_readable, press, reacts, record_words, words
 
 from vit_tutorial.explore import ProbeLab
@@ -102,9 +102,44 @@ def test_the_neighbours_are_shown_nearest_first_and_nothing_below_them_jumps(sho
     height = lab.page.locator(BARS).bounding_box()["y"]
     for neighbours in (1, 4):
         lab.set(neighbours=neighbours)
-        shown = lab.page.locator(".vit-neighbour:not([hidden]) span").all_text_contents()
+        shown = lab.page.locator(".vit-neighbour:not([hidden]) span:first-child").all_text_contents()
         assert shown == [NAMES[LABELS[i]] for i in state_of(neighbours=neighbours).near]
         assert lab.page.locator(BARS).bounding_box()["y"] == height
+
+
+@pytest.mark.parametrize(("width", "letters"), [(1200, 16), (390, 16), (390, 24)])
+def test_nothing_jumps(show, width, letters):
+    names = ["Ankle boot", "Bag", "T-shirt/top"]
+    features = dict(zip(("raw pixels", "trained on six other kinds"), FEATURES.values(), strict=False))
+    lab = show(ProbeLab(features, PIXELS, LABELS, 9, names, more=True))
+    lab.set_letters(letters)
+    lab.resize(width, 844)
+    before = tops(lab)
+    for stage in features:
+        for picture in (1, 2, 8, 14):
+            lab.set(stage=stage, picture=picture)
+            assert tops(lab) == before, (stage, picture)
+    lab.set(neighbours=9)
+    assert tops(lab)[: len(before)] == before, "nothing lies below the neighbours"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_dot_and_square_stands_out(show, theme):
+    names = list("abcdefgh")
+    places = np.array([[np.cos(turn), np.sin(turn)] for turn in np.arange(16) * np.pi / 8])
+    labels = np.arange(16) % 8
+    lab = show(ProbeLab({"one": places, "two": places}, np.repeat(PIXELS[:1], 16, 0), labels, 8, names), theme)
+    shown = seen(lab, PICTURE)
+    box = lab.page.locator(PICTURE).bounding_box()
+    ground = shown[2, 2]
+    state = lab.lab.state()
+    for number in range(16):
+        if number != 8 + state.picture:
+            x, y = place_of(lab, state, number)
+            left, top = round(x - box["x"]), round(y - box["y"])
+            around = shown[top - 5 : top + 6, left - 5 : left + 6].reshape(-1, 3)
+            ring = [colour for colour in around if apart(colour, ground) >= 3]
+            assert len(ring) >= 16, names[labels[number]]
 
 
 def test_no_key_is_lost_and_none_leaves_the_explorer(show, state_of):
@@ -157,4 +192,4 @@ def test_a_labelled_picture_covers_no_dot_that_is_asked(show):
 def test_the_bars_of_all_stages_stand_out(show, theme):
     shown = seen(show(lab_of(), theme), BARS)
     for stage in range(4):
-        assert apart(shown[24 * stage + 12, 250], shown[24 * stage + 1, 250]) >= 3
+        assert apart(shown[24 * stage + 12, 180], shown[24 * stage + 1, 180]) >= 3

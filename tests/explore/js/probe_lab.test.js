@@ -3,15 +3,22 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { answerOf, nextWrong, stateOf, unpacked, wordsOf } from "../../../vit_tutorial/explore/probe_lab/arithmetic.js";
 import {
-  BAR,
+  answerOf,
+  nextWrong,
+  stateOf,
+  unpacked,
+  votesAtMost,
+  votesInWords,
+  wordsOf,
+} from "../../../vit_tutorial/explore/probe_lab/arithmetic.js";
+import {
+  barsLayout,
   dotBeside,
   dotsOf,
   dotUnder,
   paintOrder,
   RIM,
-  stageAt,
 } from "../../../vit_tutorial/explore/probe_lab/geometry.js";
 
 // test_probe_lab.py sees that these are Python's
@@ -99,10 +106,37 @@ test("an arrow key leads to the nearest dot that lies rather in its direction th
 });
 
 test("a stage is the line under a point, and outside the first or the last", () => {
-  assert.deepEqual(
-    [-3, 0, BAR.line + 1, 99 * BAR.line].map((y) => stageAt(y, 4)),
-    [0, 0, 1, 3],
-  );
+  const { stageAt, height } = barsLayout(420, 4, 150);
+  const line = height / 4;
+  assert.deepEqual([-3, 0, line + 1, 99 * line].map(stageAt), [0, 0, 1, 3]);
+});
+
+test("names, numbers and bars of the stages have room, however large the letters", () => {
+  for (const [width, widest, letters] of [
+    [420, 175, 1],
+    [310, 175, 1],
+    [420, 262, 1.5],
+    [310, 262, 1.5],
+  ]) {
+    const { lineOf, longest, height } = barsLayout(width, 6, widest, letters);
+    const [{ name, number, bar }, next] = [lineOf(0), lineOf(1)];
+    assert.ok(longest >= 60 && bar[0] + longest <= width);
+    assert.ok(bar[0] - number[0] >= 50 * letters);
+    if (name[1] === number[1]) assert.ok(number[0] >= widest + 12);
+    else assert.ok(number[1] - name[1] >= 14 * letters && next.name[1] - number[1] >= 14 * letters);
+    assert.ok(widest <= width && lineOf(5).bar[1] + 6 * letters <= height);
+  }
+});
+
+test("the room for votes is that of the longest: as many neighbours as can vote", () => {
+  const data = labOf();
+  const of = stateOf(data);
+  const texts = votesAtMost(data);
+  const { most } = sent;
+  for (const { stage, picture } of states) {
+    assert.ok(texts.includes(votesInWords(of({ stage, picture, neighbours: most }).votes, data.classes)));
+  }
+  assert.equal(texts.length, data.stages.length * data.asked);
 });
 
 test("wrong dots are painted over right ones, and the chosen one over all", () => {

@@ -83,6 +83,14 @@ export function votesInWords(votes, classes) {
   return heard.map((i) => `${classes[i]} ${votes[i]} time${votes[i] > 1 ? "s" : ""}`).join(", ");
 }
 
+/** What as many neighbours as can vote say of each picture at each stage: fewer name no more classes. */
+export const votesAtMost = (data) =>
+  data.stages.flatMap((_, stage) =>
+    Array.from({ length: data.asked }, (_, picture) =>
+      votesInWords(votesOf(data, nearTo(data, stage, picture, data.most)), data.classes),
+    ),
+  );
+
 /** What the lab shows, in a few sentences, as `words` in numbers.py. */
 export function wordsOf({ stage, picture, neighbours, votes, answer, label, which, accuracies, share }, data) {
   const { classes, asked } = data;

@@ -1,5 +1,7 @@
 // Where things lie in the probe lab, in CSS pixels.
 
+import { within } from "../numbers.js";
+
 export const SIDE = 440; // of the map
 export const RIM = 14; // between the farthest dot and the edge
 export const DOT = 4.5; // radius of a dot
@@ -50,7 +52,27 @@ export function dotBeside(dots, first, current, key) {
   return best;
 }
 
-/** The bars of the stages below one another: the height of one, and the stage at a point. */
-export const BAR = { width: 420, line: 24, name: 190, number: 52 };
+export const BARS = 420; // the width of the bars of all stages, where there is room
+const SHORTEST = 60; // of a bar of 100%
 
-export const stageAt = (y, stages) => Math.min(stages - 1, Math.max(0, Math.floor(y / BAR.line)));
+/**
+ * The bars of so many stages below one another: how wide and high they are, how long one of 100% is, where name, number
+ * and bar of a stage begin, each at the middle of its height, and the stage at a point. `widest` is the width of the
+ * widest name; where there is no room for it before its bar, it stands above. `letters` says how many times as large as
+ * usual these are.
+ */
+export function barsLayout(width, stages, widest, letters = 1) {
+  const number = 52 * letters;
+  const isAbove = widest + 12 + number + SHORTEST > width;
+  const start = isAbove ? 0 : widest + 12;
+  const line = (isAbove ? 40 : 24) * letters;
+  return {
+    ...{ width, height: line * stages, longest: width - start - number },
+    lineOf(stage) {
+      const middle = line * (stage + (isAbove ? 0.7 : 0.5));
+      const name = [0, line * (stage + (isAbove ? 0.28 : 0.5))];
+      return { name, number: [start, middle], bar: [start + number, middle], thick: 12 * letters };
+    },
+    stageAt: (y) => within(Math.floor(y / line), 0, stages - 1),
+  };
+}

@@ -3,6 +3,7 @@
 import {
   behindMore,
   button,
+  enlarged,
   frame,
   group,
   labelled,
@@ -16,17 +17,21 @@ import {
   pointing,
   readout,
   resize,
+  roomFor,
   roomIn,
   set,
   sheet,
   slider,
 } from "../common.js";
 import { fitted, pages, percent, pixelOf, within } from "../numbers.js";
-import { nextWrong, stateOf, unpacked, votesInWords, wordsOf } from "./arithmetic.js";
-import { BAR, DOT, dotBeside, dotsOf, dotUnder, paintOrder, SIDE, stageAt } from "./geometry.js";
+import { nextWrong, stateOf, unpacked, votesAtMost, votesInWords, wordsOf } from "./arithmetic.js";
+import { BARS, barsLayout, DOT, dotBeside, dotsOf, dotUnder, paintOrder, SIDE } from "./geometry.js";
 
 const LARGE = 112; // CSS pixels of the picture
 const SMALL = 56; // of a neighbour
+const EDGE = 1.25; // of a dot: its own colour and that of letters in equal parts, so that it stands out from any ground
+
+const edgeOf = (colour) => `color-mix(in srgb, ${colour}, var(--jp-ui-font-color1, #1f1f1f))`;
 
 function render({ model, el }) {
   const data = unpacked(model.get("_sent"));
@@ -55,14 +60,13 @@ function render({ model, el }) {
   };
   const choices = () => Object.fromEntries(["stage", "picture", "neighbours"].map((name) => [name, model.get(name)]));
   const [stageOut, neighboursOut] = [readout(), readout()];
-  stageOut.style.minWidth = "11em";
   const stageSlider = slider(0, stages.length - 1, goTo);
   const neighboursSlider = slider(1, most, (neighbours) => choose({ neighbours }));
   root.append(
     make(
       "div",
       { className: "vit-controls" },
-      labelled("Stage", stageSlider, stageOut),
+      labelled("Stage", stageSlider, roomFor(stageOut, stages)),
       group("Picture", button("Next wrong one (w)", wrongOne)),
     ),
   );
@@ -74,6 +78,7 @@ function render({ model, el }) {
     ...classes.map((name, i) => {
       const swatch = make("span", { textContent: "●" });
       swatch.style.color = colours[i];
+      swatch.style.webkitTextStroke = `1px ${edgeOf(colours[i])}`;
       return make("span", {}, swatch, ` ${name}`);
     }),
     make("span", { textContent: "■ labelled" }),
@@ -88,11 +93,12 @@ function render({ model, el }) {
   const neighbours = Array.from({ length: most }, () => {
     const canvas = sheet(wide, high, { "aria-hidden": "true" });
     const name = make("span");
-    const box = make("div", { className: "vit-neighbour" }, canvas, name);
+    const box = make("div", { className: "vit-neighbour" }, canvas, roomFor(name, classes));
     return { canvas, name, box };
   });
   const row = make("div", { className: "vit-neighbours" }, ...neighbours.map(({ box }) => box));
-  const bars = sheet(BAR.width, BAR.line * stages.length, { role: "img", className: "vit-pointing" });
+  const bars = sheet(BARS, BARS, { role: "img", className: "vit-pointing" });
+  let layout = null; // of the bars
   const picturePanel = panel("", make("div", { className: "vit-row" }, picture, make("div", {}, verdict, votes)));
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
@@ -120,11 +126,27 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels vit-probed" },
-      panel("Its nearest labelled pictures, the nearest first", row),
       panel(`Right answers, of ${asked} pictures`, bars),
+      panel("Its nearest labelled pictures, the nearest first", row), // the last: more of them need more room
     ),
   ];
   behindMore(model, root, "the neighbours, and right answers stage by stage", inside, words);
+
+  // What changes has the room of the most that it can say
+  const [mapTitle, pictureTitle] = [mapPanel, picturePanel].map((one) => one.firstChild);
+  const mapTitleOf = (stage) => `Features, ${stage}`;
+  const pictureTitleOf = (picture, name) => `Picture ${picture}: ${name}`;
+  const verdictOf = (name, isRight) => `${name}, ${isRight ? "right" : "wrong"}`;
+  roomFor(mapTitle, stages.map(mapTitleOf));
+  roomFor(
+    pictureTitle,
+    classes.map((name) => pictureTitleOf(asked - 1, name)),
+  );
+  roomFor(
+    verdict,
+    classes.map((name) => verdictOf(name, false)),
+  );
+  roomFor(votes, votesAtMost(data));
 
   function drawControls({ stage, which, neighbours }) {
     stageSlider.value = which;
@@ -132,13 +154,13 @@ function render({ model, el }) {
     stageOut.textContent = stage;
     neighboursSlider.value = neighbours;
     neighboursOut.textContent = `${neighbours} (1 to ${most})`;
-    mapPanel.firstChild.textContent = `Features, ${stage}`;
+    mapTitle.textContent = mapTitleOf(stage);
   }
 
   function drawMap({ which, picture, near, answers }) {
     resize(map, roomIn(root, SIDE), roomIn(root, SIDE));
     const context = pen(map);
-    const ink = getComputedStyle(root).color;
+    const { color: ink, backgroundColor: ground } = getComputedStyle(root);
     const dots = dotsOf(data.places[which], map.vitWidth);
     const [x0, y0] = dots[known + picture];
     context.strokeStyle = ink;
@@ -155,19 +177,28 @@ function render({ model, el }) {
     };
     for (let i = 0; i < known; i++) {
       const [x, y] = dots[i];
-      context.fillStyle = "#ffffff";
+      context.fillStyle = ground;
       context.fillRect(x - DOT - 1, y - DOT - 1, 2 * DOT + 2, 2 * DOT + 2);
       context.fillStyle = colours[labels[i]];
       context.fillRect(x - DOT, y - DOT, 2 * DOT, 2 * DOT);
+      context.lineWidth = EDGE;
+      context.globalAlpha = 0.5;
+      context.strokeRect(x - DOT + EDGE / 2, y - DOT + EDGE / 2, 2 * DOT - EDGE, 2 * DOT - EDGE);
+      context.globalAlpha = 1;
     }
     const isRight = (i) => answers[i - known] === labels[i];
     for (const i of paintOrder(known, dots.length, isRight, known + picture)) {
       circle(...dots[i], DOT);
       context.fillStyle = colours[labels[i]];
       context.fill();
+      context.lineWidth = EDGE;
+      context.globalAlpha = 0.5;
+      circle(...dots[i], DOT - EDGE / 2);
+      context.stroke();
+      context.globalAlpha = 1;
       if (isRight(i)) continue;
       context.lineWidth = 1.5;
-      circle(...dots[i], DOT + 1.5);
+      circle(...dots[i], DOT + 2.5);
       context.stroke();
     }
     context.lineWidth = 2.5;
@@ -176,33 +207,39 @@ function render({ model, el }) {
   }
 
   function drawPicture({ picture: number, near, votes: counts, answer, label }) {
-    picturePanel.firstChild.textContent = `Picture ${number}: ${classes[label]}`;
+    pictureTitle.textContent = pictureTitleOf(number, classes[label]);
     pen(picture).drawImage(planes[known + number], 0, 0, across, down);
-    verdict.textContent = `${classes[answer]}, ${answer === label ? "right" : "wrong"}`;
+    verdict.textContent = verdictOf(classes[answer], answer === label);
     votes.textContent = votesInWords(counts, classes);
     neighbours.forEach(({ canvas, name, box }, i) => {
       box.hidden = i >= near.length;
       if (box.hidden) return;
       pen(canvas).drawImage(planes[near[i]], 0, 0, wide, high);
       name.textContent = classes[labels[near[i]]];
-      box.style.borderColor = colours[labels[near[i]]];
+      const colour = colours[labels[near[i]]];
+      box.style.borderColor = colour;
+      box.style.boxShadow = `0 -1px ${edgeOf(colour)}, inset 0 1px ${edgeOf(colour)}`;
     });
   }
 
   function drawBars({ which, accuracies }) {
-    resize(bars, roomIn(root, BAR.width), BAR.line * stages.length);
+    const [style, letters] = [getComputedStyle(root), enlarged(root)];
+    const fontOf = (isChosen) => `${isChosen ? 700 : 400} ${12 * letters}px ${style.fontFamily}`;
+    const measure = pen(bars);
+    measure.font = fontOf(true);
+    const widest = Math.max(...stages.map((stage) => measure.measureText(stage).width));
+    layout = barsLayout(roomIn(root, BARS), stages.length, widest, letters);
+    resize(bars, layout.width, layout.height);
     const context = pen(bars);
-    const style = getComputedStyle(root);
-    const longest = bars.vitWidth - BAR.name - BAR.number;
     context.textBaseline = "middle";
     context.fillStyle = style.color;
     accuracies.forEach((accuracy, i) => {
-      const middle = BAR.line * (i + 0.5);
-      context.font = `${i === which ? 700 : 400} 12px ${style.fontFamily}`;
-      context.fillText(stages[i], 0, middle, BAR.name - 8);
-      context.fillText(percent(accuracy), BAR.name, middle);
+      const { name, number, bar, thick } = layout.lineOf(i);
+      context.font = fontOf(i === which);
+      context.fillText(stages[i], ...name);
+      context.fillText(percent(accuracy), ...number);
       context.globalAlpha = i === which ? 0.95 : 0.55;
-      context.fillRect(BAR.name + BAR.number, middle - 6, Math.max(1, longest * accuracy), 12);
+      context.fillRect(bar[0], bar[1] - thick / 2, Math.max(1, layout.longest * accuracy), thick);
       context.globalAlpha = 1;
     });
     const said = accuracies.map((accuracy, i) => `${stages[i]} ${percent(accuracy)}`).join(", ");
@@ -224,7 +261,7 @@ function render({ model, el }) {
   const dotsNow = () => dotsOf(data.places[chosenStage()], map.vitWidth);
   const showDot = (dot) => dot !== null && show(dot);
   pointing(map, (x, y) => showDot(dotUnder(dotsNow(), known, x, y)), "always");
-  pointing(bars, (_, y) => goTo(stageAt(y, stages.length)), "never");
+  pointing(bars, (_, y) => goTo(layout.stageAt(y)), "never");
   bars.addEventListener("pointerdown", (event) => {
     event.preventDefault();
     map.focus({ preventScroll: true }); // so that the keys go on working
