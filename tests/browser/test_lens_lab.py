@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import apart, drawn, pressed, seen, tops
-from explorers import GREY_NOISE, PICTURE, check_named_and_readable, press, reacts, record_words, words
+from explorers import GREY_NOISE, PICTURE, check_named_and_readable, press, reacts, record_letters, record_words, words
 
 from vit_tutorial import ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -156,9 +156,22 @@ def test_what_changes_nothing_is_not_sent_and_other_keys_are_the_browsers(show):
 def test_it_fits_on_a_phone(show):
     lab = show(lab_of(exchange="this token"))
     lab.resize(380, 800)
-    assert lab.page.locator(STRIP).bounding_box()["width"] < 340
     assert lab.page.evaluate("document.documentElement.scrollWidth") <= 380
-    assert lab.page.locator(STRIP).evaluate("canvas => canvas.vitWidth") < 340  # drawn anew, not made smaller
+    written = record_letters(lab)
+    for letters in (16, 24):
+        lab.set_letters(letters)
+        lab.resize(360, 800)
+        lab.resize(380, 800)
+        for canvas in (STRIP, PICTURE):
+            assert lab.page.locator(canvas).bounding_box()["width"] < 340
+            assert lab.page.locator(canvas).evaluate("one => one.vitWidth") < 340  # drawn anew, not made smaller
+        said = written()
+        assert min(one["size"] for one in said) >= 8.999
+        assert any(one["text"].startswith("Trous") for one in said)
+    box = lab.page.locator(PICTURE).bounding_box()
+    middle = {"x": box["width"] / 2, "y": box["height"] - box["width"] / 2}
+    lab.page.locator(PICTURE).click(position=middle)
+    assert words(lab).startswith("boot, after 3 blocks: patch 24 ")
 
 
 @pytest.mark.parametrize("width", [1200, 390])
@@ -236,7 +249,7 @@ def test_whose_token_a_patch_has_is_written_inside_its_frame(show, other):
     mine = [one for one in texts if 180 < one["x"] < 240 and 226 < one["y"] < 286]  # row 3, column 3
     assert " ".join(one["text"] for one in mine).startswith(f"of {other} ")
     for one in mine:
-        assert min(one["width"], one["most"]) <= 50
+        assert one["width"] <= 60 - 6
         assert 226 + 4 + 5 <= one["y"] <= 286 - 4 - 5
 
 
@@ -291,3 +304,14 @@ def test_what_keeps_room_is_neither_heard_nor_named_twice(show):
     assert set(page.locator(".vit-room > * + *").evaluate_all(seen)) == {False}
     ids = page.locator("[id]").evaluate_all("all => all.map(({ id }) => id)")
     assert len(ids) == len(set(ids))
+
+
+def test_with_one_picture_no_exchange_is_offered(show):
+    lab = show(LensLab(trained(), {"boot": PICTURES["boot"]}, more=True, block=3))
+    lab.page.locator(PICTURE).focus()
+    for key in "xpon":
+        lab.page.keyboard.press(key)
+    assert lab.sent() == []
+    assert "xchange" not in lab.page.locator(".vit-lab").inner_text()
+    assert lab.page.get_by_role("button", name="boot").count() == 1
+    assert press(lab, "PageUp", [PICTURE, STRIP]).startswith("boot, after 4 blocks")

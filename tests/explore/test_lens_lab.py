@@ -160,6 +160,21 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(options, choices
     check_still_picture(LensLab(model(**options), PICTURES, names, **choices))
 
 
+@pytest.mark.parametrize("name", ["Bag", "T-shirt/top", "grandfather clock", "Briefkastenschlitz"])
+def test_names_in_the_still_picture_are_large_enough_and_stay_on_their_patches(name):
+    vit = model(patch_size=2)
+    names = [name, *(f"{name}{i}" for i in range(1, vit.config.num_classes))]
+    figure = lens_lab_figure(lens_lab_state(vit, ONE, TWO, 1, class_names=names))
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    axes = figure.axes[0]
+    wide = axes.get_window_extent().width / vit.grid_size[1]
+    assert len(axes.texts) == vit.grid_size[0] * vit.grid_size[1]
+    for text in axes.texts:
+        assert text.get_fontsize() >= 7
+        assert text.get_window_extent(renderer).width <= wide
+        assert text.get_text()[:2] == name[:2]
+
+
 def test_names_on_lit_patches_of_the_still_picture_have_a_dark_edge():
     white = np.full((1, 8, 12), 255, dtype=np.uint8)
     figure = lens_lab_figure(lens_lab_state(model(), white, ONE, 1))

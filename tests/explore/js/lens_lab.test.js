@@ -15,6 +15,7 @@ import {
   barsOf,
   linesOf,
   pictureLayout,
+  shortened,
   stripLayout,
   wrapped,
 } from "../../../vit_tutorial/explore/lens_lab/geometry.js";
@@ -145,6 +146,10 @@ test("each token is found in its box, and each block under its column", () => {
     assert.equal(tokenAt(width + 5, height + 5), prefix + grid[0] * grid[1] - 1);
   }
   const { step, leftOf, blockAt } = stripLayout(550, 6);
+  const [usual, larger] = [1, 1.5].map((letters) => stripLayout(550, 6, 2, letters));
+  assert.deepEqual([usual.floor, usual.bar, usual.names, usual.line, usual.height], [106, 82, 118, 13, 164]);
+  assert.equal(larger.bar, 82);
+  assert.ok(larger.floor - larger.bar === 36 && larger.height - larger.names === 1.5 * (usual.height - usual.names));
   for (let block = 0; block <= 6; block++) assert.equal(blockAt(leftOf(block) + step / 2), block);
   assert.deepEqual([blockAt(-1), blockAt(551)], [0, 6]);
   assert.deepEqual(["Ankle boot", "T-shirt/top", "Bag"].map(linesOf), [
@@ -174,4 +179,19 @@ test("words go into as few lines as fit", () => {
   assert.deepEqual(wrapped("of ankle boot", fits), ["of ankle", "boot"]);
   assert.deepEqual(wrapped("of a bag", fits), ["of a bag"]);
   assert.deepEqual(wrapped("something", fits), ["something"], "a word is not cut");
+});
+
+test("a text that is too long for its place is shortened, and never to nothing", () => {
+  const most = (letters) => (text) => text.length <= letters;
+  assert.deepEqual(
+    [9, 8, 7, 3, 1].map((letters) => shortened("Pullover", most(letters))),
+    ["Pullover", "Pullover", "Pullov…", "Pu…", "P…"],
+  );
+  assert.equal(shortened("A", most(0)), "A");
+});
+
+test("the class token's box grows with letters, and the patches take the room that there is", () => {
+  const { width, height, boxOf } = pictureLayout({ prefix: 1, grid: [7, 7] }, 310, 1.5);
+  assert.deepEqual([width, boxOf(0)], [310, [0, 0, 310, 57]]);
+  assert.deepEqual([boxOf(1)[1], height], [65, 375]);
 });

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 OTHER = "#d26f00"  # the answer to the other picture
 WRITTEN = 10  # columns of patches, up to which each has room for what it says
+LEAST, MOST = 7, 8  # points of letters on a patch; what is too long for them is shortened
+WIDE = 0.65  # of its height: how much of a line a letter takes
 
 
 def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
@@ -39,6 +41,9 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
         says = best_class(state.lens[state.block, 0], names)
         say(left, 0.4, f"class token: {says}", color=colour(best[state.block, 0]), fontweight="bold")
     shown = axes(left, 0.7, side, side * rows / columns)
+    lines = [lines_of(name) for name in names]
+    room = 72 * side / columns / WIDE  # a line of so many letters of one point
+    fontsize = min(MOST, max(LEAST, room / max(len(line) for name in lines for line in name)))
     look = {"extent": (0, columns, rows, 0), "aspect": "auto", "interpolation": "nearest"}
     shown.imshow(as_rgb(state.image).mean(axis=-1), cmap="gray", vmin=0, vmax=255, **look)
     for cell in range(rows * columns):
@@ -50,9 +55,11 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
             shown.imshow(piece, cmap="gray", vmin=0, vmax=255, extent=(x, x + 1, y + 1, y), aspect="auto")
         shown.fill_between((x, x + 1), y, y + 1, color=colour(says), alpha=0.55, linewidth=0.5)
         if columns <= WRITTEN:
-            text = names[says].replace(" ", "\n").replace("/", "/\n")
+            text = "\n".join(shortened(line, int(room / fontsize)) for line in lines[says])
             edge = [withStroke(linewidth=1.6, foreground=INK)]  # so that it is read on a white patch
-            shown.text(x + 0.5, y + 0.5, text, color="white", fontsize=6, ha="center", va="center", path_effects=edge)
+            shown.text(
+                x + 0.5, y + 0.5, text, color="white", fontsize=fontsize, ha="center", va="center", path_effects=edge
+            )
     shown.set(xlim=(0, columns), ylim=(rows, 0))
     if patch >= 0:
         frame(shown, patch % columns, patch // columns)
@@ -75,8 +82,9 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
         chosen = "bold" if block == state.block else "normal"
         middle = x + step / 2
         say(middle, down + 1.22 - 0.8 * share, percent(share), fontsize=8, ha="center")
-        say(middle, down + 1.45, names[says], fontsize=7, ha="center", fontweight=chosen)
-        say(middle, down + 1.62, f"{block}" if block else "start", fontsize=8, ha="center", fontweight=chosen)
+        look = {"fontsize": 8, "ha": "center", "fontweight": chosen}
+        say(middle, down + 1.45, shortened(names[says], int(72 * step / WIDE / 8)), **look)
+        say(middle, down + 1.62, f"{block}" if block else "start", **look)
 
     say(right + 1.0, down + 2.05, f"{who}, {block_name(state.block)}", fontsize=8, color=FAINT)
     say(right + 3.2, down + 2.05, "the answer" + " (thin: without)" * bool(state.exchanged), fontsize=8, color=FAINT)
@@ -90,3 +98,13 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
             thin = state.answer_untouched[index] if now is state.answer and state.exchanged else 0
             bar.barh([1, 0.3], [now[index], thin], [1.0, 0.4], color=colour(index))
     return figure
+
+
+def lines_of(name: str) -> list[str]:
+    """The name of a class in two lines if it has two words: Ankle boot, T-shirt/top."""
+    return name.replace("/", "/ ").split()
+
+
+def shortened(text: str, letters: int) -> str:
+    """The text, or of one with more letters its beginning."""
+    return text if len(text) <= letters else f"{text[: max(1, letters - 1)]}…"

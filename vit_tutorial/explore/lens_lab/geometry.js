@@ -3,18 +3,23 @@
 import { cellUnder, fitted, within } from "../numbers.js";
 
 export const SIDE = 420; // of the picture
-export const STRIP = { width: 550, height: 138, floor: 106, bar: 82, line: 13 }; // and a line more for each of a name
+export const STRIP = 550; // the width of the columns of all blocks
+const BAR = 82; // the longest bar in a column
 const CLASS = { height: 38, gap: 8 };
 
-/** The class token's box, if there is one, above the patches: sizes, the box of a token, and the token at a point. */
-export function pictureLayout({ prefix, grid: [rows, columns] }) {
-  const [width, side] = fitted({ width: columns, height: rows }, SIDE);
-  const top = prefix ? CLASS.height + CLASS.gap : 0;
+/**
+ * The class token's box, if there is one, above the patches: sizes, the box of a token, and the token at a point. The
+ * longer side of the patches takes `most`; `letters` says how many times as large as usual these are.
+ */
+export function pictureLayout({ prefix, grid: [rows, columns] }, most = SIDE, letters = 1) {
+  const [width, side] = fitted({ width: columns, height: rows }, most);
+  const high = CLASS.height * letters;
+  const top = prefix ? high + CLASS.gap : 0;
   const [across, down] = [width / columns, side / rows];
   return {
     ...{ width, side, top, height: top + side },
     boxOf(token) {
-      if (token < prefix) return [0, 0, width, CLASS.height];
+      if (token < prefix) return [0, 0, width, high];
       const patch = token - prefix;
       return [(patch % columns) * across, top + Math.floor(patch / columns) * down, across, down];
     },
@@ -23,10 +28,18 @@ export function pictureLayout({ prefix, grid: [rows, columns] }) {
   };
 }
 
-/** A column for each number of blocks that are done: its width, its left edge, and the column at a point. */
-export function stripLayout(width, layers) {
+/**
+ * A column for each number of blocks that are done: its width, its left edge, and the column at a point; the longest bar,
+ * where bars end, where lines of a name are written, how far apart they are, and the height of all for so many of them.
+ */
+export function stripLayout(width, layers, lines = 1, letters = 1) {
   const step = width / (layers + 1);
-  return { step, leftOf: (block) => block * step, blockAt: (x) => within(Math.floor(x / step), 0, layers) };
+  const [line, floor] = [13 * letters, BAR + 24 * letters];
+  return {
+    ...{ step, line, floor, bar: BAR, names: floor + 12 * letters, height: floor + 32 * letters + line * lines },
+    leftOf: (block) => block * step,
+    blockAt: (x) => within(Math.floor(x / step), 0, layers),
+  };
 }
 
 /**
@@ -48,3 +61,10 @@ export function wrapped(text, fits) {
 
 /** The name of a class in two lines if it has two words: "Ankle boot", "T-shirt/top". */
 export const linesOf = (name) => name.split(/(?<=\/)| /);
+
+/** The text, or of a longer one what `fits` of its beginning. */
+export function shortened(text, fits) {
+  let shown = text;
+  for (let length = text.length - 1; length && !fits(shown); length--) shown = `${text.slice(0, length)}…`;
+  return shown;
+}

@@ -3,6 +3,7 @@
 import {
   behindMore,
   button,
+  enlarged,
   frame,
   greyPlane,
   group,
@@ -41,23 +42,25 @@ import {
 } from "../numbers.js";
 import { vitOf } from "../vit.js";
 import { blockName, lensOf, tokenName, verdictOf, wordsOf } from "./arithmetic.js";
-import { barsOf, linesOf, pictureLayout, STRIP, stripLayout, wrapped } from "./geometry.js";
+import { barsOf, linesOf, pictureLayout, SIDE, STRIP, shortened, stripLayout, wrapped } from "./geometry.js";
 
 const OWN = "#2a7de1"; // the answer to the picture
 const OTHER = "#d26f00"; // the answer to the other one
 const NEITHER = "#8a8a8a";
 const DARK = "#222222"; // what lies over a patch that says something else
 const THUMB = 44;
-const WRITTEN = 26; // from this width on, a patch has room for what it says
-const INSIDE = 10; // what the frame of the chosen patch takes from its width and height
+const WRITTEN = 36; // from this width on, a patch has room for what it says
+const INSIDE = 6; // what the frame of the chosen patch takes from its width and height, and some room
 const NARROW = 60; // below this width, a column of the strip has smaller letters
 const SMALLEST = 10; // letters of a name below a bar
+const LEAST = 9; // letters on a patch; what is too long for them is shortened
 const HOLLOW = 2; // the line around a bar that is not filled
 const ANSWERS = ["the model's answer", "the answer (thin: without)"];
 
 function render({ model, el }) {
   const sent = model.get("_sent");
   const { names, classes, exchanges } = sent;
+  const hasOthers = names.length > 1;
   const vit = vitOf(sent.vit);
   const { layers, prefix, tokens } = vit;
   const [rows, columns] = vit.grid;
@@ -69,8 +72,9 @@ function render({ model, el }) {
   const root = frame(
     el,
     "Lens lab",
-    `go through the blocks. When does ${whoKnows}? ` +
-      "Then open More, and exchange tokens for another picture's: whose answer does the model give?",
+    `go through the blocks. When does ${whoKnows}?${
+      hasOthers ? " Then open More, and exchange tokens for another picture's: whose answer does the model give?" : ""
+    }`,
     "What you can do",
   );
 
@@ -94,7 +98,7 @@ function render({ model, el }) {
   const exchangeButtons = exchanges.map((exchange) => button("", () => choose({ exchange })));
   const exchangeGroup = group("", ...exchangeButtons);
   const lenders = group("for another picture's (o: the next one)", ...others);
-  const shownGroup = group("Picture (n: the next one)", ...thumbs);
+  const shownGroup = group(hasOthers ? "Picture (n: the next one)" : "Picture", ...thumbs);
   for (const one of [shownGroup, lenders]) one.lastChild.className = "vit-picks";
   root.append(
     make(
@@ -107,10 +111,12 @@ function render({ model, el }) {
   );
 
   // The picture with what each token says; the chosen token block by block; all classes
-  const layout = pictureLayout(vit);
+  let layout = pictureLayout(vit);
+  const classLines = classes.flatMap(linesOf);
   const deepest = Math.max(...classes.map((name) => linesOf(name).length)); // lines of a name
   const pictureSheet = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
-  const strip = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
+  const strip = sheet(STRIP, STRIP, { role: "img", className: "vit-pointing" });
+  let columnsOf = stripLayout(STRIP, layers);
   const verdict = make("p", { className: "vit-reading" });
   const sayer = make("div", { className: "vit-heading" });
   const said = make("p", { className: "vit-answer" });
@@ -129,7 +135,7 @@ function render({ model, el }) {
   const picturePanel = panel("", pictureSheet, legend);
   picturePanel.style.width = `${layout.width}px`;
   const stripPanel = panel("", strip, hollow, make("div", { className: "vit-lensed" }, table));
-  stripPanel.style.width = `${STRIP.width}px`;
+  stripPanel.style.width = `calc(${STRIP} * var(--vit-px))`;
   const [pictureTitle, stripTitle, exchangeTitle] = [picturePanel, stripPanel, exchangeGroup].map(
     (one) => one.firstChild,
   );
@@ -151,12 +157,12 @@ function render({ model, el }) {
       ),
     ),
   );
-  const inside = [
+  const toExchange = [
     make("div", { className: "vit-controls" }, exchangeGroup, lenders),
     note("x: exchange this token; p: all patches.", { className: "vit-note vit-help" }),
-    stripPanel,
   ];
-  behindMore(model, root, "exchange tokens, block by block, all classes", inside, words);
+  const inside = [...(hasOthers ? toExchange : []), stripPanel];
+  behindMore(model, root, `${hasOthers ? "exchange tokens, " : ""}block by block, all classes`, inside, words);
 
   // What changes has the room of the most that it can say
   const shortName = (token) => (token < prefix ? "class token" : `patch ${count(token - prefix)}`);
@@ -239,8 +245,17 @@ function render({ model, el }) {
 
   function drawPicture(shown) {
     const { picture, other, block, token: chosen, lens, exchanged } = shown;
+    const letters = enlarged(root);
+    layout = pictureLayout(vit, roomIn(root, SIDE), letters);
+    resize(pictureSheet, layout.width, layout.height);
     const context = pen(pictureSheet);
     const { width, side, top, boxOf } = layout;
+    const sizeFor = (texts, size, room) => {
+      context.font = tagFont(size);
+      return size * Math.min(1, room / widestIn(context, texts));
+    };
+    const nameSize = Math.max(LEAST, sizeFor(classLines, 10 * letters, boxOf(prefix)[2] - INSIDE));
+    const lineHeight = 1.2 * nameSize;
     context.drawImage(greys.get(picture), 0, top, width, side);
     for (let token = 0; token < tokens; token++) {
       const said = lens[block][token];
@@ -267,30 +282,36 @@ function render({ model, el }) {
       context.globalAlpha = 1;
       const middle = [x + across / 2, y + down / 2];
       if (token < prefix) {
-        const whose = lent ? ` of ${other}` : "";
-        tag(context, `class token${whose}: ${classes[best]} ${percent(said[best])}`, ...middle, 15, across - 8);
+        const texts = classes.map((name) => `class token${lent ? ` of ${other}` : ""}: ${name}`);
+        const size = sizeFor(
+          texts.map((text) => `${text} 100.0%`),
+          15 * letters,
+          across - 8,
+        );
+        tag(context, `${texts[best]} ${percent(said[best])}`, ...middle, size);
       } else if (across >= WRITTEN) {
-        const room = across - INSIDE;
-        context.font = tagFont(10);
-        const whose = wrapped(`of ${other}`, (line) => context.measureText(line).width <= room);
-        const lines = [...(exchanged.length === 1 && lent ? whose : []), ...linesOf(classes[best])];
-        const apart = Math.min(12, (down - INSIDE) / lines.length);
+        context.font = tagFont(nameSize);
+        const room = across - (token === chosen ? INSIDE : 2);
+        const fits = (line) => context.measureText(line).width <= room;
+        const whose = exchanged.length === 1 && lent ? wrapped(`of ${other}`, fits) : [];
+        const lines = [...whose, ...linesOf(classes[best])];
+        const apart = Math.min(lineHeight, (down - INSIDE) / lines.length);
         lines.forEach((line, i) => {
-          tag(context, line, middle[0], middle[1] + apart * (i - (lines.length - 1) / 2), 10, room);
+          tag(context, shortened(line, fits), middle[0], middle[1] + apart * (i - (lines.length - 1) / 2), nameSize);
         });
       }
     }
     const [x, y, across, down] = boxOf(chosen);
-    mark(context, x + 2, y + 2, across - 4, down - 4);
+    const [left, above] = [Math.max(2, x - 1), Math.max(2, y - 1)]; // around it, where the edge leaves room
+    const [right, below] = [Math.min(width - 2, x + across + 1), Math.min(layout.height - 2, y + down + 1)];
+    mark(context, left, above, right - left, below - above);
   }
 
-  const widths = new Map(); // of the widest line of all names, by font: to measure 1,000 takes longer than to draw
-  function widestIn(context) {
-    const { font } = context;
-    if (!widths.has(font)) {
-      widths.set(font, Math.max(...classes.flatMap(linesOf).map((line) => context.measureText(line).width)));
-    }
-    return widths.get(font);
+  const widths = new Map(); // of the widest of some texts, by font: to measure 1,000 takes longer than to draw
+  function widestIn(context, texts) {
+    const key = `${context.font} ${texts.length} ${texts[0]}`;
+    if (!widths.has(key)) widths.set(key, Math.max(...texts.map((text) => context.measureText(text).width)));
+    return widths.get(key);
   }
 
   /** A bar that is not filled, on whole pixels so that its line is as dark as it can be. */
@@ -304,17 +325,22 @@ function render({ model, el }) {
 
   function drawStrip(shown) {
     const { block: chosen, token, exchange, lens, untouched } = shown;
-    const height = STRIP.height + STRIP.line * deepest;
-    resize(strip, roomIn(root, STRIP.width), height);
+    const letters = enlarged(root);
+    const room = roomIn(root, STRIP * letters);
+    columnsOf = stripLayout(room, layers, deepest, letters);
+    const { step, leftOf, floor, bar: longest, line: lineHeight, names: under, height } = columnsOf;
+    resize(strip, room, height);
     const context = pen(strip);
     const style = getComputedStyle(root);
-    const { step, leftOf } = stripLayout(strip.vitWidth, layers);
-    const { floor, bar: longest } = STRIP;
-    const [size, weight] = step < NARROW ? [11, 400] : [12, 600];
-    const nameFont = (size) => `${weight} ${size}px ${style.fontFamily}`;
-    context.font = nameFont(size);
-    const widest = widestIn(context);
-    const nameSize = within((size * (step - 4)) / widest, SMALLEST, size);
+    const weight = step < NARROW * letters ? 400 : 600;
+    const fontOf = (size, weight = 400) => `${weight} ${size}px ${style.fontFamily}`;
+    const sizeFor = (texts, size, most) => {
+      context.font = fontOf(size, weight);
+      return size * Math.min(1, most / widestIn(context, texts));
+    };
+    const largest = (step < NARROW * letters ? 11 : 12) * letters;
+    const nameSize = within(sizeFor(classLines, largest, step - 4), SMALLEST, largest);
+    const size = within(sizeFor(["100.0%"], largest, step - 2), SMALLEST, largest);
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (let block = 0; block <= layers; block++) {
@@ -339,14 +365,14 @@ function render({ model, el }) {
         drawHollow(context, left + thin[0] * step, (thin[1] - thin[0]) * step, floor, longest * before[was], colour);
       }
       context.fillStyle = style.color;
-      context.font = `${size}px ${style.fontFamily}`;
-      context.fillText(percent(said[best]), above, floor - high - 9, step - 2);
-      context.font = nameFont(nameSize);
+      context.font = fontOf(size);
+      context.fillText(percent(said[best]), above, floor - high - 9 * letters, step - 2);
+      context.font = fontOf(nameSize, weight);
       linesOf(classes[best]).forEach((line, i) => {
-        context.fillText(line, middle, floor + 12 + STRIP.line * i, step - 2);
+        context.fillText(line, middle, under + lineHeight * i, step - 2);
       });
-      context.font = `${block === chosen ? 700 : 400} 12px ${style.fontFamily}`;
-      context.fillText(block ? String(block) : "start", middle, height - 12);
+      context.font = fontOf(Math.min(12 * letters, size * 1.1), block === chosen ? 700 : 400);
+      context.fillText(block ? String(block) : "start", middle, height - 12 * letters);
     }
     context.fillStyle = style.color;
     context.globalAlpha = 0.5;
@@ -401,11 +427,17 @@ function render({ model, el }) {
 
   // Pointing and keys
   pointing(pictureSheet, (x, y) => choose({ token: layout.tokenAt(x, y) }));
-  pointing(strip, (x) => goTo(stripLayout(strip.vitWidth, layers).blockAt(x)));
+  pointing(strip, (x) => goTo(columnsOf.blockAt(x)));
   strip.addEventListener("pointerdown", (event) => {
     event.preventDefault();
     pictureSheet.focus({ preventScroll: true }); // so that the keys go on working
   });
+  const exchangeKeys = {
+    n: () => show(nextOf(names, model.get("picture"))),
+    o: () => lend(nextOf(names, model.get("other"))),
+    x: () => toggleExchange("this token"),
+    p: () => toggleExchange("all patches"),
+  };
   onKeys(root, () => {
     const [block, patch] = [model.get("block"), model.get("token") - prefix];
     const go = (cell) => choose({ token: patch < 0 ? lastPatch : prefix + cell });
@@ -416,10 +448,7 @@ function render({ model, el }) {
       End: () => choose({ token: tokens - 1 }),
       ...pages((by) => goTo(block + by)),
       ...(prefix ? { c: toggleClass } : {}),
-      n: () => show(nextOf(names, model.get("picture"))),
-      o: () => lend(nextOf(names, model.get("other"))),
-      x: () => toggleExchange("this token"),
-      p: () => toggleExchange("all patches"),
+      ...(hasOthers ? exchangeKeys : {}),
       ...Object.fromEntries(Array.from({ length: Math.min(10, layers + 1) }, (_, digit) => [digit, () => goTo(digit)])),
     };
   });
