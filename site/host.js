@@ -115,7 +115,7 @@ globalThis.vitExplorers = (() => {
     return kept.get(name);
   }
 
-  /** Put the living explorers of a place where their still picture stands. */
+  /** Put the living explorers of a place where their still picture stands; whoever waits there is led into them. */
   async function show(place) {
     const [{ explorers, links }] = await Promise.all(place.dataset.needs.split(" ").map(load));
     const row = Object.assign(document.createElement("div"), { className: "vit-alive" });
@@ -126,8 +126,11 @@ globalThis.vitExplorers = (() => {
       models.push(await mount(el, { state, esm: kept.get(`views/${view}`) }));
     }
     for (const [one, choice, other, otherChoice] of links) link(models[one], choice, models[other], otherChoice);
+    const isAwaited = place.contains(document.activeElement);
     place.replaceChildren(row);
     place.dataset.alive = "";
+    for (const name of ["tabindex", "role", "aria-label"]) place.removeAttribute(name);
+    if (isAwaited) row.querySelector("button, input, select, [tabindex='0']").focus();
   }
 
   /** Show a place, and say below its still picture what goes on; whether it lives now. */
@@ -169,6 +172,8 @@ globalThis.vitExplorers = (() => {
     for (const [i, place] of places.entries()) {
       const [width, height] = heights[i] ?? [];
       if (width === innerWidth) place.style.minHeight = `${height}px`;
+      // else the Tab key, which looks for the next control, would pass what has none yet
+      Object.assign(place, { tabIndex: 0, role: "group", ariaLabel: "Explorer" });
     }
     const tried = new Set(); // places that are on their way
     const come = async (place) => {

@@ -2,11 +2,18 @@
 
 import re
 
-# What axe-core finds in the pages as the theme and myst-nb write them, and the colours of a page without JavaScript.
+# What axe-core finds in the pages as the theme and myst-nb write them, what they show to the eye alone, and the colours
+# of a page without JavaScript.
 MENDED = (
     ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that are seen
     (r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"', r"\1"),
     (r"<th\b([^>]*)>(?:<p></p>)?</th>", r"<td\1></td>"),  # a heading without words
+    (r'<a class="current reference internal"', r'\g<0> aria-current="page"'),
+    (r'<div class="cell_input docutils container"', r'\g<0> role="group" aria-label="Code"'),
+    (
+        r'<(div class="output (stream|text_plain)[^"]*|pre class="vit-printed)"',
+        r'\g<0> role="group" aria-label="Output"',
+    ),
     (r'(<html [^>]*data-theme)="auto"', r'\1="light"'),  # the theme has colours for light and dark; a script chooses
 )
 

@@ -245,6 +245,21 @@ def test_an_explorer_is_loaded_when_it_comes_into_sight_and_not_before(site, pag
     assert loaded.count() == 1
 
 
+def test_the_tab_key_leads_into_an_explorer_that_is_not_there_yet(site, visit):
+    one = visit()
+    one.page.set_viewport_size(PHONE)
+    page = one.open(site / "04_scaled_dot_product_attention.html")
+    page.locator(".bd-article *:has(+ .cell .vit-explorer)").first.evaluate(
+        "(text) => { text.tabIndex = -1; text.focus({ preventScroll: true }); }"
+    )
+    assert page.locator(PICTURE).count() == 0
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.activeElement.closest('.vit-lab')")
+    assert page.evaluate("() => document.activeElement.labels[0].textContent") == "Begin with"
+    page.keyboard.press("Shift+Tab")
+    assert not page.evaluate("() => document.activeElement.matches('.vit-explorer, .vit-explorer *')")
+
+
 def test_a_page_reads_well_without_javascript(site, pages, visit):
     """Still pictures with their words; hints, solutions and answers fold all the same."""
     page = visit(java_script_enabled=False).page
@@ -543,7 +558,8 @@ def test_a_dark_page_is_printed_as_a_light_one_and_whole(site, visit):
     one.wake()
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 700, "height": 1000})  # the width of A4
-    for blocks in (page.locator(".cell_input pre"), page.locator(".cell_output pre")):
-        assert blocks.count() > 5
+    for kind in (".cell_input pre", ".cell_output pre", "figure", "mjx-container[display]", ".vit-sideways"):
+        blocks = page.locator(f".bd-article {kind}")
+        assert blocks.count() > 0
         assert blocks.evaluate_all(RUN_OFF) == []
     assert page.locator(".vit-lab").evaluate("lab => getComputedStyle(lab).printColorAdjust") == "exact"

@@ -258,6 +258,19 @@ def test_folds_buttons_and_empty_headings_are_named_by_the_words_that_are_seen()
     assert mended('<th class="a"></th><th>b</th><thead></thead>') == '<td class="a"></td><th>b</th><thead></thead>'
 
 
+def test_who_does_not_see_the_page_hears_where_they_are_and_which_is_code_and_which_output():
+    link = '<a class="current reference internal" href="#">1 · Patches</a>'
+    assert mended(link) == '<a class="current reference internal" aria-current="page" href="#">1 · Patches</a>'
+    for place, name in (
+        ('div class="cell_input docutils container"', "Code"),
+        ('div class="output stream highlight-myst-ansi notranslate"', "Output"),
+        ('div class="output text_plain highlight-myst-ansi notranslate"', "Output"),
+        ('pre class="vit-printed"', "Output"),
+    ):
+        assert mended(f"<{place}>") == f'<{place} role="group" aria-label="{name}">'
+    assert mended('<div class="output text_html">') == '<div class="output text_html">', "what it shows has a name"
+
+
 def test_a_page_whose_theme_no_script_chooses_is_light():
     assert mended('<html lang="en" data-theme="auto">') == '<html lang="en" data-theme="light">'
 
