@@ -4,7 +4,17 @@ import re
 
 import numpy as np
 import pytest
-from explorers import PICTURE, check_named_and_readable, pixels, reacts, record_words, wait_for_words, words
+from drawn import apart, drawn, seen, tops
+from explorers import (
+    PICTURE,
+    check_named_and_readable,
+    pixels,
+    reacts,
+    record_letters,
+    record_words,
+    wait_for_words,
+    words,
+)
 
 from vit_tutorial import load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -69,7 +79,7 @@ def test_a_larger_picture_stretches_all_tables(show, position_lab, data):
     said = reacts(lab, lambda: lab.page.keyboard.press("End"))
     position = int(re.search(r"Similarity of position (\d+)", said).group(1))
     assert said == position_lab_state(data, 14, position).words
-    assert lab.page.get_by_text("56 pixels: 14 × 14", exact=True).is_visible()
+    assert lab.page.get_by_text("56 pixels: 14 × 14", exact=True).locator("visible=true").count() == 1
     near = position_lab_state(data, 14, position).near
     shown = [line.split("\t")[1:] for line in lab.page.locator(".vit-near tbody tr").all_inner_texts()]
     assert shown == [[decimals(kind[line]) for kind in near] for line in range(3)]
@@ -157,8 +167,8 @@ def test_shuffled_patches_change_what_only_the_model_with_positions_sees(show, p
         for before_and_after in state.says:
             told = f"In order the model says {before_and_after[0]}; as given, {before_and_after[1]}."
             assert lab.page.get_by_text(told).is_visible()
-        assert lab.page.get_by_text("this model cannot tell").count() == 1
-        assert lab.page.get_by_text("this model notices").count() == 1
+        assert lab.page.get_by_text("this model cannot tell").locator("visible=true").count() == 1
+        assert lab.page.get_by_text("this model notices").locator("visible=true").count() == 1
     said = reacts(lab, lab.page.get_by_role("button", name="Shuffle (s)").click, [GIVEN])
     assert said == position_lab_state(data, 7, 24, order=4).words
     said = reacts(lab, lambda: lab.page.locator(PICTURE).press("s"), [GIVEN])
@@ -198,3 +208,45 @@ def test_maps_that_are_compared_have_one_size_and_one_height(show, position_lab,
             assert [one["width"], one["height"], one["y"]] == [other["width"], other["height"], other["y"]]
             assert one["width"] > 110
         assert lab.page.locator(GIVEN).bounding_box()["width"] > 110
+
+
+@pytest.mark.parametrize(("width", "letters"), [(1200, 16), (1200, 24), (360, 16), (360, 24)])
+def test_nothing_jumps_and_no_text_runs_into_another(show, position_lab, width, letters):
+    lab = show(position_lab())
+    lab.set_letters(letters)
+    lab.resize(width, 844)
+    before = tops(lab)
+    assert lab.page.locator(".vit-near th").first.evaluate("one => one.clientWidth") > 8 * letters * 13 / 16
+    written = record_letters(lab)
+    for choices in (
+        {"colours": COLOURS[1], "position": 48},
+        {"show": SHOWS[1], "number": 63},
+        {"grid": 14, "position": 195, "show": SHOWS[0]},
+        {"order": 3, "grid": 7, "position": 0},
+        {"order": 0},
+    ):
+        written()
+        lab.set(**choices)
+        assert tops(lab) == before, choices
+        said = written()
+        assert {"learned", "sin-cos 2-D"} <= {one["text"] for one in said}
+        assert min(one["size"] for one in said) >= 9
+        for i, one in enumerate(said):
+            for other in said[i + 1 :]:
+                (left, top, right, bottom), box = one["box"], other["box"]
+                assert right <= box[0] or box[2] <= left or bottom <= box[1] or box[3] <= top, (one, other)
+
+
+def test_the_mark_stays_inside_and_numbers_are_read_on_every_colour(show, position_lab):
+    lab = show(position_lab())
+    texts, _ = drawn(lab, PICTURE, lambda: lab.set(position=48))
+    shown = seen(lab, PICTURE)
+    right, above = 912 - 1, round(22 + 214.5 * 6.5 / 7)
+    assert [shown[above, right - i].tolist() for i in (0, 2)] == [[0, 0, 0], [255, 255, 255]]
+    numbers = [one for one in texts if re.fullmatch(r"-?\d\.\d\d", one["text"])]
+    assert len(numbers) == 4 * 49
+    for one in numbers:
+        ink = [int(one["ink"][j : j + 2], 16) for j in (1, 3, 5)]
+        ground = shown[round(one["y"]) - 9, round(one["x"])]
+        if (one["x"], one["y"]) != (numbers[-1]["x"], numbers[-1]["y"]):
+            assert apart(ink, ground) >= 4.5, one

@@ -52,6 +52,14 @@ export function decimals(number, digits = 2) {
   return rounded.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** Black or white on a colour, its red, green and blue from 0 to 255: the one that stands out more, 4.5 to 1 or better. */
+export function inkOn(colour) {
+  const [red, green, blue] = Array.from(colour, (level) =>
+    level <= 10 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4,
+  );
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000000" : "#ffffff"; // luminance after WCAG 2
+}
+
 /** The number, or the end of the range that it is beyond. */
 export const within = (number, least, most) => Math.min(most, Math.max(least, number));
 

@@ -11,6 +11,7 @@ import {
   decimals,
   finePercent,
   fitted,
+  inkOn,
   largestOf,
   neighbour,
   patchName,
@@ -95,4 +96,17 @@ test("a point belongs to a cell, one outside to the nearest", () => {
   assert.equal(cellUnder(29.9, 20, 90, 40, 2, 3), 3);
   assert.equal(cellUnder(-5, 99, 90, 40, 2, 3), 3);
   assert.deepEqual([within(-1, 0, 4), within(9, 0, 4), within(2, 0, 4)], [0, 4, 2]);
+});
+
+test("black or white stands out on every colour, 4.5 to 1 or better", () => {
+  const lightOf = (colour) =>
+    colour
+      .map((level) => (level / 255 <= 0.03928 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, light, i) => sum + light * [0.2126, 0.7152, 0.0722][i], 0);
+  for (let i = 0; i < 4096; i++) {
+    const colour = [i >> 8, (i >> 4) & 15, i & 15].map((level) => 17 * level);
+    const light = lightOf(colour);
+    const apart = inkOn(colour) === "#000000" ? (light + 0.05) / 0.05 : 1.05 / (light + 0.05);
+    assert.ok(apart >= 4.5, colour.join(" "));
+  }
 });

@@ -138,3 +138,18 @@ test("where it is narrow, two maps lie below the other two", () => {
   assert.ok(narrow.side > 150 && narrow.cornerOf(3)[0] + narrow.side <= 330);
   assert.ok(narrow.cornerOf(3)[1] + narrow.side + 32 <= narrow.height);
 });
+
+test("larger letters and more lines below a map have their room", () => {
+  for (const [width, lines, letters] of [
+    [WIDTH, 2, 1],
+    [WIDTH, 4, 1.5],
+    [310, 4, 1.5],
+  ]) {
+    const { side, cornerOf, lineBelow, height } = mapsLayout(width, 4, lines, letters);
+    assert.equal(cornerOf(0)[1], 22 * letters);
+    assert.ok(lineBelow(0) - side >= 6 * letters && lineBelow(1) - lineBelow(0) === 16 * letters);
+    const last = lineBelow(lines - 1) + 6 * letters;
+    assert.ok(cornerOf(3)[1] + last <= height);
+    if (cornerOf(2)[0] === 0) assert.ok(cornerOf(0)[1] + last < cornerOf(2)[1] - cornerOf(0)[1]);
+  }
+});

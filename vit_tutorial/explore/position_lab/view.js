@@ -4,6 +4,7 @@ import {
   behindMore,
   button,
   chooser,
+  enlarged,
   frame,
   labelled,
   legend,
@@ -18,6 +19,7 @@ import {
   pointing,
   readout,
   resize,
+  roomFor,
   roomIn,
   set,
   sheet,
@@ -30,6 +32,7 @@ import {
   bytesOf,
   count,
   decimals,
+  inkOn,
   pages,
   percent,
   pixelOf,
@@ -58,6 +61,15 @@ import { mapsLayout, WIDTH } from "./geometry.js";
 const COLOURS = ["own for each map", "one for all maps"];
 const SAME = 1e-5;
 const SMALL = 162;
+const WRITTEN = 30; // from this width on, a position has room for its number
+
+const IN_ORDER = "Press Shuffle, above.";
+const SAME_TEXT = "Taken home, the attention is the same, and so is the prediction: this model cannot tell.";
+const changeText = ([weight, probability]) =>
+  `Taken home, weights differ by up to ${points(weight)} percentage points, probabilities by up to ` +
+  `${points(probability)}: this model notices.`;
+const saysText = (most, inOrder, asGiven) =>
+  `Dark is 0%, yellow ${percent(most)}. In order the model says ${inOrder}; as given, ${asGiven}.`;
 
 /** The numbers of bytes that hold 4-byte real numbers. */
 const reals = (view) => new Float32Array(bytesOf(view).buffer);
@@ -107,6 +119,8 @@ function render({ model, el }) {
     stays = { grid: size, position: samePlace(place, size), place };
     set(model, { grid: size, position: stays.position });
   }
+  const gridText = (grid) => `${count(grid * patch)} pixels: ${grid} × ${grid}`;
+  const numberText = (number) => `${count(number)} (0 to ${count(dim - 1)})`;
   const gridOut = readout();
   const gridSlider = slider(old, 2 * old, regrid);
   const chooseShow = chooser(SHOWS, (show) => set(model, { show }));
@@ -117,9 +131,9 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-controls" },
-      labelled("Image size", gridSlider, gridOut),
+      labelled("Image size", gridSlider, roomFor(gridOut, [gridText(2 * old)])),
       labelled("Show", chooseShow),
-      labelled("Which number", numberSlider, numberOut),
+      labelled("Which number", numberSlider, roomFor(numberOut, [numberText(dim - 1)])),
       labelled("Range of colours", chooseColours),
     ),
   );
@@ -132,11 +146,14 @@ function render({ model, el }) {
     const cells = kinds.map(() => make("td"));
     return { cells, line: make("tr", {}, make("th", { scope: "row", textContent: name }), ...cells) };
   });
-  const chosen = make("th", { scope: "col" });
+  const chosen = make("span");
+  const chosenText = (position, grid) => `Similarity of ${placeName(position, grid)} to those`;
+  const corner = make("th", { scope: "col" }, roomFor(chosen, [chosenText(4 * places - 1, 2 * old)]));
+  corner.style.minWidth = "9em"; // the table rather moves sideways
   const near = make(
     "table",
     { className: "vit-near" },
-    make("thead", {}, make("tr", {}, chosen, ...heads)),
+    make("thead", {}, make("tr", {}, corner, ...heads)),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
   const help =
@@ -153,18 +170,22 @@ function render({ model, el }) {
   const nextShuffle = () => set(model, { order: (now().order % (numOrders - 1)) + 1 });
   const shuffleButton = button("Shuffle (s)", nextShuffle);
   const givenSheet = sheet(SMALL, SMALL, { role: "img" });
+  const longest = `${classes.reduce((one, other) => (other.length > one.length ? other : one))} 100.0%`;
   const modes = ["without positions", "with positions"].map((name) => {
     const lying = sheet(SMALL, SMALL, { role: "img" });
     const home = sheet(SMALL, SMALL, { role: "img" });
-    const says = make("p", { className: "vit-note" });
-    const verdict = make("p", { className: "vit-verdict" });
+    const [says, verdict] = ["vit-note", "vit-verdict"].map((className) => make("p", { className }));
+    const boxes = [
+      roomFor(says, [saysText(1, longest, longest)]),
+      roomFor(verdict, [IN_ORDER, SAME_TEXT, changeText([1, 1])]),
+    ];
     const maps = make(
       "div",
       { className: "vit-pair" },
       panel("as the patches lie", lying),
       panel("patches taken home", home),
     );
-    return { name, lying, home, says, verdict, box: panel(name[0].toUpperCase() + name.slice(1), maps, says, verdict) };
+    return { name, lying, home, says, verdict, box: panel(name[0].toUpperCase() + name.slice(1), maps, ...boxes) };
   });
   const given = make("div", { className: "vit-pair" }, panel(`${count(side)} × ${count(side)} pixels`, givenSheet));
   const inside = [
@@ -192,41 +213,57 @@ function render({ model, el }) {
     });
   }
 
-  function drawMap(context, kind, values, grid, position, [low, high]) {
-    const style = getComputedStyle(root);
+  function drawMap(context, kind, values, grid, position, [low, high], { fontFor, isSplit }) {
     const { side } = layout;
     const [left, top] = layout.cornerOf(kind);
     const cell = side / grid;
-    context.fillStyle = style.color;
+    context.fillStyle = getComputedStyle(root).color;
     context.textBaseline = "middle";
     context.textAlign = "left";
-    context.font = `600 13px ${style.fontFamily}`;
-    context.fillText(kinds[kind], left, top - 13);
-    context.font = `12px ${style.fontFamily}`;
-    for (const [line, text] of belowMap(values, [low, high]).entries())
-      context.fillText(text, left, top + side + 9 + 16 * line, side);
-    context.drawImage(coloured(values, grid, low, high), left, top, side, side);
-    if (cell >= 30) {
-      context.font = `10px ${style.fontFamily}`;
+    context.font = fontFor(13, kinds, side, 600);
+    context.fillText(kinds[kind], left, top - 13 * enlarged(root));
+    context.font = fontFor(12);
+    const said = belowMap(values, [low, high]).flatMap((text) => (isSplit ? text.split(/(?<=,) /) : [text]));
+    for (const [line, text] of said.entries()) context.fillText(text, left, top + layout.lineBelow(line), side);
+    const small = coloured(values, grid, low, high);
+    context.drawImage(small, left, top, side, side);
+    if (cell >= WRITTEN) {
+      const colours = small.getContext("2d").getImageData(0, 0, grid, grid).data;
+      context.font = fontFor(10, ["-0.00"], cell - 3);
       context.textAlign = "center";
       values.forEach((value, i) => {
-        context.fillStyle = (value - low) / (high - low) > 0.55 ? "#000000" : "#ffffff";
+        context.fillStyle = inkOn(colours.subarray(4 * i, 4 * i + 3));
         context.fillText(decimals(value), left + ((i % grid) + 0.5) * cell, top + (Math.floor(i / grid) + 0.5) * cell);
       });
     }
     const [column, row] = [position % grid, Math.floor(position / grid)];
-    mark(context, left + column * cell + 1, top + row * cell + 1, cell - 2, cell - 2);
+    mark(context, left + column * cell + 2, top + row * cell + 2, cell - 4, cell - 4);
   }
 
   function drawMaps({ grid, position, show, number, colours }, alike) {
     const similar = show === SHOWS[0];
     const column = ({ values }) => Float64Array.from({ length: grid * grid }, (_, i) => values[i * dim + number]);
     const maps = similar ? alike : tablesOn(grid).map(column);
-    layout = mapsLayout(roomIn(root, WIDTH), kinds.length);
+    const [letters, { fontFamily }] = [enlarged(root), getComputedStyle(root)];
+    const width = roomIn(root, WIDTH);
+    const measure = pen(mapSheet);
+    const widest = (font, texts) => {
+      measure.font = font;
+      return Math.max(...texts.map((text) => measure.measureText(text).width));
+    };
+    /** Letters of a size and, where these texts have no room for it, smaller ones. */
+    const fontFor = (size, texts = [], most = 0, weight = 400) => {
+      const fontOf = (one) => `${weight} ${one}px ${fontFamily}`;
+      const needed = texts.length ? widest(fontOf(size * letters), texts) : 0;
+      return fontOf(size * letters * (needed > most ? most / needed : 1));
+    };
+    layout = mapsLayout(width, kinds.length, 2, letters);
+    const isSplit = widest(fontFor(12), ["lowest -0.00, highest -0.00"]) > layout.side; // each line in two
+    if (isSplit) layout = mapsLayout(width, kinds.length, 4, letters);
     resize(mapSheet, layout.width, layout.height);
     const context = pen(mapSheet);
     endsOf(maps, similar, colours === COLOURS[0]).forEach((range, kind) => {
-      drawMap(context, kind, maps[kind], grid, position, range);
+      drawMap(context, kind, maps[kind], grid, position, range, { fontFor, isSplit });
     });
     return maps;
   }
@@ -258,14 +295,9 @@ function render({ model, el }) {
       lying.setAttribute("aria-label", `Attention ${name}, as the patches lie, from 0% to ${percent(most)}`);
       home.setAttribute("aria-label", `Attention ${name}, patches taken home, from 0% to ${percent(most)}`);
       const [inOrder, asGiven] = [before, after].map((row) => bestClass(row, classes));
-      says.textContent = `Dark is 0%, yellow ${percent(most)}. In order the model says ${inOrder}; as given, ${asGiven}.`;
-      verdict.textContent =
-        order === 0
-          ? "Press Shuffle, above."
-          : found.change.every((one) => one < SAME)
-            ? "Taken home, the attention is the same, and so is the prediction: this model cannot tell."
-            : `Taken home, weights differ by up to ${points(found.change[0])} percentage points, probabilities by up to ` +
-              `${points(found.change[1])}: this model notices.`;
+      says.textContent = saysText(most, inOrder, asGiven);
+      const isSame = found.change.every((one) => one < SAME);
+      verdict.textContent = order === 0 ? IN_ORDER : isSame ? SAME_TEXT : changeText(found.change);
       return found.change;
     });
     shuffled = { key, changes };
@@ -278,17 +310,17 @@ function render({ model, el }) {
     const alike = tablesOn(grid).map(({ units }) => similarityTo(units, position, dim));
     const around = alike.map((values) => neighbourhood(values, position, grid));
     gridSlider.value = grid;
-    gridOut.textContent = `${count(grid * patch)} pixels: ${grid} × ${grid}`;
+    gridOut.textContent = gridText(grid);
     gridSlider.setAttribute("aria-valuetext", `${count(grid * patch)} by ${count(grid * patch)} pixels`);
     chooseShow.value = show;
     numberSlider.value = number;
-    numberOut.textContent = `${count(number)} (0 to ${count(dim - 1)})`;
-    numberOut.parentElement.parentElement.classList.toggle("vit-idle", show === SHOWS[0]);
+    numberOut.textContent = numberText(number);
+    numberOut.closest(".vit-field").classList.toggle("vit-idle", show === SHOWS[0]);
     chooseColours.value = colours;
     choosePicture.value = picture;
     chooseOrder.value = order;
     const maps = drawMaps(shown, alike);
-    chosen.textContent = `Similarity of ${placeName(position, grid)} to those`;
+    chosen.textContent = chosenText(position, grid);
     lines.forEach(({ cells }, line) => {
       cells.forEach((cell, kind) => {
         cell.textContent = decimals(around[kind][line]);

@@ -18,14 +18,6 @@ export function says(probabilities, classes) {
   return `${classes[best]} with ${percent(probabilities[best])}`;
 }
 
-/** Black or white on a colour, its red, green and blue from 0 to 255: the one that stands out more, 4.5 to 1 or better. */
-export function inkOn(colour) {
-  const [red, green, blue] = Array.from(colour, (level) =>
-    level <= 10 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4,
-  );
-  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.179 ? "#000000" : "#ffffff"; // luminance after WCAG 2
-}
-
 /** What the view reads off the numbers that data.py computed: all that is shown of one moment, and the ends of colours. */
 export function lookupsOf(sent) {
   const { epochs, names, classes, layers, prefix } = sent;

@@ -34,6 +34,7 @@ import {
   count,
   decimals,
   fitted,
+  inkOn,
   largestOf,
   pages,
   patchName,
@@ -43,7 +44,6 @@ import {
 } from "../numbers.js";
 import {
   accuracyAfter,
-  inkOn,
   lookupsOf,
   momentName,
   says,
