@@ -72,8 +72,8 @@ def record_words(lab):
 def record_letters(lab):
     """From now on keep what is written on canvases that are seen; the function that is returned tells it once.
 
-    Each is a dictionary: the text, its size in CSS pixels of the page, and its box [left, top, right, bottom] on the
-    canvas, in whose own pixels.
+    Each is a dictionary: the text, its size in CSS pixels of the page, the number and the width of its canvas, and its
+    box [left, top, right, bottom] there, in the canvas' own pixels.
     """
     lab.page.evaluate(
         """() => {
@@ -83,9 +83,13 @@ def record_letters(lab):
                 const scale = this.canvas.getBoundingClientRect().width / this.canvas.vitWidth;
                 const size = parseFloat(/([0-9.]+)px/.exec(this.font)[1]);
                 const wide = this.measureText(text).width;
-                const left = x - wide * { left: 0, start: 0, center: 0.5, right: 1, end: 1 }[this.textAlign];
-                const box = [left, y - size / 2, left + wide, y + size / 2];
-                if (scale) window.vitLetters.push({ text, size: size * scale, box });
+                const { e, f } = this.getTransform(); // where the drawing begins
+                const [right, down] = [e, f].map((moved) => moved / this.canvas.vitSharp);
+                const left = right + x - wide * { left: 0, start: 0, center: 0.5, right: 1, end: 1 }[this.textAlign];
+                const box = [left, down + y - size / 2, left + wide, down + y + size / 2];
+                const number = [...document.querySelectorAll("canvas")].indexOf(this.canvas);
+                const canvas = { number, width: this.canvas.vitWidth };
+                if (scale) window.vitLetters.push({ text, size: size * scale, box, canvas });
                 if (!window.vitMuted?.test(text)) write.call(this, text, x, y, ...most);
             };
         }"""

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from drawn import tops
+from drawn import seen, tops
 from explorers import GREY_NOISE, PICTURE, check_named_and_readable, reacts, record_words, words
 
 from vit_tutorial.explore import AttentionLab, attention_lab_state
@@ -108,7 +108,7 @@ def test_scores_stand_beside_the_weights(show, theme):
     assert ((drawn[:, 0] > drawn[:, 2]) == (row > 0))[np.abs(row) > 0.1].all(), "red is positive, blue negative"
     strength = np.sign(row) * (drawn.max(1) - drawn.min(1))
     assert np.corrcoef(strength, row)[0, 1] > 0.9, "the larger the score, the deeper the colour"
-    assert "Of all 50 tokens: largest" in page.get_by_text("Of all 50 tokens").inner_text()
+    assert "Of all 50 tokens: largest" in page.get_by_text("Of all 50 tokens").first.inner_text()
     scores_before = patches(lab, SCORES)
     assert reacts(lab, lambda: page.keyboard.press("+"), [PICTURE, HEAT]) == python_says(2, 0, 1, 1.1)
     assert (patches(lab, SCORES) == scores_before).all(), "the scores know no temperature"
@@ -116,7 +116,7 @@ def test_scores_stand_beside_the_weights(show, theme):
     assert reacts(lab, lambda: page.keyboard.press("-"), [PICTURE, HEAT]) == python_says(2, 0, 1, 0.9)
     page.get_by_role("slider", name="Head", exact=True).focus()
     assert reacts(lab, lambda: page.keyboard.press("ArrowLeft"), [HEAT, SCORES]) == python_says(2, -1, 1, 0.9)
-    assert page.get_by_text("Scores, mean of the heads").is_visible()
+    assert page.get_by_text("Scores, mean of the heads").first.is_visible()
     page.get_by_role("slider", name="Temperature", exact=True).focus()
     assert reacts(lab, lambda: page.keyboard.press("End"), [HEAT]) == python_says(2, -1, 1, 5.0)
     assert reacts(lab, lambda: page.keyboard.press("Home"), [HEAT]) == python_says(2, -1, 1, 0.1)
@@ -209,12 +209,20 @@ def test_colours_of_weights_begin_at_0_percent_and_those_of_scores_show_0(show):
     assert [text.split("\n")[1] for text in scales if "%" not in text] == ["0"]
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_marking_a_key_moves_nothing_below(show, width):
+@pytest.mark.parametrize(("width", "letters"), [(390, 16), (360, 24), (1200, 16)])
+def test_another_choice_moves_nothing_below(show, width, letters):
     lab = show(with_scores())
+    lab.set_letters(letters)
     lab.resize(width, 844)
     places = set()
-    for key in (None, 7, 48):
-        lab.set(key=key)
+    for choices in ({"key": None}, {"key": 7}, {"key": 48}, {"query": 49}, {"query": 3}, {"head": -1}, {"layer": 0}):
+        lab.set(**choices)
         places.add(tuple(tops(lab)))
     assert len(places) == 1
+
+
+def test_the_mark_stays_inside_the_picture(show):
+    lab = show(attention_lab())
+    lab.set(query=49)
+    shown = seen(lab, PICTURE)
+    assert [shown[-20, -1 - i].tolist() for i in (0, 2)] == [[0, 0, 0], [255, 255, 255]]

@@ -73,6 +73,11 @@ OPENINGS = {  # what makes each, what only "More" shows, and what Page Up raises
 }
 
 
+# Those on whose canvases something is written, and grows where somebody reads larger letters.
+WITH_LETTERS = ["attention_plane", "attention_lab", "lens_lab", "position_lab", "probe_lab", "signal_lab"]
+WITH_LETTERS += ["training_timeline"]
+
+
 @pytest.fixture(params=OPENINGS)
 def opened(request, show):
     """An explorer as it opens: its page, what stands behind "More", and the choice that Page Up raises."""
@@ -148,6 +153,34 @@ def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):
         letters = written()
         assert letters or type(lab.lab).__name__ in ("ReachLab", "SketchLab"), "these write on no canvas"
         assert not [one for one in letters if one["size"] < 8.999]
+
+
+@pytest.mark.parametrize("width", [360, 700, 1200])
+@pytest.mark.parametrize("opened", WITH_LETTERS, indirect=True)
+def test_letters_on_canvases_grow_with_the_others_and_find_their_room(opened, width):
+    lab, _, _ = opened
+    lab.set(more=True)
+    lab.resize(width, 844)
+    written = record_letters(lab)
+    largest = []
+    for letters in (16, 24):
+        lab.set_letters(letters)
+        lab.resize(width, 844)  # it is what it was
+        assert bool(written()) == (letters == 24), "it draws anew where only letters change"
+        lab.set(more=False)
+        written()
+        lab.set(more=True)  # draws once
+        drawn = written()
+        largest.append(max(one["size"] for one in drawn))
+        assert min(one["size"] for one in drawn) >= 8.999
+        for i, one in enumerate(drawn):
+            (left, top, right, bottom), wide = one["box"], one["canvas"]["width"]
+            assert -0.5 <= left <= right <= wide + 0.5, one
+            for other in drawn[i + 1 :]:
+                if other["canvas"] == one["canvas"]:
+                    box = other["box"]
+                    assert right <= box[0] or box[2] <= left or bottom <= box[1] or box[3] <= top, (one, other)
+    assert largest[1] > 1.2 * largest[0]
 
 
 def test_letters_are_as_large_as_those_of_the_browser_and_of_jupyterlab_and_still_fit(opened):

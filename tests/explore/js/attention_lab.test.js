@@ -69,3 +69,17 @@ test("each small map is found under its own middle, and nothing outside", () => 
     assert.equal(mapAt(50, 5), null);
   }
 });
+
+test("many heads find room on a phone, and larger numbers theirs beside and above the maps", () => {
+  for (const [heads, letters] of [
+    [12, 1],
+    [4, 1.5],
+    [12, 1.5],
+  ]) {
+    const { width, step, left, top, cornerOf } = smallLayout(12, heads, 14, 14, 310, letters);
+    assert.ok(width <= 310);
+    assert.deepEqual([left, top, cornerOf(0, 0)], [28 * letters, 20 * letters, [left, top]]);
+    assert.ok(step >= 20);
+  }
+  assert.equal(smallLayout(12, 12, 14, 14).step, 35);
+});

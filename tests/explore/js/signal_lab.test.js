@@ -15,7 +15,7 @@ import {
   stepOf,
   wordsOf,
 } from "../../../vit_tutorial/explore/signal_lab/arithmetic.js";
-import { AREA, BOTTOM, chartsLayout, heightOf } from "../../../vit_tutorial/explore/signal_lab/geometry.js";
+import { chartsLayout, WIDTH } from "../../../vit_tutorial/explore/signal_lab/geometry.js";
 
 const norms = [
   ["pre", "before"],
@@ -86,10 +86,16 @@ test("each block is found under its own middle, and nothing beside the charts", 
     assert.equal(blockAt(startOf(chart) - 1, 24), null);
     assert.equal(blockAt(startOf(chart) + inner + 1, 24), null);
   }
-  assert.ok(Math.abs(startOf(2) + inner + AREA.right - AREA.width) < 1e-9);
+  assert.ok(Math.abs(startOf(2) + inner + 6 - WIDTH) < 1e-9);
   const narrow = chartsLayout(3, 330);
   assert.deepEqual([0, 1, 2].map(narrow.topOf), [0, 300, 600]);
-  assert.deepEqual([narrow.startOf(2), narrow.height], [narrow.startOf(0), 600 + AREA.height]);
+  assert.deepEqual([narrow.startOf(2), narrow.height], [narrow.startOf(0), 600 + 284]);
   assert.equal(narrow.blockAt(narrow.middleOf(2, 5, 24), 24), 5);
-  assert.deepEqual([heightOf(0, [0, 1]), heightOf(1, [0, 1]), heightOf(0.5, [0, 1])], [BOTTOM, AREA.top, 146]);
+  assert.deepEqual(
+    [0, 1, 0.5].map((level) => narrow.heightOf(level, [0, 1])),
+    [250, 42, 146],
+  );
+  const larger = chartsLayout(3, 330, 1.5);
+  assert.deepEqual([larger.left, larger.top, larger.floor, larger.startOf(0)], [66, 63, 271, 66]);
+  assert.equal(larger.height, 3 * (271 + 51) + 2 * 16);
 });

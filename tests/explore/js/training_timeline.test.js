@@ -159,3 +159,19 @@ test("the chosen epoch is written, the others where there is room", () => {
   assert.equal(crowded[0], 50);
   assert.ok(crowded.length > 5 && crowded.length < 20);
 });
+
+test("the curve keeps its height, and larger letters have their room beside it and below it", () => {
+  const epochs = [0, 1, 2, 3, 24];
+  const [usual, larger] = [1, 1.5].map((letters) => curveLayout(epochs, Array(24).fill(0.5), 10, 310, letters));
+  assert.deepEqual([usual.floor, usual.height, usual.left], [122, 160, 46]);
+  assert.deepEqual([larger.floor, larger.height, larger.left], [122, 179, 69]);
+  assert.deepEqual(curveLayout(epochs, [], 10, 310).height, 76);
+  for (const { xOf, written, left, right } of [usual, larger]) {
+    const places = written(24)
+      .map(xOf)
+      .sort((one, other) => one - other);
+    assert.ok(places[0] >= left && places.at(-1) <= right);
+    const room = left === 69 ? 33 : 22;
+    places.slice(1).forEach((place, i) => assert.ok(place - places[i] >= room));
+  }
+});

@@ -3,6 +3,7 @@
 import {
   behindMore,
   button,
+  enlarged,
   frame,
   greyPlane,
   group,
@@ -22,6 +23,7 @@ import {
   readout,
   resize,
   roomFor,
+  roomIn,
   set,
   sheet,
   slider,
@@ -41,7 +43,7 @@ import {
   within,
 } from "../numbers.js";
 import { namesOf, rangeOf, readingOf, rowsOf, softmax, summary, wordsOf } from "./arithmetic.js";
-import { smallLayout } from "./geometry.js";
+import { smallLayout, WIDTH } from "./geometry.js";
 
 const TOP = 5;
 const RING = 0.34; // radius of the mark on a key, in patches
@@ -112,7 +114,13 @@ function render({ model, el }) {
   const [most, mostHere, least, highest] = Array.from({ length: 4 }, () => make("span"));
   const scoreNote = note("");
   scoreNote.style.maxWidth = `${smaller}px`;
-  const scorePanel = panel("", scoreSheet, legend(diverging, smaller, least, say("0"), highest), scoreNote);
+  const scoreNoteOf = (largest, smallest, mean, ofClass) =>
+    `Of all ${count(tokens)} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.` +
+    `${prefix ? ` Class token: ${ofClass}.` : ""}`;
+  const scoreNoteBox = roomFor(scoreNote, [scoreNoteOf(...Array(4).fill("-10.00"))]);
+  const scorePanel = panel("", scoreSheet, legend(diverging, smaller, least, say("0"), highest), scoreNoteBox);
+  const [scoreTitle, scoreTitles] = [scorePanel.firstChild, ["Scores before the softmax", "Scores, mean of the heads"]];
+  roomFor(scoreTitle, scoreTitles);
   const keys =
     `Click a patch or use the arrow keys${prefix ? "; c: class token" : ""}` +
     `; Page Up, Page Down: layer${hasScores ? "; + and -: temperature" : ""}. With Shift the arrow keys mark a key ` +
@@ -127,22 +135,29 @@ function render({ model, el }) {
   const spreadNote = note(
     `This is e to the entropy: ${count(tokens)} if all weights are equal, 1 if one token takes all.`,
   );
-  spreadNote.style.maxWidth = "190px";
+  spreadNote.style.maxWidth = "calc(190 * var(--vit-px))";
   const readOut = make("p", { className: "vit-reading" });
   const longest = readingOf(tokenName(tokens - 1), hasScores ? -10 : null, 0.001);
   const answer = make("p", { className: "vit-answer" });
   const atPatch = make("p");
+  const atPatchOf = (query, patch) => `of what ${tokenName(query)} takes comes from ${patchName(patch)}.`;
+  const everyone = [0, tokens - 1]; // a patch of a large number stands for all patches
+  const atPatchBox = roomFor(
+    atPatch,
+    everyone.map((query) => atPatchOf(query, patches - 1)),
+  );
   root.append(
     make(
       "div",
       { className: "vit-panels" },
       panel("Choose who looks, and see where", pictureSheet, legend(viridis, wide, say("0%"), mostHere)),
-      make("section", { className: "vit-beside" }, answer, atPatch, note(keys)),
+      make("section", { className: "vit-beside" }, answer, atPatchBox, note(keys)),
     ),
   );
 
   // All heads at once, and the patches that get most
-  const small = smallLayout(layers, heads, rows, columns);
+  const smallNow = () => smallLayout(layers, heads, rows, columns, roomIn(root, WIDTH), enlarged(root));
+  let small = smallNow();
   const allSheet = sheet(small.width, small.height, {
     role: "img",
     className: "vit-pointing",
@@ -186,11 +201,12 @@ function render({ model, el }) {
   const shareOf = (row, largest) => (patch) => (largest > 0 ? row[prefix + patch] / largest : 0);
 
   const smallLayer = make("canvas");
-  let smallNow = "";
-  /** All small maps; painted again only when the query or the temperature changes. */
+  let painted = "";
+  /** All small maps; painted again only when the query, the temperature or the room changes. */
   function paintSmall(query, temperature) {
-    if (smallNow === `${query} ${temperature}`) return;
-    smallNow = `${query} ${temperature}`;
+    const now = `${query} ${temperature} ${small.width} ${small.height}`;
+    if (painted === now) return;
+    painted = now;
     resize(smallLayer, small.width, small.height);
     const context = pen(smallLayer);
     for (let layer = 0; layer < layers; layer++) {
@@ -205,20 +221,26 @@ function render({ model, el }) {
   }
 
   function drawSmall({ layer, head, query, temperature }) {
+    small = smallNow();
     paintSmall(query, temperature);
+    resize(allSheet, small.width, small.height);
     const context = pen(allSheet);
     const style = getComputedStyle(root);
     context.drawImage(smallLayer, 0, 0, small.width, small.height);
     context.fillStyle = style.color;
     context.textBaseline = "middle";
+    const fontOf = (size, isBold) => `${isBold ? 700 : 400} ${size}px ${style.fontFamily}`;
+    context.font = fontOf(11 * enlarged(root), true);
+    const share = Math.min(1, (small.step - 2) / context.measureText(String(heads - 1)).width);
+    const size = 11 * enlarged(root) * share;
     for (let i = 0; i < Math.max(heads, layers); i++) {
       const [x, y] = small.cornerOf(i, i);
-      context.font = `${i === head ? "700 " : ""}11px ${style.fontFamily}`;
+      context.font = fontOf(size, i === head);
       context.textAlign = "center";
-      if (i < heads) context.fillText(String(i), x + small.mapWidth / 2, 8);
-      context.font = `${i === layer ? "700 " : ""}11px ${style.fontFamily}`;
+      if (i < heads) context.fillText(String(i), x + small.mapWidth / 2, 0.4 * small.top);
+      context.font = fontOf(size, i === layer);
       context.textAlign = "right";
-      if (i < layers) context.fillText(String(i), small.cornerOf(0, 0)[0] - 10, y + small.mapHeight / 2);
+      if (i < layers) context.fillText(String(i), small.left - 10, y + small.mapHeight / 2);
     }
     context.strokeStyle = style.color;
     context.lineWidth = head < 0 ? 1.5 : 2.5;
@@ -239,9 +261,8 @@ function render({ model, el }) {
     const { largest, smallest, mean } = rangeOf(row);
     least.textContent = decimals(-limit);
     highest.textContent = decimals(limit);
-    scorePanel.firstChild.textContent = head < 0 ? "Scores, mean of the heads" : "Scores before the softmax";
-    const ofClass = prefix ? ` Class token: ${decimals(row[0])}.` : "";
-    scoreNote.textContent = `Of all ${count(tokens)} tokens: largest ${largest}, smallest ${smallest}, mean ${mean}.${ofClass}`;
+    scoreTitle.textContent = scoreTitles[head < 0 ? 1 : 0];
+    scoreNote.textContent = scoreNoteOf(largest, smallest, mean, decimals(row[0]));
     const label = `Scores of the ${count(patches)} patches: red is positive, blue negative, up to ${decimals(limit)}`;
     scoreSheet.setAttribute("aria-label", label);
     return context;
@@ -307,13 +328,13 @@ function render({ model, el }) {
     if (key !== null && key >= prefix) for (const one of drawn) ring(one, key - prefix);
     if (query >= prefix) {
       const [x, y] = cornerOf(query - prefix);
-      for (const one of drawn) mark(one, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+      for (const one of drawn) mark(one, x + 2, y + 2, cellWidth - 4, cellHeight - 4);
     }
     drawSmall(now);
 
     most.textContent = mostHere.textContent = finePercent(largest);
     answer.textContent = finePercent(largest);
-    atPatch.textContent = `of what ${tokenName(query)} takes comes from ${patchName(order[0])}.`;
+    atPatch.textContent = atPatchOf(query, order[0]);
     numbers.show("who", query >= prefix ? `patch ${count(query - prefix)}` : tokenName(query).replace("the ", ""));
     if (prefix) numbers.show("class", finePercent(row[0]));
     numbers.show("patches", finePercent(onPatches));

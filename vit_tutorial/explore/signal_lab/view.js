@@ -5,6 +5,7 @@ import {
   button,
   checkbox,
   chooser,
+  enlarged,
   frame,
   group,
   headedTable,
@@ -34,10 +35,12 @@ import {
   stepOf,
   wordsOf,
 } from "./arithmetic.js";
-import { AREA, BOTTOM, chartsLayout, heightOf } from "./geometry.js";
+import { chartsLayout, WIDTH } from "./geometry.js";
 
 const MARKERS = ["circle", "square", "triangle"];
-const KEY_PLACES = [0, 70, 152]; // of the names of lines, from the left
+const HELD = "dashed: held";
+const MARK = 3.5; // half of what a mark on a line takes
+const BESIDE = 16; // between what stands side by side above a chart
 const ON_WHITE = ["#1a1a1a", "#0072b2", "#d55e00"];
 const ON_BLACK = ["#f2f2f2", "#56b4e9", "#e69f00"];
 const DASHES = [6, 4];
@@ -93,27 +96,51 @@ function render({ model, el }) {
   );
 
   // Charts and numbers
-  const canvas = sheet(AREA.width, AREA.height, { tabIndex: 0, role: "application", className: "vit-touch" });
+  const canvas = sheet(WIDTH, WIDTH, { tabIndex: 0, role: "application", className: "vit-touch" });
   const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
+  for (const { name } of lines) name.style.whiteSpace = "nowrap";
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(canvas);
   const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];
   behindMore(model, root, "gradient, likeness, numbers, the keys", inside, words);
 
+  const lineName = (column) => quantities[column].replace(" branch", "");
+  const hasKey = ([, columns]) => columns.length > 1; // its lines are named, and dashes are explained
+
+  /** Fonts for titles, the key, and all else: as large as letters are, or as there is room for. */
+  function fontsOf(context, { fontFamily }) {
+    const { letters, wide } = layout;
+    const fontOf = (size, weight = 400) => `${weight} ${size * letters}px ${fontFamily}`;
+    const widthOf = (text, size, weight) => {
+      context.font = fontOf(size, weight);
+      return context.measureText(text).width;
+    };
+    const shares = shownCharts().map(([title, columns]) => {
+      if (!hasKey([title, columns])) return [wide / widthOf(title, 13, 600), 1];
+      const names = columns.reduce((sum, column) => sum + widthOf(lineName(column), 11), 0);
+      const marks = columns.length * (2 * MARK + 4) + (columns.length - 1) * BESIDE;
+      return [(wide - BESIDE) / (widthOf(title, 13, 600) + widthOf(HELD, 11)), (wide - marks) / names];
+    });
+    const [title, key] = [0, 1].map((which) => Math.min(1, ...shares.map((share) => share[which])));
+    return { title: fontOf(13 * title, 600), held: fontOf(11 * title), key: fontOf(11 * key), rest: fontOf(11) };
+  }
+
   /** The axes of a chart: title, what dashes are, lines of equal level, numbers of blocks, the chosen block's band. */
-  function drawAxes(context, chart, { heldRows, longest, block }, axis, style) {
+  function drawAxes(context, chart, { heldRows, longest, block }, axis, style, fonts) {
     const [title, columns] = charts[chart];
+    const { letters, inner, top, floor, heightOf, middleOf } = layout;
     const left = layout.startOf(chart);
     const isLikeness = columns[0] === LIKENESS;
     context.fillStyle = style.color;
     context.strokeStyle = style.color;
     context.textBaseline = "middle";
     context.textAlign = "left";
-    context.font = `600 13px ${style.fontFamily}`;
-    context.fillText(title, left - AREA.left, 9);
-    const beside = left - AREA.left + context.measureText(title).width + 16;
-    context.font = `11px ${style.fontFamily}`;
-    if (heldRows && columns.length > 1) context.fillText("dashed: held", beside, 9);
+    context.font = fonts.title;
+    context.fillText(title, left - layout.left, 9 * letters);
+    const beside = left - layout.left + context.measureText(title).width + BESIDE;
+    context.font = fonts.held;
+    if (heldRows && hasKey(charts[chart])) context.fillText(HELD, beside, 9 * letters);
+    context.font = fonts.rest;
     context.textAlign = "right";
     context.lineWidth = 1;
     for (const step of isLikeness ? [0, 0.5, 1] : powerSteps(...axis)) {
@@ -121,7 +148,7 @@ function render({ model, el }) {
       context.globalAlpha = 0.25;
       context.beginPath();
       context.moveTo(left, y);
-      context.lineTo(left + layout.inner, y);
+      context.lineTo(left + inner, y);
       context.stroke();
       context.globalAlpha = 1;
       context.fillText(isLikeness ? String(step) : powerName(step), left - 5, y);
@@ -129,29 +156,31 @@ function render({ model, el }) {
     context.textAlign = "center";
     const every = longest <= 6 ? 1 : longest <= 12 ? 2 : 4;
     for (let at = 1; at <= longest; at++) {
-      if (at === 1 || at % every === 0) context.fillText(String(at), layout.middleOf(chart, at, longest), BOTTOM + 11);
+      if (at === 1 || at % every === 0)
+        context.fillText(String(at), middleOf(chart, at, longest), floor + 11 * letters);
     }
-    context.fillText("block", left + layout.inner / 2, BOTTOM + 26);
-    const band = layout.inner / longest;
+    context.fillText("block", left + inner / 2, floor + 26 * letters);
+    const band = inner / longest;
     context.globalAlpha = 0.14;
-    context.fillRect(layout.middleOf(chart, block, longest) - band / 2, AREA.top - 6, band, BOTTOM - AREA.top + 12);
+    context.fillRect(middleOf(chart, block, longest) - band / 2, top - 6, band, floor - top + 12);
     context.globalAlpha = 1;
   }
 
-  function drawChart(context, chart, state, colours, style) {
+  function drawChart(context, chart, state, colours, style, fonts) {
     const [, columns] = charts[chart];
     const { rows, heldRows, longest } = state;
     const drawn = heldRows ? [heldRows, rows] : [rows];
     const isLikeness = columns[0] === LIKENESS;
     const axis = isLikeness ? [0, 1] : axisEnds(drawn, columns, ends);
     const levelOf = (value) => (isLikeness ? within(value, 0, 1) : powerOf(value, ends));
-    drawAxes(context, chart, state, axis, style);
+    drawAxes(context, chart, state, axis, style, fonts);
+    let keyAt = layout.startOf(chart) - layout.left + MARK;
     columns.forEach((column, i) => {
       context.strokeStyle = context.fillStyle = colours[i];
       for (const some of drawn) {
         const points = some.map((row, at) => [
           layout.middleOf(chart, at + 1, longest),
-          heightOf(levelOf(row[column]), axis),
+          layout.heightOf(levelOf(row[column]), axis),
         ]);
         const dashed = some === heldRows;
         context.lineWidth = dashed ? 1.5 : 2;
@@ -163,15 +192,17 @@ function render({ model, el }) {
         points.forEach((point, at) => {
           const off = offScale(some[at][column], isLikeness ? [0, 1] : ends);
           if (off) offMark(context, off, ...point);
-          else if (!dashed) marker(context, MARKERS[i], ...point, longest > 12 ? 2.4 : 3.5);
+          else if (!dashed) marker(context, MARKERS[i], ...point, longest > 12 ? 2.4 : MARK);
         });
       }
-      if (columns.length > 1) {
-        const x = layout.startOf(chart) + 6 + KEY_PLACES[i];
-        marker(context, MARKERS[i], x, 26, 3.5);
+      if (hasKey(charts[chart])) {
+        const y = 26 * layout.letters;
+        marker(context, MARKERS[i], keyAt, y, MARK);
+        context.font = fonts.key;
         context.textAlign = "left";
         context.fillStyle = style.color;
-        context.fillText(quantities[column].replace(" branch", ""), x + 8, 26);
+        context.fillText(lineName(column), keyAt + MARK + 4, y);
+        keyAt += context.measureText(lineName(column)).width + 2 * MARK + 4 + BESIDE;
       }
     });
   }
@@ -197,14 +228,14 @@ function render({ model, el }) {
     holdButton.setAttribute("aria-pressed", String(Boolean(heldRows)));
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
-    const width = roomIn(root, AREA.width);
-    layout = chartsLayout(shownCharts().length, width);
-    resize(canvas, width, layout.height);
+    layout = chartsLayout(shownCharts().length, roomIn(root, WIDTH), enlarged(root));
+    resize(canvas, layout.width, layout.height);
     const context = pen(canvas);
+    const fonts = fontsOf(context, style);
     shownCharts().forEach((_, chart) => {
       context.save();
       context.translate(0, layout.topOf(chart));
-      drawChart(context, chart, state, colours, style);
+      drawChart(context, chart, state, colours, style, fonts);
       context.restore();
     });
     fillLine(lines[0], rows, block, (at, last) => `block ${at} of ${last}`);

@@ -3,7 +3,9 @@
 import { largestOf, within } from "../numbers.js";
 
 export const WIDTH = 912;
-const MARGIN = { left: 46, right: 16, top: 14, bottom: 38 };
+const MARGIN = { left: 46, right: 16, top: 14, bottom: 38 }; // left and bottom for letters
+const HIGH = 108; // the inside, where there is a curve
+const LOW = 24; // where there is none
 const ROOM = 22; // that the number of an epoch needs
 const APART = 24; // of neighbouring moments: room for a finger
 
@@ -22,10 +24,14 @@ export function stretched(lengths, leasts) {
   }
 }
 
-/** Sizes, the place of an epoch and of a share, the moment nearest to an x, and the epochs that there is room to write. */
-export function curveLayout(epochs, accuracy, classes, width = WIDTH) {
-  const height = accuracy.length ? 160 : 76;
-  const [left, right, floor] = [MARGIN.left, width - MARGIN.right, height - MARGIN.bottom];
+/**
+ * Sizes, the place of an epoch and of a share, the moment nearest to an x, and the epochs that there is room to write.
+ * `letters` says how many times as large as usual these are.
+ */
+export function curveLayout(epochs, accuracy, classes, width = WIDTH, letters = 1) {
+  const floor = MARGIN.top + (accuracy.length ? HIGH : LOW);
+  const height = floor + MARGIN.bottom * letters;
+  const [left, right] = [MARGIN.left * letters, width - MARGIN.right];
   const last = Math.max(...epochs, accuracy.length);
   const guessing = 1 / classes;
   const ceiling = Math.min(1, Math.ceil(Math.max(guessing, ...accuracy) * 5 + 0.01) / 5);
@@ -54,7 +60,7 @@ export function curveLayout(epochs, accuracy, classes, width = WIDTH) {
     written(chosen) {
       const found = [];
       for (const epoch of [chosen, ...epochs]) {
-        if (found.every((other) => Math.abs(xOf(other) - xOf(epoch)) >= ROOM)) found.push(epoch);
+        if (found.every((other) => Math.abs(xOf(other) - xOf(epoch)) >= ROOM * letters)) found.push(epoch);
       }
       return found;
     },

@@ -3,6 +3,7 @@
 import {
   behindMore,
   button,
+  enlarged,
   frame,
   greyPlane,
   group,
@@ -100,7 +101,7 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-controls" },
-      labelled("Moment of the training", momentSlider, momentOut),
+      labelled("Moment of the training", momentSlider, roomFor(momentOut, epochs.map(momentName))),
       labelled("Layer", layerSlider, layerOut),
       group("Who looks", wholeButton),
     ),
@@ -120,7 +121,9 @@ function render({ model, el }) {
 
   function drawCurve(chosen) {
     const style = getComputedStyle(root);
-    layout = curveLayout(epochs, accuracy, classes.length, roomIn(root, WIDTH));
+    const letters = enlarged(root);
+    const fontOf = (weight, size = 12) => `${weight} ${size * letters}px ${style.fontFamily}`;
+    layout = curveLayout(epochs, accuracy, classes.length, roomIn(root, WIDTH), letters);
     resize(curve, layout.width, layout.height);
     const context = pen(curve);
     const { left, right, floor, guessing, xOf, yOf } = layout;
@@ -134,7 +137,7 @@ function render({ model, el }) {
     context.fillStyle = context.strokeStyle = style.color;
     context.textBaseline = "middle";
     context.lineWidth = 1;
-    context.font = `400 12px ${style.fontFamily}`;
+    context.font = fontOf(400);
     if (accuracy.length) {
       context.textAlign = "right";
       for (const share of layout.levels) {
@@ -148,7 +151,7 @@ function render({ model, el }) {
       level(yOf(guessing));
       context.setLineDash([]);
       context.globalAlpha = 1;
-      context.fillText(`guessing: ${percent(guessing)}`, right - 10, yOf(guessing) - 9);
+      context.fillText(`guessing: ${percent(guessing)}`, right - 10, yOf(guessing) - 9 * letters);
       context.strokeStyle = accent;
       context.lineWidth = 2;
       line(...accuracy.map((share, i) => [xOf(i + 1), yOf(share)]));
@@ -174,12 +177,15 @@ function render({ model, el }) {
     context.fillStyle = style.color;
     context.textAlign = "center";
     for (const epoch of layout.written(chosen)) {
-      context.font = `${epoch === chosen ? 700 : 400} 12px ${style.fontFamily}`;
-      context.fillText(String(epoch), xOf(epoch), floor + 13);
+      context.font = fontOf(epoch === chosen ? 700 : 400);
+      context.fillText(String(epoch), xOf(epoch), floor + 13 * letters);
     }
-    context.font = `400 12px ${style.fontFamily}`;
     const axis = layout.isToScale ? "finished epochs" : "finished epochs, not to scale";
-    context.fillText(axis, (left + right) / 2, floor + 29);
+    context.font = fontOf(400);
+    const { width } = context.measureText(axis);
+    context.font = fontOf(400, 12 * Math.min(1, layout.width / width));
+    const half = Math.min(width, layout.width) / 2;
+    context.fillText(axis, within((left + right) / 2, half, layout.width - half), floor + 29 * letters);
   }
 
   // Pictures, answer, attention, positions
@@ -193,7 +199,7 @@ function render({ model, el }) {
   const table = make("tbody", {}, ...lines.map(({ line }) => line));
   const verdict = make("p", { className: "vit-answer" });
   const answerPanel = panel("All classes", make("table", { className: "vit-top vit-probabilities" }, table));
-  answerPanel.style.width = `${WIDTH - 2 * (MAP_SIDE + 22)}px`; // however long a name is
+  answerPanel.style.width = `calc(${WIDTH - 2 * (MAP_SIDE + 22)} * var(--vit-px))`; // however long a name is
 
   const [mapWidth, mapHeight] = fitted({ width: columns, height: rows }, MAP_SIDE);
   const [cellWidth, cellHeight] = [mapWidth / columns, mapHeight / rows];
@@ -265,7 +271,7 @@ function render({ model, el }) {
 
   function markPatch(context, patch) {
     const [x, y] = [(patch % columns) * cellWidth, Math.floor(patch / columns) * cellHeight];
-    mark(context, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
+    mark(context, x + 2, y + 2, cellWidth - 4, cellHeight - 4);
   }
 
   function drawControls({ epoch, which, layer, moment, chosen }) {
@@ -316,7 +322,10 @@ function render({ model, el }) {
     const colours = paint((other) => shareOf(alike[other]));
     context.drawImage(colours, 0, 0, mapWidth, mapHeight);
     if (cellWidth >= WRITTEN) {
-      context.font = `10px ${getComputedStyle(root).fontFamily}`;
+      const fontOf = (size) => `${size}px ${getComputedStyle(root).fontFamily}`;
+      const size = 10 * enlarged(root);
+      context.font = fontOf(size);
+      context.font = fontOf(size * Math.min(1, (cellWidth - 4) / context.measureText("-0.00").width));
       context.textAlign = "center";
       context.textBaseline = "middle";
       alike.forEach((value, i) => {
