@@ -249,8 +249,12 @@ def test_the_tab_key_leads_into_an_explorer_that_is_not_there_yet(site, visit):
     one = visit()
     one.page.set_viewport_size(PHONE)
     page = one.open(site / "04_scaled_dot_product_attention.html")
-    page.locator(".bd-article *:has(+ .cell .vit-explorer)").first.evaluate(
-        "(text) => { text.tabIndex = -1; text.focus({ preventScroll: true }); }"
+    page.evaluate(
+        """() => {
+            const text = document.querySelector(".cell:has(.vit-explorer)").previousElementSibling;
+            text.tabIndex = -1;
+            text.focus({ preventScroll: true });
+        }"""
     )
     assert page.locator(PICTURE).count() == 0
     page.keyboard.press("Tab")
