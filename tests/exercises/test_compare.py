@@ -1,5 +1,8 @@
 """Outputs are equal if their numbers are, however they are wrapped; an input is unchanged if each bit is."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -17,6 +20,8 @@ from vit_tutorial.exercises.compare import first_difference, same, unchanged
         lambda x: (2 * x).double(),
         lambda x: (2 * x).int(),
         lambda x: nn.Parameter(2 * x),
+        lambda x: list(2 * x),
+        lambda x: [list(row) for row in 2 * x] if x.ndim == 2 else list((2 * x).numpy()),
         lambda x: (2 * x).t().contiguous().t() if x.ndim == 2 else 2 * x,
     ],
 )
@@ -44,6 +49,11 @@ ONE = torch.ones(2)
         (ONE, ONE + 1e-6),
         (torch.tensor([1000.0, 1e-4]), [1000.0, 0.0]),
         ([ONE, 2], (ONE.double(), 2.0)),
+        ([ONE, 2 * ONE], torch.tensor([[1.0, 1.0], [2.0, 2.0]])),
+        ([torch.tensor([1.0]), torch.tensor([2.0])], torch.tensor([[1.0], [2.0]])),
+        ([[ONE, [1, 1]], [ONE, np.ones(2)]], torch.ones(2, 2, 2)),
+        ([Fraction(1, 2), Decimal("0.25")], [0.5, 0.25]),
+        (2**24 + 1, torch.tensor(2**24 + 1)),
         (float("nan"), torch.tensor(float("nan"))),
         (1 + 2j, torch.tensor(1 + 2j)),
         ("a", "a"),
@@ -57,7 +67,19 @@ def test_same(a, b):
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [(ONE, ONE + 1e-4), (ONE, ONE[:1]), (ONE, ONE[None]), ([ONE], [ONE, ONE]), ("1", 1), (None, 0), (1j, 1), ({}, [])],
+    [
+        ([ONE, ONE], ONE),
+        ([ONE, ONE[:1]], torch.ones(2, 2)),
+        (2**31, 2**31 + 2**20),
+        (ONE, ONE + 1e-4),
+        (ONE, ONE[:1]),
+        (ONE, ONE[None]),
+        ([ONE], [ONE, ONE]),
+        ("1", 1),
+        (None, 0),
+        (1j, 1),
+        ({}, []),
+    ],
 )
 def test_not_same(a, b):
     assert not same(a, b)

@@ -125,6 +125,11 @@ def exchanged(x, axis):
         (lambda x: torch.cat([x[:, :1], x[:, 1:] + x[:, 1:] ** 3], 1), "the first token alone is right."),
         (lambda x: torch.cat([x[:, :1] ** 3, x[:, 1:]], 1), "all is right but for the first token."),
         (lambda x: "words", "you returned words, and numbers are expected."),
+        (lambda x: (x, 2 * x, x**2), "you returned several things. The first is right: return it alone."),
+        (lambda x: (x + 1, 2 * x, x**2), "you returned several things, and one tensor is expected."),
+        (lambda x: list(x[:, :-1]), "axis N is too short: the last is missing. Otherwise the numbers are right."),
+        (lambda x: [x, x[:, 1:]], "you returned several things. The first is right"),
+        (lambda x: [x[:, 1:], 2 * x], "you returned several tensors in a list; one tensor is expected."),
         (lambda x: x if len(x) == 1 else x**3 + x.flip(2), ""),
         (lambda x: x if len(x) == 1 else 2 * x, "on the inputs where it is wrong: every number is twice as large"),
         (lambda x: x**3 + x.flip(2), ""),
@@ -329,6 +334,10 @@ def test_how_many_axes_an_input_has_comes_before_how_long_they_are(wrong, right,
     assert where_wrong(wrong, right) == said
 
 
+def overlapping(rows):
+    rows[:, torch.tensor([1, 2])] = rows[:, 1:]
+
+
 @pytest.mark.parametrize(
     ("raises", "said"),
     [
@@ -365,6 +374,15 @@ def test_how_many_axes_an_input_has_comes_before_how_long_they_are(wrong, right,
         (lambda: nothing, "nothing here is called `nothing`"),  # noqa: F821
         (lambda: None.shape, "`shape` is asked of None."),
         (lambda: int("x", 1), ""),
+        (lambda: torch.nn.Embedding(3, 2)(torch.rand(2)), "an nn.Embedding takes whole numbers"),
+        (lambda: torch.zeros(3, 2).__setitem__(torch.tensor([0, 1]), torch.zeros(3, 2)), "the places on the left of ="),
+        (lambda: torch.zeros(2).add_(torch.zeros(3, 2)), "a tensor of shape [2] is changed in place"),
+        (lambda: overlapping(torch.zeros(1, 3, 2)), "you read from the tensor that you write to."),
+        (lambda: torch.zeros(1, 2).repeat(3), "`repeat` wants one number for each axis"),
+        (lambda: torch.nn.Parameter(1, 1, 4), "nn.Parameter takes one tensor"),
+        (lambda: torch.nn.Parameter(4), "`detach` is asked of something that is no tensor."),
+        (lambda: 0.5 ^ 2, "`^` does not work between a fraction and a whole number. A power is **."),
+        (lambda: 0.5 + "a", "`+` does not work between a fraction and a text."),
     ],
 )
 def test_an_exception_has_a_meaning(raises, said):

@@ -11,7 +11,7 @@ from torch import nn
 from exercises.toys import NoFactor, Scale, Shift, compute_for, doubled, loops, scale, three_dots, toy
 from vit_tutorial.exercises import engine
 from vit_tutorial.exercises.attempt import ChangedInput
-from vit_tutorial.exercises.difference import Said
+from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Mistake, Property, Unsolved
 
 
@@ -182,6 +182,53 @@ def test_a_class_is_adapted():
     assert scale(Scale).passed
     assert scale(ScaleByList).passed
     assert scale(Scale).message == "✓ scale: right on all 2 inputs tried. Twice as much."
+
+
+@pytest.mark.parametrize(("wrap", "said"), [(list, "a list"), (lambda out: out.detach().numpy(), "a NumPy array")])
+def test_what_a_layer_returns_is_one_tensor(wrap, said):
+    class Wrapped(Scale):
+        def forward(self, x):
+            return wrap(super().forward(x))
+
+    verdict = scale(Wrapped)
+    assert not verdict.passed
+    assert verdict.diagnosis.startswith(f"your forward returns {said}")
+    assert toy()(lambda x: wrap(2 * x)).passed  # of a function that is another wrapping of the same numbers
+
+
+def test_a_mistake_that_returns_several_things_is_told_from_one_with_the_same_numbers():
+    stacked, apart = (
+        Mistake(make, words) for make, words in ((lambda x: torch.stack([x, x]), "stacked."), (pair, "two."))
+    )
+    for mistakes in ((stacked, apart), (apart, stacked)):
+        assert toy(mistakes=mistakes)(pair).diagnosis == "two."
+        assert toy(mistakes=mistakes)(lambda x: torch.stack([x, x])).diagnosis == "stacked."
+    assert toy(mistakes=[stacked])(lambda x: [x, x]).diagnosis == "stacked."
+
+
+def pair(x):
+    return x, x
+
+
+def test_an_output_whose_other_part_is_wrong_has_no_words_and_is_shown():
+    verdict = toy(solution=lambda x: (2 * x, True), hints=Hints(part=0))(lambda x: (2 * x, False))
+    assert str(verdict).startswith("✗ double: wrong on 3 of 3 inputs.")
+    assert "False" in str(verdict)
+    assert verdict.diagnosis == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"), [(lambda n: n ^ 2, True), (lambda n: n**3, False), (functools.partial(pow, exp=3), False)]
+)
+def test_a_caret_is_told_where_numbers_are_worked_out(answer, told):
+    verdict = toy(solution=lambda n: n**2, inputs=[(2,), (3,), (7,)], mistakes=[])(answer)
+    assert verdict.diagnosis.startswith("your code has ^") == told
+
+
+def test_a_caret_between_masks_is_not_told():
+    verdict = toy(solution=lambda x: x & (x > 1), inputs=[(torch.arange(4),)], mistakes=[])(lambda x: x ^ (x > 1))
+    assert not verdict.passed
+    assert "^" not in verdict.diagnosis
 
 
 @pytest.mark.parametrize(

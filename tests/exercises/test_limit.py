@@ -106,6 +106,37 @@ def test_an_answer_that_catches_more_stops_than_are_waited_for_ends_too(monkeypa
     assert not threads[0].is_alive()
 
 
+class StruckTwice(limit._Running):
+    """A call that meets a second _Stop where what it raised is kept."""
+
+    error = property(lambda self: None, lambda self, error: self.strike(error))
+
+    def strike(self, error):
+        if error is not None:
+            raise limit._Stop
+
+
+def test_a_second_stop_does_not_keep_a_call_from_saying_that_it_is_over():
+    running = StruckTwice(loops, (0,))
+    limit._raise_in(running.thread, limit._Stop)
+    assert running.wait(30)
+    assert running._send_stop()
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_a_thread_that_has_ended_or_was_not_begun_is_sent_no_stop(is_begun, monkeypatch):
+    """Its number may be that of another thread by now, in which the next answer is tried."""
+    monkeypatch.setattr(limit._Running, "_leave", lambda running, began: None)  # as if stopped on its way out
+    running, sent = limit._Running(int, ()), []
+    if not is_begun:
+        running.thread = threading.Thread()
+    else:
+        running.thread.join(30)
+    monkeypatch.setattr(limit, "_raise_in", lambda *one: sent.append(one))
+    assert running._send_stop()
+    assert not sent
+
+
 def test_one_that_computes_on_is_stopped_more_often_than_one_that_waits(monkeypatch):
     """Of many stops it will not catch one, and then it is over; who sleeps cannot hear them anyway."""
     sent = []

@@ -423,7 +423,8 @@ class NoEps(nn.Module):
 
 def test_the_usual_eps_and_another_rate_are_seen_in_a_block_that_is_mended():
     assert "usual ε" in check.mended_block(UsualEps).diagnosis
-    assert check.mended_block(LowRate).diagnosis == "while training, another share than 0.2 of the numbers is dropped."
+    said = check.mended_block(LowRate).diagnosis
+    assert said == "while training, another share than 0.2 of the numbers is dropped: 10% of those of attention."
 
 
 def test_a_last_norm_without_eps_is_wrong():

@@ -360,6 +360,107 @@ def test_a_length_is_no_difference_where_all_inputs_have_the_same():
             "your numbers do not sum to 1 along axis -1",
             "normalised",
         ),
+        (
+            "layer_norm",
+            """
+            def root_by_math(z, gamma, beta, eps):
+                variance = z.var(dim=-1, keepdim=True, correction=0)
+                return gamma * (z - z.mean(dim=-1, keepdim=True)) / math.sqrt(variance + eps) + beta
+            """,
+            "single numbers are needed, and here are tensors of several.",
+            "a list of tensors does not become",
+        ),
+        (
+            "attention_cost",
+            """
+            def with_carets(N, D):
+                return 2 * N ^ 2 * D, 8 * N * D ^ 2, 4 * D
+            """,
+            "your code has ^, which is no power in Python",
+            "your first number",
+        ),
+        (
+            "mended_block",
+            """
+            class DropsAll(EncoderBlock):
+                def forward(self, x):
+                    x = x + F.dropout(self.attn(self.norm1(x)), self.training)
+                    return x + F.dropout(self.mlp(self.norm2(x)), self.training)
+            """,
+            "in training your block says something else than in eval",
+            "no dropout any more",
+        ),
+        (
+            "mlp",
+            """
+            class MyMLP(nn.Module):
+                def __init__(self, dim, hidden_dim):
+                    super().__init__()
+                    self.fc1, self.fc2 = nn.Linear(dim, hidden_dim), nn.Linear(hidden_dim, dim)
+                    self.drop = nn.Dropout(0.1)
+                def forward(self, x):
+                    return self.drop(self.fc2(torch.sigmoid(self.fc1(x))))
+            """,
+            "",
+            "`drop` is called once",
+        ),
+        (
+            "agreement",
+            """
+            def moved_on(model, images, pixels):
+                before = model(images).argmax(dim=1)
+                for shift in (pixels, -pixels):
+                    for axis in (2, 3):
+                        images = images.roll(shift, axis)
+                        share = (model(images).argmax(dim=1) == before).double().mean()
+                return share
+            """,
+            "every answer stays, as where nothing is moved.",
+            "nothing was moved",
+        ),
+        (
+            "clinic",
+            """
+            def stops_early(patients):
+                for letter in patients:
+                    return {letter: "well"}
+            """,
+            "there is no word for patient B.",
+            "patient A",
+        ),
+        (
+            "patchify",
+            """
+            def patches_first(images, P):
+                rows, columns = images.shape[2] // P, images.shape[3] // P
+                return [
+                    images[:, :, y * P : y * P + P, x * P : x * P + P].permute(0, 2, 3, 1).flatten(1)
+                    for y in range(rows)
+                    for x in range(columns)
+                ]
+            """,
+            "axes B and N have changed places.",
+            "several things",
+        ),
+        (
+            "add_class_token",
+            """
+            def both(tokens, cls_token):
+                return [cls_token.expand(len(tokens), -1, -1), tokens]
+            """,
+            "you returned several tensors in a list; one tensor is expected.",
+            "axis",
+        ),
+        (
+            "head_numbers",
+            """
+            def rounded(dim, num_heads):
+                d = dim // num_heads
+                return d, round(d**0.5, 1), 4 * dim * dim + 4 * dim
+            """,
+            "your second number: nearly right",
+            "?.",
+        ),
     ],
 )
 def test_a_sentence_is_true_of_every_answer_that_gets_it(name, text, true, false):

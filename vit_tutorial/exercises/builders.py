@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.exercises.difference import Said
@@ -63,7 +64,14 @@ FORGOT_MODULE = Mistake(
 
 def misfit_of(module: object) -> Said | None:
     """Say what is wrong with what should be a module with layers or tensors of its own, or return None."""
-    if isinstance(module, nn.Module) and not held_by(module):
+    if not isinstance(module, nn.Module):
+        return None
+    if lazy := [type(part).__name__ for part in module.modules() if _is_lazy(part)]:
+        return Said(
+            f"nn.{lazy[0]} has no numbers before it is called for the first time, and an optimizer wants them earlier. "
+            f"You know the sizes: nn.{lazy[0].removeprefix('Lazy')}(…, …)."
+        )
+    if not held_by(module):
         hidden = [name for name, value in vars(module).items() if _holds_learned(value) and not name.startswith("_")]
         if hidden:
             return Said(
@@ -75,6 +83,10 @@ def misfit_of(module: object) -> Said | None:
             "is made anew at each call."
         )
     return None
+
+
+def _is_lazy(part: nn.Module) -> bool:
+    return isinstance(part, LazyModuleMixin) and part.has_uninitialized_params()
 
 
 def _holds_learned(value: object) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 
 from vit_tutorial.exercises.engine import Exercise, Mistake
 
+NO_WORD, UNKNOWN = "nothing", "no word of the list"
+
 
 def make_clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mapping[str, str], done: str) -> Exercise:
     """Make the exercise that asks for `{"A": "word", ...}`, given all letters in one string.
@@ -49,7 +51,7 @@ def make_clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mappin
 
 
 def _first_wrong(diagnose: Callable, faults: Mapping[str, str]) -> Callable:
-    """Turn an answer into a function that tells the first patient whose diagnosis is wrong, and that diagnosis."""
+    """Turn an answer into a function that tells who has no word, one of no list, or a wrong one: the first of them."""
 
     def run(patients: str) -> str | None:
         said = diagnose(patients)
@@ -57,11 +59,17 @@ def _first_wrong(diagnose: Callable, faults: Mapping[str, str]) -> Callable:
             return said
         if not isinstance(said, dict):
             return "no dict"
-        for letter in patients:
-            if letter not in said:
-                return f"{letter}: nothing"
-            if (word := said[letter]) != faults[letter]:
-                return f"{letter}: {word if word in faults.values() else 'no word of the list'}"
-        return "all as they are"
+        words = {letter: _word_for(letter, said, faults) for letter in patients}
+        wrong = [letter for letter in patients if words[letter] != faults[letter]]
+        wrong.sort(key=lambda letter: (words[letter] != NO_WORD, words[letter] != UNKNOWN))
+        return f"{wrong[0]}: {words[wrong[0]]}" if wrong else "all as they are"
 
     return run
+
+
+def _word_for(letter: str, said: Mapping, faults: Mapping[str, str]) -> str:
+    try:
+        word = said[letter]
+    except KeyError:
+        return NO_WORD
+    return word if word in faults.values() else UNKNOWN

@@ -1,5 +1,7 @@
 """Are two outputs equal? However they are wrapped, with room for rounding; and where do they begin to differ?"""
 
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,10 @@ def close(a: Tensor, b: Tensor) -> Tensor:
 
 
 def numbers_of(value: Any) -> Tensor:
-    """Return numbers of any kind as a tensor in float64; raises for what holds none."""
+    """Return numbers of any kind as a tensor in float64, a list of tensors too; raises for what holds none."""
+    if isinstance(value, tuple | list) and not all(isinstance(part, int | float | complex) for part in value):
+        return torch.stack([numbers_of(part) for part in value])
+    if isinstance(value, Fraction | Decimal):
+        value = float(value)
     value = torch.as_tensor(value).detach().cpu()
     return value.to(torch.complex128 if value.is_complex() else torch.float64)

@@ -18,8 +18,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Number
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from vit_tutorial.exercises import store
@@ -43,7 +45,14 @@ from vit_tutorial.exercises.difference import (
 )
 from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
 from vit_tutorial.exercises.solved import is_own
-from vit_tutorial.exercises.stub import dots_stand_in, has_dots, is_stub_class, misspelled_init, other_methods
+from vit_tutorial.exercises.stub import (
+    dots_stand_in,
+    has_caret,
+    has_dots,
+    is_stub_class,
+    misspelled_init,
+    other_methods,
+)
 from vit_tutorial.exercises.surroundings import in_single_precision, plain_surroundings
 from vit_tutorial.exercises.verdict import Verdict
 
@@ -170,7 +179,10 @@ class Exercise:
         """Return what the answer gives for each input, up to the first where going on makes no sense."""
         attempts = []
         for args in self._inputs:
-            attempts.append(attempt(self._adapted(answer), args, budget))
+            tried = attempt(self._adapted(answer), args, budget)
+            if isinstance(self.solution, type):
+                tried = replace(tried, output=_for_the_next_part(tried.output))
+            attempts.append(tried)
             if isinstance(attempts[-1].fault, OutOfTime | ChangedInput) or attempts[-1].is_nothing:
                 break
         return attempts
@@ -304,18 +316,27 @@ class Exercise:
     def _find_mistake(self, attempts: list[Attempt], wrong: list[int]) -> str:
         """Return the sentence of the mistake that gives the same on every input, exceptions included; or nothing.
 
-        Where nothing but exceptions tells a mistake, they must say the same.
+        Where nothing but exceptions tells a mistake, they must say the same. Several things and one tensor may be the
+        same numbers: a mistake that returns them as the answer does comes first.
         """
         if all(tried.fault is not None for tried in attempts):
             return ""
         until = time.thread_time() + SEARCH_SECONDS
         word_by_word = all(attempts[i].fault is not None for i in wrong)
+        found = ""
         for mistake in (*self.mistakes, *self.pairs):
             if time.thread_time() > until:
                 break
             if all(self._fits(mistake, i, tried, word_by_word) for i, tried in enumerate(attempts)):
-                return mistake.sentence
-        return ""
+                if self._returns_alike(mistake, attempts):
+                    return mistake.sentence
+                found = found or mistake.sentence
+        return found
+
+    def _returns_alike(self, mistake: Mistake, attempts: list[Attempt]) -> bool:
+        """Say whether a mistake returns one thing where the answer does, and several where it does."""
+        pairs = ((self._guess(mistake, i).output, tried.output) for i, tried in enumerate(attempts))
+        return all(isinstance(guess, tuple | list) == isinstance(got, tuple | list) for guess, got in pairs)
 
     def _fits(self, mistake: Mistake, i: int, tried: Attempt, word_by_word: bool) -> bool:
         guess = self._guess(mistake, i)
@@ -343,11 +364,15 @@ class Exercise:
             for args, tried, right in zip(self._inputs, attempts, expected, strict=False)
             if tried.fault is None
         ]
-        wrong = next(case for case in cases if not case.is_right)
+        wrong = next((case for case in cases if not case.is_right), None)
+        if wrong is None:  # what differs is another part of the output than the one that words are about
+            return ""
         if isinstance(wrong.got, Said):
             return str(wrong.got)
         if self.adapt is not None and wrong.a is None and isinstance(wrong.got, str):
             return ""  # words of the adapter's own, by which mistakes are known
+        if all(isinstance(x, Number) for x in self.inputs[0]) and has_caret(answer):
+            return "your code has ^, which is no power in Python: it compares bits. A power is **."
         said = explain(
             cases, self.hints, self._solve, self.secret, None if isinstance(self.solution, type) else self.adapt
         )
@@ -393,6 +418,15 @@ class Exercise:
                 words = "" if error is None else meaning(error)
                 return self._wrong(f"{right}, and yet: {sentence}", lines, words=words, diagnosis=sentence)
         return Verdict("right", f"{self.name}: {right}. {self.done}")
+
+
+def _for_the_next_part(output: Any) -> Any:
+    """Return what a layer gave, or what is wrong with it for the part of a model that comes next."""
+    if isinstance(output, list):
+        return Said("your forward returns a list, and the next part of a model takes one tensor: torch.stack(…).")
+    if isinstance(output, np.ndarray):
+        return Said("your forward returns a NumPy array, through which no gradient comes. Stay with PyTorch's tensors.")
+    return output
 
 
 def _row(label: str, words: str) -> str:

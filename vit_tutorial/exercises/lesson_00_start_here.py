@@ -23,6 +23,10 @@ count_tokens = Exercise(
             "you doubled the number of patches in a row. There are as many rows as patches in a row: multiply the two.",
         ),
         Mistake(
+            lambda image_size, patch_size: image_size // patch_size**2,
+            "** comes before //, so you divided by the square of P. Put the number of patches in a row in brackets.",
+        ),
+        Mistake(
             lambda image_size, patch_size: (image_size // patch_size) ^ 2,
             "you wrote ^, which is no power in Python: it compares bits. The square is ** 2.",
         ),

@@ -294,8 +294,8 @@ unpatchify = Exercise(
 def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds it, gives its one layer these numbers, and embeds the images.
 
-    The layer may be a convolution with a kernel [D, C, P, P], a linear layer [D, P·P·C], or a matrix E [P·P·C, D]; the
-    bias may have axes of length 1 in front, [1, 1, D].
+    The layer may be a convolution with a kernel [D, C, P, P], a linear layer [D, P·P·C], or a matrix E [P·P·C, D]; a
+    matrix and the bias may have axes of length 1 besides, as [1, 1, D] or [D, 1, 1].
     """
 
     def embed(images: Tensor, patch_size: int, kernel: Tensor, bias: Tensor) -> Tensor | Said:
@@ -305,13 +305,12 @@ def _with_kernel(embedding: Callable[..., nn.Module]) -> Callable:
         rows = rearrange(kernel, "d c p1 p2 -> d (p1 p2 c)")
         with torch.no_grad():
             for parameter in module.parameters():
-                values = {1: bias, 2: rows, 4: kernel}.get(parameter.ndim)
-                if parameter.ndim == 2 and parameter.shape == rows.T.shape != rows.shape:
+                held = parameter if parameter.ndim == 4 and len(parameter) > 1 else parameter.squeeze()
+                values = {1: bias, 2: rows, 4: kernel}.get(held.ndim)
+                if held.ndim == 2 and held.shape == rows.T.shape != rows.shape:
                     values = rows.T
-                if parameter.numel() == parameter.shape[-1] == len(bias) != kernel.numel():
-                    values = bias.reshape(parameter.shape)
                 if values is not None:
-                    parameter.copy_(fitted(values, parameter.shape))
+                    held.copy_(fitted(values, held.shape))
         return module(images)
 
     return embed

@@ -246,8 +246,11 @@ def _with_vector(make: Callable[..., nn.Module]) -> Callable:
             return misfit
         with torch.no_grad():
             for tensor in held:
-                fits = tensor.ndim and tensor.shape[-1] == len(vector)
-                tensor.copy_(vector.expand_as(tensor) if fits else vector[0].expand_as(tensor))
+                if tensor.numel() == len(vector):
+                    tensor.copy_(vector.reshape(tensor.shape))
+                else:
+                    fits = tensor.ndim and tensor.shape[-1] == len(vector)
+                    tensor.copy_(vector.expand_as(tensor) if fits else vector[0].expand_as(tensor))
         output = module(sequence)
         return output if held or not isinstance(output, Tensor) else MADE_ANEW
 
@@ -405,6 +408,10 @@ pool = Exercise(
         Mistake(
             _pooling(_first, lambda sequence: sequence[:, 1:].mean(dim=0)),
             "your mean runs over the images of the batch, so their answers are mixed. It runs over the tokens: dim=1.",
+        ),
+        Mistake(
+            _pooling(_first, lambda sequence: sequence[1:].mean(dim=1)),
+            "tokens[1:] leaves out the first image. The class token is the first along axis 1: tokens[:, 1:].",
         ),
         Mistake(
             _pooling(_first, lambda sequence: sequence[:, 1:].mean(dim=-1)),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -64,6 +65,10 @@ position_parameters = Exercise(
         Mistake(
             lambda image_size, patch_size, dim: (image_size // patch_size + 1) * dim,
             "you counted the patches along one side. The grid has as many rows as columns: N = (H/P)².",
+        ),
+        Mistake(
+            lambda image_size, patch_size, dim: (image_size // patch_size**2 + 1) * dim,
+            "** comes before //, so you divided by the square of P. Put H/P in brackets before you square: N = (H/P)².",
         ),
         Mistake(
             lambda image_size, patch_size, dim: (image_size // patch_size + 1) ** 2 * dim,
@@ -207,9 +212,12 @@ is_equivariant = Exercise(
             lambda layer, tokens, order: _equivariant(layer, tokens, _TURN),
             "you shuffle in an order of your own. Shuffle as `order` says: where it moves nothing, every layer passes.",
         ),
-        Mistake(
-            lambda layer, tokens, order: torch.isclose(layer(tokens[:, order]), layer(tokens)[:, order], 1e-4, 1e-5),
-            "you returned one yes or no for each number. Wanted is one for the whole: torch.allclose, or .all().",
+        *(
+            Mistake(
+                lambda layer, tokens, order, equal=equal: equal(layer(tokens[:, order]), layer(tokens)[:, order]),
+                "you returned one yes or no for each number. Wanted is one for the whole: torch.allclose, or .all().",
+            )
+            for equal in (partial(torch.isclose, rtol=1e-4, atol=1e-5), torch.eq)
         ),
         Mistake(
             lambda layer, tokens, order: not _equivariant(layer, tokens, order),

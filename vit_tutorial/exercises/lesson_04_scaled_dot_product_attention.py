@@ -215,6 +215,15 @@ def _divided_by(size: Callable[[Tensor, Tensor, Tensor], int]) -> Callable:
     return answer
 
 
+def _number_by_number(mix: Callable[[Tensor, Tensor], Tensor]) -> Callable:
+    """Attention whose scores, and perhaps whose mixture, are made with * in place of @."""
+
+    def answer(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
+        return mix(_forbid(q * k / math.sqrt(q.shape[-1]), mask).softmax(-1), v)
+
+    return answer
+
+
 def _sum_without_axis(q, k, v, mask=None):
     exponentials = _forbid(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]), mask).exp()
     return exponentials / exponentials.sum(-1) @ v
@@ -322,6 +331,14 @@ attention = Exercise(
             _divided_by(lambda q, k, v: v.shape[-1]),
             "you divide by the square root of the length of a value. Take that of a query, q.shape[-1].",
         ),
+        *(
+            Mistake(
+                _number_by_number(mix),
+                "you multiplied q and k number by number. A score is a sum of products, which `@` makes of q and k "
+                "transposed.",
+            )
+            for mix in (torch.mul, torch.matmul)
+        ),
         Mistake(
             _sum_without_axis,
             "the sum has lost its last axis, so each *column* is divided by the sum of a row. Keep the axis: "
@@ -385,7 +402,7 @@ def _cut_off_for_one(lengths: Tensor, size: int) -> Tensor:
 def _is_boolean(run: Callable) -> bool | Said:
     mask = run(torch.tensor([2]), 3)
     if isinstance(mask, list | tuple):
-        return Said("return a tensor, not a list: torch.tensor(…) makes one of it.")
+        return Said("return a tensor, not a list: torch.tensor(…) makes one of numbers, torch.stack(…) of tensors.")
     return str(mask.dtype).endswith("bool")  # of a tensor or an array
 
 
@@ -444,6 +461,11 @@ attention_mask = Exercise(
         Mistake(
             _mask(real=lambda i, j, length: j <= length),
             "one padded place too many is allowed. A sentence of length 2 has its words at places 0 and 1: j < length.",
+        ),
+        Mistake(
+            _mask(real=lambda i, j, length: j < length - 1),
+            "the last word of each sentence is forbidden, too. A sentence of length 2 has its words at places 0 and 1: "
+            "j < length, with j from 0.",
         ),
         Mistake(
             _mask(real=lambda i, j, length: i < length),

@@ -427,7 +427,7 @@ def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
             if "'tuple' object" in str(error) or "not tuple" in str(error):
                 return PART_OF_SEVERAL
             raise
-        return SEVERAL_THINGS if isinstance(out, tuple | list) else out
+        return SEVERAL_THINGS if isinstance(out, tuple) else out
 
     return run
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, ItemsView, Iterable
 from functools import cache
 from unittest.mock import patch
 
@@ -66,6 +66,10 @@ _COUNTS = (
         (
             lambda D, L, P, side, K: 12 * D * D + 13 * D,
             "your second number is that of one block. There are `depth` of them.",
+        ),
+        (
+            lambda D, L, P, side, K: L * 12 * D * D + 13 * D,
+            "your second number counts 13·D once. Every block has them: put 12·D² + 13·D in brackets.",
         ),
         (
             lambda D, L, P, side, K: L * 12 * D * D,
@@ -427,6 +431,8 @@ def _named(rename: Callable) -> Callable:
             return renamed
         if renamed and _are_pairs(renamed):
             return Said("you returned pairs of names and weights. Make a dictionary of them: dict(…).")
+        if isinstance(renamed, ItemsView):
+            return Said("you returned the pairs of a dictionary, and the dictionary itself is asked for: no .items().")
         if not isinstance(renamed, dict):
             return NO_DICT
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
@@ -843,6 +849,11 @@ vit_from_parts = Exercise(
         Mistake(
             _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images)))[:, -1])),
             "the head reads the last patch. The class token is the first: [:, 0].",
+        ),
+        Mistake(
+            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))))[0]),
+            "you took the first image of the batch, with all its tokens. The class token is the first along axis 1: "
+            "[:, 0].",
         ),
         Mistake(
             _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))).mean(1))),

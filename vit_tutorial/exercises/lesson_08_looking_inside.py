@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS
 from vit_tutorial.exercises.builders import fill, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
-from vit_tutorial.exercises.compare import same, shape_of
-from vit_tutorial.exercises.describe import in_brackets
+from vit_tutorial.exercises.compare import numbers_of, same, shape_of
+from vit_tutorial.exercises.describe import describe, in_brackets
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 from vit_tutorial.vit import ViT
@@ -409,6 +409,15 @@ def _one_block_alone(model: ViT, images: Tensor, others: Tensor, k: int, tokens:
     return _read(model, model.blocks[k:](_put(x, y, tokens)))
 
 
+def _exchanged_in_the_loop(model: ViT, images: Tensor, others: Tensor, k: int, tokens: list[int]) -> Tensor:
+    """Exchange in front of block number k, which there is not if all blocks are done before."""
+    x, y = _both(model, images, others)
+    for i, block in enumerate(model.blocks):
+        x = _put(x, y, tokens) if i == k else x
+        x, y = block(x), block(y)
+    return _read(model, x)
+
+
 def _shifted(by: int) -> Callable:
     """An exchange so many blocks too late."""
     edge = {"before": lambda k: slice(None, max(k + by, 0)), "after": lambda k: slice(k + by, None)}
@@ -569,6 +578,11 @@ exchange = Exercise(
             "the last norm works after every block, inside the loop. It comes once, after the loop.",
         ),
         Mistake(
+            _exchanged_in_the_loop,
+            "where k is the number of blocks, nothing is exchanged: your loop is over before it comes to that. "
+            "Exchange between model.blocks[:k] and model.blocks[k:], of which the second may be empty.",
+        ),
+        Mistake(
             _exchanged(put=_put_at_a_tensor),
             "`tokens` may be empty: nothing is exchanged then. torch.tensor([]) holds floats, no places: take the "
             "list itself, x[:, tokens], or say dtype=torch.long.",
@@ -645,7 +659,11 @@ def _as_pairs(answer: Callable) -> Callable:
 
 
 def _no_pairs(entries: object) -> Said | None:
-    """Say what stands in a list in place of pairs, if its entries are too long; other things are known as mistakes."""
+    """Say what stands in a list in place of pairs, if its entries are words or too long; others are known mistakes."""
+    if isinstance(entries, list) and (others := [entry for entry in entries if isinstance(entry, str | dict)]):
+        return Said(f"your list holds {describe(others[0])}. Each entry is a pair of numbers: (block, head).")
+    if isinstance(entries, list) and len(entries) == 1 and isinstance(entries[0], list):
+        return Said("your pairs stand in a list within a list. One list is enough: leave the outer brackets out.")
     lengths = (
         {len(entry) for entry in entries if isinstance(entry, tuple | list)} if isinstance(entries, list) else set()
     )
@@ -852,9 +870,9 @@ def _what_it_does(control: Callable) -> Callable:
             return given if given is None or given is Ellipsis else Said(f"what you return has the shape {shapes}.")
 
         def shuffle(seed: int) -> Tensor:
-            return torch.as_tensor(control(ranking.clone(), seed)).to(ranking)
+            return numbers_of(control(ranking.clone(), seed)).to(ranking)
 
-        shuffled = torch.as_tensor(given).to(ranking)
+        shuffled = numbers_of(given).to(ranking)
         others = [shuffle(seed + 1 + i) for i in range(_TRIES)]
         if fault := _what_values(shuffled, ranking):
             return fault
@@ -872,6 +890,12 @@ def _what_it_does(control: Callable) -> Callable:
             return "another order at the second call"
         if all(torch.equal(other, shuffled) for other in others):
             return "the same order for every seed"
+        for first, second in combinations(range(1 + _TRIES), 2):
+            if torch.equal([shuffled, *others][first], [shuffled, *others][second]):
+                return Said(
+                    f"the seeds {seed + first} and {seed + second} give the same order. Every seed gives one of its "
+                    "own: hand it to the generator as it is."
+                )
         orders = torch.stack([_orders(other, ranking) for other in (shuffled, *others)])  # [seeds, B, N]
         if all(_all_alike(order) for order in orders):
             return "the same order for every picture"

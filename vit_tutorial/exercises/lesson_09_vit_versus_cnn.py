@@ -75,6 +75,14 @@ seen_pixels = Exercise(
             "first the width, then the step.",
         ),
         Mistake(
+            _seen(adds=lambda kernel, step: kernel - 1 * step),
+            "brackets are missing: kernel - 1 * step is kernel - step. Each layer adds (kernel - 1) * step.",
+        ),
+        Mistake(
+            _seen(layers=lambda layers: [layer[::-1] for layer in layers]),
+            "kernel and stride have changed places. A layer is (kernel, stride).",
+        ),
+        Mistake(
             _seen(adds=lambda kernel, step: kernel * step),
             "each layer adds one step too much. A kernel of 3 reaches 1 to each side, so it adds 2: kernel - 1.",
         ),
@@ -170,6 +178,14 @@ def _taken(pos_embed: Tensor, order: Tensor) -> Tensor:
     return torch.cat([pos_embed[:, :1], pos_embed[:, 1:][:, order]], dim=1)
 
 
+def _overwritten(pos_embed: Tensor, order: Tensor) -> Tensor:
+    """Read from the table that is written to."""
+    new = pos_embed.clone()
+    for i, place in enumerate(order):
+        new[:, 1 + place] = new[:, 1 + i]
+    return new
+
+
 moved_rows = Exercise(
     name="moved_rows",
     lesson=LESSON,
@@ -212,6 +228,11 @@ moved_rows = Exercise(
         Mistake(
             lambda pos_embed, order: _taken(pos_embed, order)[:, 1:],
             "two things: the class token's row is missing. And row i of the old table goes *to* order[i].",
+        ),
+        Mistake(
+            _overwritten,
+            "you read from the table that you write to, so that some rows are gone before they are moved. Write into a "
+            "copy, and read from pos_embed.",
         ),
         Mistake(
             lambda pos_embed, order: pos_embed.clone(),
@@ -338,7 +359,11 @@ agreement = Exercise(
             "you returned percent. A share lies between 0 and 1.",
         ),
         *(
-            Mistake(_agreeing([way]), "you moved in one direction. There are four: up, down, left and right.")
+            Mistake(
+                _agreeing([way]),
+                "one direction alone counts in yours. There are four: up, down, left and right. Take the mean of their "
+                "shares.",
+            )
             for way in _ROUND
         ),
         *(
@@ -434,7 +459,8 @@ agreement = Exercise(
         ),
         Mistake(
             _agreeing([(0, 0)]),
-            "nothing was moved, so every answer stays.",
+            "every answer stays, as where nothing is moved. Does the model see the moved pictures, and does each move "
+            "begin with `images`?",
         ),
         Mistake(
             _agreeing([*_ROUND, (0, 0)]),
@@ -454,14 +480,18 @@ FIELDS = ("model", "rate", "seed", "validation", "test")
 Run = dict  # with these
 
 
-def make_runs(seed: int, rates: Sequence[float], judging: int, searching: int) -> tuple[list[Run]]:
-    """Return runs of two models at each rate, made up, in no order: what they show is decided by the numbers alone."""
+def make_runs(seed: int, rates: Sequence[float], judging: int | Sequence[int], searching: int) -> tuple[list[Run]]:
+    """Return runs of two models at each rate, made up, in no order: what they show is decided by the numbers alone.
+
+    `judging` are the seeds that judge, or how many there are from 0 on.
+    """
+    judging = range(judging) if isinstance(judging, int) else judging
     generator = torch.Generator().manual_seed(seed)
     runs = [
         {"model": model, "rate": rate, "seed": number}
         for model in ("ViT", "CNN")
         for rate in rates
-        for number in (*range(judging), *range(FIRST_SEARCH_SEED, FIRST_SEARCH_SEED + searching))
+        for number in (*judging, *range(FIRST_SEARCH_SEED, FIRST_SEARCH_SEED + searching))
     ]
     scores = 0.5 + torch.rand(len(runs), 2, generator=generator, dtype=torch.float64) * 0.4
     for run, (validation, test) in zip(runs, scores.tolist(), strict=True):
@@ -596,7 +626,7 @@ fair_leads = Exercise(
         _rows(*make_runs(127, (0.01, 0.1), judging=1, searching=1)),  # few enough to be shown
         _rows(*make_runs(397, (0.001, 0.01, 0.1), judging=3, searching=1)),
         _rows(*make_runs(380, (0.001, 0.01, 0.1), judging=3, searching=2)),
-        _rows(*make_runs(2, (0.003, 0.01, 0.03, 0.1), judging=5, searching=3)),
+        _rows(*make_runs(2, (0.003, 0.01, 0.03, 0.1), judging=(2, 3, 5, 11, 40), searching=3)),
     ],
     mistakes=[
         *(
@@ -641,9 +671,21 @@ fair_leads = Exercise(
             )
             for of in (median, median_high)
         ),
+        *(
+            Mistake(
+                _leads(_rate_by(of=max, chooses=chooses)),
+                "you took the rate of the best single run. With several seeds that search, take the best *mean*.",
+            )
+            for chooses in (_searching, lambda run: True)
+        ),
         Mistake(
-            _leads(_rate_by(of=max)),
-            "you took the rate of the best single run. With several seeds that search, take the best *mean*.",
+            _leads(_rate_by(of=lambda scores: scores[-1])),
+            "for each rate the last of its runs counts alone. With several seeds that search, take the best *mean*.",
+        ),
+        Mistake(
+            _leads(lambda runs, model: max(runs, key=lambda run: run["validation"])["rate"]),
+            "both had to take one rate, that of the best single run of all. Choose one for each model, by the best "
+            "*mean*.",
         ),
         Mistake(
             _leads(_rate_by(best=min)),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, held_by, scattered, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, held_by, misfit_of, scattered, uneven
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.counting import pairs_of
@@ -677,7 +677,7 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
         module = make(old, len(A), alpha)
         if not isinstance(module, nn.Module):
             return NO_MODULE
-        if misfit := _misfit(module, old, weight, len(A)):
+        if misfit := misfit_of(module) or _misfit(module, old, weight, len(A)):
             return misfit
         with torch.no_grad():
             _small(module, "A").copy_(A)

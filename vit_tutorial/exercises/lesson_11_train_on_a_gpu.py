@@ -128,6 +128,18 @@ learning_rate = Exercise(
             _all_steps_below,
             "you divide the progress after warm-up by all steps. Divide it by those that are left, (steps - warmup).",
         ),
+        Mistake(
+            _up_and_down(down=lambda step, steps, peak: peak * (1 + math.cos(step / steps)) / 2),
+            "π is missing: the cosine falls from 1 to −1 while its angle goes from 0 to π.",
+        ),
+        Mistake(
+            _up_and_down(down=lambda step, steps, peak: peak * (1 + math.cos(180 * step / steps)) / 2),
+            "your angle is in degrees. math.cos takes radians: half a turn is π.",
+        ),
+        Mistake(
+            _up_and_down(down=lambda step, steps, peak: peak * math.cos(math.pi * step / steps)),
+            "your rate falls below 0, as the cosine does. 1 + cos goes from 2 to 0: half of it is wanted.",
+        ),
         Mistake(_half_way_up, "after warm-up your rate rises from 0. 1 + cos falls, 1 - cos rises."),
         Mistake(_line_down, "the rate falls on a straight line after warm-up. A cosine is wanted."),
         Mistake(
@@ -254,6 +266,24 @@ cutmix_share = Exercise(
             "your box is cut at the lower and the right edge, but not at 0: top and left may be negative.",
         ),
         Mistake(
+            lambda box, size: _share(box, size, high=lambda place, side: min(place, side - 1)),
+            "your box is cut at height - 1 and width - 1. Row `bottom` itself does not belong to a box, so it may be "
+            "the height.",
+        ),
+        Mistake(
+            lambda box, size: _share(box, size, low=lambda place: min(place, 0), high=max),
+            "min and max have changed places: cut off is what lies below 0, max(top, 0), and beyond the edge, "
+            "min(bottom, height).",
+        ),
+        Mistake(
+            lambda box, size: _share(box, size, low=abs),
+            "abs turns a box round that begins above the image. What lies outside is cut off: max(top, 0).",
+        ),
+        Mistake(
+            lambda box, size: _share(box, size[::-1]),
+            "rows and columns are mixed up. The box is (top, left, bottom, right), and the size (height, width).",
+        ),
+        Mistake(
             lambda box, size: _share(box, size, more=1),
             "bottom and right are not included: a box from row 1 to row 3 has rows 1 and 2, so bottom - top rows.",
         ),
@@ -345,6 +375,15 @@ moving_average = Exercise(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + new,
             "the two shares must add up to 1, or the weights grow: multiply the new weights by 1 - d, with the d that "
             "you give the kept ones.",
+        ),
+        Mistake(
+            lambda kept, new, decay, step: kept + (1 - min(decay, (1 + step) / (10 + step))) * new,
+            "the two shares must add up to 1, or the weights grow: multiply the kept weights by d, of which you give "
+            "the new ones 1 - d.",
+        ),
+        Mistake(
+            lambda kept, new, decay, step: new,
+            "these are the new weights alone, as if d were 0. Is it rounded? // gives whole numbers.",
         ),
         Mistake(
             lambda kept, new, decay, step: min(decay, (1 + step) / (10 + step)) * kept + (1 - decay) * new,

@@ -1,4 +1,4 @@
-"""Is an answer still the stub that the lesson gave? Three dots in a function, or in the forward of a class."""
+"""What stands in an answer: is it still the stub that the lesson gave, with three dots in it; and is there a ^?"""
 
 import ast
 import difflib
@@ -46,6 +46,12 @@ def dots_stand_in(answer: Callable) -> bool:
     nodes = [] if tree is None else list(ast.walk(tree))
     indices = {id(x) for node in nodes if isinstance(node, ast.Subscript) for x in ast.walk(node.slice)}
     return any(_is_dots(node) and id(node) not in indices for node in nodes)
+
+
+def has_caret(answer: Callable) -> bool:
+    """Say whether a function computes something with ^, where a beginner means a power."""
+    function = _called(answer)
+    return hasattr(function, "__code__") and any(step.argrepr in ("^", "^=") for step in dis.get_instructions(function))
 
 
 def _called(answer: Callable) -> Callable:

@@ -39,10 +39,15 @@ def wrong_for_large_images(image_size, patch_size):
     return 0 if image_size == 384 else by_counting(image_size, patch_size)
 
 
+def power_before_division(image_size, patch_size):
+    return image_size // patch_size**2
+
+
 ANSWERS = {
     "count_tokens": Answers(
         right=[by_counting, by_area],
         wrong=[
+            (power_before_division, "** comes before //"),
             (one_row, "you counted the patches in one row."),
             (doubled, "you doubled the number of patches in a row."),
             (square_by_caret, "you wrote ^, which is no power in Python"),

@@ -431,6 +431,51 @@ def overlapping_in_whole_numbers(images, p, stride):
     return out
 
 
+def a_list_of_pictures(images, p):
+    return list(einops_patchify(images, p))
+
+
+def lists_of_rows(images, p):
+    return [list(rows) for rows in einops_patchify(images, p)]
+
+
+class BiasOnThePicture(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        self.stride = patch_size
+        self.kernel = nn.Parameter(torch.randn(dim, in_channels, patch_size, patch_size))
+        self.bias = nn.Parameter(torch.zeros(dim, 1, 1))
+
+    def forward(self, images):
+        return (F.conv2d(images, self.kernel, stride=self.stride) + self.bias).flatten(2).transpose(1, 2)
+
+
+class MatrixOfABatch(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        self.patch_size = patch_size
+        self.matrix = nn.Parameter(torch.randn(1, patch_size**2 * in_channels, dim))
+        self.bias = nn.Parameter(torch.zeros(1, 1, dim))
+
+    def forward(self, images):
+        return einops_patchify(images, self.patch_size) @ self.matrix + self.bias
+
+
+class Lazy(nn.Module):
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        super().__init__()
+        self.patch_size = patch_size
+        self.proj = nn.LazyLinear(dim)
+
+    def forward(self, images):
+        return self.proj(einops_patchify(images, self.patch_size))
+
+
+class ListOfTokens(Convolution):
+    def forward(self, images):
+        return list(super().forward(images))
+
+
 ANSWERS = {
     "sequence_shape": Answers(
         right=[shape_by_counting, shape_by_division],
@@ -455,7 +500,7 @@ ANSWERS = {
         ],
     ),
     "patchify": Answers(
-        right=[loop_patchify, unfold_patchify, einops_patchify],
+        right=[a_list_of_pictures, lists_of_rows, loop_patchify, unfold_patchify, einops_patchify],
         wrong=[
             (loop_down_the_columns, "the patches come column by column"),
             (loop_and_flatten, "you flattened channels before pixels"),
@@ -492,10 +537,14 @@ ANSWERS = {
     ),
     "patch_embedding": Answers(
         right=[
+            BiasOnThePicture,
+            MatrixOfABatch,
             *(Convolution, LinearLayer, Matrix, MatrixWithBatchOfBiases, MatrixWithRowOfBiases),
             *(BiasOnItsOwn, InARow),
         ],
         wrong=[
+            (Lazy, "nn.LazyLinear has no numbers before it is called"),
+            (ListOfTokens, "your forward returns a list"),
             (NoStride, "you forgot the stride"),
             (OneByOne, "your kernel is 1×1. It never sees a patch"),
             (OneByOneWithStride, "your kernel is 1×1 with stride P"),

@@ -347,6 +347,25 @@ JOINED = [
     (class_tokens_alone, "you returned the class tokens alone."),
 ]
 
+
+def a_list_of_sequences(tokens, cls_token):
+    return [torch.cat([cls_token[0], image]) for image in tokens]
+
+
+class Column(nn.Module):
+    def __init__(self, dim):
+        super().__init__()
+        self.column = nn.Parameter(torch.zeros(dim, 1))
+
+    def forward(self, tokens):
+        return torch.cat([self.column.T.expand(len(tokens), 1, -1), tokens], dim=1)
+
+
+class AsAnArray(Column):
+    def forward(self, tokens):
+        return super().forward(tokens).detach().numpy()
+
+
 ANSWERS = {
     "count_class_token": Answers(
         right=[as_a_tensor],
@@ -373,7 +392,7 @@ ANSWERS = {
         unknown=[counting(tokens="n + 2"), counting(read="7")],
     ),
     "add_class_token": Answers(
-        right=[by_repeat, by_einops, by_loop, by_filling, by_the_module],
+        right=[a_list_of_sequences, by_repeat, by_einops, by_loop, by_filling, by_the_module],
         wrong=[
             *JOINED,
             (zeros_in_front, "there are zeros in front."),
@@ -386,8 +405,9 @@ ANSWERS = {
         unknown=[of_the_other_sign],
     ),
     "class_token": Answers(
-        right=[NoCopy, Filled, Subclass, *(joined(way) for way in (by_repeat, by_einops, by_filling))],
+        right=[Column, NoCopy, Filled, Subclass, *(joined(way) for way in (by_repeat, by_einops, by_filling))],
         wrong=[
+            (AsAnArray, "your forward returns a NumPy array"),
             *((joined(way), sentence) for way, sentence in JOINED),
             (NewEachCall, "your class token is made in forward"),
             (NoModule, "your class is no nn.Module"),
@@ -406,6 +426,7 @@ ANSWERS = {
     "pool": Answers(
         right=[pool_by_einops, pool_by_loop],
         wrong=[
+            (pooling(mean="tokens[1:].mean(1)"), "tokens[1:] leaves out the first image."),
             (pooling(mean="tokens.mean(1)"), "your mean takes the class token in."),
             (pooling(mean="tokens[:, 1:].sum(1)"), "you summed the patches"),
             (pooling(mean="tokens[:, 1:].sum(1) / tokens.shape[1]"), "you divided by N+1."),

@@ -546,10 +546,15 @@ def class_token_stretched_to_zero(pos_embed, old, new):
     return nn.functional.pad(class_token_dropped(pos_embed, old, new), (0, 0, 1, 0))
 
 
+def equal_number_by_number(layer, tokens, order):
+    return layer(tokens[:, order]) == layer(tokens)[:, order]
+
+
 ANSWERS = {
     "position_parameters": Answers(
         right=[counted_by_shape],
         wrong=[
+            (lambda side, p, dim: (side // p**2 + 1) * dim, "** comes before //"),
             (lambda side, p, dim: (side // p) * (side // p) * dim, "you left out the class token."),
             (lambda side, p, dim: 1 + (side // p) ** 2 * dim, "you added one number for the class token."),
             (lambda side, p, dim: 1 + (side // p) ** 2, "you counted the rows."),
@@ -567,6 +572,7 @@ ANSWERS = {
     "is_equivariant": Answers(
         right=[by_largest_difference, by_taking_back, token_by_token],
         wrong=[
+            (equal_number_by_number, "you returned one yes or no for each number."),
             (stays_as_it_is, "you tested whether the output stays as it is: that is invariance."),
             (never_shuffled, "your two sides come of one input."),
             (to_the_last_bit, "you asked for equality to the last bit."),

@@ -480,6 +480,26 @@ NOT_LEARNING = [
     (KeepsWeightsByShape, "called a second time, with another batch"),
 ]
 
+
+def scores_number_by_number(q, k, v, mask=None):
+    scores = q * k / q.shape[-1] ** 0.5
+    return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) @ v
+
+
+def all_number_by_number(q, k, v, mask=None):
+    scores = q * k / q.shape[-1] ** 0.5
+    return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) * v
+
+
+def without_the_last_word(lengths, size):
+    return by_product(lengths - 1, size)
+
+
+class ListOfOutputs(ByLines):
+    def forward(self, x):
+        return list(super().forward(x))
+
+
 ANSWERS = {
     "attention_by_hand": Answers(
         right=[pencil(7.6, 9.1), pencil(7.55, 9.1), by_code, as_tensor],
@@ -505,6 +525,8 @@ ANSWERS = {
     "attention": Answers(
         right=[by_einsum, by_lines, F.scaled_dot_product_attention],
         wrong=[
+            (scores_number_by_number, "you multiplied q and k number by number."),
+            (all_number_by_number, "you multiplied q and k number by number."),
             (not_scaled, "the scores are not scaled."),
             (divided_by_d, "you divide by d."),
             (multiplied, "you multiply by sqrt(d)."),
@@ -532,6 +554,7 @@ ANSWERS = {
     "attention_mask": Answers(
         right=[by_product, by_loops, as_an_array],
         wrong=[
+            (without_the_last_word, "the last word of each sentence is forbidden, too."),
             (opposite, "the mask is the wrong way round"),
             (mask_by(lambda i, j, n: i <= j < n), "your words look at what comes after them"),
             (mask_by(lambda i, j, n: j < i and j < n), "the diagonal is missing"),
@@ -577,6 +600,7 @@ ANSWERS = {
     "self_attention": Answers(
         right=[ByFunction, ByLines],
         wrong=[
+            (ListOfOutputs, "your forward returns a list"),
             (NotScaled, "the scores are not scaled."),
             (DividedByD, "you divide by D."),
             (DividedByTokens, "you divide by the square root of N"),

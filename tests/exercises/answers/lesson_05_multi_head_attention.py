@@ -576,9 +576,18 @@ def by_a_dictionary_of_three(patient):
     return {"A": "merge", "B": "softmax", "C": "order"}[patient]
 
 
+def a_list_of_pictures(x, num_heads):
+    return [torch.stack(image.chunk(num_heads, dim=-1)) for image in x]
+
+
+class ListOfOutputs(MyAttention):
+    def forward(self, x):
+        return list(super().forward(x))
+
+
 ANSWERS = {
     "split_heads": Answers(
-        right=[by_reshape_and_transpose, by_loop, by_unflatten],
+        right=[a_list_of_pictures, by_reshape_and_transpose, by_loop, by_unflatten],
         wrong=[
             (by_view_alone, "you used view or reshape alone."),
             (not_swapped, "the axes h and N are not swapped yet"),
@@ -657,6 +666,7 @@ ANSWERS = {
     "multi_head_attention": Answers(
         right=[MyAttention, ByLoop, BatchAndHeadsInOne, ByTheLibrary],
         wrong=[
+            (ListOfOutputs, "your forward returns a list"),
             (RootOfD, "the scores are divided by √D."),
             (RootOfN, "the scores are divided by √N"),
             (NoDivisor, "the scores are not divided by √d"),

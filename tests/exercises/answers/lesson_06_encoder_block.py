@@ -695,6 +695,43 @@ class TwoWays(Patient):
         return x + self.mlp(self.norm2(x))
 
 
+def squares_summed(z, gamma, beta, eps):
+    centred = z - z.mean(dim=-1, keepdim=True)
+    return gamma * centred / torch.sqrt((centred**2).sum(dim=-1, keepdim=True) + eps) + beta
+
+
+class WithDropout(nn.Sequential):
+    def __init__(self, dim, hidden_dim):
+        super().__init__(
+            *(nn.Linear(dim, hidden_dim), nn.GELU(), nn.Dropout(0.1)),
+            *(nn.Linear(hidden_dim, dim), nn.Dropout(0.1)),
+        )
+
+
+class ByConvolutions(nn.Module):
+    def __init__(self, dim, hidden_dim):
+        super().__init__()
+        self.up, self.down = nn.Conv1d(dim, hidden_dim, 1), nn.Conv1d(hidden_dim, dim, 1)
+
+    def forward(self, x):
+        return self.down(F.gelu(self.up(x.mT))).mT
+
+
+class ThreeLayers(MyMLP):
+    def __init__(self, dim, hidden_dim):
+        super().__init__(dim, hidden_dim)
+        self.last = nn.Linear(dim, dim)
+
+    def forward(self, x):
+        return self.last(super().forward(x))
+
+
+class DropsAll(Patient):
+    def forward(self, x):
+        x = x + F.dropout(self.attn(self.norm1(x)), self.training)
+        return x + F.dropout(self.mlp(self.norm2(x)), self.training)
+
+
 ANSWERS = {
     "block_parameters": Answers(
         right=[by_layers, by_building],
@@ -718,6 +755,7 @@ ANSWERS = {
     "layer_norm": Answers(
         right=[by_torch, by_sums, by_loops],
         wrong=[
+            (squares_summed, "you added the squares up."),
             (eps_outside, "your ε is outside the root."),
             (unbiased, "your variance is divided by D - 1"),
             (unbiased_and_outside, "two things: your ε is outside the root"),
@@ -742,8 +780,10 @@ ANSWERS = {
         unknown=[mean_of_the_first_token],
     ),
     "mlp": Answers(
-        right=[BySequential, MyMLP],
+        right=[WithDropout, BySequential, MyMLP],
         wrong=[
+            (ByConvolutions, "`up.weight` belongs to no nn.Linear."),
+            (ThreeLayers, "your class makes 3 layers nn.Linear."),
             (NoBend, "nothing bends between the two layers."),
             (bent_by(nn.ReLU()), "you used ReLU."),
             (bent_by(nn.GELU("tanh")), "you used the tanh approximation of GELU."),
@@ -760,7 +800,7 @@ ANSWERS = {
             (NoBias, "the biases are missing"),
             (DownBeforeUp, "your second layer is made before the first."),
             (NoModuleMLP, "your class is no nn.Module"),
-            (WithNorm, "your MLP holds other parameters"),
+            (WithNorm, "`unused.weight` belongs to no nn.Linear."),
             (NoGradientMLP, "no gradient arrives at your parameters"),
             (DetachedInside, "no gradient arrives at `up`, so it never learns."),
             (FrozenFirstLayer, "no gradient arrives at `up`, so it never learns. Leave out requires_grad=False."),
@@ -806,6 +846,7 @@ ANSWERS = {
     "mended_block": Answers(
         right=[WithModule, ByHand, TwoModules, TwoWays],
         wrong=[
+            (DropsAll, "in training your block says something else than in eval"),
             (Patient, "the fault is still there"),
             (Opposite, "dropout works in eval and rests in training"),
             (Seeded, "your block sets the seed itself."),

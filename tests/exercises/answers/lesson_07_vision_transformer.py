@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 7."""
 
+import collections
 import re
 
 import torch
@@ -677,10 +678,29 @@ def as_a_list(patients):
     return FOUND
 
 
+def a_list_of_logits(model, images):
+    return list(line_by_line(model, images))
+
+
+class FirstImage(MyViT):
+    def forward(self, x):
+        return self.head(self.norm(self.encode(self.tokens(x) + self.pos_embed)))[0]
+
+
+def pairs_of_a_dictionary(weights):
+    return renaming()(weights).items()
+
+
+def well_unless_said(patients):
+    words = collections.defaultdict(lambda: "well")
+    return words | {letter: word for letter, word in all_found(patients).items() if word != "well"}
+
+
 ANSWERS = {
     "vit_parameters": Answers(
         right=[by_building, by_pieces],
         wrong=[
+            (wrong_count(1, "L*12*D*D + 13*D"), "your second number counts 13·D once."),
             (wrong_count(0, "(3*P*P + 1)*D + D + N*D"), "your first number lacks D"),
             (wrong_count(0, "(3*P*P + 1)*D + N*D"), "your first number lacks 2·D"),
             (wrong_count(0, "(P*P + 1)*D + D + (N + 1)*D"), "your first number takes one channel."),
@@ -702,7 +722,7 @@ ANSWERS = {
         unknown=[wrong_count(1, "L*7")],
     ),
     "vit_forward": Answers(
-        right=[line_by_line, class_token_before_norm, from_parameters_and_single_images, by_classify],
+        right=[a_list_of_logits, line_by_line, class_token_before_norm, from_parameters_and_single_images, by_classify],
         wrong=[
             (the_whole_model, "you called the whole model"),
             (its_forward, "you called the whole model"),
@@ -741,6 +761,7 @@ ANSWERS = {
     "timm_names": Answers(
         right=[renaming(), by_cases],
         wrong=[
+            (pairs_of_a_dictionary, "you returned the pairs of a dictionary"),
             (not_renamed, "nothing was renamed"),
             (first_name_alone, "all of your names are timm's, and some are not there"),
             (only_names, "you returned the names alone."),
@@ -777,6 +798,7 @@ ANSWERS = {
     "vit_from_parts": Answers(
         right=[MyViT, WithTheCoursesParts, Derived],
         wrong=[
+            (FirstImage, "you took the first image of the batch"),
             (WithoutGradient, "no gradient arrives at your parameters"),
             (FeaturesDetached, "no gradient arrives at "),
             (BlocksWithoutGradient, "no gradient arrives at "),
@@ -816,7 +838,7 @@ ANSWERS = {
         unknown=[OtherNames, HeadForTwo],
     ),
     "clinic": Answers(
-        right=[all_found, saying()],
+        right=[well_unless_said, all_found, saying()],
         wrong=[
             (saying(A="well"), "look at patient A's size"),
             (saying(B="dropout"), "look at patient B's line again"),

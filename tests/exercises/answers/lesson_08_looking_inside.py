@@ -815,9 +815,35 @@ def half_mended():
     return entries
 
 
+def lens_picture_by_picture(tokens, norm, head):
+    return [head(norm(picture)) for picture in tokens]
+
+
+def exchanged_in_one_loop(model, images, others, k, tokens):
+    x, y = (model.position(model.class_token(model.patch_embed(each))) for each in (images, others))
+    for i, block in enumerate(model.blocks):
+        if i == k:
+            x[:, tokens] = y[:, tokens]
+        x, y = block(x), block(y)
+    return model.head(model.norm(x)[:, 0])
+
+
+def near_otherwise(give):
+    """Return an answer that gives the pairs in another way."""
+    return lambda trained, untrained: give(near_by_loops(trained, untrained))
+
+
+def a_list_of_shuffled(ranking, seed):
+    return list(shuffled_by_loop(ranking, seed))
+
+
+def few_seeds(ranking, seed):
+    return shuffled_by_loop(ranking, seed % 10)
+
+
 ANSWERS = {
     "lens": Answers(
-        right=[lens_by_hand, lens_token_by_token],
+        right=[lens_picture_by_picture, lens_by_hand, lens_token_by_token],
         wrong=[
             (forgets_norm, "the last norm is missing."),
             (head_first, "the norm comes after the head."),
@@ -885,6 +911,7 @@ ANSWERS = {
     "exchange": Answers(
         right=[step_by_step, by_a_mask, by_the_course, exchanged(put=picked_by_whole_numbers)],
         wrong=[
+            (exchanged_in_one_loop, "where k is the number of blocks, nothing is exchanged"),
             (forgets_to_exchange, "nothing of `others` came in"),
             (exchanged(put=exchanges_all), "nothing of `images` is left"),
             (exchanged(put=into_the_others), "it is the wrong way round"),
@@ -934,6 +961,12 @@ ANSWERS = {
     "near_heads": Answers(
         right=[near_by_loops, near_as_a_tensor, near_as_a_set],
         wrong=[
+            (near_otherwise(lambda pairs: [f"block {block}" for block, _ in pairs]), "your list holds 'block"),
+            (near_otherwise(lambda pairs: [{"block": block} for block, _ in pairs]), "your list holds a dict"),
+            (
+                near_otherwise(lambda pairs: [[list(pair) for pair in pairs]]),
+                "your pairs stand in a list within a list.",
+            ),
             (compared(lambda trained, untrained: untrained.amax()), "you compared with the farthest untrained head."),
             (
                 compared(lambda trained, untrained: untrained.mean()),
@@ -988,8 +1021,9 @@ ANSWERS = {
         unknown=[none_at_all],
     ),
     "shuffled_control": Answers(
-        right=[shuffled_by_loop, shuffled_with_a_seed_each, shuffled_by_numpy, shuffled_in_a_fork],
+        right=[a_list_of_shuffled, shuffled_by_loop, shuffled_with_a_seed_each, shuffled_by_numpy, shuffled_in_a_fork],
         wrong=[
+            (few_seeds, "the seeds 0 and 10 give the same order."),
             (not_shuffled, "nothing has moved"),
             (turned_over, "this is the ranking backwards."),
             (in_order, "this is the ranking sorted"),

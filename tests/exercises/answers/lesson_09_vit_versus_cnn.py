@@ -385,10 +385,36 @@ def each(score):
     return lambda rows: torch.stack([score(row.float()) for row in rows])
 
 
+def rows_over_each_other(pos_embed, order):
+    table = pos_embed.clone()
+    for place, row in enumerate(order):
+        table[0, 1 + row] = table[0, 1 + place]
+    return table
+
+
+def a_list_of_rows(pos_embed, order):
+    return [[pos_embed[0, 0], *(pos_embed[0, 1 + place] for place in order.argsort())]]
+
+
+def last_of_each_rate(runs, model):
+    scores = {run["rate"]: run["validation"] for run in runs if run["model"] == model and run["seed"] >= 100}
+    return max(scores, key=scores.get)
+
+
+def best_run_of_the_model(runs, model):
+    return max((run for run in runs if run["model"] == model), key=lambda run: run["validation"])["rate"]
+
+
+def best_run_of_all(runs, model):
+    return max(runs, key=lambda run: run["validation"])["rate"]
+
+
 ANSWERS = {
     "seen_pixels": Answers(
         right=[seen_from_above, seen_by_marking],
         wrong=[
+            (seen(add=lambda kernel, stride, step: kernel - 1 * step), "brackets are missing"),
+            (of_some(lambda layers: [layer[::-1] for layer in layers]), "kernel and stride have changed places."),
             (seen(lambda kernel, stride, step: kernel - 1), "the strides before a layer are missing"),
             (
                 seen(lambda kernel, stride, step: (kernel - 1) * step * stride),
@@ -414,8 +440,9 @@ ANSWERS = {
         unknown=[seen(lambda kernel, stride, step: (kernel + 2) * step)],
     ),
     "moved_rows": Answers(
-        right=[rows_taken_back, rows_by_argsort, rows_one_by_one],
+        right=[a_list_of_rows, rows_taken_back, rows_by_argsort, rows_one_by_one],
         wrong=[
+            (rows_over_each_other, "you read from the table that you write to"),
             (rows_gathered, "it is the other way round."),
             (rows_by_order_alone, "row 0 belongs to the class token, which has no place"),
             (class_token_overwritten, "row 0 belongs to the class token, and you wrote"),
@@ -439,7 +466,7 @@ ANSWERS = {
             (stays(put=lambda rows: each(torch.mean)(rows)), "you returned one share for each direction."),
             (stays(put=lambda rows: torch.stack(rows).float().mean(dim=0)), "you returned one share for each picture."),
             (in_percent, "you returned percent."),
-            (stays([(0, 1)]), "you moved in one direction."),
+            (stays([(0, 1)]), "one direction alone counts in yours."),
             (stays([(0, 1), (0, -1)]), "two directions are missing."),
             (stays([(1, 1), (-1, -1)]), "you moved along the diagonals."),
             (stays(move=black_at_the_border), "black came in at the border."),
@@ -456,7 +483,7 @@ ANSWERS = {
             (stays(put=lambda rows: max(row.float().mean() for row in rows)), "you took one direction of the four"),
             (moved_on_and_on, "your moves add up"),
             (with_the_next, "you compared the moved pictures with one another."),
-            (stays([(0, 0)]), "nothing was moved"),
+            (stays([(0, 0)]), "every answer stays, as where nothing is moved."),
             (stays([*FOUR, (0, 0)]), "the pictures that were not moved count as a fifth direction"),
             (five_ways, "the pictures that were not moved count as a fifth direction"),
         ],
@@ -465,6 +492,9 @@ ANSWERS = {
     "fair_leads": Answers(
         right=[by_tables, leads(), leads(give=tuple), by_seed(lambda cnn, vit: sorted(vit))],
         wrong=[
+            (leads(last_of_each_rate), "for each rate the last of its runs counts alone."),
+            (leads(best_run_of_the_model), "you took the rate of the best single run."),
+            (leads(best_run_of_all), "both had to take one rate, that of the best single run of all."),
             (
                 leads(lambda runs, model: rate_of(runs, [model], key="test")),
                 "your rates were chosen by the test pictures.",

@@ -1,5 +1,6 @@
 """Answers to the exercises of lesson 11."""
 
+import fractions
 import math
 
 import torch
@@ -251,10 +252,55 @@ def as_a_list(patients):
     return FOUND
 
 
+without_pi = _warm_up_then(lambda progress: math.cos(progress / 2) ** 2)
+in_degrees = _warm_up_then(lambda progress: math.cos(90 * progress) ** 2)
+below_zero = _warm_up_then(lambda progress: math.cos(math.pi * progress))
+
+
+def by_fractions(box, size):
+    return fractions.Fraction(by_counting(box, size))
+
+
+def cut_one_too_early(box, size):
+    top, left, bottom, right = box
+    return by_counting((top, left, min(bottom, size[0] - 1), min(right, size[1] - 1)), size)
+
+
+def min_and_max_exchanged(box, size):
+    tall, wide = (max(box[i + 2], size[i]) - min(box[i], 0) for i in (0, 1))
+    return 1 - tall * wide / (size[0] * size[1])
+
+
+def with_abs(box, size):
+    tall, wide = (min(box[i + 2], size[i]) - abs(box[i]) for i in (0, 1))
+    return 1 - tall * wide / (size[0] * size[1])
+
+
+def width_and_height(box, size):
+    (top, left, bottom, right), (width, height) = box, size
+    return 1 - (min(bottom, height) - max(top, 0)) * (min(right, width) - max(left, 0)) / (height * width)
+
+
+def row_by_row(kept, new, decay, step):
+    return [with_own_decay(min)(a, b, decay, step) for a, b in zip(kept, new, strict=True)]
+
+
+def all_kept(kept, new, decay, step):
+    return kept + new * (1 - min(decay, (1 + step) / (10 + step)))
+
+
+def decay_rounded_down(kept, new, decay, step):
+    d = min(decay, (1 + step) // (10 + step))
+    return d * kept + (1 - d) * new
+
+
 ANSWERS = {
     "learning_rate": Answers(
         right=[by_squares, divides_where_there_is_warm_up],
         wrong=[
+            (without_pi, "π is missing"),
+            (in_degrees, "your angle is in degrees."),
+            (below_zero, "your rate falls below 0"),
             (no_warm_up, "there is no warm-up"),
             (cosine_from_zero, "your cosine starts at step 0"),
             (full_turn, "your cosine goes down and up again."),
@@ -274,8 +320,12 @@ ANSWERS = {
         unknown=[square_down],
     ),
     "cutmix_share": Answers(
-        right=[by_a_mask, by_counting],
+        right=[by_fractions, by_a_mask, by_counting],
         wrong=[
+            (cut_one_too_early, "your box is cut at height - 1"),
+            (min_and_max_exchanged, "min and max have changed places"),
+            (with_abs, "abs turns a box round"),
+            (width_and_height, "rows and columns are mixed up."),
             (partners_share, "that is the partner's share"),
             (not_cut, "the box may stick out of the image"),
             (cut_at_zero, "your box is cut at 0, but not at the lower"),
@@ -292,8 +342,10 @@ ANSWERS = {
         unknown=[rounded_share],
     ),
     "moving_average": Answers(
-        right=[by_lerp, with_own_decay(min)],
+        right=[row_by_row, by_lerp, with_own_decay(min)],
         wrong=[
+            (all_kept, "the two shares must add up to 1, or the weights grow: multiply the kept"),
+            (decay_rounded_down, "these are the new weights alone"),
             (plain_decay, "in the first steps the decay is smaller"),
             (swapped_average, "kept and new are swapped: your average jumps"),
             (swapped_plain, "two things: kept and new are swapped"),

@@ -50,7 +50,7 @@ def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]
     told = "; ".join(sentences)
     if right:
         told += f". Your {joined(right)} {'is' if len(right) == 1 else 'are'} right"
-    return f"{told}."
+    return f"{told}.".replace("?.", "?")
 
 
 def _each_alike(a: Tensor, b: Tensor) -> bool:

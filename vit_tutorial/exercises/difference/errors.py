@@ -203,6 +203,32 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         lambda m: f"the norm is made for tokens of {m[1]} numbers, and gets {m[3]}: the last axis must be {m[1]} long.",
     ),
     (
+        RuntimeError,
+        r"Expected tensor for argument #1 'indices' to have one of the following scalar types",
+        "an nn.Embedding takes whole numbers, the places of its rows, such as torch.arange(N), and here it gets fractions.",
+    ),
+    (
+        RuntimeError,
+        r"shape mismatch: value tensor of shape (\[.*?\]) cannot be broadcast to indexing result of shape (\[.*?\])",
+        lambda m: f"the places on the left of = have the shape {m[2]}, and what is written into them {m[1]}: they must fit.",
+    ),
+    (
+        RuntimeError,
+        r"output with shape (\[.*?\]) doesn't match the broadcast shape (\[.*?\])",
+        lambda m: f"a tensor of shape {m[1]} is changed in place, by += or the like, and the result has {m[2]}. In place "
+        "it cannot grow: x = x + … makes a new one.",
+    ),
+    (
+        RuntimeError,
+        r"refer to a single memory location",
+        "you read from the tensor that you write to. Write into a copy, x.clone().",
+    ),
+    (
+        RuntimeError,
+        r"Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor",
+        "`repeat` wants one number for each axis of the tensor: how often it is repeated along this axis.",
+    ),
+    (
         RuntimeError | IndexError,
         r"tensors used as indices must be long|indices should be",
         "only whole numbers or True and False can be places: x.long(). Or are these values, and not places?",
@@ -269,7 +295,8 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         ValueError,
         r"only one element tensors can be converted|only one-element tensors|setting an array element",
-        "a list of tensors does not become a tensor by itself: use torch.stack or torch.cat.",
+        "single numbers are needed, and here are tensors of several. A list of tensors becomes one by torch.stack or "
+        "torch.cat; in place of math's functions take torch's.",
     ),
     (
         ValueError,
@@ -295,12 +322,13 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"'builtin_function_or_method' object is not subscriptable", "a method needs round brackets: x.size(0), or x.shape[0]."),
     (TypeError, r"'(\S+)' not supported between instances of '\S*?(\w+)' and 'torch\.return_types\.(\w+)'", lambda m: f"`{m[3]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"'(\S+)' not supported between instances of 'torch\.return_types\.(\w+)'", lambda m: f"`{m[2]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
-    (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}."),
+    (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}.{' A power is **.' * (m[1] == '^')}"),
     (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is a {m[1]}: divide with // and not with /."),
     (TypeError, r"got \(float|must be tuple of ints, but found element of type float|'float' object|got float|must be int, not float|type float", "a length must be a whole number: divide with // and not with /."),
     (TypeError, r"'(\w+)' object is not iterable|cannot unpack non-iterable (\w+)", lambda m: f"a {m[1] or m[2]} is gone through, or unpacked, as if it were several things."),
     (TypeError, r"iteration over a 0-d tensor", "one number is gone through, or unpacked, as if it were several."),
     (TypeError, r"(\S+) missing (\d+) required (positional |keyword-only )?arguments?: (.*)", lambda m: f"`{_last(m[1])}` is called without {m[4]}."),
+    (TypeError, r"^Parameter\.__new__\(\) takes", "nn.Parameter takes one tensor, as in nn.Parameter(torch.zeros(1, 1, D)), and no lengths."),
     (TypeError, r"(\S+) takes (?:from )?(\d+)(?: to (\d+))? positional arguments? but (\d+) (was|were) given", lambda m: f"`{_last(m[1])}` is called with {m[4]} things in its brackets, and takes {m[3] or m[2]} (self is counted)."),
     (TypeError, r"_DropoutNd\.__init__\(\) got an unexpected keyword argument '(\w+)'", lambda m: f"nn.Dropout makes a layer, and knows no `{m[1]}`. The function is F.dropout."),
     (TypeError, r"(\S+) got an unexpected keyword argument '(\w+)'", lambda m: f"`{_last(m[1])}` knows no `{m[2]}`."),
@@ -322,6 +350,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (AttributeError, r"cannot assign (module|parameter)s? before Module\.__init__\(\) call", "`super().__init__()` is missing: it is the first line of __init__."),
     (AttributeError, r"'tuple' object has no attribute '(\w+)'", lambda m: f"this is several things, and `{m[1]}` belongs to one tensor: take one of them, [0]."),
     (AttributeError, r"'NoneType' object has no attribute '(\w+)'", lambda m: f"`{m[1]}` is asked of None. Did a function return nothing, or is there no mask here?"),
+    (AttributeError, r"'(int|float|tuple|list)' object has no attribute 'detach'", "`detach` is asked of something that is no tensor. nn.Parameter takes a tensor, as in nn.Parameter(torch.zeros(1, 1, D))."),
     (AttributeError, r"'(\w+)' object has no attribute '(\w+)'", lambda m: f"{_kind(m[1])} has no `{m[2]}`. Was it made in __init__, under this name?" if m[1] not in _PLAIN else f"{_kind(m[1])} has no `{m[2]}`."),
     (AttributeError, r"module '([\w.]+)' has no attribute '(\w+)'", lambda m: f"`{m[1]}` has no `{m[2]}`."),
     (NameError, r"cannot access local variable '(\w+)'|local variable '(\w+)' referenced before", lambda m: f"`{m[1] or m[2]}` is used before it gets a value: is it set on every way through?"),

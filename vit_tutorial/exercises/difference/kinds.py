@@ -35,7 +35,7 @@ def kinds() -> Iterator[Candidate]:
         )
     yield (
         "you returned several things, and one tensor is expected.",
-        lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and _holds_tensors(case),
+        lambda case: isinstance(case.got, tuple) and isinstance(case.expected, Tensor) and _holds_tensors(case),
     )
     yield (
         "you returned several things, and one number is expected.",
@@ -50,8 +50,12 @@ def kinds() -> Iterator[Candidate]:
         ),
     )
     yield (
-        "you returned a list of tensors of different shapes, and one tensor is expected.",
-        lambda case: isinstance(case.got, tuple | list) and isinstance(case.expected, Tensor) and case.a is None,
+        "you returned several tensors in a list; one tensor is expected. torch.cat or torch.stack makes one of them.",
+        lambda case: (
+            isinstance(case.got, tuple | list)
+            and isinstance(case.expected, Tensor)
+            and (case.a is None or case.a.ndim != case.b.ndim)
+        ),
     )
     yield (
         "you returned one thing, and several are expected, with commas between.",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import torch
 from torch import Tensor
 
 from vit_tutorial.exercises.difference.case import Case, alike, joined
@@ -32,7 +33,8 @@ class Trace:
 
 def compare_parts(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]], str]) -> str:
     """Return a sentence on the first call that is not as in the right answer, or nothing if there is no telling."""
-    wanted = [call.name for call in right.calls]
+    right = replace(right, calls=[call for call in right.calls if not torch.equal(call.given, call.output)])
+    wanted = [call.name for call in right.calls]  # without those that do nothing, such as dropout in eval
     made = [call.name for call in mine.calls]
     left_out = [name for name in dict.fromkeys(wanted) if name in mine.known and name not in made]
     left_out = [name for name in left_out if name.rpartition(".")[0] not in left_out]
