@@ -117,7 +117,9 @@ class StruckTwice(limit._Running):
 
 
 def test_a_second_stop_does_not_keep_a_call_from_saying_that_it_is_over():
-    running = StruckTwice(loops, (0,))
+    is_begun = threading.Event()
+    running = StruckTwice(lambda: (is_begun.set(), loops(0)), ())
+    assert is_begun.wait(30)
     limit._raise_in(running.thread, limit._Stop)
     assert running.wait(30)
     assert running._send_stop()

@@ -80,11 +80,11 @@ class _Running:
         self._clock: Callable[[], float] | None = None
         self._used: float | None = None
         self._inner: _Running | None = None
+        context = contextvars.copy_context()
+        self.thread = threading.Thread(target=self._work, args=(context, function, args), daemon=True)
         outer = getattr(_here, "running", None)
         if outer is not None:
             outer._inner = self
-        context = contextvars.copy_context()
-        self.thread = threading.Thread(target=self._work, args=(context, function, args), daemon=True)
         self.thread.start()
 
     def wait(self, seconds: float) -> bool:
@@ -118,12 +118,16 @@ class _Running:
             self.thread.join(LOOK_AFTER if computed == before else LOOK_AFTER / 50)
 
     def _send_stop(self) -> bool:
-        """Raise _Stop in the thread and in the one that it waits for, if they still run; say whether both are over."""
+        """Raise _Stop in the thread and in the one that it waits for, if they still run; say whether both are over.
+
+        The number of a thread that has ended may be that of a new one, which is to meet nothing.
+        """
         inner_is_over = self._inner is None or self._inner._send_stop()
         with self._guard:
-            if not self._over:
+            is_over = self._over or not self.thread.is_alive()
+            if not is_over:
                 _raise_in(self.thread, _Stop)
-            return inner_is_over and self._over
+            return inner_is_over and is_over
 
     def _work(self, context: contextvars.Context, function: Callable, args: tuple) -> None:
         _here.running = self
@@ -133,7 +137,8 @@ class _Running:
             self.value = context.run(function, *args)
         except BaseException as error:
             self.error = error
-        self._leave(began)
+        finally:  # after a _Stop that comes while an error is kept, too
+            self._leave(began)
 
     def _leave(self, began: float) -> None:
         """Say that it is over, so that no _Stop comes any more; one that is on its way is caught here or dropped."""
