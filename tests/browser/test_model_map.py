@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from drawn import tops
 from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_words, wait_for_words, words
 
 from vit_tutorial import ViT, ViTConfig
@@ -115,7 +116,7 @@ def test_the_explorer_keeps_its_height_from_block_to_block(show):
     with torch.no_grad():
         larger.blocks[2].mlp.fc2.weight.mul_(100)  # its caption has more digits
     lab = show(ModelMap(larger, GREY, box="residual2", more=True))
-    caption = lab.page.locator(".vit-panels .vit-note")
+    caption = lab.page.locator(".vit-panels .vit-note").first
     lab.page.locator(PICTURE).focus()
     heights, lengths = [], []
     for block in (1, 2, 3):
@@ -129,15 +130,15 @@ def test_the_explorer_keeps_its_height_from_block_to_block(show):
 
 
 @pytest.mark.parametrize(("width", "letters"), [(1280, 16), (850, 16), (390, 16), (390, 24)])
-def test_nothing_below_the_text_moves_from_box_to_box(show, width, letters):
-    lab = show(ModelMap(model(), GREY))
+def test_nothing_moves_from_box_to_box(show, width, letters):
+    lab = show(model_map())
     lab.set_letters(letters)
     lab.resize(width, 844)
     places = set()
     for box in said().walk:
         lab.set(box=box.key)
         assert lab.page.get_by_text(box.does, exact=True).first.is_visible()
-        places.add(lab.page.locator(".vit-opener").evaluate("one => one.getBoundingClientRect().top + scrollY"))
+        places.add((*tops(lab), lab.page.locator(".vit-lab").bounding_box()["height"]))
     assert len(places) == 1
 
 
@@ -145,8 +146,8 @@ def test_what_keeps_room_for_the_texts_of_many_blocks_holds_each_text_once(show)
     deep = ViT(ViTConfig(image_size=28, patch_size=7, in_channels=1, dim=16, depth=12, num_heads=2))
     rooms = show(ModelMap(deep, GREY)).page.locator(".vit-room")
     kept = rooms.evaluate_all("all => all.map((room) => [...room.children].slice(1).map((one) => one.textContent))")
-    assert len(kept) == 2
-    assert all(len(texts) == len(set(texts)) == 12 for texts in kept)
+    assert len(kept) == 4
+    assert all(len(texts) == len(set(texts)) <= 12 for texts in kept)
 
 
 def test_a_change_from_code_is_drawn(show):

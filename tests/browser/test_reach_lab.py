@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from drawn import tops
 from explorers import PICTURE, check_named_and_readable, press, reacts, words
 
 from vit_tutorial.datasets import load
@@ -61,3 +62,15 @@ def test_the_key_names_both_frames_and_has_the_colours_as_they_lie_on_grey(show,
     assert max(ends[0]) - min(ends[0]) <= 2, "where there is nothing, the picture stays grey"
     assert ends[1][0] > 240
     assert ends[1][2] < 60, "yellow"
+
+
+def test_nothing_moves_from_stage_to_stage(show, models):
+    lab = show(ReachLab(models, PICTURES, more=True))
+    lab.set_letters(24)
+    lab.resize(360, 844)
+    lab.page.locator(PICTURE).focus()
+    places = {tuple(tops(lab))}
+    for key in ("1", "2", "3", "4", "5", "6", "Home", "n", "t"):
+        press(lab, key, [])
+        places.add(tuple(tops(lab)))
+    assert len(places) == 1

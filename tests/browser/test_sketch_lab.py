@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn import tops
 from explorers import PICTURE, assert_kernel_says, check_named_and_readable, pixels, press, reacts, record_words, words
 from lab import write_notebook
 
@@ -59,7 +60,7 @@ def draw(lab, points):
 
 def says(lab):
     """The best answer, as it stands in large letters."""
-    return lab.page.locator(".vit-answer").evaluate("element => element.firstChild.textContent")
+    return lab.page.locator(".vit-answer").first.evaluate("element => element.firstChild.textContent")
 
 
 def click(lab, name, canvases=(PICTURE,)):
@@ -113,7 +114,9 @@ def test_a_bag_is_drawn_and_taken_back_step_by_step(show):
     assert np.array_equal(image(lab), once)
     click(lab, "Undo (z)")
     assert not image(lab).any()
-    lab.page.get_by_role("button", name="Undo (z)", exact=True).click()
+    undo = lab.page.get_by_role("button", name="Undo (z)", exact=True)
+    assert undo.get_attribute("aria-disabled") == "true"
+    undo.click(force=True)
     assert lab.sent() == [], "nothing is left to take back"
 
 
@@ -328,7 +331,7 @@ def test_a_screen_reader_hears_the_answer_once_the_drawing_rests(show_alone):
     text = words(lab)[: words(lab).index(" The brush is at")]
     assert heard() == [text]
     assert "This is an outline" not in text
-    assert page.locator(".vit-drawn").inner_text() in text
+    assert page.locator(".vit-drawn").first.inner_text() in text
     assert page.get_by_text("A confident answer is not a right one").is_visible()
     page.keyboard.press("ArrowDown")
     page.clock.run_for(5000)
@@ -396,10 +399,37 @@ def test_a_phone_does_not_scroll_sideways(show):
     inside = lab.page.locator(".vit-lab").evaluate("root => [root.scrollWidth, root.clientWidth]")
     assert inside[0] == inside[1]
     box = lab.page.locator(PICTURE).bounding_box()
-    assert lab.page.locator(".vit-answer").bounding_box()["y"] < box["y"], "the answer stands above the drawing hand"
+    assert lab.page.locator(".vit-answer").first.bounding_box()["y"] < box["y"], (
+        "the answer stands above the drawing hand"
+    )
     assert box["width"] == pytest.approx(box["height"], abs=1)
     reacts(lab, lambda: draw(lab, [(5.5, 5.5), (20.5, 5.5)]))
     assert image(lab)[5, 6:20].all(), "a place on a small canvas is the same pixel"
+
+
+def test_nothing_moves_whatever_is_drawn(show):
+    lab = show(sketch(more=True))
+    lab.set_letters(24)
+    lab.resize(700, 844)
+    lab.page.evaluate("() => { window.setTimeout = (rest) => rest() }")  # advice comes at once
+    outline = np.zeros((28, 28), dtype=np.uint8)
+    outline[[3, 12], 3:12] = outline[3:12, [3, 12]] = 255
+    places, advice = set(), set()
+    for drawing in ("nothing", *PICTURES, drawing_of(outline)):
+        lab.set(drawing=drawing)
+        places.add(tuple(tops(lab)))
+        advice.add(lab.page.locator(".vit-drawn").first.inner_text())
+    assert len(places) == 1
+    assert len(advice) == 3
+
+
+def test_names_of_classes_may_be_long(show):
+    names = ["West Highland white terrier of a good family", "Donaudampfschifffahrtsgesellschaft", "x"]
+    lab = show(SketchLab(trained(), PICTURES, class_names=names + list("abcdefg"), more=True))
+    lab.resize(360, 844)
+    assert lab.page.evaluate("() => document.documentElement.scrollWidth") == 360
+    bars = lab.page.locator(".vit-rated").first.locator("td:nth-child(2)").all()
+    assert bars[0].bounding_box()["width"] > 60
 
 
 def test_a_page_begins_with_the_saved_state(show):

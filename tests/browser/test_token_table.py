@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from drawn import drawn, tops
 from explorers import PICTURE, check_named_and_readable, reacts, words
 
 from vit_tutorial import ViT, ViTConfig, load_model
@@ -139,20 +140,30 @@ def test_no_key_is_lost_and_others_do_nothing(show):
     assert page.evaluate("() => document.activeElement.getAttribute('role')") == "application"
 
 
-@pytest.mark.parametrize(("width", "letters"), [(850, 16), (390, 16), (390, 24)])
-def test_nothing_below_the_answer_moves(show, width, letters):
+@pytest.mark.parametrize(("width", "letters"), [(850, 16), (360, 16), (360, 24)])
+def test_nothing_moves_whatever_is_chosen(show, width, letters):
     model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
     pictures = dict(zip("abcdef", load("fashion_mnist").test_images[:6], strict=True))
-    lab = show(TokenTable(model, pictures))
+    lab = show(TokenTable(model, pictures, token=23, more=True))
     lab.set_letters(letters)
     lab.resize(width, 844)
-    opener = lab.page.locator(".vit-opener")
     answers, places = set(), set()
     for picture in pictures:
         lab.page.get_by_label("Picture", exact=True).select_option(picture)
-        for stage in range(7):
+        for stage in (0, 1, 6):
             lab.page.get_by_role("slider", name="Look").fill(str(stage))
             answers.add(lab.page.locator(".vit-answer:visible").inner_text())
-            places.add(opener.bounding_box()["y"])
+            places.add(tuple(tops(lab)))
+    for choices in ({"class_token": False}, {"positions": False}, {"reads": READS[1]}, {"stage": 0}):
+        lab.set(**choices)
+        places.add(tuple(tops(lab)))
     assert {len(answer.split(" ")[0]) for answer in answers} > {3}, "short and long ones"
     assert len(places) == 1
+
+
+def test_one_patch_leaves_room_for_the_similarity_of_the_class_token(show):
+    model = ViT(ViTConfig(**(SIZE | {"patch_size": 28})))
+    lab = show(TokenTable(model, np.zeros((28, 28), dtype=np.uint8), more=True))
+    texts, _ = drawn(lab, ALIKE, lambda: lab.set(token=1))
+    assert texts[0]["text"].startswith("class token: ")
+    assert texts[0]["x"] + texts[0]["width"] <= lab.page.locator(ALIKE).evaluate("canvas => canvas.vitWidth")

@@ -372,11 +372,17 @@ export function behindMore(model, root, what, parts, words) {
   const opener = button(`More: ${what} (m)`, toggle, { className: "vit-opener", "aria-controls": inside.id });
   root.append(make("div", { className: "vit-below" }, opener), inside, words);
   onKeys(root, () => ({ m: toggle }));
+  let roomy = ""; // the width and the letters for which the words keep the room that they have taken
   openers.set(root, () => {
     const more = model.get("more");
     opener.setAttribute("aria-expanded", String(more));
     inside.hidden = !more;
-    if (words.classList.contains("vit-words")) words.classList.toggle("vit-heard", !more);
+    if (!words.classList.contains("vit-words")) return;
+    words.classList.toggle("vit-heard", !more);
+    if (!more) return;
+    const found = `${root.clientWidth} ${enlarged(root)}`;
+    words.style.setProperty("--vit-kept", found === roomy ? `${words.getBoundingClientRect().height}px` : 0);
+    roomy = found;
   });
 }
 

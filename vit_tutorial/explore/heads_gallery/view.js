@@ -39,11 +39,14 @@ import {
   within,
 } from "../numbers.js";
 import { embed, forward, passOf, probabilitiesOf, vitOf } from "../vit.js";
-import { goneIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
+import { goneIn, longestOf, namesIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
 import { largeLayout, smallLayout } from "./geometry.js";
 
-const BAR = 130; // the longest bar, in CSS pixels, where there is room
 const LARGE = 60; // from this width on, a map has room for thick lines
+
+const onOffOf = (head, off) => `Head ${head}: ${off ? "off" : "on"}`;
+const SAME = "The same answer as with all heads on.";
+const otherOf = (answer) => `With all heads on it was ${answer}.`;
 
 function render({ model, el }) {
   const sent = model.get("_sent");
@@ -107,6 +110,7 @@ function render({ model, el }) {
     const keys = make("div", { className: "vit-key" }, onOff, alone);
     keys.style.margin = "0";
     for (const one of [onOff, alone]) one.style.padding = "2px 6px";
+    roomFor(onOff, [onOffOf(head, true)]);
     const below = make("div", { className: "vit-below" }, canvas);
     below.style.marginTop = "6px";
     const box = make("div", {}, keys, below, most);
@@ -115,8 +119,9 @@ function render({ model, el }) {
   });
   const verdict = make("p", { className: "vit-answer vit-below" });
   const comparison = make("p");
+  const answers = classes.map((name) => `${name} ${percent(1)}`);
   const mapsPanel = panel("", make("div", { className: "vit-panels" }, ...cards.map(({ box }) => box)));
-  mapsPanel.lastChild.style.maxWidth = `${large.lineWidth}px`;
+  Object.assign(mapsPanel.lastChild.style, { maxWidth: `${large.lineWidth}px`, columnGap: "10px" }); // two on a phone
   const mapsTitle = mapsPanel.firstChild;
   const mapsTitleOf = (layer, who) => `Layer ${layer}: where ${who} looks, head by head`;
   roomFor(
@@ -125,20 +130,21 @@ function render({ model, el }) {
   );
   root.append(
     make("div", { className: "vit-panels" }, panel("The picture: choose who looks", pictureSheet), mapsPanel),
-    verdict,
-    comparison,
+    roomFor(verdict, answers),
+    roomFor(comparison, [SAME, ...answers.map(otherOf)]),
   );
 
   // What the model and all layers
-  const lines = Array.from({ length: Math.min(sent.bars, classes.length) }, () => {
-    const [name, now, before] = [make("th", { scope: "row" }), make("td"), make("td")];
+  const shownRows = Math.min(sent.bars, classes.length);
+  const lines = Array.from({ length: shownRows }, (_, i) => {
+    const [name, now, before] = [make("span"), make("td"), make("td")];
+    const head = make("th", { scope: "row" }, roomFor(name, namesIn(classes, shownRows, i)));
     const [thick, thin] = [make("span", { className: "vit-bar" }), make("span", { className: "vit-bar" })];
     Object.assign(thin.style, { height: "3px", opacity: "0.7", marginTop: "1px" });
-    const cell = make("td", {}, thick, thin);
-    cell.style.width = `${BAR + 10}px`;
-    return { name, now, before, thick, thin, line: make("tr", {}, name, now, before, cell) };
+    return { name, now, before, thick, thin, line: make("tr", {}, head, now, before, make("td", {}, thick, thin)) };
   });
-  const titles = ["class", "now", "all on", "thick: now, thin: all on"].map((textContent) =>
+  const classTitle = sent.labels.some((label) => label !== null) ? "class (bold: label)" : "class";
+  const titles = [classTitle, "now", "all on", "thick: now, thin: all on"].map((textContent) =>
     make("th", { scope: "col", textContent }),
   );
   const table = make(
@@ -159,7 +165,10 @@ function render({ model, el }) {
       "map, but adds nothing: its numbers are set to zero before the output projection. The bias of that layer stays.",
     { className: "vit-note vit-wide" },
   );
-  const inside = [help, make("div", { className: "vit-panels vit-below" }, panel("All classes", table), allPanel)];
+  const classPanel = panel("All classes", table);
+  classPanel.classList.add("vit-rated", "vit-both");
+  classPanel.style.setProperty("--vit-first", longestOf(classes));
+  const inside = [help, make("div", { className: "vit-panels vit-below" }, classPanel, allPanel)];
   behindMore(model, root, "all classes, all layers, the keys", inside, words);
 
   /** A cross in the upper right corner of a map, small enough to leave the map to be read. */
@@ -227,7 +236,7 @@ function render({ model, el }) {
       const map = pen(canvas);
       drawMap(map, picture.grey, seen[head], off, 0, 0, large.mapWidth, large.mapHeight);
       markQuery(map, query, large.mapWidth, large.mapHeight);
-      onOff.textContent = `Head ${head}: ${off ? "off" : "on"}`;
+      onOff.textContent = onOffOf(head, off);
       onOff.setAttribute("aria-pressed", String(!off));
       const best = largestOf(seen[head]);
       const onClass = prefix ? onPatches(pass.maps[layer], tokens, 0, head, query)[0] : 0;
@@ -243,7 +252,7 @@ function render({ model, el }) {
     context.fillStyle = style.color;
     context.textBaseline = "middle";
     for (let head = 0; head < heads; head++) {
-      context.font = `11px ${style.fontFamily}`;
+      context.font = `12px ${style.fontFamily}`;
       context.textAlign = "center";
       context.fillText(String(head), small.cornerOf(0, head)[0] + small.mapWidth / 2, 8);
       for (let layer = 0; layer < layers; layer++) {
@@ -255,7 +264,7 @@ function render({ model, el }) {
     context.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
       const [x, y] = small.cornerOf(layer, 0);
-      context.font = `${layer === chosen ? "700 " : ""}11px ${style.fontFamily}`;
+      context.font = `${layer === chosen ? "700 " : ""}12px ${style.fontFamily}`;
       context.fillText(String(layer), x - 10, y + small.mapHeight / 2);
     }
     context.strokeStyle = style.color;
@@ -270,19 +279,17 @@ function render({ model, el }) {
     const shown = shownClasses(allOn, lines.length);
     lines.forEach(({ name, now, before, thick, thin }, i) => {
       const index = shown[i];
-      name.textContent = classes[index] + (index === label ? " (label)" : "");
+      const heard = index === label ? [make("span", { className: "vit-heard", textContent: " (label)" })] : [];
+      name.replaceChildren(classes[index], ...heard);
       name.style.fontWeight = index === label ? "700" : "400";
       now.textContent = percent(probabilities[index]);
       before.textContent = percent(allOn[index]);
       thick.style.width = `${100 * probabilities[index]}%`;
       thin.style.width = `${100 * allOn[index]}%`;
     });
-    const same = largestOf(probabilities) === largestOf(allOn);
-    const compared = same
-      ? "the same answer as with all heads on"
-      : `with all heads on it was ${bestClass(allOn, classes)}`;
+    const isSame = largestOf(probabilities) === largestOf(allOn);
     verdict.textContent = bestClass(probabilities, classes);
-    comparison.textContent = `${compared[0].toUpperCase()}${compared.slice(1)}.`;
+    comparison.textContent = isSame ? SAME : otherOf(bestClass(allOn, classes));
   }
 
   function draw() {

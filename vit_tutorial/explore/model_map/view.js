@@ -25,6 +25,21 @@ import { barsIn, boxUnder, patchPlaces } from "./geometry.js";
 
 const SHOWN = { width: 430, height: 230, names: 120, rows: 26 };
 
+/** What stands below the picture of what leaves a box. */
+function legendOf(box) {
+  if (box.kind !== "table") return box.says;
+  const rows =
+    box.key === "feature_map"
+      ? "channels side by side"
+      : box.class_token
+        ? "a row for each token, cls is the class token"
+        : box.size[0] > 1
+          ? "a row for each patch"
+          : "one row";
+  return `${box.says} · ${rows}: blue ${decimals(-box.limit, 1)} · white 0 · red ${decimals(box.limit, 1)}`;
+}
+const whereOf = (box) => `Its code: ${box.where}`;
+
 function render({ model, el }) {
   const { boxes, places, arcs, sizes, ...sent } = model.get("_sent");
   const { wide, high, arc, gap, depth, patch } = sizes;
@@ -72,7 +87,7 @@ function render({ model, el }) {
     ["share", "of all parameters"],
   ]);
   const heading = make("div", { className: "vit-heading" });
-  const where = make("span");
+  const where = make("div", { className: "vit-heading" });
   const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
   const words = make("p", { className: "vit-heard", "aria-live": "polite" }); // all of it stands above
   root.append(
@@ -93,10 +108,10 @@ function render({ model, el }) {
     make(
       "div",
       { className: "vit-panels" },
-      panel("What leaves it", shown, legend),
+      panel("What leaves it", shown, roomFor(legend, boxes.map(legendOf))),
       panel("Shapes and parameters", numbers.list),
     ),
-    make("section", { className: "vit-panel" }, make("div", { className: "vit-heading" }, "Its code: ", where), code),
+    make("section", { className: "vit-panel" }, roomFor(where, boxes.map(whereOf)), code),
   ];
   behindMore(model, root, "what leaves it, its parameters, its code", inside, words);
 
@@ -227,7 +242,7 @@ function render({ model, el }) {
       } else {
         const left = box.class_token ? SHOWN.rows : 0;
         context.drawImage(tableOf(box), left, 0, SHOWN.width - left, down === 1 ? 24 : SHOWN.height);
-        context.font = `12px ${style.fontFamily}`;
+        context.font = `13px ${style.fontFamily}`; // on a phone the picture is smaller
         context.textBaseline = "top";
         context.fillStyle = style.color;
         if (left) context.fillText("cls", 0, 0);
@@ -261,18 +276,9 @@ function render({ model, el }) {
     numbers.show("made", now.made);
     numbers.show("held", now.held);
     numbers.show("share", now.part);
-    where.textContent = now.where;
+    where.textContent = whereOf(now);
     if (code.textContent !== now.code) code.textContent = now.code;
-    const rows =
-      now.key === "feature_map"
-        ? "channels side by side"
-        : now.class_token
-          ? "a row for each token, cls is the class token"
-          : now.size[0] > 1
-            ? "a row for each patch"
-            : "one row";
-    const scale = `${rows}: blue ${decimals(-now.limit, 1)} · white 0 · red ${decimals(now.limit, 1)}`;
-    legend.textContent = now.kind === "table" ? `${now.says} · ${scale}` : now.says;
+    legend.textContent = legendOf(now);
     drawMap(now, style, accent, style.backgroundColor);
     drawShown(now, style, accent);
     shown.setAttribute("aria-label", `What leaves the box: ${now.heading}`);

@@ -17,14 +17,16 @@ import {
   pen,
   plane,
   pointing,
+  readout,
   resize,
+  roomFor,
   set,
   sheet,
   sideways,
   slider,
   tag,
 } from "../common.js";
-import { arrows, count, pages, pixelOf, unpackPictures, within } from "../numbers.js";
+import { arrows, count, fitted, pages, pixelOf, unpackPictures, within } from "../numbers.js";
 import {
   attentionCost,
   inverse,
@@ -56,6 +58,40 @@ const HINT =
 const KEYS =
   "Point at a patch, or click and use the arrow keys; Page Up: the next token of the sequence; Page Down: the one before.";
 
+const sizeOf = (patch) => `${patch} × ${patch}`;
+const sumOf = ({ rows, columns }) => {
+  const tokens = rows * columns;
+  return `${count(rows)} × ${count(columns)} = ${count(tokens)} token${tokens > 1 ? "s" : ""}`;
+};
+const numbersOf = (each) => `${count(each)} number${each > 1 ? "s" : ""}`;
+const ofEachOf = ({ picture, patch, each }) =>
+  `Each is a patch of ${sizeOf(patch)} pixels${picture.channels > 1 ? ` × ${picture.channels} colours` : ""}: ` +
+  `${numbersOf(each)}.`;
+const matrixTitleOf = ({ rows, columns, each }) => `The matrix of patches [${count(rows * columns)} × ${count(each)}]`;
+const rowTitleOf = ({ each }, token) =>
+  `Row ${count(token)} of the matrix: ${each === 1 ? "its one number" : `all its ${numbersOf(each)}`}`;
+const partTitleOf = ({ picture, patch }) => {
+  const pixels = patch * patch;
+  const part = pixels > PIXELS_SHOWN ? `the first ${PIXELS_SHOWN} of its ${count(pixels)} pixels` : "its pixels";
+  return `The same patch as a square, and ${part}${picture.channels === 3 ? ", each red green blue" : ""}:`;
+};
+const VERDICTS = [
+  "Not one pixel has changed.",
+  "Not the picture: each patch lies where its place in the sequence says.",
+];
+
+/** A picture cut into patches of a size: how many, and how many numbers are in each. */
+const cutOf = (picture, patch) => ({
+  ...{ picture, patch, rows: picture.height / patch, columns: picture.width / patch },
+  each: patch * patch * picture.channels,
+});
+
+/** A box for a canvas, at any width as high as the highest that the pictures need. */
+function roomForPictures(canvas, pictures) {
+  const shapes = pictures.map((picture) => sheet(...fitted(picture, SIDE), { "aria-hidden": "true" }));
+  return make("div", { className: "vit-room" }, canvas, ...shapes);
+}
+
 function render({ model, el }) {
   const root = frame(el, "Patch lab", HINT);
   const pictures = new Map();
@@ -72,14 +108,15 @@ function render({ model, el }) {
     const key = JSON.stringify([name, patch, order, seed, gap, reassembly]);
     if (cut?.key === key) return cut;
     const picture = pictures.get(name);
-    const [rows, columns] = [picture.height / patch, picture.width / patch];
+    const whole = cutOf(picture, patch);
+    const { rows, columns } = whole;
     const places = sequenceOrder(rows, columns, order, seed);
     const ownPlaces = reassembly === REASSEMBLIES[0];
     cut = {
-      ...{ key, picture, patch, rows, columns, order, seed, gap, reassembly, ownPlaces, places, fresh: true },
+      ...whole,
+      ...{ key, order, seed, gap, reassembly, ownPlaces, places, fresh: true },
       ...cutLayout(picture, rows, columns, gap, SIDE),
       placeOf: inverse(places),
-      each: patch * patch * picture.channels,
       back: rearranged(picture, patch, columns, ownPlaces ? places.map((_, i) => i) : places),
       numberAt: (place, k) => numberOf(picture, patch, columns, places[place], k),
     };
@@ -117,7 +154,15 @@ function render({ model, el }) {
   });
   const chooseBack = chooser(REASSEMBLIES, (reassembly) => set(model, { reassembly }));
   const chooseGap = slider(0, 8, (gap) => set(model, { gap }));
+  const gapOut = readout();
   const seedField = labelled("Seed", chooseSeed);
+  const patchField = labelled("Patch size P", choosePatch);
+  const allPictures = [...pictures.values()];
+  const allCuts = allPictures.flatMap((picture) => patchSizes(picture).map((patch) => cutOf(picture, patch)));
+  roomFor(
+    choosePatch,
+    allCuts.map(({ patch }) => [make("option", { textContent: sizeOf(patch) })]),
+  );
   const shuffleButton = make("button", { type: "button", textContent: "Shuffle (s)" });
   shuffleButton.addEventListener("click", shuffle);
   root.append(
@@ -125,7 +170,7 @@ function render({ model, el }) {
       "div",
       { className: "vit-controls" },
       ...(pictures.size > 1 ? [labelled("Picture", choosePicture)] : []),
-      labelled("Patch size P", choosePatch),
+      patchField,
       labelled("Order of the sequence", chooseOrder, shuffleButton),
     ),
   );
@@ -144,7 +189,7 @@ function render({ model, el }) {
     ["bytes", "memory of its tables, a layer"],
     ["difference", "error after putting back"],
   ]);
-  const verdict = make("p", { className: "vit-verdict" });
+  const verdict = make("p", { className: "vit-verdict vit-wrong" }); // bold: the room is that of the widest letters
   const stripSheet = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
   const patchSheet = sheet(PATCH_SIDE, PATCH_SIDE, { role: "img" });
   const matrixWidth = MATRIX.width + 2 * MATRIX.margin;
@@ -165,27 +210,45 @@ function render({ model, el }) {
     make("div", { className: "vit-row" }, patchSheet, make("div", {}, partTitle, row)),
   );
   rowPanel.classList.add("vit-one");
+  const inColours = allPictures.some(({ channels }) => channels === 3);
+  row.classList.toggle("vit-colour", inColours);
+  const widest = () => make("span", { textContent: inColours ? "255 255 255" : "255" });
+  const allPixels = groups.map(({ swatch }) => make("span", { className: "vit-pixel" }, swatch.cloneNode(), widest()));
   const words = make("p", { className: "vit-words", "aria-live": "polite" });
   root.append(
     make(
       "div",
       { className: "vit-panels" },
-      panel("The picture, cut", cutSheet),
-      make("section", { className: "vit-beside" }, sum, ofEach, note(KEYS)),
+      panel("The picture, cut", roomForPictures(cutSheet, allPictures)),
+      make(
+        "section",
+        { className: "vit-beside" },
+        roomFor(sum, allCuts.map(sumOf)),
+        roomFor(ofEach, allCuts.map(ofEachOf)),
+        note(KEYS),
+      ),
     ),
     panel("The sequence", sideways(stripSheet, 760)),
   );
-  const fields = [seedField, labelled("Gap", chooseGap), labelled("Put the patches back", chooseBack)];
+  const fields = [seedField, labelled("Gap", chooseGap, gapOut), labelled("Put the patches back", chooseBack)];
   const inside = [
     make("div", { className: "vit-controls" }, ...fields),
     make(
       "div",
       { className: "vit-panels" },
-      panel("Put back together", backSheet, verdict),
+      panel("Put back together", roomForPictures(backSheet, allPictures), roomFor(verdict, VERDICTS)),
       panel("In numbers", numbers.list),
     ),
     make("div", { className: "vit-panels vit-below" }, matrixPanel, rowPanel),
   ];
+  const [matrixTitle, rowTitle] = [matrixPanel.firstChild, rowPanel.firstChild];
+  roomFor(matrixTitle, allCuts.map(matrixTitleOf));
+  roomFor(
+    rowTitle,
+    allCuts.map((one) => rowTitleOf(one, one.rows * one.columns - 1)),
+  );
+  roomFor(partTitle, allCuts.map(partTitleOf));
+  roomFor(row, [allPixels]);
   behindMore(model, root, "what it costs, put back together, the matrix", inside, words);
 
   const cutLayer = make("canvas");
@@ -231,7 +294,7 @@ function render({ model, el }) {
     choosePicture.value = picture.name;
     fill(
       choosePatch,
-      patchSizes(picture).map((size) => [size, `${size} × ${size}`]),
+      patchSizes(picture).map((size) => [size, sizeOf(size)]),
     );
     choosePatch.value = patch;
     chooseOrder.value = order;
@@ -239,10 +302,10 @@ function render({ model, el }) {
     seedField.classList.toggle("vit-idle", order !== "shuffled");
     chooseSeed.disabled = order !== "shuffled";
     chooseGap.value = now.gap;
+    gapOut.textContent = `${now.gap} pixel${now.gap === 1 ? "" : "s"}`;
     chooseBack.value = now.reassembly;
-    sum.textContent = `${count(rows)} × ${count(columns)} = ${count(tokens)} token${tokens > 1 ? "s" : ""}`;
-    const channels = picture.channels > 1 ? ` × ${picture.channels} colours` : "";
-    ofEach.textContent = `Each is a patch of ${patch} × ${patch} pixels${channels}: ${count(each)} number${each > 1 ? "s" : ""}.`;
+    sum.textContent = sumOf(now);
+    ofEach.textContent = ofEachOf(now);
     numbers.show("grid", `${count(rows)} × ${count(columns)}`);
     numbers.show("tokens", count(tokens));
     numbers.show("each", count(each));
@@ -250,11 +313,8 @@ function render({ model, el }) {
     numbers.show("flops", attentionCost(tokens).flops);
     numbers.show("bytes", attentionCost(tokens).bytes);
     numbers.show("difference", String(back.difference));
-    matrixPanel.firstChild.textContent = `The matrix of patches [${count(tokens)} × ${count(each)}]`;
-    verdict.textContent =
-      back.difference === 0
-        ? "Not one pixel has changed."
-        : "Not the picture: each patch lies where its place in the sequence says.";
+    matrixTitle.textContent = matrixTitleOf(now);
+    verdict.textContent = VERDICTS[back.difference === 0 ? 0 : 1];
     verdict.classList.toggle("vit-wrong", back.difference !== 0);
   }
 
@@ -316,13 +376,10 @@ function render({ model, el }) {
       swatch.style.background = `rgb(${channels === 1 ? [values[0], values[0], values[0]] : values})`;
       text.textContent = values.join(" ");
     });
-    const shown = Math.min(PIXELS_SHOWN, patch * patch);
-    const part = shown < patch * patch ? `the first ${shown} of its ${count(patch * patch)} pixels` : "its pixels";
     const greys = greysOf(levels(1, each, ROW.width, 1, (_, k) => now.numberAt(token, k)));
     pen(rowSheet).drawImage(greys, 0, 0, ROW.width, ROW.height);
-    const all = each === 1 ? "its one number" : `all its ${count(each)} numbers`;
-    rowPanel.firstChild.textContent = `Row ${count(token)} of the matrix: ${all}`;
-    partTitle.textContent = `The same patch as a square, and ${part}${channels === 3 ? ", each red green blue" : ""}:`;
+    rowTitle.textContent = rowTitleOf(now, token);
+    partTitle.textContent = partTitleOf(now);
     row.classList.toggle("vit-colour", channels === 3);
     return first;
   }

@@ -18,6 +18,7 @@ import {
   pen,
   pointing,
   readout,
+  roomFor,
   set,
   sheet,
   slider,
@@ -29,6 +30,14 @@ import { LARGE, layoutOf, SMALL } from "./geometry.js";
 
 const THUMB = 44;
 const SHADE = 0.55; // how dark it is where a place cannot see
+
+const titleOf = ({ of, name }) => `${of} ${name}`;
+const largeTitleOf = (stage) => `What ${titleOf(stage)} sees`;
+const seesOf = (stage) => `${titleOf(stage)} can see here`;
+const answerOf = (down, across) => `${down} × ${across} pixels`;
+const farOf = (far) => `${decimals(far, 1)} pixels far`;
+const reachesOf = (share, far) =>
+  `${percent(share)} of the picture. On average it looks ${decimals(far, 1)} pixels far.`;
 
 function render({ model, el }) {
   const sent = model.get("_sent");
@@ -65,7 +74,7 @@ function render({ model, el }) {
       { className: "vit-controls" },
       shownGroup,
       ...(weightButtons.length > 1 ? [group("Models (t: the other)", ...weightButtons)] : []),
-      labelled("Stage", stageSlider, stageOut),
+      labelled("Stage", stageSlider, roomFor(stageOut, stages.map(titleOf))),
     ),
   );
 
@@ -73,19 +82,23 @@ function render({ model, el }) {
   const large = layoutOf(pictures[0], grid, LARGE);
   const small = layoutOf(pictures[0], grid, SMALL);
   const pictureSheet = sheet(large.width, large.height, { tabIndex: 0, role: "application", className: "vit-touch" });
-  const cards = stages.map(({ of, name }, stage) => {
+  const farthest = Math.hypot(height, width);
+  const cards = stages.map((one, stage) => {
     const canvas = sheet(small.width, small.height, { role: "img", className: "vit-pointing" });
-    const title = note(`${of} ${name}`);
+    const title = note(titleOf(one));
     const far = note("");
-    const box = make("div", {}, title, canvas, far);
-    box.style.width = `${small.width}px`;
+    title.style.fontWeight = "700";
+    const box = make("div", {}, roomFor(title, [titleOf(one)]), canvas, roomFor(far, [farOf(farthest)]));
+    box.style.width = `max(${small.width + 8}px, 6.3em)`; // with room for the longest word
     canvas.addEventListener("click", () => goTo(stage));
     return { canvas, title, far, box };
   });
   const largePanel = panel("", pictureSheet, legend(overGrey(palette), large.width, note("nothing"), note("most")));
   largePanel.style.width = `${large.width}px`;
+  const largeTitle = largePanel.firstChild;
+  roomFor(largeTitle, stages.map(largeTitleOf));
   const rowOf = (of) =>
-    panel(`What each stage of the ${of} sees`, make("div", { className: "vit-panels" }, ...cardsOf(of)));
+    panel(`What each stage of the ${of} sees`, make("div", { className: "vit-panels vit-level" }, ...cardsOf(of)));
   const cardsOf = (of) => cards.filter((_, i) => stages[i].of === of).map(({ box }) => box);
   const sees = make("div", { className: "vit-heading" });
   const answer = make("p", { className: "vit-answer" });
@@ -99,7 +112,9 @@ function render({ model, el }) {
       make(
         "section",
         { className: "vit-beside" },
-        ...[sees, answer, reaches],
+        roomFor(sees, stages.map(seesOf)),
+        roomFor(answer, [answerOf(height, width)]),
+        roomFor(reaches, [reachesOf(1, farthest)]),
         note(
           "Dashed frame: what the place can see, by count; dark: what it cannot. Colour: how strongly it answers to a " +
             "pixel, by gradient; each map has its own brightest colour. Solid frame: the patch.",
@@ -151,23 +166,21 @@ function render({ model, el }) {
     const seen = stages.map((_, i) => seenBy(weights, picture, i, place));
     thumbs.forEach((thumb, i) => thumb.setAttribute("aria-pressed", String(i === picture)));
     weightButtons.forEach((one, i) => one.setAttribute("aria-pressed", String(i === weights)));
-    const title = `${stages[stage].of} ${stages[stage].name}`;
+    const title = titleOf(stages[stage]);
     stageSlider.value = stage;
     stageSlider.setAttribute("aria-valuetext", title);
     stageOut.textContent = title;
-    largePanel.firstChild.textContent = `What ${title} sees`;
+    largeTitle.textContent = largeTitleOf(stages[stage]);
     const [top, left, bottom, right] = seen[stage].box;
     const [across, down] = [right - left, bottom - top];
-    sees.textContent = `${title} can see here`;
-    answer.textContent = `${down} × ${across} pixels`;
-    reaches.textContent =
-      `${percent((down * across) / (width * height))} of the picture. ` +
-      `On average it looks ${decimals(distances[stage], 1)} pixels far.`;
+    sees.textContent = seesOf(stages[stage]);
+    answer.textContent = answerOf(down, across);
+    reaches.textContent = reachesOf((down * across) / (width * height), distances[stage]);
     drawOn(pictureSheet, large, seen[stage], picture, place);
     cards.forEach(({ canvas, title, far }, i) => {
       drawOn(canvas, small, seen[i], picture, place);
       title.style.fontWeight = i === stage ? "700" : "400";
-      far.textContent = `${decimals(distances[i], 1)} pixels far`;
+      far.textContent = farOf(distances[i]);
       canvas.setAttribute("aria-label", `${title.textContent}, ${far.textContent}`);
     });
     const text = wordsOf({ ...choices, box: seen[stage].box, distances }, sent);

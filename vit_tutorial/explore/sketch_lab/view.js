@@ -18,12 +18,13 @@ import {
   pointer,
   pointing,
   readout,
+  roomFor,
   set,
   sheet,
   slider,
   thumbnail,
 } from "../common.js";
-import { goneIn, offWords, onPatches, withGone, without } from "../heads_gallery/arithmetic.js";
+import { goneIn, longestOf, namesIn, offWords, onPatches, withGone, without } from "../heads_gallery/arithmetic.js";
 import {
   arrows,
   bytesOf,
@@ -207,9 +208,12 @@ function render({ model, el }) {
 
   // The answer
   const answer = make("p", { className: "vit-answer" });
-  const lines = Array.from({ length: Math.min(sent.bars, classes.length) }, () => {
-    const [name, share, bar] = [make("th", { scope: "row" }), make("td"), make("span", { className: "vit-bar" })];
-    return { name, share, bar, line: make("tr", {}, name, make("td", {}, bar), share) };
+  const answerParts = (name, probability) => [name, make("span", { textContent: percent(probability) })];
+  const shownRows = Math.min(sent.bars, classes.length);
+  const lines = Array.from({ length: shownRows }, (_, i) => {
+    const [name, share, bar] = [make("span"), make("td"), make("span", { className: "vit-bar" })];
+    const head = make("th", { scope: "row" }, roomFor(name, namesIn(classes, shownRows, i)));
+    return { name, share, bar, line: make("tr", {}, head, make("td", {}, bar), share) };
   });
   const head = make("tr", {}, ...["class", "bar", "probability"].map((textContent) => make("th", { textContent })));
   const table = make(
@@ -218,7 +222,15 @@ function render({ model, el }) {
     make("thead", { className: "vit-heard" }, head),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
+  const rated = (answers, first, last) => {
+    const box = make("div", { className: "vit-rated" }, answers);
+    box.style.setProperty("--vit-first", first);
+    box.style.setProperty("--vit-last", last);
+    return box;
+  };
   const advice = make("p", { className: "vit-advice vit-drawn" });
+  const farthest = { filled: 0, long: Math.max(width, height) - 1, off: Math.max(width, height) / 2 }; // has most to hear
+  const allAdvice = [null, farthest].map((one) => adviceOf(one, usual, classes.length, false));
   const heard = make("p", { className: "vit-heard", "aria-live": "polite" });
   const say = (text) => {
     heard.textContent = text;
@@ -250,19 +262,25 @@ function render({ model, el }) {
     const onOff = button(`Head ${one}`, () => toggle(one));
     const most = note("");
     const box = make("div", {}, onOff, make("div", { className: "vit-map" }, map), most);
-    box.style.width = `${mapWidth}px`;
+    box.style.width = `max(${mapWidth}px, 7em)`; // with room for the words on the button
     return { head: one, map, onOff, most, box };
   });
   const mapsPanel = panel("", make("div", { className: "vit-panels" }, ...cards.map(({ box }) => box)));
-  const steps = Array.from({ length: layers + 1 }, (_, block) => {
-    const [name, bar, said] = [make("th", { scope: "row" }), make("span", { className: "vit-bar" }), make("td")];
-    name.textContent = block ? `after ${block}` : "before 1";
-    return { bar, said, line: make("tr", {}, name, make("td", {}, bar), said) };
+  const saidAtMost = classes.map((name) => `${name} ${percent(1)}`);
+  const stepNames = ["before 1", ...without(layers).map((block) => `after ${block + 1}`)];
+  const steps = stepNames.map((textContent) => {
+    const [bar, said] = [make("span", { className: "vit-bar" }), make("span")];
+    const name = make("th", { scope: "row", textContent });
+    const cell = make("td", {}, roomFor(said, saidAtMost));
+    return { bar, said, line: make("tr", {}, name, make("td", {}, bar), cell) };
   });
   const stepsTable = make("table", { className: "vit-top vit-answers" }, ...steps.map(({ line }) => line));
   const cutPanel = panel(`The ${rows * columns} patches it cuts`, cutSheet, cutNote);
   cutPanel.style.width = `${cut.width}px`;
-  const stepsPanel = panel("The answer, if it were read after so many blocks", stepsTable);
+  const stepsPanel = panel(
+    "The answer, if it were read after so many blocks",
+    rated(stepsTable, 2 + longestOf(stepNames), longestOf(saidAtMost)),
+  );
   stepsPanel.style.flex = "0 1 560px";
   const insideParts = [
     make(
@@ -287,7 +305,12 @@ function render({ model, el }) {
     "A confident answer is not a right one: the bars sum to 100% whatever one draws, and there is no bar for “something " +
     "else”. The model knows what it learned from; a drawing made here is not one of these.";
   const parts = {
-    answer: [answer],
+    answer: [
+      roomFor(
+        answer,
+        classes.map((name) => answerParts(name, 1)),
+      ),
+    ],
     canvas: [canvas],
     tools: [
       make(
@@ -304,7 +327,12 @@ function render({ model, el }) {
       ),
       keys,
     ],
-    bars: [table, make("p", { className: "vit-advice", textContent: warning }), advice, startGroup],
+    bars: [
+      rated(table, longestOf(classes) + 1, percent(1).length),
+      make("p", { className: "vit-advice", textContent: warning }),
+      startGroup,
+      roomFor(advice, allAdvice),
+    ],
   };
   const sections = Object.entries(parts).map(([area, inside]) => {
     const section = make("section", {}, ...inside);
@@ -369,12 +397,13 @@ function render({ model, el }) {
     greySlider.setAttribute("aria-valuetext", greyOut.textContent);
     eraser.setAttribute("aria-pressed", String(ink === 0));
     undoButton.classList.toggle("vit-idle", past.length === 0);
+    undoButton.setAttribute("aria-disabled", String(past.length === 0));
     for (const { name, thumb } of thumbs) thumb.setAttribute("aria-pressed", String(name === drawing));
   }
 
   function drawAnswer({ probabilities }) {
     const best = largestOf(probabilities);
-    answer.replaceChildren(classes[best], make("span", { textContent: percent(probabilities[best]) }));
+    answer.replaceChildren(...answerParts(classes[best], probabilities[best]));
     shownClasses(probabilities, lines.length).forEach((index, i) => {
       const { name, share, bar, line } = lines[i];
       name.textContent = classes[index];

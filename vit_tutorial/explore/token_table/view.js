@@ -45,6 +45,8 @@ import { firstShown, NUMBERS_SHOWN, numberInStrips, STRIP, TABLE, tableLayout } 
 
 const SIDE = 188;
 const ABOVE = 22; // the similarity of the class token stands above that of the patches
+const SWATCH = 27; // its colour is at most so wide
+const LABEL = 132; // and with its number it takes so much room
 const SIGNS = ["", "+ ", "= "];
 
 const HINT =
@@ -54,6 +56,7 @@ const KEYS =
   "Click a row, or use the arrow keys; Home, End: first and last row; Page Up, Page Down: one block on or back.";
 const readerOf = (reads, first) => (reads === READS[0] ? `row 0, ${nameOf(first)}` : reads);
 const saysOf = (reader, stage) => `The head on ${reader}, ${stageName(stage)}, says`;
+const tableTitleOf = (stage, tokens, dim) => `The sequence ${stageName(stage)}: [${tokens}, ${dim}]`;
 const COSINE = "Cosine of the angle between two rows: 1 same direction, 0 nothing in common, -1 opposite.";
 
 function render({ model, el }) {
@@ -69,6 +72,7 @@ function render({ model, el }) {
   const canvases = new Map(pictures.map((one) => [one.name, plane(one.width, one.height, pixelOf(one))]));
   const [wide, high] = fitted(pictures[0], SIDE);
   const [cellWidth, cellHeight] = [wide / columns, high / rows];
+  const swatch = Math.min(cellWidth, SWATCH);
   const layout = tableLayout(tokens, dim);
 
   function now() {
@@ -98,17 +102,26 @@ function render({ model, el }) {
       { className: "vit-controls" },
       ...(names.length > 1 ? [labelled("Picture", choosePicture)] : []),
       parts,
-      labelled("Look", stageSlider, stageOut),
+      labelled("Look", stageSlider, roomFor(stageOut, [0, stages - 1].map(stageName))),
     ),
   );
   const chain = shapesOf(now(), stages, classes.length).map(() => ({ name: make("span"), shape: make("strong") }));
-  const links = chain.map(({ name, shape }) => make("li", {}, name, shape));
+  const chains = [true, false].flatMap((on) =>
+    READS.map((reads) => {
+      const switched = { patches: on, class_token: on, positions: on, reads };
+      return shapesOf({ ...now(), ...switched }, stages, classes.length);
+    }),
+  );
+  const links = chain.map(({ name, shape }, i) => {
+    const names = chains.map((shapes) => shapes[i][0]);
+    return make("li", {}, roomFor(name, names), shape);
+  });
 
   // Table, picture, similarity and numbers
   const looks = { tabIndex: 0, role: "application", className: "vit-touch" };
   const tableSheet = sheet(layout.width, layout.height, looks);
   const pictureSheet = sheet(wide, high, { role: "img", className: "vit-pointing" });
-  const mapSheet = sheet(wide, high + ABOVE, { role: "img", className: "vit-pointing" });
+  const mapSheet = sheet(Math.max(wide, LABEL), high + ABOVE, { role: "img", className: "vit-pointing" });
   const say = (textContent) => make("span", { textContent });
   const [least, most] = [say(""), say("")];
   const tableScale = legend(palette, TABLE.wide, least, say("0"), most);
@@ -119,6 +132,11 @@ function render({ model, el }) {
     ["all", "... with every part on"],
   ]);
   const tablePanel = panel("", sideways(tableSheet, 500), tableScale, note(KEYS));
+  const tableTitle = tablePanel.firstChild;
+  roomFor(
+    tableTitle,
+    [0, stages - 1].map((stage) => tableTitleOf(stage, tokens, dim)),
+  );
   const answer = make("p", { className: "vit-answer" });
   const reader = make("div", { className: "vit-heading" });
   const readers = READS.flatMap((reads) => [0, 1].map((first) => readerOf(reads, first)));
@@ -139,6 +157,7 @@ function render({ model, el }) {
   const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
   const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * STRIP.step, { role: "img", className: "vit-pointing" });
   const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
+  for (const { name } of sums.rows) name.style.whiteSpace = "nowrap"; // the numbers beside it take more room or less
   const stripPanel = panel(
     "",
     sideways(stripSheet, 760),
@@ -217,11 +236,11 @@ function render({ model, el }) {
     map.textBaseline = "middle";
     if (first === 0) {
       const one = paintOne(() => shareOf(similarity[0], 1));
-      map.drawImage(one, 0, 0, cellWidth, 17);
-      map.fillText(`class token: ${decimals(similarity[0])}`, cellWidth + 6, 9);
+      map.drawImage(one, 0, 0, swatch, 17);
+      map.fillText(`class token: ${decimals(similarity[0])}`, swatch + 6, 9);
     } else map.fillText("no class token", 0, 9);
     if (token === 0) {
-      mark(map, 2, 2, cellWidth - 4, 13);
+      mark(map, 2, 2, swatch - 4, 13);
       return;
     }
     const [x, y] = [((token - 1) % columns) * cellWidth, Math.floor((token - 1) / columns) * cellHeight];
@@ -274,7 +293,7 @@ function render({ model, el }) {
       chain[i].name.textContent = name;
       chain[i].shape.textContent = shape;
     });
-    tablePanel.firstChild.textContent = `The sequence ${where}: [${tokens - first}, ${dim}]`;
+    tableTitle.textContent = tableTitleOf(stage, tokens - first, dim);
     least.textContent = decimals(-limits[stage], 1);
     most.textContent = decimals(limits[stage], 1);
     reader.textContent = saysOf(readerOf(reads, first), stage);
