@@ -8,6 +8,9 @@ MENDED = (
     ('<summary aria-label="Toggle hidden content">', "<summary>"),  # hides the words that are seen
     (r'(<button class="[^"]*search-button-field[^>]*?) aria-label="Search"', r"\1"),
     (r"<th\b([^>]*)>(?:<p></p>)?</th>", r"<td\1></td>"),  # a heading without words
+    ('<dialog id="pst-search-dialog"', r'\g<0> aria-label="Search"'),
+    ('<dialog id="pst-primary-sidebar-modal"', r'\g<0> aria-label="Menu"'),
+    ('<dialog id="pst-secondary-sidebar-modal"', r'\g<0> aria-label="Contents"'),
     (r'<a class="current reference internal"', r'\g<0> aria-current="page"'),
     (r'<div class="cell_input docutils container"', r'\g<0> role="group" aria-label="Code"'),
     (

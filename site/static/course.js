@@ -1,4 +1,5 @@
-// What a page does by itself: explorers come to life and follow the theme, and the browser keeps what has been read.
+// What a page does by itself: explorers come to life and follow the theme, the keyboard is not lost in the theme's menus,
+// and the browser keeps what has been read.
 
 /** Tell the explorers, as JupyterLab does, whether the page is light; the theme's own switch says so on <html>. */
 function followTheme() {
@@ -21,6 +22,26 @@ function printLight() {
   addEventListener("afterprint", () => {
     root.dataset.theme = before;
   });
+}
+
+/** Let the keyboard go on at the button that opened a menu: the theme takes it from there, because of its tooltips. */
+function stayOnButtons() {
+  for (const button of document.querySelectorAll(".theme-switch-button, .search-button, .sidebar-toggle")) {
+    button.blur = () => button.matches(":focus-visible") || HTMLElement.prototype.blur.call(button);
+  }
+}
+
+/** Close the menus of a narrow page where one of their links leads to a place on it. */
+function leaveMenus() {
+  for (const menu of document.querySelectorAll("dialog[id$='sidebar-modal']")) {
+    menu.addEventListener("click", (event) => {
+      const link = event.target.closest("a[href^='#']");
+      if (!link) return;
+      event.preventDefault();
+      menu.addEventListener("close", () => link.click(), { once: true }); // when the keyboard is back at its button
+      menu.close();
+    });
+  }
 }
 
 // ------------------------------------------------------------------------------------------------------- progress
@@ -134,6 +155,8 @@ async function reachWideOnes() {
 
 followTheme();
 printLight();
+stayOnButtons();
+leaveMenus();
 followProgress();
 reachWideOnes();
 globalThis.vitExplorers.watch();

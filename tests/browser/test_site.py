@@ -336,6 +336,34 @@ def test_on_a_phone_the_menu_leads_to_another_lesson(site, visit):
     page.wait_for_url("**/01_patches.html")
 
 
+def test_the_keyboard_is_not_lost_in_menus(site, visit):
+    one = visit()
+    one.page.set_viewport_size(PHONE)
+    page = one.open(site / f"{LESSONS[1]}.html")
+    focused = "() => document.activeElement.className"
+    for button in (".primary-toggle", ".secondary-toggle", ".search-button"):
+        opener = page.locator(f"{button}:visible")
+        opener.press("Enter")
+        menu = page.locator("dialog[open]")
+        menu.wait_for()
+        page.keyboard.press("Escape")
+        menu.wait_for(state="detached")
+        page.wait_for_function("(button) => document.activeElement.matches(button)", arg=button)
+    page.locator(".theme-switch-button:visible").press("Enter")
+    page.keyboard.press("ArrowDown")
+    assert "theme-change-button" in page.evaluate(focused)
+    page.keyboard.press("Escape")
+    assert "theme-switch-button" in page.evaluate(focused)
+
+    page.locator(".secondary-toggle:visible").press("Enter")
+    page.locator("dialog[open] a[href='#what-the-tokens-cost']").press("Enter")
+    page.wait_for_function("() => location.hash === '#what-the-tokens-cost'")
+    assert page.locator("dialog[open]").count() == 0
+    assert 0 <= page.locator("#what-the-tokens-cost h3").bounding_box()["y"] < 200
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.activeElement.closest('.bd-article')")
+
+
 @pytest.mark.parametrize(
     ("name", "table", "fits"),
     [

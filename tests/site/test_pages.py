@@ -258,7 +258,7 @@ def test_folds_buttons_and_empty_headings_are_named_by_the_words_that_are_seen()
     assert mended('<th class="a"></th><th>b</th><thead></thead>') == '<td class="a"></td><th>b</th><thead></thead>'
 
 
-def test_who_does_not_see_the_page_hears_where_they_are_and_which_is_code_and_which_output():
+def test_who_does_not_see_the_page_hears_where_they_are_and_what_is_code_output_or_a_menu():
     link = '<a class="current reference internal" href="#">1 · Patches</a>'
     assert mended(link) == '<a class="current reference internal" aria-current="page" href="#">1 · Patches</a>'
     for place, name in (
@@ -268,6 +268,12 @@ def test_who_does_not_see_the_page_hears_where_they_are_and_which_is_code_and_wh
         ('pre class="vit-printed"', "Output"),
     ):
         assert mended(f"<{place}>") == f'<{place} role="group" aria-label="{name}">'
+    for dialog, name in (
+        ("pst-search-dialog", "Search"),
+        ("pst-primary-sidebar-modal", "Menu"),
+        ("pst-secondary-sidebar-modal", "Contents"),
+    ):
+        assert mended(f'<dialog id="{dialog}">') == f'<dialog id="{dialog}" aria-label="{name}">'
     assert mended('<div class="output text_html">') == '<div class="output text_html">', "what it shows has a name"
 
 
