@@ -83,6 +83,10 @@ def rounded_up(step, steps, warmup, peak):
     return peak * (step + 1) // warmup if step < warmup else by_squares(step, steps, warmup, peak)
 
 
+def rounded_share_of_warm_up(step, steps, warmup, peak):
+    return peak * ((step + 1) // warmup) if step < warmup else by_squares(step, steps, warmup, peak)
+
+
 def rounded_down(step, steps, warmup, peak):
     if step < warmup:
         return peak * (step + 1) / warmup
@@ -92,6 +96,10 @@ def rounded_down(step, steps, warmup, peak):
 
 def rounded_up_and_down(step, steps, warmup, peak):
     return peak * ((step + 1) // warmup) if step < warmup else rounded_down(step, steps, warmup, peak)
+
+
+def rounded_rate_and_progress(step, steps, warmup, peak):
+    return peak * (step + 1) // warmup if step < warmup else rounded_down(step, steps, warmup, peak)
 
 
 # ------------------------------------------------------------------------------------------ the label of CutMix
@@ -316,6 +324,8 @@ ANSWERS = {
             (rounded_up, "you rounded: // gives whole numbers."),
             (rounded_down, "you rounded: // gives whole numbers."),
             (rounded_up_and_down, "you rounded: // gives whole numbers."),
+            (rounded_share_of_warm_up, "you rounded: // gives whole numbers."),
+            (rounded_rate_and_progress, "you rounded: // gives whole numbers."),
         ],
         unknown=[square_down],
     ),
