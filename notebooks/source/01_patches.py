@@ -334,20 +334,23 @@ print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops 
 # %% [markdown]
 # ## In a picture you can touch
 #
-# Try these, and say what you expect before you do them. Click the picture, then use the arrow keys; or use the mouse.
-# The button *More*, or the key `m`, shows the memory of the tables, the matrix, and the picture put back together.
+# Click the picture, then use the arrow keys; or use the mouse. The button *More*, or the key `m`, shows the memory of
+# the tables, the matrix, and the picture put back together. Say what you expect before you do something.
 #
 # 1. Halve the **patch size**. What happens to the number of patches, to the numbers in each, to the memory
 #    of the tables?
-# 2. Move over the eye on the left of the picture. Which **rows of the matrix** is it made of? How far apart do they
-#    lie, and why?
-# 3. Change the **order** to *column by column*. Which rows move, and which stay?
-# 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
+#
+# Three more tasks stand below the picture.
 
 # %%
 PatchLab({"cat": cat} | {name: pictures(name) for name in ("coffee", "astronaut")}, patch_size=32)
 
 # %% [markdown]
+# 2. Move over the eye on the left of the picture. Which **rows of the matrix** is it made of? How far apart do they
+#    lie, and why?
+# 3. Change the **order** to *column by column*. Which rows move, and which stay?
+# 4. **Shuffle**, and look at the error. Then put the patches back *row by row*. Who knew where each patch belongs?
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. Four times the patches, each with a quarter of the numbers: none is added or lost. The tables take 16 times the

@@ -236,19 +236,20 @@ plots.show(
 # Each line of the large table is one token of 64 numbers: the class token first, then the patches in reading order.
 # Blue is negative, red is positive. Click the table and use the arrow keys, or use the mouse.
 #
-# **Try this.**
-#
 # 1. Take another *picture*. Which rows change, and which is the same for *every* picture?
-# 2. Move the slider *Look* on, one block at a time, and watch the first row. At which block does the head get it right?
-# 3. Switch the *class token* off. What stands in row 0 now, and what does the head say when it reads it?
-# 4. With the class token off, open *More* (`m`), and let the head read *the mean of the patches*. Are you surprised?
-# 5. All back on, and *positions* off. Look at the black patches after block 1.
+#
+# More to try stands below the table.
 
 # %%
 shown = {"sneaker": 9, "bag": 18, "trouser": 2, "coat": 6}  # the name of a picture, and its number in the test set
 TokenTable(model, {name: data.test_images[number] for name, number in shown.items()}, token=23)
 
 # %% [markdown]
+# 2. Move the slider *Look* on, one block at a time, and watch the first row. At which block does the head get it right?
+# 3. Switch the *class token* off. What stands in row 0 now, and what does the head say when it reads it?
+# 4. With the class token off, open *More* (`m`), and let the head read *the mean of the patches*. Are you surprised?
+# 5. All back on, and *positions* off. Look at the black patches after block 1.
+#
 # <details><summary>What there is to see</summary>
 #
 # 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture.

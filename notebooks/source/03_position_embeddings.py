@@ -265,26 +265,11 @@ for name, positions in (("sincos_1d", sincos_1d(49, 64)), ("sincos_2d", sincos_2
 # Now four tables side by side, all for 7×7 patches and D = 64: the one that the course's own model *learned* on
 # pictures of clothes (it is the model you met in lesson 0), the same table *before training*, and the two made of
 # waves. Each map compares the position under the frame with all others. Each map has its own scale of colours, so
-# compare the numbers in the maps.
-#
-# Behind *More* (the key `m`), the patches of a real picture can be shuffled. The weights of the weighted mean that the
-# class token takes in the last block tell where it "looks". One model has its positions. The other is the same model,
-# but every patch gets the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home*
-# means: each weight put back where its patch came from.
-#
-# **Look for four things.**
+# compare the numbers in the maps. Look for four things, one now and three below the maps.
 #
 # 1. Move over the maps, or click and use the arrow keys. In which tables are neighbours alike? In which one is the
 #    patch to the right much nearer than the patch below? Go to the left edge, position 21: does anything shine on the
 #    far side of the *learned* map?
-# 2. Make the image larger. The tables are stretched like pictures. Does the pattern of the learned one stay?
-# 3. Show *one of the D numbers* in place of the similarity, and move "Which number". Waves look like waves. And the
-#    learned numbers?
-# 4. Open *More*: the patches there are shuffled. Choose *in order*, then shuffle again. Without positions, what moves,
-#    and what stays? With positions?
-#
-# (On a finer grid, neighbours lie closer together, so any stretched table looks smooth, even the one before training.
-# Judge the tables at 28 pixels.)
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -293,6 +278,19 @@ shown = {"ankle boot": data.test_images[0], "pullover": data.test_images[1], "tr
 PositionLab(model, shown, order=1)
 
 # %% [markdown]
+# 2. Make the image larger. The tables are stretched like pictures. Does the pattern of the learned one stay? (On a
+#    finer grid, neighbours lie closer together, so any stretched table looks smooth, even the one before training.
+#    Judge the tables at 28 pixels.)
+# 3. Show *one of the D numbers* in place of the similarity, and move "Which number". Waves look like waves. And the
+#    learned numbers?
+#
+# Behind *More* (the key `m`), the patches of a real picture are shuffled. The weights of the weighted mean that the
+# class token takes in the last block tell where it "looks". One model has its positions. The other is the same model,
+# but every patch gets the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home*
+# means: each weight put back where its patch came from.
+#
+# 4. Choose *in order*, then shuffle again. Without positions, what moves, and what stays? With positions?
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. In the waves neighbours are very much alike, in the learned table somewhat. Before training, they are on average no

@@ -234,24 +234,26 @@ for phrase, arrow in arrows.items():  # the arrows of the first picture
 # ### Now move them
 #
 # These are your queries, keys and values, as arrows and points in the plane: 0 is *the*, 1 is *river*, 2 is *spring*.
-# Drag a tip with the mouse. Or click the picture, choose a vector by its name (`q` and `2` for query 2), and move it
-# with the arrow keys. One query is followed: the line below the planes says what its output is made of. (Leave the mask
-# for later.) Say what you expect before you look.
+# Query 2 is followed: the line below the planes says what its output is made of. Drag its tip with the mouse, or click
+# it and move it with the arrow keys. (Leave the mask for later.) Say what you expect before you look.
 #
 # 1. Make query 2 longer, without turning it. Do its weights become more even, or less?
-# 2. Turn query 2 away from key 1 until they are at a right angle, then further. What becomes of their score? Can you
-#    bring the weight to 0?
-# 3. *Spring* looks at the river. Make the river look back: move query 1. Does the row of query 2 change? (*More*, `m`,
-#    has the tables of scores and weights. Page Up and Page Down follow another query, whose row is bold there.)
-# 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle
-#    of the three values?
-# 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores
-#    are divided by it. Which temperature brings the old weights back?
+#
+# Below the planes it goes on with all the other vectors.
 
 # %%
 AttentionPlane()
 
 # %% [markdown]
+# 2. Turn query 2 away from key 1 until they are at a right angle, then further. *More* (`m`) has the tables of scores
+#    and weights. What becomes of their score? Can you bring the weight to 0?
+# 3. *Spring* looks at the river. Make the river look back: move query 1. (`q` and `1` choose it, `k` and `1` would
+#    choose key 1.) Does the row of query 2 change? (Page Up and Page Down follow another query. Its row is bold.)
+# 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle
+#    of the three values?
+# 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores
+#    are divided by it. Which temperature brings the old weights back?
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. Less even. All its scores grow by the same factor, and softmax makes more of larger differences.
@@ -414,13 +416,9 @@ except ValueError as error:
 # patches, rows: all are counted from 0, as in code; layer 3 is what lesson 2 called block 4.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
-# pick another patch. Open *More* (`m`) for the maps of the scores and the weights, and for the temperature. Point at
-# one of these maps to read off the score and the weight of one patch.
+# pick another patch.
 #
 # 1. Layer 3, head 0. Where does the ear look?
-# 2. Now let an eye look: patch 18, in row 2 and column 2. Does it look back at the ear?
-# 3. Go back to patch 7, and point at patch 20, between the eyes. Its score is negative. Is its weight 0?
-# 4. Raise the temperature (`+`). What happens to the weights, and what to the scores?
 
 # %%
 model, cat = load_model(DATA_FOLDER / "vit_cifar10.safetensors"), pictures("chelsea", 32)  # [3, 32, 32]
@@ -438,6 +436,11 @@ looks, fits = ([layer[0] for layer in one] for one in (maps, before))  # of the 
 AttentionLab(cat, looks, model.grid_size, 0, scores=fits, layer=3, query=7, overlay=40)
 
 # %% [markdown]
+# 2. Now let an eye look: patch 18, in row 2 and column 2. Does it look back at the ear?
+# 3. Go back to patch 7. Open *More* (`m`) for the maps of the scores and the weights, and point in one of them at patch
+#    20, between the eyes. Its score is negative. Is its weight 0?
+# 4. Raise the temperature (`+`). What happens to the weights, and what to the scores?
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. At the eyes: 62% goes to patch 18, the pupil of one, and 20% to patch 30, the other.

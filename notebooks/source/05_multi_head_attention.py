@@ -321,21 +321,14 @@ print(f"fused and explicit differ by less than 0.000000000001: {(fused - explici
 # %% [markdown]
 # ## In pictures you can touch
 #
-# Here are all heads of the trained model, 6 layers of 4. Choose a layer, and a patch that looks. Then switch heads off.
-#
-# What does **off** mean? The head still looks; its map stays. But what it has found is not passed on: its d numbers are
-# set to zero before W_O. So it adds nothing to the output. The browser then computes all the layers behind it again.
-#
-# Say what you expect before you look. Click the picture, then use the keys; or use the mouse.
+# Here are all heads of the trained model, 6 layers of 4. Choose a layer, and a patch that looks: click the picture,
+# then use the arrow keys; or use the mouse. Say what you expect before you look.
 #
 # 1. The boot, layer 0. Let patch 7 look (row 1, column 0, counted from 0): it is dark. Then let patch 33 look (row 4,
 #    column 5): it is on the boot. In which head do both look most at a patch of their own kind? In which head does each
 #    look most at the other kind?
-# 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
-# 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
-# 4. Now the sandal. Here single heads do matter. Can you find one without which the answer is another?
-# 5. The coat is a mistake of the model: it says shirt. *More* (`m`) shows the bars of all classes. Can you switch off
-#    two heads so that it says coat? Hint: first find the single head that raises the coat most, then try the others.
+#
+# Then switch heads off: four tasks for it stand below the maps.
 
 # %%
 shown = [0, 21, 25]
@@ -344,6 +337,15 @@ pictures = dict(zip(names_of_pictures, data.test_images[shown], strict=True))
 HeadsGallery(model, pictures, labels=data.test_labels[shown])
 
 # %% [markdown]
+# What does **off** mean? The head still looks; its map stays. But what it has found is not passed on: its d numbers are
+# set to zero before W_O. So it adds nothing to the output. The browser then computes all the layers behind it again.
+#
+# 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
+# 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
+# 4. Now the sandal. Here single heads do matter. Can you find one without which the answer is another?
+# 5. The coat is a mistake of the model: it says shirt. *More* (`m`) shows the bars of all classes. Can you switch off
+#    two heads so that it says coat? Hint: first find the single head that raises the coat most, then try the others.
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. In head 3 both do. In head 1 each looks most at the other kind. In heads 0 and 2 both look most at dark patches.

@@ -338,35 +338,39 @@ plots.show(
 # ## In a picture you can touch
 #
 # Now we stack blocks. None is trained: we want to know what the numbers do *before* the first step of training. Random
-# tokens go in at block 1. The lab shows how large the numbers of the stream are after each block, how large each
-# branch's addition is, and, from a loss at the end, the **gradient** of each block's weights: how strongly training
-# would pull at them. The last chart shows how alike the tokens of an image have become: 1 means that all point in the
-# same direction.
+# tokens go in at block 1. The lab shows how large the numbers of the stream are after each block, and how large each
+# branch's addition is. Click the chart, then use the keys; or use the menus. Say what you expect before you look.
 #
-# Say what you expect before you look. Click the chart, then use the arrow keys; or use the mouse and the menus. It
-# opens on the sizes; *More* (`m`) adds the gradient and the likeness.
+# 1. Hold pre-norm (`h`), then go to post-norm (`n`). Which stream grows?
 #
-# 1. Hold pre-norm (`h`), then go to post-norm (`n`). Which stream grows? Whose *last* block gets the larger gradient?
-# 2. Hold pre-norm with 6 blocks, and go to 24 (Page Up). Do the same with post-norm. In which of the two does the
-#    *last* block get less than before?
-# 3. With 24 blocks: pre-norm, and switch the residuals off (`r`). The gradient does *not* vanish. What happens to the
-#    likeness?
-# 4. With 24 blocks: now no norm either. Look at the gradient of block 1.
-# 5. With 24 blocks: residuals on, no norm, matrices twice as large (↑). What do the norms protect from?
+# Deeper stacks, and stacks without norms, come below the chart.
 
 # %%
 SignalLab(depth=12)
 
 # %% [markdown]
+# *More* (`m`) adds two charts. One has the **gradient** of each block's weights, from a loss at the end: how strongly
+# training would pull at them. The other shows how alike the tokens of an image have become: 1 means that all point in
+# the same direction.
+#
+# 2. Pre-norm held, and post-norm beside it, as before. Whose *last* block gets the larger gradient?
+# 3. Hold pre-norm with 6 blocks, and go to 24 (Page Up). Do the same with post-norm. In which of the two does the
+#    *last* block get less than before?
+# 4. With 24 blocks: pre-norm, and switch the residuals off (`r`). The gradient does *not* vanish. What happens to the
+#    likeness?
+# 5. With 24 blocks: now no norm either. Look at the gradient of block 1.
+# 6. With 24 blocks: residuals on, no norm, matrices twice as large (↑). What do the norms protect from?
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. The pre-norm stream grows, as in the trained model above. The post-norm stream is normed after each plus and stays
-#    at 1. The last block of post-norm gets the larger gradient.
-# 2. Pre-norm: its last block gets less. Post-norm's gets about as much as before.
-# 3. The norms keep the gradient large. But from block to block the tokens become alike, until all say the same: there
+#    at 1.
+# 2. That of post-norm.
+# 3. Pre-norm: its last block gets less. Post-norm's gets about as much as before.
+# 4. The norms keep the gradient large. But from block to block the tokens become alike, until all say the same: there
 #    is nothing left to read off them.
-# 4. It is below a billionth: block 1 would not learn.
-# 5. The numbers pass 10²⁰, far above where the chart ends. Scores are products of two such numbers, more than float32
+# 5. It is below a billionth: block 1 would not learn.
+# 6. The numbers pass 10²⁰, far above where the chart ends. Scores are products of two such numbers, more than float32
 #    can hold. The norms keep a stack from exploding, also with matrices twice as large.
 #
 # </details>

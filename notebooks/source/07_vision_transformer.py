@@ -47,8 +47,9 @@ torch.set_num_threads(1)  # one thread: the same numbers each time
 # ## The map
 #
 # This is the picture above once more, but alive: the course's trained model, run on one test picture. Click a box, or
-# click into the map and walk with the arrow keys. Behind *More* (the key `m`) stand the code of each box, read from the
-# course's files, and what leaves it: the shapes and colours are those of this very run.
+# click into the map and walk with the arrow keys.
+#
+# 1. Walk from **Picture** to **Softmax**. Under which boxes does the shape change? Between the boxes of a block, never.
 
 # %%
 trained = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -56,7 +57,9 @@ data = load("fashion_mnist")
 ModelMap(trained, data.test_images[0], box="attn")
 
 # %% [markdown]
-# 1. Walk from **Picture** to **Softmax**. Under which boxes does the shape change? Between the boxes of a block, never.
+# Behind *More* (the key `m`) stand the code of each box, read from the course's files, and what leaves it: the shapes
+# and colours are those of this very run.
+#
 # 2. The row marked *cls* is the class token. In **Class token** it is almost white: its numbers are small. Open
 #    **Block**, then press the down arrow, to block 6. Where does the row get its colours from?
 # 3. Open the MLP, and press the up and down arrows: the same code, block after block, and other numbers.

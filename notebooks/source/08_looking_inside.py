@@ -277,14 +277,19 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 # ## In a picture you can touch
 #
 # LensLab runs the model in your browser. Small words on the picture: what each patch says through the lens, after the
-# blocks that are done; blue is what the model answers in the end. Arrow keys choose a patch, Page Up and Page Down the
-# block.
+# blocks that are done; blue is what the model answers in the end. Page Up and Page Down choose the block.
 #
-# **Try this.**
+# 1. The class token is chosen. Go from 0 blocks to 6. When does it know?
 #
-# 1. Choose the class token (`c`), and go from 0 blocks to 6. When does it know?
-# 2. Look at the small words on the boot, and at those in the four corners. Where does it say *ankle boot* after 3
-#    blocks? And after 6?
+# Below the picture you will exchange tokens for those of another one.
+
+# %%
+numbers = {"ankle boot": 0, "trouser": 2, "sneaker": 9, "bag": 18}  # name of a picture: its number in the test set
+LensLab(model, {name: data.test_images[number] for name, number in numbers.items()}, model.card.class_names)
+
+# %% [markdown]
+# 2. Look at the small words on the boot, and at those in the four corners. (The arrow keys choose a patch, `c` the
+#    class token.) Where does it say *ankle boot* after 3 blocks? And after 6?
 # 3. Back to the class token, after 1 block. Press `x`: now it is the trouser's. Orange is the trouser's own answer. Go
 #    on from block to block. When does the answer follow?
 # 4. Press `p`: now all patches are the trouser's. Find the block at which neither exchange alone makes it a trouser.
@@ -299,10 +304,6 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 # 4. After 2 blocks. The knowledge is on its way then: some of it has arrived, and some has not.
 #
 # </details>
-
-# %%
-numbers = {"ankle boot": 0, "trouser": 2, "sneaker": 9, "bag": 18}  # name of a picture: its number in the test set
-LensLab(model, {name: data.test_images[number] for name, number in numbers.items()}, model.card.class_names)
 
 # %% [markdown]
 # ## Do attention maps show what decided?

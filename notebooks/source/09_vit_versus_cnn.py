@@ -425,17 +425,9 @@ print("mean distance in pixels; in brackets the share of the pixels that can be 
 # ## In a picture you can touch
 #
 # The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture.
-# What a stage cannot see is dark. What it answers to is coloured. Arrow keys slide the place, Page Up and Page Down
-# choose the stage.
-#
-# **Try this.**
+# What a stage cannot see is dark. What it answers to is coloured. Page Up and Page Down choose the stage.
 #
 # 1. Go through the four stages of the CNN. Count the pixels of each window, and compare with your pencil: 3, 7, 13, 25.
-# 2. Stay with the last stage of the CNN, and slide to the upper left corner. How much of its window is left?
-# 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on
-#    the boot?
-# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the
-#    start? (*More*, `m`, shows all stages of both models at once.)
 
 # %%
 for name in fresh:
@@ -444,6 +436,13 @@ pairs_of_models = {"trained": (trained["CNN"], trained["ViT"]), "untrained": (fr
 ReachLab(pairs_of_models, {"boot": data.test_images[0], "pullover": data.test_images[1]}, stage=2)
 
 # %% [markdown]
+# 2. Stay with the last stage of the CNN, and slide to the upper left corner (arrow keys). How much of its window is
+#    left?
+# 3. Go to `blocks.0` of the ViT, and slide. Where does the light go when the place is empty, and where when it is on
+#    the boot?
+# 4. Press `t`: the same models before training. What did each of them learn to look at, and what was there from the
+#    start? (*More*, `m`, shows all stages of both models at once.)
+#
 # <details><summary>What there was to see</summary>
 #
 # 1. The pencil's numbers, to the pixel. They need no picture and no training.

@@ -337,15 +337,20 @@ else:
 # ## In a picture you can touch
 #
 # While it was fine-tuned, we kept the features of 200 pictures: the 80 labelled ones (squares), and 120 that the model
-# never learned from (dots; with a ring where the neighbours answer wrongly). ProbeLab lays them out as a map. Arrow
-# keys go from dot to dot, Page Up and Page Down from stage to stage.
-#
-# **Try this.**
+# never learned from (dots; with a ring where the neighbours answer wrongly). ProbeLab lays them out as a map. Page Up
+# and Page Down go from stage to stage.
 #
 # 1. Go through the stages from the first to the last. At which one do the squares lie in four heaps? And the dots?
+
+# %%
+labels = torch.cat([few.train_labels, four.test_labels[:120]])
+ProbeLab(moments, shown, labels, labelled=80, class_names=four.class_names, neighbours=5)
+
+# %% [markdown]
 # 2. Open *More* (`m`), and read the bars of all stages. At which stage do neighbours answer best, and at which worst?
 # 3. At the last stage press `w` a few times. Which kind is taken for which?
-# 4. Choose a dot whose lines lead far across the map. Why are its *nearest* neighbours not near?
+# 4. Choose a dot whose lines lead far across the map: the arrow keys go from dot to dot. Why are its *nearest*
+#    neighbours not near?
 #
 # <details><summary>What we saw</summary>
 #
@@ -359,10 +364,6 @@ else:
 #    only makes distances shorter.
 #
 # </details>
-
-# %%
-labels = torch.cat([few.train_labels, four.test_labels[:120]])
-ProbeLab(moments, shown, labels, labelled=80, class_names=four.class_names, neighbours=5)
 
 # %% [markdown]
 # ## LoRA

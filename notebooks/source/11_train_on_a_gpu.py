@@ -570,15 +570,12 @@ print("most is gained in the first third, little in the last:", gains[0] > 3 * g
 
 # %% [markdown]
 # **Slide through the training.** Here are the copies you kept, and four pictures that none of them has learned from
-# (unless you took the shipped weights, which have). Drag the slider, or press ← and →. ↑ and ↓ choose another picture,
-# a click on a map a patch.
+# (unless you took the shipped weights, which have). Drag the slider, or press ← and →.
 #
-# 1. Go to 0 epochs, open *More* (`m`), and look at the bars. No class gets much more than its share of 10%. Then press
-#    → again and again. After how many epochs is the answer right, and does it stay so? Try the other pictures too.
-# 2. Stay in the last layer, and look at the map of the attention. How much does the brightest patch get, untrained and
-#    trained? How much would each get if attention was spread evenly?
-# 3. Click a patch in the middle, and look at the map behind *More*: how alike are the positions? Do neighbours become
-#    more alike than the others?
+# 1. Go to 0 epochs. No class gets much more than its share of 10%. Then press → again and again. After how many epochs
+#    is the answer right, and does it stay so?
+#
+# Three more questions stand below the explorer.
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: training differs in the last digits between machines.
@@ -590,6 +587,13 @@ if TRAIN:
     kept |= {int(file.stem[-3:]): load_model(file) for file in folder.glob("epoch_*.safetensors")}
 last = history.epochs
 TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.validation_accuracy, epoch=last)
+
+# %% [markdown]
+# 2. Choose another picture with ↑ and ↓. Is its answer found as early? *More* (`m`) has the bars of all classes.
+# 3. Stay in the last layer, and look at the map of the attention. How much does the brightest patch get, untrained and
+#    trained? How much would each get if attention was spread evenly?
+# 4. Click a patch in the middle, and look at the map behind *More*: how alike are the positions? Do neighbours become
+#    more alike than the others?
 
 # %% [markdown]
 # **The test.** We look at the test images once, at the end. The folded cell after it sets the result beside the
@@ -919,10 +923,6 @@ for one in (cifar10, on_gpu):
 #
 # 1. Go to 0 epochs, and press → to the end. At which of the six moments does the model say *cat*? What else does it
 #    take her for?
-# 2. Choose the cup of coffee, the astronaut and the rocket, with ↓. None of the ten words is right. How sure is the
-#    model all the same, at the end and after 1 epoch?
-# 3. Go from 0 to 1 and to 24 epochs, and read the sentence below the pictures: how alike are the positions of
-#    neighbours? What share of its whole rise comes in the first epoch? And of the accuracy's?
 
 # %%
 moments = {int(file.stem[-3:]): load_model(file) for file in (DATA_FOLDER / "vit_cifar10_epochs").glob("*.safetensors")}
@@ -934,6 +934,11 @@ four = torch.stack([pictures(which, 32) for which in ("chelsea", *photo_names[1:
 TrainingTimeline(moments, four, photo_names, longer.validation_accuracy, epoch=longer.epochs)
 
 # %% [markdown]
+# 2. Choose the cup of coffee, the astronaut and the rocket, with ↓. None of the ten words is right. How sure is the
+#    model all the same, at the end and after 1 epoch?
+# 3. Open *More* (`m`), and go from 0 to 1 and to 24 epochs. Read the sentence below the map there: how alike are the
+#    positions of neighbours? What share of its whole rise comes in the first epoch? And of the accuracy's?
+#
 # The third question for all neighbours at once, and what the four are called at each moment:
 
 

@@ -17,6 +17,11 @@ QUIZ_OF_BEGINNERS, QUIZ = "**Three questions.**", "**Five questions.** Three on 
 NUMBERED = re.compile(r"^(\d+)\. ", re.MULTILINE)
 EXERCISE = re.compile(r"^## Exercise: (.+)$", re.MULTILINE)
 SHOWN = re.compile(r"^(\w+)\(", re.MULTILINE)  # what a cell calls, and does not keep
+HEADING = re.compile(r"^#+ .+$", re.MULTILINE)
+KEY = re.compile(
+    r"`[a-z0-9+-]`|[←→↑↓]|\b[Aa]rrow key|\b(?:left|right|up|down) arrow|\b(?:Page Up|Page Down|Home|End|Escape|Shift)\b"
+)
+KEYS = 2  # that are named before an explorer
 
 
 def between(text, start, end):
@@ -52,9 +57,31 @@ def bone_faults(notebook, lesson):
     return faults
 
 
+def key_faults(notebook):
+    """Return a sentence for each explorer before which more than two keys are named, from the heading on.
+
+    What stands right behind another explorer is about that one.
+    """
+    faults, keys, behind = [], set(), False
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            *before, text = HEADING.split(cell.source)
+            if before:
+                keys, behind = set(), False
+            if not behind:
+                keys |= {*KEY.findall(text)}
+            behind = False
+        elif shown := {*SHOWN.findall(cell.source)} & {*explore.__all__}:
+            if len(keys) > KEYS:
+                faults.append(f"before {shown.pop()} stand {', '.join(sorted(keys))}: keep all but {KEYS} for after it")
+            keys, behind = set(), True
+    return faults
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_lesson_has_its_bones(build, path):
-    assert bone_faults(build.read_source(path, SOURCES), int(path.stem[:2])) == []
+    notebook = build.read_source(path, SOURCES)
+    assert bone_faults(notebook, int(path.stem[:2])) + key_faults(notebook) == []
 
 
 WHOLE = """# %% [markdown]
@@ -122,3 +149,20 @@ def test_a_missing_bone_is_found(build, write_source, old, new, fault):
     path = write_source(WHOLE.replace(old, new))
     (found,) = bone_faults(build.read_source(path, [path]), 5)
     assert found.startswith(fault)
+
+
+@pytest.mark.parametrize(
+    ("before", "named"),
+    [
+        ("Use the arrow keys, or `m`; then `m` once more.", None),
+        ("`a`, `b` and `c` do much.\n#\n# ## Here\n#\n# Click it.", None),
+        ("`a`, `b` and `c` do much.", "`a`, `b`, `c`"),
+        ("Arrow keys choose, Page Up and Page Down raise and lower.", "Arrow key, Page Down, Page Up"),
+        ("Press ← and →.\n\n# %% [markdown]\n# `+` warms it.", "`+`, ←, →"),
+    ],
+)
+def test_more_than_two_keys_before_an_explorer_are_found(build, write_source, before, named):
+    tasks = "# %% [markdown]\n# `d`, `e` and `f` do more.\n\n# %%\nPatchLab(pictures)"
+    path = write_source(f"# %% [markdown]\n# {before}\n\n# %%\nPatchLab(pictures)\n\n{tasks}")
+    sentence = f"before PatchLab stand {named}: keep all but 2 for after it"
+    assert key_faults(build.read_source(path, [path])) == ([sentence] if named else [])
