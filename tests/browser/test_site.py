@@ -167,7 +167,8 @@ def visit(browser):
 def test_a_page_is_whole_and_for_everybody_and_its_explorers_react_to_a_key(site, pages, visit, name):
     """Light, dark, on a phone: no error, no request, nothing that axe-core finds, nothing to scroll sideways.
 
-    An explorer of a lesson says what its still picture says; then an arrow key changes what it says and shows.
+    On a phone also with letters twice as large. An explorer of a lesson says what its still picture says; then an arrow
+    key changes what it says and shows.
     """
     one = visit()
     page = one.open(site / f"{name}.html")
@@ -184,7 +185,9 @@ def test_a_page_is_whole_and_for_everybody_and_its_explorers_react_to_a_key(site
     assert one.violations(runOnly=["color-contrast"]) == []  # the one rule that is about colours
     page.set_viewport_size(PHONE)
     page.evaluate("() => document.querySelectorAll('.bd-article details').forEach((fold) => { fold.open = true })")
-    page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
+    for letters in (16, 32):
+        page.evaluate("(letters) => { document.documentElement.style.fontSize = `${letters}px` }", letters)
+        page.wait_for_function("() => document.documentElement.scrollWidth <= innerWidth")
 
 
 def check_reacts(page, canvas, still):
