@@ -82,7 +82,7 @@ def record_letters(lab):
             CanvasRenderingContext2D.prototype.fillText = function (text, x, y, ...most) {
                 const scale = this.canvas.getBoundingClientRect().width / this.canvas.vitWidth;
                 const size = parseFloat(/([0-9.]+)px/.exec(this.font)[1]);
-                const wide = this.measureText(text).width;
+                const wide = Math.min(this.measureText(text).width, most[0] ?? Infinity);
                 const { e, f } = this.getTransform(); // where the drawing begins
                 const [right, down] = [e, f].map((moved) => moved / this.canvas.vitSharp);
                 const left = right + x - wide * { left: 0, start: 0, center: 0.5, right: 1, end: 1 }[this.textAlign];

@@ -215,7 +215,8 @@ def test_another_choice_moves_nothing_below(show, width, letters):
     lab.set_letters(letters)
     lab.resize(width, 844)
     places = set()
-    for choices in ({"key": None}, {"key": 7}, {"key": 48}, {"query": 49}, {"query": 3}, {"head": -1}, {"layer": 0}):
+    keys = [{"key": key, "temperature": 0.1} for key in (None, *range(40, 50))]  # of many the weight is tiny
+    for choices in (*keys, {"query": 49}, {"query": 3}, {"head": -1}, {"layer": 0}):
         lab.set(**choices)
         places.add(tuple(tops(lab)))
     assert len(places) == 1

@@ -360,3 +360,17 @@ def test_keys_stand_out_from_the_ground(show, theme):
             found, ground = pixels_in(lab, left, top, left + 3, top + 3)
             best = max(contrast(*(f"rgb{tuple(one.tolist())}" for one in (colour, ground))) for colour in found)
             assert best >= 3, (key, sign, best)
+
+
+def test_large_letters_find_their_room_on_a_phone(show):
+    lab = show(AttentionPlane(more=True))
+    lab.set_letters(24)
+    lab.resize(360, 844)
+    written = record_letters(lab)
+    nothing, far = np.zeros((3, 2)).tolist(), [[8, 8], [-8, -8], [8, -8]]
+    for points in (dict.fromkeys("qkv", nothing), {"q": far, "k": far, "temperature": 0.1}):
+        lab.set(**points)
+        for one in written():
+            assert one["box"][0] >= 0, "it is pressed together"
+            assert one["box"][2] <= one["canvas"]["width"]
+        assert lab.page.evaluate("document.documentElement.scrollWidth") <= 360

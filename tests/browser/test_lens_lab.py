@@ -315,3 +315,26 @@ def test_with_one_picture_no_exchange_is_offered(show):
     assert "xchange" not in lab.page.locator(".vit-lab").inner_text()
     assert lab.page.get_by_role("button", name="boot").count() == 1
     assert press(lab, "PageUp", [PICTURE, STRIP]).startswith("boot, after 4 blocks")
+
+
+def test_many_blocks_and_long_names_find_room_on_a_phone(show):
+    torch.manual_seed(0)
+    size = {"image_size": 28, "patch_size": 7, "in_channels": 1, "dim": 8, "depth": 12, "num_heads": 2}
+    names = [f"a name of very many words, number {i}" for i in range(3)]
+    vit = ViT(ViTConfig(**size, num_classes=3))
+    lab = show(LensLab(vit, {"a": GREY_NOISE, "b": GREY_NOISE.T}, names, block=0, token=6, more=True))
+    lab.resize(360, 844)
+    written = record_letters(lab)
+    lab.set(block=12, exchange="this token")
+    said = written()
+    assert {"start", "12", "very…"} <= {one["text"] for one in said}
+    assert min(one["size"] for one in said) >= 8.999
+    for i, one in enumerate(said):
+        for other in said[i + 1 :]:
+            if one["canvas"] == other["canvas"]:
+                (left, top, right, bottom), box = one["box"], other["box"]
+                apart = min(right, box[2]) - max(left, box[0]), min(bottom, box[3]) - max(top, box[1])
+                assert min(apart) <= 1, (one, other)
+    box = lab.page.locator(".vit-sideways").filter(has=lab.page.locator(STRIP)).first
+    assert box.evaluate("one => one.scrollLeft + one.clientWidth - one.scrollWidth") > -40, "the last block is in sight"
+    assert lab.page.evaluate("document.documentElement.scrollWidth") <= 360

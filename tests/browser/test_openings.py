@@ -155,7 +155,7 @@ def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):
         assert not [one for one in letters if one["size"] < 8.999]
 
 
-@pytest.mark.parametrize("width", [360, 700, 1200])
+@pytest.mark.parametrize("width", [360, 1200])
 @pytest.mark.parametrize("opened", WITH_LETTERS, indirect=True)
 def test_letters_on_canvases_grow_with_the_others_and_find_their_room(opened, width):
     lab, _, _ = opened

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from drawn import apart, drawn, seen, tops
-from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_words, words
+from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_letters, record_words, words
 
 from vit_tutorial import ModelCard, ViT, ViTConfig, load_model
 from vit_tutorial.datasets import DATA_FOLDER, load
@@ -298,3 +298,21 @@ def test_a_dot_has_a_rim_of_the_colour_of_the_paper(show):
     shown = seen(lab, PICTURE)
     assert shown[round(y), round(x) - 7].tolist() == [255, 255, 255]
     assert shown[round(y), round(x) - 12].tolist() != [255, 255, 255]
+
+
+def test_what_is_written_at_the_edges_of_the_curve_stays_inside(show):
+    config = ViTConfig(image_size=8, patch_size=4, in_channels=1, num_classes=1, dim=8, depth=1, num_heads=2)
+    model = random_model(config, 1)
+    model.card = ModelCard(("thing",), (0.5,), (0.3,))
+    noise = torch.randint(256, (1, 1, 8, 8), dtype=torch.uint8)
+    lab = show(TrainingTimeline({0: model, 1000: model}, noise, ("noise",), [1.0] * 1000))
+    lab.set_letters(24)
+    lab.resize(360, 844)
+    written = record_letters(lab)
+    lab.set(epoch=1000)
+    said = written()
+    assert {"1000", "guessing: 100.0%"} <= {one["text"] for one in said}
+    for one in said:
+        assert one["box"][0] >= 0
+        assert one["box"][1] >= -2
+        assert one["box"][2] <= one["canvas"]["width"]

@@ -13,6 +13,7 @@ import {
 } from "../../../vit_tutorial/explore/lens_lab/arithmetic.js";
 import {
   barsOf,
+  firstLines,
   linesOf,
   pictureLayout,
   shortened,
@@ -194,4 +195,10 @@ test("the class token's box grows with letters, and the patches take the room th
   const { width, height, boxOf } = pictureLayout({ prefix: 1, grid: [7, 7] }, 310, 1.5);
   assert.deepEqual([width, boxOf(0)], [310, [0, 0, 310, 57]]);
   assert.deepEqual([boxOf(1)[1], height], [65, 375]);
+});
+
+test("of a name of many words the first lines are shown", () => {
+  assert.deepEqual(firstLines(["Ankle", "boot"], 2), ["Ankle", "boot"]);
+  assert.deepEqual(firstLines(linesOf("a very long name"), 3), ["a", "very", "long…"]);
+  assert.deepEqual(firstLines(["a", "b"], 1), ["a…"]);
 });

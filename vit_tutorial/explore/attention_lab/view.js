@@ -137,7 +137,7 @@ function render({ model, el }) {
   );
   spreadNote.style.maxWidth = "calc(190 * var(--vit-px))";
   const readOut = make("p", { className: "vit-reading" });
-  const longest = readingOf(tokenName(tokens - 1), hasScores ? -10 : null, 0.001);
+  const longest = readingOf(tokenName(tokens - 1), hasScores ? -10 : null, 0);
   const answer = make("p", { className: "vit-answer" });
   const atPatch = make("p");
   const atPatchOf = (query, patch) => `of what ${tokenName(query)} takes comes from ${patchName(patch)}.`;

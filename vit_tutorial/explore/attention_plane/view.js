@@ -23,6 +23,7 @@ import {
   roomIn,
   set,
   sheet,
+  sideways,
   slider,
 } from "../common.js";
 import { decimals, nextOf, pages, within } from "../numbers.js";
@@ -206,12 +207,13 @@ function render({ model, el }) {
   }
 
   const fontOf = ({ first }, { letters }, style) => `${first ? 700 : 400} ${11 * letters}px ${style.fontFamily}`;
+  const roomOf = ({ across }) => across - 4; // for all points in one place
   /** Names and numbers with their places beside their points, where there is room. */
   function placed(context, axes, entries, style, arrows = false) {
     const labels = labelsOf(entries);
     const widthOf = (label) => {
       context.font = fontOf(label, axes, style);
-      return context.measureText(label.text).width;
+      return Math.min(context.measureText(label.text).width, roomOf(axes));
     };
     const places = placesOf(labels, axes, widthOf, arrows);
     return labels.map((label, i) => ({ ...label, ...places[i] }));
@@ -224,7 +226,7 @@ function render({ model, el }) {
     context.textAlign = "center";
     for (const label of labels) {
       context.font = fontOf(label, axes, style);
-      context.fillText(label.text, ...label.middle);
+      context.fillText(label.text, ...label.middle, roomOf(axes));
     }
   }
   const areasOf = (labels, ringed) => [...labels.map(({ area }) => area), ...ringed.map(ringArea)];
@@ -290,7 +292,7 @@ function render({ model, el }) {
     context.globalAlpha = 0.3;
     context.lineWidth = 1;
     context.stroke();
-    context.globalAlpha = 0.45;
+    context.globalAlpha = 0.8; // 3 to 1 against the ground
     corners.forEach((corner, key) => {
       const weight = weights[query][key];
       if (9 * weight < 0.1) return;
@@ -325,7 +327,7 @@ function render({ model, el }) {
       line.className = "vit-pointing";
       line.addEventListener("click", () => take({ query }));
     }
-    return { rows, box: panel(title, table) };
+    return { rows, box: panel(title, sideways(table)) };
   }
   const keys = TOKENS.map((key) => `k${key}`);
   const tables = [

@@ -62,6 +62,10 @@ export function wrapped(text, fits) {
 /** The name of a class in two lines if it has two words: "Ankle boot", "T-shirt/top". */
 export const linesOf = (name) => name.split(/(?<=\/)| /);
 
+/** The lines, or of more than `most` the first. */
+export const firstLines = (lines, most) =>
+  lines.length <= most ? lines : [...lines.slice(0, most - 1), `${lines[most - 1]}…`];
+
 /** The text, or of a longer one what `fits` of its beginning. */
 export function shortened(text, fits) {
   let shown = text;

@@ -2,6 +2,7 @@
 
 import {
   behindMore,
+  bringIntoSight,
   button,
   enlarged,
   frame,
@@ -23,6 +24,7 @@ import {
   roomIn,
   set,
   sheet,
+  sideways,
   slider,
   tag,
   tagFont,
@@ -42,7 +44,17 @@ import {
 } from "../numbers.js";
 import { vitOf } from "../vit.js";
 import { blockName, lensOf, tokenName, verdictOf, wordsOf } from "./arithmetic.js";
-import { barsOf, linesOf, pictureLayout, SIDE, STRIP, shortened, stripLayout, wrapped } from "./geometry.js";
+import {
+  barsOf,
+  firstLines,
+  linesOf,
+  pictureLayout,
+  SIDE,
+  STRIP,
+  shortened,
+  stripLayout,
+  wrapped,
+} from "./geometry.js";
 
 const OWN = "#2a7de1"; // the answer to the picture
 const OTHER = "#d26f00"; // the answer to the other one
@@ -54,6 +66,9 @@ const INSIDE = 6; // what the frame of the chosen patch takes from its width and
 const NARROW = 60; // below this width, a column of the strip has smaller letters
 const SMALLEST = 10; // letters of a name below a bar
 const LEAST = 9; // letters on a patch; what is too long for them is shortened
+const DEEPEST = 4; // lines of a name below a bar
+const COLUMN = 40; // the width of a column of the strip that has no room for all: it is moved sideways
+const PRESSED = 1.05; // how much wider than its column a line may be, and be pressed together
 const HOLLOW = 2; // the line around a bar that is not filled
 const ANSWERS = ["the model's answer", "the answer (thin: without)"];
 
@@ -113,7 +128,7 @@ function render({ model, el }) {
   // The picture with what each token says; the chosen token block by block; all classes
   let layout = pictureLayout(vit);
   const classLines = classes.flatMap(linesOf);
-  const deepest = Math.max(...classes.map((name) => linesOf(name).length)); // lines of a name
+  const deepest = Math.min(DEEPEST, Math.max(...classes.map((name) => linesOf(name).length)));
   const pictureSheet = sheet(layout.width, layout.height, { tabIndex: 0, role: "application", className: "vit-touch" });
   const strip = sheet(STRIP, STRIP, { role: "img", className: "vit-pointing" });
   let columnsOf = stripLayout(STRIP, layers);
@@ -134,7 +149,7 @@ function render({ model, el }) {
   const legend = make("div", { className: "vit-key" });
   const picturePanel = panel("", pictureSheet, legend);
   picturePanel.style.width = `${layout.width}px`;
-  const stripPanel = panel("", strip, hollow, make("div", { className: "vit-lensed" }, table));
+  const stripPanel = panel("", sideways(strip), hollow, make("div", { className: "vit-lensed" }, table));
   stripPanel.style.width = `calc(${STRIP} * var(--vit-px))`;
   const [pictureTitle, stripTitle, exchangeTitle] = [picturePanel, stripPanel, exchangeGroup].map(
     (one) => one.firstChild,
@@ -282,19 +297,19 @@ function render({ model, el }) {
       context.globalAlpha = 1;
       const middle = [x + across / 2, y + down / 2];
       if (token < prefix) {
-        const texts = classes.map((name) => `class token${lent ? ` of ${other}` : ""}: ${name}`);
-        const size = sizeFor(
-          texts.map((text) => `${text} 100.0%`),
-          15 * letters,
-          across - 8,
-        );
-        tag(context, `${texts[best]} ${percent(said[best])}`, ...middle, size);
+        const textOf = (name, share) => `class token${lent ? ` of ${other}` : ""}: ${name} ${percent(share)}`;
+        const texts = classes.map((name) => textOf(name, 1));
+        const size = Math.max(LEAST, sizeFor(texts, 15 * letters, across - 8));
+        context.font = tagFont(size);
+        const name = shortened(classes[best], (text) => context.measureText(textOf(text, 1)).width <= across - 8);
+        tag(context, textOf(name, said[best]), ...middle, size, across - 8);
       } else if (across >= WRITTEN) {
         context.font = tagFont(nameSize);
         const room = across - (token === chosen ? INSIDE : 2);
         const fits = (line) => context.measureText(line).width <= room;
         const whose = exchanged.length === 1 && lent ? wrapped(`of ${other}`, fits) : [];
-        const lines = [...whose, ...linesOf(classes[best])];
+        const most = Math.max(1, Math.floor((down - INSIDE) / nameSize));
+        const lines = firstLines([...whose, ...linesOf(classes[best])], most);
         const apart = Math.min(lineHeight, (down - INSIDE) / lines.length);
         lines.forEach((line, i) => {
           tag(context, shortened(line, fits), middle[0], middle[1] + apart * (i - (lines.length - 1) / 2), nameSize);
@@ -326,10 +341,12 @@ function render({ model, el }) {
   function drawStrip(shown) {
     const { block: chosen, token, exchange, lens, untouched } = shown;
     const letters = enlarged(root);
-    const room = roomIn(root, STRIP * letters);
+    const room = Math.max(roomIn(root, STRIP * letters), COLUMN * (layers + 1));
     columnsOf = stripLayout(room, layers, deepest, letters);
     const { step, leftOf, floor, bar: longest, line: lineHeight, names: under, height } = columnsOf;
     resize(strip, room, height);
+    strip.style.minWidth = `${room}px`;
+    bringIntoSight(strip, leftOf(chosen) + step / 2);
     const context = pen(strip);
     const style = getComputedStyle(root);
     const weight = step < NARROW * letters ? 400 : 600;
@@ -368,8 +385,9 @@ function render({ model, el }) {
       context.font = fontOf(size);
       context.fillText(percent(said[best]), above, floor - high - 9 * letters, step - 2);
       context.font = fontOf(nameSize, weight);
-      linesOf(classes[best]).forEach((line, i) => {
-        context.fillText(line, middle, under + lineHeight * i, step - 2);
+      const fits = (line) => context.measureText(line).width <= PRESSED * (step - 2);
+      firstLines(linesOf(classes[best]), deepest).forEach((line, i) => {
+        context.fillText(shortened(line, fits), middle, under + lineHeight * i, step - 2);
       });
       context.font = fontOf(Math.min(12 * letters, size * 1.1), block === chosen ? 700 : 400);
       context.fillText(block ? String(block) : "start", middle, height - 12 * letters);

@@ -236,7 +236,7 @@ function render({ model, el }) {
     accuracies.forEach((accuracy, i) => {
       const { name, number, bar, thick } = layout.lineOf(i);
       context.font = fontOf(i === which);
-      context.fillText(stages[i], ...name);
+      context.fillText(stages[i], ...name, layout.width);
       context.fillText(percent(accuracy), ...number);
       context.globalAlpha = i === which ? 0.95 : 0.55;
       context.fillRect(bar[0], bar[1] - thick / 2, Math.max(1, layout.longest * accuracy), thick);

@@ -161,8 +161,11 @@ function render({ model, el }) {
     }
     context.fillText("block", left + inner / 2, floor + 26 * letters);
     const band = inner / longest;
+    const around = [middleOf(chart, block, longest) - band / 2, top - 6, band, floor - top + 12];
     context.globalAlpha = 0.14;
-    context.fillRect(middleOf(chart, block, longest) - band / 2, top - 6, band, floor - top + 12);
+    context.fillRect(...around);
+    context.globalAlpha = 0.6; // its edge stands out 3 to 1
+    context.strokeRect(...around);
     context.globalAlpha = 1;
   }
 

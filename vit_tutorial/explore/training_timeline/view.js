@@ -151,7 +151,11 @@ function render({ model, el }) {
       level(yOf(guessing));
       context.setLineDash([]);
       context.globalAlpha = 1;
-      context.fillText(`guessing: ${percent(guessing)}`, right - 10, yOf(guessing) - 9 * letters);
+      context.fillText(
+        `guessing: ${percent(guessing)}`,
+        right - 10,
+        Math.max(8 * letters, yOf(guessing) - 9 * letters),
+      );
       context.strokeStyle = accent;
       context.lineWidth = 2;
       line(...accuracy.map((share, i) => [xOf(i + 1), yOf(share)]));
@@ -174,18 +178,21 @@ function render({ model, el }) {
       circle(radius);
       context.stroke();
     }
+    /** A text so far below the curve, in its middle, or as near to that as the edges let it be. */
+    const writeBelow = (text, x, down) => {
+      const half = context.measureText(text).width / 2;
+      context.fillText(text, within(x, half, layout.width - half), floor + down * letters);
+    };
     context.fillStyle = style.color;
     context.textAlign = "center";
     for (const epoch of layout.written(chosen)) {
       context.font = fontOf(epoch === chosen ? 700 : 400);
-      context.fillText(String(epoch), xOf(epoch), floor + 13 * letters);
+      writeBelow(String(epoch), xOf(epoch), 13);
     }
     const axis = layout.isToScale ? "finished epochs" : "finished epochs, not to scale";
     context.font = fontOf(400);
-    const { width } = context.measureText(axis);
-    context.font = fontOf(400, 12 * Math.min(1, layout.width / width));
-    const half = Math.min(width, layout.width) / 2;
-    context.fillText(axis, within((left + right) / 2, half, layout.width - half), floor + 29 * letters);
+    context.font = fontOf(400, 12 * Math.min(1, layout.width / context.measureText(axis).width));
+    writeBelow(axis, (left + right) / 2, 29);
   }
 
   // Pictures, answer, attention, positions
