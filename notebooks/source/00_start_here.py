@@ -50,11 +50,17 @@ print(list(images.shape), "->", list(logits.shape))
 print(f"{count_parameters(model):,} numbers were learned")
 
 # %% [markdown]
-# The class with the largest of the ten numbers is the answer. Its name stands above each picture. Here all eight are
-# right.
+# The class with the largest of the ten numbers is the answer.
 
 # %%
 answers = [data.class_names[best] for best in logits.argmax(dim=1)]
+print(", ".join(answers))
+
+# %% [markdown]
+# The next box draws them, each above its picture. Here all eight are right. (Code that only draws is folded. Run the
+# box all the same; the three dots or the blue bar beside it open it.)
+
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 4, size=(9, 5))
 for ax, image, answer, label in zip(axes.flat, images, answers, labels, strict=True):
     right = data.class_names[label]
@@ -145,6 +151,8 @@ print("the same as PyTorch's own:", torch.allclose(by_hand, z.softmax(dim=0)))
 # %%
 print("logits:", [round(z, 1) for z in logits[0].tolist()])
 probabilities = logits[0].softmax(dim=0)
+
+# %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(8.5, 3.2), width_ratios=[1, 2])
 plots.draw_image(axes[0, 0], images[0], data.class_names[labels[0]])
 axes[0, 1].barh(data.class_names, probabilities, color=plots.BLUE)
@@ -222,9 +230,8 @@ check.count_tokens(count_tokens)
 # usually says in words what is wrong: of 1,413 wrong answers that were tried, 95 in 100 got such a sentence. Try it:
 # return `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
-# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the
-# lessons, code that only draws is folded in the same way, and so is that of each *extra*. You can run it without
-# opening it.
+# The solution is in the next box, folded like the code that drew: click the three dots or the blue bar beside it to
+# open it. In the lessons, the code of each *extra* is folded in the same way.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -251,6 +258,15 @@ my_progress()
 # 3. In JupyterLab, Shift+Enter runs a box. Lessons run from top to bottom.
 # 4. Every exercise checks itself, and nearly always says in words what is wrong.
 # 5. A claim about models comes with the code that tests it, or with its source.
+#
+# | what | shape | here |
+# |---|---|---|
+# | pictures: how many, colours, height, width | [B, C, H, W] | [8, 1, 28, 28] |
+# | patches: N of each picture, numbers in a patch | [B, N, P·P·C] | [8, 49, 16] |
+# | attention of a layer: heads, who looks, at whom | [B, h, N+1, N+1] | [8, 4, 50, 50] |
+# | logits: one for each of K classes | [B, K] | [8, 10] |
+#
+# These letters mean the same in all lessons. (N+1, since the class token is one more.)
 #
 # **Three questions.**
 #

@@ -938,7 +938,7 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 # | or: convolution, kernel = stride = P | [B, D, H/P, W/P] | [B, 768, 14, 14] |
 # | patch embedding | [B, N, D] | [B, 196, 768] |
 #
-# **Three questions.**
+# **Five questions.** Three on this lesson, and two on lesson 0.
 #
 # <details><summary>A 384×384 image, P = 16: how many tokens, and how much larger is the table than at 224×224?</summary>
 # 24 · 24 = 576 tokens. The table has (576/196)² ≈ 8.6 times as many cells.</details>
@@ -947,6 +947,12 @@ print(f"tokens: 196 -> {side**2}; memory of the tables: {memory_of[side**2] / me
 # <details><summary>How many parameters does the patch embedding of ViT-B/16 have? And of ViT-B/32?</summary>768 · 768 weights
 # and 768 biases: 590,592. With P = 32 a row is four times as long: 3,072 · 768 + 768 = 2,360,064. With larger patches
 # the embedding has more parameters for the same work, and the rest of the model has fewer tokens to work on.</details>
+# <details><summary>Three logits are 2, 1 and 0. You double all three. What becomes of the answer, and of the probability 0.67
+# (lesson 0)?</summary>The answer stays: the largest is still the largest. Its probability grows to 54.6 / (54.6 + 7.4 + 1) = 0.87.
+# Adding the same number to all would have changed nothing.</details>
+# <details><summary>A model of ten kinds of clothes gets an empty square, and says "sandal, 79%". Is the square like a sandal
+# (lesson 0)?</summary>That does not follow. "Nothing" is not among its ten answers, and their probabilities always add up to
+# 100%.</details>
 #
 # **Next**: the tokens are there, but which of them should answer for the whole image? Lesson 2 adds one for that.
 #

@@ -164,7 +164,7 @@ print("all twelve blocks give one shape:", len({stages[f"blocks.{i}"].shape for 
 # %% [markdown]
 # Look down the column of shapes. From `position` to `norm`, through twelve blocks, nothing changes: [1, 197, 768].
 #
-# ## One picture, step by step
+# ## By hand: one picture, step by step
 #
 # Now a model so small that you can watch every number. A 16×16 picture of the cat, patches of 4×4, so N = 16 patches.
 # D = 8 numbers per token, one block, two heads, two classes: cat or dog.

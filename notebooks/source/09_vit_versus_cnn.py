@@ -101,9 +101,11 @@ for place in (2, 3, 5):
 # %% [markdown]
 # ## A CNN that reads like our ViT
 #
-# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added at the end:
+# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added at the end: y = F(x) + x. Here F is written
+# out, and so is the ReLU that follows it (their figure 2):
 #
-# $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)$$
+# $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)
+# \qquad \text{(He et al. 2016, equation 1)}$$
 #
 # The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Where a block makes the map smaller, x
 # first goes through a 1×1 convolution and a BN of its own, so that it can be added. Side by side:

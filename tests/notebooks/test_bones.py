@@ -8,7 +8,7 @@ import pytest
 from vit_tutorial import explore
 
 SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
-FIRST, SECOND, LAST = 0, 1, 11  # lesson 0 only looks ahead; lesson 1 has no earlier one to ask about
+FIRST, LAST = 0, 11  # lesson 0 only looks ahead, and has no earlier one to ask about
 
 PARTS = ("**The question.**", "**What you will do**", "**Time**", "## What to remember", "**Read on**")
 GOALS, POINTS, EXERCISES = range(3, 6), range(5, 6), range(3, 7)
@@ -43,7 +43,7 @@ def bone_faults(notebook, lesson):
     for name, (found, allowed) in wanted.items():
         if len(found) not in allowed:
             faults.append(f"{len(found)} {name}, and not {allowed[0]} to {allowed[-1]}")
-    quiz = QUIZ_OF_BEGINNERS if lesson in (FIRST, SECOND) else QUIZ
+    quiz = QUIZ_OF_BEGINNERS if lesson == FIRST else QUIZ
     if quiz not in remember:
         faults.append(f"no quiz at the end that begins with {quiz!r}")
     tags = [tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])]
