@@ -10,7 +10,8 @@
 # 3. Check that your machine has all that the course needs.
 # 4. Learn how a lesson works, and pass your first exercise.
 #
-# **Time**: 20 minutes. **You need**: Python, and to have seen a PyTorch tensor before.
+# **Time**: 20 minutes. **You need**: Python, and to have seen a PyTorch tensor before. All lessons count their minutes
+# at 200 words a minute and 4 seconds a line of code, so whoever reads PyTorch for the first time needs longer.
 #
 # **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
 # is chosen. Do this from the top to the bottom. You may change any code and run it again. If a

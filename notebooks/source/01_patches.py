@@ -13,8 +13,8 @@
 # 4. Take a picture apart, shuffle it, and put it back without losing a pixel.
 # 5. Write your own patch embedding, put it into a real Vision Transformer, and train it.
 #
-# **Time**: 40 minutes, and as long again if you do all five exercises. **You need**: Python, and what a PyTorch tensor
-# is. Nothing about transformers yet.
+# **Time**: 35 minutes, and 45 for the exercises. **You need**: Python, and what a PyTorch tensor is. Nothing about
+# transformers yet.
 
 # %%
 from statistics import fmean

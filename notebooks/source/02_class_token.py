@@ -13,7 +13,7 @@
 # 4. Find out what the other 196 outputs are good for.
 # 5. Do without a class token: take the mean. Compare both fairly.
 #
-# **Time**: 40 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient
+# **Time**: 30 minutes, and 35 for the exercises; the last one is an extra. **You need**: lesson 1, and what a gradient
 # is: it says how the loss changes when a number does.
 
 # %%

@@ -13,7 +13,7 @@
 #    it.
 # 5. Move a trained model to images of another size.
 #
-# **Time**: 45 minutes, 5 more on a second reading, and 50 for the exercises; one of them is an extra. **You need**:
+# **Time**: 35 minutes, 5 more on a second reading, and 50 for the exercises; one of them is an extra. **You need**:
 # lessons 1 and 2, sine and cosine.
 
 # %%

@@ -49,7 +49,7 @@ plots.show(
 # 4. Take the square root out of the formula, and measure what that does. Count what attention costs.
 # 5. Write it yourself, put it into a real ViT, and mend one that is ill.
 #
-# **Time**: 45 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the
+# **Time**: 40 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the
 # product of two matrices, and what softmax does: it turns a row of numbers into positive ones that sum to 1, the
 # largest getting the most.
 #

@@ -18,7 +18,7 @@
 # 4. Switch off single heads of a trained model, and see which of them it can do without.
 # 5. Write the layer yourself, train a ViT with it, and find six faults by measuring.
 #
-# **Time**: 45 minutes, and 65 for the exercises; one of them is an extra. **You need**: lesson 4 (queries, keys,
+# **Time**: 35 minutes, and 65 for the exercises; one of them is an extra. **You need**: lesson 4 (queries, keys,
 # values, softmax).
 
 # %%

@@ -19,7 +19,7 @@
 # 4. Stack 24 blocks, and measure what runs through them, forwards and backwards.
 # 5. Write the block yourself, train a ViT with it, and mend one that is ill.
 #
-# **Time**: 50 minutes, 5 more on a second reading, and 50 for the exercises. **You need**: lessons 4 and 5.
+# **Time**: 40 minutes, 5 more on a second reading, and 50 for the exercises. **You need**: lessons 4 and 5.
 
 # %%
 import math

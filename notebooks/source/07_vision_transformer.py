@@ -19,7 +19,7 @@
 # 4. Put a part of your own into the model, and see whether it learns.
 # 5. Build the whole model yourself, and find what is wrong with six others.
 #
-# **Time**: 45 minutes, 10 more on a second reading, and 80 for the exercises. **You need**: lessons 1 to 6.
+# **Time**: 30 minutes, 5 more on a second reading, and 80 for the exercises. **You need**: lessons 1 to 6.
 
 # %%
 import math
@@ -527,7 +527,7 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 # %% [markdown]
 # ## More claims, for a second reading
 #
-# On a first reading go on to the exercises. These take 10 minutes, and nothing later needs them.
+# On a first reading go on to the exercises. These take 5 minutes, and nothing later needs them.
 #
 # ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #

@@ -59,7 +59,7 @@ plots.show(
 # 4. Measure how far heads look and what positions learned, in a trained model and in one that never learned.
 # 5. Say of each picture what it does not prove.
 #
-# **Time**: 50 minutes, and 60 for the exercises; one of them is an extra. **You need**: lessons 2 to 7.
+# **Time**: 40 minutes, and 60 for the exercises; one of them is an extra. **You need**: lessons 2 to 7.
 
 # %% [markdown]
 # ## By hand

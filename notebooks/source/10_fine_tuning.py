@@ -75,7 +75,7 @@ plots.show(
 # 4. Say before a transfer what to measure, and see one that does not help.
 # 5. Take a model to a folder of pictures of your own.
 #
-# **Time**: 45 minutes, and 50 for the exercises. **You need**: lessons 2 to 9.
+# **Time**: 35 minutes, and 50 for the exercises. **You need**: lessons 2 to 9.
 
 # %% [markdown]
 # ## By hand

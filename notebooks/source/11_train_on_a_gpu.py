@@ -17,7 +17,7 @@
 # 4. Look at the result honestly: one test, the confusion matrix, the ten worst mistakes, and where the model looks.
 # 5. Test what people say about training. Find what is wrong with five trainings that seem to work.
 #
-# **Time**: 55 minutes, 30 more on a second reading, and 40 for the exercises; extras, marked so, come on top. The
+# **Time**: 40 minutes, 25 more on a second reading, and 40 for the exercises; extras, marked so, come on top. The
 # training itself takes one to three minutes with the preset for a CPU. **You need**: lessons 1 to 9.
 
 # %%
@@ -788,7 +788,7 @@ print(accuracy_above(images - right, images, 0.6, claim, name="wrong answers"))
 # %% [markdown]
 # ## More claims, and the longer trainings, for a second reading
 #
-# On a first reading go on to the exercises. What comes before them takes 25 minutes, and nothing later needs it.
+# On a first reading go on to the exercises. What comes before them takes 20 minutes, and nothing later needs it.
 #
 # ### "A list of tricks decides: bf16, the batch size, augmentation"
 #

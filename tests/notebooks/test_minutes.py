@@ -16,7 +16,7 @@ from vit_tutorial import explore
 SOURCES = sorted((Path(__file__).parents[2] / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
 
 WORDS_A_MINUTE = 200
-MINUTES_A_LINE = 8 / 60
+MINUTES_A_LINE = 4 / 60
 MINUTES_A_PICTURE = 0.5  # a table too
 MINUTES_AN_EXPLORER = 3
 MINUTES_OF_THE_QUIZ = 2
@@ -109,7 +109,7 @@ FOLDED = '# %% jupyter={"source_hidden": true}\n'
         pytest.param(TEXT + "# $$x = y$$\n#\n# ![a figure](figures/a.png)", 0.5, 0, id="a figure"),
         pytest.param(TEXT + "# | a | b |\n# |---|---|\n# | 1 | 2 |", 0.5, 0, id="a table"),
         pytest.param(TEXT + f"# **Three questions.** a\n{WORDS}#\n# **Next**: b", 2 + 2 / 200, 0, id="a quiz"),
-        pytest.param("# %%\n" + LINES, 2, 0, id="lines"),
+        pytest.param("# %%\n" + LINES, 1, 0, id="lines"),
         pytest.param(FOLDED + LINES + DRAWING, 0.5, 0, id="a folded picture"),
         pytest.param(FOLDED + "for x in (1, 2):\n    print(x)", 0.5, 0, id="a printed table"),
         pytest.param(FOLDED + "PatchLab(pictures)", 3, 0, id="an explorer"),
