@@ -115,6 +115,19 @@ def test_each_patient_learns_and_says_how_well_after_each_epoch(letter, pictures
     assert patient.optimizer.param_groups[0]["lr"] == patient.rate(8)
 
 
+def test_the_patient_whose_dropout_goes_on_is_judged_by_its_answers_all_the_same(pictures):
+    restless = next(letter for letter, fault in FAULTS.items() if fault == "eval")
+    patient = TrainingPatient(restless, pictures, count=200)
+    torch.manual_seed(0)
+    loss, accuracy = patient.validate()
+    torch.manual_seed(0)
+    images, labels = patient.images[patient.validation], patient.labels[patient.validation]
+    logits = patient.model(patient.model.card.normalize(images))
+    assert loss == pytest.approx(nn.functional.cross_entropy(logits, labels).item())
+    assert accuracy == pytest.approx((logits.argmax(dim=1) == labels).double().mean().item())
+    assert 0 < accuracy < 1
+
+
 def test_another_letter_is_refused(pictures):
     with pytest.raises(KeyError):
         TrainingPatient("G", pictures)

@@ -457,6 +457,15 @@ agreement = Exercise(
             _neighbours,
             "you compared the moved pictures with one another. Compare each with the answer before it was moved.",
         ),
+        *(
+            Mistake(
+                _agreeing([*_ROUND[:i], other, *_ROUND[i + 1 :]]),
+                "one of the four directions is missing, and another counts twice: up, down, left and right.",
+            )
+            for i in range(len(_ROUND))
+            for other in _ROUND
+            if other != _ROUND[i]
+        ),
         Mistake(
             _agreeing([(0, 0)]),
             "every answer stays, as where nothing is moved. Does the model see the moved pictures, and does each move "
@@ -615,6 +624,16 @@ def _best_against_best(runs: list[Run]) -> float:
     return cnn - vit
 
 
+def _one_alone(model: str) -> Callable:
+    """The test accuracies of one model."""
+
+    def scores(runs: list[Run]) -> list[float]:
+        mine = [run for run in runs if run["model"] == model and run["rate"] == _rate_by()(runs, model)]
+        return [run["test"] for run in sorted(mine, key=lambda run: run["seed"]) if not _searching(run)]
+
+    return scores
+
+
 fair_leads = Exercise(
     name="fair_leads",
     lesson=LESSON,
@@ -708,6 +727,13 @@ fair_leads = Exercise(
             _each_seed_its_rate("test"),
             "each seed shows its best test accuracy over all rates. That is luck, twice: take one rate for each model, "
             "chosen by validation, by the seeds from 100 on.",
+        ),
+        *(
+            Mistake(
+                _one_alone(model),
+                f"these are the accuracies of the {model} alone. A lead is a difference: the CNN's minus the ViT's.",
+            )
+            for model in ("CNN", "ViT")
         ),
         Mistake(
             _over_all_rates,

@@ -431,6 +431,9 @@ def overlapping_in_whole_numbers(images, p, stride):
     return out
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def a_list_of_pictures(images, p):
     return list(einops_patchify(images, p))
 

@@ -348,6 +348,9 @@ JOINED = [
 ]
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def a_list_of_sequences(tokens, cls_token):
     return [torch.cat([cls_token[0], image]) for image in tokens]
 

@@ -546,6 +546,9 @@ def class_token_stretched_to_zero(pos_embed, old, new):
     return nn.functional.pad(class_token_dropped(pos_embed, old, new), (0, 0, 1, 0))
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def equal_number_by_number(layer, tokens, order):
     return layer(tokens[:, order]) == layer(tokens)[:, order]
 

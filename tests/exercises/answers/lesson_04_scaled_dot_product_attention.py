@@ -481,6 +481,9 @@ NOT_LEARNING = [
 ]
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def scores_number_by_number(q, k, v, mask=None):
     scores = q * k / q.shape[-1] ** 0.5
     return (scores if mask is None else scores.masked_fill(~mask, -torch.inf)).softmax(-1) @ v

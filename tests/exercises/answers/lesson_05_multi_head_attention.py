@@ -576,6 +576,9 @@ def by_a_dictionary_of_three(patient):
     return {"A": "merge", "B": "softmax", "C": "order"}[patient]
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def a_list_of_pictures(x, num_heads):
     return [torch.stack(image.chunk(num_heads, dim=-1)) for image in x]
 

@@ -695,6 +695,9 @@ class TwoWays(Patient):
         return x + self.mlp(self.norm2(x))
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def squares_summed(z, gamma, beta, eps):
     centred = z - z.mean(dim=-1, keepdim=True)
     return gamma * centred / torch.sqrt((centred**2).sum(dim=-1, keepdim=True) + eps) + beta

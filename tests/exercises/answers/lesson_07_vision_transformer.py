@@ -678,6 +678,9 @@ def as_a_list(patients):
     return FOUND
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def a_list_of_logits(model, images):
     return list(line_by_line(model, images))
 

@@ -815,6 +815,9 @@ def half_mended():
     return entries
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def lens_picture_by_picture(tokens, norm, head):
     return [head(norm(picture)) for picture in tokens]
 

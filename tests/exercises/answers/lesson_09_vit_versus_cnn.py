@@ -385,6 +385,9 @@ def each(score):
     return lambda rows: torch.stack([score(row.float()) for row in rows])
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
+
 def rows_over_each_other(pos_embed, order):
     table = pos_embed.clone()
     for place, row in enumerate(order):
@@ -394,6 +397,12 @@ def rows_over_each_other(pos_embed, order):
 
 def a_list_of_rows(pos_embed, order):
     return [[pos_embed[0, 0], *(pos_embed[0, 1 + place] for place in order.argsort())]]
+
+
+def alone(model):
+    """Return an answer that gives the scores of one model."""
+
+    return lambda runs: scores_of(runs, model, rate_of(runs, [model]))
 
 
 def last_of_each_rate(runs, model):
@@ -468,6 +477,10 @@ ANSWERS = {
             (in_percent, "you returned percent."),
             (stays([(0, 1)]), "one direction alone counts in yours."),
             (stays([(0, 1), (0, -1)]), "two directions are missing."),
+            (
+                stays([(0, 1), (-1, 0), (0, 1), (0, -1)]),
+                "one of the four directions is missing, and another counts twice",
+            ),
             (stays([(1, 1), (-1, -1)]), "you moved along the diagonals."),
             (stays(move=black_at_the_border), "black came in at the border."),
             (stays(move=lambda x, r, c: x.roll((r, c), dims=(0, 1))), "you moved the batch."),
@@ -492,6 +505,8 @@ ANSWERS = {
     "fair_leads": Answers(
         right=[by_tables, leads(), leads(give=tuple), by_seed(lambda cnn, vit: sorted(vit))],
         wrong=[
+            (alone("CNN"), "these are the accuracies of the CNN alone."),
+            (alone("ViT"), "these are the accuracies of the ViT alone."),
             (leads(last_of_each_rate), "for each rate the last of its runs counts alone."),
             (leads(best_run_of_the_model), "you took the rate of the best single run."),
             (leads(best_run_of_all), "both had to take one rate, that of the best single run of all."),

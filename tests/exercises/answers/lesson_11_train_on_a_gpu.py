@@ -260,6 +260,8 @@ def as_a_list(patients):
     return FOUND
 
 
+# ------------------------------------------------------------------------------------------ to several exercises
+
 without_pi = _warm_up_then(lambda progress: math.cos(progress / 2) ** 2)
 in_degrees = _warm_up_then(lambda progress: math.cos(90 * progress) ** 2)
 below_zero = _warm_up_then(lambda progress: math.cos(math.pi * progress))
