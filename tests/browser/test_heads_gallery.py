@@ -106,6 +106,17 @@ def test_every_switch_works_by_mouse(show, says):
     assert words(lab) == says(2, 9, [(2, 0), (5, 3)], "pullover")
 
 
+def test_a_head_that_is_on_is_told_apart_where_a_system_has_its_own_few_colours(show):
+    lab = show(HeadsGallery(trained(), PICTURES, off=[(0, 1)]))
+    lab.page.emulate_media(forced_colors="active")
+    grounds = [
+        lab.page.get_by_role("button", name=name).evaluate("one => getComputedStyle(one).backgroundColor")
+        for name in ("Head 0: on", "Head 1: off", "Head 2: on")
+    ]
+    lab.page.emulate_media(forced_colors="none")
+    assert grounds[0] == grounds[2] != grounds[1]
+
+
 def test_the_bars_have_a_heading_and_stay_inside_also_with_large_letters_on_a_phone(show):
     lab = show(gallery())
     assert lab.page.get_by_role("columnheader", name="thick: now, thin: all on").is_visible()

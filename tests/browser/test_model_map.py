@@ -150,6 +150,16 @@ def test_what_keeps_room_for_the_texts_of_many_blocks_holds_each_text_once(show)
     assert all(len(texts) == len(set(texts)) <= 12 for texts in kept)
 
 
+def test_the_key_that_closes_more_leaves_the_keys_in_the_explorer(show):
+    lab = show(model_map())
+    lab.page.locator(".vit-code").focus()
+    lab.page.keyboard.press("m")
+    assert lab.page.locator(".vit-opener").evaluate("opener => opener === document.activeElement")
+    before = words(lab)
+    lab.page.keyboard.press("ArrowRight")
+    assert words(lab) != before
+
+
 def test_a_change_from_code_is_drawn(show):
     lab = show(model_map())
     reacts(lab, lambda: lab.set(box="attn", block=3))

@@ -354,6 +354,7 @@ def test_the_bars_and_the_large_answer_are_the_probabilities_of_torch(show):
         assert [row.split()[0] for row in rows.all_inner_texts()] == [name.split()[0] for name in DATA.class_names]
         assert says(lab) == DATA.class_names[state.probabilities.argmax()]
         assert words(lab) == state.words
+    assert rows.first.locator("td").first.bounding_box()["width"] > 250, "most of the room is for the bars"
 
 
 def test_more_shows_the_inside_and_is_closed_at_first(show):

@@ -376,6 +376,7 @@ export function behindMore(model, root, what, parts, words) {
   openers.set(root, () => {
     const more = model.get("more");
     opener.setAttribute("aria-expanded", String(more));
+    if (!more && inside.contains(document.activeElement)) opener.focus(); // what is hidden loses the keys
     inside.hidden = !more;
     if (!words.classList.contains("vit-words")) return;
     words.classList.toggle("vit-heard", !more);

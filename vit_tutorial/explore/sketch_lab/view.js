@@ -215,11 +215,13 @@ function render({ model, el }) {
     const head = make("th", { scope: "row" }, roomFor(name, namesIn(classes, shownRows, i)));
     return { name, share, bar, line: make("tr", {}, head, make("td", {}, bar), share) };
   });
-  const head = make("tr", {}, ...["class", "bar", "probability"].map((textContent) => make("th", { textContent })));
+  const titles = ["class", "bar", "probability"].map((textContent) =>
+    make("th", { scope: "col" }, make("span", { className: "vit-heard", textContent })),
+  );
   const table = make(
     "table",
     { className: "vit-top vit-answers" },
-    make("thead", { className: "vit-heard" }, head),
+    make("thead", {}, make("tr", {}, ...titles)),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
   const rated = (answers, first, last) => {
