@@ -298,8 +298,7 @@ function render({ model, el }) {
       const middle = [x + across / 2, y + down / 2];
       if (token < prefix) {
         const textOf = (name, share) => `class token${lent ? ` of ${other}` : ""}: ${name} ${percent(share)}`;
-        const texts = classes.map((name) => textOf(name, 1));
-        const size = Math.max(LEAST, sizeFor(texts, 15 * letters, across - 8));
+        const size = Math.max(LEAST, sizeFor([textOf(longest, 1)], 15 * letters, across - 8));
         context.font = tagFont(size);
         const name = shortened(classes[best], (text) => context.measureText(textOf(text, 1)).width <= across - 8);
         tag(context, textOf(name, said[best]), ...middle, size, across - 8);
