@@ -14,8 +14,9 @@
 # at 200 words a minute and 4 seconds a line of code, so whoever reads PyTorch for the first time needs longer.
 #
 # **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
-# is chosen. Do this from the top to the bottom. You may change any code and run it again. If a
-# name is missing then, choose *Run → Restart Kernel and Run All Cells*: nothing breaks for good.
+# is chosen. Do this from the top to the bottom. Code that only draws is folded, and runs all the same: the three dots
+# or the blue bar beside it open it. You may change any code and run it again. If a name is missing then, choose
+# *Run → Restart Kernel and Run All Cells*: nothing breaks for good.
 
 # %%
 import torch
@@ -58,8 +59,7 @@ answers = [data.class_names[best] for best in logits.argmax(dim=1)]
 print(", ".join(answers))
 
 # %% [markdown]
-# The next box draws them, each above its picture. Here all eight are right. (Code that only draws is folded. Run the
-# box all the same; the three dots or the blue bar beside it open it.)
+# Here each stands above its picture. All eight are right.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 4, size=(9, 5))
@@ -231,8 +231,8 @@ check.count_tokens(count_tokens)
 # usually says in words what is wrong: of 1,413 wrong answers that were tried, 95 in 100 got such a sentence. Try it:
 # return `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
 #
-# The solution is in the next box, folded like the code that drew: click the three dots or the blue bar beside it to
-# open it. In the lessons, the code of each *extra* is folded in the same way.
+# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the
+# lessons, the code of each *extra* is folded in the same way.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
