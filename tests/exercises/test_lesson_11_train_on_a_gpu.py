@@ -115,6 +115,14 @@ def test_each_patient_learns_and_says_how_well_after_each_epoch(letter, pictures
     assert patient.optimizer.param_groups[0]["lr"] == patient.rate(8)
 
 
+@pytest.mark.parametrize("letter", FAULTS)
+def test_each_patient_learns_with_dropout_whatever_mode_its_model_was_left_in(letter, pictures):
+    patient = TrainingPatient(letter, pictures, count=120)
+    patient.model.eval()
+    first, second = (patient.forward_backward(patient.training[:50]) for _ in range(2))
+    assert first != second
+
+
 def test_the_patient_whose_dropout_goes_on_is_judged_by_its_answers_all_the_same(pictures):
     restless = next(letter for letter, fault in FAULTS.items() if fault == "eval")
     patient = TrainingPatient(restless, pictures, count=200)

@@ -777,6 +777,7 @@ fair_leads = Exercise(
                 lambda scores: scores["CNN"],
                 lambda scores: scores["ViT"],
                 lambda scores: sorted(scores["CNN"], reverse=True),
+                lambda scores: sorted(scores["CNN"], key=str),
             )
         ),
         Mistake(

@@ -543,6 +543,7 @@ ANSWERS = {
             (by_seed(lambda cnn, vit: cnn), "the leads are right, in another order: smallest seed first."),
             (by_seed(lambda cnn, vit: vit), "the leads are right, in another order: smallest seed first."),
             (by_seed(lambda cnn, vit: sorted(cnn)[::-1]), "the leads are right, in another order"),
+            (by_seed(lambda cnn, vit: sorted(cnn, key=str)), "the leads are right, in another order"),
             (leads(give=lambda found: found[::-1]), "the leads are right, in another order"),
             (leads(give=lambda found: [one * 100 for one in found]), "you returned percent."),
             (leads(give=lambda found: [round(one, 1) for one in found]), "right, but rounded to 1 digit "),
@@ -557,7 +558,7 @@ ANSWERS = {
             (best_meets_best, "you sorted each model's accuracies by itself"),
             (best_run_of_each, "you compared the best run of one"),
         ],
-        unknown=[product_of_scores],
+        unknown=[product_of_scores, by_seed(lambda cnn, vit: range(len(cnn)))],
     ),
     "comparison_clinic": Answers(
         right=[all_found, saying()],
