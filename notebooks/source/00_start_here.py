@@ -267,7 +267,7 @@ my_progress()
 # | attention of a layer: heads, who looks, at whom | [B, h, N+1, N+1] | [8, 4, 50, 50] |
 # | logits: one for each of K classes | [B, K] | [8, 10] |
 #
-# These letters mean the same in all lessons. (N+1, since the class token is one more.)
+# These letters mean the same in all lessons. P is the side of a patch. (N+1, since the class token is one more.)
 #
 # **Three questions.**
 #
