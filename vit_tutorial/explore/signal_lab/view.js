@@ -161,7 +161,7 @@ function render({ model, el }) {
     }
     context.fillText("block", left + inner / 2, floor + 26 * letters);
     const band = inner / longest;
-    const around = [middleOf(chart, block, longest) - band / 2, top - 6, band, floor - top + 12];
+    const around = [middleOf(chart, block, longest) - band / 2, top - 6, band, floor - top + 9];
     context.globalAlpha = 0.14;
     context.fillRect(...around);
     context.globalAlpha = 0.6; // its edge stands out 3 to 1
