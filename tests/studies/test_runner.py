@@ -1,6 +1,7 @@
 """What the runner asks of its workers, what it says meanwhile, and what the record and the command line make of it."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -87,9 +88,11 @@ def test_no_more_workers_start_than_there_are_runs_and_all_of_them_are_closed(wo
     assert all(worker.is_closed for worker in started)
 
 
-def test_what_is_kept_is_counted_and_a_whole_study_is_taken_wherever_it_ran(started, tmp_path, capsys):
+def test_what_is_kept_is_counted_and_a_whole_study_is_taken_wherever_it_ran(started, tmp_path, capsys, monkeypatch):
     run_study("pair", PAIR, tmp_path, [0])
     capsys.readouterr()
+    here = HERE | {"threads": 2, "git_revision": "a younger one"}  # workers have one thread, whatever this process has
+    monkeypatch.setattr(runner, "describe_environment", lambda device: here)
     run_study("pair", PAIR, tmp_path, [0, 1])
     done, third, fourth = capsys.readouterr().out.splitlines()
     assert done == "pair: 2 of 4 runs are done already"
@@ -110,6 +113,28 @@ def test_a_worker_that_ends_is_told_with_its_run_and_the_others_are_closed(monke
     with pytest.raises(StudyError, match="the run of 'b' with seed 5 ended with exit status 7"):
         run_study("pair", PAIR, tmp_path, [5, 6])
     assert all(worker.is_closed for worker in workers)
+
+
+def test_no_run_begins_after_one_has_failed(monkeypatch, tmp_path):
+    orders, is_cancelled = [], threading.Event()
+
+    class Pool(runner.ThreadPoolExecutor):
+        def shutdown(self, *others, cancel_futures=False, **more):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            is_cancelled.set()
+            super().shutdown()
+
+    class Waits(Worker):
+        def write(self, line):
+            super().write(line)
+            if len(orders) > 1:
+                is_cancelled.wait(60)
+
+    monkeypatch.setattr(runner, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(runner, "_start_process", lambda: Waits(orders, fails_at=1))
+    with pytest.raises(StudyError, match="the run of 'a' with seed 5"):
+        run_study("pair", PAIR, tmp_path, [5, 6])
+    assert len(orders) <= 2  # the second may have begun by then
 
 
 def test_a_result_keeps_what_its_job_says_of_itself(tmp_path):
