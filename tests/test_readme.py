@@ -12,6 +12,7 @@ import torchvision
 from warm import PYTHON
 
 from vit_tutorial import ViT, ViTConfig, studies
+from vit_tutorial.evidence import with_error
 from vit_tutorial.support.paths import COURSE, RESULTS
 from vit_tutorial.weights.torchvision_names import timm_to_torchvision
 
@@ -114,13 +115,18 @@ def test_the_training_figures_are_the_recorded_ones():
     assert max(memory) < 1.5
 
 
+def on_test(record, key="test"):
+    """Write the accuracy of a record with its standard error."""
+    return with_error(record[key]["accuracy"], record[key]["images"])
+
+
 def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
     text = " ".join(FIGURES.split())
     clothes, photographs = record("vit_fashion_mnist"), record("vit_cifar10")
-    assert f"whole of Fashion-MNIST: {clothes['test']['accuracy']:.1%} on its 10,000 test images." in text
+    assert f"whole of Fashion-MNIST: {on_test(clothes)} on its 10,000 test images." in text
     parameters, epochs = photographs["model"]["parameters"], photographs["config"]["epochs"]
     assert f"{parameters:,} parameters, trained on CIFAR-10 from random weights, without a GPU" in text
-    assert f"{photographs['test']['accuracy']:.1%} on its 10,000 test images, after {epochs} epochs." in text
+    assert f"{on_test(photographs)} on its 10,000 test images, after {epochs} epochs." in text
     assert photographs["environment"]["device"] == "cpu"
 
 
@@ -128,12 +134,13 @@ def test_the_figures_of_a_gpu_are_the_recorded_ones():
     card, trained, text = record("benchmark_gpu"), record("vit_cifar10_gpu"), " ".join(FIGURES.split())
     torch_version = card["versions"]["torch"].split("+")[0]
     assert f"On one GPU ({card['card']}, torch {torch_version})" in text
-    test, mirrored = (trained[key]["accuracy"] for key in ("test", "mirrored_test"))
-    told = f"{test:.1%} on its 10,000 test images ({mirrored:.1%} if it is asked about mirror images too)"
+    told = (
+        f"{on_test(trained)} on its 10,000 test images ({on_test(trained, 'mirrored_test')} if it is asked about mirror"
+    )
     minutes, epochs = trained["total_seconds"] / 60, trained["config"]["epochs"]
-    assert f"{trained['model']['parameters']:,} parameters, from random weights: {told}" in text
+    assert f"{trained['model']['parameters']:,} parameters, from random weights: {told} mirror images too)" in text
     assert f"after {epochs} epochs in {minutes:.1f} minutes, with an MFU of {trained['mfu']:.0%}; one run." in text
-    words = f"trained in {minutes:.1f} minutes on one {card['card'].removeprefix('NVIDIA ')}, {test:.1%}"
+    words = f"trained in {minutes:.1f} minutes on one {card['card'].removeprefix('NVIDIA ')}, {on_test(trained)}"
     assert words in " ".join(README.split())
     assert f"Of {len(card['checks'])} checks {sum(check['passed'] for check in card['checks'])} passed" in text
     for row in card["speed"]:
