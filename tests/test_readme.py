@@ -134,9 +134,7 @@ def test_the_figures_of_a_gpu_are_the_recorded_ones():
     card, trained, text = record("benchmark_gpu"), record("vit_cifar10_gpu"), " ".join(FIGURES.split())
     torch_version = card["versions"]["torch"].split("+")[0]
     assert f"On one GPU ({card['card']}, torch {torch_version})" in text
-    told = (
-        f"{on_test(trained)} on its 10,000 test images ({on_test(trained, 'mirrored_test')} if it is asked about mirror"
-    )
+    told = f"{on_test(trained)} on its 10,000 test images ({on_test(trained, 'mirrored_test')} if it is asked about"
     minutes, epochs = trained["total_seconds"] / 60, trained["config"]["epochs"]
     assert f"{trained['model']['parameters']:,} parameters, from random weights: {told} mirror images too)" in text
     assert f"after {epochs} epochs in {minutes:.1f} minutes, with an MFU of {trained['mfu']:.0%}; one run." in text

@@ -270,7 +270,24 @@ to_vit = {f"by {pixels}": (kept["CNN", pixels], kept["ViT", pixels]) for pixels 
 print(compare_each(to_vit, "this CNN keeps more of its answers than this ViT", **options))
 
 # %% [markdown]
-# So this CNN is not invariant. Moved by one pixel it keeps far more of its answers than the ViT; by 4 or 8, no
+# And the control: the same two models, untrained. How many answers do they keep?
+
+# %% tags=["trained-here"]
+for name in trained:
+    untrained = versus.make_contestant(settings[versus.name_of(name, 9_000, 1)], data, seed=0).eval()
+    untrained.card = trained[name].card
+    rows = shift_test(untrained, data.test_images[:500], data.test_labels[:500], steps, "circular")
+    with torch.no_grad():
+        said = untrained(data.normalize(data.test_images[:500])).argmax(dim=1)
+    words = ", ".join(f"by {row.pixels} {row.agreement:.0%}" for row in rows)
+    print(f"untrained {name}: keeps {words}; {said.bincount().max() / len(said):.0%} of its answers are one class")
+
+# %% [markdown]
+# Moved by whole patches, the untrained ViT keeps nearly all of its answers: the tokens are the same, and its positions
+# are still too small to count. Training makes them count. The untrained CNN mostly says one class, and keeps to it. So a
+# model that keeps its answers need not know a thing elsewhere: look at the accuracy too, above on the left.
+#
+# This CNN is not invariant, then. Moved by one pixel it keeps far more of its answers than the ViT; by 4 or 8, no
 # difference is shown. At just these two the ViT's solid line of agreement has its peaks: there the picture is moved by
 # whole patches, and the tokens are the very ones of before, with other positions.
 #
