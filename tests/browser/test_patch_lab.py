@@ -105,6 +105,10 @@ def test_patch_lab_takes_another_picture_and_a_code_change(show):
     said = reacts(lab, lambda: lab.set(patch_size=14, token=3))
     assert said == patch_lab_state(GREY_NOISE, 14, token=3).words
     assert lab.page.get_by_label("Patch size P").input_value() == "14"
+    gap = lab.page.get_by_label("Gap").locator("+ output")
+    assert gap.inner_text() == "2 pixels"
+    lab.set(gap=1)
+    assert gap.inner_text() == "1 pixel"
     said = reacts(lab, lambda: lab.set(picture="one"))
     assert said == patch_lab_state(NOISE, 8, token=3).words, "8 is the largest size up to 14 that divides 32"
 
