@@ -15,7 +15,7 @@ import torch
 
 from vit_tutorial.datasets import load
 from vit_tutorial.evidence import Rate, compare
-from vit_tutorial.studies import EXPERIMENTS, Experiment, Search, StudyError, load_study, make_data, variants
+from vit_tutorial.studies import EXPERIMENTS, Experiment, Search, StudyError, load_study, make_data, runner, variants
 from vit_tutorial.studies.__main__ import main, parse
 from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import Job, carry_out, choose_rates, make_order, run_study
@@ -293,6 +293,18 @@ def test_a_run_that_fails_ends_the_study(tmp_path):
     with pytest.raises(StudyError, match="'three' with seed 7 ended with exit status 3"):
         run_study("broken", broken, tmp_path, seeds=[7])
     assert not list(tmp_path.rglob("*.json"))
+
+
+def test_ctrl_c_ends_a_worker_without_a_word(tmp_path, capfd):
+    worker = runner._start_process()
+    order = make_order(TOY, Job("low", 0.1, 0), tmp_path / "low.json")
+    worker.stdin.write(json.dumps(order) + "\n")
+    worker.stdin.flush()
+    assert worker.stdout.readline() == "done\n"
+    worker.send_signal(signal.SIGINT)
+    worker.communicate()
+    assert worker.returncode == -signal.SIGINT
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_a_training_that_fails_is_not_kept(tmp_path):

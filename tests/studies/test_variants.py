@@ -1,5 +1,8 @@
 """The parts that the course's model does not have: each differs in the one thing that its study is about."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -22,8 +25,16 @@ def test_row_and_column_positions_share_halves_and_are_not_decayed():
     assert len(added.unique(dim=0)) == 7
     decayed, others = make_optimizers(position, "adamw", 0.1, 0.1)[0].param_groups
     assert (len(decayed["params"]), len(others["params"])) == (0, 3)
-    with pytest.raises(ValueError, match="a grid of 2x3 takes 6 tokens or more"):
-        variants.RowColumnPositions(5, 8, grid_size=(2, 3))
+    assert variants.RowColumnPositions(6, 8, grid_size=(2, 3))(torch.zeros(1, 6, 8)).shape == (1, 6, 8)
+    for tokens, dim in ((5, 8), (7, 7)):
+        with pytest.raises(ValueError, match="takes 6 tokens or more of an even number of values; got"):
+            variants.RowColumnPositions(tokens, dim, grid_size=(2, 3))
+
+
+def test_row_and_column_positions_begin_as_small_as_the_others():
+    torch.manual_seed(0)
+    for table in variants.RowColumnPositions(30 * 40 + 50, 128, grid_size=(30, 40)).parameters():
+        assert table.std().item() == pytest.approx(0.02, rel=0.1)
 
 
 def test_each_name_of_positions_gives_the_model_these_positions():
@@ -95,6 +106,55 @@ def test_a_jigsaw_differs_in_nothing_but_the_arrangement():
         heaps = [arrangement.unique(dim=0) for arrangement in picture]  # unique also sorts
         assert all(torch.equal(heap, heaps[0]) for heap in heaps)
     assert len(puzzle.test_images[:4].unique(dim=0)) == 4
+
+
+def test_a_run_trains_with_its_seed_and_tells_its_last_epoch(monkeypatch):
+    asked = {}
+    data = replace(load("fashion_mnist"), name="few")
+    history = SimpleNamespace(
+        validation_accuracy=[0.25, 0.123456],
+        train_loss=[2.345678, 1.5],
+        model={"parameters": 7},
+        data={"name": "few", "training": 9},
+        environment={"torch": "9"},
+    )
+
+    def fit(model, pictures, config, progress):
+        asked.update(model=model, config=config, progress=progress, threads=torch.get_num_threads())
+        return history
+
+    def make_model(recipe, pictures, seed):
+        asked["seed"] = seed
+        return "a model"
+
+    for name, stand_in in (("make_data", lambda recipe: data), ("make_model", make_model), ("fit", fit)):
+        monkeypatch.setattr(variants, name, stand_in)
+    monkeypatch.setattr(variants, "evaluate", lambda model, images, labels: SimpleNamespace(accuracy=0.5, loss=3.0))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        told = variants.run_once(TINY(epochs=2), seed=6)
+    finally:
+        torch.set_num_threads(threads)
+    assert (asked["seed"], asked["config"].seed, asked["config"].epochs) == (6, 6, 2)
+    assert (asked["model"], asked["progress"], asked["threads"]) == ("a model", False, 1)
+    assert told == told | {
+        "seed": 6,
+        "validation_accuracy": 0.123456,
+        "test_accuracy": 0.5,
+        "parameters": 7,
+        "curve": {"train_loss": [2.3457, 1.5], "validation_accuracy": [0.25, 0.1235]},
+        "data": {"name": "few", "training": 9, "test": 2000},
+        "environment": {"torch": "9"},
+    }
+    assert min(told["seconds"], told["processor_seconds"], told["test_seconds_per_image"]) >= 0
+
+
+def test_all_pictures_may_be_asked_for_and_no_more():
+    data = variants.make_data(TINY(training_images=10_000))
+    assert torch.equal(data.train_labels.bincount(), load("fashion_mnist").train_labels.bincount())
+    with pytest.raises(ValueError, match="training_images is 10,001"):
+        variants.make_data(TINY(training_images=10_001))
 
 
 def test_a_model_without_positions_gives_all_arrangements_one_answer():
