@@ -60,7 +60,7 @@ plots.show(
 # 4. Compare them fairly: same pictures, same operations, own rates, several seeds, a budget that is named.
 # 5. Look at six reports of others, and find the five that cheat.
 #
-# **Time**: 35 minutes, 10 more on a second reading, and 50 for the exercises; extras, marked so, come on top.
+# **Time**: 40 minutes, 10 more on a second reading, and 50 for the exercises; extras, marked so, come on top.
 # **You need**: lessons 1 to 8.
 
 # %% [markdown]
