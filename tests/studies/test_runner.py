@@ -178,6 +178,15 @@ def test_a_record_adds_up_both_stages_and_says_once_where_all_of_it_ran(started,
     assert (study.scores("a").unit, study.scores("a", "seconds").unit) == ("points", "")
 
 
+def test_a_setting_that_one_variant_lacks_is_shared_by_none(started, tmp_path):
+    kinds = {"a": {"rate": 1.0, "only": None, "both": {"x": 1, "y": 2}}, "b": {"rate": 1.0, "both": {"x": 1, "y": 3}}}
+    experiment = replace(PAIR, variants=kinds)
+    study = make_study("pair", experiment, run_study("pair", experiment, tmp_path, [0]), "")
+    assert study.settings == {"rate": 1.0, "both": {"x": 1}}
+    own = {name: row["settings"] for name, row in study.variants.items()}
+    assert own == {"a": {"only": None, "both": {"y": 2}}, "b": {"both": {"y": 3}}}
+
+
 # --- The command line ------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +207,8 @@ def test_a_record_says_which_command_makes_it_again(tmp_path, capsys):
         assert json.loads(path.read_text())["command"] == f"python -m vit_tutorial.studies {name} --seeds 4 2"
         assert f"{name}: {count} runs, {2.6 * count:.0f} s; record in {path}" in said
     main(["pair", *folders[:2], "--records", str(tmp_path / "all")])
-    assert json.loads((tmp_path / "all" / "study_pair.json").read_text())["seeds"] == [0, 1]
+    record = json.loads((tmp_path / "all" / "study_pair.json").read_text())
+    assert (record["seeds"], record["command"]) == ([0, 1], "python -m vit_tutorial.studies pair")
 
 
 @pytest.mark.usefixtures("pair")
