@@ -94,6 +94,14 @@ def test_an_explorer_opens_on_one_thing_and_more_holds_the_rest(opened):
     opener = lab.page.get_by_role("button", name="More: ")
     rest = lab.page.locator(f"#{opener.get_attribute('aria-controls')}")
     said = words(lab)
+    lab.page.evaluate(
+        """() => {
+            window.vitAgain = [];
+            const changed = (changes) => window.vitAgain.push(...changes.map((change) => change.target.textContent));
+            const spoken = document.querySelector("[aria-live=polite]");
+            new MutationObserver(changed).observe(spoken, { childList: true, characterData: true, subtree: true });
+        }"""
+    )
     for is_open, action in (
         (False, lambda: None),
         (True, opener.click),
@@ -109,6 +117,7 @@ def test_an_explorer_opens_on_one_thing_and_more_holds_the_rest(opened):
         heard = lab.page.locator("[aria-live=polite]").inner_text()
         assert heard == words(lab) or lab.lab.choice_names[1] == "drawing", "a screen reader has the words either way"
     assert words(lab) == said or lab.lab.choice_names[1] == "drawing"
+    assert lab.page.evaluate("() => window.vitAgain") == [], "what has been said is not said again"
 
 
 def test_more_is_a_button_that_tab_reaches_and_that_says_whether_it_is_open(opened):
@@ -141,6 +150,10 @@ def test_on_a_phone_it_fits_and_can_be_read(opened):
             """all => all.map((one) => one.getBoundingClientRect().width / one.vitWidth).filter((scale) => scale)"""
         )
         assert min(scales) >= 0.6, "what is written there would be too small"
+        lab.page.wait_for_function(
+            """() => [...document.querySelectorAll(".vit-sideways")].every((box) =>
+                box.scrollWidth <= box.clientWidth || box.tabIndex === 0 || box.querySelector("[tabindex]"))"""
+        )  # whoever has no pointer moves it too
 
 
 def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):

@@ -131,10 +131,19 @@ export function pen(canvas, smooth = false) {
   return context;
 }
 
-/** A box in which a canvas, or a table, is moved sideways where there is less room than it takes, or `least` CSS pixels. */
+/**
+ * A box in which a canvas, or a table, is moved sideways where there is less room than it takes, or `least` CSS pixels:
+ * with the arrow keys too, unless what is in it has keys of its own.
+ */
 export function sideways(wide, least = 0) {
   wide.style.minWidth = `${least}px`;
-  return make("div", { className: "vit-sideways" }, wide);
+  const box = make("div", { className: "vit-sideways", role: "group", "aria-label": "moves sideways" }, wide);
+  new ResizeObserver(() => {
+    const isReached = box.scrollWidth > box.clientWidth && !box.querySelector("[tabindex]");
+    if (isReached) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }).observe(box);
+  return box;
 }
 
 /** Move the box of a canvas, where there is too little room, until this `x` of the canvas is in sight; once for each x. */
@@ -341,7 +350,7 @@ export function panel(title, ...children) {
 // What a control does itself with the keys that are pressed on it.
 const OWN_KEYS = [
   ["select, input[type=number]", /./],
-  ["input[type=range], pre", /^(Arrow|Home|End|Page)/],
+  ["input[type=range], pre, .vit-sideways", /^(Arrow|Home|End|Page)/],
   ["button, summary, input[type=checkbox]", /^( |Enter)$/],
 ];
 
@@ -358,6 +367,20 @@ export function onKeys(root, actionsOf) {
     action();
     event.preventDefault();
   });
+}
+
+/**
+ * Write what an explorer shows in words, a sentence an element: a screen reader reads out those that change, and nothing
+ * of what an explorer opens on, or is drawn again for another theme.
+ */
+export function speak(words, text) {
+  const sentences = text.split(/(?<=[.:] )/);
+  sentences.forEach((sentence, i) => {
+    const said = words.children[i] ?? words.appendChild(make("span"));
+    if (said.textContent !== sentence) said.textContent = sentence;
+  });
+  while (words.children.length > sentences.length) words.lastChild.remove();
+  words.setAttribute("aria-live", "polite");
 }
 
 const openers = new WeakMap(); // by the outer box of an explorer: what shows whether its "More" is open

@@ -27,6 +27,7 @@ import {
   set,
   sheet,
   slider,
+  speak,
 } from "../common.js";
 import {
   arrows,
@@ -169,7 +170,7 @@ function render({ model, el }) {
     return { bar, name, share, line: make("tr", {}, name, share, make("td", {}, bar)) };
   });
   const table = make("table", { className: "vit-top" }, make("tbody", {}, ...top.map(({ line }) => line)));
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   const inside = [
     make(
       "div",
@@ -349,7 +350,7 @@ function render({ model, el }) {
     const said = reading && `${reading[0].toUpperCase()}${reading.slice(1)}.`;
     readOut.textContent = said || NO_KEY;
     const text = wordsOf({ ...now, ...sums, row, scores: before, prefix, columns, reading });
-    words.textContent = text;
+    speak(words, text);
     pictureSheet.setAttribute("aria-label", text);
     heatSheet.setAttribute(
       "aria-label",

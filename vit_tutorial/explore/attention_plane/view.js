@@ -25,6 +25,7 @@ import {
   sheet,
   sideways,
   slider,
+  speak,
 } from "../common.js";
 import { decimals, nextOf, pages, within } from "../numbers.js";
 import { attentionOf, KINDS, movedTo, samePoints, shareOf, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
@@ -338,7 +339,7 @@ function render({ model, el }) {
   ];
   const division = tables[1].box.firstChild; // the heading
   roomFor(division, ["2. Divided by 10.00, masked"]);
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   const inside = [
     make(
       "div",
@@ -410,7 +411,7 @@ function render({ model, el }) {
     const taken = TOKENS.map((key) => `${shareOf(state, query, key)} of v${key}`);
     shares.textContent = `Output ${query} = ${taken.join(" + ")}`;
     const text = wordsOf(state, leads[mask]);
-    words.textContent = text;
+    speak(words, text);
     canvas.setAttribute("aria-label", text);
   }
 

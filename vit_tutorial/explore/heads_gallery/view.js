@@ -23,6 +23,7 @@ import {
   set,
   sheet,
   slider,
+  speak,
 } from "../common.js";
 import {
   arrows,
@@ -157,7 +158,7 @@ function render({ model, el }) {
   const allSheet = sheet(small.width, small.height, { role: "img", className: "vit-pointing" });
   const allPanel = panel("All layers: a layer per line, a head per column (click a layer)", allSheet);
   allPanel.style.maxWidth = "400px";
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   const help = note(
     `Click a patch, or use the arrow keys${prefix ? "; c: the class token" : ""}. Page Up, Page Down: layer. ` +
       `0 to ${Math.min(9, heads - 1)}: switch a head off or on; with Shift: only this head of the layer; ` +
@@ -310,7 +311,7 @@ function render({ model, el }) {
     drawBars(now);
     drawAll(now);
     const text = wordsOf(now);
-    words.textContent = text;
+    speak(words, text);
     pictureSheet.setAttribute("aria-label", text);
   }
 

@@ -26,6 +26,7 @@ import {
   sheet,
   sideways,
   slider,
+  speak,
   tag,
   tagFont,
   thumbnail,
@@ -154,7 +155,7 @@ function render({ model, el }) {
   const [pictureTitle, stripTitle, exchangeTitle] = [picturePanel, stripPanel, exchangeGroup].map(
     (one) => one.firstChild,
   );
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(
     make(
       "div",
@@ -438,7 +439,7 @@ function render({ model, el }) {
     drawStrip(shown);
     drawBars(shown);
     const text = wordsOf(shown, { vit, classes });
-    words.textContent = text;
+    speak(words, text);
     pictureSheet.setAttribute("aria-label", text);
   }
 

@@ -19,6 +19,7 @@ import {
   sheet,
   sideways,
   slider,
+  speak,
 } from "../common.js";
 import { bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
 import { barsIn, boxUnder, patchPlaces } from "./geometry.js";
@@ -89,7 +90,7 @@ function render({ model, el }) {
   const heading = make("div", { className: "vit-heading" });
   const where = make("div", { className: "vit-heading" });
   const code = make("pre", { className: "vit-code", tabIndex: 0, role: "region", "aria-label": "Code of this box" });
-  const words = make("p", { className: "vit-heard", "aria-live": "polite" }); // all of it stands above
+  const words = make("p", { className: "vit-heard" }); // all of it stands above
   root.append(
     around,
     note(
@@ -282,7 +283,7 @@ function render({ model, el }) {
     drawMap(now, style, accent, style.backgroundColor);
     drawShown(now, style, accent);
     shown.setAttribute("aria-label", `What leaves the box: ${now.heading}`);
-    words.textContent = text;
+    speak(words, text);
     map.setAttribute("aria-label", text);
     const [x, , w] = places[now.key];
     around.scrollLeft = ((x + w / 2) / wide) * around.scrollWidth - around.clientWidth / 2; // where there is no room

@@ -24,6 +24,7 @@ import {
   sheet,
   sideways,
   slider,
+  speak,
   tag,
 } from "../common.js";
 import { arrows, count, fitted, pages, pixelOf, unpackPictures, within } from "../numbers.js";
@@ -214,7 +215,7 @@ function render({ model, el }) {
   row.classList.toggle("vit-colour", inColours);
   const widest = () => make("span", { textContent: inColours ? "255 255 255" : "255" });
   const allPixels = groups.map(({ swatch }) => make("span", { className: "vit-pixel" }, swatch.cloneNode(), widest()));
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(
     make(
       "div",
@@ -407,7 +408,7 @@ function render({ model, el }) {
     drawStrip(now, token);
     drawMatrix(now, token);
     const text = wordsOf({ ...now, token, cell, first: drawRow(now, token), difference });
-    words.textContent = text;
+    speak(words, text);
     cutSheet.setAttribute("aria-label", text);
     backSheet.setAttribute("aria-label", `The picture put back ${reassembly}; largest difference ${difference}`);
     stripSheet.setAttribute(

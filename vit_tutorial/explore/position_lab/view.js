@@ -25,6 +25,7 @@ import {
   sheet,
   sideways,
   slider,
+  speak,
 } from "../common.js";
 import {
   arrows,
@@ -202,7 +203,7 @@ function render({ model, el }) {
     ),
     make("div", { className: "vit-panels" }, panel("Given to the model", given), ...modes.map(({ box }) => box)),
   ];
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   behindMore(model, root, "the similarity of neighbours, and shuffled patches in the model", inside, words);
 
   /** A small canvas with one pixel a place, coloured from `low` to `high`. */
@@ -328,7 +329,7 @@ function render({ model, el }) {
     });
     const changes = drawShuffled(shown);
     const text = `${wordsOfPositions({ ...shown, patch, kinds, maps, near: around })} ${wordsOfShuffle(order, changes)}`;
-    words.textContent = text;
+    speak(words, text);
     mapSheet.setAttribute("aria-label", text);
   }
 

@@ -22,6 +22,7 @@ import {
   set,
   sheet,
   slider,
+  speak,
 } from "../common.js";
 import { fitted, pages, percent, pixelOf, within } from "../numbers.js";
 import { nextWrong, stateOf, unpacked, votesAtMost, votesInWords, wordsOf } from "./arithmetic.js";
@@ -100,7 +101,7 @@ function render({ model, el }) {
   const bars = sheet(BARS, BARS, { role: "img", className: "vit-pointing" });
   let layout = null; // of the bars
   const picturePanel = panel("", make("div", { className: "vit-row" }, picture, make("div", {}, verdict, votes)));
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(
     make(
       "div",
@@ -253,7 +254,7 @@ function render({ model, el }) {
     drawPicture(shown);
     drawBars(shown);
     const text = wordsOf(shown, data);
-    words.textContent = text;
+    speak(words, text);
     map.setAttribute("aria-label", text);
   }
 

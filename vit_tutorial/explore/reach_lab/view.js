@@ -22,6 +22,7 @@ import {
   set,
   sheet,
   slider,
+  speak,
   thumbnail,
 } from "../common.js";
 import { arrows, bytesOf, decimals, nextOf, pages, percent, unpackPictures, within } from "../numbers.js";
@@ -103,7 +104,7 @@ function render({ model, el }) {
   const sees = make("div", { className: "vit-heading" });
   const answer = make("p", { className: "vit-answer" });
   const reaches = make("p");
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(
     make(
       "div",
@@ -184,7 +185,7 @@ function render({ model, el }) {
       canvas.setAttribute("aria-label", `${title.textContent}, ${far.textContent}`);
     });
     const text = wordsOf({ ...choices, box: seen[stage].box, distances }, sent);
-    words.textContent = text;
+    speak(words, text);
     pictureSheet.setAttribute("aria-label", text);
   }
 

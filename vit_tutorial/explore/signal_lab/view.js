@@ -21,6 +21,7 @@ import {
   set,
   sheet,
   sideways,
+  speak,
 } from "../common.js";
 import { nextOf, pages, within } from "../numbers.js";
 import {
@@ -99,7 +100,7 @@ function render({ model, el }) {
   const canvas = sheet(WIDTH, WIDTH, { tabIndex: 0, role: "application", className: "vit-touch" });
   const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
   for (const { name } of lines) name.style.whiteSpace = "nowrap";
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(canvas);
   const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];
   behindMore(model, root, "gradient, likeness, numbers, the keys", inside, words);
@@ -244,7 +245,7 @@ function render({ model, el }) {
     fillLine(lines[0], rows, block, (at, last) => `block ${at} of ${last}`);
     fillLine(lines[1], heldRows, block, (at, last) => `held: block ${at} of ${last}`);
     const text = wordsOf({ ...state, name: nameOf(setting), heldName: heldRows && nameOf(held) });
-    words.textContent = text;
+    speak(words, text);
     canvas.setAttribute("aria-label", text);
   }
 

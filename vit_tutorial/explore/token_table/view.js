@@ -27,6 +27,7 @@ import {
   sheet,
   sideways,
   slider,
+  speak,
 } from "../common.js";
 import {
   bytesOf,
@@ -166,7 +167,7 @@ function render({ model, el }) {
   );
   stripPanel.classList.add("vit-below");
   const readsPanel = panel("What else it may read", labelled("The head reads", chooseReads), numbers.list);
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(make("div", { className: "vit-panels" }, tablePanel, picturePanel));
   const inside = [
     make("ol", { className: "vit-chain", "aria-label": "Shapes" }, ...links),
@@ -306,7 +307,7 @@ function render({ model, el }) {
     drawPictures(state, style);
     drawSum(state, style);
     const text = wordsOf(state, columns);
-    words.textContent = text;
+    speak(words, text);
     tableSheet.setAttribute("aria-label", text);
     const framed = token ? `The picture, with ${who} framed` : "The picture; the class token is no part of it";
     pictureSheet.setAttribute("aria-label", framed);

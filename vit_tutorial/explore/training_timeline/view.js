@@ -26,6 +26,7 @@ import {
   set,
   sheet,
   slider,
+  speak,
   thumbnail,
 } from "../common.js";
 import {
@@ -222,7 +223,7 @@ function render({ model, el }) {
   const mostSeen = span("");
   const attentionMap = mapPanel(viridis, span("0%"), mostSeen);
   const alikeMap = mapPanel(diverging, span(decimals(-alikeTop)), span(`${decimals(alikeTop)} and more`));
-  const words = make("p", { className: "vit-words", "aria-live": "polite" });
+  const words = make("p", { className: "vit-words" });
   root.append(
     make("div", { className: "vit-thumbs", role: "group", "aria-label": "Pictures" }, ...thumbs),
     make(
@@ -357,7 +358,7 @@ function render({ model, el }) {
     drawAttention(state);
     drawAlike(state);
     const text = wordsOf(state, sent);
-    words.textContent = text;
+    speak(words, text);
     curve.setAttribute("aria-label", text);
   }
 
