@@ -287,6 +287,44 @@ def test_wrong_tokens_are_refused(shape):
         MultiHeadAttention(8, 2)(torch.zeros(shape))
 
 
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (torch.zeros(1, 2, 8, dtype=torch.float64), "tokens are torch.float64 and the weights torch.float32; convert"),
+        (torch.zeros(1, 2, 8, dtype=torch.int64), "tokens are torch.int64 and the weights torch.float32; convert them"),
+        ([[[0.0] * 8]], "tokens must be a Tensor; got list"),
+    ],
+)
+def test_tokens_of_another_type_are_refused(tokens, message):
+    with pytest.raises(TypeError, match=exactly(message)):
+        MultiHeadAttention(8, 2)(tokens)
+
+
+@pytest.mark.parametrize(("sizes", "name"), [((16, 4.0), "num_heads"), ((16, True), "num_heads"), ((16.0, 4), "dim")])
+def test_width_and_heads_are_whole_numbers(sizes, name):
+    value = sizes[name == "num_heads"]
+    with pytest.raises(ValueError, match=exactly(f"{name} is {value}; it must be one whole number")):
+        MultiHeadAttention(*sizes)
+
+
+@pytest.mark.parametrize(
+    "types", [("int64", "int64", "int64"), ("float32", "float64", "float32"), ("float32", "float32", "int64")]
+)
+def test_queries_keys_and_values_are_real_numbers_of_one_type(types):
+    q, k, v = (torch.ones(2, 4, dtype=getattr(torch, name)) for name in types)
+    message = f"of one type of real numbers; got q {q.dtype}, k {k.dtype}, v {v.dtype}; convert them, as with q.float()"
+    with pytest.raises(TypeError, match=exactly(message)):
+        scaled_dot_product_attention(q, k, v)
+
+
+def test_autocast_brings_queries_keys_and_values_to_one_type():
+    q, k = torch.randn(2, 4), torch.randn(3, 4)
+    expected, _ = scaled_dot_product_attention(q, k, k)
+    with torch.autocast("cpu"):
+        output, _ = scaled_dot_product_attention(q.bfloat16(), k, k)
+    torch.testing.assert_close(output.float(), expected, atol=0.05, rtol=0)
+
+
 # ---------------------------------------------------------------------------------------------- what lesson 4 says
 
 

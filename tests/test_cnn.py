@@ -287,9 +287,11 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     ("options", "message"),
     [
         ({"layers": ()}, "layers is (); give one to four stages of 1 block or more each"),
-        ({"layers": (1, 0)}, "layers is (1, 0); give one to four stages of 1 block or more each"),
+        ({"layers": (1, 0)}, "a part of layers is 0; it must be 1 or more"),
         ({"layers": (1, 1, 1, 1, 1)}, "layers is (1, 1, 1, 1, 1); give one to four stages"),
         ({"width": 0}, "width is 0; it must be 1 or more"),
+        ({"image_size": 0}, "image_size is 0; it must be 1 or more"),
+        ({"image_size": (8, 8, 8)}, "the size is (8, 8, 8); give one whole number, or two as (height, width)"),
         ({"num_classes": 0}, "num_classes is 0; it must be 1 or more"),
         ({"block": "wide"}, "block is 'wide'; it must be one of 'basic', 'bottleneck'"),
         ({"padding": "reflect"}, "padding is 'reflect'; it must be one of 'zeros', 'circular'"),
@@ -315,14 +317,22 @@ def test_a_list_from_json_is_a_tuple():
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [
-        (torch.zeros(2, 1, 12, 12), ValueError, "images have shape [2, 1, 12, 12], and the model takes [B, 3, H, W]"),
-        (torch.zeros(3, 12, 12), ValueError, "images have shape [3, 12, 12], and the model takes [B, 3, H, W]"),
+        (torch.zeros(2, 1, 12, 12), ValueError, "images have 1 channels but in_channels is 3; convert them"),
+        (torch.zeros(3, 12, 12), ValueError, "got rank 3, shape [3, 12, 12]; add the batch axis with images[None]"),
+        (torch.zeros(2, 12, 12, 3), ValueError, "with their 3 channels last; a model takes [B, C, H, W]: turn them"),
+        (torch.zeros(2, 3, 12, 12), TypeError, "images are torch.float32 and the weights torch.float64; convert them"),
+        (torch.full((1, 3, 12, 12), torch.nan).double(), ValueError, "images hold NaN or infinity in 432 of 432 val"),
         (torch.zeros(2, 3, 12, 12, dtype=torch.uint8), TypeError, "images are torch.uint8, but a model computes"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(images, error, message):
     with pytest.raises(error, match=exactly(message)):
         cnn()(images)
+
+
+def test_a_config_is_that_of_a_cnn():
+    with pytest.raises(TypeError, match=exactly("config must be a CNNConfig; got int")):
+        CNN(64)
 
 
 def test_a_name_that_is_not_in_the_paper_is_refused():

@@ -3,7 +3,9 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
+import shapes
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,7 +177,7 @@ def test_the_number_of_parameters_does_not_depend_on_the_heads():
 
 
 def test_an_encoder_without_blocks_is_refused():
-    with pytest.raises(ValueError, match=exactly("depth is 0; an encoder has 1 block or more")):
+    with pytest.raises(ValueError, match=exactly("depth is 0; it must be 1 or more")):
         Encoder(8, depth=0, num_heads=2)
 
 
@@ -229,10 +231,49 @@ def test_drop_path_shows_its_rate():
     assert repr(DropPath(0.25)) == "DropPath(rate=0.25)"
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5, "0.1", None])
 def test_an_impossible_rate_is_refused(rate):
-    with pytest.raises(ValueError, match=exactly(f"drop_path is {rate}; it must be at least 0 and below 1")):
-        DropPath(rate)
+    words = f"{rate!r}; it must be at least 0 and below 1"
+    for build in (DropPath, lambda rate: EncoderBlock(8, 2, drop_path=rate), lambda rate: Encoder(8, 3, 2, rate)):
+        with pytest.raises(ValueError, match=exactly(f"drop_path is {words}")):
+            build(rate)
+    for build in (MLP, EncoderBlock):
+        with pytest.raises(ValueError, match=exactly(f"dropout is {words}")):
+            build(8, 2, dropout=rate)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mlp_ratio": "4"}, "mlp_ratio is '4'; it must be a number, and finite"),
+        ({"mlp_ratio": True}, "mlp_ratio is True; it must be a number, and finite"),
+        ({"mlp_ratio": -1}, "hidden_dim is -8; it must be 1 or more"),
+        ({"dim": 8.0}, "dim is 8.0; it must be one whole number"),
+        ({"dim": -8}, "dim is -8; it must be 1 or more"),
+        ({"num_heads": 2.0}, "num_heads is 2.0; it must be one whole number"),
+        ({"gelu": ["exact"]}, "gelu is ['exact']; it must be one of 'exact', 'tanh'"),
+    ],
+)
+def test_a_block_that_cannot_be_built_is_refused(options, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        EncoderBlock(**({"dim": 8, "num_heads": 2} | options))
+
+
+@shapes.not_while_checking
+def test_a_block_takes_numbers_of_numpy():
+    block = EncoderBlock(8, 2, mlp_ratio=np.float32(2.0), dropout=np.float32(0.1), drop_path=np.float32(0.1))
+    assert block.mlp.fc1.out_features == 16
+
+
+@pytest.mark.parametrize("build", [lambda: MLP(8, 16), lambda: EncoderBlock(8, 2), lambda: Encoder(8, 2, 2)])
+def test_tokens_that_do_not_fit_are_refused(build):
+    for tokens, error, message in (
+        (torch.zeros(1, 3, 9), ValueError, "tokens must be [..., 8]; got shape [1, 3, 9]"),
+        (torch.zeros(1, 3, 8).double(), TypeError, "tokens are torch.float64 and the weights torch.float32; convert"),
+        (torch.zeros(1, 3, 8).long(), TypeError, "tokens are torch.int64 and the weights torch.float32; convert them"),
+    ):
+        with pytest.raises(error, match=exactly(message)):
+            build()(tokens)
 
 
 def test_dropping_both_branches_leaves_the_image_as_it_was():

@@ -24,7 +24,19 @@ from vit_tutorial import (
     count_parameters,
     shape_ledger,
 )
-from vit_tutorial.introspection import flops_per_image, logit_lens, occlusion, patch_heads
+from vit_tutorial.cnn import CNN, CNNConfig
+from vit_tutorial.introspection import (
+    answer_attention,
+    covered,
+    deletion_curve,
+    flops_per_image,
+    gradient_times_input,
+    logit_lens,
+    occlusion,
+    patch_heads,
+    patch_norms,
+    patch_tokens,
+)
 
 SMALL = {"image_size": 12, "patch_size": 4, "num_classes": 5, "dim": 16, "depth": 3, "num_heads": 4}
 
@@ -276,7 +288,7 @@ def test_distance_on_a_grid_of_four_patches():
     across = torch.eye(4).flip(0)[None, None]
     beside = torch.eye(4)[[1, 0, 3, 2]][None, None]
     maps = [torch.cat([everywhere, itself], dim=1), torch.cat([across, beside], dim=1)]
-    distances = attention_distance(maps, patch_size=10, num_prefix_tokens=0)
+    distances = attention_distance(maps, patch_size=10, grid_size=(2, 2), num_prefix_tokens=0)
     diagonal = 10 * math.sqrt(2)
     assert distances[0].tolist() == pytest.approx([(0 + 10 + 10 + diagonal) / 4, 0])
     assert distances[1].tolist() == pytest.approx([diagonal, 10])
@@ -285,7 +297,7 @@ def test_distance_on_a_grid_of_four_patches():
 def test_distance_is_the_mean_over_images_and_patches():
     itself, beside = torch.eye(4), torch.eye(4)[[1, 0, 2, 3]]
     maps = [torch.stack([itself, beside])[:, None]]
-    assert attention_distance(maps, 10, num_prefix_tokens=0).item() == pytest.approx((0 + (10 + 10 + 0 + 0) / 4) / 2)
+    assert attention_distance(maps, 10, 2, num_prefix_tokens=0).item() == pytest.approx((0 + (10 + 10 + 0 + 0) / 4) / 2)
 
 
 def test_distance_on_a_grid_that_is_not_square():
@@ -306,13 +318,13 @@ def test_attention_to_and_from_the_class_token_does_not_count():
     weights[0, 4] = 1
     weights[1:, 0] = 0.5
     weights[1:, 1:] = 0.5 * torch.eye(4)[[1, 0, 3, 2]]
-    assert attention_distance([weights[None, None]], 10).item() == pytest.approx(10)
+    assert attention_distance([weights[None, None]], 10, 2).item() == pytest.approx(10)
 
 
 def test_distance_of_attention_to_the_class_token_alone_is_a_number():
     weights = torch.zeros(5, 5)
     weights[:, 0] = 1
-    assert attention_distance([weights[None, None]], 10).tolist() == [[0]]
+    assert attention_distance([weights[None, None]], 10, 2).tolist() == [[0]]
 
 
 def test_distance_of_a_model():
@@ -326,9 +338,11 @@ def test_distance_of_a_model():
 @pytest.mark.parametrize(
     ("tokens", "options", "message"),
     [
-        (9, {}, "9 tokens less 1 prefix tokens do not fill a 2x2 grid; pass grid_size=(rows, columns)"),
+        (9, {"grid_size": 2}, "9 tokens less 1 prefix tokens do not fill a 2x2 grid; pass grid_size=(rows, columns)"),
         (10, {"grid_size": (2, 4)}, "10 tokens less 1 prefix tokens do not fill a 2x4 grid"),
-        (10, {"num_prefix_tokens": 0}, "10 tokens less 0 prefix tokens do not fill a 3x3 grid"),
+        (10, {"grid_size": 3, "num_prefix_tokens": 0}, "10 tokens less 0 prefix tokens do not fill a 3x3 grid"),
+        (10, {"grid_size": (3, 0)}, "a side of the size is 0; it must be 1 or more"),
+        (10, {"num_prefix_tokens": 1.0}, "num_prefix_tokens is 1.0; it must be one whole number"),
     ],
 )
 def test_tokens_that_do_not_fill_the_grid_are_refused(tokens, options, message):
@@ -336,14 +350,50 @@ def test_tokens_that_do_not_fill_the_grid_are_refused(tokens, options, message):
         attention_distance(random_maps(1, 1, 1, tokens), 4, **options)
 
 
-def test_a_grid_that_is_not_square_must_be_named():
-    """Patches of 2x8 are as many as of 4x4, so the number of tokens does not tell them apart."""
+def test_a_grid_that_nobody_knows_must_be_named():
+    """Patches of 2x8 are as many as of 4x4, so their number tells nothing; the maps of a model know."""
     maps = attention_maps(small_model(image_size=(8, 32)), small_images(size=(8, 32)))
-    for some in (maps, maps[1:]):
-        with pytest.raises(ValueError, match=exactly("the maps are of a grid of 2x8 patches; pass grid_size=(2, 8)")):
-            attention_distance(some, 4)
-    assert attention_distance(maps, 4, (2, 8)).shape == (3, 4)
+    expected = attention_distance([*maps], 4, (2, 8))
+    assert torch.equal(attention_distance(maps, 4), expected)
+    assert torch.equal(attention_distance(maps[1:], 4), expected[1:])
+    message = "a list of maps does not say how its 16 patches lie; pass grid_size=(rows, columns), such as model.grid"
+    with pytest.raises(ValueError, match=exactly(message)):
+        attention_distance([*maps], 4)
+    assert attention_distance([torch.ones(1, 1, 2, 2)], 4).item() == 0  # one patch lies in one way only
     assert isinstance(maps[0], torch.Tensor)
+
+
+@pytest.mark.parametrize("take", [attention_rollout, lambda maps: attention_distance(maps, 4, 3)])
+def test_maps_are_a_list_with_one_for_each_layer(take):
+    (one,) = random_maps(1, 2, 3, 10)
+    for maps, error, message in (
+        (one, ValueError, "a map has shape [3, 10, 10]; pass a list with one [B, h, N, N] for each layer"),
+        ([one[..., 1:]], ValueError, "a map has shape [2, 3, 10, 9]; pass a list with one [B, h, N, N] for each layer"),
+        ([one.tolist()], TypeError, "a map must be a Tensor; got list"),
+    ):
+        with pytest.raises(error, match=exactly(message)):
+            take(maps)
+
+
+def test_what_looks_into_a_vit_refuses_another_network():
+    cnn, images = CNN(CNNConfig(12, layers=(1,), width=8)), small_images()
+    for look in (
+        lambda: attention_maps(cnn, images),
+        lambda: attention_scores(cnn, images),
+        lambda: answer_attention(random_maps(1, 2, 3, 10), cnn),
+        lambda: logit_lens(cnn, images),
+        lambda: patch_norms(cnn, images),
+        lambda: patch_tokens(cnn, images, 0, [0], "zero"),
+        lambda: patch_heads(cnn, images, [(0, 0)], "zero"),
+        lambda: occlusion(cnn, images),
+        lambda: covered(cnn, images, torch.zeros(2, 9, dtype=torch.bool)),
+        lambda: gradient_times_input(cnn, images),
+        lambda: deletion_curve(cnn, images, torch.zeros(2, 9), [1]),
+    ):
+        with pytest.raises(TypeError, match=exactly("model must be a ViT; got CNN")):
+            look()
+    with pytest.raises(TypeError, match=exactly("config must be a ViTConfig; got ViT")):
+        flops_per_image(small_model())
 
 
 def test_distance_of_nothing_is_refused():

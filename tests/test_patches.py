@@ -135,8 +135,9 @@ def test_large_but_finite_images_pass():
         ((1, 3, 30, 32), 4, "image height 30 is not a multiple of patch_size 4; resize or pad to 28 or 32"),
         ((1, 3, 32, 30), 4, "image width 30 is not a multiple of patch_size 4; resize or pad to 28 or 32"),
         ((1, 3, 2, 32), 4, "image height 2 is not a multiple of patch_size 4; resize or pad to 4"),
-        ((1, 3, 8, 8), 0, "patch_size is 0; it must be 1 pixel or more"),
-        ((1, 3, 8, 8), -2, "patch_size is -2; it must be 1 pixel or more"),
+        ((1, 3, 8, 8), 0, "patch_size is 0; it must be 1 or more"),
+        ((1, 3, 8, 8), -2, "patch_size is -2; it must be 1 or more"),
+        ((1, 3, 8, 8), True, "patch_size is True; it must be one whole number"),
         ((3, 8, 8), 4, "got rank 3, shape [3, 8, 8]; add the batch axis with images[None]"),
         ((8, 8), 4, "images must have rank 4 [B, C, H, W]; got rank 2, shape [8, 8]"),
         ((1, 1, 3, 8, 8), 4, "got rank 5, shape [1, 1, 3, 8, 8]"),
@@ -161,6 +162,8 @@ def test_the_hint_about_the_batch_axis_is_for_single_images_only():
         ((1, 4, 12), 4, 1, "12 numbers per patch are not P*P*1 for any whole P; check channels=1"),
         ((1, 4, 2), 4, 3, "2 numbers per patch are not P*P*3 for any whole P; check channels=3"),
         ((1, 4, 12), 4, 0, "channels is 0; it must be 1 or more"),
+        ((1, 4, 12), 4, 3.0, "channels is 3.0; it must be one whole number"),
+        ((1, 4, 12), 0, 3, "a side of the size is 0; it must be 1 or more"),
         ((1, 4, 12), 5, 3, "image height 5 is not a multiple of patch_size 2; resize or pad to 4 or 6"),
         ((1, 4, 12), (4, 7), 3, "image width 7 is not a multiple of patch_size 2; resize or pad to 6 or 8"),
         ((1, 5, 12), 4, 3, "5 patches do not fill a 4x4 image: with P=2 it takes 2x2 = 4; check image_size"),
@@ -172,13 +175,19 @@ def test_unpatchify_refuses(shape, size, channels, message):
         unpatchify(torch.zeros(shape), size, channels)
 
 
+def test_patches_are_a_tensor():
+    with pytest.raises(TypeError, match=exactly("patches must be a Tensor; got list")):
+        unpatchify([[1, 2, 3]], 1)
+
+
 @pytest.mark.parametrize(
     ("image_size", "patch_size", "message"),
     [
         (30, 4, "image height 30 is not a multiple of patch_size 4; resize or pad to 28 or 32"),
         ((32, 30), 4, "image width 30 is not a multiple of patch_size 4; resize or pad to 28 or 32"),
-        (32, 0, "patch_size is 0; it must be 1 pixel or more"),
-        (0, 4, "image height 0 is not a multiple of patch_size 4; resize or pad to 4"),
+        (32, 0, "patch_size is 0; it must be 1 or more"),
+        (0, 4, "a side of the size is 0; it must be 1 or more"),
+        (8, True, "patch_size is True; it must be one whole number"),
     ],
 )
 def test_patch_embedding_refuses_to_be_built(image_size, patch_size, message):

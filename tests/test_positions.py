@@ -108,6 +108,35 @@ def test_a_whole_number_means_a_square_grid():
     assert torch.equal(sincos_2d(3, 8), sincos_2d((3, 3), 8))
 
 
+@pytest.mark.parametrize(
+    ("make", "arguments", "message"),
+    [
+        (PositionEmbedding, (-1, 8), "num_tokens is -1; it must be 1 or more"),
+        (PositionEmbedding, (4, 0), "dim is 0; it must be 1 or more"),
+        (PositionEmbedding, (4.0, 8), "num_tokens is 4.0; it must be one whole number"),
+        (sincos_1d, (-5, 8), "num_positions is -5; it must be 1 or more"),
+        (sincos_1d, (5.0, 8), "num_positions is 5.0; it must be one whole number"),
+        (sincos_1d, (5, 1), "dim is 1; it must be 2 or more"),
+        (sincos_1d, (5, 8.0), "dim is 8.0; it must be one whole number"),
+        (sincos_2d, ((-1, 2), 8), "a side of the size is -1; it must be 1 or more"),
+        (sincos_2d, (2, "8"), "dim is '8'; it must be one whole number"),
+    ],
+)
+def test_sizes_are_whole_numbers_above_zero(make, arguments, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        make(*arguments)
+
+
+def test_tokens_table_and_positions_are_tensors():
+    for name, call in {
+        "tokens": lambda: PositionEmbedding(4, 8)([[0.0] * 8]),
+        "table": lambda: PositionEmbedding(1, 2, [[0.0, 0.0]]),
+        "pos_embed": lambda: interpolate_positions([[0.0, 0.0]], 1, 2),
+    }.items():
+        with pytest.raises(TypeError, match=exactly(f"{name} must be a Tensor; got list")):
+            call()
+
+
 def test_odd_widths_are_refused():
     with pytest.raises(ValueError, match=exactly("dim is 7, but sine and cosine come in pairs; use 6 or 8")):
         sincos_1d(4, 7)
@@ -199,10 +228,11 @@ def test_positions_of_another_grid_are_refused(shape, prefix, message):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"new_grid": 0}, "the grids are 2x2 and 0x0, with 1 prefix tokens; a grid has one row"),
-        ({"new_grid": (-1, 3)}, "2x2 and -1x3"),
-        ({"old_grid": (0, 3), "new_grid": 2}, "0x3 and 2x2"),
-        ({"new_grid": 3, "num_prefix_tokens": -1}, "with -1 prefix tokens"),
+        ({"new_grid": 0}, "a side of the size is 0; it must be 1 or more"),
+        ({"new_grid": (-1, 3)}, "a side of the size is -1; it must be 1 or more"),
+        ({"old_grid": (0, 3), "new_grid": 2}, "a side of the size is 0; it must be 1 or more"),
+        ({"new_grid": 3, "num_prefix_tokens": -1}, "num_prefix_tokens is -1; it must be 0 or more"),
+        ({"new_grid": 3, "num_prefix_tokens": 1.0}, "num_prefix_tokens is 1.0; it must be one whole number"),
         ({"new_grid": 3, "mode": "nearest"}, "mode is 'nearest'; it must be 'bicubic' or 'bilinear'"),
     ],
 )

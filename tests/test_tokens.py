@@ -39,3 +39,14 @@ def test_wrong_tokens_are_refused(shape):
     message = f"tokens must be [B, N, 8]; got shape {list(shape)}; the class token and the patch embedding need the"
     with pytest.raises(ValueError, match=exactly(message)):
         ClassToken(8)(torch.zeros(shape))
+
+
+def test_tokens_are_a_tensor():
+    with pytest.raises(TypeError, match=exactly("tokens must be a Tensor; got list")):
+        ClassToken(8)([[0.0] * 8])
+
+
+@pytest.mark.parametrize(("dim", "words"), [(-1, "1 or more"), (0, "1 or more"), (8.0, "one whole number")])
+def test_it_has_a_width(dim, words):
+    with pytest.raises(ValueError, match=exactly(f"dim is {dim}; it must be {words}")):
+        ClassToken(dim)

@@ -836,17 +836,17 @@ def test_a_part_that_computes_the_same_changes_nothing():
         ({"drop_path": float("nan")}, "drop_path is nan; it must be a number"),
         ({"qkv_bias": "False"}, "qkv_bias is 'False'; it must be True or False"),
         ({"gelu": "relu"}, "gelu is 'relu'; it must be one of 'exact', 'tanh'"),
-        ({"depth": 0}, "depth is 0; an encoder has 1 block or more"),
+        ({"depth": 0}, "depth is 0; it must be 1 or more"),
         ({"dim": 0}, "dim is 0; it must be 1 or more"),
         (
             {"num_classes": 0},
-            "num_classes is 0; it must be 1 or more; features without a head are forward_intermediates(images)['pool']",
+            "num_classes is 0; it must be 1 or more (features: forward_intermediates(images)['pool'])",
         ),
         ({"in_channels": 0}, "in_channels is 0; it must be 1 or more"),
         ({"representation_size": 0}, "representation_size is 0; it must be 1 or more"),
-        ({"mlp_ratio": 0.01}, "hidden_dim is 0; it must be 1 or more"),
+        ({"mlp_ratio": 0.01}, "dim * mlp_ratio is 0; it must be 1 or more"),
         ({"drop_path": 1.0}, "drop_path is 1.0; it must be at least 0 and below 1"),
-        ({"dropout": 1.5}, "1.5"),
+        ({"dropout": 1.5}, "dropout is 1.5; it must be at least 0 and below 1"),
         (
             {"position": "sincos", "dim": 18, "num_heads": 2},
             "dim is 18, but sin and cos of row and column take a multiple of 4 from 8 on",
@@ -856,6 +856,34 @@ def test_a_part_that_computes_the_same_changes_nothing():
 def test_configs_that_cannot_work_are_refused(options, message):
     with pytest.raises(ValueError, match=exactly(message)):
         ViT(ViTConfig(**(SMALL | options)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_size": 0}, "image_size is 0; it must be 1 or more"),
+        ({"image_size": (8, 0)}, "a part of image_size is 0; it must be 1 or more"),
+        ({"image_size": (8, 8, 8)}, "the size is (8, 8, 8); give one whole number, or two as (height, width)"),
+        ({"patch_size": -1}, "patch_size is -1; it must be 1 or more"),
+        ({"num_heads": -3}, "num_heads is -3; it must be 1 or more"),
+        ({"depth": 0}, "depth is 0; it must be 1 or more"),
+        ({"depth": True}, "depth is True; it must be one whole number"),
+        ({"num_classes": -1}, "num_classes is -1; it must be 1 or more"),
+        ({"stem_layers": (1, -1)}, "a part of stem_layers is -1; it must be 1 or more"),
+        ({"mlp_ratio": -1}, "dim * mlp_ratio is -16; it must be 1 or more"),
+        ({"dropout": 1}, "dropout is 1; it must be at least 0 and below 1"),
+        ({"drop_path": -0.1}, "drop_path is -0.1; it must be at least 0 and below 1"),
+    ],
+)
+def test_a_config_refuses_numbers_out_of_range_itself(options, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        ViTConfig(**(SMALL | options))
+
+
+def test_a_model_is_built_from_a_config():
+    for config, words in ((64, "got int"), (SMALL, "got dict, so take ViTConfig(**config)")):
+        with pytest.raises(TypeError, match=exactly(f"config must be a ViTConfig; {words}")):
+            ViT(config)
 
 
 @pytest.mark.parametrize("method", ["forward", "forward_intermediates"])

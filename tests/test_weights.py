@@ -29,6 +29,7 @@ from vit_tutorial import (
     load_weights,
     save_model,
 )
+from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.weights.files import read
 from vit_tutorial.weights.metadata import unusual_parts
 
@@ -524,7 +525,7 @@ def test_what_is_assumed_of_the_grid_of_others_is_said(recwarn):
     )
     with pytest.raises(ValueError, match=exactly(message)):
         load_weights(wide, weights, grid_size=(3, 5))
-    with pytest.raises(ValueError, match=exactly("and a grid of 0x0 patches with 1 class tokens takes 1")):
+    with pytest.raises(ValueError, match=exactly("a side of the size is 0; it must be 1 or more")):
         load_weights(wide, weights, grid_size=0)
 
 
@@ -893,6 +894,26 @@ def test_weights_are_not_written_as_what_is_no_real_number(tmp_path, dtype):
     with pytest.raises(ValueError, match=f"dtype is {dtype}; nothing was written: weights are real numbers"):
         save_model(small_model(2), path, dtype=dtype)
     assert path.read_bytes() == before
+
+
+def test_another_network_has_no_file_of_ours(tmp_path):
+    cnn, path = CNN(CNNConfig(12, layers=(1,), width=8)), tmp_path / "model.safetensors"
+    message = (
+        "model must be a ViT; got CNN; another network keeps its numbers with torch.save(model.state_dict(), path)"
+    )
+    with pytest.raises(TypeError, match=exactly(message)):
+        save_model(cnn, path)
+    assert not path.exists()
+    with pytest.raises(TypeError, match=exactly("model must be a ViT; got CNN")):
+        load_weights(cnn, cnn.state_dict())
+
+
+def test_a_card_and_a_type_given_as_text_are_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(TypeError, match=exactly("card must be a ModelCard; got str")):
+        save_model(small_model(), path, "clothes")
+    with pytest.raises(ValueError, match=exactly("dtype is float16; nothing was written: weights are real numbers")):
+        save_model(small_model(), path, dtype="float16")
 
 
 @pytest.mark.parametrize("file", [False, True])

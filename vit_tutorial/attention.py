@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_tutorial.patches import check_kind, check_tokens, go_together, whole_number
+
 # With fewer tokens than this the explicit path trains faster on a CPU: at 17 tokens in a third to all of the fused
 # kernel's time, at 50 in half to all of it. Measured by tests/benchmarks/bench_attention.py.
 FUSED_FROM = 64
@@ -29,7 +31,8 @@ def scaled_dot_product_attention(
 
     Shapes: q [..., N, d], k [..., M, d], v [..., M, d_v] -> output [..., N, d_v], weights [..., N, M]; each row of the
     weights sums to 1. A boolean mask is True where a query may look; a real one is added to the scores.
-    Raises ValueError if the shapes do not fit, a mask is of whole numbers, or it leaves a query nothing to look at.
+    Raises ValueError if the shapes do not fit, a mask is of whole numbers, or it leaves a query nothing to look at, and
+    TypeError if the numbers are not real, or not of one type.
     Source: Vaswani et al. 2017, equation 1.
     """
     _check_qkv(q, k, v)
@@ -46,15 +49,15 @@ class MultiHeadAttention(nn.Module):
     Shapes: [B, N, D] -> [B, N, D]; with `return_weights=True` also the weights [B, h, N, N].
     `fused=True` uses PyTorch's fused kernel, which never holds the weights. Asking for them takes the explicit path, as
     do fewer than FUSED_FROM tokens on a CPU, where that path is the faster one.
-    Raises ValueError if D is below 1, h does not divide D, or the tokens do not have D numbers.
+    Raises ValueError if D is below 1, h does not divide D, or the tokens do not have D numbers, and TypeError if these
+    are of a type that does not go with the weights.
     Source: Vaswani et al. 2017, section 3.2.2; Dosovitskiy et al. 2021, appendix A, equations 5 to 8.
     """
 
     def __init__(self, dim: int, num_heads: int, qkv_bias: bool = True, fused: bool = True):
         super().__init__()
-        if dim < 1:
-            raise ValueError(f"dim is {dim}; it must be 1 or more")
-        if num_heads < 1 or dim % num_heads:
+        whole_number("dim", dim, 1)
+        if whole_number("num_heads", num_heads) < 1 or dim % num_heads:
             small = [h for h in range(1, math.isqrt(dim) + 1) if dim % h == 0]
             nearest = min(small + [dim // h for h in small], key=lambda h: (abs(h - num_heads), h))
             raise ValueError(
@@ -71,8 +74,7 @@ class MultiHeadAttention(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x: Float[Tensor, "B N D"], return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        if x.ndim != 3 or x.shape[-1] != self.proj.in_features:
-            raise ValueError(f"tokens must be [B, N, {self.proj.in_features}]; got shape {list(x.shape)}")
+        check_tokens(self, x, self.proj.in_features, "B, N")
         # one matrix makes all queries, keys and values; then it is cut into heads
         q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
         short = x.shape[1] < FUSED_FROM and x.device.type == "cpu"
@@ -85,6 +87,14 @@ class MultiHeadAttention(nn.Module):
 
 
 def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
+    for name, part in (("q", q), ("k", k), ("v", v)):
+        check_kind(name, part, Tensor)
+    alike = q.dtype == k.dtype == v.dtype or (go_together(q, k.dtype) and go_together(q, v.dtype))
+    if not (alike and q.is_floating_point() and k.is_floating_point() and v.is_floating_point()):
+        raise TypeError(
+            f"attention takes queries, keys and values of one type of real numbers; got q {q.dtype}, k {k.dtype}, "
+            f"v {v.dtype}; convert them, as with q.float()"
+        )
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(
             "attention takes q [..., N, d], k [..., M, d], v [..., M, d_v]: as many numbers in a query as in a key, as "

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import check_setting
+from vit_tutorial.patches import as_pair, check_channels, check_kind, check_pixels
 
 RESNETS = {  # table 1 of the paper: kind of block, and blocks in each stage
     "ResNet-18": ("basic", (2, 2, 2, 2)),
@@ -45,11 +46,9 @@ class CNNConfig:
 
     def __post_init__(self):
         for name, kind in type(self).__annotations__.items():
-            object.__setattr__(self, name, check_setting(name, getattr(self, name), kind))
-        for name in ("in_channels", "num_classes", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if not 1 <= len(self.layers) <= 4 or min(self.layers) < 1:
+            object.__setattr__(self, name, check_setting(name, getattr(self, name), kind, least=1))
+        as_pair(self.image_size)
+        if not 1 <= len(self.layers) <= 4:
             raise ValueError(f"layers is {self.layers}; give one to four stages of 1 block or more each")
 
 
@@ -108,13 +107,13 @@ class CNN(nn.Module):
     """A residual network for image classification.
 
     Shapes: images [B, C, H, W] of real numbers, of any size -> logits [B, num_classes].
-    Raises ValueError for another number of channels, and TypeError for images of whole numbers.
+    Raises ValueError or TypeError with the numbers if config or images do not fit.
     Source: He et al. 2016, table 1; section 4.2 for the stem "3x3".
     """
 
     def __init__(self, config: CNNConfig):
         super().__init__()
-        self.config = config
+        self.config = check_kind("config", config, CNNConfig)
         self.card = None  # what a trained model says of itself: see weights.ModelCard
         block, channels = BLOCKS[config.block], config.width
         large = config.stem == "7x7"
@@ -156,16 +155,8 @@ class CNN(nn.Module):
         return stages | {"logits": self.fc(stages["pool"])}
 
     def _stem(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != self.config.in_channels:
-            raise ValueError(
-                f"images have shape {list(images.shape)}, and the model takes [B, {self.config.in_channels}, H, W]; "
-                "add what is missing, or build the model with other in_channels"
-            )
-        if not images.is_floating_point():
-            raise TypeError(
-                f"images are {images.dtype}, but a model computes with real numbers; convert with images.float() / 255 "
-                "and normalise"
-            )
+        check_channels(images, self.config.in_channels)
+        check_pixels(images, self.conv1)
         return self.maxpool(F.relu(self.bn1(self.conv1(images))))
 
     def _blocks(self) -> Iterator[tuple[str, nn.Module]]:

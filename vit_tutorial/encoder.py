@@ -15,6 +15,7 @@ import math
 import reprlib
 from collections.abc import Callable
 from functools import partial
+from numbers import Real
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin
 
@@ -23,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.patches import whole_number
+from vit_tutorial.patches import check_tokens, whole_number
 
 LAYER_NORM_EPS = 1e-6
 GELU = {"exact": "none", "tanh": "tanh"}
@@ -33,26 +34,27 @@ class MLP(nn.Module):
     """Widen each token to `hidden_dim` numbers, bend them with GELU, and narrow it again.
 
     Shapes: [..., D] -> [..., D]. `gelu` is "exact", or "tanh" for the approximation that Google's models use.
-    Raises ValueError for another gelu, or if dim or hidden_dim is below 1.
+    Raises ValueError for another gelu, if dim or hidden_dim is below 1, or if the tokens do not have D numbers, and
+    TypeError if these are of a type that does not go with the weights.
     Source: section 3.1 of the paper, equation 3.
     """
 
     def __init__(self, dim: int, hidden_dim: int, dropout: float = 0.0, gelu: str = "exact"):
         super().__init__()
-        if gelu not in GELU:
-            raise ValueError(f"gelu is {gelu!r}; it must be one of {', '.join(map(repr, GELU))}")
+        check_setting("gelu", gelu, Literal[tuple(GELU)])
         for name, size in (("dim", dim), ("hidden_dim", hidden_dim)):
-            if size < 1:
-                raise ValueError(f"{name} is {size}; it must be 1 or more")
+            whole_number(name, size, 1)
+        self.dim = dim
         self.fc1 = nn.Linear(dim, hidden_dim)
         self.act = nn.GELU(approximate=GELU[gelu])
         self.fc2 = nn.Linear(hidden_dim, dim)
-        self.drop = nn.Dropout(dropout)
+        self.drop = nn.Dropout(check_rate("dropout", dropout))
         for layer in (self.fc1, self.fc2):
             nn.init.xavier_uniform_(layer.weight)
             nn.init.normal_(layer.bias, std=1e-6)
 
     def forward(self, x: Float[Tensor, "*batch D"]) -> Float[Tensor, "*batch D"]:
+        check_tokens(self, x, self.dim)
         hidden = self.drop(self.act(self.fc1(x)))  # [..., D] -> [..., hidden_dim]
         return self.drop(self.fc2(hidden))  # -> [..., D]
 
@@ -67,9 +69,7 @@ class DropPath(nn.Module):
 
     def __init__(self, rate: float):
         super().__init__()
-        if not 0 <= rate < 1:
-            raise ValueError(f"drop_path is {rate}; it must be at least 0 and below 1")
-        self.rate = rate
+        self.rate = check_rate("drop_path", rate)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
@@ -88,7 +88,8 @@ class EncoderBlock(nn.Module):
 
     Shapes: [B, N, D] -> [B, N, D]. `norm="pre"` normalises before each branch, as ViT does; "post" normalises after
     each addition, as the original Transformer did. `attention` and `mlp` are the classes to build from.
-    Raises ValueError for another norm, or if the heads do not divide D.
+    Raises ValueError for another norm or a number out of range, or if the heads do not divide D or the tokens do not
+    have D numbers, and TypeError if these are of a type that does not go with the weights.
     Source: section 3.1 of the paper, equations 2 and 3.
     """
 
@@ -108,15 +109,17 @@ class EncoderBlock(nn.Module):
         super().__init__()
         if norm not in ("pre", "post"):
             raise ValueError(f"norm is {norm!r}; it must be 'pre' or 'post'")
-        self.pre_norm = norm == "pre"
+        self.pre_norm, self.dim = norm == "pre", whole_number("dim", dim, 1)
         self.norm1 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
         self.attn = build_part(attention, MultiHeadAttention, dim, num_heads, qkv_bias=qkv_bias)
         self.norm2 = nn.LayerNorm(dim, eps=LAYER_NORM_EPS)
-        self.mlp = build_part(mlp, MLP, dim, int(dim * mlp_ratio), dropout=dropout, gelu=gelu)
-        self.drop = nn.Dropout(dropout)
+        hidden_dim = int(dim * check_setting("mlp_ratio", mlp_ratio, float))
+        self.mlp = build_part(mlp, MLP, dim, hidden_dim, dropout=dropout, gelu=gelu)
+        self.drop = nn.Dropout(check_rate("dropout", dropout))
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        check_tokens(self, x, self.dim)
         if self.pre_norm:
             x = x + self.drop_path(self.drop(self.attn(self.norm1(x))))  # equation 2
             x = x + self.drop_path(self.mlp(self.norm2(x)))  # equation 3
@@ -130,7 +133,7 @@ class Encoder(nn.Sequential):
     """A stack of `depth` blocks; the drop-path rate grows along it from 0 to `drop_path`.
 
     Shapes: [B, N, D] -> [B, N, D]. The other options go to each `block`. Numbered 0, 1, 2 … like any nn.Sequential.
-    Raises ValueError if there are no blocks.
+    Raises ValueError if there are no blocks, or for a drop-path rate that is not at least 0 and below 1.
     Source: section 3.1 of the paper; the growing rate is Huang et al. 2016, equation 4, here from 0 on as in timm
     (which gives 0 to a single block).
     """
@@ -144,8 +147,8 @@ class Encoder(nn.Sequential):
         block: Callable[..., nn.Module] = EncoderBlock,
         **options,
     ):
-        if depth < 1:
-            raise ValueError(f"depth is {depth}; an encoder has 1 block or more")
+        whole_number("depth", depth, 1)
+        check_rate("drop_path", drop_path)
         rates = [drop_path * i / (depth - 1) for i in range(depth - 1)] + [drop_path]
         blocks = [build_part(block, EncoderBlock, dim, num_heads, drop_path=rate, **options) for rate in rates]
         super().__init__(*blocks)
@@ -160,10 +163,21 @@ class Encoder(nn.Sequential):
         return nn.Sequential(*list(self)[place]) if isinstance(place, slice) else super().__getitem__(place)
 
 
-def check_setting(name: str, value: Any, kind: Any) -> Any:
+def check_rate(name: str, rate: float) -> float:
+    """Give the share that is dropped; raise ValueError with its name if it is not at least 0 and below 1."""
+    try:
+        possible = 0 <= rate < 1
+    except TypeError:  # of what is no number
+        possible = False
+    if not possible:
+        raise ValueError(f"{name} is {rate!r}; it must be at least 0 and below 1")
+    return rate
+
+
+def check_setting(name: str, value: Any, kind: Any, least: int | None = None) -> Any:
     """Give the value of a setting as its annotation has it: a list, which is all that JSON has, becomes a tuple.
 
-    Raises ValueError with the name and the value if it is of another kind.
+    Raises ValueError with the name and the value if it is of another kind, or a whole number below `least`.
     """
     kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
     if value is None and NoneType in kinds:
@@ -172,13 +186,15 @@ def check_setting(name: str, value: Any, kind: Any) -> Any:
         raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}")
     if kind is bool and not isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}; it must be True or False")
-    if float in kinds and not (isinstance(value, float | int) and math.isfinite(value)):
-        raise ValueError(f"{name} is {value!r}; it must be a number, and finite")
+    if float in kinds:
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}; it must be a number, and finite")
+        return value if isinstance(value, float | int) else float(value)  # JSON has no numbers of NumPy
     if isinstance(value, list | tuple) and tuple in map(get_origin, kinds):
-        return tuple(whole_number(f"a part of {name}", part) for part in value)
+        return tuple(whole_number(f"a part of {name}", part, least) for part in value)
     if get_origin(kind) is tuple:
         raise ValueError(f"{name} is {value!r}; it must be a tuple of whole numbers")
-    return whole_number(name, value) if int in kinds and float not in kinds else value
+    return whole_number(name, value, least) if int in kinds else value
 
 
 def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any, **options: Any) -> nn.Module:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.hybrid import ResNet
-from vit_tutorial.patches import as_pair, patchify, whole_number
+from vit_tutorial.patches import as_pair, check_kind, patchify, whole_number
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.support.wrapped import eager, unwrapped
@@ -43,7 +43,7 @@ def flops_per_image(config: ViTConfig | CNNConfig) -> int:
     if isinstance(config, CNNConfig):
         with shapes_only():
             return 2 * _products(CNN(config).eval(), config)
-    height, width = as_pair(config.image_size)
+    height, width = as_pair(check_kind("config", config, ViTConfig).image_size)
     patches = (height // config.patch_size) * (width // config.patch_size)
     M, D = patches + (config.pool == "cls"), config.dim
     stem, channels, side = 0, config.in_channels, config.patch_size
@@ -169,7 +169,7 @@ def _check_scores(scores: list[Tensor], weights: Tensor) -> None:
 @contextlib.contextmanager
 def _watching(model: ViT) -> Iterator[list[MultiHeadAttention]]:
     """Give the attention of every block while the model is in eval mode, and put all modes back afterwards."""
-    for i, block in enumerate(model.blocks):
+    for i, block in enumerate(_vit(model).blocks):
         if not isinstance(getattr(block, "attn", None), MultiHeadAttention):
             raise TypeError(
                 f"block {i} has no MultiHeadAttention as `attn`, so there are no weights to read; "
@@ -177,6 +177,11 @@ def _watching(model: ViT) -> Iterator[list[MultiHeadAttention]]:
             )
     with in_eval_mode(model), eager(model):
         yield [block.attn for block in model.blocks]
+
+
+def _vit(model: ViT) -> ViT:
+    """Give the model itself; raise TypeError if it is another network, which has no blocks of attention."""
+    return check_kind("model", unwrapped(model), ViT)
 
 
 @contextlib.contextmanager
@@ -211,23 +216,28 @@ def attention_rollout(maps: list[Float[Tensor, "B h N N"]]) -> Float[Tensor, "B 
 def attention_distance(
     maps: list[Float[Tensor, "B h N N"]],
     patch_size: int,
-    grid_size: tuple[int, int] | None = None,
+    grid_size: int | tuple[int, int] | None = None,
     num_prefix_tokens: int = 1,
 ) -> Float[Tensor, "L h"]:
     """Measure how far, in pixels, each head of each layer looks on average.
 
     Shapes: L maps [B, h, N, N] -> [L, h]. Only attention from patch to patch counts, and each patch's share is made to
-    sum to 1. Without `grid_size` (rows, columns) the grid is taken to be square.
-    Raises ValueError if there are no maps, the tokens do not fill the grid, or a grid that is not square is not named.
+    sum to 1. `grid_size` (rows, columns; one number for a square) may be left out where the maps know it,
+    as those that `attention_maps` gives do.
+    Raises ValueError if there are no maps, nobody says how the patches lie, or the tokens do not fill the grid.
     Source: section 4.5 of the paper and figure 7, right.
     """
     _check_maps(maps)
-    known = getattr(maps, "grid_size", None)
-    if grid_size is None and known and known[0] != known[1]:
-        raise ValueError(f"the maps are of a grid of {known[0]}x{known[1]} patches; pass grid_size={tuple(known)}")
-    num_patches = maps[0].shape[-1] - num_prefix_tokens
-    rows, columns = grid_size or (math.isqrt(max(num_patches, 0)),) * 2
-    if rows * columns != num_patches or num_patches < 1:
+    whole_number("patch_size", patch_size, 1)
+    num_patches = maps[0].shape[-1] - whole_number("num_prefix_tokens", num_prefix_tokens, 0)
+    known = getattr(maps, "grid_size", None) if grid_size is None else grid_size
+    if known is None and num_patches > 1:
+        raise ValueError(
+            f"a list of maps does not say how its {num_patches} patches lie; pass grid_size=(rows, columns), such as "
+            "model.grid_size"
+        )
+    rows, columns = (1, 1) if known is None else as_pair(known)
+    if rows * columns != num_patches:
         raise ValueError(
             f"{maps[0].shape[-1]} tokens less {num_prefix_tokens} prefix tokens do not fill a {rows}x{columns} grid; "
             "pass grid_size=(rows, columns) and num_prefix_tokens"
@@ -275,6 +285,7 @@ def receptive_distance(
     """Say how far, in pixels, a place of the grid looks on average: `attention_distance` for a receptive field.
 
     The distance is that of each pixel from the middle of the place, weighted with the pixel's share.
+    Shapes: field [H, W], as `receptive_field` gives it; `grid_size` and `place` are (rows, columns) and (row, column).
     Raises ValueError for a place outside the grid.
     """
     distances = torch.zeros_like(field)
@@ -317,13 +328,22 @@ def answer_attention(maps: list[Float[Tensor, "B h M M"]], model: ViT) -> list[F
 
     Shapes: L maps [B, h, M, M] -> L of [B, N], the mean over the heads.
     """
+    _check_maps(maps)
     rows = [weights.mean(dim=1) for weights in maps]
-    return [row[:, 0, 1:] if model.num_prefix_tokens else row.mean(dim=1) for row in rows]
+    return [row[:, 0, 1:] if _vit(model).num_prefix_tokens else row.mean(dim=1) for row in rows]
 
 
 def _check_maps(maps: list[Tensor]) -> None:
-    if not maps:
+    """Raise ValueError or TypeError unless these are one map or more, each a tensor [B, h, N, N]."""
+    if not len(maps):
         raise ValueError("there are 0 attention maps; pass the list that attention_maps(model, images) gives")
+    for weights in maps:
+        check_kind("a map", weights, Tensor)
+        if weights.ndim != 4 or weights.shape[-1] != weights.shape[-2]:
+            raise ValueError(
+                f"a map has shape {list(weights.shape)}; pass a list with one [B, h, N, N] for each layer, as "
+                "attention_maps(model, images) gives it"
+            )
 
 
 # ------------------------------------------------------------------------------------ when it knows, and from where
@@ -353,7 +373,7 @@ def token_stages(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[Ten
     Shapes: images [B, C, H, W] -> L+1 tensors [B, M, D]; entry k is after k blocks.
     Source: figure 1 of the paper.
     """
-    with in_eval_mode(model):
+    with in_eval_mode(_vit(model)):
         stages = model.forward_intermediates(images)
     return [stages["position"], *(stages[f"blocks.{i}"] for i in range(len(model.blocks)))]
 
@@ -384,7 +404,7 @@ def patch_tokens(
     Raises ValueError if there is no such block, or the images do not go together.
     Source: Zhang and Nanda 2024, "Towards Best Practices of Activation Patching in Language Models".
     """
-    depth = len(model.blocks)
+    depth = len(_vit(model).blocks)
     if not 0 <= block <= depth:
         raise ValueError(f"block is {block}; it counts the blocks that are done, from 0 to {depth}")
     x = token_stages(model, images)[block].clone()
@@ -496,7 +516,7 @@ def covered(
     Raises ValueError for another fill, for "black" if the model has no card, for `hidden` of another shape or type, or
     for images of another size than the model's, and TypeError for images or a fill of whole numbers.
     """
-    rows, columns = model.grid_size
+    rows, columns = _vit(model).grid_size
     if hidden.dtype != torch.bool or hidden.shape != (len(images), rows * columns):
         raise ValueError(
             f"hidden is {hidden.dtype} of shape {list(hidden.shape)}; give True or False for each of the "
@@ -579,7 +599,7 @@ def deletion_curve(
     Source: Petsiuk et al. 2018, "RISE: Randomized Input Sampling for Explanation of Black-box Models" (deletion); Samek
     et al. 2017, "Evaluating the Visualization of What a Deep Neural Network Has Learned".
     """
-    patches = math.prod(model.grid_size)
+    patches = math.prod(_vit(model).grid_size)
     if not len(counts) or any(not 0 <= whole_number("a count", count) <= patches for count in counts):
         raise ValueError(f"counts are {list(counts)}; there are {patches} patches to cover")
     if ranking.shape != (len(images), patches):
@@ -604,6 +624,7 @@ def deletion_curve(
 @torch.no_grad()
 def _asked_about(model: ViT, images: Tensor, classes: Tensor | None) -> Tensor:
     """Give the classes that are asked about: those given, if there is one for each image, or those the model names."""
+    _vit(model)
     if classes is not None:
         _check_classes(classes, len(images), model.config.num_classes)
         return classes

@@ -11,6 +11,7 @@ Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words", section 3.1, e
 import math
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -25,7 +26,7 @@ def patchify(images: Shaped[Tensor, "B C H W"], patch_size: int) -> Shaped[Tenso
     Raises ValueError if the images are not a batch of rank 4 or do not divide into patches.
     Source: section 3.1 of the paper, the patches x_p of equation 1.
     """
-    _check_images(images)
+    _check_rank(images)
     _check_divides(*images.shape[-2:], patch_size)
     return rearrange(images, "b c (h p1) (w p2) -> b (h w) (p1 p2 c)", p1=patch_size, p2=patch_size)
 
@@ -37,11 +38,12 @@ def unpatchify(
 
     Shapes: [B, N, P*P*C] -> [B, C, H, W]. `image_size` is H = W, or (H, W), in pixels.
     Raises ValueError if no square patch size fits N patches of P*P*C numbers into that image.
+    Source: section 3.1 of the paper, the patches x_p of equation 1, read backwards.
     """
+    check_kind("patches", patches, Tensor)
     if patches.ndim != 3:
         raise ValueError(f"patches must have rank 3 [B, N, P*P*C]; got rank {patches.ndim}, shape {_shape(patches)}")
-    if channels < 1:
-        raise ValueError(f"channels is {channels}; it must be 1 or more")
+    whole_number("channels", channels, 1)
     height, width = as_pair(image_size)
     num_patches, numbers = patches.shape[1:]
     patch_size = math.isqrt(numbers // channels)
@@ -64,20 +66,97 @@ def unpatchify(
 def as_pair(size: int | Sequence[int]) -> tuple[int, int]:
     """Read a size of an image or a grid: one number stands for both sides, two are (height, width).
 
-    Raises ValueError for anything else.
+    Raises ValueError for anything else, and for a side below 1.
     """
     sides = tuple(size) if isinstance(size, Sequence) and not isinstance(size, str) else (size, size)
     if len(sides) != 2:
         raise ValueError(f"the size is {size!r}; give one whole number, or two as (height, width)")
-    return whole_number("a side of the size", sides[0]), whole_number("a side of the size", sides[1])
+    return whole_number("a side of the size", sides[0], 1), whole_number("a side of the size", sides[1], 1)
 
 
-def whole_number(name: str, value: object) -> int:
-    """Read a whole number, NumPy's and PyTorch's too; raise ValueError with its name for another value."""
+def whole_number(name: str, value: object, least: int | None = None) -> int:
+    """Read a whole number, NumPy's and PyTorch's too.
+
+    Raises ValueError with its name for another value, True and False among them, and for one below `least`.
+    """
     try:
-        return operator.index(value)
+        number = None if isinstance(value, bool) else operator.index(value)
     except TypeError:
-        raise ValueError(f"{name} is {value!r}; it must be one whole number") from None
+        number = None
+    if number is None:
+        raise ValueError(f"{name} is {value!r}; it must be one whole number")
+    if least is not None and number < least:
+        raise ValueError(f"{name} is {number}; it must be {least} or more")
+    return number
+
+
+def check_kind(name: str, value: object, kind: type, advice: str = "") -> Any:
+    """Give the value back if it is of this class; raise TypeError with its name if it is of another one."""
+    if not isinstance(value, kind):
+        built = f", so take {kind.__name__}(**{name})" if isinstance(value, dict) else ""
+        raise TypeError(f"{name} must be a {kind.__name__}; got {type(value).__name__}{built}{advice}")
+    return value
+
+
+def check_tokens(module: nn.Module, tokens: Tensor, dim: int, axes: str = "...") -> None:
+    """Raise ValueError unless tokens are [axes, dim], and TypeError unless a module can compute with their numbers.
+
+    Of types only float64 and whole numbers are compared with the module's own, which never go with another.
+    """
+    check_kind("tokens", tokens, Tensor)
+    if tokens.shape[-1:] != (dim,) or (axes == "B, N" and tokens.ndim != 3):
+        raise ValueError(f"tokens must be [{axes}, {dim}]; got shape {_shape(tokens)}")
+    if tokens.dtype == torch.float64 or not tokens.is_floating_point():
+        dtype = next(module.parameters(), tokens).dtype
+        if tokens.dtype != dtype:
+            raise TypeError(f"tokens are {tokens.dtype} and the weights {dtype}; convert them with tokens.to({dtype})")
+
+
+def check_channels(images: Tensor, in_channels: int) -> None:
+    """Raise ValueError unless images are [B, in_channels, H, W], and TypeError if they are no tensor."""
+    _check_rank(images)
+    channels = images.shape[1]
+    if channels != in_channels == images.shape[-1]:
+        raise ValueError(
+            f"images have shape {_shape(images)}, with their {in_channels} channels last; "
+            "a model takes [B, C, H, W]: turn them with images.permute(0, 3, 1, 2)"
+        )
+    if channels != in_channels:
+        raise ValueError(
+            f"images have {channels} channels but in_channels is {in_channels}; "
+            f"convert them, or build the model with in_channels={channels}"
+        )
+
+
+def check_pixels(images: Tensor, layer: nn.Module) -> None:
+    """Raise TypeError unless the layer computes with such numbers, and ValueError where a CPU finds NaN or infinity."""
+    if not images.is_floating_point():
+        raise TypeError(
+            f"images are {images.dtype}, but a model computes with real numbers; "
+            "convert with images.float() / 255 and normalise"
+        )
+    dtype = next(layer.parameters(), images).dtype
+    if not go_together(images, dtype):
+        raise TypeError(
+            f"images are {images.dtype} and the weights {dtype}; convert them with images.to({dtype}), "
+            f"or the model with model.to({images.dtype})"
+        )
+    # On an accelerator this look at the values would make every step wait for the device.
+    if images.device.type == "cpu" and not torch.compiler.is_compiling() and not _are_finite(images):
+        bad = int((~images.isfinite()).sum())
+        raise ValueError(
+            f"images hold NaN or infinity in {bad} of {images.numel()} values; look for a division by zero, "
+            "or use images.nan_to_num()"
+        )
+
+
+def go_together(one: Tensor, dtype: torch.dtype) -> bool:
+    """Say whether PyTorch computes with real numbers of both types: only autocast does, and not with float64."""
+    if one.dtype == dtype:
+        return True
+    device = one.device.type
+    converts = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return converts and torch.float64 not in (one.dtype, dtype)
 
 
 class PatchEmbedding(nn.Module):
@@ -94,8 +173,7 @@ class PatchEmbedding(nn.Module):
         self.image_size = as_pair(image_size)
         _check_divides(*self.image_size, patch_size)
         for name, size in (("in_channels", in_channels), ("dim", dim)):
-            if whole_number(name, size) < 1:
-                raise ValueError(f"{name} is {size}; it must be 1 or more")
+            whole_number(name, size, 1)
         self.patch_size = patch_size
         self.grid_size = (self.image_size[0] // patch_size, self.image_size[1] // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]
@@ -118,47 +196,15 @@ class PatchEmbedding(nn.Module):
         return proj
 
     def _check_input(self, images: Tensor) -> None:
-        _check_images(images)
-        channels, *size = images.shape[1:]
-        if channels != self.in_channels == images.shape[-1]:
-            raise ValueError(
-                f"images have shape {_shape(images)}, with their {self.in_channels} channels last; "
-                "a model takes [B, C, H, W]: turn them with images.permute(0, 3, 1, 2)"
-            )
-        if channels != self.in_channels:
-            raise ValueError(
-                f"images have {channels} channels but in_channels is {self.in_channels}; "
-                f"convert them, or build the model with in_channels={channels}"
-            )
+        check_channels(images, self.in_channels)
+        size = images.shape[2:]
         if tuple(size) != self.image_size:
             raise ValueError(
                 f"images are {size[0]}x{size[1]} but the model was built for "
                 f"{self.image_size[0]}x{self.image_size[1]}; resize them, or build another with "
                 f"image_size={tuple(size)} and load_weights(another, model.state_dict()), which stretches the positions"
             )
-        if not images.is_floating_point():
-            raise TypeError(
-                f"images are {images.dtype}, but a model computes with real numbers; "
-                "convert with images.float() / 255 and normalise"
-            )
-        dtype = next(self.proj.parameters(), images).dtype
-        if images.dtype != dtype and not (_autocast_converts(images) and torch.float64 not in (images.dtype, dtype)):
-            raise TypeError(
-                f"images are {images.dtype} and the weights {dtype}; convert them with images.to({dtype}), "
-                f"or the model with model.to({images.dtype})"
-            )
-        # On an accelerator this look at the values would make every step wait for the device.
-        if images.device.type == "cpu" and not torch.compiler.is_compiling() and not _are_finite(images):
-            bad = int((~images.isfinite()).sum())
-            raise ValueError(
-                f"images hold NaN or infinity in {bad} of {images.numel()} values; look for a division by zero, "
-                "or use images.nan_to_num()"
-            )
-
-
-def _autocast_converts(images: Tensor) -> bool:
-    device = images.device.type
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        check_pixels(images, self.proj)
 
 
 def _are_finite(images: Tensor) -> bool:
@@ -168,7 +214,7 @@ def _are_finite(images: Tensor) -> bool:
         return True
 
 
-def _check_images(images: Tensor) -> None:
+def _check_rank(images: Tensor) -> None:
     if not isinstance(images, Tensor):
         raise TypeError(
             f"images are a {type(images).__module__}.{type(images).__qualname__}; pass a tensor [B, C, H, W], such as "
@@ -182,12 +228,11 @@ def _check_images(images: Tensor) -> None:
 
 
 def _check_divides(height: int, width: int, patch_size: int) -> None:
-    if whole_number("patch_size", patch_size) < 1:
-        raise ValueError(f"patch_size is {patch_size}; it must be 1 pixel or more")
+    whole_number("patch_size", patch_size, 1)
     for side, size in (("height", height), ("width", width)):
-        if size < 1 or size % patch_size:
+        if size % patch_size:
             below, above = size // patch_size * patch_size, -(-size // patch_size) * patch_size
-            sizes = f"{below} or {above}" if below else f"{max(above, patch_size)}"
+            sizes = f"{below} or {above}" if below else f"{above}"
             raise ValueError(
                 f"image {side} {size} is not a multiple of patch_size {patch_size}; resize or pad to {sizes}"
             )

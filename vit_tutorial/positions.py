@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.patches import as_pair
+from vit_tutorial.patches import as_pair, check_kind, whole_number
 
 
 class PositionEmbedding(nn.Module):
@@ -22,24 +22,27 @@ class PositionEmbedding(nn.Module):
 
     Shapes: [B, N, D] -> [B, N, D]. `pos_embed` is [1, N, D]: learned, or the fixed `table` [N, D] where one is given.
     No state dict holds a fixed table, so the module fills it in again where a move leaves it without its numbers.
-    Raises ValueError if the sequence does not have N tokens of D numbers.
+    Raises ValueError if N or D is below 1, or the sequence does not have N tokens of D numbers.
     Source: section 3.1 of the paper, E_pos of equation 1.
     """
 
     def __init__(self, num_tokens: int, dim: int, table: Float[Tensor, "N D"] | None = None):
         super().__init__()
+        for name, size in (("num_tokens", num_tokens), ("dim", dim)):
+            whole_number(name, size, 1)
         if table is None:
             self.table = None
             self.pos_embed = nn.Parameter(torch.empty(1, num_tokens, dim))
             nn.init.trunc_normal_(self.pos_embed, std=0.02)
         else:
-            if table.shape != (num_tokens, dim):
+            if check_kind("table", table, Tensor).shape != (num_tokens, dim):
                 raise ValueError(f"the table must be [{num_tokens}, {dim}]; got shape {list(table.shape)}")
             self.table = table.clone()  # an attribute of its own: moving the module leaves it whole
             self.register_buffer("pos_embed", torch.empty(1, num_tokens, dim, dtype=table.dtype), persistent=False)
             self.pos_embed.copy_(table)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        check_kind("tokens", tokens, Tensor)
         if tokens.ndim != 3 or tokens.shape[1:] != self.pos_embed.shape[1:]:
             _, num_tokens, dim = self.pos_embed.shape
             raise ValueError(
@@ -75,10 +78,11 @@ def sincos_1d(num_positions: int, dim: int) -> Float[Tensor, "N D"]:
     """Make fixed positions on a line: waves of D/2 wavelengths, from 2 pi to nearly 10,000 * 2 pi positions.
 
     Shapes: -> [N, D], with sin in the even columns and cos in the odd ones.
-    Raises ValueError if D is odd.
+    Raises ValueError if N is below 1, or D is odd or below 2.
     Source: Vaswani et al. 2017, section 3.5.
     """
-    if dim % 2:
+    whole_number("num_positions", num_positions, 1)
+    if whole_number("dim", dim, 2) % 2:
         raise ValueError(f"dim is {dim}, but sine and cosine come in pairs; use {dim - 1} or {dim + 1}")
     position = torch.arange(num_positions, dtype=torch.float64)[:, None]  # [N, 1]
     frequency = 10_000 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)  # [D/2]
@@ -90,10 +94,11 @@ def sincos_2d(grid_size: int | tuple[int, int], dim: int) -> Float[Tensor, "N D"
     """Make fixed positions on a grid: half of the numbers encode the column, half the row.
 
     Shapes: grid (rows, columns) -> [rows*columns, D]: sin(column), cos(column), sin(row), cos(row), D/4 numbers each.
-    Raises ValueError if D is not a multiple of 4, or is 4 (which leaves one frequency and no range of them).
+    Raises ValueError if D is not a multiple of 4, or is 4 (which leaves one frequency and no range of them),
+    or for a grid without places.
     Source: Beyer et al. 2022, section 2 and its published code.
     """
-    if dim % 4 or dim < 8:
+    if whole_number("dim", dim) % 4 or dim < 8:
         raise ValueError(f"dim is {dim}, but sin and cos of row and column take a multiple of 4 from 8 on")
     rows, columns = as_pair(grid_size)
     row, column = torch.meshgrid(
@@ -124,13 +129,10 @@ def interpolate_positions(
     Source: section 3.2 of the paper.
     """
     old, new = as_pair(old_grid), as_pair(new_grid)
-    if min(*old, *new) < 1 or num_prefix_tokens < 0:
-        raise ValueError(
-            f"the grids are {old[0]}x{old[1]} and {new[0]}x{new[1]}, with {num_prefix_tokens} prefix tokens; a grid "
-            "has one row and one column or more, and there are 0 prefix tokens or more"
-        )
+    whole_number("num_prefix_tokens", num_prefix_tokens, 0)
     if mode not in ("bicubic", "bilinear"):
         raise ValueError(f"mode is {mode!r}; it must be 'bicubic' or 'bilinear'")
+    check_kind("pos_embed", pos_embed, Tensor)
     if pos_embed.ndim != 3 or pos_embed.shape[1] != num_prefix_tokens + old[0] * old[1]:
         raise ValueError(
             f"pos_embed has shape {list(pos_embed.shape)}, but {num_prefix_tokens} prefix tokens and a grid of "

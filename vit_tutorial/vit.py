@@ -17,9 +17,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part, check_setting
+from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part, check_rate, check_setting
 from vit_tutorial.hybrid import RESNETS, HybridEmbedding
-from vit_tutorial.patches import PatchEmbedding, as_pair, patchify
+from vit_tutorial.patches import PatchEmbedding, as_pair, check_kind, patchify, whole_number
 from vit_tutorial.positions import PositionEmbedding, sincos_2d
 from vit_tutorial.tokens import ClassToken
 
@@ -28,7 +28,7 @@ from vit_tutorial.tokens import ClassToken
 class ViTConfig:
     """Everything that decides the shape of a ViT; the defaults are ViT-B/16 for ImageNet.
 
-    Raises ValueError for a name that is not known, a value of another kind, or a size below 1.
+    Raises ValueError for a name that is not known, a value of another kind, or a number out of range.
     """
 
     image_size: int | tuple[int, int] = 224  # pixels: H = W, or (H, W)
@@ -51,14 +51,14 @@ class ViTConfig:
     drop_path: float = 0.0  # stochastic depth of the last block; it grows to this from 0
 
     def __post_init__(self):
+        if self.num_classes == 0:
+            raise ValueError("num_classes is 0; it must be 1 or more (features: forward_intermediates(images)['pool'])")
         for name, kind in type(self).__annotations__.items():
-            object.__setattr__(self, name, check_setting(name, getattr(self, name), kind))
-        for name in ("dim", "num_classes", "in_channels", "representation_size"):
-            size = getattr(self, name)
-            if size is not None and size < 1:
-                features = "; features without a head are forward_intermediates(images)['pool']"
-                hint = features if name == "num_classes" else ""
-                raise ValueError(f"{name} is {size}; it must be 1 or more{hint}")
+            object.__setattr__(self, name, check_setting(name, getattr(self, name), kind, least=1))
+        as_pair(self.image_size)
+        for name in ("dropout", "drop_path"):
+            check_rate(name, getattr(self, name))
+        whole_number("dim * mlp_ratio", int(self.dim * self.mlp_ratio), 1)
 
 
 Keep = Callable[[str, Tensor], Tensor]  # takes a stage and its name, and gives the stage back
@@ -103,7 +103,7 @@ class ViT(nn.Module):
         mlp: Callable[..., nn.Module] = MLP,
     ):
         super().__init__()
-        self.config = config
+        self.config = check_kind("config", config, ViTConfig)
         self.card = None  # what a saved model says of itself: see weights.ModelCard
         dim = config.dim
         if config.pool == "mean" and class_token is not ClassToken:

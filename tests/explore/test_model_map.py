@@ -175,7 +175,7 @@ def test_the_code_is_what_the_model_runs():
         assert line in found[key].code, key
         assert '"""' not in found[key].code
         assert "raise" not in found[key].code
-        assert "_check" not in found[key].code
+        assert "check_" not in found[key].code
     assert "scores.softmax(dim=-1)" in found["attn"].code
     assert len(found["residual1"].code.splitlines()) == len(found["residual2"].code.splitlines()) == 1
     assert "equation 2" in found["norm1"].code

@@ -421,6 +421,12 @@ def test_pictures_that_are_no_bytes_are_refused_before_the_first_step(data):
             act(make_model(), scaled, CONFIG)
 
 
+def test_a_config_is_a_training_config(data):
+    for act in (fit, predict_seconds):
+        with pytest.raises(TypeError, match=r"^config must be a TrainingConfig; got dict, so take TrainingConfig\("):
+            act(make_model(), data, {"epochs": 1})
+
+
 def test_a_data_set_without_pictures_or_without_names(data):
     empty = replace(data, train_images=data.train_images[:0], train_labels=data.train_labels[:0])
     with pytest.raises(ValueError, match="there are 0 images; give 1 or more"):

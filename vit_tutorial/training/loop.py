@@ -32,6 +32,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.patches import check_kind
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.seeds import seed_one
 from vit_tutorial.support.sending import send
@@ -84,11 +85,11 @@ def fit(
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
     Raises ValueError for pictures that are not bytes, labels that are none of the model's classes, a mean, a std or
-    names with which the model could not be saved or a part to freeze that it does not have, TypeError for labels that
-    are not int64, and TrainingError if the loss is no longer a number, if a checkpoint cannot be used or written, or if
-    another process trains in the folder.
+    names with which the model could not be saved or a part to freeze that it does not have, TypeError for labels
+    that are not int64 or a config of another class, and TrainingError if the loss is no longer a number, if
+    a checkpoint cannot be used or written, or if another process trains in the folder.
     """
-    config = config or TrainingConfig()
+    config = TrainingConfig() if config is None else check_kind("config", config, TrainingConfig)
     classes = _check_data(model, data)
     with frozen(model, config.freeze) as hold:
         check_learns(model)
@@ -336,10 +337,11 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     """Predict how long `fit` will take, in seconds, by taking some steps with a copy of the model.
 
     The first step does not count: it also allocates memory. The minute or so of torch.compile is left out too.
-    Raises ValueError for fewer than 2 steps.
+    Raises ValueError for fewer than 2 steps, and TypeError for a config of another class.
     """
     if steps < 2:
         raise ValueError(f"steps is {steps}, and the first one does not count; take 2 or more")
+    check_kind("config", config, TrainingConfig)
     _check_data(model, data)
     model = copy.deepcopy(unwrapped(model)).train()
     with frozen(model, config.freeze) as hold:

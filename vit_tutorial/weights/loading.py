@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vit_tutorial.patches import as_pair
+from vit_tutorial.patches import as_pair, check_kind
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.files import existing_file, read
@@ -43,13 +43,14 @@ def load_weights(
     queries and keys by their positions: their tensors fit a model here, which computes something else. A hybrid
     computes as timm's, whose small constants in the norms differ from Google's: logits of Google's own hybrids agree to
     about 1e-4.
-    All or nothing: raises FileNotFoundError, TypeError for a source of another kind, or ValueError naming the first
-    keys or shapes that do not fit, or numbers that are not finite, and leaves the model as it was. Returns the model.
+    All or nothing: raises FileNotFoundError, TypeError for a source of another kind or a model that is no ViT, or
+    ValueError naming the first keys or shapes that do not fit, or numbers that are not finite, and leaves the model as
+    it was. Returns the model.
     """
     if not isinstance(source, dict | str | os.PathLike):
         advice = "pass its state_dict()" if hasattr(source, "state_dict") else "pass a state dict or a path"
         raise TypeError(f"the source of the weights is a {type(source).__name__}; {advice}")
-    own_model, about = unwrapped(model), None
+    own_model, about = check_kind("model", unwrapped(model), ViT), None
     if isinstance(source, dict):
         weights = source
     else:

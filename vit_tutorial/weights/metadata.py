@@ -75,7 +75,7 @@ def _read_json(text: str) -> dict[str, Any]:
 def grid_of(config: ViTConfig) -> tuple[int, int]:
     """Give the rows and columns of patches."""
     height, width = as_pair(config.image_size)
-    return height // max(config.patch_size, 1), width // max(config.patch_size, 1)
+    return height // config.patch_size, width // config.patch_size
 
 
 def must_be_possible(path: Path, config: ViTConfig, weights: dict[str, Tensor]) -> None:

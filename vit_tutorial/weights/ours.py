@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
+from vit_tutorial.patches import check_kind
 from vit_tutorial.support.files import in_one_order, write_file
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.support.wrapped import unwrapped
@@ -31,13 +32,14 @@ def save_model(
 
     `card` defaults to the model's own. `dtype` (say torch.float16) stores the weights smaller. Returns the path. The
     same model gives the same bytes, with a checksum among them.
-    Raises ValueError if the card does not fit the model, `dtype` is no type of real numbers, or a weight is not finite
-    in it.
+    Raises TypeError for a model that is no ViT, and ValueError if the card does not fit the model, `dtype` is no type
+    of real numbers, or a weight is not finite in it.
     """
     path, model = Path(path).expanduser(), unwrapped(model)
-    if dtype is not None and not dtype.is_floating_point:
+    check_kind("model", model, ViT, "; another network keeps its numbers with torch.save(model.state_dict(), path)")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ValueError(f"dtype is {dtype}; nothing was written: weights are real numbers, such as torch.float16")
-    card = card or model.card or ModelCard()
+    card = check_kind("card", card or model.card or ModelCard(), ModelCard)
     card.must_fit(model.config)
     weights: dict[str, torch.Tensor] = {}
     for key, value in model.state_dict().items():

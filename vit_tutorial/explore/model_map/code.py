@@ -37,7 +37,7 @@ def code_of(function: Callable, *marks: str) -> str:
     for node in getattr(tree, "body", [])[:-1]:
         docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         raises = isinstance(node, ast.If) and isinstance(node.body[-1], ast.Raise)
-        checks = isinstance(node, ast.Expr) and ast.unparse(node).removeprefix("self.").startswith("_check")
+        checks = isinstance(node, ast.Expr) and ast.unparse(node).removeprefix("self.").lstrip("_").startswith("check_")
         if docstring or raises or checks:
             left_out |= set(range(node.lineno, node.end_lineno + 1))
     kept = [line for number, line in enumerate(lines, start=1) if number not in left_out]
