@@ -188,6 +188,7 @@ def _whole_number(value: object) -> int:
 def channel_statistics(images: UInt8[Tensor, "N C H W"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of every channel, as fractions of 255.
 
+    Shapes: images [N, C, H, W] -> C means and C deviations.
     A pixel has only 256 possible values, so it is enough to count how often each occurs. The counts are whole numbers,
     so the result does not depend on the order in which anything is added. A channel that is the same everywhere has a
     deviation of 1: nothing can be divided by 0, and its pixels become 0 all the same.
@@ -663,6 +664,7 @@ PICTURES = ("chelsea", "coffee", "astronaut", "rocket", "camera")
 def pictures(name: str, size: int = 224) -> UInt8[Tensor, "3 {size} {size}"]:
     """Return a picture from scikit-image: the middle square, shrunk or enlarged to size x size pixels.
 
+    Shapes: -> [3, size, size], bytes from 0 to 255.
     The names are "chelsea" (a cat), "coffee", "astronaut", "rocket" and "camera" (grey, so its three channels are
     equal). All are in the public domain or CC0, and come with scikit-image itself.
     Raises ValueError for another name or a size that is not a positive whole number.

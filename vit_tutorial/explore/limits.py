@@ -39,6 +39,7 @@ class OneOf:
     note: str = ""
 
     def check(self, name: str, value: Any) -> Any:
+        """Give the value back; raise ChoiceError, with all that are allowed, if it is not among them."""
         if value not in self.allowed:
             known = ", ".join(map(repr, self.allowed))
             raise ChoiceError(f"{name} {value!r} is not among {known}{self.note}")
@@ -60,6 +61,7 @@ class Between:
     none: bool = False
 
     def check(self, name: str, value: Any) -> Any:
+        """Give the value back; raise ChoiceError, with both ends, if it does not lie between them."""
         if value is None and self.none:
             return value
         if isinstance(value, str) or value is None or not self.least <= value <= self.most:
@@ -69,6 +71,7 @@ class Between:
         return value
 
     def nearest(self, value: Any) -> Any:
+        """Give the end that the number lies beyond, or the number itself."""
         return min(max(value, self.least), self.most)
 
 
@@ -80,12 +83,14 @@ class Accepted:
     start: Any
 
     def check(self, name: str, value: Any) -> Any:
+        """Give what `accept` makes of the value; raise ChoiceError, with its sentence, where it raises ValueError."""
         try:
             return self.accept(value)
         except ValueError as error:
             raise ChoiceError(str(error)) from None
 
     def nearest(self, value: Any) -> Any:
+        """Give `start`, whatever the value."""
         return self.start
 
 

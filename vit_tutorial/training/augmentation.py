@@ -311,7 +311,10 @@ COLOUR_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor] | None] = {
 
 
 def erase(x: Float[Tensor, "B C H W"], boxes: Int[Tensor, "B 4"]) -> Float[Tensor, "B C H W"]:
-    """Set each image's own box to 0."""
+    """Set each image's own box to 0.
+
+    Shapes: images [B, C, H, W], boxes [B, 4] of top, left, bottom and right in pixels -> [B, C, H, W].
+    """
     return x.masked_fill(_inside(x, boxes), 0.0)
 
 
@@ -319,6 +322,7 @@ def mix(x: Float[Tensor, "B C H W"], draws: Draws) -> Float[Tensor, "B C H W"]:
     """Paste a box of its partner into each image (CutMix), or blend both (mixup); see `partners`.
 
     The label is mixed in the same way: `draws.own_share` of the image's own, and the rest of its partner's.
+    Shapes: [B, C, H, W] -> [B, C, H, W].
     """
     other = partners(x)
     kept = send(draws.kept, x.device)[:, None, None, None].to(x.dtype)

@@ -78,6 +78,7 @@ def evaluate(
 ) -> Evaluation:
     """Let the model classify images and compare with their labels; see `predict` for what it raises.
 
+    Shapes: images [N, C, H, W] of 0 to 255, labels [N].
     Raises TypeError or ValueError for labels that are not int64 of 0..K-1, one an image, and ValueError for a smoothing
     outside of 0..1.
     """

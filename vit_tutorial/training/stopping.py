@@ -69,7 +69,10 @@ class StopSignals:
         return next((number for number, times in zip(SIGNALS, came, strict=True) if times), None)
 
     def obey(self, number: int, words: str) -> None:
-        """Let the signal do now what it would have done without us; a KeyboardInterrupt says these words."""
+        """Let the signal do now what it would have done without us.
+
+        Raises Stopped, a KeyboardInterrupt with these words, where that is what the signal does.
+        """
         self.noted = None
         self._as_before()
         try:

@@ -48,7 +48,10 @@ def existing_file(source: str | os.PathLike) -> Path:
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a file of weights of any kind, and the metadata of a `.safetensors` file; its first bytes say of which."""
+    """Read a file of weights of any kind, and the metadata of a `.safetensors` file; its first bytes say of which.
+
+    Raises ValueError for a file that is damaged or of no kind that is known, or holds more than tensors.
+    """
     kind = _kind(path)
     if kind == ".npz file":
         return _read_npz(path), {}
@@ -60,7 +63,10 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read tensors and metadata; nothing is copied, as the tensors lie in the file until somebody looks at them."""
+    """Read tensors and metadata; nothing is copied, as the tensors lie in the file until somebody looks at them.
+
+    Raises ValueError for a file that is damaged, or no `.safetensors`.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

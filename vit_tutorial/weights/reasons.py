@@ -6,6 +6,7 @@ from torch import Tensor
 
 
 def unfit(weights: dict[str, Tensor], own: dict[str, Tensor]) -> list[str]:
+    """Give the names, in the order of the model's own, of which the weights have a tensor of another shape."""
     return [key for key in own if key in weights and weights[key].shape != own[key].shape]
 
 

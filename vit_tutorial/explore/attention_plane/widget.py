@@ -27,6 +27,7 @@ class Points(traitlets.List):
     """Points as lists of numbers; arrays and tensors are taken too."""
 
     def validate(self, obj, value):
+        """Give the points as lists; raises TraitError, or what reading an array raises, for what is none."""
         return super().validate(obj, as_array(value).tolist())
 
 
