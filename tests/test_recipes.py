@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -89,3 +90,12 @@ def test_make_can_read_the_names_of_the_recorded_ones(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["recipes", "--recorded"])
     runpy.run_path(recipes.__file__, run_name="__main__")
     assert capsys.readouterr().out.split() == list(RECORDED)
+
+
+def test_a_wrong_word_is_told_the_command_and_no_path_of_this_machine(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [recipes.__file__, "nope"])
+    with pytest.raises(SystemExit):
+        runpy.run_path(recipes.__file__, run_name="__main__")
+    told = capsys.readouterr().err
+    assert "python -m vit_tutorial.recipes --help" in told
+    assert str(Path(recipes.__file__).parent) not in told

@@ -296,4 +296,4 @@ if __name__ == "__main__":
     import tyro
 
     print_all_names()
-    tyro.cli(main)
+    tyro.cli(main, prog="python -m vit_tutorial.recipes")
