@@ -129,6 +129,7 @@ WATCH = """canvas => {
     const times = (window.vitTimes = { drawn: [], shown: [] });
     let start = 0;
     window.addEventListener("keydown", (event) => {
+        if (event.key === "Shift") return;
         const began = (start = event.timeStamp);
         requestAnimationFrame(() => {
             const channel = new MessageChannel();

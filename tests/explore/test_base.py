@@ -16,6 +16,7 @@ from IPython.core.formatters import DisplayFormatter
 import vit_tutorial.explore as explore
 from explore.examples import picture
 from vit_tutorial import ViT, ViTConfig
+from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.explore import HeadsGallery, PatchLab, base
 from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import Accepted, Between, ChoiceError, OneOf, settle
@@ -321,6 +322,7 @@ IN_A_KERNEL = """
 import gc, weakref
 import numpy as np
 from vit_tutorial import ViT, ViTConfig
+from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.explore import HeadsGallery
 if "models" not in globals(): models = []
 lab = HeadsGallery(ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2)), np.zeros((1, 12, 12), np.uint8))
@@ -348,3 +350,24 @@ def test_in_a_kernel_the_runs_of_a_cell_hold_one_model():
 
     with jupyter_client.run_kernel() as client:
         assert [run(client, cell) for cell in ("a", "a", "a", "b", "b")] == ["1\n", "1\n", "1\n", "2\n", "2\n"]
+
+
+SHOWN = {
+    "PositionLab": lambda model, image: explore.PositionLab(model, {"noise": image}),
+    "ReachLab": lambda model, image: explore.ReachLab(
+        (CNN(CNNConfig(12, 1, 3, layers=(1,), stem="3x3")), model), image
+    ),
+    "SketchLab": lambda model, image: explore.SketchLab(model),
+} | {
+    name: lambda model, image, name=name: getattr(explore, name)(model, image)
+    for name in ("TokenTable", "HeadsGallery", "LensLab", "ModelMap")
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_model_that_a_training_left_with_no_finite_numbers_is_refused_by_name(name, number):
+    model = ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2))
+    model.blocks[1].mlp.fc1.weight.data[0, 0] = number
+    with pytest.raises(ValueError, match=r"blocks\.1\.mlp\.fc1\.weight of the model holds numbers that are not finite"):
+        SHOWN[name](model, picture(12, 12, 1))

@@ -50,11 +50,22 @@ def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     return {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
 
 
+def check_finite(model: CNN | ViT) -> None:
+    """Raise ValueError with the name of the first of the model's parameters that holds a NaN or an infinite number."""
+    for name, values in model.named_parameters():
+        if not values.isfinite().all():
+            raise ValueError(
+                f"{name} of the model holds numbers that are not finite, as after a training that went astray; show "
+                "one from before, or train again at a lower learning rate"
+            )
+
+
 def pictures_for(model: ViT, images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     """Pictures by name, as `named_pictures` gives them, each of the size that the model takes.
 
-    Raises ValueError if one is not, with its name.
+    Raises ValueError if one is not, with its name, or as `check_finite` does.
     """
+    check_finite(model)
     pictures = named_pictures(images)
     for name, picture in pictures.items():
         try:

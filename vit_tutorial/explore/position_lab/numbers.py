@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer
 
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.patch_lab import sequence_order
-from vit_tutorial.explore.pictures import as_array, as_picture, class_names_of, model_input
+from vit_tutorial.explore.pictures import as_array, as_picture, check_finite, class_names_of, model_input
 from vit_tutorial.explore.words import best_class, decimals, percent
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.patches import patchify, unpatchify
@@ -112,6 +112,7 @@ def position_lab_data(model: ViT, pictures: Mapping[str, Any]) -> PositionLabDat
     """
     if not pictures:
         raise ValueError("pictures holds no picture; give a dict from names to pictures")
+    check_finite(model)
     tables = position_tables(model)
     old = model.grid_size[0]
     orders = shuffled_orders(old)
