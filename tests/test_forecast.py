@@ -37,6 +37,8 @@ def test_the_largest_preset_below_fifteen_minutes_is_taken(clock):
     assert choose_preset(forecasts).name == "96"  # 14.9 minutes; the next one takes 15.1
     assert choose_preset(forecasts, longest=60).name == "3"
     assert choose_preset(forecasts, longest=1e9).name == "97"
+    with pytest.raises(ValueError, match=r"^there are 0 forecasts; pass the list that forecast_presets"):
+        choose_preset([])
     assert [str(forecast) for forecast in forecasts] == [
         "3                 about 0.5 minutes here",
         "96                about 15 minutes here",

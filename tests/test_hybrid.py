@@ -190,7 +190,7 @@ def test_the_learners_own_stem_gets_the_layers_that_it_takes():
         ),
         (
             {"patch_size": 4, "stem_layers": (1, 0)},
-            "layers (stem_layers of a ViTConfig) is (1, 0); give at most four stages of 1 block or",
+            "a part of stem_layers is 0; it must be 1 or more",
         ),
         (
             {"patch_size": 4, "stem_layers": (1, 1, 1, 1, 1)},
@@ -202,6 +202,19 @@ def test_the_learners_own_stem_gets_the_layers_that_it_takes():
 def test_stems_that_cannot_work_are_refused(options, message):
     with pytest.raises(ValueError, match=exactly(message)):
         ViT(ViTConfig(**(SMALL | options)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((1, 0),), "layers (stem_layers of a ViTConfig) is (1, 0); give at most four stages of 1 block or more each"),
+        (((1.0,),), "a part of layers is 1.0; it must be one whole number"),
+        (((1,), -1), "in_channels is -1; it must be 1 or more"),
+    ],
+)
+def test_resnets_that_cannot_work_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=exactly(message)):
+        ResNet(*arguments)
 
 
 @pytest.mark.parametrize("name", ["R50+ViT-B/8", "R26+ViT-S/16", "R101+ViT-B/16"])

@@ -202,3 +202,8 @@ def test_an_order_is_a_tensor_of_whole_numbers(order, kind):
     ):
         with pytest.raises(TypeError, match=exactly(message)):
             call()
+
+
+def test_positions_are_permuted_in_a_vit_only():
+    with pytest.raises(TypeError, match=exactly("model must be a ViT; got CNN")):
+        permute_positions(CNN(CNNConfig(8, layers=(1,), width=8)), torch.arange(4))

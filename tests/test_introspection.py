@@ -370,6 +370,7 @@ def test_maps_are_a_list_with_one_for_each_layer(take):
         (one, ValueError, "a map has shape [3, 10, 10]; pass a list with one [B, h, N, N] for each layer"),
         ([one[..., 1:]], ValueError, "a map has shape [2, 3, 10, 9]; pass a list with one [B, h, N, N] for each layer"),
         ([one.tolist()], TypeError, "a map must be a Tensor; got list"),
+        ([one, one[:1]], ValueError, "the maps are of (images, tokens) [(1, 10), (2, 10)]; pass maps of one run"),
     ):
         with pytest.raises(error, match=exactly(message)):
             take(maps)
@@ -394,6 +395,19 @@ def test_what_looks_into_a_vit_refuses_another_network():
             look()
     with pytest.raises(TypeError, match=exactly("config must be a ViTConfig; got ViT")):
         flops_per_image(small_model())
+    with pytest.raises(TypeError, match=exactly("module must be a Module; got ViTConfig")):
+        count_parameters(small_model().config)
+
+
+def test_classes_hidden_patches_and_rankings_are_tensors():
+    model, images = small_model(), small_images()
+    for name, call in {
+        "classes": lambda: occlusion(model, images, [0, 1]),
+        "hidden": lambda: covered(model, images, [[True] * 9] * 2),
+        "ranking": lambda: deletion_curve(model, images, [[0.0] * 9] * 2, [1]),
+    }.items():
+        with pytest.raises(TypeError, match=exactly(f"{name} must be a Tensor; got list")):
+            call()
 
 
 def test_distance_of_nothing_is_refused():

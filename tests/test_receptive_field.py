@@ -135,3 +135,7 @@ def test_what_is_no_place_is_refused():
         receptive_field(cnn(), pictures(), "stem", (0, 24))
     with pytest.raises(ValueError, match=exactly("place is (0, -1), and the grid has 2 rows and 2 columns")):
         receptive_distance(torch.ones(4, 4), (2, 2), (0, -1))
+    with pytest.raises(ValueError, match=exactly("place is 5; give (row, column)")):
+        receptive_distance(torch.ones(4, 4), 2, 5)
+    with pytest.raises(ValueError, match=exactly("a part of place is 1.5; it must be one whole number")):
+        receptive_distance(torch.ones(4, 4), 2, (1.5, 0))

@@ -180,7 +180,7 @@ def test_from_name_passes_its_options_on():
     assert model(torch.zeros(1, 3, 16, 24)).shape == (1, 7)
 
 
-@pytest.mark.parametrize("name", ["ViT-B", "vit-b/16", "ViT-G/14", "ViT-B/16-384", "ViT-B/-1", "B/16", ""])
+@pytest.mark.parametrize("name", ["ViT-B", "vit-b/16", "ViT-G/14", "ViT-B/16-384", "ViT-B/-1", "B/16", "", 3])
 def test_other_names_are_refused(name):
     message = f"{name!r} is no model name; write ViT-SIZE/PATCH with SIZE of Ti, S, B, L, H: 'ViT-B/16'"
     with pytest.raises(ValueError, match=exactly(message)):

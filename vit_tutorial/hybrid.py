@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.patches import PatchEmbedding
+from vit_tutorial.patches import PatchEmbedding, whole_number
 
 GROUPS = 32  # of channels that are normalised together
 STEM_CHANNELS = 64
@@ -87,17 +87,18 @@ class ResNet(nn.Module):
     Shapes: [B, C, H, W] -> [B, F, H/s, W/s] with F = `num_features` and s = `stride`: 64 and 4 without stages; then
     each stage but the first halves the sides again, and the stages give 256, 512, 1024 and 2048 channels. The small
     constants are timm's, 1e-5 in group norm and 1e-8 under the root; Google's code has 1e-6, and 1e-5 beside the root.
-    Raises ValueError if there are more than four stages, or one without blocks.
+    Raises ValueError if there are more than four stages, one without blocks, or no channels.
     Source: Kolesnikov et al. 2020, section 2; section 4.1 of the ViT paper.
     """
 
     def __init__(self, layers: tuple[int, ...] = (3, 4, 9), in_channels: int = 3):
         super().__init__()
-        if len(layers) > 4 or any(blocks < 1 for blocks in layers):
+        if len(layers) > 4 or any(whole_number("a part of layers", blocks) < 1 for blocks in layers):
             raise ValueError(
                 f"layers (stem_layers of a ViTConfig) is {tuple(layers)}; give at most four stages of 1 block or more "
                 "each"
             )
+        whole_number("in_channels", in_channels, 1)
         self.stem = nn.Sequential(
             OrderedDict(
                 conv=StandardizedConv2d(in_channels, STEM_CHANNELS, 7, stride=2),

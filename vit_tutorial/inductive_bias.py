@@ -18,7 +18,7 @@ from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor, nn
 
 from vit_tutorial.introspection import in_eval_mode
-from vit_tutorial.patches import patchify, unpatchify
+from vit_tutorial.patches import check_kind, patchify, unpatchify
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.vit import ViT
 
@@ -122,10 +122,11 @@ def permute_positions(model: ViT, order: Int64[Tensor, " N"]) -> ViT:
     """Copy a ViT with its position vectors in another order: it says of pictures what the model says of scrambled ones.
 
     That is, permute_positions(model, order)(images) equals model(permute_patches(images, order, P)): attention asks in
-    which position a patch is, and never which is next in memory. Raises TypeError for an order that is no tensor of
-    whole numbers, and ValueError for a model whose patches overlap (a hybrid), that has no learned positions, or an
-    order of another number of patches.
+    which position a patch is, and never which is next in memory. Raises TypeError for a model that is no ViT or an
+    order that is no tensor of whole numbers, and ValueError for a model whose patches overlap (a hybrid), that has no
+    learned positions, or an order of another number of patches.
     """
+    check_kind("model", model, ViT)
     if model.config.stem != "patch" or model.config.position != "learned":
         raise ValueError(
             f"the model has stem {model.config.stem!r} and position {model.config.position!r}; take one with patches "

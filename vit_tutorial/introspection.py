@@ -30,7 +30,8 @@ Shape = tuple[int, ...] | list[tuple[int, ...]] | None
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Count the numbers that training may change."""
+    """Count the numbers that training may change. Raises TypeError for what is no nn.Module, such as a config."""
+    check_kind("module", module, nn.Module)
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
 
 
@@ -289,7 +290,7 @@ def receptive_distance(
     Raises ValueError for a place outside the grid.
     """
     distances = torch.zeros_like(field)
-    for dim, (at, places) in enumerate(zip(_place(grid_size, place), grid_size, strict=True)):
+    for dim, (at, places) in enumerate(zip(_place(grid_size, place), as_pair(grid_size), strict=True)):
         side = field.shape[dim]
         middle = (at + 0.5) * side / places - 0.5  # in pixels, the first of which is at 0
         away = (torch.arange(side).to(field) - middle).square()
@@ -316,8 +317,10 @@ def _learnable(images: Tensor) -> Tensor:
 
 
 def _place(grid_size: Sequence[int], place: tuple[int, int] | None) -> tuple[int, int]:
-    rows, columns = grid_size
-    row, column = place or (rows // 2, columns // 2)
+    rows, columns = as_pair(grid_size)
+    if place is not None and not (isinstance(place, Sequence) and len(place) == 2):
+        raise ValueError(f"place is {place!r}; give (row, column)")
+    row, column = (whole_number("a part of place", part) for part in place or (rows // 2, columns // 2))
     if not (0 <= row < rows and 0 <= column < columns):
         raise ValueError(f"place is {place}, and the grid has {rows} rows and {columns} columns, counted from 0")
     return row, column
@@ -344,6 +347,9 @@ def _check_maps(maps: list[Tensor]) -> None:
                 f"a map has shape {list(weights.shape)}; pass a list with one [B, h, N, N] for each layer, as "
                 "attention_maps(model, images) gives it"
             )
+    counts = {(len(weights), weights.shape[-1]) for weights in maps}
+    if len(counts) > 1:
+        raise ValueError(f"the maps are of (images, tokens) {sorted(counts)}; pass maps of one run, as many in each")
 
 
 # ------------------------------------------------------------------------------------ when it knows, and from where
@@ -517,6 +523,7 @@ def covered(
     for images of another size than the model's, and TypeError for images or a fill of whole numbers.
     """
     rows, columns = _vit(model).grid_size
+    check_kind("hidden", hidden, Tensor)
     if hidden.dtype != torch.bool or hidden.shape != (len(images), rows * columns):
         raise ValueError(
             f"hidden is {hidden.dtype} of shape {list(hidden.shape)}; give True or False for each of the "
@@ -602,7 +609,7 @@ def deletion_curve(
     patches = math.prod(_vit(model).grid_size)
     if not len(counts) or any(not 0 <= whole_number("a count", count) <= patches for count in counts):
         raise ValueError(f"counts are {list(counts)}; there are {patches} patches to cover")
-    if ranking.shape != (len(images), patches):
+    if check_kind("ranking", ranking, Tensor).shape != (len(images), patches):
         raise ValueError(
             f"ranking has shape {list(ranking.shape)}; give one number for each of the {patches} patches of "
             f"{len(images)} images"
@@ -633,6 +640,7 @@ def _asked_about(model: ViT, images: Tensor, classes: Tensor | None) -> Tensor:
 
 
 def _check_classes(classes: Tensor, images: int, number: int) -> None:
+    check_kind("classes", classes, Tensor)
     if classes.dtype != torch.int64 or classes.shape != (images,):
         raise ValueError(
             f"classes are {classes.dtype} of shape {list(classes.shape)} for {images} images; give one number of "

@@ -264,7 +264,12 @@ def forecast_presets(presets: dict[str, Recipe] = PRESETS, longest: float = LONG
 
 
 def choose_preset(forecasts: list[Forecast], longest: float = LONGEST) -> Recipe:
-    """Give the recipe with the most work among those that end within `longest` seconds; if none does, the quickest."""
+    """Give the recipe with the most work among those that end within `longest` seconds; if none does, the quickest.
+
+    Raises ValueError if there are no forecasts.
+    """
+    if not forecasts:
+        raise ValueError("there are 0 forecasts; pass the list that forecast_presets() gives")
     fitting = [forecast for forecast in forecasts if forecast.measured and forecast.seconds <= longest]
     if not fitting:
         return min(forecasts, key=lambda forecast: forecast.seconds).recipe

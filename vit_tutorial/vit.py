@@ -146,7 +146,7 @@ class ViT(nn.Module):
         Raises ValueError for a name that is not of this form, or a ResNet that is not known.
         Source: table 1 of the paper for B, L and H; Touvron et al. 2021, table 1, for Ti and S.
         """
-        match = re.fullmatch(rf"(?:(R\d+)\+)?ViT-({'|'.join(SIZES)})/(\d+)", name)
+        match = re.fullmatch(rf"(?:(R\d+)\+)?ViT-({'|'.join(SIZES)})/(\d+)", str(name))
         if not match:
             raise ValueError(
                 f"{name!r} is no model name; write ViT-SIZE/PATCH with SIZE of {', '.join(SIZES)}: 'ViT-B/16'"

@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+import re
 import sys
 import types
 from dataclasses import asdict
@@ -53,6 +54,12 @@ def test_a_setting_that_makes_no_sense_gets_a_sentence(field, value):
 def test_the_sentence_names_the_words_that_are_known():
     with pytest.raises(ValueError, match=r"^optimizer is 'sgd'; it must be one of 'adamw', 'muon'$"):
         TrainingConfig(optimizer="sgd")
+
+
+@pytest.mark.parametrize("freeze", [3, (3,)])
+def test_what_is_frozen_has_names(freeze):
+    with pytest.raises(ValueError, match=re.escape(f"freeze is {freeze!r}; it must be names of parts, such as (")):
+        TrainingConfig(freeze=freeze)
 
 
 @pytest.mark.parametrize(("options", "allowed"), [({"epochs": 0}, "1 or more"), ({"distort": 1.5}, "from 0 to 1")])

@@ -93,8 +93,11 @@ def test_a_batch_a_smoothing_or_a_format_that_makes_no_sense_gets_a_sentence(dat
     model.card = ModelCard.of(data)
     for options, words in (
         ({"batch_size": 0}, "batch_size is 0; it must be 1 or more"),
+        ({"batch_size": 2.5}, "batch_size is 2.5; it must be one whole number"),
         ({"label_smoothing": 2.0}, "label_smoothing is 2.0; it must be from 0 to 1"),
         ({"precision": "half"}, "precision is 'half'; it must be one of 'auto', 'float32', 'bfloat16', 'float16'"),
     ):
         with pytest.raises(ValueError, match=words):
             evaluate(model, data.test_images, data.test_labels, **options)
+    with pytest.raises(TypeError, match=r"^labels must be a Tensor; got list$"):
+        evaluate(model, data.test_images, data.test_labels.tolist())

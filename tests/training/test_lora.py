@@ -135,6 +135,11 @@ def test_a_rank_out_of_range_gets_a_sentence_and_changes_nothing(rank):
     assert same(weights(model), weights(plain()))
 
 
+def test_a_lora_is_for_a_vit():
+    with pytest.raises(TypeError, match=r"^model must be a ViT; got Linear$"):
+        add_lora(nn.Linear(2, 2))
+
+
 def test_a_second_lora_is_refused():
     model = add_lora(plain(), 2)
     with pytest.raises(ValueError, match=r"^the model has a LoRA already; merge_lora\(model\) first$"):

@@ -8,6 +8,7 @@ are.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_type_hints
 
@@ -54,6 +55,8 @@ class TrainingConfig:
     def __post_init__(self):
         if isinstance(self.freeze, str):
             raise ValueError(f"freeze is {self.freeze!r}; it must be several names, such as ({self.freeze!r},)")
+        if not isinstance(self.freeze, Iterable) or not all(isinstance(name, str) for name in self.freeze):
+            raise ValueError(f"freeze is {self.freeze!r}; it must be names of parts, such as ('patch_embed',)")
         object.__setattr__(self, "freeze", tuple(self.freeze))
         for name, kind in get_type_hints(TrainingConfig).items():
             if name != "freeze":  # names of parts, where check_setting knows whole numbers alone

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.introspection import in_eval_mode
+from vit_tutorial.patches import check_kind, whole_number
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.devices import autocast
@@ -53,8 +54,7 @@ def predict(
             "load_model, or set model.card = ModelCard(class_names, mean, std)"
         )
     check_images(images)
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}; it must be 1 or more")
+    whole_number("batch_size", batch_size, 1)
     device = next(model.parameters()).device
     logits = []
     with in_eval_mode(model):
@@ -85,7 +85,7 @@ def evaluate(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it must be from 0 to 1")
     logits = predict(model, images, batch_size=batch_size, precision=precision, mirrored=mirrored)
-    labels = labels.cpu()
+    labels = check_kind("labels", labels, Tensor).cpu()
     check_labels(labels, len(images), logits.shape[1])
     losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
     confidences, predictions = logits.softmax(dim=1).max(dim=1)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.patches import whole_number
+from vit_tutorial.patches import check_kind, whole_number
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
@@ -57,9 +57,10 @@ def add_lora(model: ViT, rank: int = 4, alpha: float | None = None, seed: int = 
     The logits stay as they are until something is learned. Returns the model. Its weights can be saved after
     `merge_lora`.
     Raises ValueError for a rank that is no whole number from 1 to D, an alpha that is not finite and above 0, or if
-    there is a LoRA or another parametrization already, and TypeError if a block has no `attn` to add one to.
+    there is a LoRA or another parametrization already, and TypeError for a model that is no ViT, or if a block has no
+    `attn` to add one to.
     """
-    given, model = model, unwrapped(model)
+    given, model = model, check_kind("model", unwrapped(model), ViT)
     for i, block in enumerate(model.blocks):
         if not isinstance(getattr(block, "attn", None), MultiHeadAttention):
             raise TypeError(
