@@ -409,7 +409,7 @@ def against_controls(method, source):
         controls = [area[f"{source}, {fill}, {control}"] for control in inside.CONTROLS]
         best = [min(groups) for groups in zip(*controls, strict=True)]
         pairs[fill] = (best, area[f"{source}, {fill}, {method}"])
-    claim = f"{method}, beats every control on {sources[source]}"
+    claim = f"{method!r} beats every control on {sources[source]}"
     return compare_each(pairs, claim, holds="if", unit="of the area", of="groups of pictures")
 
 

@@ -1164,7 +1164,7 @@ for count in (9000, 300):
     own = best_rate({rate: [learn_from(count, 0, rate, choose)] for rate in (0.0003, 0.001, 0.003, 0.01)})
     right = {seed: learn_from(count, seed, own.value, judge_by) for seed in range(10, 14)}
     found.append(Scores(f"{count:,} pictures", right, own, "points"))
-    print(f"{count:,} pictures, each shown {150 * 64 / count:.0f} times, at a rate of {own.value:g}: ", end="")
+    print(f"{count:,} pictures, each shown {150 * 64 / count:.1f} times, at a rate of {own.value:g}: ", end="")
     print(", ".join(f"{accuracy:.0%}" for accuracy in right.values()))
 print(compare(*found, "9,000 pictures beat 300 at as many steps"))
 
