@@ -15,7 +15,8 @@ from torch import nn
 import vit_tutorial
 
 FOLDER = Path(vit_tutorial.__file__).parent
-MODEL_FILES = ["patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit", "cnn"]  # in reading order
+CONCEPTS = ["patches", "tokens", "positions", "attention", "encoder", "hybrid", "vit", "cnn"]  # in reading order
+MODEL_FILES = ["inputs", *CONCEPTS]  # what all of them ask of what they are given, and then one concept a file
 FURTHER = {"torch", "einops", "jaxtyping"}
 LATER = {("vit", "vit_tutorial.pretrained")}  # imported inside ViT.from_pretrained, when it is called
 PUBLIC = {name: getattr(vit_tutorial, name) for name in vit_tutorial.__all__}
@@ -121,7 +122,7 @@ def test_every_module_has_its_floor():
     assert len(listed) == len(set(listed))
     assert ignored == [f"vit_tutorial.{module} -> {name}" for module, name in LATER]
     height = {name: number for number, floor in enumerate(found) for name in floor}
-    assert height["support"] < height["datasets"] < height["patches"] < height["encoder"] < height["vit"]
+    assert height["support"] < height["datasets"] < height["inputs"] < height["patches"] < height["encoder"] < height["vit"]
     assert height["vit"] < height["weights"] < height["pretrained"] < height["training"] < height["train"]
 
 
@@ -188,7 +189,7 @@ def test_what_can_go_wrong_is_written_down(name):
     assert "aises " in PUBLIC[name].__doc__
 
 
-@pytest.mark.parametrize("module", [*MODEL_FILES, "introspection"])
+@pytest.mark.parametrize("module", [*CONCEPTS, "introspection"])
 def test_every_model_file_names_its_source(module):
     doc = ast.get_docstring(ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8")))
     assert "Source" in doc

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.patches import check_kind, check_tokens, go_together, whole_number
+from vit_tutorial.inputs import check_kind, check_tokens, go_together, whole_number
 
 # With fewer tokens than this the explicit path trains faster on a CPU: at 17 tokens in a third to all of the fused
 # kernel's time, at 50 in half to all of it. Measured by tests/benchmarks/bench_attention.py.

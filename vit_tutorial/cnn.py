@@ -16,8 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.encoder import check_setting
-from vit_tutorial.patches import as_pair, check_channels, check_kind, check_pixels
+from vit_tutorial.inputs import as_pair, check_channels, check_kind, check_pixels, check_setting
 
 RESNETS = {  # table 1 of the paper: kind of block, and blocks in each stage
     "ResNet-18": ("basic", (2, 2, 2, 2)),

@@ -11,20 +11,17 @@ Depth"; Hendrycks and Gimpel 2016, "Gaussian Error Linear Units".
 """
 
 import inspect
-import math
 import reprlib
 from collections.abc import Callable
 from functools import partial
-from numbers import Real
-from types import NoneType, UnionType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.patches import check_tokens, whole_number
+from vit_tutorial.inputs import check_rate, check_setting, check_tokens, whole_number
 
 LAYER_NORM_EPS = 1e-6
 GELU = {"exact": "none", "tanh": "tanh"}
@@ -161,40 +158,6 @@ class Encoder(nn.Sequential):
     def __getitem__(self, place: int | slice) -> nn.Module:
         """Give one block, or some of them as a stack: `blocks[:6]`."""
         return nn.Sequential(*list(self)[place]) if isinstance(place, slice) else super().__getitem__(place)
-
-
-def check_rate(name: str, rate: float) -> float:
-    """Give the share that is dropped; raise ValueError with its name if it is not at least 0 and below 1."""
-    try:
-        possible = 0 <= rate < 1
-    except TypeError:  # of what is no number
-        possible = False
-    if not possible:
-        raise ValueError(f"{name} is {rate!r}; it must be at least 0 and below 1")
-    return rate
-
-
-def check_setting(name: str, value: Any, kind: Any, least: int | None = None) -> Any:
-    """Give the value of a setting as its annotation has it: a list, which is all that JSON has, becomes a tuple.
-
-    Raises ValueError with the name and the value if it is of another kind, or a whole number below `least`.
-    """
-    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
-    if value is None and NoneType in kinds:
-        return None
-    if get_origin(kind) is Literal and value not in get_args(kind):
-        raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, get_args(kind)))}")
-    if kind is bool and not isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}; it must be True or False")
-    if float in kinds:
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}; it must be a number, and finite")
-        return value if isinstance(value, float | int) else float(value)  # JSON has no numbers of NumPy
-    if isinstance(value, list | tuple) and tuple in map(get_origin, kinds):
-        return tuple(whole_number(f"a part of {name}", part, least) for part in value)
-    if get_origin(kind) is tuple:
-        raise ValueError(f"{name} is {value!r}; it must be a tuple of whole numbers")
-    return whole_number(name, value, least) if int in kinds else value
 
 
 def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any, **options: Any) -> nn.Module:

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.patches import PatchEmbedding, whole_number
+from vit_tutorial.inputs import whole_number
+from vit_tutorial.patches import PatchEmbedding
 
 GROUPS = 32  # of channels that are normalised together
 STEM_CHANNELS = 64

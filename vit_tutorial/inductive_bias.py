@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor, nn
 
+from vit_tutorial.inputs import check_kind
 from vit_tutorial.introspection import in_eval_mode
-from vit_tutorial.patches import check_kind, patchify, unpatchify
+from vit_tutorial.patches import patchify, unpatchify
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.vit import ViT
 

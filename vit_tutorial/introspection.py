@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.cnn import CNN, CNNConfig
 from vit_tutorial.hybrid import ResNet
-from vit_tutorial.patches import as_pair, check_kind, patchify, whole_number
+from vit_tutorial.inputs import as_pair, check_kind, whole_number
+from vit_tutorial.patches import patchify
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.support.wrapped import eager, unwrapped

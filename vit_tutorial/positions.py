@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.patches import as_pair, check_kind, whole_number
+from vit_tutorial.inputs import as_pair, check_kind, whole_number
 
 
 class PositionEmbedding(nn.Module):

@@ -20,8 +20,8 @@ from PIL import Image
 from torch import Tensor
 
 from vit_tutorial import plots
+from vit_tutorial.inputs import as_pair
 from vit_tutorial.introspection import answer_attention, attention_maps, attention_rollout
-from vit_tutorial.patches import as_pair
 from vit_tutorial.pretrained import PUBLISHED
 from vit_tutorial.support.command_line import print_all_names
 from vit_tutorial.support.files import write_file

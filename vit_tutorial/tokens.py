@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vit_tutorial.patches import check_kind, whole_number
+from vit_tutorial.inputs import check_kind, whole_number
 
 
 class ClassToken(nn.Module):

@@ -17,9 +17,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part, check_rate, check_setting
+from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, Encoder, EncoderBlock, build_part
 from vit_tutorial.hybrid import RESNETS, HybridEmbedding
-from vit_tutorial.patches import PatchEmbedding, as_pair, check_kind, patchify, whole_number
+from vit_tutorial.inputs import as_pair, check_kind, check_rate, check_setting, whole_number
+from vit_tutorial.patches import PatchEmbedding, patchify
 from vit_tutorial.positions import PositionEmbedding, sincos_2d
 from vit_tutorial.tokens import ClassToken
 
@@ -103,8 +104,7 @@ class ViT(nn.Module):
         mlp: Callable[..., nn.Module] = MLP,
     ):
         super().__init__()
-        self.config = check_kind("config", config, ViTConfig)
-        self.card = None  # what a saved model says of itself: see weights.ModelCard
+        self.config, self.card = check_kind("config", config, ViTConfig), None  # see weights.ModelCard
         dim = config.dim
         if config.pool == "mean" and class_token is not ClassToken:
             raise ValueError("class_token is given, but with pool='mean' there is no class token; use pool='cls'")

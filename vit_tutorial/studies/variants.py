@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.datasets import Dataset, load
+from vit_tutorial.inputs import as_pair
 from vit_tutorial.introspection import flops_per_image
-from vit_tutorial.patches import as_pair, patchify, unpatchify
+from vit_tutorial.patches import patchify, unpatchify
 from vit_tutorial.positions import PositionEmbedding, sincos_1d
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.training import TrainingConfig, evaluate, fit

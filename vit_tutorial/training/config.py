@@ -14,7 +14,7 @@ from typing import Literal, get_type_hints
 
 import numpy as np
 
-from vit_tutorial.encoder import check_setting
+from vit_tutorial.inputs import check_setting
 from vit_tutorial.support.seeds import LARGEST_SEED
 from vit_tutorial.training.augmentation import check_mixed
 

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vit_tutorial.inputs import check_kind, whole_number
 from vit_tutorial.introspection import in_eval_mode
-from vit_tutorial.patches import check_kind, whole_number
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.training.devices import autocast

@@ -32,7 +32,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.patches import check_kind
+from vit_tutorial.inputs import check_kind
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.seeds import seed_one
 from vit_tutorial.support.sending import send

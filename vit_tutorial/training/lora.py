@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized, register_parametrization, remove_parametrizations
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.patches import check_kind, whole_number
+from vit_tutorial.inputs import check_kind, whole_number
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT

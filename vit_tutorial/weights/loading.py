@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vit_tutorial.patches import as_pair, check_kind
+from vit_tutorial.inputs import as_pair, check_kind
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.files import existing_file, read

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_tutorial.encoder import DropPath
-from vit_tutorial.patches import as_pair
+from vit_tutorial.inputs import as_pair
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.vit import ViT, ViTConfig

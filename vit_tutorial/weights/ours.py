@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from vit_tutorial.patches import check_kind
+from vit_tutorial.inputs import check_kind
 from vit_tutorial.support.files import in_one_order, write_file
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.support.wrapped import unwrapped
