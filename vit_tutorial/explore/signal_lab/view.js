@@ -99,7 +99,6 @@ function render({ model, el }) {
   // Charts and numbers
   const canvas = sheet(WIDTH, WIDTH, { tabIndex: 0, role: "application", className: "vit-touch" });
   const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
-  for (const { name } of lines) name.style.whiteSpace = "nowrap";
   const words = make("p", { className: "vit-words" });
   root.append(canvas);
   const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];
@@ -234,6 +233,7 @@ function render({ model, el }) {
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
     layout = chartsLayout(shownCharts().length, roomIn(root, WIDTH), enlarged(root));
     resize(canvas, layout.width, layout.height);
+    for (const { name } of lines) name.style.whiteSpace = layout.width < WIDTH ? "normal" : "nowrap"; // or it moves sideways
     const context = pen(canvas);
     const fonts = fontsOf(context, style);
     shownCharts().forEach((_, chart) => {
