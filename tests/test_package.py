@@ -122,7 +122,14 @@ def test_every_module_has_its_floor():
     assert len(listed) == len(set(listed))
     assert ignored == [f"vit_tutorial.{module} -> {name}" for module, name in LATER]
     height = {name: number for number, floor in enumerate(found) for name in floor}
-    assert height["support"] < height["datasets"] < height["inputs"] < height["patches"] < height["encoder"] < height["vit"]
+    assert (
+        height["support"]
+        < height["datasets"]
+        < height["inputs"]
+        < height["patches"]
+        < height["encoder"]
+        < height["vit"]
+    )
     assert height["vit"] < height["weights"] < height["pretrained"] < height["training"] < height["train"]
 
 

@@ -181,8 +181,8 @@ def test_nothing_is_fetched_unless_it_may_be(monkeypatch):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_classes": 0}, r"num_classes is 0; .* features without a head are forward_intermediates"),
-        ({"image_size": 0}, "image height 0 is not a multiple of patch_size 16"),
+        ({"num_classes": 0}, "num_classes is 0; features without a head are forward_intermediates"),
+        ({"image_size": 0}, "image_size is 0; it must be 1 or more"),
         ({"image_size": 100}, "image height 100 is not a multiple of patch_size 16"),
         ({"dropout": "some"}, "dropout is 'some'; it must be a number"),
     ],

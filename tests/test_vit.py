@@ -840,7 +840,7 @@ def test_a_part_that_computes_the_same_changes_nothing():
         ({"dim": 0}, "dim is 0; it must be 1 or more"),
         (
             {"num_classes": 0},
-            "num_classes is 0; it must be 1 or more (features: forward_intermediates(images)['pool'])",
+            "num_classes is 0; features without a head are forward_intermediates(images)['pool']",
         ),
         ({"in_channels": 0}, "in_channels is 0; it must be 1 or more"),
         ({"representation_size": 0}, "representation_size is 0; it must be 1 or more"),

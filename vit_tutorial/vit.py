@@ -53,7 +53,7 @@ class ViTConfig:
 
     def __post_init__(self):
         if self.num_classes == 0:
-            raise ValueError("num_classes is 0; it must be 1 or more (features: forward_intermediates(images)['pool'])")
+            raise ValueError("num_classes is 0; features without a head are forward_intermediates(images)['pool']")
         for name, kind in type(self).__annotations__.items():
             object.__setattr__(self, name, check_setting(name, getattr(self, name), kind, least=1))
         as_pair(self.image_size)
