@@ -15,8 +15,8 @@
 #
 # **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
 # is chosen. Do this from the top to the bottom. Code that only draws is folded, and runs all the same: the three dots
-# or the blue bar beside it open it. You may change any code and run it again. If a name is missing then, choose
-# *Run → Restart Kernel and Run All Cells*: nothing breaks for good. On a narrow screen, close the list of files first: tap the
+# or the blue bar beside it open it. You may change any code and run it again. If a name is missing then, choose *Run →
+# Restart Kernel and Run All Cells*: nothing breaks for good. On a narrow screen, close the list of files first: tap the
 # folder at the left.
 
 # %%
