@@ -268,7 +268,7 @@ EXPERIMENTS = {
         variants=versus.scrambles("cifar10", 45_000, budget=1),
         seeds=(0, 1, 2),
         job=versus.compete_scrambled,
-        search=Search(versus.RATES[1:4]),
+        search=Search(versus.RATES),
     ),
     "patch_photos": Experiment(
         claim="on photographs smaller patches keep detail, and are worth what they cost",
