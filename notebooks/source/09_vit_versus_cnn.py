@@ -369,12 +369,6 @@ pairs = {
     for words in versus.ORDERS.values()
 }
 print(compare_each(pairs, "on photographs the CNN is better than the ViT", holds="if"))
-wider = load_study("versus_photos")  # of "That is only clothes", below
-for model in ("ViT", "CNN"):
-    for one, name in ((photo_orders, f"{model}, as it is"), (wider, versus.name_of(model, 45_000, 1))):
-        rate = one.scores(name).rate
-        tried = f"{len(rate.tried)} from {rate.tried[0]:g} to {rate.tried[-1]:g}"
-        print(f"study {one.name}, {name}: the rate {rate.value:g}, of {tried}")
 
 # %% [markdown]
 # **The ViT and its patches.** By the proof above the true difference is 0, on average over starts. Yet on clothes the
@@ -390,8 +384,7 @@ for model in ("ViT", "CNN"):
 # **Photographs.** Here things lie anywhere, and the sentence comes out as it is told. Permuted patches cost the CNN
 # much, and the ViT nothing that can be shown. Permuted pixels cost both, since they tear up what lies inside a patch
 # too, and the CNN more. And look at the last lines: on scrambled photographs no lead of the CNN is shown. So most of
-# its lead went with what it takes for granted; whether a small rest stays, three seeds do not show. Most took a rate at
-# an end of the three; for the pictures as they are, five rates led to the same two.
+# its lead went with what it takes for granted; whether a small rest stays, three seeds do not show.
 #
 # So a bias helps where the pictures are as it takes them to be. That it is built in does not say that it helps.
 #
