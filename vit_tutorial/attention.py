@@ -89,7 +89,7 @@ class MultiHeadAttention(nn.Module):
 def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
     for name, part in (("q", q), ("k", k), ("v", v)):
         check_kind(name, part, Tensor)
-    alike = q.dtype == k.dtype == v.dtype or (go_together(q, k.dtype) and go_together(q, v.dtype))
+    alike = go_together(q, k.dtype) and go_together(q, v.dtype)
     if not (alike and q.is_floating_point() and k.is_floating_point() and v.is_floating_point()):
         raise TypeError(
             f"attention takes queries, keys and values of one type of real numbers; got q {q.dtype}, k {k.dtype}, "

@@ -161,6 +161,9 @@ export const roomIn = (root, most) => (root.clientWidth ? Math.min(most, root.cl
 /** How many times as large as usual the letters of an explorer are: those on its canvases grow with them. */
 export const enlarged = (root) => (Number.parseFloat(getComputedStyle(root).fontSize) || 13) / 13;
 
+/** What a drawing depends on beside the state: how wide an explorer is, and how large its letters are. */
+const roomAndLetters = (root) => `${root.clientWidth} ${enlarged(root)}`;
+
 /** Where the pointer is, in the canvas' own CSS pixels. */
 export function pointer(canvas, event) {
   const box = canvas.getBoundingClientRect();
@@ -404,7 +407,7 @@ export function behindMore(model, root, what, parts, words) {
     if (!words.classList.contains("vit-words")) return;
     words.classList.toggle("vit-heard", !more);
     if (!more) return;
-    const found = `${root.clientWidth} ${enlarged(root)}`;
+    const found = roomAndLetters(root);
     words.style.setProperty("--vit-kept", found === roomy ? `${words.getBoundingClientRect().height}px` : 0);
     roomy = found;
   });
@@ -422,7 +425,7 @@ export function live(model, root, drawAll) {
   draw();
   let drawnFor = "";
   const size = new ResizeObserver(() => {
-    const found = `${root.clientWidth} ${enlarged(root)}`;
+    const found = roomAndLetters(root);
     if (found !== drawnFor) draw();
     drawnFor = found;
   });

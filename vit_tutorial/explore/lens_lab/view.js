@@ -266,10 +266,7 @@ function render({ model, el }) {
     resize(pictureSheet, layout.width, layout.height);
     const context = pen(pictureSheet);
     const { width, side, top, boxOf } = layout;
-    const sizeFor = (texts, size, room) => {
-      context.font = tagFont(size);
-      return size * Math.min(1, room / widestIn(context, texts));
-    };
+    const sizeFor = (...given) => sizeIn(context, tagFont, ...given);
     const nameSize = Math.max(LEAST, sizeFor(classLines, 10 * letters, boxOf(prefix)[2] - INSIDE));
     const lineHeight = 1.2 * nameSize;
     context.drawImage(greys.get(picture), 0, top, width, side);
@@ -329,6 +326,12 @@ function render({ model, el }) {
     return widths.get(key);
   }
 
+  /** A size of letters, made smaller where the widest of some texts has less room. */
+  function sizeIn(context, fontOf, texts, size, room) {
+    context.font = fontOf(size);
+    return size * Math.min(1, room / widestIn(context, texts));
+  }
+
   /** A bar that is not filled, on whole pixels so that its line is as dark as it can be. */
   function drawHollow(context, x, width, floor, height, colour) {
     const [left, right, top] = [x, x + width, floor - height].map(Math.round);
@@ -351,10 +354,7 @@ function render({ model, el }) {
     const style = getComputedStyle(root);
     const weight = step < NARROW * letters ? 400 : 600;
     const fontOf = (size, weight = 400) => `${weight} ${size}px ${style.fontFamily}`;
-    const sizeFor = (texts, size, most) => {
-      context.font = fontOf(size, weight);
-      return size * Math.min(1, most / widestIn(context, texts));
-    };
+    const sizeFor = (...given) => sizeIn(context, (size) => fontOf(size, weight), ...given);
     const largest = (step < NARROW * letters ? 11 : 12) * letters;
     const nameSize = within(sizeFor(classLines, largest, step - 4), SMALLEST, largest);
     const size = within(sizeFor(["100.0%"], largest, step - 2), SMALLEST, largest);
