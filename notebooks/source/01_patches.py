@@ -593,8 +593,8 @@ plots.show(
 #
 # 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
 # them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
-# ViT-B/16 and ViT-B/32 had the same recipe. ViT-L/16 and ViT-L/32 had different ones, so that pair differs in more than
-# P.
+# ViT-B/16 and ViT-B/32 had the same recipe but for the random changes of the pictures (RandAugment, AutoAugment).
+# ViT-L/16 and ViT-L/32 had quite different ones, so that pair differs in much more than P.
 
 # %%
 from torchvision.models import ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights
