@@ -504,6 +504,19 @@ def test_blocks_that_are_one_and_the_same_show_under_one_name():
     assert names.count("blocks.0") == 3
 
 
+def test_blocks_that_share_their_attention_are_looked_into_one_by_one():
+    shared, images = small_model(), small_images()
+    for block in shared.blocks[1:]:
+        block.attn = shared.blocks[0].attn
+    apart = copy.deepcopy(shared)
+    for block in apart.blocks:
+        block.attn = copy.deepcopy(block.attn)
+    for look in (attention_maps, attention_scores):
+        found, expected = look(shared, images), look(apart, images)
+        assert len(found) == 3
+        assert all(map(torch.equal, found, expected))
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_ledger_leaves_the_model_as_it_was(training):
     model = small_model(dropout=0.5).train(training)

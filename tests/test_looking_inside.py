@@ -1,11 +1,13 @@
 """What a trained model knows, where, and what decided: each measurement against one made in another way."""
 
+import contextlib
 import copy
 import itertools
 
 import pytest
 import shapes
 import torch
+from learners import SETTINGS
 from references import randomize
 from torch import nn
 
@@ -287,8 +289,10 @@ def test_covering_takes_whole_patches_in_reading_order():
     same(found[0, :, 0:4, 4:8], others[0, :, 0:4, 4:8])
     same(found[2, :, 4:8, 0:4], others[2, :, 4:8, 0:4])
     assert (found != images).sum() == 2 * 3 * 16
-    first, second = (covered(model, images, hidden, "noise") for _ in range(2))
-    same(first, second)
+    noise = covered(model, images, hidden, "noise")
+    for around in (contextlib.nullcontext, SETTINGS["device"], SETTINGS["float64"]):
+        with around():
+            same(covered(model, images, hidden, "noise"), noise)
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
@@ -413,6 +417,9 @@ def test_gradients_are_to_be_had_whatever_is_switched_off_around():
     for off in (torch.no_grad, torch.inference_mode):
         with off():
             assert all(torch.equal(look(), found) for look, found in zip(looks, expected, strict=True))
+    images.requires_grad_()
+    assert not any(look().requires_grad for look in looks)
+    assert images.grad is None
     for look in (lambda x: receptive_field(model, x, "blocks.0"), lambda x: gradient_times_input(model, x)):
         with pytest.raises(TypeError, match=r"images are torch\.uint8, but a model computes with real numbers"):
             look(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))

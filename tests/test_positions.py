@@ -1,5 +1,6 @@
 """Positions: learned or of sine and cosine, and stretched to other grids as torchvision and timm stretch them."""
 
+import copy
 import math
 
 import pytest
@@ -45,6 +46,10 @@ def test_a_table_is_fixed_moves_with_the_module_and_is_not_saved():
     table.zero_()
     assert position.pos_embed.any(), "the module keeps its own copy"
     assert PositionEmbedding(5, 8, table=table.double()).pos_embed.dtype == torch.float64
+    learned = PositionEmbedding(5, 8)
+    fixed = copy.deepcopy(PositionEmbedding(5, 8, table=learned.pos_embed[0]))
+    assert not fixed(torch.zeros(1, 5, 8)).requires_grad
+    assert torch.equal(fixed.pos_embed, learned.pos_embed)
 
 
 @pytest.mark.parametrize("shape", [(2, 4, 8), (2, 5, 7), (5, 8), (1, 2, 5, 8)])

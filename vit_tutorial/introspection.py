@@ -114,7 +114,7 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
         return out
 
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
-        for attention in attentions:
+        for attention in set(attentions):  # blocks may share one
             hooks.callback(attention.register_forward_pre_hook(ask_for_weights, with_kwargs=True).remove)
             hooks.callback(attention.register_forward_hook(keep_weights).remove)
         model(images)
@@ -140,7 +140,7 @@ def attention_scores(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float
             _check_scores(scores, _weights_of(attention, args[0], len(scores) - 1))
 
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
-        for attention in attentions:
+        for attention in set(attentions):  # blocks may share one
             hooks.callback(attention.register_forward_pre_hook(keep_scores).remove)
         model(images)
     return scores
@@ -554,8 +554,8 @@ def _fill(model: ViT, images: Tensor, fill: Fill) -> Tensor:
     if fill == "mean":
         return torch.zeros_like(images)
     if fill == "noise":
-        noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
-        return noise.to(images)
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(images.shape, generator=generator, dtype=torch.float32, device="cpu").to(images)
     if fill != "black":
         raise ValueError(f"fill is {fill!r}; it must be 'mean', 'black', 'noise' or images")
     if model.card is None or not model.card.mean:
@@ -585,7 +585,7 @@ def gradient_times_input(
         x = _learnable(images)
         logits = model(x).gather(1, classes[:, None]).sum()  # images do not mix, so each gets its own gradient
         (gradient,) = torch.autograd.grad(logits, x)
-    return patchify(gradient * images, model.config.patch_size).sum(dim=-1)
+    return patchify(gradient * x.detach(), model.config.patch_size).sum(dim=-1)
 
 
 @torch.no_grad()

@@ -37,9 +37,9 @@ class PositionEmbedding(nn.Module):
         else:
             if check_kind("table", table, Tensor).shape != (num_tokens, dim):
                 raise ValueError(f"the table must be [{num_tokens}, {dim}]; got shape {list(table.shape)}")
-            self.table = table.clone()  # an attribute of its own: moving the module leaves it whole
+            self.table = table.detach().clone()  # an attribute of its own: moving the module leaves it whole
             self.register_buffer("pos_embed", torch.empty(1, num_tokens, dim, dtype=table.dtype), persistent=False)
-            self.pos_embed.copy_(table)
+            self.pos_embed.copy_(self.table)
 
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         check_kind("tokens", tokens, Tensor)
