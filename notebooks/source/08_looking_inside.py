@@ -220,8 +220,8 @@ for k in range(7):
 # blocks it is in both: either of them makes a bag of it.
 #
 # One pair of pictures may be an accident. The record holds 1,000 test pictures, each exchanged with another one
-# (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros, the mean over
-# all pictures, or what another picture has there.
+# (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros (*zero
+# ablation*), the mean over all pictures (*mean ablation*), or what another picture has there.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("patching")
@@ -309,7 +309,7 @@ LensLab(model, {name: data.test_images[number] for name, number in numbers.items
 # ## Do attention maps show what decided?
 #
 # Here are six ways to rank the 49 patches of a picture. All give one number for each patch; larger says "more
-# important".
+# important". (Such a ranking is called an *attribution*, and drawn as a map, a *saliency map*.)
 #
 # | method | what it is |
 # |---|---|
@@ -340,10 +340,10 @@ plots.show(
 
 # %% [markdown]
 # The test is simple. **Cover the patches that a method ranks highest, and watch the probability of the answer.** A
-# method that knows what the answer needs makes it fall fast. This is called *deletion* (Samek et al. 2017, Petsiuk et
-# al. 2018). With what do we cover? Black is not nothing: it is what the background of these pictures is made of. So
-# three ways are tried: the mean colour of the training pictures, black, and noise. (`inside.METHODS` are the six
-# methods and two more controls.)
+# method that knows what the answer needs makes it fall fast. This is called *deletion* (Petsiuk et al. 2018; Samek et
+# al. 2017 called it *region perturbation*). With what do we cover? Black is not nothing: it is what the background of
+# these pictures is made of. So three ways are tried: the mean colour of the training pictures, black, and noise.
+# (`inside.METHODS` are the six methods and two more controls.)
 
 # %%
 counts = [0, 1, 2, 5, 10, 20, 30, 40]
