@@ -4,7 +4,8 @@
 # **The question.** Somebody takes a ViT-B/16 that has learned many millions of photographs, trains it on CIFAR-10, and
 # gets 40%. A small CNN without any pre-training does better. The notes that this course began with say why: *the data
 # set is too small for a ViT.* Others took the same kind of model to the same pictures and got 98.8 to 99.0%
-# (google-research/vision_transformer, "Expected ViT results": ViT-B/16 from ImageNet-21k, 14 million photographs).
+# (google-research/vision_transformer, README, "Available ViT models": the paper's results replicated with ViT-B/16 from
+# ImageNet-21k, 14 million photographs).
 # *What did the first one do?* Nobody knows, the recipe was not written down. But we can find out what makes a poor
 # model of a good one.
 
@@ -104,9 +105,10 @@ print("learned:", B.numel() + A.numel(), "of", W.numel())
 # learn 6,144 numbers instead of 589,824. B begins as zeros, so BA is zero, and the model says at first what it said
 # before.
 #
-# **A rate for each layer.** The head is new and has to go far. The first block sees edges, which new pictures have too,
-# and should hardly move. So each layer gets the rate of the one above, times 0.7 (the idea is Howard and Ruder's, 2018,
-# and for transformers Clark et al.'s, 2020; their factors differ):
+# **A rate for each layer.** The head is new and has to go far. The filters of the patch embedding see edges (lesson 1),
+# which new pictures have too, and should hardly move. So each layer gets the rate of the one above, times 0.7. This is
+# called *layer-wise learning rate decay* (the idea is Howard and Ruder's, 2018, and for transformers Clark et al.'s,
+# 2020; their factors differ):
 #
 # $$\eta_\ell = \eta \cdot 0.7^{\,L + 1 - \ell}, \qquad \ell = 0 \text{ (patches)}, \dots, L \text{ (last block)}, L + 1 \text{ (head)}$$
 #
@@ -1085,6 +1087,6 @@ print(f"frozen features {list(seen.shape)}: {right.sum()} of {len(right)} right"
 # *How to train your ViT?* · Kumar et al. 2022, *Fine-Tuning can Distort Pretrained Features and Underperform
 # Out-of-Distribution* · Kornblith, Shlens and Le 2019, *Do Better ImageNet Models Transfer Better?* · Bao et al. 2022,
 # *BEiT* (layer-wise rates for images) · Xie et al. 2022, *SimMIM*, and He et al. 2022, *Masked Autoencoders* (hidden
-# patches) · google-research/vision_transformer, "Expected ViT results" · the code of this lesson:
+# patches) · google-research/vision_transformer, README, "Available ViT models" · the code of this lesson:
 # `vit_tutorial/training/fine_tuning.py`, `vit_tutorial/training/lora.py`, `vit_tutorial/studies/clothes.py`,
 # `vit_tutorial/studies/transfer.py`.
