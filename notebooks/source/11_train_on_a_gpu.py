@@ -73,8 +73,8 @@ by_hand = -math.log(math.exp(2) / (math.exp(2) + math.exp(1) + math.exp(0)))
 print(f"by hand {by_hand:.2f}, PyTorch {loss.item():.2f}; knowing nothing about 10 classes: {math.log(10):.2f}")
 
 # %% [markdown]
-# Training is this: compute the gradient of the loss, and move every number a little *against* it. For logits the
-# gradient is easy: the probabilities, minus 1 at the right class. Take one step of size 1.
+# Training is this: compute the gradient of the loss, and move every number a little *against* it (*gradient descent*).
+# For logits the gradient is easy: the probabilities, minus 1 at the right class. Take one step of size 1.
 
 # %%
 loss.backward()
@@ -420,8 +420,7 @@ plots.show(figure, alt="Three curves: each rises in a straight line, then falls 
 # $$\text{average} \leftarrow d \cdot \text{average} + (1 - d) \cdot \text{weights}$$
 #
 # The copy is never trained. It comes out at the end. (The preset for a CPU has none.) Here a single "weight" trembles
-# around
-# 1. Its average starts at a bad place and remembers it for long. An exercise below mends that.
+# around 1. Its average starts at a bad place and remembers it for long. An exercise below mends that.
 
 # %%
 path = 1 + torch.randn(300, generator=torch.Generator().manual_seed(0))
@@ -1439,10 +1438,10 @@ check.training_clinic(my_findings)
 # With more processes each has fewer images per step. If you enlarge the batch in return, raise the learning rate with
 # care, and warm up for longer (Goyal et al. 2017).
 #
-# **A larger model.** Most of the memory of a training holds what is kept for the way back. `--gradient-checkpointing`
-# keeps what enters each block, and computes the rest again (Chen et al. 2016). The gradients are the same, for one more
-# way forward. Or take several small batches, add up their gradients, and step once. LayerNorm sees each picture alone,
-# and does not notice. (BatchNorm would.)
+# **A larger model.** Unless batches are tiny, most of the memory of a training holds what is kept for the way back.
+# `--gradient-checkpointing` keeps what enters each block, and computes the rest again (Chen et al. 2016). The gradients
+# are the same, for one more way forward. Or take several small batches, add up their gradients, and step once
+# (*gradient accumulation*). LayerNorm sees each picture alone, and does not notice. (BatchNorm would.)
 #
 # **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes: CIFAR-10 is 184 MB. ImageNet at
 # 224×224 would be 193 GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.
