@@ -156,8 +156,8 @@ print("numbers to learn: 197 * 768 =", position.pos_embed.numel())
 # ### Positions made of waves
 #
 # Where do the rows come from? Most ViTs begin with small random numbers and let training change them. But positions
-# need not be learned. The first Transformer used sine and cosine. Column pairs are waves, from fast to slow, like the
-# hands of a clock: the first hand turns quickly, the next one more slowly.
+# need not be learned. The first Transformer used sine and cosine (*sinusoidal* positional encoding). Column pairs are
+# waves, from fast to slow, like the hands of a clock: the first hand turns quickly, the next one more slowly.
 #
 # $$PE(pos, 2i) = \sin\!\left(\frac{pos}{10000^{2i/D}}\right) \qquad
 # PE(pos, 2i+1) = \cos\!\left(\frac{pos}{10000^{2i/D}}\right)
