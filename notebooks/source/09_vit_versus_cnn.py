@@ -91,12 +91,11 @@ for place in (2, 3, 5):
 # The convolution is *equivariant*. What is *invariant*, if anything, is the mean over all
 # places that comes after it.
 #
-# The second tool for a pencil: **how many pixels can a place see?** One 3-wide filter sees 1 to each side. A second one
-# on top sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two pixels, so the next filter adds 2 to
-# each side. Our CNN begins with one such filter. Each of its three stages has two, and the first filter of stages 2 and
-# 3 has a stride of
-# 2. So after the beginning a place sees 3 pixels, and after stage 1 it sees 7. And after stages 2 and 3? Keep your
-#    numbers.
+# The second tool for a pencil: **how many pixels can a place see?** They are its *receptive field*. One 3-wide filter
+# sees 1 to each side. A second one on top sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two
+# pixels, so the next filter adds 2 to each side. Our CNN begins with one such filter. Each of its three stages has two,
+# and the first filter of stages 2 and 3 has a stride of 2. So after the beginning a place sees 3 pixels, and after
+# stage 1 it sees 7. And after stages 2 and 3? Keep your numbers.
 
 # %% [markdown]
 # ## A CNN that reads like our ViT
