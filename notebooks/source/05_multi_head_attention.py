@@ -13,7 +13,7 @@
 # **What you will do**
 #
 # 1. Compute two heads with a pencil and a calculator: three tokens of four numbers each.
-# 2. Cut numbers into heads in code, meet the mistake that nearly everyone makes once, and put the heads back together.
+# 2. Cut numbers into heads in code, meet a mistake that is easily made, and put the heads back together.
 # 3. Load the same numbers into PyTorch's `nn.MultiheadAttention`, and get the same output.
 # 4. Switch off single heads of a trained model, and see which of them it can do without.
 # 5. Write the layer yourself, train a ViT with it, and find six faults by measuring.
@@ -159,7 +159,7 @@ print(list(x.shape), "->", list(heads.shape), "-> weights", list(weights.shape))
 print("the same weights as by hand:", torch.equal(weights[0], torch.stack([colour, shape])))
 
 # %% [markdown]
-# ### The mistake that nearly everyone makes once
+# ### A mistake that is easily made
 #
 # We want the shape [B, h, N, d]. Why not simply ask for it, with `view`? Name each number so that we can follow it:
 # 21 is number 1 of token 2.
