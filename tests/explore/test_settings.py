@@ -1,6 +1,7 @@
 """What a learner has set PyTorch to changes nothing in an explorer: it is made and drawn as in a fresh Python."""
 
 import contextlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,13 +17,14 @@ from vit_tutorial.explore.base import Explorer
 TOGETHER = [("device", "float16", "autocast", "inference"), ("float64", "no_grad"), ("bfloat16",)]
 
 
-def explorers():
+def explorers(wrapped=lambda model: model):
     """Give what makes each explorer, by name; models and pictures are there already."""
     torch.manual_seed(0)
     model = ViT(ViTConfig(12, 4, 1, 3, 8, 2, 2))
     model.card = ModelCard(("cat", "dog", "owl"), (0.3,), (0.4,))
     image, maps = picture(12, 12, 1), np.full((2, 3, 10, 10), 0.1)
-    pair = CNN(CNNConfig(12, 1, 3, layers=(1,), width=2, stem="3x3")), model
+    pair = wrapped(CNN(CNNConfig(12, 1, 3, layers=(1,), width=2, stem="3x3"))), wrapped(model)
+    model = wrapped(model)
     pictures = torch.from_numpy(np.stack([image] * 3))
     return {
         "PatchLab": lambda: explore.PatchLab({"one": image}, 4),
@@ -66,6 +68,12 @@ def test_an_explorer_shows_the_same_whatever_was_set(name):
             for setting in settings:
                 set_now.enter_context(SETTINGS[setting]())
             assert drawn(make()) == page
+
+
+def test_a_compiled_model_is_shown_as_it_is_without():
+    plain, compiled = explorers(), explorers(partial(torch.compile, backend="eager"))
+    for name in ("TokenTable", "HeadsGallery", "LensLab", "ReachLab", "SketchLab", "ModelMap"):
+        assert said(compiled[name]()) == said(plain[name]())
 
 
 def test_each_setting_is_there_for_a_picture():

@@ -15,6 +15,7 @@ from vit_tutorial.explore.pictures import as_picture, class_names_of, model_inpu
 from vit_tutorial.explore.vit import check_vit
 from vit_tutorial.explore.words import best_class, patch_name, percent
 from vit_tutorial.introspection import attention_maps
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 
 Off = Sequence[tuple[int, int]]  # heads that are switched off: (layer, head), both counted from 0
@@ -159,7 +160,7 @@ def heads_gallery_state(
 def _run(model: ViT, pixels: Tensor, off: Off) -> tuple[list[Tensor], Float[np.ndarray, " classes"]]:
     """The maps of all layers, and the probabilities of the classes, with some heads switched off."""
     said = []
-    listen = model.register_forward_hook(lambda module, args, logits: said.append(logits))
+    listen = unwrapped(model).register_forward_hook(lambda module, args, logits: said.append(logits))
     try:
         with heads_off(model, off):
             maps = attention_maps(model, pixels)

@@ -23,6 +23,7 @@ from vit_tutorial.explore.model_map.numbers import (
 )
 from vit_tutorial.explore.pictures import as_picture, pack_pictures
 from vit_tutorial.explore.still import diverging
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 
 # The fields of a box that travel as they are.
@@ -43,6 +44,7 @@ class ModelMap(Explorer):
     block = traitlets.Int(1).tag(sync=True)
 
     def __init__(self, model: ViT, image, **choices: Any):
+        model = unwrapped(model)
         if not isinstance(model, ViT):
             raise TypeError(f"the map is drawn of a ViT, not of a {type(model).__name__}; for others use shape_ledger")
         picture = as_picture(image)
