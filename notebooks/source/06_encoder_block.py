@@ -257,7 +257,7 @@ plots.show(
 #
 # This is **pre-norm**: the norm comes before each branch. The original Transformer (Vaswani et al. 2017, section 3.1)
 # has it after each plus, on the stream itself: **post-norm**, LN(z + f(z)). The third way in the picture, z + LN(f(z)),
-# is that of Swin v2.
+# is that of Swin v2 (*res-post-norm*).
 #
 # ![Three ways to build a block. In each a token z runs along a line, the residual stream; attention and then the MLP read it, and what they say is added to it. Pre-norm has a norm in front of each branch. Post-norm has a norm on the line, after each plus. Swin v2 has a norm at the end of each branch.](figures/encoder_block.svg)
 
