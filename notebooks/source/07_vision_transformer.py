@@ -117,8 +117,8 @@ print(code_of(EncoderBlock.forward, "# equation"))
 # The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks
 # token 0, `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks, and
 # passes it on; `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while
-# training only; see lesson
-# 6. `pre_logits` does nothing here; it is for pre-training, a first, long training on very many pictures.)
+# training only (lesson 6). `pre_logits` does nothing here; it is for pre-training, a first, long training on very many
+# pictures.)
 #
 # A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations
 # stands the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would
@@ -717,8 +717,7 @@ print(f"for {flops['hybrid, 1 block'] / flops['pure, 8 blocks']:.0%} of the oper
 # Difficulty 2 of 5, about 10 minutes. Importance 2 of 3. Return three numbers of parameters: those in front of the
 # blocks (patch embedding, class token, positions), those of all blocks together, and those behind (the last norm and
 # the head). You get D, the depth, P, the side of the picture in pixels (it has 3 channels), and the number of classes.
-# The MLP widens to 4·D here, as in the paper, and every linear layer has biases. In the message of the check the input
-# is these five numbers, in this order.
+# The MLP widens to 4·D here, as in the paper, and every linear layer has biases.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1087,8 +1086,8 @@ print("the same logits:", equal)
 # 1. The order: patches, class token, positions, L blocks, one more norm, and the head, which reads the class token.
 # 2. ViT-B, L and H have about 86, 307 and 632 million parameters. Nearly all sit in the blocks.
 # 3. Weights load by name: with torchvision's weights, this model gives torchvision's logits.
-# 4. Six parts can be swapped for a class of your own, if it takes and gives the same shapes; the head and the stem are
-#    settings. The logits of an untrained model mean nothing, however sure they sound.
+# 4. Six parts can be swapped for a class of your own, if it takes and gives the same shapes. The logits of an untrained
+#    model mean nothing, however sure they sound.
 # 5. Six faults showed neither in a shape nor in the loss on one small batch. Compare with a model that is right.
 #
 # | step | shape |
