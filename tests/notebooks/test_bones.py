@@ -22,6 +22,7 @@ KEY = re.compile(
     r"`[a-z0-9+-]`|[←→↑↓]|\b[Aa]rrow key|\b(?:left|right|up|down) arrow|\b(?:Page Up|Page Down|Home|End|Escape|Shift)\b"
 )
 KEYS = 2  # that are named before an explorer
+STRAY_ITEM = re.compile(r"^[^#|\n].*\n(1[.)] .+)$", re.MULTILINE)  # in a paragraph Markdown makes a list of this line
 
 
 def between(text, start, end):
@@ -57,6 +58,12 @@ def bone_faults(notebook, lesson):
     return faults
 
 
+def list_faults(notebook):
+    """Return a sentence for each line of a paragraph that begins with "1." and so becomes the first item of a list."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [f"{line!r} would become a list: break the line before it elsewhere" for line in STRAY_ITEM.findall(text)]
+
+
 def key_faults(notebook):
     """Return a sentence for each explorer before which more than two keys are named, from the heading on.
 
@@ -81,7 +88,7 @@ def key_faults(notebook):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_a_lesson_has_its_bones(build, path):
     notebook = build.read_source(path, SOURCES)
-    assert bone_faults(notebook, int(path.stem[:2])) + key_faults(notebook) == []
+    assert bone_faults(notebook, int(path.stem[:2])) + list_faults(notebook) + key_faults(notebook) == []
 
 
 WHOLE = """# %% [markdown]
@@ -128,7 +135,14 @@ PatchLab(pictures)
 
 def test_a_lesson_that_lacks_nothing_has_no_fault(build, write_source):
     path = write_source(WHOLE)
-    assert bone_faults(build.read_source(path, [path]), 5) == []
+    notebook = build.read_source(path, [path])
+    assert bone_faults(notebook, 5) + list_faults(notebook) == []
+
+
+def test_a_line_of_a_paragraph_that_would_become_a_list_is_found(build, write_source):
+    path = write_source(WHOLE.replace("Then it goes on.", "It trembles around\n# 1. That is\n# 2. less than 3."))
+    (fault,) = list_faults(build.read_source(path, [path]))
+    assert fault.startswith("'1. That is'")
 
 
 @pytest.mark.parametrize(
