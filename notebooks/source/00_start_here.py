@@ -106,7 +106,7 @@ AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size,
 # If you see a picture, and it changes when you click, widgets work. If you see one line of text only, run the box
 # again. If that does not help, the machine check below says what to do.
 #
-# You do not have to understand any of this yet. In eight lessons you will have built every part of it.
+# You do not have to understand any of this yet. By the end of lesson 7 you will have built every part of it.
 #
 # The clothes or the background? Say what you think, and then look at the count below. It is made by a folded box: for
 # the class token and the last layer, how much of its weight lies on patches that are black all over.
@@ -268,7 +268,8 @@ my_progress()
 # | attention of a layer: heads, who looks, at whom | [B, h, N+1, N+1] | [8, 4, 50, 50] |
 # | logits: one for each of K classes | [B, K] | [8, 10] |
 #
-# These letters mean the same in all lessons. P is the side of a patch. (N+1, since the class token is one more.)
+# P is the side of a patch. (N+1, since the class token is one more.) All lessons have these letters, and say it where
+# one of them means something else.
 #
 # **Three questions.**
 #
