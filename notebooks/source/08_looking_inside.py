@@ -84,10 +84,8 @@ for blocks, (shoe, bag) in enumerate((token @ head.T).softmax(dim=-1)):
 print("block 2 added", (token[2] - token[1]).tolist())
 
 # %% [markdown]
-# (K is the number of classes from here on.)
-#
-# Reading a token
-# with the head before it is finished is called the **logit lens** (nostalgebraist 2020).
+# Reading a token with the head before it is finished is called the **logit lens** (nostalgebraist 2020). (From here on K
+# is the number of classes.)
 #
 # The second tool for a pencil is **covering**. A picture has three patches. The model's probability of *shoe* is 0.9.
 # Cover one patch, and it becomes what the second line says:
@@ -198,8 +196,8 @@ for source, words in sources.items():
 # Take two pictures, a sneaker and a bag. Run both. After block k, take the class token of the sneaker out, put the one
 # of the bag in, and let the rest of the model go on:
 #
-# $$z_k' = [\,z_k^0(\text{bag});\ z_k^{1 \dots N}(\text{sneaker})\,], \qquad
-# \text{answer} = \text{head}(\text{LN}(\text{block}_L(\dots \text{block}_{k+1}(z_k'))^0))$$
+# $$\tilde z_k = [\,z_k^0(\text{bag});\ z_k^{1 \dots N}(\text{sneaker})\,], \qquad
+# \text{answer} = \text{head}(\text{LN}(\text{block}_L(\dots \text{block}_{k+1}(\tilde z_k))^0))$$
 #
 # If the class token carries the answer, the model now says *bag*. Then the other way round: keep the class token, and
 # exchange the 49 patches. This is called **activation patching**. (The word has nothing to do with patches of a
@@ -291,7 +289,7 @@ LensLab(model, {name: data.test_images[number] for name, number in numbers.items
 # 2. Look at the small words on the boot, and at those in the four corners. (The arrow keys choose a patch, `c` the
 #    class token.) Where does it say *ankle boot* after 3 blocks? And after 6?
 # 3. Back to the class token, after 1 block. Press `x`: now it is the trouser's. Orange is the trouser's own answer. Go
-#    on from block to block. When does the answer follow?
+#    on from block to block; the exchange moves along. When does the answer follow?
 # 4. Press `p`: now all patches are the trouser's. Find the block at which neither exchange alone makes it a trouser.
 #    (*More*, `m`, has the bars of the chosen token, block by block, and other pictures to exchange tokens with.)
 #
@@ -339,11 +337,11 @@ plots.show(
 )
 
 # %% [markdown]
-# The test is simple. **Cover the patches that a method ranks highest, and watch the probability of the answer.** A
-# method that knows what the answer needs makes it fall fast. This is called *deletion* (Petsiuk et al. 2018; Samek et
-# al. 2017 called it *region perturbation*). With what do we cover? Black is not nothing: it is what the background of
-# these pictures is made of. So three ways are tried: the mean colour of the training pictures, black, and noise.
-# (`inside.METHODS` are the six methods and two more controls.)
+# **Cover the patches that a method ranks highest, and watch the probability of the answer.** A method that knows what
+# the answer needs makes it fall fast. This is called *deletion* (Petsiuk et al. 2018; Samek et al. 2017 called it
+# *region perturbation*). With what do we cover? Black is not nothing: it is what the background of these pictures is
+# made of. So three ways are tried: the mean colour of the training pictures, black, and noise. (`inside.METHODS` are the
+# six methods and two more controls.)
 
 # %%
 counts = [0, 1, 2, 5, 10, 20, 30, 40]
@@ -374,6 +372,7 @@ for row, (source, words) in zip(axes, sources.items(), strict=True):
         plots.draw_lines(ax, inside.SHARES, methods, "share of patches covered", "")
         for (method, curve), dashes in zip(controls.items(), (":", "--", "-."), strict=True):
             ax.plot(inside.SHARES, curve, color=plots.GREY, linestyle=dashes, label=f"{method} (control)")
+        ax.get_legend().remove()  # one for all six stands below
         ax.set_title(f"{words}, covered with {fill}", fontsize=10)
         ax.set_ylim(0, 1)
     row[0].set_ylabel("probability of the answer")
@@ -385,9 +384,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Read these plots like a judge. Occlusion is no competitor. It *is* the measurement, one patch at a time, so it wins at
-# first. The grey lines show what one gets without asking the model. A method that does not beat them
-# has shown nothing about the model.
+# Occlusion is no competitor. It *is* the measurement, one patch at a time, so it wins at first. The grey lines show what
+# one gets without asking the model. A method that does not beat them has shown nothing about the model.
 #
 # Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, while whoever
 # covers a patch of black background with black changes nothing. One way of covering alone would have fooled us.
@@ -459,8 +457,9 @@ plots.show(
 #
 # $$d_i = \frac{\sum_j A_{ij} \, \lVert r_i - r_j \rVert}{\sum_j A_{ij}}$$
 #
-# In the plots below the dashed line is a head that looks at all patches alike, and the model that never learned stands
-# on the right. And *globally* needs a number before we look: at least three quarters of the dashed line.
+# (Here j counts patches only. Without the class token a row no longer sums to 1, so we divide.) In the plots below the
+# dashed line is a head that looks at all patches alike, and the model that never learned stands on the right. And
+# *globally* needs a number before we look: at least three quarters of the dashed line.
 
 
 # %%
@@ -543,12 +542,17 @@ for epoch, at_that_time in moments.items():
 
 # %% [markdown]
 # In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. Slide through the
-# training yourself. It opens on block 2, which it calls layer 1: this explorer counts from 0, as code does.
+# training yourself. It opens on block 2, its layer 1: it counts from 0, as code does. Choose the astronaut, and click
+# the dark helmet in the corner, patch 62. Where does it look at first, and where in the end? (The map is the mean of the
+# heads.)
 
 # %%
 TrainingTimeline(moments, photographs, list(shown), layer=1)
 
 # %% [markdown]
+# Patch 62 looks at all patches about alike at first. In the end nearly half goes to itself and the five around it;
+# shared evenly, these would get a tenth.
+#
 # **What this does not prove.** A distance is a mean. A head that looks at its neighbour and at the far corner has a
 # middle distance, and never looks there. Four photographs are few, as we have seen.
 #
