@@ -47,7 +47,7 @@ plots.show(
 # model makes a vector of that row, and this vector is called a *token*, as for a word. The paper that introduced the
 # Vision Transformer (ViT) is called *An Image is Worth 16x16 Words*, after its models with patches of 16×16 pixels.
 #
-# We use the same letters in all lessons:
+# These letters come back in all lessons:
 #
 # | letter | meaning | in ViT-B/16, a model of the paper |
 # |---|---|---|
@@ -304,7 +304,7 @@ print("a convolution with stride 1: moved by 1, all its numbers move along:", sa
 # %% [markdown]
 # So a picture moved by one pixel is a set of new tokens for a ViT. And after this layer nothing in it says which
 # patches are neighbours: that is left to training (lesson 3). In return every patch can reach every other in one step.
-# Whether this is a good bargain depends on the pictures and on the training. Lesson 9 has both compete.
+# Is this a good bargain? Lesson 9 has both compete.
 #
 # ### What the tokens cost
 #
@@ -387,7 +387,7 @@ for height, width, channels, size in shapes:
 print(judge(right, "N is HW/P², where both sides are multiples of P"))
 
 # %% [markdown]
-# What if they are not? The package says so, and says what to do:
+# What if they are not? The package says what to do:
 
 # %%
 try:
@@ -480,7 +480,8 @@ print(judge(too_large, "the tables of one image do not fit a GPU of 80 GB", hold
 # %% [markdown]
 # Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows to a little more
 # than 4 times, since most of it grows with N (lessons 4 and 7 count it): as much as for a picture with twice as many
-# pixels each way. Lesson 4 measures more, and meets an algorithm that never stores the table.
+# pixels each way. (torchvision, like many papers, counts a multiplication and its addition as one: 17.6 GFLOPs for
+# ViT-B/16, half of ours.) Lesson 4 meets an algorithm that never stores the table.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds:
