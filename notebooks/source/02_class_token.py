@@ -265,7 +265,8 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 #
 # Four pictures may be four accidents. Here are 500. The lines switch off one part each, and the columns say what the
 # head reads. Behind the ± stands the *standard error*: 500 other pictures would move the accuracy by about as much.
-# (For n pictures and an accuracy a it is √(a(1 − a)/n).)
+# (For n pictures and an accuracy a it is √(a(1 − a)/n). Two right and two wrong answers are added first, so that it is
+# never 0.)
 
 
 # %%
@@ -430,9 +431,8 @@ plots.show(
 )
 
 # %% [markdown]
-# The gap at one learning rate was no property of the class token. Two seeds and 2,000 pictures are few, though. The
-# next two cells show a larger race, which was run once and written down: the same question with more pictures, more
-# learning rates and more seeds.
+# The gap at one learning rate was no property of the class token. Two seeds and 2,000 pictures are few, though. A
+# larger race was run once and written down: more pictures, more learning rates and more seeds.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("pooling")
