@@ -815,7 +815,7 @@ plots.show(figure, alt=f"A row of five points for each way to do it. Their means
 # small, says which mistakes could do such harm, each against *nothing wrong*, draw by draw:
 
 # %% tags=["claim-N4"]
-# google-research/vision_transformer, README since 24 May 2021, "Expected ViT results", ViT-B_16 on cifar10
+# google-research/vision_transformer, README since 24 May 2021, "Available ViT models", ViT-B_16 on cifar10
 published = {"without dropout": 0.9902, "with dropout of 0.1": 0.9876}
 so_few = {run: value <= 0.40 for run, value in published.items()}
 print(judge(so_few, "a ViT-B/16 can learn no more than 40% from CIFAR-10"))
