@@ -191,7 +191,7 @@ plots.show(
 )
 
 # %% [markdown]
-# No two rows are the same, so each position has its own name tag. And there is order in it.
+# No two rows are the same, so each position has its own name tag.
 #
 # ### Why waves?
 #
@@ -204,7 +204,7 @@ plots.show(
 #   10 o'clock too. At 2 and 3 o'clock it is 30°, and the cosine 0.87, wherever they stand.
 #
 # The other pairs are slower hands. After a full turn a fast hand shows the same again. The slower ones still tell the
-# two positions apart.
+# two positions apart. The slowest needs up to 2π · 10000 positions for a turn, far more than a picture has.
 
 
 # %%
@@ -311,8 +311,8 @@ PositionLab(model, shown, order=1)
 #
 # ### "Attention is permutation-invariant"
 #
-# You will read this in many notes. We take a whole ViT without positions, of 4 blocks, in 64-bit numbers, and show it
-# both cats. The class token stays in front; only patches are shuffled.
+# We take a whole ViT without positions, of 4 blocks, in 64-bit numbers, and show it both cats. The class token stays in
+# front; only patches are shuffled.
 
 # %% tags=["claim-E1"]
 torch.manual_seed(0)
