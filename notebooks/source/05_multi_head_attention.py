@@ -62,8 +62,7 @@ plots.show(
 # %% [markdown]
 # ## By hand
 #
-# Three tokens, D = 4 numbers each. The first two numbers say the colour (red, blue), the last two say the shape
-# (round, square).
+# Three tokens, D = 4 numbers each: two for the colour, two for the shape.
 #
 # | token | what it is | red | blue | round | square |
 # |---|---|---|---|---|---|
@@ -541,9 +540,9 @@ claim = "without these heads the model loses more than 5 points"
 print(compare_each(needed, claim, holds="if", at_least=0.05, of="pictures", unit="points"))
 
 # %% [markdown]
-# So not even the most important head is needed in this sense. That each alone can go does not mean that all can. Among
-# the eight most important are all four of layer 0, where the patches first meet. And *not needed by the trained model*
-# is not *not needed for training*: more heads or fewer are trained below.
+# The line with FALSE is the answer: not even the most important head is needed in this sense. That each alone can go
+# does not mean that all can. Among the eight most important are all four of layer 0, where the patches first meet. And
+# *not needed by the trained model* is not *not needed for training*: more heads or fewer are trained below.
 #
 # ### "Each head looks at something else"
 #
