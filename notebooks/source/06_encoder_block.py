@@ -429,7 +429,7 @@ print(f"with 24 blocks, post-norm's is {ratio:.1f} times as long as pre-norm's")
 # The loss sees the sum of all additions, and the more there are, the smaller is the part of each. Post-norm's last
 # blocks get about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see in this the
 # reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and grows
-# over some steps. Our table alone does not show that: Adam, which we train with, takes steps whose size hardly depends
+# over some steps. Our table alone does not show that: AdamW, which we train with, takes steps whose size hardly depends
 # on the length of the gradient (lesson 11).
 #
 # So much for theory. The next cell says how to train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with
