@@ -42,6 +42,10 @@ def _seen(
     return count
 
 
+def _own_strides(layers: Layers) -> tuple[int, int]:
+    return 1 + sum((kernel - 1) * stride for kernel, stride in layers), _seen()(layers)[1]
+
+
 def _products(layers: Layers) -> tuple[int, int]:
     width = step = 1
     for kernel, stride in layers:
@@ -73,6 +77,11 @@ seen_pixels = Exercise(
             _seen(stride_first=True),
             "a layer's own stride comes in too early. It moves the places of this layer apart, not the ones it reads: "
             "first the width, then the step.",
+        ),
+        Mistake(
+            _own_strides,
+            "each layer adds its own stride times (kernel - 1). The places that it reads lie a step apart: all strides "
+            "before it, multiplied.",
         ),
         Mistake(
             _seen(adds=lambda kernel, step: kernel - 1 * step),
@@ -607,16 +616,21 @@ def _over_all_rates(runs: list[Run]) -> list[float]:
     return [mean("CNN", seed) - mean("ViT", seed) for seed in seeds]
 
 
-def _sorted_apart(runs: list[Run]) -> list[float]:
-    scores = {
-        model: sorted(
-            run["test"]
-            for run in runs
-            if (run["model"], run["rate"]) == (model, _rate_by()(runs, model)) and not _searching(run)
-        )
-        for model in ("CNN", "ViT")
-    }
-    return [cnn - vit for cnn, vit in zip(scores["CNN"], scores["ViT"], strict=True)]
+def _not_by_seed(order: Callable[[Iterable[float]], list[float]]) -> Callable:
+    """Pair the accuracies of the two models in an order that does not ask for the seed."""
+
+    def lead(runs: list[Run]) -> list[float]:
+        scores = {
+            model: order(
+                run["test"]
+                for run in runs
+                if (run["model"], run["rate"]) == (model, _rate_by()(runs, model)) and not _searching(run)
+            )
+            for model in ("CNN", "ViT")
+        }
+        return [cnn - vit for cnn, vit in zip(scores["CNN"], scores["ViT"], strict=True)]
+
+    return lead
 
 
 def _best_against_best(runs: list[Run]) -> float:
@@ -804,7 +818,12 @@ fair_leads = Exercise(
             "you took the sign away. Where the ViT is ahead, the lead of the CNN is below 0.",
         ),
         Mistake(
-            _sorted_apart,
+            _not_by_seed(list),
+            "you paired the runs as they happen to stand in the list. Pair them by seed: both learned from the same "
+            "pictures.",
+        ),
+        Mistake(
+            _not_by_seed(sorted),
             "you sorted each model's accuracies by itself, so best meets best. Pair them by seed: both learned from "
             "the same pictures.",
         ),

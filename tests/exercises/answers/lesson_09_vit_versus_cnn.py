@@ -304,9 +304,14 @@ def all_rates_averaged(runs):
     return [mean("CNN", seed) - mean("ViT", seed) for seed in sorted({r["seed"] for r in runs if r["seed"] < 100})]
 
 
-def best_meets_best(runs):
-    cnn, vit = (sorted(scores_of(runs, model, rate_of(runs, [model]))) for model in ("CNN", "ViT"))
-    return [a - b for a, b in zip(cnn, vit, strict=True)]
+def paired(order):
+    """Return an answer that pairs the accuracies in an order that does not ask for the seed."""
+
+    def tests(runs, model):
+        rate = rate_of(runs, [model])
+        return order(r["test"] for r in runs if r["model"] == model and r["rate"] == rate and r["seed"] < 100)
+
+    return lambda runs: [a - b for a, b in zip(tests(runs, "CNN"), tests(runs, "ViT"), strict=True)]
 
 
 def best_run_of_each(runs):
@@ -429,6 +434,7 @@ ANSWERS = {
                 seen(lambda kernel, stride, step: (kernel - 1) * step * stride),
                 "a layer's own stride comes in too early.",
             ),
+            (seen(lambda kernel, stride, step: (kernel - 1) * stride), "each layer adds its own stride"),
             (seen(lambda kernel, stride, step: kernel * step), "each layer adds one step too much."),
             (seen(begin=(0, 1)), "your width begins wrongly."),
             (seen(lambda kernel, stride, step: kernel // 2 * step), "you count one side."),
@@ -555,7 +561,8 @@ ANSWERS = {
             (leads(rate_found_beyond_100), "seed 100 does not choose in yours."),
             (changes_the_runs, "it changed its input in place."),
             (leads(give=lambda found: [abs(one) for one in found]), "you took the sign away."),
-            (best_meets_best, "you sorted each model's accuracies by itself"),
+            (paired(sorted), "you sorted each model's accuracies by itself"),
+            (paired(list), "you paired the runs as they happen to stand"),
             (best_run_of_each, "you compared the best run of one"),
         ],
         unknown=[product_of_scores, by_seed(lambda cnn, vit: range(len(cnn)))],
