@@ -179,7 +179,7 @@ print(f"5 nearest neighbours, nothing trained: {with_error(share_right(answers),
 #
 # <details><summary>Hint 1</summary>
 #
-# The cosine is the scalar product of two vectors that both have length 1. So divide each row by its length
+# The cosine is the dot product of two vectors that both have length 1. So divide each row by its length
 # (`F.normalize(x, dim=-1)`); then one matrix product gives all cosines, [B, M].
 #
 # </details>
@@ -858,7 +858,7 @@ print(compare_each(below, "all weights with this mistake end below a linear prob
 # `fit`: a model, pictures, and the settings. Before the training we look at what goes in, at what the features have in
 # common with those of the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four
 # classes knows nothing, and guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how far the weights
-# have moved, and what came of it.
+# have moved (1: by as much as they were long), and what came of it.
 
 # %% tags=["trained-here"] jupyter={"source_hidden": true}
 pixels = few.train_images
@@ -1023,11 +1023,10 @@ print(f"all weights: {with_error(result.accuracy, len(mine.test_labels))} right"
 print("a whole photograph:", predict(own, pictures("coffee", 256)).best(1)[0][0])
 
 # %% [markdown]
-# From the frozen features on, all 20 answers are right. (The ± is not 0: 20 of 20 do not prove 100%.) That is the
-# moment to grow suspicious. All cut-outs of a kind come from *one* photograph, those that judge too. So the model knows
-# four photographs, and what it would say of another cat, nobody has measured. **Split by what may be new**: by
-# photograph, by dog, by day, by hospital. `from_folder` takes a folder with `train/` and `test/` in it, so that you
-# can.
+# From the frozen features on, all 20 answers are right. (20 of 20 do not prove 100%: lesson 2 says where the ± comes
+# from.) That is the moment to grow suspicious. All cut-outs of a kind come from *one* photograph, those that judge too.
+# So the model knows four photographs, and what it would say of another cat, nobody has measured. **Split by what may be
+# new**: by photograph, by dog, by day, by hospital. `from_folder` takes a folder with `train/` and `test/` in it.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* With a network, a large model takes the place of `photo_model`: `ViT.from_pretrained` fetches published

@@ -348,7 +348,7 @@ knn = Exercise(
     mistakes=[
         Mistake(
             _knn(lambda features, queries: queries @ features.T),
-            "this is the plain scalar product, in which a long vector is near to everybody. Divide the features by "
+            "this is the plain dot product, in which a long vector is near to everybody. Divide the features by "
             "their lengths first: F.normalize(features, dim=-1).",
         ),
         Mistake(

@@ -647,7 +647,7 @@ ANSWERS = {
             neighbours(),
         ],
         wrong=[
-            (neighbours(near=lambda x, q: q @ x.T), "this is the plain scalar product"),
+            (neighbours(near=lambda x, q: q @ x.T), "this is the plain dot product"),
             (neighbours(near=lambda x, q: -torch.cdist(q, x)), "this is the distance between the points"),
             (neighbours(near=lambda x, q: torch.cdist(F.normalize(q), F.normalize(x))), "you asked the k farthest."),
             (scaled_by(lambda x: F.normalize(x, dim=0)), "you divided the features by something that runs over"),
