@@ -224,8 +224,15 @@ def test_a_claim_about_several_cases(cases, verdicts):
     assert [line[0] for line in lines[:-1]] == list(cases)
     with pytest.raises(ValueError, match="holds is 'most'"):
         compare_each(planted(**cases), "it is so", holds="most")
+    with pytest.raises(ValueError, match="holds is 'any' for 0 pairs"):
+        compare_each({}, "it is so", holds="any")
     with pytest.raises(TypeError, match="the name of a pair is 500; give words, such as '500'"):
         compare_each({500: ([1.0, 2.0], [0.0, 1.0])}, "")
+
+
+def test_the_verdicts_on_several_cases_stand_below_one_another():
+    lines = str(compare_each(planted(a=YES, longer=NO), "")).splitlines()
+    assert [line[:15] for line in lines[:2]] == ["a       TRUE   ", "longer  FALSE  "]
 
 
 def test_intervals_are_widened_by_holms_rule():
@@ -351,6 +358,11 @@ def test_few_shuffles_or_a_number_that_is_not_finite_show_nothing():
     assert against_shuffles(9.0, [0.0] * 100, "it is more than chance").verdict == TRUE
 
 
+def test_the_middle_part_of_shuffles_leaves_a_fortieth_at_most_on_each_side():
+    for shuffles, middle in ((198, (3, 194)), (199, (4, 194)), (239, (5, 233))):
+        assert against_shuffles(0.0, range(shuffles), "").by_chance == middle
+
+
 def test_without_an_effect_a_number_is_called_more_than_chance_once_in_forty_times():
     numbers = random.Random(0)
     verdicts = [
@@ -367,7 +379,7 @@ def test_what_is_paired_is_named():
 
 
 def test_an_accuracy_has_an_interval():
-    for right, images in ((0, 10), (3, 10), (10, 10), (873, 1000)):
+    for right, images in ((0, 10), (3, 10), (10, 10), (873, 1000), (1, 1000)):
         wilson = stats.binomtest(right, images).proportion_ci(method="wilson")
         assert accuracy_interval(right, images) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
     with pytest.raises(ValueError, match="11 of 10 images right is no accuracy"):

@@ -283,9 +283,9 @@ def test_patches_of_twice_the_side_and_four_times_the_pictures_cost_the_same():
 # --- Planted data ----------------------------------------------------------------------------------------------------
 
 
-def planted(accuracy):
+def planted(accuracy, budgets=(1, 4)):
     """Make a record whose accuracies are known: a function of model, images, budget and seed, and a little noise."""
-    experiment = Experiment("", contests("fashion_mnist", (1, 4)), (0, 1, 2), job=compete, search=Search(RATES))
+    experiment = Experiment("", contests("fashion_mnist", budgets), (0, 1, 2), job=compete, search=Search(RATES))
     noise = iter(torch.randn(1000, generator=torch.Generator().manual_seed(0)).tolist())
     runs, searched = [], []
     for name, row in experiment.variants.items():
@@ -307,6 +307,7 @@ def test_a_lead_that_shrinks_with_more_pictures_is_found():
     found = compare(lead(study, "CNN", "ViT", 500, 1), lead(study, "CNN", "ViT", 9_000, 1))
     assert found.verdict == TRUE
     assert found.difference == pytest.approx(0.10, abs=0.01)
+    assert found.label == "lead at 500 images, x1 minus lead at 9,000 images, x1"
     assert "+10" in str(found) or "+9" in str(found)
     at = study.scores(name_of("CNN", 500, 1))
     assert at.rate == Rate(0.01, RATES)
@@ -333,6 +334,14 @@ def test_a_lead_that_was_bought_with_seconds_is_none_at_equal_seconds():
     assert compare(*both).unit == "points"
     with pytest.raises(ValueError, match=r"processor_seconds is 5; ViT was measured at 1\.1, 4\.4"):
         at_cost(study, "ViT", 500, "processor_seconds", 5)
+
+
+def test_a_cost_between_two_budgets_is_read_between_the_nearest_two():
+    study = planted(lambda model, images, budget, seed: {1: 0.5, 4: 0.6, 16: 0.9}[budget], budgets=(1, 4, 16))
+    least = fmean(study.values("processor_seconds")[name_of("ViT", 500, 1)])
+    for cost, accuracy in ((least, 0.5), (2 * least, 0.55), (8 * least, 0.75)):  # the first, and middles of logarithms
+        found = at_cost(study, "ViT", 500, "processor_seconds", cost)
+        assert found.by_seed == pytest.approx(dict.fromkeys((0, 1, 2), accuracy), abs=0.01)
 
 
 def test_one_wild_seed_shows_nothing():
