@@ -114,7 +114,9 @@ for name, preset in PRESETS.items():
 
 # %% [markdown]
 # How long would each take on *your* machine? `forecast_presets` takes a few steps of each with made-up pictures, and
-# multiplies. A preset is not tried where its matrix products alone would take too long.
+# multiplies. A preset is not tried where its matrix products alone would take too long. (Colab gives a GPU to those who
+# ask for one first: *Runtime → Change runtime type*. *On a host that forgets*, near the end, says how to keep what you
+# make there.)
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: it depends on the machine.
@@ -500,8 +502,8 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 #
 # ## Train
 #
-# Run the next two cells. In the second a bar shows how far it is, and the curves grow from epoch to epoch. Every epoch
-# is saved in the folder `runs/lesson11`.
+# Run the next two cells. A bar shows how far it is, the curves grow from epoch to epoch, and every epoch is saved in the
+# folder `runs/lesson11`.
 #
 # **Stop it in the middle** (the ■ button): the training is saved, and says so in a sentence. Run the second cell again.
 # It goes on with the very next step, and ends with the same weights as a run that was never stopped. Try it. (The cells
@@ -810,16 +812,15 @@ axes[0, 0].axvline(0, color="grey", linewidth=0.8)
 plots.show(figure, alt="For each of twelve changes, three points: test accuracy minus that of the preset.")
 
 # %% [markdown]
-# Two runs that differ in their seed alone differ too. So we do not look at the means, but at the differences seed by
-# seed, and at their interval.
+# Two runs that differ in their seed alone differ too:
 
 # %%
 print(f"between two seeds of the preset lie up to {100 * (max(base) - min(base)):.1f} points")
 
 # %% [markdown]
-# The record of the preset above has 87.2% to 87.6%, from the same seeds. It was made with two threads, and with an
-# older state of the code; this one with one. With other threads sums are added up in another order: the last digits
-# differ, and after some steps it is another run. Whether the older code did more than that, three seeds cannot say.
+# The record of the preset above has 87.2% to 87.6%, from the same seeds, but from two threads and older code. With other
+# threads sums are rounded otherwise, and after some steps it is another run. Whether the older code did more than that,
+# three seeds cannot say.
 #
 # All twelve have one rate here, that of the preset, and a recipe with larger batches might want another (lesson 9's
 # clinic). So the three ingredients of the claim were tried once more. Each recipe searched among five rates, with two
@@ -902,8 +903,7 @@ for name, one in {"small": longer, "large": longest}.items():
 # %% [markdown]
 # The small one did in part. The large one, with fifteen times as many parameters, shows no such gap, and its validation
 # loss was lowest at the end. That does not prove that it learned nothing by heart: the pictures it trains on are
-# changed, so they are the harder ones. At the end its loss stood almost still, since the rate was near 0. Whether more
-# epochs would pay was not tried.
+# changed, so they are the harder ones. Whether more epochs would pay was not tried.
 
 # %% [markdown]
 # Which classes do the two models confuse?
@@ -919,8 +919,7 @@ for one in (cifar10, on_gpu):
 
 # %% [markdown]
 # **Slide through the training of the small one**, too. Copies were kept after 1, 2, 5 and 12 of its epochs. The four
-# photographs are ours, made as small as those of CIFAR-10. Only one of them shows something that the model has a word
-# for: Chelsea, the cat.
+# photographs are ours. The model has a word for what is on one of them alone: Chelsea, the cat.
 #
 # 1. Go to 0 epochs, and press → to the end. At which of the six moments does the model say *cat*? What else does it
 #    take her for?
@@ -991,8 +990,7 @@ for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
 #
 # The better ones of those that are not pre-trained learned for longer than our small model, had more parameters, or saw
 # stronger augmentation. Our large preset has all three. The pre-trained one is ahead of all. But it is also more than
-# ten times as large as any other ViT in this table whose size is given, so this table alone does not say what
-# pre-training is worth.
+# ten times as large as any other ViT here whose size is given, so what pre-training is worth this table does not say.
 #
 # One line is even below the 40% that you read of above. Are patches of 8, with four times the area, to blame? The
 # course has trained a second model: the recipe of the small one, and patches of 8.
@@ -1392,8 +1390,9 @@ check.training_clinic(my_findings)
 # %% [markdown]
 # ## From here: longer, larger, on several GPUs, for a second reading
 #
-# **Longer.** The same loop runs from the command line, where a training can take hours. It writes a checkpoint as it
-# goes, and the same line again goes on where it stopped:
+# **Longer.** The same loop runs from the command line, where a training can take hours. Open a terminal in the course's
+# folder. There `source .venv/bin/activate` (on Windows `.venv\Scripts\activate`) makes `python` the course's own. The
+# training writes a checkpoint as it goes, and the same line again goes on where it stopped:
 #
 # ```
 # python -m vit_tutorial.train --data fashion_mnist --out runs/first
@@ -1401,16 +1400,22 @@ check.training_clinic(my_findings)
 # python -m vit_tutorial.train --help
 # ```
 #
-# **On a host that forgets** (Colab, Kaggle). Let `runs/` and your progress lie on a drive that stays. Write these lines
-# into a cell above *Train*, with the folder of your drive, and run it first:
+# In the end the folder holds the weights and `history.json`, whose curves `plots.draw_history(History.from_json(PATH))`
+# draws. To compare two recipes, train each at a rate of its own with `--seed 0`, `1` and `2`, and give their validation
+# accuracies to `compare([…], […], "the first is better")`.
+#
+# **On a host that forgets** (Colab, Kaggle). Let `runs/` and your progress lie on a drive that stays. Write these lines,
+# here for Colab, into a cell above *Train*, and run it first:
 #
 # ```python
 # import os
+# from google.colab import drive
+# drive.mount("/content/drive")
 # os.environ["VIT_TUTORIAL_WORK"] = "/content/drive/MyDrive/vit_tutorial"
 # ```
 #
-# Then the next run goes on where the host cut the last one off. From the command line, name the folder yourself:
-# `--out "$VIT_TUTORIAL_WORK/runs/first"`.
+# Then the next run goes on where the host cut the last one off, with the same preset: write its name yourself. From the
+# command line, name the folder too: `--out "$VIT_TUTORIAL_WORK/runs/first"`.
 #
 # **An Apple GPU.** `--device mps`, or `device="mps"` in the config, takes it. It is taken only when asked for, and we
 # had none to measure: compare one epoch with the CPU before you trust it with a long run.
@@ -1443,8 +1448,8 @@ check.training_clinic(my_findings)
 # are the same, for one more way forward. Or take several small batches, add up their gradients, and step once
 # (*gradient accumulation*). LayerNorm sees each picture alone, and does not notice. (BatchNorm would.)
 #
-# **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes: CIFAR-10 is 184 MB. ImageNet at
-# 224×224 would be 193 GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.
+# **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes. ImageNet at 224×224 would be 193
+# GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.
 #
 # ## What to remember
 #
