@@ -133,6 +133,18 @@ def test_a_mask_that_blinds_a_query_is_refused(kind):
         scaled_dot_product_attention(q, k, v, mask)
 
 
+@shapes.not_while_checking
+def test_a_mask_goes_through_the_compiler_and_vmap():
+    parts, mask = tuple(qkv(2)), torch.ones(4, 5, dtype=torch.bool).tril(1)
+    expected = scaled_dot_product_attention(*parts, mask)
+    torch._dynamo.reset()
+    compiled = torch.compile(scaled_dot_product_attention, fullgraph=True, backend="eager")
+    one_by_one = torch.vmap(scaled_dot_product_attention, in_dims=(0, 0, 0, None))
+    for attend in (compiled, one_by_one):
+        for found, wanted in zip(attend(*parts, mask), expected, strict=True):
+            assert_same(found, wanted)
+
+
 # ---------------------------------------------------------------------------------------------- many heads
 
 

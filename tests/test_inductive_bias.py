@@ -173,6 +173,7 @@ def test_no_order_of_positions_undoes_what_happens_within_a_patch():
     [
         (lambda: permute_patches(pictures(), torch.arange(5), 4), "5 numbers for 6 patches; give each of 0 to 5 once"),
         (lambda: permute_pixels(pictures(), torch.zeros(96).long()), "96 numbers for 96 pixels; give each of 0 to 95 "),
+        (lambda: permute_pixels(pictures()[0], torch.arange(12)), "images must have rank 4 [B, C, H, W]; got rank 3"),
         (lambda: permute_positions(vit(), torch.arange(7)), "7 numbers for 6 patches; give each of 0 to 5 once"),
         (lambda: permute_positions(vit(position="sincos"), torch.arange(6)), "the model has stem 'patch' and position"),
     ],

@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.inputs import check_kind, check_tokens, go_together, whole_number
+from vit_tutorial.inputs import check_kind, check_tokens, go_together, is_seen, whole_number
 
 # With fewer tokens than this the explicit path trains faster on a CPU: at 17 tokens in a third to all of the fused
 # kernel's time, at 50 in half to all of it. Measured by tests/benchmarks/bench_attention.py.
@@ -123,7 +123,7 @@ def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
         ) from None
     scores = scores.masked_fill(~allowed, -torch.inf) if mask.dtype == torch.bool else scores + allowed.to(scores)
     blind = scores.eq(-torch.inf).all(dim=-1)
-    if blind.any():
+    if is_seen(blind.any()):
         raise ValueError(
             f"the mask leaves {int(blind.sum())} of {blind.numel()} queries nothing to look at, and softmax of nothing "
             "is not a number; let each query see at least one key (True means: may look)"

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor, nn
 
-from vit_tutorial.inputs import check_kind
+from vit_tutorial.inputs import check_kind, check_rank
 from vit_tutorial.introspection import in_eval_mode
 from vit_tutorial.patches import patchify, unpatchify
 from vit_tutorial.support.checks import check_images, check_labels
@@ -112,8 +112,9 @@ def permute_pixels(images: Shaped[Tensor, "B C H W"], order: Int64[Tensor, " HW"
     """Put pixel order[i] of each picture where pixel i was, its channels together.
 
     Raises TypeError for an order that is no tensor of whole numbers, and ValueError if it does not name each pixel
-    once.
+    once, or the pictures are not a batch of rank 4.
     """
+    check_rank(images)
     pixels = images.flatten(2)  # [B, C, H, W] -> [B, C, H*W]
     _check_order(order, pixels.shape[2], "pixels")
     return pixels[:, :, order].view_as(images)

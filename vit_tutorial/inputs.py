@@ -161,6 +161,16 @@ def go_together(one: Tensor, dtype: torch.dtype) -> bool:
     return converts and torch.float64 not in (one.dtype, dtype)
 
 
+def is_seen(truth: Tensor) -> bool:
+    """Say whether a truth value is True and can be looked at: not while PyTorch compiles, nor inside torch.vmap."""
+    if torch.compiler.is_compiling():
+        return False
+    try:
+        return bool(truth)
+    except RuntimeError:
+        return False
+
+
 def _are_finite(images: Tensor) -> bool:
     try:
         return bool(images.sum().isfinite()) or bool(images.isfinite().all())  # the sum alone may overflow
