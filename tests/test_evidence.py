@@ -356,6 +356,7 @@ def test_few_shuffles_or_a_number_that_is_not_finite_show_nothing():
         assert finding.verdict == NOT_SHOWN
         assert finding.reason
     assert against_shuffles(9.0, [0.0] * 100, "it is more than chance").verdict == TRUE
+    assert "between +0.0012 and +0.0012" in str(against_shuffles(9.0, [0.00123] * 100, "it is more than chance"))
 
 
 def test_the_middle_part_of_shuffles_leaves_a_fortieth_at_most_on_each_side():
@@ -430,6 +431,7 @@ def test_an_accuracy_is_held_against_a_threshold(right, verdict):
     finding = accuracy_above(right, 1000, 0.4)
     assert finding.verdict == verdict
     assert f"accuracy {right / 10:.1f}%, minus 40%: {(right - 400) / 10:+.1f} points" in str(finding)
+    assert (finding.low + 0.4, finding.high + 0.4) == pytest.approx(accuracy_interval(right, 1000))
 
 
 def test_a_threshold_or_a_count_of_another_kind_is_refused():
@@ -441,6 +443,7 @@ def test_a_threshold_or_a_count_of_another_kind_is_refused():
 
 def test_a_confidence_below_certainty_is_not_printed_as_certainty():
     assert "95% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1)))
+    assert "98.3% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1), confidence=1 - 0.05 / 3))
     assert "99.96% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1), confidence=0.9996))
     assert "99.99999% interval" in str(compare(BASE, moved(1, 2, 1, 2, 1), confidence=0.9999999))
 

@@ -473,7 +473,7 @@ def accuracy_interval(right: int, images: int, confidence: float = 0.95) -> tupl
     _check_confidence(confidence)
     z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / images
     middle, half = share + z * z / (2 * images), z * math.sqrt((share * (1 - share) + z * z / (4 * images)) / images)
-    low, high = (min(1.0, max(0.0, (middle + sign * half) / (1 + z * z / images))) for sign in (-1, 1))
+    low, high = ((middle + sign * half) / (1 + z * z / images) for sign in (-1, 1))
     return 0.0 if right == 0 else low, 1.0 if right == images else high  # not 3e-17, which would be above 0
 
 
