@@ -206,13 +206,15 @@ function render({ model, el }) {
   const words = make("p", { className: "vit-words" });
   behindMore(model, root, "the similarity of neighbours, and shuffled patches in the model", inside, words);
 
-  /** A small canvas with one pixel a place, coloured from `low` to `high`. */
-  function coloured(values, grid, low, high) {
-    return plane(grid, grid, (i, into, at) => {
-      const level = high > low ? Math.max(0, Math.min(255, Math.round(((values[i] - low) / (high - low)) * 255))) : 0;
-      into.set(viridis.subarray(3 * level, 3 * level + 3), at);
-    });
+  /** The colour of a value from `low` to `high`. */
+  function colourOf(value, low, high) {
+    const level = high > low ? within(Math.round(((value - low) / (high - low)) * 255), 0, 255) : 0;
+    return viridis.subarray(3 * level, 3 * level + 3);
   }
+
+  /** A small canvas with one pixel a place, coloured from `low` to `high`. */
+  const coloured = (values, grid, low, high) =>
+    plane(grid, grid, (i, into, at) => into.set(colourOf(values[i], low, high), at));
 
   function drawMap(context, kind, values, grid, position, [low, high], { fontFor, isSplit }) {
     const { side } = layout;
@@ -226,14 +228,12 @@ function render({ model, el }) {
     context.font = fontFor(12);
     const said = belowMap(values, [low, high]).flatMap((text) => (isSplit ? text.split(/(?<=,) /) : [text]));
     for (const [line, text] of said.entries()) context.fillText(text, left, top + layout.lineBelow(line), side);
-    const small = coloured(values, grid, low, high);
-    context.drawImage(small, left, top, side, side);
+    context.drawImage(coloured(values, grid, low, high), left, top, side, side);
     if (cell >= WRITTEN) {
-      const colours = small.getContext("2d").getImageData(0, 0, grid, grid).data;
       context.font = fontFor(10, ["-0.00"], cell - 3);
       context.textAlign = "center";
       values.forEach((value, i) => {
-        context.fillStyle = inkOn(colours.subarray(4 * i, 4 * i + 3));
+        context.fillStyle = inkOn(colourOf(value, low, high));
         context.fillText(decimals(value), left + ((i % grid) + 0.5) * cell, top + (Math.floor(i / grid) + 0.5) * cell);
       });
     }
