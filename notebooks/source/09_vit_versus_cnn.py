@@ -1295,7 +1295,8 @@ def short_runs(models, images=500, seen=1_000):
 # %%
 if check.fair_leads(my_fair_leads).passed:
     leads = my_fair_leads(list(short_runs({"CNN": champion, "ViT": challenger})))
-    print(compare(leads, [0.0] * len(leads), "the champion is better than the challenger", names=("lead", "none")))
+    options = {"names": ("lead", "none"), "unit": "points"}
+    print(compare(leads, [0.0] * len(leads), "the champion is better than the challenger", **options))
 else:
     print("my_fair_leads does not pass its check yet. Finish it above, run its cell, and come back to this one.")
 

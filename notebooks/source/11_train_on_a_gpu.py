@@ -1402,7 +1402,7 @@ check.training_clinic(my_findings)
 #
 # In the end the folder holds the weights and `history.json`, whose curves `plots.draw_history(History.from_json(PATH))`
 # draws. To compare two recipes, train each at a rate of its own with `--seed 0`, `1` and `2`, and give their validation
-# accuracies to `compare([…], […], "the first is better")`.
+# accuracies, from 0 to 1, to `compare([…], […], "the first is better", unit="points")`.
 #
 # **On a host that forgets** (Colab, Kaggle). Let `runs/` and your progress lie on a drive that stays. Write these lines,
 # here for Colab, into a cell above *Train*, and run it first:
