@@ -117,6 +117,10 @@ def test_attention_is_bright_where_the_weights_are():
     weights[0, 1] = 1
     figure = drawn(plots.draw_attention, torch.full((1, 8, 8), 128, dtype=torch.uint8), weights).astype(int)
     assert figure[80, 130].sum() > figure[80, 70].sum() + 100
+    _, axes = plots.new_figure()
+    plots.draw_attention(axes[0, 0], torch.zeros(1, 8, 12), torch.zeros(2, 3))
+    image, above = axes[0, 0].get_images()
+    assert tuple(above.get_extent()) == tuple(image.get_extent())  # to the border of the outermost pixels
 
 
 def test_lines_have_names_and_colours_of_their_own():
@@ -142,6 +146,7 @@ def test_a_spread_shows_each_seed_as_a_point_and_each_mean_as_a_line(count):
     assert [label.get_text() for label in ax.get_yticklabels()] == list(values)
     assert [line.get_color() for line in points[:2]] == [plots.BLUE, plots.ORANGE]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first row is on top
+    assert ax.xaxis.get_major_formatter().format_pct(0.825, 0.1) == "82.5%"
     pixels(figure)  # lays out the figure
     boxes = [label.get_window_extent() for label in [*ax.get_yticklabels(), *ax.texts]]
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
@@ -213,6 +218,8 @@ def test_the_curves_of_a_training_hold_what_it_wrote_down(monkeypatch):
     assert [list(line.get_ydata()) for line in accuracy.lines] == [history.train_accuracy, history.validation_accuracy]
     assert list(rate.lines[0].get_ydata()) == history.learning_rate
     assert all(list(ax.lines[0].get_xdata()) == [1, 2, 3] and ax.get_xlim() == (0.5, 5.5) for ax in figure.axes)
+    assert {line.get_marker() for ax in figure.axes for line in ax.lines} == {"o"}  # one epoch alone is seen
+    assert accuracy.yaxis.get_major_formatter()(0.5) == "50%"
     assert alt.startswith("Curves over 3 of 5 epochs")
 
 
