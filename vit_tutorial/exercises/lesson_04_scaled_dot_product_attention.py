@@ -71,6 +71,10 @@ _BY_HAND = (
         "you divided by 2 after the softmax. Scale the scores before it, or the weights no longer sum to 1.",
     ),
     (
+        _mix(lambda scores: (scores / 2).softmax(0).round(decimals=1)),
+        "you rounded the weights to one decimal before you mixed. Keep two decimals, and round at the end.",
+    ),
+    (
         lambda query, keys, values: values[int((keys @ query).argmax())],
         "you took the value of the best key alone. The output is a mixture of all three.",
     ),

@@ -517,6 +517,7 @@ ANSWERS = {
             (pencil(6.67, 10), "you divided each score by the sum of the scores."),
             (pencil(83.9, 101.1), "the exponentials were not divided"),
             (pencil(4.41, 4.92), "you divided by 2 after the softmax."),
+            (pencil(8, 9), "you rounded the weights to one decimal"),
             (pencil(10, 10), "you took the value of the best key alone."),
             (pencil(6.67, 6.67), "you gave all three values the same weight"),
             (pencil(0.09, 0.24, 0.67), "these are the weights."),
