@@ -235,6 +235,9 @@ is_equivariant = Exercise(
 # ----------------------------------------------------------------------------------------------------- add the table
 
 
+ROW_TOO_MANY = "your table has a row too many. `num_tokens` counts the class token already: it needs num_tokens rows."
+
+
 def _fill_with(table: Tensor, held: list[Tensor]) -> None:
     """Copy the table's numbers into tensors, one after the other; from the beginning again where there is room."""
     done = 0
@@ -264,7 +267,12 @@ def _with_table(module_class: Callable[..., nn.Module]) -> Callable:
             return misfit
         with torch.no_grad():
             _fill_with(table, [held for held in held_by(module) if held.is_floating_point()])
-        return module(tokens)
+        try:
+            return module(tokens)
+        except RuntimeError:
+            if any(held.shape[-2:] == (len(table) + 1, table.shape[1]) for held in held_by(module)):
+                return Said(ROW_TOO_MANY)
+            raise
 
     return add
 
@@ -387,10 +395,7 @@ position_embedding = Exercise(
             _RowTooFew,
             "your table has a row too few. `num_tokens` counts the class token already: it needs num_tokens rows.",
         ),
-        Mistake(
-            _RowTooMany,
-            "your table has a row too many. `num_tokens` counts the class token already: it needs num_tokens rows.",
-        ),
+        Mistake(_RowTooMany, ROW_TOO_MANY),
         Mistake(
             _OneForAll,
             "all tokens get the same vector, so none can tell where it is. Each needs a row of its own.",

@@ -166,6 +166,11 @@ class OneRowTooMany(Learner):
         return tokens + self.pos[:, -tokens.shape[1] :]
 
 
+class OneRowTooManyToAdd(Learner):
+    def __init__(self, num_tokens, dim):
+        super().__init__(num_tokens + 1, dim)
+
+
 class SameForAll(nn.Module):
     def __init__(self, num_tokens, dim):
         super().__init__()
@@ -594,7 +599,7 @@ ANSWERS = {
             (RowOfTheImage, "you took one row for each image of the batch."),
             (PatchesOnly, "the class token has no position"),
             (OneRowTooFew, "your table has a row too few."),
-            (OneRowTooMany, "your table has a row too many."),
+            *((each, "your table has a row too many.") for each in (OneRowTooMany, OneRowTooManyToAdd)),
             (SameForAll, "all tokens get the same vector"),
             (OneNumber, "each token gets a single number."),
             (Beside, "you put the position beside the token"),
