@@ -119,6 +119,14 @@ def test_maps_of_attention_derived_by_the_learner():
         assert_same(ours, theirs)
 
 
+def test_a_hook_of_the_learners_own_gets_what_it_always_gets():
+    model, images = small_model().eval(), small_images()
+    model.blocks[1].attn.register_forward_hook(lambda attention, args, output: 2 * output)
+    tokens = model.blocks[2].norm1(model.forward_intermediates(images)["blocks.1"])
+    _, expected = model.blocks[2].attn(tokens, return_weights=True)
+    assert_same(attention_maps(model, images)[2], expected)
+
+
 def test_attention_that_cannot_show_its_weights_is_refused():
     class Foreign(nn.Module):
         def __init__(self, dim, num_heads, qkv_bias=True):

@@ -116,7 +116,7 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
         for attention in set(attentions):  # blocks may share one
             hooks.callback(attention.register_forward_pre_hook(ask_for_weights, with_kwargs=True).remove)
-            hooks.callback(attention.register_forward_hook(keep_weights).remove)
+            hooks.callback(attention.register_forward_hook(keep_weights, prepend=True).remove)
         model(images)
     return AttentionMaps(maps, model.grid_size)
 
