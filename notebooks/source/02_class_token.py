@@ -254,7 +254,8 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 #
 # 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture.
 #    (Here the four corners are, too: they are black in all four pictures.)
-# 2. It depends on the picture. Block 1 is mostly too early, as the plot above says.
+# 2. Before block 1 it says *bag* to all four, so it is right of the bag by accident. Block 1 is mostly too early, as
+#    the plot above says.
 # 3. Patch 0, the black patch in the upper left corner. It was never trained to answer. Here it is right for three of
 #    the four; of the 500 pictures below it gets most wrong.
 # 4. It is mostly right, although the head never read a patch in training. In the blocks *all* tokens collect
@@ -406,8 +407,7 @@ print("learning rate 0.0003: the class token wins with both seeds:", bool((slow[
 print("... and by more than 2 points on average:", bool(slow_gap > 0.02))
 
 # %% [markdown]
-# A clear win, it seems. One could stop here and believe it. We give both a larger learning rate, and draw all eight
-# trainings.
+# A clear win, it seems. We give both a larger learning rate, and draw all eight trainings.
 
 # %%
 fast = {pool: torch.tensor([race(pool, 0.005, seed) for seed in range(2)]) for pool in ("cls", "mean")}
