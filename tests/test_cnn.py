@@ -86,6 +86,7 @@ def test_the_networks_of_the_paper_have_torchvisions_tensors_and_its_count_of_op
 def test_the_first_weights_are_torchvisions():
     torch.manual_seed(0)
     ours = CNN.from_name("ResNet-18")
+    assert ours.config == CNNConfig()
     torch.manual_seed(0)
     theirs = torchvision.models.resnet18()
     for name, numbers in theirs.state_dict().items():
