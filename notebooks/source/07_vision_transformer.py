@@ -921,7 +921,8 @@ class MyViT(nn.Module):
 check.vit_from_parts(MyViT)
 
 # %% [markdown]
-# Now let it learn 64 pictures by heart, and look at its ledger:
+# Now let it learn 64 pictures by heart, and look at its ledger. (The class token and the positions are numbers of the
+# model itself, so they have no line of their own.)
 
 # %%
 if check.vit_from_parts(MyViT).passed:

@@ -313,7 +313,7 @@ LensLab(model, {name: data.test_images[number] for name, number in numbers.items
 # |---|---|
 # | attention, last block | the class token's row of the last map, mean of the heads |
 # | attention, all blocks | the same, mean of all blocks |
-# | rollout | all maps multiplied, last block leftmost, with half of each for the residual connection: $\tilde A = \prod_{\ell=L}^{1} (A_\ell + I)/2$ (Abnar and Zuidema 2020) |
+# | rollout | all maps (mean of the heads) multiplied, last block leftmost, with half of each for the residual connection: $\tilde A = \prod_{\ell=L}^{1} (A_\ell + I)/2$ (Abnar and Zuidema 2020) |
 # | gradient x input | how fast the logit grows with each pixel, times the pixel as the model gets it, added up over a patch (Shrikumar et al. 2016) |
 # | occlusion | cover this patch, and see how much probability is lost (Zeiler and Fergus 2014) |
 # | brightness | the mean of the pixels. It never asks the model, so it is a control |
