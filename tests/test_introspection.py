@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from vit_tutorial import (
+    EncoderBlock,
     MultiHeadAttention,
     ViT,
     ViTConfig,
@@ -125,6 +126,17 @@ def test_a_hook_of_the_learners_own_gets_what_it_always_gets():
     tokens = model.blocks[2].norm1(model.forward_intermediates(images)["blocks.1"])
     _, expected = model.blocks[2].attn(tokens, return_weights=True)
     assert_same(attention_maps(model, images)[2], expected)
+
+
+def test_a_block_that_asks_for_the_weights_itself_gets_them():
+    class Keeping(EncoderBlock):
+        def forward(self, x):
+            out, self.weights = self.attn(self.norm1(x), return_weights=True)
+            return x + out
+
+    model, images = ViT(ViTConfig(**SMALL), block=Keeping), small_images().float()
+    maps = attention_maps(model, images)
+    assert [weights is block.weights for weights, block in zip(maps, model.blocks, strict=True)] == [True] * 3
 
 
 def test_attention_that_cannot_show_its_weights_is_refused():

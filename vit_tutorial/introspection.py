@@ -103,15 +103,15 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
     Raises TypeError if a block has no `attn` that can return its weights.
     Source: section 4.5 of the paper.
     """
-    model, maps = unwrapped(model), []
+    model, maps, asked_for = unwrapped(model), [], []
 
     def ask_for_weights(attention, args, kwargs):
+        asked_for.append(kwargs.get("return_weights"))
         return args, kwargs | {"return_weights": True}
 
     def keep_weights(attention, args, output):
-        out, weights = output
-        maps.append(weights)
-        return out
+        maps.append(output[1])
+        return output if asked_for.pop() else output[0]
 
     with _watching(model) as attentions, contextlib.ExitStack() as hooks:
         for attention in set(attentions):  # blocks may share one
