@@ -242,6 +242,11 @@ rollout = Exercise(
             "you added 1 to every number. The residual is the identity matrix, torch.eye(N): ones on the diagonal.",
         ),
         Mistake(
+            _rolled(residual=lambda fused: fused, join=lambda layer, so_far: _half_identity(layer @ so_far)),
+            "half of each layer is what the tokens began with. It should be what they held before that layer: "
+            "(A + I) / 2 @ so_far.",
+        ),
+        Mistake(
             _residual_at_the_end,
             "the residual comes once, at the end. Each layer has one of its own: (A + I) / 2 inside the loop.",
         ),

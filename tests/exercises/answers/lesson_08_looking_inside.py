@@ -158,6 +158,13 @@ def number_by_number(layer, so_far):
     return so_far * layer
 
 
+def keeps_the_beginning(maps):
+    so_far = torch.eye(maps[0].shape[-1])
+    for weights in maps:
+        so_far = half(mean_of_heads(weights) @ so_far)
+    return so_far
+
+
 def one_residual(maps):
     return half(rollout_with(mean_of_heads)(maps))
 
@@ -889,6 +896,7 @@ ANSWERS = {
                 "your rows no longer sum to 1: only A is halved.",
             ),
             (rollout_with(lambda weights: (mean_of_heads(weights) + 1) / 2), "you added 1 to every number."),
+            (keeps_the_beginning, "half of each layer is what the tokens began with."),
             (one_residual, "the residual comes once, at the end."),
             (rollout_with(lambda weights: half(weights.max(dim=1).values)), "you took the largest of the heads."),
             (rollout_with(lambda weights: half(weights.sum(dim=1))), "you added the heads up."),
