@@ -15,6 +15,7 @@ import torch
 import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from learners import default_type
 from onnx.reference import ReferenceEvaluator
 from references import assert_same, exactly, patchify_by_loops, randomize
 from torch import nn
@@ -475,6 +476,9 @@ def test_other_precisions(dtype, position):
     assert logits.dtype == dtype
     tolerance = 40 * torch.finfo(dtype).eps
     torch.testing.assert_close(logits.double(), expected, rtol=tolerance, atol=tolerance)
+    with default_type(dtype):
+        built_so = ViT(ViTConfig(**SMALL, position=position))
+    assert built_so(images.to(dtype)).dtype == dtype
 
 
 def test_autocast_works():

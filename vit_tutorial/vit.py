@@ -229,7 +229,7 @@ class ViT(nn.Module):
             device = torch.empty(0).device  # where new tensors are
             with torch.device("cpu") if device.type == "meta" else device:  # these numbers are in no state dict
                 prefix = torch.zeros(self.num_prefix_tokens, dim)  # the class token has no place on the grid
-                table = torch.cat([prefix, sincos_2d(self.grid_size, dim)])
+                table = torch.cat([prefix, sincos_2d(self.grid_size, dim).to(prefix)])
             return build_part(position, PositionEmbedding, num_tokens, dim, table=table)
         return nn.Identity()
 
