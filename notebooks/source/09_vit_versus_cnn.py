@@ -296,7 +296,7 @@ for name in trained:
 # ## Patches in another order
 #
 # Now the other bias, locality. Cut a picture of 2×2 patches, and swap the first two. The first token is then
-# $E\,x_2 + p_1$, the second $E\,x_1 + p_2$. Write them in the other order: $E\,x_1 + p_2$ and $E\,x_2 + p_1$. These are
+# $x_2 E + p_1$, the second $x_1 E + p_2$. Write them in the other order: $x_1 E + p_2$ and $x_2 E + p_1$. These are
 # the tokens of the *old* picture, with the first two rows of `pos_embed` swapped. Attention does not mind the order of
 # its tokens (lesson 3). So the answer is the same:
 #

@@ -146,10 +146,10 @@ same = [torch.equal(one, other) for one, other in zip(model.blocks.parameters(),
 print("blocks are the same:", all(same))
 
 # %% [markdown]
-# **Nothing moves: neighbours.** The features of a picture are what the head would read: $z = \text{LN}(z_L^0)$, 64
+# **Nothing moves: neighbours.** The features of a picture are what the head would read: $f = \text{LN}(z_L^0)$, 64
 # numbers. A new picture is answered by the labelled ones whose features lie at the smallest angle:
 #
-# $$\text{answer}(x) = \text{majority of } y_i \text{ over the } k \text{ largest } \cos(z(x), z(x_i))$$
+# $$\text{answer}(x) = \text{majority of the } k \text{ labels with the largest } \cos(f(x), f(x_i))$$
 
 
 # %%
