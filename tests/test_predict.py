@@ -239,6 +239,11 @@ def test_names_that_differ_in_capital_letters_alone_are_one_on_many_disks():
     assert list(names.values()) == [f"{name}_attention.png" for name in ("Cat", "cat_2", "cat_2_2", "dog")]
 
 
+def test_the_drawing_of_a_picture_with_a_long_name_has_a_name_that_a_disk_takes():
+    names = predict.drawing_names([Path("ü" * 120 + end) for end in (".jpg", "x.jpg")] + [Path("b" * 200 + ".png")])
+    assert list(names.values()) == [f"{stem}_attention.png" for stem in ("ü" * 100, "ü" * 100 + "_2", "b" * 200)]
+
+
 def test_drawings_may_go_home(boot, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
@@ -275,6 +280,11 @@ def test_a_broken_picture_does_not_stop_the_others(boot, tmp_path, capsys):
     assert first.startswith(f"error: {tmp_path / 'broken.png'} cannot be read (")
     assert second == f"error: there is no file {tmp_path / 'nothing.png'}"
     assert len(printed.out.splitlines()) == 1 + predict.SHOWN
+    unheard_of = tmp_path / ("n" * 300)  # to ask whether it exists is an error
+    assert run(unheard_of, boot, "--model", CLOTHES, "--attention", tmp_path / "looks") == 1
+    assert (tmp_path / "looks" / "boot_attention.png").exists()
+    code = run(boot, "--model", CLOTHES, "--attention", boot)
+    assert code == f"error: {boot} cannot be read or written (File exists); name another place, or allow it there"
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,40 @@ def test_weights_in_half_the_bytes_replace_weights_and_nothing_else(data, tmp_pa
         command(tmp_path / "run", "--float16", str(tmp_path / "small.safetensors"))
 
 
+def test_nothing_is_written_over_what_the_run_itself_needs(data, tmp_path):
+    start = tmp_path / "start.safetensors"
+    command(tmp_path / "first", "--float16", str(start))
+    before = start.read_bytes()
+    run = tmp_path / "run"
+    for options in (
+        *(["--float16", str(run / name)] for name in (CHECKPOINT_NAME, "model.safetensors", "history.json")),
+        ["--float16", str(start)],
+        ["--records", str(run), "--record", "start"],
+    ):
+        with pytest.raises(SystemExit, match=r"would be written over .*, which the run itself needs; name another"):
+            command(run, "--start-from", str(start), *options)
+    assert not run.exists()
+    kept = tmp_path / "epoch_002.safetensors"
+    start.rename(kept)
+    with pytest.raises(SystemExit, match=rf"--keep-in would be written over {kept}"):
+        command(run, "--start-from", str(kept), "--keep", "2", "--keep-in", str(tmp_path))
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--float16", "--records", "--keep-in"])
+def test_a_place_that_cannot_be_written_is_named_before_the_training(data, tmp_path, monkeypatch, option):
+    monkeypatch.setattr(train, "fit", None)
+    (tmp_path / "file").touch()
+    place = tmp_path / "file" / "place"
+    with pytest.raises(SystemExit, match=rf"error: {option}: the folder {tmp_path / 'file'}.* cannot be made \("):
+        command(tmp_path / "run", "--record", "tiny", "--keep", "1", option, str(place))
+
+
+def test_a_folder_whose_name_no_disk_takes_gets_a_sentence(data, tmp_path):
+    with pytest.raises(SystemExit, match=r"error: the checkpoint folder .* cannot be made \(File name too long\)"):
+        command(tmp_path / ("n" * 300))
+
+
 def test_what_the_record_says_of_speed_and_mirror_images_is_printed(data, tmp_path, capsys):
     command(tmp_path, "--record", "tiny", "--flip", "--validation-fraction", "0")
     written = json.loads((tmp_path / "records" / "tiny.json").read_text())

@@ -23,7 +23,7 @@ from vit_tutorial import plots
 from vit_tutorial.inputs import as_pair
 from vit_tutorial.introspection import answer_attention, attention_maps, attention_rollout
 from vit_tutorial.pretrained import PUBLISHED
-from vit_tutorial.support.command_line import print_all_names
+from vit_tutorial.support.command_line import in_words, print_all_names
 from vit_tutorial.support.files import write_file
 from vit_tutorial.support.pictures import as_picture, fit_picture, pixels_of
 from vit_tutorial.training.evaluation import predict as predict_logits
@@ -31,6 +31,7 @@ from vit_tutorial.vit import ViT
 from vit_tutorial.weights import load_model
 
 SHOWN = 3  # classes in a table
+LONGEST_STEM = 200  # bytes of a picture's name that its drawing has too
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -136,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
         model = find_model(options.model)
         failed = run(options, model)  # pictures
     except (ValueError, TypeError, OSError, ImportError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {in_words(error)}")
     if failed:
         sys.exit(1)
 
@@ -176,9 +177,9 @@ def run(options: Options, model: ViT) -> int:
 
 def refuse_to_replace(pictures: tuple[Path, ...], drawings: dict[Path, Path]) -> None:
     """Raise ValueError if a drawing would be written over one of the pictures, under whatever path."""
-    there = [path for picture in pictures if (path := picture.expanduser()).exists()]
+    there = [path for picture in pictures if os.path.exists(path := picture.expanduser())]
     for file, drawing in drawings.items():
-        if drawing.exists() and any(drawing.samefile(picture) for picture in there):
+        if os.path.exists(drawing) and any(drawing.samefile(picture) for picture in there):
             raise ValueError(
                 f"the drawing of {file} would be written over {drawing}, which is one of the pictures; nothing was "
                 "written: name another folder with --attention"
@@ -202,15 +203,18 @@ def print_table(predictions: dict[Path, Prediction], top: int) -> None:
 def drawing_names(files: list[Path]) -> dict[Path, str]:
     """Give each picture the name of its drawing: its own and what it shows, and a number where two have the same.
 
-    Names that differ in capital letters alone are the same: on many disks they are one file.
+    A disk takes names of 255 bytes, so the end of a long one is left out. Names that differ in capital letters alone
+    are the same: on many disks they are one file.
     """
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for file in files:
-        stem, number = file.stem, 1
+        long = len(encoded := os.fsencode(file.stem)) > LONGEST_STEM
+        own = encoded[:LONGEST_STEM].decode(errors="ignore") if long else file.stem
+        stem, number = own, 1
         while stem.casefold() in taken:
             number += 1
-            stem = f"{file.stem}_{number}"
+            stem = f"{own}_{number}"
         taken.add(stem.casefold())
         names[file] = f"{stem}_attention.png"
     return names

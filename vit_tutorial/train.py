@@ -19,6 +19,7 @@ your own: name --out, and --record, --float16 and --keep where you want them.
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shlex
 import signal
@@ -37,9 +38,9 @@ from tqdm import tqdm
 
 from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
 from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
-from vit_tutorial.support.command_line import print_all_names, refuse_repeated
+from vit_tutorial.support.command_line import in_words, print_all_names, refuse_repeated
 from vit_tutorial.support.differences import differences
-from vit_tutorial.support.files import sweep, write_json
+from vit_tutorial.support.files import make_writable, sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
 from vit_tutorial.training.checkpoint import (
@@ -235,7 +236,7 @@ def main(arguments: list[str] | None = None) -> None:
         with plain_warnings(), sigterm_as_ctrl_c():
             run(options, f"python -m vit_tutorial.train {shlex.join(arguments)}")
     except (DataError, TrainingError, ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {in_words(error)}")
     except KeyboardInterrupt:
         if (options.out / CHECKPOINT_NAME).exists():
             sys.exit(f"stopped; the same command goes on from the last checkpoint in {options.out}")
@@ -295,6 +296,38 @@ def refuse_places(options: Options) -> None:
             f"--float16 {options.float16} is there and no model that was saved here, so something else would be "
             "written over; name another file"
         )
+
+    once = {(options.out / name).resolve() for name in (CHECKPOINT_NAME, START_NAME, *RESULT_NAMES)}
+    if options.start_from:
+        once.add(options.start_from.resolve())
+    for name, path in further_files(options):
+        if path.resolve() in once:
+            raise ValueError(
+                f"--{name} would be written over {path}, which the run itself needs; name another place for it"
+            )
+
+
+def further_files(options: Options) -> list[tuple[str, Path]]:
+    """Give what is written outside of the folder of --out, or besides its usual files, each with its option."""
+    files = [("keep-in" if options.keep_in else "keep", kept_file(folder_of_kept(options), e)) for e in options.keep]
+    if options.float16:
+        files.append(("float16", options.float16))
+    if options.record:
+        files.append(("records", options.records / f"{options.record}.json"))
+    return files
+
+
+def refuse_closed_places(options: Options) -> None:
+    """Raise ValueError if a file could not be written where it is wanted, which would show when all is trained."""
+    for name, path in further_files(options):
+        folder = path.parent
+        try:
+            make_writable(next(place for place in (folder, *folder.parents) if os.path.exists(place)))
+        except OSError as error:
+            raise ValueError(
+                f"--{name}: the folder {folder} cannot be {'written to' if os.path.isdir(folder) else 'made'} "
+                f"({error.strerror}); name one that you may write to"
+            ) from error
 
 
 def lies_among(path: Path, pictures: Path) -> bool:
@@ -366,8 +399,8 @@ def about_start(file: Path | None) -> dict:
 
 def read_start(folder: Path) -> dict:
     """Read what the run in the folder began with; empty if there is none, or it is not as this version writes it."""
-    if (folder / CHECKPOINT_NAME).exists():
-        with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):
+        if (folder / CHECKPOINT_NAME).exists():
             began = json.loads((folder / START_NAME).read_text(encoding="utf-8"))
             if isinstance(began, dict) and {"file", "sha256"} <= began.keys():
                 return began if all(isinstance(began.get(name, {}), kind) for name, kind in START.items()) else {}
@@ -404,6 +437,7 @@ def run(options: Options, command: str) -> None:
             until_all_is_written.enter_context(reserved(options.out, world))
             start = world.let_main(lambda: about_start(options.start_from))
             world.let_main(lambda: check_folder(options.out, config, start))
+            world.let_main(lambda: refuse_closed_places(options))
             data = find_data_once(options, world)
             if options.classes:
                 data = data.of_classes(options.classes)

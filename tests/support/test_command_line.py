@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from vit_tutorial.support.command_line import print_all_names, refuse_repeated
+from vit_tutorial.support.command_line import in_words, print_all_names, refuse_repeated
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,16 @@ def test_an_option_for_several_values_occurs_once(capsys, arguments, name, count
 def test_of_an_option_for_one_value_the_last_counts(capsys):
     refuse_repeated(["--dim", "8", "--classes", "1", "2", "--dim", "16"], ["classes"])
     assert capsys.readouterr().err == ""
+
+
+def test_what_the_system_refuses_is_named_with_the_way_out(tmp_path):
+    with pytest.raises(FileNotFoundError) as refused:
+        (tmp_path / "nothing").read_bytes()
+    assert in_words(refused.value) == (
+        f"{tmp_path / 'nothing'} cannot be read or written (No such file or directory); name another place, or allow "
+        "it there"
+    )
+    assert in_words(FileNotFoundError("there is no file a")) == "there is no file a"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])

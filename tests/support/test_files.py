@@ -32,6 +32,13 @@ def test_folders_are_made_and_a_failed_write_leaves_nothing_behind(tmp_path, mon
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_an_error_names_the_file_that_was_to_be_written(tmp_path):
+    path = tmp_path / ("n" * 300)
+    with pytest.raises(OSError, match="name too long") as error:
+        write_file(path, b"new")
+    assert error.value.filename == str(path)
+
+
 def test_json_keeps_each_list_of_plain_values_on_one_line(tmp_path):
     content = {"name": "run", "losses": [2.3, 1.5, 0.9], "rows": [{"seed": 0, "counts": [1, 2]}]}
     write_json(tmp_path / "record.json", content)

@@ -476,6 +476,10 @@ def seal(file, content):
     file.write_bytes(hashlib.sha256(content).digest() + content)
 
 
+def swap(tensors, one, other):
+    tensors[one], tensors[other] = tensors[other], tensors[one]
+
+
 def younger(tensors, words):
     """Make it the checkpoint of a version that had no format, no gradient checkpointing and one gelu only."""
     del words["format"], words["history"]["config"]["gradient_checkpointing"], words["history"]["model"]["gelu"]
@@ -575,9 +579,14 @@ def test_tensors_that_have_no_place_are_refused_before_anything_changes(data, tm
         rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: tensors.update({old: tensors.pop(new)}))
         return str(caught.value)
 
-    assert "average.head.c was float32 [4] and is not there" in rename("average.head.bias", "average.head.c")
-    assert "optimizer.7.0.step has no place" in rename("optimizer.0.0.step", "optimizer.7.0.step")
-    assert "optimizer.0.99.step has no place" in rename("optimizer.0.0.step", "optimizer.0.99.step")
+    assert "average.head.bias was not there and is float32 [4]" in rename("average.head.bias", "average.head.c")
+    assert "optimizer.0.0.step was not there and is float32 []" in rename("optimizer.0.0.step", "optimizer.7.0.step")
+    assert "optimizer.0.0.step was not there and is float32 []" in rename("optimizer.0.0.step", "optimizer.0.99.step")
+    matrix, number = "optimizer.1.0.momentum_buffer", "optimizer.0.0.step"  # PyTorch would write beyond a number's end
+    rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: swap(tensors, matrix, number))
+    with pytest.raises(TrainingError, match=rf"{number} was float32 \[\d+, \d+\] and is float32 \[\]"):
+        fit(make_model(seed=9), data, ALL_AT_ONCE, checkpoint=tmp_path)
+    rewrite(tmp_path / CHECKPOINT_NAME, lambda tensors, words: swap(tensors, matrix, number))
     fit(make_model(seed=9), data, ALL_AT_ONCE, checkpoint=tmp_path)
 
 

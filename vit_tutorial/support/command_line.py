@@ -1,6 +1,7 @@
 """What all command lines of the course have in common."""
 
 import io
+import os
 import sys
 from collections.abc import Iterable
 
@@ -13,6 +14,16 @@ def print_all_names() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def in_words(error: Exception) -> str:
+    """Say what an error says; of a file or folder that the system refuses, which it is and the way out."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return (
+            f"{os.fsdecode(error.filename)} cannot be read or written ({error.strerror}); name another place, or allow "
+            "it there"
+        )
+    return str(error)
 
 
 def refuse_repeated(arguments: list[str], several: Iterable[str]) -> None:

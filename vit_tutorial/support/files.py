@@ -1,5 +1,6 @@
 """Files that are whole: whatever happens while one is written, its path holds the old content or the new."""
 
+import contextlib
 import json
 import os
 import re
@@ -21,11 +22,12 @@ def write_file(path: str | os.PathLike, content: bytes) -> None:
             os.fsync(out.fileno())
         os.replace(unfinished, path)
     except OSError as error:
-        if error.filename is None and error.strerror:  # as it is if the disk is full
+        if error.strerror:  # it names no file if the disk is full, and else the unfinished one
             raise OSError(error.errno, error.strerror, os.fspath(path)) from error
         raise
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it was never made, or has become the file
+            unfinished.unlink()
 
 
 def sweep(path: str | os.PathLike) -> None:

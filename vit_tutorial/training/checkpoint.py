@@ -10,6 +10,7 @@ by default what was done before there was one.
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
@@ -27,7 +28,7 @@ from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.distributed import World
 from vit_tutorial.training.history import LATER, History
 from vit_tutorial.training.loss_scale import LossScale
-from vit_tutorial.training.optimizers import MovingAverage
+from vit_tutorial.training.optimizers import MovingAverage, Muon
 
 CHECKPOINT_NAME = "checkpoint.bin"
 FORMAT = 1  # counted up when a file can no longer be read as before; the first files did not say it
@@ -35,6 +36,8 @@ LARGE = 16_000_000  # bytes; to write so many takes as long as an epoch of small
 PAUSE = 20  # times as long as a large file took to write is waited before the next one
 PROGRESS_NUMBERS = ("step", "seen", "loss_sum", "correct", "seconds")  # the fields of EpochProgress that JSON can hold
 GENERATOR_KEY = "chances"  # the state of the generator lies among the tensors
+PLACED = ("model.", "average", "optimizer.")  # how the names of those tensors begin that must have a place
+STATE = {torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"), Muon: ("momentum_buffer",)}  # kept of each parameter
 WAY_OUT = "use another folder, or delete this one to train from the start"
 
 
@@ -78,7 +81,7 @@ def _reserve(folder: Path, lock: FileLock) -> None:
         make_writable(folder)
     except OSError as error:
         raise TrainingError(
-            f"the checkpoint folder {folder} cannot be {'written to' if folder.is_dir() else 'made'} "
+            f"the checkpoint folder {folder} cannot be {'written to' if os.path.isdir(folder) else 'made'} "
             f"({error.strerror}); name a folder that you may write to"
         ) from error
     with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks
@@ -206,22 +209,21 @@ class Checkpoint:
 
     def _refuse_other_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Raise TrainingError unless every tensor has its place: then to restore them cannot fail half way."""
-        places = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        places = {f"model.{name}": _kind(tensor) for name, tensor in self.model.state_dict().items()}
         if self.average is not None:
-            places |= {f"average.{name}": tensor for name, tensor in self.average.model.state_dict().items()}
-            places["average_steps"] = torch.tensor(0)
-        held = {name: tensor for name, tensor in tensors.items() if name.startswith(("model.", "average"))}
-        then, now = ({name: _kind(tensor) for name, tensor in some.items()} for some in (held, places))
-        for name in sorted(then | now, reverse=True):  # the model before its average
-            was, is_now = (some.get(name, "not there") for some in (then, now))
+            places |= {f"average.{name}": _kind(tensor) for name, tensor in self.average.model.state_dict().items()}
+            places["average_steps"] = "int64 []"
+        for number, optimizer in enumerate(self.optimizers):
+            for i, parameter in enumerate(p for group in optimizer.param_groups for p in group["params"]):
+                its = {f"optimizer.{number}.{i}.{key}": _kind(parameter) for key in STATE[type(optimizer)]}
+                its |= {name: "float32 []" for name in its if name.endswith(".step")}
+                if its.keys() & tensors.keys():  # a parameter that never moved has none
+                    places |= its
+        held = {name: _kind(value) for name, value in tensors.items() if name.startswith(PLACED)}
+        for name in [*places, *held]:
+            was, is_now = (some.get(name, "not there") for some in (held, places))
             if was != is_now:
                 raise TrainingError(f"{self.file} belongs to another run: {name} was {was} and is {is_now}; {WAY_OUT}")
-        moved = [[p for group in one.param_groups for p in group["params"]] for one in self.optimizers]
-        for name, tensor in _with_prefix(tensors, "optimizer.").items():
-            number, i, _ = name.split(".")
-            fits = int(number) < len(moved) and int(i) < len(moved[int(number)])
-            if not (fits and tensor.shape in ((), moved[int(number)][int(i)].shape)):
-                raise TrainingError(f"{self.file} belongs to another run: optimizer.{name} has no place; {WAY_OUT}")
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
         self.model.load_state_dict(_with_prefix(tensors, "model."))
