@@ -46,6 +46,11 @@ def test_a_table_is_fixed_moves_with_the_module_and_is_not_saved():
     table.zero_()
     assert position.pos_embed.any(), "the module keeps its own copy"
     assert PositionEmbedding(5, 8, table=table.double()).pos_embed.dtype == torch.float64
+    position = PositionEmbedding(5, 8, table=torch.ones(5, 8)).to("meta")
+    position.load_state_dict({}, assign=True)
+    assert position.has_its_table()
+    position.pos_embed.zero_()
+    assert position.table.all(), "what was filled in is a copy too"
     learned = PositionEmbedding(5, 8)
     fixed = copy.deepcopy(PositionEmbedding(5, 8, table=learned.pos_embed[0]))
     assert not fixed(torch.zeros(1, 5, 8)).requires_grad
