@@ -196,6 +196,27 @@ def test_letters_on_canvases_grow_with_the_others_and_find_their_room(opened, wi
     assert largest[1] > 1.2 * largest[0]
 
 
+def test_a_page_that_is_zoomed_stays_sharp(opened):
+    lab, _, _ = opened
+    lab.set(more=True)
+    blurred = lab.page.evaluate(
+        """() => {
+            const finer = 1.5;
+            const blurred = [];
+            const draw = CanvasRenderingContext2D.prototype.drawImage;
+            CanvasRenderingContext2D.prototype.drawImage = function (image, ...where) {
+                if ((image.vitSharp ?? finer) !== finer) blurred.push("a layer");
+                draw.call(this, image, ...where);
+            };
+            Object.defineProperty(window, "devicePixelRatio", { value: finer });
+            dispatchEvent(new Event("resize")); // an explorer has as much room as before
+            const seen = [...document.querySelectorAll("canvas[role]")].filter((one) => one.checkVisibility());
+            return [...blurred, ...seen.filter((one) => one.vitSharp !== finer).map((one) => one.outerHTML)];
+        }"""
+    )
+    assert blurred == []
+
+
 def test_letters_are_as_large_as_those_of_the_browser_and_of_jupyterlab_and_still_fit(opened):
     lab, _, _ = opened
     lab.set(more=True)

@@ -109,9 +109,12 @@ export function sheet(width, height, properties = {}) {
   return canvas;
 }
 
+/** How many pixels of the screen a CSS pixel is wide, at least 1: more where the page is zoomed. */
+export const sharpness = () => Math.max(1, window.devicePixelRatio || 1);
+
 /** Give a canvas a size in CSS pixels, and let its drawing units be CSS pixels. */
 export function resize(canvas, width, height) {
-  const sharp = Math.max(1, window.devicePixelRatio || 1);
+  const sharp = sharpness();
   if (canvas.vitWidth === width && canvas.vitHeight === height && canvas.vitSharp === sharp) return;
   Object.assign(canvas, { vitWidth: width, vitHeight: height, vitSharp: sharp });
   canvas.width = Math.round(width * sharp);
@@ -122,6 +125,7 @@ export function resize(canvas, width, height) {
 
 /** The context of a cleared canvas, in CSS pixels; `smooth` blurs enlarged pixels. */
 export function pen(canvas, smooth = false) {
+  resize(canvas, canvas.vitWidth, canvas.vitHeight); // for a page that was zoomed
   const context = canvas.getContext("2d");
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -161,8 +165,8 @@ export const roomIn = (root, most) => (root.clientWidth ? Math.min(most, root.cl
 /** How many times as large as usual the letters of an explorer are: those on its canvases grow with them. */
 export const enlarged = (root) => (Number.parseFloat(getComputedStyle(root).fontSize) || 13) / 13;
 
-/** What a drawing depends on beside the state: how wide an explorer is, and how large its letters are. */
-const roomAndLetters = (root) => `${root.clientWidth} ${enlarged(root)}`;
+/** What a drawing depends on beside the state: how wide an explorer is, its letters' size, and the zoom. */
+const surroundings = (root) => `${root.clientWidth} ${enlarged(root)} ${sharpness()}`;
 
 /** Where the pointer is, in the canvas' own CSS pixels. */
 export function pointer(canvas, event) {
@@ -398,7 +402,7 @@ export function behindMore(model, root, what, parts, words) {
   const opener = button(`More: ${what} (m)`, toggle, { className: "vit-opener", "aria-controls": inside.id });
   root.append(make("div", { className: "vit-below" }, opener), inside, words);
   onKeys(root, () => ({ m: toggle }));
-  let roomy = ""; // the width and the letters for which the words keep the room that they have taken
+  let roomy = ""; // the surroundings for which the words keep the room that they have taken
   openers.set(root, () => {
     const more = model.get("more");
     opener.setAttribute("aria-expanded", String(more));
@@ -407,7 +411,7 @@ export function behindMore(model, root, what, parts, words) {
     if (!words.classList.contains("vit-words")) return;
     words.classList.toggle("vit-heard", !more);
     if (!more) return;
-    const found = roomAndLetters(root);
+    const found = surroundings(root);
     words.style.setProperty("--vit-kept", found === roomy ? `${words.getBoundingClientRect().height}px` : 0);
     roomy = found;
   });
@@ -416,7 +420,7 @@ export function behindMore(model, root, what, parts, words) {
 const changing = new WeakSet(); // models between the first and the last of the traits that change together
 const views = new WeakMap(); // what draws each model
 
-/** Draw now, and whenever the room, the size of letters, the state or the theme changes; returns the way to stop. */
+/** Draw now, and whenever the surroundings, the state or the theme change; returns the way to stop. */
 export function live(model, root, drawAll) {
   function draw() {
     openers.get(root)?.();
@@ -424,12 +428,14 @@ export function live(model, root, drawAll) {
   }
   draw();
   let drawnFor = "";
-  const size = new ResizeObserver(() => {
-    const found = roomAndLetters(root);
+  function look() {
+    const found = surroundings(root);
     if (found !== drawnFor) draw();
     drawnFor = found;
-  });
+  }
+  const size = new ResizeObserver(look);
   size.observe(root);
+  addEventListener("resize", look); // a zoom may leave an explorer as many CSS pixels as before
   const follow = () => changing.has(model) || draw();
   model.on("change", follow);
   views.set(model, draw);
@@ -440,6 +446,7 @@ export function live(model, root, drawAll) {
     views.delete(model);
     theme.disconnect();
     size.disconnect();
+    removeEventListener("resize", look);
   };
 }
 

@@ -25,6 +25,7 @@ import {
   roomFor,
   roomIn,
   set,
+  sharpness,
   sheet,
   slider,
   speak,
@@ -203,9 +204,9 @@ function render({ model, el }) {
 
   const smallLayer = make("canvas");
   let painted = "";
-  /** All small maps; painted again only when the query, the temperature or the room changes. */
+  /** All small maps; painted again only when the query, the temperature, the room or the zoom changes. */
   function paintSmall(query, temperature) {
-    const now = `${query} ${temperature} ${small.width} ${small.height}`;
+    const now = `${query} ${temperature} ${small.width} ${small.height} ${sharpness()}`;
     if (painted === now) return;
     painted = now;
     resize(smallLayer, small.width, small.height);

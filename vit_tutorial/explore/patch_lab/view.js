@@ -21,6 +21,7 @@ import {
   resize,
   roomFor,
   set,
+  sharpness,
   sheet,
   sideways,
   slider,
@@ -396,7 +397,7 @@ function render({ model, el }) {
     const token = model.get("token");
     const { rows, columns, places, ownPlaces, reassembly } = now;
     const { difference } = now.back;
-    if (now.fresh) {
+    if (now.fresh || cutLayer.vitSharp !== sharpness()) {
       now.fresh = false;
       drawFresh(now);
     }

@@ -22,6 +22,7 @@ import {
   roomFor,
   roomIn,
   set,
+  sharpness,
   sheet,
   sideways,
   slider,
@@ -269,10 +270,10 @@ function render({ model, el }) {
     return maps;
   }
 
-  // The lower half changes only with the picture and the order.
+  // The lower half changes only with the picture, the order and the zoom.
   let shuffled = null;
   function drawShuffled({ picture, order }) {
-    const key = `${picture} ${order}`;
+    const key = `${picture} ${order} ${sharpness()}`;
     if (shuffled?.key === key) return shuffled.changes;
     const which = names.indexOf(picture);
     const image = plane(side, side, pixelOf(pictures[which]));
