@@ -134,7 +134,7 @@ function followProgress() {
   if (end) sight.observe(end);
 }
 
-const WIDE = 'mjx-container[display], figure:has(> .vit-wide), .bd-article p:has(> img[src$=".svg"])';
+const WIDE = 'mjx-container[display], figure > .vit-wide, .bd-article p > img[src$=".svg"]';
 
 /** Let the keyboard reach what is scrolled sideways on a narrow page, long formulas and wide figures, and mark what goes on. */
 async function reachWideOnes() {
@@ -147,7 +147,8 @@ async function reachWideOnes() {
       mark(target);
     }
   });
-  for (const one of document.querySelectorAll(WIDE)) {
+  for (const wide of document.querySelectorAll(WIDE)) {
+    const one = wide.matches("img") ? wide.parentElement : wide; // the box that scrolls
     size.observe(one);
     one.addEventListener("scroll", () => mark(one), { passive: true });
   }
