@@ -151,8 +151,7 @@ plots.show(
 )
 
 # %% [markdown]
-# The answer is not there at once, and does not wait for the end. It grows from block to block. Patches can be read too,
-# although no training step ever read one of them.
+# The answer grows from block to block. Patches can be read too, although no training step ever read one of them.
 #
 # Is it always so? Here is the model of lesson 11, which learned from photographs of 32×32 pixels. It has no class
 # token: its answer comes from the mean of all tokens. So the lens reads that mean.
@@ -187,8 +186,8 @@ for source, words in sources.items():
 # handful of pictures may.
 #
 # **What this does not prove.** The lens shows what *this head* can read after block k. If it reads nothing, the
-# knowledge may still be there, written in another way. If it reads the answer, the model need not *use* it: it may lie
-# there and never be looked at again. For that we must change something, and see what follows.
+# knowledge may still be there, written in another way. If it reads the answer, the model need not *use* it. For that we
+# must change something, and see what follows.
 
 # %% [markdown]
 # ## Where does the knowledge sit?
@@ -418,13 +417,13 @@ for method in ("rollout", "gradient x input", "occlusion"):
     print(*(str(against_controls(method, source)).splitlines()[-1] for source in sources), sep="\n")
 
 # %% [markdown]
-# So there is no yes or no. It depends on the map, on what covers, and on the pictures or the model (clothes and
-# photographs differ in both). On photographs both maps beat every control. On clothes the usual drawing, the last block
-# alone, loses twice against a ranking that never saw the model. With all blocks taken together it is better, and still
-# loses once, and so does rollout, which is made of the same maps. Gradient × input beats the controls in one case of
-# three, on clothes and on photographs. Two things speak for caution with any map of attention. In the last block a
-# patch no longer holds only what lay at its place: five blocks have mixed it with others. And attention says from where
-# values flow, not what they say, nor what the next layers do with them.
+# It depends on the map, on what covers, and on the pictures or the model (clothes and photographs differ in both). On
+# photographs both maps beat every control. On clothes the usual drawing, the last block alone, loses twice against a
+# ranking that never saw the model. With all blocks taken together it is better, and still loses once, and so does
+# rollout, which is made of the same maps. Gradient × input beats the controls in one case of three, on clothes and on
+# photographs. Two things speak for caution with any map of attention. In the last block a patch no longer holds only
+# what lay at its place: five blocks have mixed it with others. And attention says from where values flow, not what they
+# say, nor what the next layers do with them.
 #
 # **What this does not prove.** A covered picture is one that the model never met in training. Some of the fall may come
 # from that. Three ways of covering are an answer to this worry, not the end of it.
