@@ -70,10 +70,12 @@ def test_an_explorer_shows_the_same_whatever_was_set(name):
             assert drawn(make()) == page
 
 
-def test_a_compiled_model_is_shown_as_it_is_without():
+def test_a_model_that_is_compiled_or_made_in_inference_mode_is_shown_as_any_other():
     plain, compiled = explorers(), explorers(partial(torch.compile, backend="eager"))
+    with torch.inference_mode():
+        made_so = explorers()
     for name in ("TokenTable", "HeadsGallery", "LensLab", "ReachLab", "SketchLab", "ModelMap"):
-        assert said(compiled[name]()) == said(plain[name]())
+        assert said(compiled[name]()) == said(made_so[name]()) == said(plain[name]())
 
 
 def test_each_setting_is_there_for_a_picture():

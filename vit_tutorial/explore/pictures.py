@@ -53,7 +53,7 @@ def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
 def check_finite(model: CNN | ViT) -> None:
     """Raise ValueError with the name of the first of the model's parameters that holds a NaN or an infinite number."""
     for name, values in model.named_parameters():
-        if not values.isfinite().all():
+        if not values.detach().isfinite().all():  # undetached, one made in inference_mode cannot be asked
             raise ValueError(
                 f"{name} of the model holds numbers that are not finite, as after a training that went astray; show "
                 "one from before, or train again at a lower learning rate"
