@@ -519,7 +519,7 @@ def test_on_a_phone_the_chosen_token_is_brought_into_sight(site, visit):
 
 
 def figure_on_a_phone(site, visit, name, which):
-    """A lesson on a phone, and the first of such figures in sight; scripts find nothing by :has, as in Firefox until 120."""
+    """A lesson on a phone, the first of such figures in sight; scripts find nothing by :has, as Firefox until 120."""
     one = visit()
     one.context.add_init_script(
         """const find = Document.prototype.querySelectorAll;
