@@ -52,6 +52,7 @@ def test_a_table_is_fixed_moves_with_the_module_and_is_not_saved():
     position.pos_embed.zero_()
     assert position.table.all(), "what was filled in is a copy too"
     learned = PositionEmbedding(5, 8)
+    assert not learned.has_its_table()
     fixed = copy.deepcopy(PositionEmbedding(5, 8, table=learned.pos_embed[0]))
     assert not fixed(torch.zeros(1, 5, 8)).requires_grad
     assert torch.equal(fixed.pos_embed, learned.pos_embed)
