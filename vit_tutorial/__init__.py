@@ -8,8 +8,8 @@ import sys
 
 if importlib.util.find_spec("torch") is None:
     raise ImportError(
-        f"PyTorch is not installed for {sys.executable}; run `make setup` in the folder of the course, and open the "
-        "notebooks with `make lab`"
+        f"PyTorch is not installed for {sys.executable}; run `make setup` in the folder of the course, open the "
+        "notebooks with `make lab`, and begin commands with the Python of its `.venv`"
     )
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
