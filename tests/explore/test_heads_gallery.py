@@ -24,6 +24,7 @@ from vit_tutorial.explore import HeadsGallery, heads_gallery_state
 from vit_tutorial.explore.heads_gallery.numbers import as_off, heads_off, off_words
 from vit_tutorial.explore.pictures import class_names_of
 from vit_tutorial.explore.words import percent
+from vit_tutorial.training import add_lora, merge_lora
 
 # What is computed
 
@@ -213,6 +214,19 @@ class OwnPositions(PositionEmbedding):
     """Positions of a learner's own."""
 
 
+class OwnLayer(nn.Linear):
+    """A layer that does more than its weights say, as one with a LoRA of a learner's own."""
+
+    def forward(self, x):
+        return 3 * super().forward(x)
+
+
+def with_layer(name, layer):
+    vit = model()
+    vit.set_submodule(name, layer)
+    return vit
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -246,6 +260,12 @@ class OwnPositions(PositionEmbedding):
             "`class_token` is a OwnToken; the gallery",
         ),
         (lambda: HeadsGallery(model({"position": OwnPositions}), pictures()), "`position` is a OwnPositions; the gall"),
+        (
+            lambda: HeadsGallery(with_layer("blocks.1.attn.qkv", OwnLayer(8, 24)), pictures()),
+            "`attn.qkv` of block 1 is a OwnLayer; the gallery runs PyTorch's own Linear",
+        ),
+        (lambda: HeadsGallery(with_layer("head", nn.Identity()), pictures()), "`head` is a Identity; the gallery runs"),
+        (lambda: HeadsGallery(with_layer("norm", nn.RMSNorm(8)), pictures()), "`norm` is a RMSNorm; the gallery runs"),
         (lambda: HeadsGallery(model(), pictures(), labels=[0, 3]), "label 3 is not among the classes 0 to 2"),
         (lambda: HeadsGallery(model(), pictures(), layer=3), "layer 3 is not among 0 to 2"),
         (lambda: setattr(HeadsGallery(model(), pictures()), "query", 10), "query 10 is not among 0 to 9"),
@@ -258,3 +278,11 @@ class OwnPositions(PositionEmbedding):
 def test_heads_gallery_says_what_is_wrong(call, sentence):
     with pytest.raises(ValueError, match=exactly(sentence)):
         call()
+
+
+def test_a_lora_that_is_not_merged_yet_is_shown():
+    vit = add_lora(model())
+    torch.nn.init.normal_(vit.blocks[0].attn.qkv.parametrizations.weight[0].B_q)
+    before = HeadsGallery(vit, pictures())._sent["vit"]
+    assert HeadsGallery(merge_lora(vit), pictures())._sent["vit"] == before
+    assert HeadsGallery(model(), pictures())._sent["vit"] != before

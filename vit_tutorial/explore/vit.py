@@ -15,6 +15,14 @@ from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.tokens import ClassToken
 from vit_tutorial.vit import ViT
 
+LAYERS = {  # of a block, in the order of the forward pass
+    "norm1": nn.LayerNorm,
+    "attn.qkv": nn.Linear,
+    "attn.proj": nn.Linear,
+    "norm2": nn.LayerNorm,
+    "mlp.fc1": nn.Linear,
+    "mlp.fc2": nn.Linear,
+}
 LARGEST = 2_000_000  # numbers of a model that a browser runs while a key is held
 
 
@@ -38,6 +46,16 @@ def check_vit(model: ViT, who: str) -> None:
     for place, (part, wanted) in parts.items():
         if type(part) is not wanted:
             raise ValueError(f"{place} is a {type(part).__name__}; {who} runs the course's own {wanted.__name__}")
+    layers = {
+        "`patch_embed.proj`": (model.patch_embed.proj, nn.Conv2d),
+        "`norm`": (model.norm, nn.LayerNorm),
+        "`head`": (model.head, nn.Linear),
+    }
+    for i, block in enumerate(model.blocks):
+        layers |= {f"`{name}` of block {i}": (block.get_submodule(name), wanted) for name, wanted in LAYERS.items()}
+    for place, (layer, wanted) in layers.items():
+        if type(layer).forward is not wanted.forward:  # a parametrization leaves it as it is
+            raise ValueError(f"{place} is a {type(layer).__name__}; {who} runs PyTorch's own {wanted.__name__}")
     size = sum(parameter.numel() for parameter in model.blocks.parameters())
     if size > LARGEST:
         raise ValueError(
@@ -85,6 +103,6 @@ def _parts(model: ViT) -> list[Tensor]:
         table = model.position.pos_embed
     parts = [*pair(model.patch_embed.proj), *model.class_token.parameters(), table]
     for block in model.blocks:
-        for layer in (block.norm1, block.attn.qkv, block.attn.proj, block.norm2, block.mlp.fc1, block.mlp.fc2):
-            parts += pair(layer)
+        for name in LAYERS:
+            parts += pair(block.get_submodule(name))
     return [*parts, *pair(model.norm), *pair(model.head)]
