@@ -464,6 +464,8 @@ def test_the_ledger_lists_every_call_in_order():
         ("1", "ReLU", (5, 4), (5, 4), 0, 1),
         ("2", "Linear", (5, 4), (5, 2), 4 * 2, 1),
     ]
+    alike = nn.Sequential(nn.ReLU(), nn.ReLU())
+    assert [row.name for row in shape_ledger(alike, torch.zeros(5, 3))] == ["", "0", "1"]
 
 
 def test_the_ledger_of_a_model_of_the_learners_own():
