@@ -173,6 +173,8 @@ def test_a_page_is_whole_and_for_everybody_and_its_explorers_react_to_a_key(site
     one = visit()
     page = one.open(site / f"{name}.html")
     one.wake()
+    rows_of_bars = page.locator(".vit-lab :is(.vit-answers, .vit-lens):visible")
+    assert rows_of_bars.evaluate_all("all => all.every((one) => one.offsetWidth === one.parentElement.clientWidth)")
     page.add_script_tag(path=AXE)
     one.thin_code()
     assert one.violations() == []
