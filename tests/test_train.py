@@ -159,6 +159,14 @@ def test_what_the_record_says_of_speed_and_mirror_images_is_printed(data, tmp_pa
     assert "validation" not in printed
 
 
+def test_the_time_that_is_printed_is_that_of_all_epochs_whenever_they_were_trained(data, tmp_path, monkeypatch, capsys):
+    command(tmp_path)
+    fit = train.fit
+    monkeypatch.setattr(train, "fit", lambda *given, **named: replace(fit(*given, **named), seconds=[61.2, 62.3]))
+    command(tmp_path)  # nothing is left to train
+    assert "\n124 s of training, " in capsys.readouterr().out
+
+
 def test_weights_in_half_the_bytes(data, tmp_path):
     command(tmp_path, "--float16", str(tmp_path / "small.safetensors"), "--record", "tiny")
     whole, small = (load_model(tmp_path / name) for name in ("model.safetensors", "small.safetensors"))

@@ -641,6 +641,17 @@ def test_a_sparse_tensor_in_a_file_is_named(tmp_path):
         load_weights(small_model(), tmp_path / "weights.pth")
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_a_compiled_program_is_no_file_of_weights(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(2)).save(str(path))
+    for load in (load_model, lambda path: load_weights(small_model(), path)):
+        with pytest.raises(
+            ValueError, match=exactly(f"{path} is a program of torch.jit.save, and reading it could run")
+        ):
+            load(path)
+
+
 def test_what_could_not_be_loaded_is_not_saved(tmp_path):
     path = save_model(small_model(1), tmp_path / "model.safetensors")
     before, model = path.read_bytes(), small_model(2)

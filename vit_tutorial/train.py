@@ -25,7 +25,6 @@ import shlex
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
@@ -104,7 +103,7 @@ class Choice:
 class Options(Choice):
     """All options of the command line."""
 
-    classes: tuple[int, ...] = ()  # only these classes of the data, by their numbers; none: all
+    classes: tuple[int, ...] = ()  # only these classes of the data, by their numbers; all, if left out
     picture_size: int | None = None  # pixels a side of a folder's pictures; none: as for the weights, or the recipe
     data_root: Path | None = None  # folder where to look for it first
     out: Path = tyro.MISSING  # folder of checkpoint, weights and history
@@ -453,14 +452,12 @@ def run(options: Options, command: str) -> None:
                 if not options.quiet:
                     print_epoch(history)
 
-            started = time.perf_counter()
             history = fit(
                 model, data, config, checkpoint=options.out, checkpoint_epochs=options.keep, on_epoch=after_epoch
             )
-            seconds = time.perf_counter() - started
         if world.is_main:
             keep(options, model)  # of a run that had ended before, now that `fit` knows it for the same
-            finish(options, command, model, data, history, seconds, device)
+            finish(options, command, model, data, history, device)
 
 
 def begin(options: Options, model: ViT, data: Dataset, config: TrainingConfig, start: dict, words: str) -> None:
@@ -598,7 +595,6 @@ def finish(
     model: ViT,
     data: Dataset,
     history: History,
-    seconds: float,
     device: torch.device,
 ) -> None:
     """Write weights, history and record, and print what the record says."""
@@ -608,7 +604,7 @@ def finish(
     weights = save_model(model, options.out / "model.safetensors")
     if options.float16:
         save_model(model, options.float16, dtype=torch.float16)
-    print(f"{seconds:.0f} s, {history.images_per_second:,.0f} images/s; weights in {weights}")
+    print(f"{sum(history.seconds):.0f} s of training, {history.images_per_second:,.0f} images/s; weights in {weights}")
     if history.validation_accuracy:
         print(f"validation accuracy {history.validation_accuracy[-1]:.2%}")
     record = make_record(model, data, history, device, name=options.record, command=command)

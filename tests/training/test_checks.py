@@ -24,6 +24,11 @@ LABELS = {
     "int32": (lambda labels: labels.int(), TypeError, "labels are torch.int32; pass torch.int64, labels.long()"),
     "real": (lambda labels: labels.float(), TypeError, "labels are torch.float32; pass torch.int64"),
     "one-hot": (lambda labels: torch.eye(4).long()[labels], ValueError, "pass one number for each image"),
+    "NumPy's": (
+        lambda labels: labels.numpy(),
+        TypeError,
+        "labels are a numpy.ndarray; pass a tensor, such as torch.as",
+    ),
     "too few": (lambda labels: labels[:-1], ValueError, "pass one number for each image"),
 }
 

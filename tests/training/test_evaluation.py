@@ -86,6 +86,10 @@ def test_predict_says_what_it_needs(data):
     model.card = ModelCard(CLASSES, data.mean, data.std)
     with pytest.raises(ValueError, match=r"images are torch\.float32; pass pixels as they are, uint8"):
         predict(model, data.normalize(data.test_images))
+    with pytest.raises(
+        TypeError, match=r"^images are a numpy\.ndarray; pass a tensor, such as torch.as_tensor\(images"
+    ):
+        predict(model, data.test_images.numpy())
 
 
 def test_a_batch_a_smoothing_or_a_format_that_makes_no_sense_gets_a_sentence(data):
@@ -99,5 +103,5 @@ def test_a_batch_a_smoothing_or_a_format_that_makes_no_sense_gets_a_sentence(dat
     ):
         with pytest.raises(ValueError, match=words):
             evaluate(model, data.test_images, data.test_labels, **options)
-    with pytest.raises(TypeError, match=r"^labels must be a Tensor; got list$"):
+    with pytest.raises(TypeError, match=r"^labels are a list; pass a tensor, such as torch.as_tensor\(labels\)$"):
         evaluate(model, data.test_images, data.test_labels.tolist())

@@ -265,6 +265,15 @@ def test_a_new_head_is_for_the_new_classes_and_all_else_stays(data):
     assert model.card.class_names == data.class_names
 
 
+@pytest.mark.parametrize("count", [0, -1, 2.5])
+def test_a_head_for_no_number_of_classes_is_refused(count):
+    model = make_model()
+    before = weights(model)
+    with pytest.raises(ValueError, match=f"^num_classes is {count}; it must be "):
+        reset_head(model, count)
+    assert same(before, weights(model))
+
+
 def test_labels_outside_the_classes_are_one_sentence_before_the_first_step(data):
     model = reset_head(make_model(), 3)
     before = weights(model)

@@ -54,6 +54,15 @@ def test_what_was_trained_elsewhere_does_not_count_for_the_utilisation(trained):
     assert since == pytest.approx(flops * (48 + 32) / 5 / 1e6, abs=0.001)
 
 
+def test_the_speed_of_another_device_says_nothing_of_a_training_that_ended_elsewhere(trained, rate):
+    model, history, data = trained
+    assert make_record(model, data, history, CPU, name=None, command="")["mfu"] > 0
+    for place in ({"device": "cuda"}, {"hardware": "another"}, {"threads": 1000}):
+        elsewhere = replace(history, environment=history.environment | place)
+        found = make_record(model, data, elsewhere, CPU, name=None, command="")
+        assert not found.keys() & {"mfu", "matrix_rate", "flops_per_image"}
+
+
 def test_a_rate_that_is_known_is_not_measured_again(trained, monkeypatch):
     model, history, data = trained
     monkeypatch.setattr(record, "matrix_rate", lambda *_: pytest.fail("it was measured"))

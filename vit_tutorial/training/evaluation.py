@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.inputs import check_kind, whole_number
+from vit_tutorial.inputs import whole_number
 from vit_tutorial.introspection import in_eval_mode
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.usual import usual_torch
@@ -85,8 +85,8 @@ def evaluate(
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is {label_smoothing}; it must be from 0 to 1")
     logits = predict(model, images, batch_size=batch_size, precision=precision, mirrored=mirrored)
-    labels = check_kind("labels", labels, Tensor).cpu()
     check_labels(labels, len(images), logits.shape[1])
+    labels = labels.cpu()
     losses = F.cross_entropy(logits, labels, label_smoothing=label_smoothing, reduction="none")
     confidences, predictions = logits.softmax(dim=1).max(dim=1)
     classes = logits.shape[1]

@@ -19,6 +19,7 @@ from dataclasses import replace
 from torch import nn
 
 from vit_tutorial.datasets import Dataset
+from vit_tutorial.inputs import whole_number
 from vit_tutorial.support.seeds import seeded
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
@@ -106,9 +107,11 @@ def learning_rate_scales(model: nn.Module, layer_decay: float) -> dict[str, floa
 def reset_head(model: ViT, num_classes: int, seed: int = 0) -> ViT:
     """Give the model an untrained last layer for so many classes, always the same one for one seed; changes the model.
 
-    Its card keeps mean, std and view, and forgets the names of the classes. Returns the model.
+    Its card keeps mean, std and view, and forgets the names of the classes. Returns the model. Raises ValueError for a
+    number that is no whole one of 1 or more.
     """
     given, model = model, unwrapped(model)
+    num_classes = whole_number("num_classes", num_classes, 1)
     with seeded(seed):
         head = nn.Linear(model.head.in_features, num_classes).to(model.head.weight)
         nn.init.trunc_normal_(head.weight, std=0.02)

@@ -9,7 +9,7 @@ import torch
 from vit_tutorial.datasets import Dataset, load
 from vit_tutorial.introspection import flops_per_image
 from vit_tutorial.training.checkpoint import weights_after_an_epoch
-from vit_tutorial.training.devices import matrix_rate
+from vit_tutorial.training.devices import describe_environment, matrix_rate
 from vit_tutorial.training.evaluation import evaluate
 from vit_tutorial.training.history import History
 from vit_tutorial.vit import ViT, ViTConfig
@@ -30,9 +30,10 @@ def make_record(
 ) -> dict:
     """Test a trained model once, and gather what somebody needs to believe the training and to repeat it.
 
-    `rate` is how fast the device multiplies, in FLOP/s; None: it is measured now. A model that learned from mirror
-    images is also asked about them. A record that gets a name also says how the model does on the test images that come
-    with the course. Accuracies are 0 to 1.
+    `rate` is how fast the device multiplies, in FLOP/s; None: it is measured now, and left out with the MFU where the
+    training ended on another device, of which that speed says nothing. A model that learned from mirror images is also
+    asked about them. A record that gets a name also says how the model does on the test images that come with the
+    course. Accuracies are 0 to 1.
     """
     test = evaluate(model, data.test_images, data.test_labels)
     record = {
@@ -49,8 +50,10 @@ def make_record(
             "loss": round(test.loss, 5),
             "confusion": test.confusion.tolist(),
         },
-        **measure_utilisation(history, model.config, device, rate),
     }
+    here = describe_environment(device)
+    if rate or all(history.environment.get(what) == here[what] for what in ("device", "hardware", "threads")):
+        record |= measure_utilisation(history, model.config, device, rate)
     if history.config["flip"]:
         record["mirrored_test"] = score(model, data, mirrored=True)
     if name and data.name in EMBEDDED:

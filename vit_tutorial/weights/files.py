@@ -23,6 +23,7 @@ _KINDS = {
     ".bin": "file of torch.save",
 }
 _CHECKPOINT = "checkpoint of a run"
+_PROGRAM = "program of torch.jit.save"
 # An .npz may be compressed, but numbers that were learned hardly can be: many times the file's size is no weights.
 _MOST_TIMES, _MOST_BYTES = 100, 2**28
 
@@ -85,10 +86,12 @@ def _kind(path: Path) -> str | None:
     if start.startswith(b"PK"):
         try:
             with zipfile.ZipFile(path) as file:
-                arrays = any(name.endswith(".npy") for name in file.namelist())
+                names = file.namelist()
         except Exception:  # a damaged list of what is inside can raise almost anything
             return None
-        return ".npz file" if arrays else "file of torch.save"
+        if any(name.endswith("/constants.pkl") for name in names):
+            return _PROGRAM
+        return ".npz file" if any(name.endswith(".npy") for name in names) else "file of torch.save"
     if start.startswith(b"\x80"):
         return "file of torch.save"
     return None
@@ -106,6 +109,11 @@ def _not_whole(path: Path, kind: str) -> ValueError:
         return ValueError(
             f"{path} is the {_CHECKPOINT}, from which only that run goes on; run it again until it has ended, and load "
             "the model that it saves, model.safetensors on the command line"
+        )
+    if other == _PROGRAM:
+        return ValueError(
+            f"{path} is a {_PROGRAM}, and reading it could run what is in it; nothing was read: save the state_dict() "
+            "of the model that it was made from, and load that"
         )
     start = _first_bytes(path, 24).decode("ascii", errors="replace")
     begins = f"; it begins with {start!r}" if start.isprintable() and start.isascii() and len(start) > 8 else ""
