@@ -81,6 +81,7 @@ def test_each_measures_in_eval_mode_and_leaves_the_model_as_it_was(name, trainin
     model, images = make_model().train(training), make_images()
     first, second = (MEASUREMENTS[name](model, images) for _ in range(2))
     same(torch.stack(list(first)), torch.stack(list(second)))  # no dropout
+    assert not any(part.requires_grad for part in first)
     assert all(module.training == training for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
