@@ -156,9 +156,11 @@ def test_a_spread_shows_each_seed_as_a_point_and_each_mean_as_a_line(count):
 
 def test_equal_values_in_a_spread_stay_apart_and_one_seed_is_enough():
     _, axes = plots.new_figure()
-    plots.draw_spread(axes[0, 0], {"always the same": [0.25, 0.25, 0.25], "once": [0.9]})
+    values = {"always the same": [0.25, 0.25, 0.25], "once": [0.9]}
+    plots.draw_spread(axes[0, 0], values | {"array": np.array([0.5, 0.6]), "tensor": torch.tensor([0.5, 0.6])})
     assert len(set(axes[0, 0].lines[0].get_ydata())) == 3
     assert list(axes[0, 0].lines[2].get_ydata()) == [1]
+    assert [text.get_text() for text in axes[0, 0].texts][2:4] == ["55.0%", "55.0%"]
 
 
 @pytest.mark.parametrize(("signed", "shown"), [(False, ["1.0%", "0.0%", "-1.0%"]), (True, ["+1.0%", "+0.0%", "-1.0%"])])

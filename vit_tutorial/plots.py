@@ -168,12 +168,12 @@ def draw_spread(
     `colours` in turn, so that two colours mark every second row.
     Raises ValueError if there is nothing to draw, or if a name has no value.
     """
-    if not values or not all(values.values()):
-        empty = [name for name, row in values.items() if not row]
+    if not values or not all(map(len, values.values())):
+        empty = [name for name, row in values.items() if not len(row)]
         what = f"no value for {', '.join(map(repr, empty))}" if empty else "no rows"
         raise ValueError(f"draw_spread got {what}; pass a dictionary of names with one value or more each")
     for place, (name, row) in enumerate(values.items()):
-        colour, mean = colours[place % len(colours)], float(np.mean(row))
+        colour, mean = colours[place % len(colours)], float(np.mean(np.asarray(row)))
         heights = place + np.linspace(-0.15, 0.15, len(row)) if len(row) > 1 else [place]  # equal values stay apart
         ax.plot(row, heights, "o", color=colour, alpha=0.7, markersize=5, label=name)
         ax.plot([mean, mean], [place - 0.35, place + 0.35], color="black", linewidth=2)
