@@ -281,7 +281,7 @@ def test_a_broken_picture_does_not_stop_the_others(boot, tmp_path, capsys):
     assert second == f"error: there is no file {tmp_path / 'nothing.png'}"
     assert len(printed.out.splitlines()) == 1 + predict.SHOWN
     unheard_of = tmp_path / ("n" * 300)  # to ask whether it exists is an error
-    assert run(unheard_of, boot, "--model", CLOTHES, "--attention", tmp_path / "looks") == 1
+    assert run(unheard_of, "~nobody.here/a.png", boot, "--model", CLOTHES, "--attention", tmp_path / "looks") == 1
     assert (tmp_path / "looks" / "boot_attention.png").exists()
     code = run(boot, "--model", CLOTHES, "--attention", boot)
     assert code == f"error: {boot} cannot be read or written (File exists); name another place, or allow it there"

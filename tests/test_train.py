@@ -145,6 +145,15 @@ def test_a_place_that_cannot_be_written_is_named_before_the_training(data, tmp_p
         command(tmp_path / "run", "--record", "tiny", "--keep", "1", option, str(place))
 
 
+@pytest.mark.parametrize("option", ["--out", "--data", "--start-from", "--float16"])
+def test_a_home_that_is_not_known_gets_a_sentence(data, tmp_path, option):
+    with pytest.raises(
+        SystemExit, match=r"^error: ~nobody\.here/x begins with ~nobody\.here, a home folder that is not"
+    ):
+        command(tmp_path, option, "~nobody.here/x")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_whose_name_no_disk_takes_gets_a_sentence(data, tmp_path):
     with pytest.raises(SystemExit, match=r"error: the checkpoint folder .* cannot be made \(File name too long\)"):
         command(tmp_path / ("n" * 300))

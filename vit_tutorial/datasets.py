@@ -35,7 +35,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from vit_tutorial.support.normalizing import normalize
-from vit_tutorial.support.paths import DATA_FOLDER
+from vit_tutorial.support.paths import DATA_FOLDER, at_home
 from vit_tutorial.support.seeds import check_seed
 from vit_tutorial.support.terminal import somebody_is_watching
 
@@ -112,7 +112,7 @@ class Dataset:
         size = tuple(_whole_number(side) for side in sides)
         if len(size) != 2 or min(size) < 1:
             raise ValueError(f"image_size is {image_size!r}; it must be a positive whole number of pixels, or two")
-        return _read_folder(Path(path).expanduser(), size, channels, test_fraction, seed)
+        return _read_folder(at_home(path), size, channels, test_fraction, seed)
 
     @property
     def image_size(self) -> int | tuple[int, int]:
@@ -241,7 +241,7 @@ def load(name: str, root: str | os.PathLike | None = None, download: bool = True
 
 def _places(name: str, root: str | os.PathLike | None) -> list[Path]:
     """The folders that may hold the set, the most wanted first."""
-    given = [Path(root).expanduser()] if root is not None else []
+    given = [at_home(root)] if root is not None else []
     if name == "fashion_mnist":
         return [*given, DATA_FOLDER]
     places = [*given, *_folder_from_environment(), DATA_FOLDER / "downloads", *_cache_folder()]
@@ -250,7 +250,7 @@ def _places(name: str, root: str | os.PathLike | None) -> list[Path]:
 
 def _download_folder(root: str | os.PathLike | None) -> Path:
     if root is not None:
-        return Path(root).expanduser()
+        return at_home(root)
     folders = [*_folder_from_environment(), *_cache_folder()]
     if not folders:
         raise DataError("nobody knows where your home folder is; pass root, or name a folder in VIT_TUTORIAL_DATA")
@@ -259,7 +259,7 @@ def _download_folder(root: str | os.PathLike | None) -> Path:
 
 def _folder_from_environment() -> list[Path]:
     folder = os.environ.get("VIT_TUTORIAL_DATA")
-    return [Path(folder).expanduser()] if folder else []
+    return [at_home(folder)] if folder else []
 
 
 def _cache_folder() -> list[Path]:

@@ -25,6 +25,7 @@ from vit_tutorial.introspection import answer_attention, attention_maps, attenti
 from vit_tutorial.pretrained import PUBLISHED
 from vit_tutorial.support.command_line import in_words, print_all_names
 from vit_tutorial.support.files import write_file
+from vit_tutorial.support.paths import at_home
 from vit_tutorial.support.pictures import as_picture, fit_picture, pixels_of
 from vit_tutorial.training.evaluation import predict as predict_logits
 from vit_tutorial.vit import ViT
@@ -149,7 +150,7 @@ def find_model(name: str) -> ViT:
     """
     if name in PUBLISHED:
         return ViT.from_pretrained(name)
-    return load_model(Path(name).expanduser())
+    return load_model(name)
 
 
 def run(options: Options, model: ViT) -> int:
@@ -164,7 +165,7 @@ def run(options: Options, model: ViT) -> int:
             print(f"error: {error}", file=sys.stderr)
     drawings: dict[Path, Path] = {}
     if options.attention is not None:
-        folder = options.attention.expanduser()
+        folder = at_home(options.attention)
         drawings = {file: folder / name for file, name in drawing_names(list(predictions)).items()}
         refuse_to_replace(options.files, drawings)
     print_table(predictions, options.top)
@@ -177,7 +178,7 @@ def run(options: Options, model: ViT) -> int:
 
 def refuse_to_replace(pictures: tuple[Path, ...], drawings: dict[Path, Path]) -> None:
     """Raise ValueError if a drawing would be written over one of the pictures, under whatever path."""
-    there = [path for picture in pictures if os.path.exists(path := picture.expanduser())]
+    there = [path for picture in pictures if os.path.exists(path := os.path.expanduser(picture))]
     for file, drawing in drawings.items():
         if os.path.exists(drawing) and any(drawing.samefile(picture) for picture in there):
             raise ValueError(

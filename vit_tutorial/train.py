@@ -40,7 +40,7 @@ from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
 from vit_tutorial.support.command_line import in_words, print_all_names, refuse_repeated
 from vit_tutorial.support.differences import differences
 from vit_tutorial.support.files import make_writable, sweep, write_json
-from vit_tutorial.support.paths import NEW_DATA
+from vit_tutorial.support.paths import NEW_DATA, at_home
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
 from vit_tutorial.training.checkpoint import (
     CHECKPOINT_NAME,
@@ -172,7 +172,7 @@ def parse_all(arguments: list[str], choice: Choice, recipe: Recipe, known: dict 
         registry=registry,
     )
     paths = {name: value for name, value in vars(options).items() if isinstance(value, Path)}
-    return replace(options, **{name: path.expanduser() for name, path in paths.items()})  # as no shell does in --out=~
+    return replace(options, **{name: at_home(path) for name, path in paths.items()})  # as no shell does in --out=~
 
 
 def is_training_of(options: Options, recipe: Recipe) -> bool:
@@ -191,7 +191,7 @@ def config_before(weights: Path | None, out: Path | None) -> dict:
         with contextlib.suppress(OSError, ValueError):  # `run` says why
             about = about_file(weights)
             return asdict(about.config) if about else {}
-    began = read_start(out.expanduser()) if out and not weights else {}
+    began = read_start(at_home(out)) if out and not weights else {}
     if not began.get("file"):
         return {}
     return {
@@ -230,16 +230,23 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors that a person can mend end it with one sentence and exit status 1."""
     print_all_names()
     arguments = sys.argv[1:] if arguments is None else arguments
-    options = parse(arguments)
     try:
-        with plain_warnings(), sigterm_as_ctrl_c():
+        options = parse(arguments)
+        with plain_warnings(), sigterm_as_ctrl_c(), the_way_on(options.out):
             run(options, f"python -m vit_tutorial.train {shlex.join(arguments)}")
     except (DataError, TrainingError, ValueError, OSError) as error:
         sys.exit(f"error: {in_words(error)}")
+
+
+@contextlib.contextmanager
+def the_way_on(out: Path) -> Iterator[None]:
+    """Let Ctrl-C end the program with a sentence that says how the run in a folder goes on."""
+    try:
+        yield
     except KeyboardInterrupt:
-        if (options.out / CHECKPOINT_NAME).exists():
-            sys.exit(f"stopped; the same command goes on from the last checkpoint in {options.out}")
-        sys.exit(f"stopped; there is no checkpoint in {options.out} yet, so the same command starts at the beginning")
+        if (out / CHECKPOINT_NAME).exists():
+            sys.exit(f"stopped; the same command goes on from the last checkpoint in {out}")
+        sys.exit(f"stopped; there is no checkpoint in {out} yet, so the same command starts at the beginning")
 
 
 @contextlib.contextmanager
@@ -566,7 +573,7 @@ def find_data(options: Options, quiet: bool = False) -> Dataset:
             f"--data-root {options.data_root} is for the data sets that have a name, and {options.data} is a folder; "
             "leave it out"
         )
-    if not options.data.expanduser().is_dir():
+    if not options.data.is_dir():
         raise DataError(f"--data {options.data} is no folder, and none of the data sets {', '.join(READERS)}; name one")
     known = config_before(options.start_from, options.out)
     size = options.picture_size

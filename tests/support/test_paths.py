@@ -60,3 +60,11 @@ def test_one_variable_puts_what_is_made_elsewhere(places_of, tmp_path, monkeypat
 def test_the_variable_may_begin_with_home(monkeypatch):
     monkeypatch.setenv("VIT_TUTORIAL_WORK", "~/drive")
     assert paths.work_folder() == Path.home() / "drive"
+
+
+def test_a_home_that_is_not_known_is_named(monkeypatch):
+    monkeypatch.setenv("HOME", "home")
+    monkeypatch.setenv("USERPROFILE", "home")
+    assert paths.at_home("~/runs") == Path("home", "runs")
+    with pytest.raises(ValueError, match=r"^~nobody\.here/runs begins with ~nobody\.here, a home folder that is not"):
+        paths.at_home(Path("~nobody.here", "runs"))

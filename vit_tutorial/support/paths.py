@@ -18,10 +18,24 @@ RESULTS = DATA_FOLDER / "results"  # the records of trainings and studies
 FIGURE_FOLDER = COURSE / "notebooks" / "figures" if IS_CLONE else PACKAGE / "figures"  # those that lessons show
 
 
+def at_home(path: str | os.PathLike) -> Path:
+    """Give a path with the home folder in the place of the ~ that it begins with, as shells do.
+
+    Raises ValueError if that home is not known, as for a user who does not exist.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        home = Path(path).parts[0]
+        raise ValueError(
+            f"{path} begins with {home}, a home folder that is not known; write ~/ for your own, or the path in full"
+        ) from None
+
+
 def given_folder() -> Path | None:
     """Give the folder that the environment variable names, or None if it names none."""
     given = os.environ.get(VARIABLE)
-    return Path(given).expanduser() if given else None
+    return at_home(given) if given else None
 
 
 def work_folder() -> Path:

@@ -5,13 +5,14 @@ import math
 import os
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
+
+from vit_tutorial.support.paths import at_home
 
 CHANNELS = (1, 3, 4)  # grey, red-green-blue, and these with an opacity
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # Pillow's
@@ -53,7 +54,7 @@ def as_picture(source: str | os.PathLike | Image.Image | np.ndarray | Tensor) ->
 
 def read_picture(path: str | os.PathLike) -> Image.Image:
     """Read a file as `as_picture` does; Pillow's warnings are the caller's."""
-    path = Path(path).expanduser()
+    path = at_home(path)
     with _damage(str(path)), Image.open(path) as image:
         image.load()
         return _flat(ImageOps.exif_transpose(image))

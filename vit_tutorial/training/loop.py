@@ -22,7 +22,6 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -34,6 +33,7 @@ from torch.nn.parallel import DistributedDataParallel
 from vit_tutorial.datasets import Dataset
 from vit_tutorial.inputs import check_kind
 from vit_tutorial.support.checks import check_images, check_labels
+from vit_tutorial.support.paths import at_home
 from vit_tutorial.support.seeds import seed_one
 from vit_tutorial.support.sending import send
 from vit_tutorial.support.terminal import somebody_is_watching
@@ -130,7 +130,7 @@ def _fit(
         history.data |= {"mean": list(learner.card.mean), "std": list(learner.card.std)}  # for whoever resumes
         if world.is_main:
             warnings.warn(words, TrainingWarning, stacklevel=4)
-    folder = None if checkpoint is None else Path(checkpoint).expanduser()
+    folder = None if checkpoint is None else at_home(checkpoint)
     saved = Checkpoint(folder, model, learner.optimizers, learner.average, learner.scale, history)
     bar = _Bar(steps, history, config)
     with (

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
+from vit_tutorial.support.paths import at_home
 from vit_tutorial.weights.names import unpacked
 
 _KINDS = {
@@ -30,7 +31,7 @@ _MOST_TIMES, _MOST_BYTES = 100, 2**28
 
 def existing_file(source: str | os.PathLike) -> Path:
     """Give the path of a file that is there; raise FileNotFoundError that says what else it may have been."""
-    path, text = Path(source).expanduser(), os.fspath(source)
+    path, text = at_home(source), os.fspath(source)
     if path.is_file():
         return path
     published = "ViT.from_pretrained('ViT-B/16') fetches published weights"

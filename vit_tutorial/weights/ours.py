@@ -9,6 +9,7 @@ from safetensors.torch import save
 from vit_tutorial.inputs import check_kind
 from vit_tutorial.support.files import in_one_order, write_file
 from vit_tutorial.support.meta import shapes_only
+from vit_tutorial.support.paths import at_home
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 from vit_tutorial.weights.card import ModelCard
@@ -35,7 +36,7 @@ def save_model(
     Raises TypeError for a model that is no ViT, and ValueError if the card does not fit the model, `dtype` is no type
     of real numbers, or a weight is not finite in it.
     """
-    path, model = Path(path).expanduser(), unwrapped(model)
+    path, model = at_home(path), unwrapped(model)
     check_kind("model", model, ViT, "; another network keeps its numbers with torch.save(model.state_dict(), path)")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise ValueError(f"dtype is {dtype}; nothing was written: weights are real numbers, such as torch.float16")
