@@ -84,9 +84,10 @@ def test_the_lines_of_patches_lie_between_pixels_and_each_number_on_its_patch():
 
 
 def test_patches_keep_the_numbers_they_are_given():
-    _, axes = plots.new_figure()
-    plots.draw_patches(axes[0, 0], IMAGE, 4, numbers=[3, 0, 2, 1])
-    assert [text.get_text() for text in axes[0, 0].texts] == ["3", "0", "2", "1"]
+    for numbers in ([3, 0, 2, 1], torch.tensor([3, 0, 2, 1])):
+        _, axes = plots.new_figure()
+        plots.draw_patches(axes[0, 0], IMAGE, 4, numbers=numbers)
+        assert [text.get_text() for text in axes[0, 0].texts] == ["3", "0", "2", "1"]
     with pytest.raises(ValueError, match="shorter"):
         plots.draw_patches(axes[0, 0], IMAGE, 4, numbers=[3, 0])
 

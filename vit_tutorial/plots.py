@@ -91,7 +91,8 @@ def draw_patches(
         ax.axhline(y - 0.5, color="white", linewidth=1)
     count = columns * (height // patch_size)
     if numbers is not False:
-        for i, number in zip(range(count), range(count) if numbers is True else numbers, strict=True):
+        shown = range(count) if numbers is True else np.asarray(numbers).tolist()
+        for i, number in zip(range(count), shown, strict=True):
             x, y = ((place + 0.5) * patch_size - 0.5 for place in (i % columns, i // columns))
             box = {"boxstyle": "round,pad=0.15", "facecolor": "black", "alpha": 0.55, "linewidth": 0}
             ax.text(x, y, str(number), color="white", ha="center", va="center", fontsize=7, bbox=box)
