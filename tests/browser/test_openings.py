@@ -154,6 +154,19 @@ def test_on_a_phone_it_fits_and_can_be_read(opened):
             """() => [...document.querySelectorAll(".vit-sideways")].every((box) =>
                 box.scrollWidth <= box.clientWidth || box.tabIndex === 0 || box.querySelector("[tabindex]"))"""
         )  # whoever has no pointer moves it too
+    fields = lab.page.evaluate(
+        """() => {
+            const own = document.getElementById("vit-explorers").sheet;
+            const iphone = [...own.cssRules].filter((one) => one.conditionText === "(-webkit-touch-callout: none)");
+            for (const { cssText } of iphone.flatMap((one) => [...one.cssRules])) {
+                own.insertRule(cssText, own.cssRules.length);
+            }
+            const all = [...document.querySelectorAll(".vit-lab :is(select, input[type=number])")];
+            return all.map((one) => parseFloat(getComputedStyle(one).fontSize));
+        }"""
+    )
+    assert all(size >= 16 for size in fields), "an iPhone would zoom the page there"
+    assert lab.page.evaluate("() => document.documentElement.scrollWidth") <= 380
 
 
 def test_on_a_phone_no_letter_on_a_canvas_is_smaller_than_nine_pixels(opened):
