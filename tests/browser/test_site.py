@@ -539,6 +539,10 @@ def figure_on_a_phone(site, visit, name, which):
 def test_on_a_phone_a_wide_figure_keeps_its_size_and_the_keyboard_scrolls_it(site, visit):
     page, figure = figure_on_a_phone(site, visit, "06_encoder_block", "figure:has(> .vit-wide)")
     assert figure.locator("img").bounding_box()["width"] >= 640
+    captions = page.locator(".bd-article figcaption").evaluate_all(
+        "all => all.map((one) => getComputedStyle(one).fontWeight)"
+    )
+    assert set(captions) == {"400"}, "as heavy as the text"
     assert figure.get_attribute("tabindex") == "0"
     page.set_viewport_size(DESK)
     page.wait_for_function("(figure) => !figure.hasAttribute('tabindex')", arg=figure.element_handle())
