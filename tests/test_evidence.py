@@ -3,7 +3,9 @@
 import math
 import random
 
+import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from vit_tutorial.evidence import (
@@ -362,6 +364,8 @@ def test_few_shuffles_or_a_number_that_is_not_finite_show_nothing():
 def test_the_middle_part_of_shuffles_leaves_a_fortieth_at_most_on_each_side():
     for shuffles, middle in ((198, (3, 194)), (199, (4, 194)), (239, (5, 233))):
         assert against_shuffles(0.0, range(shuffles), "").by_chance == middle
+    one, other = (against_shuffles(kind(7.0), kind(range(199)), "") for kind in (np.array, torch.tensor))
+    assert str(one) == str(other)
 
 
 def test_without_an_effect_a_number_is_called_more_than_chance_once_in_forty_times():
@@ -432,6 +436,7 @@ def test_an_accuracy_is_held_against_a_threshold(right, verdict):
     assert finding.verdict == verdict
     assert f"accuracy {right / 10:.1f}%, minus 40%: {(right - 400) / 10:+.1f} points" in str(finding)
     assert (finding.low + 0.4, finding.high + 0.4) == pytest.approx(accuracy_interval(right, 1000))
+    assert str(accuracy_above(torch.tensor(right), 1000, 0.4)) == str(finding)
 
 
 def test_a_threshold_or_a_count_of_another_kind_is_refused():

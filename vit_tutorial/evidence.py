@@ -401,6 +401,7 @@ def against_shuffles(
     Source: Fisher 1935, "The Design of Experiments", section 21.
     """
     _check_confidence(confidence)
+    value, shuffled = float(value), list(map(float, shuffled))
     difference, low, high, reason, by_chance = math.nan, math.nan, math.nan, "", None
     fewest = max(FEWEST_SHUFFLES, math.ceil(2 / (1 - confidence) - 1e-9) - 1)  # so that one lies outside on each side
     if len(shuffled) < fewest:
@@ -446,11 +447,12 @@ def accuracy_above(
     if not 0 <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; an accuracy is from 0 to 1")
     low, high = accuracy_interval(right, images, confidence)
+    share = float(right) / images
     return Finding(
         claim=claim or f"the {name} is above {100 * threshold:g}%",
         verdict=_verdict(low, high, (threshold,)),
-        label=f"{name} {right / images:.1%}, minus {100 * threshold:g}%",
-        difference=right / images - threshold,
+        label=f"{name} {share:.1%}, minus {100 * threshold:g}%",
+        difference=share - threshold,
         low=low - threshold,
         high=high - threshold,
         confidence=confidence,
@@ -471,7 +473,7 @@ def accuracy_interval(right: int, images: int, confidence: float = 0.95) -> tupl
     if right % 1:
         raise ValueError(f"right is {right}; give how many of {images} images are right, and not which share")
     _check_confidence(confidence)
-    z, share = NormalDist().inv_cdf((1 + confidence) / 2), right / images
+    z, share = NormalDist().inv_cdf((1 + confidence) / 2), float(right) / images
     middle, half = share + z * z / (2 * images), z * math.sqrt((share * (1 - share) + z * z / (4 * images)) / images)
     low, high = ((middle + sign * half) / (1 + z * z / images) for sign in (-1, 1))
     return 0.0 if right == 0 else low, 1.0 if right == images else high  # not 3e-17, which would be above 0
