@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from filelock import FileLock
+from safetensors.torch import save_file
 from training.examples import make_data
 
 from vit_tutorial import ViTConfig, load_model, train
@@ -672,13 +673,24 @@ def test_the_same_number_of_other_classes_takes_a_new_head_too(data, tmp_path, m
     assert {name for name in one if not torch.equal(one[name], other[name])} == {"head.weight", "head.bias"}
 
 
+def test_a_head_that_has_another_shape_starts_anew_and_one_that_is_broken_is_refused(data, tmp_path, capsys):
+    command(tmp_path / "first")
+    start, broken = tmp_path / "first" / "model.safetensors", tmp_path / "broken.safetensors"
+    command(tmp_path / "more", "--start-from", str(start), "--representation-size", "4")
+    assert "the head starts anew, since that of the file does not fit\n" in capsys.readouterr().out
+    weights = weights_of(start)
+    save_file(weights | {"head.bias": weights["head.bias"] * torch.nan}, broken)
+    with pytest.raises(SystemExit, match=r"^error: head\.bias holds NaN or infinity in 4 of 4 numbers"):
+        command(tmp_path / "other", "--start-from", str(broken), "--mlp-ratio", "2")
+
+
 def test_weights_of_another_library_lose_a_head_that_does_not_fit_and_only_that(data, tmp_path, capsys):
     command(tmp_path / "first")
     foreign = dict(weights_of(tmp_path / "first" / "model.safetensors"))
     foreign |= {"head.weight": torch.zeros(10, 8), "head.bias": torch.zeros(10)}
     torch.save(foreign, tmp_path / "foreign.pth")
     command(tmp_path / "more", "--weights", str(tmp_path / "foreign.pth"), "--epochs=1", "--learning-rate=0")
-    assert "since that of the file is for other classes" in capsys.readouterr().out
+    assert "since that of the file does not fit" in capsys.readouterr().out
     more = weights_of(tmp_path / "more" / "model.safetensors")
     assert all(torch.equal(foreign[name], more[name]) for name in more if not name.startswith("head."))
     del foreign["norm.weight"]

@@ -58,6 +58,7 @@ from vit_tutorial.training.record import keep_weights, kept_file, make_record
 from vit_tutorial.vit import ViT, ViTConfig
 from vit_tutorial.weights import load_weights, save_model
 from vit_tutorial.weights.files import existing_file, read, read_safetensors
+from vit_tutorial.weights.loading import Misfit
 from vit_tutorial.weights.metadata import Metadata, grid_of, is_ours, understand
 
 RESULT_NAMES = ("model.safetensors", "history.json")  # what a run leaves in its folder, besides the checkpoint
@@ -516,25 +517,25 @@ def about_file(file: Path) -> Metadata | None:
 
 
 def begin_with(model: ViT, file: Path) -> str:
-    """Give the model the weights of a file, and say what became of their head; for other classes it stays untrained.
+    """Give the model the weights of a file, and say what became of their head.
 
+    It stays untrained for other classes, and where that of the file does not fit.
     The model also gets the mean, std and view that the weights were trained with, where the file tells them.
     Raises FileNotFoundError or ValueError as `load_weights` does.
     """
     about, names = about_file(file), model.card.class_names
     known = about.card.class_names if about else ()
-    other_classes = bool(known) and known != names
+    other_head = f"is for its {len(known)} classes" if known and known != names else ""
     try:
-        load_weights(model, file, skip_head=other_classes)
-    except ValueError:
+        load_weights(model, file, skip_head=bool(other_head))
+    except Misfit:
         load_weights(model, file, skip_head=True)  # or it was not for the head's sake
-        other_classes = True
+        other_head = "does not fit"
     if about and about.card.mean and len(about.card.mean) == model.config.in_channels:
         model.card = replace(about.card, class_names=names, record="")
     words = f"begins with the weights of {file}"
-    if other_classes:
-        of = f"its {len(known)} classes" if known else "other classes"
-        words += f"; the head starts anew, since that of the file is for {of}"
+    if other_head:
+        words += f"; the head starts anew, since that of the file {other_head}"
     else:
         words += ", head included"
     return words + (describe_stretch(about.config, model) if about else "")

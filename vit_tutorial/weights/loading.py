@@ -25,6 +25,10 @@ from vit_tutorial.weights.names import unpacked, with_our_names
 from vit_tutorial.weights.reasons import first_few, likely_reason, unfit
 
 
+class Misfit(ValueError):
+    """Weights have other names or shapes than the model; the message has the first, and what is likely wrong."""
+
+
 def load_weights(
     model: ViT,
     source: dict[str, Any] | str | os.PathLike,
@@ -107,14 +111,14 @@ def is_finite(value: Tensor) -> bool:
 
 
 def must_fit(weights: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Raise ValueError that names the first keys and shapes in which the weights differ from the model's own."""
+    """Raise Misfit that names the first keys and shapes in which the weights differ from the model's own."""
     missing = [f"missing {key}" for key in own if key not in weights]
     unknown = [f"unknown {key}" for key in weights if key not in own]
     misshapen = [
         f"{key} is {list(weights[key].shape)} and should be {list(own[key].shape)}" for key in unfit(weights, own)
     ]
     if missing or unknown or misshapen:
-        raise ValueError(
+        raise Misfit(
             f"the weights do not fit the model ({first_few(missing, unknown, misshapen)}); nothing was loaded: "
             f"{likely_reason(weights, own)}"
         )
