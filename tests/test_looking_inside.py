@@ -324,9 +324,9 @@ def test_a_fill_is_one_image_or_one_for_each(shape):
 
 def test_black_needs_a_card():
     model = make_model()
-    model.card = None
-    with pytest.raises(ValueError, match="nobody knows which number is black"):
-        covered(model, make_images(), torch.ones(3, 6, dtype=torch.bool), "black")
+    for model.card in (None, ModelCard()):  # one that says nothing of mean and std
+        with pytest.raises(ValueError, match="nobody knows which number is black"):
+            covered(model, make_images(), torch.ones(3, 6, dtype=torch.bool), "black")
 
 
 def test_gradient_times_input_is_the_slope_when_a_patch_is_scaled():
