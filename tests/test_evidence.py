@@ -280,6 +280,7 @@ def test_the_best_rate_is_chosen_by_the_mean_of_validation():
     assert best_rate({0.1: [0.4, 0.4], 0.01: [0.1, 0.7]}).value == 0.01  # 0.1 and 0.7: 0.4 less 6e-17
     assert best_rate({0.1: [0.9, math.nan], 0.01: [0.1, 0.2], 0.001: [0.3, 0.3]}) == Rate(0.001, (0.001, 0.01, 0.1))
     assert best_rate({0.1: [math.inf, -math.inf], 0.01: [0.1, 0.2]}).value == 0.01
+    assert best_rate({0.001: [0.9, math.nan], 0.01: [0.1, 0.2]}).value == 0.01
     assert best_rate({0.1: [0.9], 0.01: [0.1]}).is_at_an_end
     assert not best_rate({0.1: [0.9]}).is_at_an_end
     with pytest.raises(ValueError, match="none of 2 learning rates has finite scores"):
