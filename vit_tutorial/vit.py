@@ -40,7 +40,7 @@ class ViTConfig:
     depth: int = 12  # blocks
     num_heads: int = 12  # h, must divide dim
     mlp_ratio: float | int = 4.0  # hidden numbers of the MLP per number of the token
-    qkv_bias: bool = True
+    qkv_bias: bool = True  # numbers that are added to queries, keys and values
     pool: Literal["cls", "mean"] = "cls"  # the head reads the class token, or (without such a token) the mean patch
     position: Literal["learned", "sincos", "none"] = "learned"  # "sincos" is fixed and 2-D
     stem: Literal["patch", "hybrid"] = "patch"  # "patch" cuts the pixels, "hybrid" a ResNet's feature map

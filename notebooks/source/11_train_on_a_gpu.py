@@ -547,13 +547,13 @@ if TRAIN:
     taken = sum(history.seconds)
     print(f"predicted {predicted / 60:.1f}, taken {taken / 60:.1f} minutes on {history.environment['hardware']}")
     print(f"{history.images_per_second:,.0f} images/s")
-    print(
-        f"{used['mfu']:.0%} of the {used['matrix_rate'] / 1e12:.3g} TFLOP/s that large matrix products reach here (MFU)"
-    )
+    if used:  # nothing is measured of a training that ended on another machine
+        speed = f"{used['matrix_rate'] / 1e12:.3g} TFLOP/s"
+        print(f"{used['mfu']:.0%} of the {speed} that large matrix products reach here (MFU)")
 
 # %% [markdown]
-# MFU is that of part 8. The prediction is for eager
-# mode. If the model was compiled, the time that was taken includes the half minute for that.
+# MFU is that of part 8. The prediction is for eager mode. If the model was compiled, the time that was taken includes
+# the half minute for that.
 #
 # ## Look at what happened
 #

@@ -234,6 +234,7 @@ def test_options_are_refused_or_take_their_usual_values(capsys):
     for arguments, said in (
         (["--workers", "0"], "--workers is 0; it must be 1 or more"),
         (["--worker", "2"], "--worker"),
+        (["--runs", "~nobody_at_all/runs"], "begins with ~nobody_at_all, a home folder that is not known"),
     ):
         with pytest.raises(SystemExit):
             parse(["pooling", *arguments])

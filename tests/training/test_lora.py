@@ -1,5 +1,6 @@
 """LoRA: nothing changes at first, only the small matrices and the head learn, and merged the model is the same."""
 
+import copy
 import math
 
 import pytest
@@ -72,6 +73,14 @@ def test_merged_back_the_logits_are_equal():
     assert weights(model).keys() == weights(untouched).keys()
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert type(model.blocks[0].attn.qkv) is nn.Linear
+
+
+def test_a_copy_made_before_it_was_merged_goes_on():
+    model = learned(add_lora(plain(), rank=2))
+    before, twin = model(IMAGES), copy.deepcopy(model)
+    merge_lora(model)
+    assert torch.equal(twin(IMAGES), before)
+    torch.testing.assert_close(merge_lora(twin)(IMAGES), before, rtol=0, atol=1e-12)
 
 
 def test_only_the_small_matrices_and_the_head_learn(data):

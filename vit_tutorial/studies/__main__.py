@@ -14,7 +14,7 @@ from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import choose_rates, run_search, run_study, take_orders
 from vit_tutorial.support.command_line import print_all_names, refuse_repeated
 from vit_tutorial.support.files import write_json
-from vit_tutorial.support.paths import NEW_DATA, RUNS
+from vit_tutorial.support.paths import NEW_DATA, RUNS, at_home
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -104,7 +104,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def folder(name: str) -> Path:
     """Take a name for a folder; no shell expands the ~ of --runs=~/runs."""
-    return Path(name).expanduser()
+    try:
+        return at_home(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -92,6 +92,8 @@ def merge_lora(model: ViT) -> ViT:
     """
     for part in model.modules():
         if _has_lora(part):
+            kind = type(part)  # PyTorch will take the weight's property from it, and a deep copy has the same class
+            part.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
             remove_parametrizations(part, "weight", leave_parametrized=True)
     return model.requires_grad_(True)
 

@@ -30,10 +30,9 @@ def make_record(
 ) -> dict:
     """Test a trained model once, and gather what somebody needs to believe the training and to repeat it.
 
-    `rate` is how fast the device multiplies, in FLOP/s; None: it is measured now, and left out with the MFU where the
-    training ended on another device, of which that speed says nothing. A model that learned from mirror images is also
-    asked about them. A record that gets a name also says how the model does on the test images that come with the
-    course. Accuracies are 0 to 1.
+    `rate` is how fast the device multiplies, in FLOP/s; None: it is measured now. A model that learned from mirror
+    images is also asked about them. A record that gets a name also says how the model does on the test images that come
+    with the course. Accuracies are 0 to 1.
     """
     test = evaluate(model, data.test_images, data.test_labels)
     record = {
@@ -51,9 +50,7 @@ def make_record(
             "confusion": test.confusion.tolist(),
         },
     }
-    here = describe_environment(device)
-    if rate or all(history.environment.get(what) == here[what] for what in ("device", "hardware", "threads")):
-        record |= measure_utilisation(history, model.config, device, rate)
+    record |= measure_utilisation(history, model.config, device, rate)
     if history.config["flip"]:
         record["mirrored_test"] = score(model, data, mirrored=True)
     if name and data.name in EMBEDDED:
@@ -74,12 +71,16 @@ def score(model: ViT, data: Dataset, mirrored: bool = False) -> dict:
 def measure_utilisation(history: History, config: ViTConfig, device: torch.device, rate: float | None = None) -> dict:
     """Compare the speed of a training with that of large matrix products on the same device: its MFU, 0 to 1.
 
-    `rate` is that speed in FLOP/s; None: it is measured now. A training step takes three times the operations of the
-    way forward; with parts that are frozen it takes fewer, nobody counts them, and there is no MFU. Of a run that went
-    on elsewhere, what was trained before does not count.
+    `rate` is that speed in FLOP/s; None: it is measured now, and where the training ended on another device nothing is
+    given, since that speed says nothing of it. A training step takes three times the operations of the way forward;
+    with parts that are frozen it takes fewer, nobody counts them, and there is no MFU. Of a run that went on elsewhere,
+    what was trained before does not count.
     Source: Chowdhery et al. 2022, "PaLM", appendix B (model FLOPs utilisation); here against the measured rate of the
     device, not against its data sheet.
     """
+    here = describe_environment(device)
+    if not rate and any(history.environment.get(what) != here[what] for what in ("device", "hardware", "threads")):
+        return {}
     flops = flops_per_image(config)
     rate = rate or matrix_rate(device, history.config["precision"])
     found = {"flops_per_image": flops, "matrix_rate": float(f"{rate:.3g}")}
