@@ -548,8 +548,8 @@ if TRAIN:
     print(f"predicted {predicted / 60:.1f}, taken {taken / 60:.1f} minutes on {history.environment['hardware']}")
     print(f"{history.images_per_second:,.0f} images/s")
     if used:  # nothing is measured of a training that ended on another machine
-        speed = f"{used['matrix_rate'] / 1e12:.3g} TFLOP/s"
-        print(f"{used['mfu']:.0%} of the {speed} that large matrix products reach here (MFU)")
+        fastest = f"{used['matrix_rate'] / 1e12:.3g} TFLOP/s"
+        print(f"{used['mfu']:.0%} of the {fastest} that large matrix products reach here (MFU)")
 
 # %% [markdown]
 # MFU is that of part 8. The prediction is for eager mode. If the model was compiled, the time that was taken includes
