@@ -65,6 +65,7 @@ def test_a_module_of_the_model_is_imported_later_only_where_it_is_said():
                 "vit_tutorial.support.files",
                 "vit_tutorial.support.meta",
                 "vit_tutorial.support.normalizing",
+                "vit_tutorial.support.paths",
                 "vit_tutorial.support.pictures",
                 "vit_tutorial.support.wrapped",
                 "safetensors",
