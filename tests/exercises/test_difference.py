@@ -1,7 +1,9 @@
 """Words for differences: each is true of every input on which an answer is wrong, and the simplest comes first."""
 
 import math
+import operator
 
+import numpy as np
 import pytest
 import torch
 from einops import rearrange
@@ -63,12 +65,15 @@ def exchanged(x, axis):
         (lambda x: x * 0, "every number is 0."),
         (
             lambda x: (x / 0).softmax(-1),
-            "your numbers are NaN, no numbers at all: that comes of 0/0, a root of something negative, or a softmax "
-            "over a row that has +inf in it",
+            "your numbers are NaN, no numbers at all: that comes of 0/0, 0 times infinity, infinity minus infinity, a "
+            "root or a logarithm of something negative, or a softmax over a row that has +inf in it",
         ),
         (lambda x: x + torch.nan, "your numbers are NaN, no numbers at all"),
         (lambda x: x.where(x < x.max(), torch.nan), "some of your numbers are NaN, no numbers: that comes of 0/0"),
-        (lambda x: x.where(x < x.max(), torch.inf), "some of your numbers are infinite: something is divided by 0"),
+        (
+            lambda x: (x - x.amax()).neg().log(),
+            "some of your numbers are infinite: that comes of a division by 0, a log",
+        ),
         (lambda x: torch.ones_like(x), "every number is 1."),
         (lambda x: torch.full_like(x, 3.3), "all your numbers are the same, and different ones are expected."),
         (lambda x: x.abs(), "it is the absolute value of what is expected."),
@@ -125,6 +130,8 @@ def exchanged(x, axis):
         (lambda x: torch.cat([x[:, :1], x[:, 1:] + x[:, 1:] ** 3], 1), "the first token alone is right."),
         (lambda x: torch.cat([x[:, :1] ** 3, x[:, 1:]], 1), "all is right but for the first token."),
         (lambda x: "words", "you returned words, and numbers are expected."),
+        (lambda x: torch.zeros(1000, 1000), "more numbers came back than are expected, by far."),
+        (lambda x: (2 * x).to_sparse(), "every number is twice as large as it should be."),
         (lambda x: (x, 2 * x, x**2), "you returned several things. The first is right: return it alone."),
         (lambda x: (x + 1, 2 * x, x**2), "you returned several things, and one tensor is expected."),
         (lambda x: list(x[:, :-1]), "axis N is too short: the last is missing. Otherwise the numbers are right."),
@@ -359,14 +366,37 @@ def overlapping(rows):
         (lambda: torch.nn.functional.one_hot(torch.tensor([3]), 2), "F.one_hot got a number that is no class"),
         (lambda: torch.zeros(4)[7], "there is no place 7 along this axis: it has 4"),
         (lambda: torch.zeros(4, 1).sum(5), "there is no axis 5"),
-        (lambda: torch.zeros(4).reshape(2.0, 2), "a length must be a whole number"),
+        (lambda: torch.zeros(4).reshape(2.0, 2), "lengths and axes are whole numbers, and here is another thing"),
+        (lambda: torch.zeros(2, 4 / 2), "lengths and axes are whole numbers: divide with //"),
+        (lambda: torch.zeros(4 / 2, 2), "lengths and axes are whole numbers, and here is another thing"),
+        (lambda: torch.randn(4 / 2, 2), "lengths and axes are whole numbers: divide with //"),
+        (lambda: torch.zeros(2, 2).sum(0.5), "lengths and axes are whole numbers: divide with //"),
+        (lambda: range(4 / 2), "a whole number is needed, and this is a fraction: divide with //"),
+        (lambda: range([4]), "a whole number is needed, and this is a list."),
+        (lambda: sum(0.5), "a fraction is gone through, or unpacked, as if it were several things."),
+        (lambda: operator.setitem(0.5, 0, 1), "x[…] = … writes into a fraction, in which no place can be written."),
+        (lambda: torch.stack([0.5, 1.0]), "a list of Tensors is needed, and number 0 in it is a float."),
+        (lambda: torch.max(0.5, 1), "`max` cannot be called like this"),
+        (lambda: [0.5] * torch.zeros(2), "one whole number is needed, as a place or a count"),
+        (lambda: math.sqrt(np.zeros(2)), "`math` works on one number"),
+        (lambda: int(torch.tensor(torch.inf)), "infinity cannot become a whole number. Is something divided by 0?"),
+        (lambda: int(math.nan), "NaN cannot become a whole number."),
+        (lambda: torch.zeros(0)[0], "there is no place 0 along this axis: it has length 0."),
+        (lambda: (lambda a: a)(1, 2), "`<lambda>` is called with 2 things in its brackets, and takes 1."),
+        (lambda: torch.nn.ReLU().forward(1, 2), "`forward` is called with 3 things in its brackets, and takes 2 (self"),
         (lambda: torch.nn.ModuleList([torch.nn.ReLU()])(1), "a ModuleList is a list of layers"),
         (lambda: torch.nn.Dropout(0.2, training=True), "nn.Dropout makes a layer, and knows no `training`"),
         (lambda: torch.nn.ReLU().training(), "True or False is called like a function"),
         (lambda: torch.nn.LayerNorm(4, width=3), "`LayerNorm` knows no `width`."),
         (lambda: torch.zeros(2) < torch.zeros(2, 2).min(dim=0), "`min` with an axis gives two things"),
         (lambda: small_vit(0)[0].position(torch.zeros(1, 4, 8)), "the number of tokens is not that of the positions"),
+        (lambda: small_vit(0)[0].position(torch.zeros(1, 5, 3)), "each position holds 8 numbers, and each token 3"),
+        (lambda: small_vit(0)[0].position(torch.zeros(5, 8)), "positions are added to tokens, [B, N, D], and here are"),
         (lambda: MultiHeadAttention(1, 4), "the heads must share D evenly."),
+        (lambda: torch.nn.MultiheadAttention(7, 2), "`embed_dim` must be a multiple of `num_heads`."),
+        (lambda: torch.nn.Conv2d(3, 4, 1, groups=2), "`in_channels` must be a multiple of `groups`."),
+        (lambda: torch.nn.GroupNorm(3, 4), "`num_channels` must be a multiple of `num_groups`."),
+        (lambda: torch.nn.MultiheadAttention(6, 2)(*[torch.zeros(2, 4)] * 3), "an assert does not hold: was expecting"),
         (lambda: rearrange(torch.zeros(2, 5), "b (n p) -> b n p", p=2), "an axis of 5 cannot be cut into parts of 2."),
         (lambda: rearrange(torch.zeros(2, 5), "b n d -> b d n"), "the left side of the pattern has another number of"),
         (lambda: rearrange(torch.zeros(2, 5), "b n -> b d"), "an axis stands on one side of the pattern only."),
@@ -382,7 +412,7 @@ def overlapping(rows):
         (lambda: torch.nn.Parameter(1, 1, 4), "nn.Parameter takes one tensor"),
         (lambda: torch.nn.Parameter(4), "`detach` is asked of something that is no tensor."),
         (lambda: 0.5 ^ 2, "`^` does not work between a fraction and a whole number. A power is **."),
-        (lambda: torch.zeros(1, 2).expand(torch.zeros(3), -1), "a length must be a whole number, and here is another"),
+        (lambda: torch.zeros(1, 2).expand(torch.zeros(3), -1), "lengths and axes are whole numbers, and here is an"),
         (lambda: len("abc")[0], "square brackets stand behind a whole number"),
         (lambda: torch.arange(3) // 0, "something is divided by 0."),
         (lambda: torch.zeros(1, 2).gather(1, torch.zeros(1, 2)), "`gather` takes places, whole numbers such as"),
@@ -433,10 +463,16 @@ def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said)
     assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
 
 
+def keeps_count(x, y, calls=[]):  # noqa: B006  as in the answer of whoever does not know it
+    calls.append(x)
+    return x + y**2 * len(calls)
+
+
 @pytest.mark.parametrize(
     ("got", "said"),
     [
-        (lambda x, y: x * torch.rand(()), "the same input gives another output each time"),
+        (lambda x, y: x * torch.rand(()), "the same input gives another output each time: something in it is random"),
+        (keeps_count, "the same input gives another output each time, also with the same random numbers."),
         (lambda x, y: 2 * x, "`y` changes nothing in what you return, and it should."),
         (lambda x, y: x * y - x.mean(0), "what comes out for one image depends on the other images of the batch"),
         (lambda x, y: x + y, ""),
@@ -600,14 +636,21 @@ def test_what_is_right_of_queries_keys_and_values_is_told(wrong, said):
     assert "third" not in explain([Case({}, bent(x), x, axes=("N", "D")) for x in right])
 
 
-@pytest.mark.parametrize("got", [["0.5", "1"], [0.5, [0.5, 1]]])
+@pytest.mark.parametrize("got", [["0.5", "1"], [0.5, [0.5, 1]], [0.5, None]])
 def test_a_list_of_words_or_lists_is_not_taken_for_tensors(got):
     assert explain([Case({}, got, torch.ones(2))]).startswith("not all that your list holds is a number")
 
 
 def test_several_things_in_place_of_a_number_are_no_axis():
-    given = [Case({"n": n}, (1, n, 2 * n), 2 * n * n) for n in (2, 5)]
-    assert explain(given) == "you returned several things, and one number is expected."
+    for kind, of_one in ((tuple, int), (list, torch.tensor)):
+        given = [Case({"n": n}, kind((1, n, 2 * n)), of_one(2 * n * n)) for n in (2, 5)]
+        assert explain(given) == "you returned several things, and one number is expected."
+
+
+def test_a_set_of_numbers_is_told():
+    assert explain([Case({}, {1, 7}, (1, 2)), Case({}, {3, 7}, (3, 4))]).startswith(
+        "you returned a set, which keeps no"
+    )
 
 
 def test_the_first_layer_that_gets_something_else_is_told_after_what_is_right():
@@ -617,6 +660,10 @@ def test_the_first_layer_that_gets_something_else_is_told_after_what_is_right():
 
     said = check.vit_forward(mean_of_all).diagnosis
     assert said == "up to what `norm` gives, all is right. What goes into `head` is wrong."
+
+
+def traced_from(calls, output, known):
+    return Trace(calls, X[1], output, frozenset(known), [call.name for call in calls])
 
 
 def traced(way, known=("norm", "attn")):
@@ -632,7 +679,7 @@ def traced(way, known=("norm", "attn")):
 
     mixed = layer("attn", lambda x: x + x.roll(1, 1) ** 2)
     output = way(X[1], layer("norm", torch.sin), mixed)
-    return Trace(calls, X[1], output, frozenset(known))
+    return traced_from(calls, output, known)
 
 
 def right_way(x, norm, attn):
@@ -677,7 +724,7 @@ def test_a_layer_whose_inside_is_right_may_be_wrong_itself():
 
     def trace(output):
         calls = [Call("mlp", x, output, "MLP()"), Call("mlp.fc1", x, x.exp(), "Linear(2, 2)")]
-        return Trace(calls, x, output, frozenset({"mlp", "mlp.fc1"}))
+        return traced_from(calls, output, ("mlp", "mlp.fc1"))
 
     words = compare_parts(trace(3 * x.exp()), trace(x.exp()), explain)
     assert words.startswith("all layers get what they should. What you make of it at the end is wrong: every number is")
@@ -712,7 +759,7 @@ def test_layers_of_other_names_are_compared_where_they_are_of_the_same_kinds(kin
         calls = [
             Call(*each) for each in zip(names, given, (X[1].exp(), X[1].exp(), X[1].exp() + 1), words, strict=True)
         ]
-        return Trace(calls, X[1], given[2], frozenset(names))
+        return traced_from(calls, given[2], names)
 
     mine = trace(("a", "b", "c"), kinds, 2)
     words = compare_parts(mine, trace(("fc1", "act", "fc2"), ("GELU()", "Linear(4, 4)"), 1), explain)

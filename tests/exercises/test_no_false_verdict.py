@@ -263,6 +263,25 @@ class CallsAList(ModelInLoops):
         return self.head(self.norm(self.blocks(x)[:, 0]))
 
 
+class AsksForWeights(EncoderBlock):
+    def forward(self, x):
+        heads, _ = self.attn(self.norm1(x), return_weights=True)
+        x = x + heads
+        return x + self.mlp(x).sin()
+
+
+class CallsByKeyword(EncoderBlock):
+    def forward(self, x):
+        x = x + self.attn(x=self.norm1(x))
+        return x + self.mlp(self.norm2(x)).sin()
+
+
+class CallsForward(EncoderBlock):
+    def forward(self, x):
+        x = x + self.attn.forward(self.norm1(x))
+        return x + self.mlp(self.norm2(x)).sin()
+
+
 def two_things_missing(dim, depth, patch_size, image_size, num_classes):
     tokens = (image_size // patch_size) ** 2 + 1
     blocks, behind = depth * (12 * dim * dim + 13 * dim), 2 * dim + num_classes * dim + num_classes
@@ -283,6 +302,9 @@ def float_mask(lengths, size):
         ("self_attention", LayersAnew, "your class holds nothing to learn after __init__", "other names"),
         ("multi_head_attention", LayersAnew, "your class holds nothing to learn after __init__", "other names"),
         ("vit_from_parts", CallsAList, "a ModuleList is a list of layers", "not written yet"),
+        ("encoder_block", AsksForWeights, "`norm2` is never called.", "`attn`"),
+        ("encoder_block", CallsByKeyword, "", "never called"),
+        ("encoder_block", CallsForward, "", "never called"),
         ("vit_parameters", two_things_missing, "your first number lacks 2·D, two of these", "its position"),
         ("timm_names", lambda weights: list(weights.items()), "you returned pairs", "alone"),
         ("attention_mask", float_mask, "&, | and ~ work on True and False", "not written yet"),

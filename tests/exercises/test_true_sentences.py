@@ -476,7 +476,7 @@ def test_a_number_that_is_wrong_on_some_inputs_is_not_said_to_be_wrong():
 
 def test_a_layer_made_at_another_place_is_not_said_to_be_made_in_another_way_alone():
     call, other = (Call("fc1", torch.ones(2), torch.full((2,), x), "Linear(2, 2)") for x in (1.0, 3.0))
-    mine, right = (Trace([each], torch.ones(2), each.output, frozenset({"fc1"})) for each in (call, other))
+    mine, right = (Trace([each], torch.ones(2), each.output, frozenset({"fc1"}), ["fc1"]) for each in (call, other))
     assert "or at another place among the layers" in compare_parts(mine, right, explain)
 
 

@@ -118,7 +118,8 @@ def trace(function: Callable, args: tuple, budget: Budget | None = None) -> Trac
         for module, (given, made) in heard
         if names.get(id(module)) and not isinstance(module, nn.Sequential) and _is_tensor(given) and _is_tensor(made)
     ]
-    return None if came_in is None else Trace(calls, came_in, output, frozenset(names.values()))
+    called = [names[id(module)] for module, _ in heard if id(module) in names]
+    return None if came_in is None else Trace(calls, came_in, output, frozenset(names.values()), called)
 
 
 def _is_tensor(value: Any) -> bool:

@@ -74,5 +74,5 @@ def numbers_of(value: Any) -> Tensor:
         return torch.stack([numbers_of(part) for part in value])
     if isinstance(value, Fraction | Decimal):
         value = float(value)
-    value = torch.as_tensor(value).detach().cpu()
+    value = torch.as_tensor(value).detach().cpu().to_dense()
     return value.to(torch.complex128 if value.is_complex() else torch.float64)

@@ -54,6 +54,12 @@ def has_caret(answer: Callable) -> bool:
     return hasattr(function, "__code__") and any(step.argrepr in ("^", "^=") for step in dis.get_instructions(function))
 
 
+def names_forward(answer: Callable) -> bool:
+    """Say whether a function or a class names a layer's forward: of such a call PyTorch tells nobody who listens."""
+    functions = vars(answer).values() if isinstance(answer, type) else [answer]
+    return any("forward" in function.__code__.co_names for function in functions if hasattr(function, "__code__"))
+
+
 def _called(answer: Callable) -> Callable:
     """Return the function that is called with the inputs."""
     if isinstance(answer, type):

@@ -79,7 +79,7 @@ def real_numbers(value: Any) -> Tensor | None:
     """
     value = getattr(value, "numbers", value)
     try:
-        if not isinstance(value, Tensor | np.ndarray | Number | list | tuple) or _count(value) > MOST_NUMBERS:
+        if not isinstance(value, Tensor | np.ndarray | Number | list | tuple) or holds_too_many(value):
             return None
         numbers = numbers_of(value)
     except Exception:  # an output may be anything
@@ -87,8 +87,9 @@ def real_numbers(value: Any) -> Tensor | None:
     return None if numbers.is_complex() else numbers
 
 
-def _count(value: Any) -> int:
-    return math.prod(shape_of(value))
+def holds_too_many(value: Any) -> bool:
+    """Say whether a value holds more numbers than are looked at."""
+    return math.prod(shape_of(value)) > MOST_NUMBERS
 
 
 def holds(test: Test, cases: Iterable[Case]) -> bool:

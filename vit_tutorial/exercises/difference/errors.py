@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 Match = re.Match[str]
 
+WHOLE = "lengths and axes are whole numbers: divide with // and not with /."
 _IN_ITS_PLACE = {
     "parameter": "only an nn.Parameter can take its place.",
     "child module": "only a layer can take its place. A list of layers is made one by nn.ModuleList([…]).",
@@ -252,7 +253,8 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (
         IndexError,
         r"index (-?\d+) is out of bounds for dimension (\d+) with size (\d+)",
-        lambda m: f"there is no place {m[1]} along this axis: it has {m[3]}, counted from 0 to {int(m[3]) - 1}.",
+        lambda m: f"there is no place {m[1]} along this axis: "
+        + (f"it has {m[3]}, counted from 0 to {int(m[3]) - 1}." if int(m[3]) else "it has length 0."),
     ),
     (
         IndexError,
@@ -305,16 +307,20 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         ValueError,
-        r"there are positions for tokens",
-        "the number of tokens is not that of the positions: is the class token in front, and only once?",
+        r"there are positions for tokens \[B, (\d+), (\d+)\], but the tokens are \[([\d, ]*)\]",
+        lambda m: _of_positions(int(m[1]), int(m[2]), [int(length) for length in m[3].split(", ") if length]),
     ),
     (
         ValueError,
-        r"dim (\d+) does not divide|must be divisible",
+        r"dim (\d+) does not divide",
         "the heads must share D evenly.",
     ),
-    (TypeError, r"^(?:reshape|view|expand|repeat|permute|flatten)\(\) takes \d+ positional", "a length must be a whole number, and here is another thing: a fraction (divide with // and not with /), or a tensor."),
-    (TypeError, r"must be tuple of ints, not float", "a length must be a whole number: divide with // and not with /."),
+    (
+        ValueError | AssertionError,
+        r"(\w+)(?: \(\d+\))? must be divisible by (\w+)",
+        lambda m: f"`{m[1]}` must be a multiple of `{m[2]}`.",
+    ),
+    (TypeError, r"^(?:reshape|view|expand|repeat|permute|flatten|zeros|ones|empty|rand)\(\) takes \d+ positional", "lengths and axes are whole numbers, and here is another thing: a fraction (divide with // and not with /), a tensor or a list."),
     (TypeError, r"'(Tensor|Parameter)' object is not callable", "a tensor is called like a function. Is an operator missing in front of the bracket, or do square brackets belong there?"),
     (TypeError, r"'bool' object is not callable", "True or False is called like a function: leave the round brackets out (self.training has none)."),
     (TypeError, r"'NoneType' object is not callable", "None is called like a function: what stands in front of the brackets was never made, or never returned."),
@@ -324,13 +330,14 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"'(\S+)' not supported between instances of '\S*?(\w+)' and 'torch\.return_types\.(\w+)'", lambda m: f"`{m[3]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"'(\S+)' not supported between instances of 'torch\.return_types\.(\w+)'", lambda m: f"`{m[2]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}.{' A power is **.' * (m[1] == '^')}"),
-    (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is a {m[1]}: divide with // and not with /."),
-    (TypeError, r"got \(float|must be tuple of ints, but found element of type float|'float' object|got float|must be int, not float|type float", "a length must be a whole number: divide with // and not with /."),
-    (TypeError, r"'(\w+)' object is not iterable|cannot unpack non-iterable (\w+)", lambda m: f"a {m[1] or m[2]} is gone through, or unpacked, as if it were several things."),
+    (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is {_kind(m[1])}{': divide with // and not with /' * (m[1] == 'float')}."),
+    (TypeError, r"got \([^)]*float[^)]*\)[\s\S]*tuple of ints|tuple of ints, ?(?:not|but got) float|found element of type float|must be int, not float", WHOLE),
+    (TypeError, r"'(\w+)' object is not iterable|cannot unpack non-iterable (\w+)", lambda m: f"{_kind(m[1] or m[2])} is gone through, or unpacked, as if it were several things."),
+    (TypeError, r"'(\w+)' object does not support item assignment", lambda m: f"x[…] = … writes into {_kind(m[1])}, in which no place can be written."),
     (TypeError, r"iteration over a 0-d tensor", "one number is gone through, or unpacked, as if it were several."),
     (TypeError, r"(\S+) missing (\d+) required (positional |keyword-only )?arguments?: (.*)", lambda m: f"`{_last(m[1])}` is called without {m[4]}."),
     (TypeError, r"^Parameter\.__new__\(\) takes", "nn.Parameter takes one tensor, as in nn.Parameter(torch.zeros(1, 1, D)), and no lengths."),
-    (TypeError, r"(\S+) takes (?:from )?(\d+)(?: to (\d+))? positional arguments? but (\d+) (was|were) given", lambda m: f"`{_last(m[1])}` is called with {m[4]} things in its brackets, and takes {m[3] or m[2]} (self is counted)."),
+    (TypeError, r"(\S+) takes (?:from )?(\d+)(?: to (\d+))? positional arguments? but (\d+) (was|were) given", lambda m: f"`{_last(m[1])}` is called with {m[4]} things in its brackets, and takes {m[3] or m[2]}{' (self is counted)' * _is_method(m[1])}."),
     (TypeError, r"_DropoutNd\.__init__\(\) got an unexpected keyword argument '(\w+)'", lambda m: f"nn.Dropout makes a layer, and knows no `{m[1]}`. The function is F.dropout."),
     (TypeError, r"(\S+) got an unexpected keyword argument '(\w+)'", lambda m: f"`{_last(m[1])}` knows no `{m[2]}`."),
     (TypeError, r"(\S+) got multiple values for argument '(\w+)'", lambda m: f"`{m[2]}` is given twice to `{_last(m[1])}`."),
@@ -340,13 +347,13 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"(\w+)\(\) received an invalid combination of arguments", lambda m: f"`{m[1]}` cannot be called like this: look at what it gets, and in which order."),
     (TypeError, r"expected (\w+) as element (\d+) in argument 0, but got (\w+)", lambda m: f"a list of {m[1]}s is needed, and number {m[2]} in it is a {m[3]}."),
     (TypeError, r"cannot assign '(.*?)' (object )?(to|as) (parameter|child module) '(\w+)'", lambda m: f"`{m[5]}` is a {m[4]}, and {_IN_ITS_PLACE[m[4]]}"),
-    (TypeError, r"only integer tensors of a single element can be converted to an index|only length-1 arrays|list indices must be integers or slices", "a place must be one whole number."),
+    (TypeError, r"only integer tensors of a single element can be converted to an index|list indices must be integers or slices", "one whole number is needed, as a place or a count, and here is another thing."),
     (TypeError, r"unhashable type: '(\w+)'", lambda m: f"a {m[1]} cannot be looked up, or be the name of something."),
     (TypeError, r"'(\S+)' not supported between instances of '(\w+)' and '(\w+)'", lambda m: f"{_kind(m[2])} and {_kind(m[3])} cannot be compared."),
     (TypeError, r"conv2d\(\)|linear\(\)", "a layer gets something that is no tensor."),
     (TypeError, r"'(\w+)' object is not a mapping|'(\w+)' object is not an iterator", "another kind of thing is needed here."),
     (TypeError, r"bad operand type for unary (\S+): '(\w+)'", lambda m: f"`{m[1]}` does not work on {_kind(m[2])}."),
-    (TypeError, r"must be real number, not (\w+)|only (tensors with one element|one element tensors) can be converted to Python scalars", "`math` works on one number; for tensors take torch's function."),
+    (TypeError, r"must be real number, not (\w+)|only (tensors with one element|one element tensors|0-dimensional arrays|length-1 arrays) can be converted to Python scalars", "`math` works on one number; for tensors take torch's function."),
     (RuntimeError, r"a Tensor with (\d+) elements cannot be converted to Scalar", "`math` and `item` work on one number; for tensors take torch's function."),
     (AttributeError, r"cannot assign (module|parameter)s? before Module\.__init__\(\) call", "`super().__init__()` is missing: it is the first line of __init__."),
     (AttributeError, r"'tuple' object has no attribute '(\w+)'", lambda m: f"this is several things, and `{m[1]}` belongs to one tensor: take one of them, [0]."),
@@ -395,10 +402,11 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (RuntimeError, r"shifts and dimensions must align", "`roll` wants as many axes as numbers: x.roll((rows, columns), dims=(2, 3))."),
     (TypeError, r"can only concatenate list", "something is added to a list. Is it a list by mistake, with torch.cat or torch.stack left out?"),
     (ValueError, r"^(max|min)\(\) (?:arg|iterable argument) is (?:an )?empty", lambda m: f"`{m[1]}` gets a list with nothing in it."),
+    (OverflowError | ValueError, r"cannot convert float (infinity|NaN) to integer", lambda m: f"{m[1]} cannot become a whole number. Is something divided by 0?"),
     (OverflowError, r"", "a number grew too large."),
     (RecursionError, r"", "the function calls itself, again and again, without an end. Is `self(…)` or its own name inside?"),
     (MemoryError, r"", "it wants more memory than there is."),
-    (AssertionError, r"(.*)", lambda m: f"an assert of your own does not hold{': ' + m[1] if m[1] else ''}."),
+    (AssertionError, r"(.*)", lambda m: f"an assert does not hold{': ' + m[1] if m[1] else ''}."),
     (ModuleNotFoundError, r"No module named '(.*)'", lambda m: f"there is no package `{m[1]}` here."),
 )  # fmt: skip
 _PLAIN = {"Tensor", "int", "float", "str", "list", "dict", "tuple", "Parameter", "builtin_function_or_method", "method"}
@@ -466,6 +474,20 @@ def _of_a_shape(lengths: Sequence[int], count: int) -> str:
     if wanted and count % wanted == 0:
         return f"{said} Is an axis forgotten, the batch or the channels?"
     return f"{said} Yours multiply to {wanted:,}."
+
+
+def _of_positions(count: int, dim: int, tokens: Sequence[int]) -> str:
+    """Return words for tokens to which positions, so many of so many numbers each, cannot be added."""
+    if len(tokens) != 3:
+        return f"positions are added to tokens, [B, N, D], and here are {list(tokens)}."
+    if tokens[1] != count:
+        return "the number of tokens is not that of the positions: is the class token in front, and only once?"
+    return f"each position holds {dim} numbers, and each token {tokens[2]}: D must be one and the same."
+
+
+def _is_method(name: str) -> bool:
+    """Say whether a function, by its full name in an error, belongs to a class."""
+    return "." in name.rpartition("<locals>.")[2]
 
 
 def _yet_to_be_called(name: str) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from vit_tutorial.exercises.compare import same
-from vit_tutorial.exercises.difference.case import Candidate, Case
+from vit_tutorial.exercises.difference.case import Candidate, Case, holds_too_many
 
 
 def kinds() -> Iterator[Candidate]:
@@ -28,6 +28,14 @@ def kinds() -> Iterator[Candidate]:
         "the numbers are right, and stand in a set, which keeps no order. Return them with commas between.",
         lambda case: isinstance(case.got, set) and case.got == set(case.expected),
     )
+    yield (
+        "you returned a set, which keeps no order. Return the numbers with commas between.",
+        lambda case: isinstance(case.got, set) and isinstance(case.expected, tuple),
+    )
+    yield (
+        "more numbers came back than are expected, by far.",
+        lambda case: case.b is not None and holds_too_many(case.got),
+    )
     for place, word in enumerate(("first", "second", "third", "fourth")):
         yield (
             f"you returned several things. The {word} is right: return it alone.",
@@ -39,20 +47,17 @@ def kinds() -> Iterator[Candidate]:
     )
     yield (
         "you returned several things, and one number is expected.",
-        lambda case: isinstance(case.got, tuple) and isinstance(case.expected, int | float),
+        lambda case: isinstance(case.got, tuple | list) and case.b is not None and case.b.ndim == 0,
     )
     yield (
-        "not all that your list holds is a number: there are words, or further lists, in it.",
-        lambda case: (
-            isinstance(case.got, tuple | list)
-            and case.a is None
-            and not any(isinstance(part, Tensor | np.ndarray) for part in case.got)
-        ),
+        "not all that your list holds is a number: it has something else in it, such as a word, None or a list.",
+        lambda case: isinstance(case.got, tuple | list) and case.a is None and not _holds_arrays(case.got),
     )
     yield (
         "you returned several tensors in a list; one tensor is expected. torch.cat or torch.stack makes one of them.",
         lambda case: (
             isinstance(case.got, tuple | list)
+            and _holds_arrays(case.got)
             and isinstance(case.expected, Tensor)
             and (case.a is None or case.a.ndim != case.b.ndim)
         ),
@@ -67,6 +72,10 @@ def kinds() -> Iterator[Candidate]:
     )
     yield "your numbers are complex, and real ones are expected.", lambda case: bool(np.iscomplexobj(case.got))
     yield "what came back holds no numbers.", lambda case: case.a is None and case.b is not None
+
+
+def _holds_arrays(parts: tuple | list) -> bool:
+    return any(isinstance(part, Tensor | np.ndarray) for part in parts)
 
 
 def _holds_tensors(case: Case) -> bool:

@@ -23,19 +23,24 @@ class Call:
 
 @dataclass(frozen=True)
 class Trace:
-    """All calls while a model ran, in order; `came_in` is what the whole got, `known` the names of all its layers."""
+    """All calls while a model ran, in order, and what is known of it.
+
+    `came_in` is what the whole got, `known` the names of all its layers. `called` are the names of those that ran, once
+    for each time, also of those that got or gave something else than one tensor.
+    """
 
     calls: Sequence[Call]
     came_in: Tensor
     output: Tensor
     known: frozenset[str]
+    called: Sequence[str]
 
 
 def compare_parts(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]], str]) -> str:
     """Return a sentence on the first call that is not as in the right answer, or nothing if there is no telling."""
     right = replace(right, calls=[call for call in right.calls if not torch.equal(call.given, call.output)])
     wanted = [call.name for call in right.calls]  # without those that do nothing, such as dropout in eval
-    made = [call.name for call in mine.calls]
+    made = mine.called
     left_out = [name for name in dict.fromkeys(wanted) if name in mine.known and name not in made]
     left_out = [name for name in left_out if name.rpartition(".")[0] not in left_out]
     if not set(wanted) & set(made):

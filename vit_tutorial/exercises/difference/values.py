@@ -59,7 +59,10 @@ def vague_values(cases: Sequence[Case]) -> Iterator[Candidate]:
 
 
 def _not_numbers() -> Iterator[Candidate]:
-    why = "0/0, a root of something negative, or a softmax over a row that has +inf in it, or nothing but -inf"
+    why = (
+        "0/0, 0 times infinity, infinity minus infinity, a root or a logarithm of something negative, or a softmax "
+        "over a row that has +inf in it, or nothing but -inf"
+    )
     yield (
         f"your numbers are NaN, no numbers at all: that comes of {why}.",
         lambda case: bool(case.a.isnan().all()) and not bool(case.b.isnan().any()),
@@ -69,7 +72,8 @@ def _not_numbers() -> Iterator[Candidate]:
         lambda case: bool(case.a.isnan().any()) and not bool(case.b.isnan().any()),
     )
     yield (
-        "some of your numbers are infinite: something is divided by 0, or -inf is multiplied.",
+        "some of your numbers are infinite: that comes of a division by 0, a logarithm of 0 or e to a large power, or "
+        "they were set so.",
         lambda case: bool(case.a.isinf().any()) and not bool(case.b.isinf().any()),
     )
 
