@@ -1,11 +1,15 @@
 """The engine tells what is wrong and names the mistake: in functions, in classes, in properties and in exceptions."""
 
 import functools
+import io
 import re
+import sys
+import threading
 import warnings
 
 import pytest
 import torch
+from learners import default_type
 from torch import nn
 
 from exercises.toys import NoFactor, Scale, Shift, compute_for, doubled, loops, scale, three_dots, toy
@@ -158,6 +162,59 @@ def test_whatever_is_raised_is_told(error):
 
 def test_other_arguments_are_told():
     assert "raised TypeError" in str(toy()(lambda: None))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"), [(ValueError, "raises ValueError: "), (KeyError, "raises an exception, such as ValueError: ")]
+)
+def test_what_is_raised_on_most_inputs_is_named_where_it_is_one_kind(other, said):
+    def answer(x):
+        if x.ndim == 2:
+            raise other("twice")
+        if len(x) == 3:
+            raise ValueError("once")
+        return 3 * x
+
+    assert toy(mistakes=[])(answer).diagnosis == f"on most inputs it {said}once"
+
+
+def test_a_check_that_stands_inside_of_the_answer_is_told():
+    exercise = toy()
+
+    def answer(x):
+        exercise(answer)
+        return 2 * x
+
+    assert exercise(answer).diagnosis == "a check stands inside of your code: move it out, to the left margin."
+    assert exercise(doubled).passed
+
+
+def test_two_checks_at_once_leave_output_and_settings_as_they_were(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", before := io.StringIO())
+    begun, over = threading.Event(), threading.Event()
+
+    def first(x):
+        begun.wait(0.1)
+        return 2 * x
+
+    def second(x):
+        begun.set()
+        over.wait(0.1)
+        return 2 * x
+
+    found = []
+    with default_type(torch.float64):
+        threads = [
+            threading.Thread(target=lambda: (found.append(toy()(first).passed), over.set())),
+            threading.Thread(target=lambda: found.append(toy()(second).passed)),
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert torch.get_default_dtype() == torch.float64
+    assert sys.stdout is before
+    assert found == [True, True]
 
 
 class ScaleByList(nn.Module):

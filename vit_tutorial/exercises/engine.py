@@ -13,9 +13,11 @@ a learner reads, `solved` says whose answer it is, `store` keeps what was passed
 import contextlib
 import inspect
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Number
@@ -51,15 +53,26 @@ from vit_tutorial.exercises.stub import (
     has_dots,
     is_stub_class,
     misspelled_init,
+    names_forward,
     other_methods,
 )
 from vit_tutorial.exercises.surroundings import in_single_precision, plain_surroundings
 from vit_tutorial.exercises.verdict import Verdict
 
+_is_running = ContextVar("_is_running", default=False)  # whether a check is, of which this is a part
+_one_at_a_time = threading.Lock()  # all checks share sys.stdout and PyTorch's settings
+
 SECONDS = 10  # of computing, for all that one check runs of the learner's code
 WAIT = 60  # seconds that may pass meanwhile, however little it computes: it sleeps, or the machine is busy
 LOOKING = 20  # seconds of computing besides, for looking at what came out: an object may hang whoever looks at it
 SEARCH_SECONDS = 1  # of computing, for trying the mistakes; those that do not fit usually differ on the first input
+
+
+class CheckInside(Exception):
+    """A check that stands inside of an answer, which calls the check, which calls the answer, without an end."""
+
+    def __init__(self):
+        super().__init__("a check stands inside of your code: move it out, to the left margin")
 
 
 class Unsolved(Exception):
@@ -113,7 +126,7 @@ class Exercise:
         return f"{self.name}: difficulty {self.difficulty} of 5, {needed}. Call it with your answer."
 
     def __call__(self, answer: Callable) -> Verdict:
-        with contextlib.redirect_stdout(ShortOutput(sys.stdout)), plain_surroundings():
+        with _alone(), contextlib.redirect_stdout(ShortOutput(sys.stdout)), plain_surroundings():
             verdict = self._judge_apart(answer)
         if is_own(answer) and verdict.passed:
             verdict = replace(verdict, note=store.keep(self.name))
@@ -221,6 +234,8 @@ class Exercise:
         match first.fault:
             case OutOfTime():
                 return self._late(answer, first, given)
+            case CheckInside():
+                return self._wrong_in_words(f"{first.fault}.")
             case ChangedInput():
                 return self._wrong_in_words("it changed its input in place. Work on a copy, or on new tensors.")
             case NotImplementedError() if not str(first.fault) or "NotImplementedError" in _line_of(answer, first):
@@ -248,8 +263,9 @@ class Exercise:
         if mistake:
             words = ""
         elif len(faults) > len(attempts) / 2:  # one or two numbers say less than what went wrong elsewhere
-            said = meaning(faults[0]) or describe_error(faults[0])
-            words = f"on most inputs it raises {type(faults[0]).__name__}: {said}"
+            said, kinds = meaning(faults[0]) or describe_error(faults[0]), {type(fault).__name__ for fault in faults}
+            what = kinds.pop() if len(kinds) == 1 else f"an exception, such as {type(faults[0]).__name__}"
+            words = f"on most inputs it raises {what}: {said}"
         else:
             words = what_went_wrong(output) or self._in_words(answer, attempts, expected)
         return self._wrong(f"wrong{count}:", lines, mistake, words)
@@ -393,7 +409,8 @@ class Exercise:
 
     def _compare_layers(self, answer: Callable, cases: list[Case], budget: Budget) -> str:
         """Return a sentence, true of all inputs, on the first layer that is not called as it should be; or nothing."""
-        if not isinstance(answer, type) and not any(isinstance(x, nn.Module) for x in self.inputs[0]):
+        has_layers = isinstance(answer, type) or any(isinstance(x, nn.Module) for x in self.inputs[0])
+        if not has_layers or names_forward(answer):
             return ""
         said = set()
         for case in cases:
@@ -418,6 +435,19 @@ class Exercise:
                 words = "" if error is None else meaning(error)
                 return self._wrong(f"{right}, and yet: {sentence}", lines, words=words, diagnosis=sentence)
         return Verdict("right", f"{self.name}: {right}. {self.done}")
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other check runs; raises CheckInside if this one stands inside of an answer that is checked."""
+    if _is_running.get():
+        raise CheckInside
+    with _one_at_a_time:
+        token = _is_running.set(True)
+        try:
+            yield
+        finally:
+            _is_running.reset(token)
 
 
 def _for_the_next_part(output: Any) -> Any:
