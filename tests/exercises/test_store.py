@@ -138,6 +138,17 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
     assert my_progress().total.done == 0
 
 
+def test_what_is_kept_already_is_not_said_to_be_lost(path, monkeypatch):
+    keep("patchify")
+
+    def fail(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(store, "FileLock", fail)
+    assert keep("patchify") == ""
+    assert keep("unpatchify") == f"(Your progress is not kept: {path} cannot be written, Permission denied.)"
+
+
 def test_a_disk_that_is_full(path, monkeypatch):
     keep("patchify")
 
