@@ -244,6 +244,9 @@ def test_nothing_moves_whatever_is_chosen(show, width):
         places.add(tuple(tops(lab)))
         heights.append(lab.page.locator(".vit-lab").bounding_box()["height"])
     assert len(places) == 1
+    lab.page.locator(ALL).click(position={"x": 60, "y": 30 + 2 * 46 + 38})
+    assert lab.chosen()["layer"] == 2, "below numbers that are larger"
+    lab.set(layer=0)
     assert heights == sorted(heights), "the words below keep the room that they have taken"
     lab.set_letters(16)
     lab.resize(width, 844)

@@ -4,11 +4,21 @@ import numpy as np
 import pytest
 import torch
 from drawn import tops
-from explorers import PICTURE, check_named_and_readable, pixels, press, reacts, record_words, wait_for_words, words
+from explorers import (
+    PICTURE,
+    check_named_and_readable,
+    pixels,
+    press,
+    reacts,
+    record_letters,
+    record_words,
+    wait_for_words,
+    words,
+)
 
 from vit_tutorial import ViT, ViTConfig
 from vit_tutorial.explore import ModelMap, model_map_state
-from vit_tutorial.explore.model_map.geometry import WIDE, layout
+from vit_tutorial.explore.model_map.geometry import HIGH, WIDE, layout
 
 SHOWN = "canvas[role=img]"
 GREY = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
@@ -36,8 +46,7 @@ def place_of(lab, key):
     places, _ = layout([box.key for box in said().walk])
     x, y, wide, high = places[key]
     box = lab.page.locator(PICTURE).bounding_box()
-    scale = box["width"] / WIDE
-    return box["x"] + scale * (x + wide / 2), box["y"] + scale * (y + high / 2)
+    return box["x"] + box["width"] / WIDE * (x + wide / 2), box["y"] + box["height"] / HIGH * (y + high / 2)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -55,6 +64,10 @@ def test_model_map_reacts_to_mouse_and_keys(show, theme):
     lab.page.keyboard.press("ArrowRight")
     assert press(lab, "ArrowUp") == said("softmax", 1).words
     assert press(lab, "Home") == said("image").words
+    lab.set_letters(24)
+    lab.resize(1200, 1400)
+    for key in ("patch_embed", "norm1", "block"):
+        assert reacts(lab, lambda key=key: lab.page.mouse.click(*place_of(lab, key))) == said(key).words
     lab.follow()
     check_named_and_readable(lab, theme)
 
@@ -140,6 +153,16 @@ def test_nothing_moves_from_box_to_box(show, width, letters):
         assert lab.page.get_by_text(box.does, exact=True).first.is_visible()
         places.add((*tops(lab), lab.page.locator(".vit-lab").bounding_box()["height"]))
     assert len(places) == 1
+
+
+def test_the_shape_of_a_large_picture_is_whole_too(show):
+    large = ViT(ViTConfig(image_size=224, patch_size=56, dim=16, depth=1, num_heads=2))
+    lab = show(ModelMap(large, np.zeros((3, 224, 224), dtype=np.uint8)))
+    written = record_letters(lab)
+    lab.set(box="patches")
+    boxes = {one["text"]: one["box"] for one in written()}
+    assert boxes["[1, 3, 224, 224]"][0] >= 0
+    assert boxes["[1, 1000]"][2] <= WIDE
 
 
 def test_what_keeps_room_for_the_texts_of_many_blocks_holds_each_text_once(show):

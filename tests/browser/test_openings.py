@@ -74,8 +74,7 @@ OPENINGS = {  # what makes each, what only "More" shows, and what Page Up raises
 
 
 # Those on whose canvases something is written, and grows where somebody reads larger letters.
-WITH_LETTERS = ["attention_plane", "attention_lab", "lens_lab", "position_lab", "probe_lab", "signal_lab"]
-WITH_LETTERS += ["training_timeline"]
+WITH_LETTERS = [name for name in OPENINGS if name not in ("reach_lab", "sketch_lab")]
 
 
 @pytest.fixture(params=OPENINGS)

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from drawn import apart, seen, tops
-from explorers import GREY_NOISE, NOISE, PICTURE, check_named_and_readable, reacts, record_letters, words
+from explorers import GREY_NOISE, NOISE, PICTURE, check_named_and_readable, pixels, reacts, record_letters, words
 
 from vit_tutorial.explore import PatchLab, patch_lab_state
 from vit_tutorial.explore.patch_lab.numbers import ORDERS, REASSEMBLIES, with_prefix
@@ -35,6 +35,13 @@ def test_patch_lab_reacts_to_mouse_and_keys(show, theme):
     lab.page.keyboard.press("ArrowRight")
     assert words(lab) == said
     check_named_and_readable(lab, theme)
+    numbers = pixels(lab)
+    lab.set_letters(24)
+    lab.resize(1200, 1400)
+    assert pixels(lab) != numbers, "those in the patches are larger"
+    thumb = {"x": 912 / 13 * 6.5, "y": 60}
+    said = reacts(lab, lambda: lab.page.locator(STRIP).click(position=thumb))
+    assert said == patch_lab_state(image, 8, token=9).words, "13 tokens are in sight, from the fourth on"
     button = seen(lab, ".vit-opener").astype(int)
     ground = [33, 33, 33] if theme == "dark" else [255, 255, 255]
     assert apart(button[len(button) // 2, 0], ground) >= 3, "the edge of a control"

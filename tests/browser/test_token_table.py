@@ -69,6 +69,18 @@ def test_token_table_reacts_to_mouse_and_keys(show, python_state, theme):
     choose = page.get_by_label("Picture", exact=True).select_option
     said = reacts(lab, lambda: choose("two"), [PICTURE, SHOWN, ALIKE, STRIPS])
     assert said == python_says(1, token=10, number=5, stage=2, positions=False)
+    lab.set_letters(24)
+    lab.resize(1200, 1400)
+    margin, top = 84 * 1.5, 16 * 1.5
+    places = [
+        (PICTURE, (margin + 7.5 * (564 - margin) / 24, top + 30.5 * 8), {"token": 30, "number": 7}),
+        (ALIKE, (90, 30), {"token": 0, "number": 7}),
+        (ALIKE, (90, 36), {"token": 4, "number": 7}),
+        (STRIPS, (176 * 1.5 + 2.5 * (912 - 176 * 1.5) / 24, 40), {"token": 4, "number": 2}),
+    ]
+    for canvas, (x, y), chosen in places:
+        click = lambda canvas=canvas, x=x, y=y: page.locator(canvas).click(position={"x": x, "y": y})  # noqa: E731
+        assert reacts(lab, click) == python_says(1, **chosen, stage=2, positions=False)
     lab.follow()
     check_named_and_readable(lab, theme)
 

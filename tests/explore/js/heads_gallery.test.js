@@ -65,12 +65,15 @@ test("the words are those of Python", () => {
 });
 
 test("each small map is inside, and its layer is found under it, but none above or below them", () => {
-  for (const [layers, heads] of [
-    [6, 4],
-    [12, 12],
-    [1, 1],
+  for (const [layers, heads, letters] of [
+    [6, 4, 1],
+    [12, 12, 1],
+    [12, 12, 1.5],
+    [1, 1, 2],
   ]) {
-    const layout = smallLayout({ width: 28, height: 28 }, layers, heads);
+    const layout = smallLayout({ width: 28, height: 28 }, layers, heads, letters);
+    assert.deepEqual([layout.left, layout.top], [26 * letters, 20 * letters]);
+    assert.ok(layout.width <= 404, "larger letters take their room from the maps");
     for (let layer = 0; layer < layers; layer++) {
       const [x, y] = layout.cornerOf(layer, heads - 1);
       assert.ok(x + layout.mapWidth <= layout.width && y + layout.mapHeight <= layout.height);

@@ -14,7 +14,13 @@ import {
   sequenceOrder,
   withPrefix,
 } from "../../../vit_tutorial/explore/patch_lab/arithmetic.js";
-import { cutLayout, firstShown, sameSpot } from "../../../vit_tutorial/explore/patch_lab/geometry.js";
+import {
+  cutLayout,
+  firstShown,
+  numberSize,
+  sameSpot,
+  stripLayout,
+} from "../../../vit_tutorial/explore/patch_lab/geometry.js";
 
 const picture = { channels: 1, height: 4, width: 4, pixels: Uint8Array.from({ length: 16 }, (_, i) => i) };
 
@@ -80,6 +86,22 @@ test("every corner lies in its own cell, with and without a gap", () => {
     assert.equal(layout.cellAt(-9, 1e4), (rows - 1) * columns);
   }
   assert.equal(cutLayout({ width: 100, height: 100 }, 100, 100, 8, 336).space, 0);
+});
+
+test("larger letters are written in the cells as far as these have room", () => {
+  assert.equal(numberSize(60, 2), 14);
+  assert.equal(numberSize(60, 2, 1.5), 21);
+  assert.equal(numberSize(20, 3), numberSize(20, 3, 1.5));
+});
+
+test("in the sequence larger letters have larger patches, and fewer", () => {
+  const usual = stripLayout();
+  assert.deepEqual([usual.shown, usual.thumb, usual.height], [20, 42, 72]);
+  for (const letters of [1.25, 1.5, 2, 25]) {
+    const { width, height, top, shown, step, thumb } = stripLayout(letters);
+    assert.ok(shown >= 1 && thumb >= Math.min(42 * letters, 900) && top + thumb < height);
+    assert.ok(Math.abs(shown * step - width) < 1e-9 && width === usual.width);
+  }
 });
 
 test("the chosen token stands in the middle of the places shown", () => {

@@ -12,9 +12,8 @@ import {
 } from "../../../vit_tutorial/explore/token_table/arithmetic.js";
 import {
   firstShown,
-  numberInStrips,
-  STRIP,
-  TABLE,
+  mapLayout,
+  stripsLayout,
   tableLayout,
 } from "../../../vit_tutorial/explore/token_table/geometry.js";
 
@@ -129,13 +128,38 @@ test("the words are those of Python", () => {
 });
 
 test("rows and numbers are found under their own middle", () => {
-  const { stepX, stepY, rowAt, numberAt } = tableLayout(50, 24);
-  for (const row of [0, 20, 49]) assert.equal(rowAt(TABLE.top + (row + 0.5) * stepY, 50), row);
-  assert.deepEqual([rowAt(0, 50), rowAt(999, 49)], [0, 48]);
-  for (const number of [0, 11, 23]) assert.equal(numberAt(TABLE.margin + (number + 0.5) * stepX), number);
-  assert.deepEqual([numberAt(TABLE.margin - 1), numberAt(TABLE.margin + TABLE.wide + 1)], [null, null]);
-  assert.deepEqual([numberInStrips(STRIP.margin - 1, 24), numberInStrips(STRIP.margin + STRIP.wide, 24)], [null, 23]);
-  assert.equal(numberInStrips(STRIP.margin + (5.5 * STRIP.wide) / 24, 24), 5);
+  for (const letters of [1, 1.5, 2]) {
+    const { width, margin, top, wide, right, similarity, stepX, stepY, ...table } = tableLayout(50, 24, 7, letters);
+    for (const row of [0, 20, 49]) assert.equal(table.rowAt(top + (row + 0.5) * stepY, 50), row);
+    assert.deepEqual([table.rowAt(0, 50), table.rowAt(999, 49)], [0, 48]);
+    for (const number of [0, 11, 23]) assert.equal(table.numberAt(margin + (number + 0.5) * stepX), number);
+    assert.deepEqual([table.numberAt(margin - 1), table.numberAt(margin + wide + 1)], [null, null]);
+    assert.deepEqual([width, right + similarity <= width], [594, true], "names take their room from the numbers");
+    const strips = stripsLayout(24, letters);
+    assert.equal(strips.margin + strips.wide, 912);
+    assert.deepEqual([strips.numberAt(strips.margin - 1), strips.numberAt(912)], [null, 23]);
+    assert.equal(strips.numberAt(strips.margin + (5.5 * strips.wide) / 24), 5);
+  }
+});
+
+test("where lines of letters would meet, fewer are written", () => {
+  for (const [rows, columns, letters] of [
+    [7, 7, 1.5],
+    [14, 14, 2],
+    [32, 32, 1],
+    [32, 32, 1.5],
+    [64, 64, 2],
+  ]) {
+    const { stepY, line, every } = tableLayout(rows * columns + 1, 24, columns, letters);
+    assert.equal(line, 12 * letters);
+    assert.ok(every * columns * stepY >= line && (every - 1) * columns * stepY < line);
+  }
+  assert.equal(tableLayout(197, 24, 14).every, 1);
+});
+
+test("the similarity of the class token has its room above the patches", () => {
+  assert.deepEqual(mapLayout(188), { width: 188, above: 22, tall: 17 });
+  assert.deepEqual(mapLayout(188, 2), { width: 264, above: 44, tall: 34 });
 });
 
 test("numbers move on eight by eight, and the last ones stand at the end", () => {

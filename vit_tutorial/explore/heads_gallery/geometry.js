@@ -16,21 +16,25 @@ export function largeLayout(picture, heads) {
   return { width, height, mapWidth, mapHeight, lineWidth: perLine * (mapWidth + PANEL.padding) };
 }
 
-/** All maps, a layer per line, a head per column: sizes, the corner of a map, and the layer at a height (or null). */
-export function smallLayout(picture, layers, heads) {
-  const fits = Math.min(Math.floor(SPACE.width / heads) - GAP, Math.floor(SPACE.height / layers) - GAP);
+/**
+ * All maps, a layer per line, a head per column: sizes, the corner of a map, and the layer at a height (or null).
+ * `letters` says how many times as large as usual these are: they have more room, and the maps less.
+ */
+export function smallLayout(picture, layers, heads, letters = 1) {
+  const [left, top] = [MARGIN.left * letters, MARGIN.top * letters];
+  const room = SPACE.width + MARGIN.left - left;
+  const fits = Math.min(Math.floor(room / heads) - GAP, Math.floor(SPACE.height / layers) - GAP);
   const side = Math.max(12, Math.min(40, fits));
   const step = side + GAP;
   const [mapWidth, mapHeight] = fitted(picture, side);
   return {
-    width: MARGIN.left + heads * step + 4,
-    height: MARGIN.top + layers * step,
+    ...{ left, top, step, mapWidth, mapHeight },
+    width: left + heads * step + 4,
+    height: top + layers * step,
     lineWidth: heads * step,
-    mapWidth,
-    mapHeight,
-    cornerOf: (layer, head) => [MARGIN.left + head * step, MARGIN.top + layer * step],
+    cornerOf: (layer, head) => [left + head * step, top + layer * step],
     layerAt(y) {
-      const layer = Math.floor((y - MARGIN.top + GAP / 2) / step);
+      const layer = Math.floor((y - top + GAP / 2) / step);
       return layer >= 0 && layer < layers ? layer : null;
     },
   };

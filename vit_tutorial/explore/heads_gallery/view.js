@@ -4,6 +4,7 @@ import {
   behindMore,
   button,
   chooser,
+  enlarged,
   frame,
   greyPlane,
   group,
@@ -19,6 +20,7 @@ import {
   plane,
   pointing,
   readout,
+  resize,
   roomFor,
   set,
   sheet,
@@ -154,7 +156,7 @@ function render({ model, el }) {
     make("thead", {}, make("tr", {}, ...titles)),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
-  const small = smallLayout(first, layers, heads);
+  let small = smallLayout(first, layers, heads);
   const allSheet = sheet(small.width, small.height, { role: "img", className: "vit-pointing" });
   const allPanel = panel("All layers: a layer per line, a head per column (click a layer)", allSheet);
   allPanel.style.maxWidth = "400px";
@@ -248,14 +250,21 @@ function render({ model, el }) {
   }
 
   function drawAll({ picture, layer: chosen, query, off, isOff }) {
+    const letters = enlarged(root);
+    small = smallLayout(first, layers, heads, letters);
+    resize(allSheet, small.width, small.height);
     const context = pen(allSheet);
     const style = getComputedStyle(root);
+    const fontOf = (size, isBold) => `${isBold ? "700 " : ""}${size}px ${style.fontFamily}`;
     context.fillStyle = style.color;
     context.textBaseline = "middle";
+    context.font = fontOf(12 * letters, true);
+    const across = (small.step - 2) / context.measureText(String(heads - 1)).width;
+    const size = Math.min(12 * letters * Math.min(1, across), small.step);
     for (let head = 0; head < heads; head++) {
-      context.font = `12px ${style.fontFamily}`;
+      context.font = fontOf(size);
       context.textAlign = "center";
-      context.fillText(String(head), small.cornerOf(0, head)[0] + small.mapWidth / 2, 8);
+      context.fillText(String(head), small.cornerOf(0, head)[0] + small.mapWidth / 2, 0.4 * small.top);
       for (let layer = 0; layer < layers; layer++) {
         const weights = onPatches(pass.maps[layer], tokens, prefix, head, query);
         const corner = small.cornerOf(layer, head);
@@ -265,7 +274,7 @@ function render({ model, el }) {
     context.textAlign = "right";
     for (let layer = 0; layer < layers; layer++) {
       const [x, y] = small.cornerOf(layer, 0);
-      context.font = `${layer === chosen ? "700 " : ""}12px ${style.fontFamily}`;
+      context.font = fontOf(size, layer === chosen);
       context.fillText(String(layer), x - 10, y + small.mapHeight / 2);
     }
     context.strokeStyle = style.color;

@@ -2,6 +2,7 @@
 
 import {
   behindMore,
+  enlarged,
   frame,
   labelled,
   live,
@@ -14,6 +15,7 @@ import {
   plane,
   pointing,
   readout,
+  resize,
   roomFor,
   set,
   sheet,
@@ -22,9 +24,10 @@ import {
   speak,
 } from "../common.js";
 import { bytesOf, decimals, percent, pixelOf, unpackPictures, within } from "../numbers.js";
-import { barsIn, boxUnder, patchPlaces } from "./geometry.js";
+import { barsIn, boxUnder, patchPlaces, shownLayout, widened } from "./geometry.js";
 
-const SHOWN = { width: 430, height: 230, names: 120, rows: 26 };
+const LEAST = 760; // CSS pixels that the map keeps: where there is less room it is moved sideways
+const INSIDE = 6; // between a box and what is written in it, both sides together
 
 /** What stands below the picture of what leaves a box. */
 function legendOf(box) {
@@ -75,12 +78,14 @@ function render({ model, el }) {
   const blockSlider = slider(1, depth, (block) => set(model, { block }));
   root.append(make("div", { className: "vit-controls" }, labelled("Open block", blockSlider, blockOut)));
   const map = sheet(wide, high, { tabIndex: 0, role: "application", className: "vit-pointing" });
-  const around = sideways(map, 760);
+  const around = sideways(map, LEAST);
   const does = make("p");
   const textsOf = (part) => boxes.map((box) => box[part]);
-  const shown = sheet(SHOWN.width, SHOWN.height, { role: "img" });
+  const mostBars = Math.max(...boxes.map(({ bars }) => bars.length));
+  const { width: shownWidth, height: shownHeight } = shownLayout(mostBars);
+  const shown = sheet(shownWidth, shownHeight, { role: "img" });
   const legend = note("");
-  legend.style.maxWidth = `${SHOWN.width}px`; // a longer caption takes another line and moves nothing beside it
+  legend.style.maxWidth = `${shownWidth}px`; // a longer caption takes another line and moves nothing beside it
   const numbers = numberTable([
     ["given", "in"],
     ["made", "out"],
@@ -136,7 +141,47 @@ function render({ model, el }) {
     context.stroke();
   }
 
+  const labelFont = ({ label }, weight, { fontFamily }) =>
+    `${weight} ${(label[0] === "+" ? 18 : 11.5) * grown.letters}px ${fontFamily}`;
+  const madeFont = ({ fontFamily }) => `${12 * grown.letters}px ${fontFamily}`;
+  /** How wide what stands under a box may be: not up to its neighbour's, and inside the map. */
+  function roomUnder(box) {
+    const [x, , w] = places[box.key];
+    return Math.min(w + (isInside(box) ? gap : 11), 2 * x + w, 2 * (wide - x) - w);
+  }
+
+  let grown = { letters: 0, across: 1 }; // how many times as large as usual letters and heights of the map are, and widths
+  /** Let the map grow with the letters. */
+  function grow(style) {
+    const letters = enlarged(root);
+    if (letters === grown.letters) return;
+    grown = { letters, across: 1 };
+    const context = map.getContext("2d");
+    const widthOf = (text, font) => {
+      context.font = font;
+      return context.measureText(text).width;
+    };
+    const texts = boxes.flatMap((box) => {
+      const [, , w] = places[box.key];
+      const labels = box.label.map((text) => [widthOf(text, labelFont(box, 700, style)), w - INSIDE]);
+      return [...labels, [widthOf(box.made, madeFont(style)), roomUnder(box)]];
+    });
+    grown.across = widened(texts, letters);
+    resize(map, wide * grown.across, high * letters);
+    map.style.minWidth = `${LEAST * grown.across}px`;
+  }
+  /** Where a box lies on the map as it is now. */
+  function placeOf({ key }) {
+    const { letters, across } = grown;
+    const [x, y, w, h] = places[key];
+    return [x * across, y * letters, w * across, h * letters];
+  }
+
   function drawMap(now, style, accent, paper) {
+    grow(style);
+    const { letters, across } = grown;
+    const [above, below, apart] = [arc * letters, high * letters - 4, gap * across];
+    const caption = 16 * letters;
     const context = pen(map);
     const way = walk();
     const rows = [way.filter((box) => !isInside(box)), way.filter(isInside)];
@@ -144,45 +189,44 @@ function render({ model, el }) {
     context.lineWidth = 1.2;
     for (const row of rows) {
       for (let i = 1; i < row.length; i++) {
-        const [x, y, w, h] = places[row[i - 1].key];
-        arrow(context, x + w, y + h / 2, places[row[i].key][0], y + h / 2);
+        const [x, y, w, h] = placeOf(row[i - 1]);
+        arrow(context, x + w, y + h / 2, placeOf(row[i])[0], y + h / 2);
       }
     }
     if (rows[1].length) {
-      const [x, y, w, h] = places.block;
-      const first = places[rows[1][0].key];
-      const last = places[rows[1][rows[1].length - 1].key];
-      const [left, right] = [first[0] - gap, last[0] + last[2] + gap];
+      const [x, y, w, h] = placeOf({ key: "block" });
+      const [first, last] = [rows[1][0], rows[1].at(-1)].map(placeOf);
+      const [left, right] = [first[0] - apart, last[0] + last[2] + apart];
       const middle = first[1] + first[3] / 2;
       context.globalAlpha = 0.5;
       lineOf(context, [
-        [x, y + h + 16],
-        [left, arc - 16],
-        [left, high - 4],
-        [right, high - 4],
-        [right, arc - 16],
-        [x + w, y + h + 16],
+        [x, y + h + caption],
+        [left, above - caption],
+        [left, below],
+        [right, below],
+        [right, above - caption],
+        [x + w, y + h + caption],
       ]);
       lineOf(context, [
-        [left, arc - 16],
-        [right, arc - 16],
+        [left, above - caption],
+        [right, above - caption],
       ]);
       context.globalAlpha = 1;
       arrow(context, left, middle, first[0], middle);
       arrow(context, last[0] + last[2], middle, right, middle);
-      for (const [from, to] of arcs) {
+      for (const [from, to] of arcs.map((ends) => ends.map((x) => x * across))) {
         lineOf(context, [
           [from, middle],
-          [from, arc],
-          [to, arc],
+          [from, above],
+          [to, above],
         ]);
-        arrow(context, to, arc, to, first[1]);
+        arrow(context, to, above, to, first[1]);
       }
     }
     context.textAlign = "center";
     context.textBaseline = "middle";
     for (const box of way) {
-      const [x, y, w, h] = places[box.key];
+      const [x, y, w, h] = placeOf(box);
       const here = box === now;
       const rectangle = (left, top) => {
         context.fillStyle = paper;
@@ -194,7 +238,7 @@ function render({ model, el }) {
       if (box.key === "block" && depth > 1) [6, 3].forEach((step) => rectangle(x + step, y - step));
       rectangle(x, y);
       context.fillStyle = accent;
-      context.fillRect(x, y + h - 5, box.bar, 5);
+      context.fillRect(x, y + h - 5, box.bar * across, 5);
       if (here) {
         context.globalAlpha = 0.16;
         context.fillRect(x, y, w, h);
@@ -204,12 +248,12 @@ function render({ model, el }) {
         context.strokeRect(x, y, w, h);
       }
       context.fillStyle = style.color;
-      context.font = `${here ? 700 : 500} ${box.label[0] === "+" ? 18 : 11.5}px ${style.fontFamily}`;
+      context.font = labelFont(box, here ? 700 : 500, style);
       box.label.forEach((text, i) =>
-        context.fillText(text, x + w / 2, y + h / 2 - 2 + (i - (box.label.length - 1) / 2) * 14),
+        context.fillText(text, x + w / 2, y + h / 2 - 2 + (i - (box.label.length - 1) / 2) * 14 * letters),
       );
-      context.font = `12px ${style.fontFamily}`;
-      context.fillText(box.made, x + w / 2, y + h + 10, w + (isInside(box) ? gap : 11));
+      context.font = madeFont(style);
+      context.fillText(box.made, x + w / 2, y + h + 10 * letters, roomUnder(box) * across);
     }
   }
 
@@ -228,36 +272,39 @@ function render({ model, el }) {
   }
 
   function drawShown(box, style, accent) {
-    const context = pen(shown, box.kind === "image" && height > SHOWN.height);
-    const whole = Math.min(SHOWN.height / height, SHOWN.width / width);
+    const layout = shownLayout(mostBars, enlarged(root));
+    const { letters, names } = layout;
+    resize(shown, layout.width, layout.height);
+    const context = pen(shown, box.kind === "image" && height > layout.height);
+    const whole = Math.min(layout.height / height, layout.width / width);
     if (box.kind === "image") context.drawImage(photo, 0, 0, width * whole, height * whole);
     else if (box.kind === "patches") {
-      for (const [from, to, size] of patchPlaces(height, width, patch, SHOWN)) {
+      for (const [from, to, size] of patchPlaces(height, width, patch, layout)) {
         context.drawImage(photo, ...from, patch, patch, ...to, size, size);
       }
     } else if (box.kind === "table") {
       const [down, across] = box.size;
       if (box.key === "feature_map") {
-        const scale = Math.min(SHOWN.height / down, SHOWN.width / across);
+        const scale = Math.min(layout.height / down, layout.width / across);
         context.drawImage(tableOf(box), 0, 0, across * scale, down * scale);
       } else {
-        const left = box.class_token ? SHOWN.rows : 0;
-        context.drawImage(tableOf(box), left, 0, SHOWN.width - left, down === 1 ? 24 : SHOWN.height);
-        context.font = `13px ${style.fontFamily}`; // on a phone the picture is smaller
+        const left = box.class_token ? layout.rows : 0;
+        context.drawImage(tableOf(box), left, 0, layout.width - left, down === 1 ? 24 * letters : layout.height);
+        context.font = `${13 * letters}px ${style.fontFamily}`; // on a phone the picture is smaller
         context.textBaseline = "top";
         context.fillStyle = style.color;
         if (left) context.fillText("cls", 0, 0);
       }
     } else {
-      context.font = `12px ${style.fontFamily}`;
+      context.font = `${12 * letters}px ${style.fontFamily}`;
       context.textBaseline = "middle";
       const values = box.bars.map(([, value]) => value);
-      barsIn(values, SHOWN).forEach(({ left, top, long, tall, middle, end }, i) => {
+      barsIn(values, layout).forEach(({ left, top, long, tall, middle, end }, i) => {
         context.fillStyle = accent;
         context.fillRect(left, top, long, tall);
         context.fillStyle = style.color;
         context.textAlign = "right";
-        context.fillText(box.bars[i][0], SHOWN.names - 6, middle, SHOWN.names - 8);
+        context.fillText(box.bars[i][0], names - 6, middle, names - 8);
         context.textAlign = "left";
         context.fillText(box.key === "softmax" ? percent(values[i]) : decimals(values[i]), end + 5, middle);
       });
@@ -292,7 +339,7 @@ function render({ model, el }) {
   // Pointing and keys
   const boxAt = (x, y) => {
     const keys = walk().map(({ key }) => key);
-    return boxUnder(x, y, keys, places);
+    return boxUnder(x / grown.across, y / grown.letters, keys, places);
   };
   const show = (box) => box && set(model, { box });
   pointing(map, (x, y) => show(boxAt(x, y)), "never");

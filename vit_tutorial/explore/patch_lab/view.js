@@ -4,6 +4,7 @@ import {
   behindMore,
   bringIntoSight,
   chooser,
+  enlarged,
   fill,
   frame,
   labelled,
@@ -45,10 +46,9 @@ import {
   sequenceOrder,
   wordsOf,
 } from "./arithmetic.js";
-import { cutLayout, firstShown, sameSpot } from "./geometry.js";
+import { cutLayout, firstShown, numberSize, sameSpot, stripLayout } from "./geometry.js";
 
 const SIDE = 420;
-const STRIP = { width: 912, height: 72, bar: 12, shown: 20, thumb: 42, step: 45.6 };
 const MATRIX = { width: 336, height: 168, margin: 12 };
 const ROW = { width: 520, height: 14 };
 const PATCH_SIDE = 96;
@@ -116,7 +116,7 @@ function render({ model, el }) {
     const ownPlaces = reassembly === REASSEMBLIES[0];
     cut = {
       ...whole,
-      ...{ key, order, seed, gap, reassembly, ownPlaces, places, fresh: true },
+      ...{ key, order, seed, gap, reassembly, ownPlaces, places },
       ...cutLayout(picture, rows, columns, gap, SIDE),
       placeOf: inverse(places),
       back: rearranged(picture, patch, columns, ownPlaces ? places.map((_, i) => i) : places),
@@ -192,7 +192,8 @@ function render({ model, el }) {
     ["difference", "error after putting back"],
   ]);
   const verdict = make("p", { className: "vit-verdict vit-wrong" }); // bold: the room is that of the widest letters
-  const stripSheet = sheet(STRIP.width, STRIP.height, { role: "img", className: "vit-pointing" });
+  let strip = stripLayout();
+  const stripSheet = sheet(strip.width, strip.height, { role: "img", className: "vit-pointing" });
   const patchSheet = sheet(PATCH_SIDE, PATCH_SIDE, { role: "img" });
   const matrixWidth = MATRIX.width + 2 * MATRIX.margin;
   const matrixSheet = sheet(matrixWidth, MATRIX.height, { role: "img", className: "vit-pointing" });
@@ -269,7 +270,7 @@ function render({ model, el }) {
         context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, y, cellWidth, cellHeight);
       }
     }
-    const size = Math.min(14, cellWidth / (0.62 * count(places.length - 1).length + 0.4));
+    const size = numberSize(cellWidth, count(places.length - 1).length, enlarged(root));
     if (size >= 7) {
       places.forEach((cell, place) => {
         const [x, y] = now.cornerOf(cell);
@@ -321,23 +322,27 @@ function render({ model, el }) {
   }
 
   function drawStrip(now, token) {
+    const letters = enlarged(root);
+    strip = stripLayout(letters);
+    resize(stripSheet, strip.width, strip.height);
     const context = pen(stripSheet);
+    const { width, bar, top, step, thumb } = strip;
     const { places, picture, patch, columns } = now;
     const tokens = places.length;
-    const shown = Math.min(STRIP.shown, tokens);
+    const shown = Math.min(strip.shown, tokens);
     now.first = firstShown(token, shown, tokens);
-    context.imageSmoothingEnabled = tokens > STRIP.width;
-    context.drawImage(now.bar, 0, 0, STRIP.width, STRIP.bar);
-    context.imageSmoothingEnabled = STRIP.thumb / patch < 3;
-    const part = Math.max(2, (shown / tokens) * STRIP.width);
-    mark(context, (now.first / tokens) * STRIP.width, 1.5, part, STRIP.bar - 3, 1.5);
-    bringIntoSight(stripSheet, (token - now.first + 0.5) * STRIP.step);
+    context.imageSmoothingEnabled = tokens > width;
+    context.drawImage(now.bar, 0, 0, width, bar);
+    context.imageSmoothingEnabled = thumb / patch < 3;
+    const part = Math.max(2, (shown / tokens) * width);
+    mark(context, (now.first / tokens) * width, 1.5, part, bar - 3, 1.5);
+    bringIntoSight(stripSheet, (token - now.first + 0.5) * step);
     for (let place = now.first; place < now.first + shown; place++) {
-      const x = 1.5 + (place - now.first) * STRIP.step;
+      const x = 1.5 + (place - now.first) * step;
       const [fromX, fromY] = [(places[place] % columns) * patch, Math.floor(places[place] / columns) * patch];
-      context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, 24, STRIP.thumb, STRIP.thumb);
-      tag(context, count(place), x + STRIP.thumb / 2, 24 + STRIP.thumb - 9, 11);
-      if (place === token) mark(context, x + 0.5, 24.5, STRIP.thumb - 1, STRIP.thumb - 1);
+      context.drawImage(picture.canvas, fromX, fromY, patch, patch, x, top, thumb, thumb);
+      tag(context, count(place), x + thumb / 2, top + thumb - 9 * letters, 11 * letters);
+      if (place === token) mark(context, x + 0.5, top + 0.5, thumb - 1, thumb - 1);
     }
   }
 
@@ -397,8 +402,9 @@ function render({ model, el }) {
     const token = model.get("token");
     const { rows, columns, places, ownPlaces, reassembly } = now;
     const { difference } = now.back;
-    if (now.fresh || cutLayer.vitSharp !== sharpness()) {
-      now.fresh = false;
+    const look = `${sharpness()} ${enlarged(root)}`;
+    if (now.look !== look) {
+      now.look = look;
       drawFresh(now);
     }
     const cell = places[token];
@@ -432,8 +438,8 @@ function render({ model, el }) {
   });
   const chooseInStrip = (x, y) => {
     const { places, first } = cutNow();
-    const inBar = y < STRIP.bar + 6;
-    const place = inBar ? Math.floor((x / STRIP.width) * places.length) : first + Math.floor(x / STRIP.step);
+    const inBar = y < strip.bar + 6;
+    const place = inBar ? Math.floor((x / strip.width) * places.length) : first + Math.floor(x / strip.step);
     choose(within(place, 0, places.length - 1));
   };
   pointing(stripSheet, chooseInStrip, "never");

@@ -5,6 +5,7 @@ import {
   bringIntoSight,
   checkbox,
   chooser,
+  enlarged,
   frame,
   group,
   headedTable,
@@ -22,6 +23,7 @@ import {
   plane,
   pointing,
   readout,
+  resize,
   roomFor,
   set,
   sheet,
@@ -42,12 +44,10 @@ import {
   within,
 } from "../numbers.js";
 import { answerOf, nameOf, READS, shapesOf, stageName, stateFrom, wordsOf } from "./arithmetic.js";
-import { firstShown, NUMBERS_SHOWN, numberInStrips, STRIP, TABLE, tableLayout } from "./geometry.js";
+import { firstShown, mapLayout, NUMBERS_SHOWN, stripsLayout, tableLayout } from "./geometry.js";
 
 const SIDE = 188;
-const ABOVE = 22; // the similarity of the class token stands above that of the patches
-const SWATCH = 27; // its colour is at most so wide
-const LABEL = 132; // and with its number it takes so much room
+const SWATCH = 27; // the colour of the class token is at most so wide
 const SIGNS = ["", "+ ", "= "];
 
 const HINT =
@@ -74,7 +74,12 @@ function render({ model, el }) {
   const [wide, high] = fitted(pictures[0], SIDE);
   const [cellWidth, cellHeight] = [wide / columns, high / rows];
   const swatch = Math.min(cellWidth, SWATCH);
-  const layout = tableLayout(tokens, dim);
+  const layoutsFor = (letters) => ({
+    table: tableLayout(tokens, dim, columns, letters),
+    map: mapLayout(wide, letters),
+    strips: stripsLayout(dim, letters),
+  });
+  let layouts = layoutsFor(1);
 
   function now() {
     const choices = ["picture", "stage", "patches", "class_token", "positions", "token", "number", "reads"];
@@ -120,13 +125,12 @@ function render({ model, el }) {
 
   // Table, picture, similarity and numbers
   const looks = { tabIndex: 0, role: "application", className: "vit-touch" };
-  const tableSheet = sheet(layout.width, layout.height, looks);
+  const tableSheet = sheet(layouts.table.width, layouts.table.height, looks);
   const pictureSheet = sheet(wide, high, { role: "img", className: "vit-pointing" });
-  const mapSheet = sheet(Math.max(wide, LABEL), high + ABOVE, { role: "img", className: "vit-pointing" });
+  const mapSheet = sheet(layouts.map.width, layouts.map.above + high, { role: "img", className: "vit-pointing" });
   const say = (textContent) => make("span", { textContent });
   const [least, most] = [say(""), say("")];
-  const tableScale = legend(palette, TABLE.wide, least, say("0"), most);
-  tableScale.style.marginLeft = `${TABLE.margin}px`;
+  const tableScale = legend(palette, layouts.table.wide, least, say("0"), most);
   const mapScale = legend(palette, wide, say("-1"), say("0"), say("1"));
   const numbers = numberTable([
     ["end", "after the last block"],
@@ -156,7 +160,7 @@ function render({ model, el }) {
   const picturePanel = panel("Its patch (click another)", pictureSheet, reading);
   const mapNote = note(COSINE, { className: "vit-note vit-narrow" });
   const mapPanel = panel("Similarity with this row", mapSheet, mapScale, mapNote);
-  const stripSheet = sheet(STRIP.margin + STRIP.wide, 3 * STRIP.step, { role: "img", className: "vit-pointing" });
+  const stripSheet = sheet(layouts.strips.width, layouts.strips.height, { role: "img", className: "vit-pointing" });
   const sums = headedTable("vit-sums", Array(NUMBERS_SHOWN).fill(""), SIGNS.length);
   for (const { name } of sums.rows) name.style.whiteSpace = "nowrap"; // the numbers beside it take more room or less
   const stripPanel = panel(
@@ -197,62 +201,65 @@ function render({ model, el }) {
   const shortName = (token) => (token ? nameOf(token) : "class token");
   function drawTable(state, style) {
     const { first, token, number, similarity } = state;
-    const { stepX, stepY } = layout;
+    const { margin, top, line, wide, right, similarity: beside, stepX, stepY, every } = layouts.table;
+    const letters = enlarged(root);
     const context = pen(tableSheet);
-    bringIntoSight(tableSheet, TABLE.margin + (number + 0.5) * stepX);
+    bringIntoSight(tableSheet, margin + (number + 0.5) * stepX);
     const shown = similarity.length;
-    context.drawImage(heatOf(state), TABLE.margin, TABLE.top, TABLE.wide, shown * stepY);
-    const right = TABLE.margin + TABLE.wide + TABLE.gap;
+    context.drawImage(heatOf(state), margin, top, wide, shown * stepY);
     const column = paintColumns[first]((i) => shareOf(similarity[i], 1));
-    context.drawImage(column, right, TABLE.top, TABLE.similarity, shown * stepY);
+    context.drawImage(column, right, top, beside, shown * stepY);
     context.fillStyle = style.color;
-    context.font = `11px ${style.fontFamily}`;
+    context.font = `${11 * letters}px ${style.fontFamily}`;
     context.textBaseline = "middle";
     context.textAlign = "right";
     const chosen = token - first;
     for (let row = 0; row < shown; row++) {
       const at = row + first;
-      const isNamed = at === 0 || ((at - 1) % columns === 0 && (row === 0 || row > 2));
-      if (!isNamed || Math.abs(row - chosen) * stepY < 12) continue;
-      context.fillText(shortName(at), TABLE.margin - 5, TABLE.top + (row + 0.5) * stepY);
+      const isNamed = at === 0 || ((at - 1) % (columns * every) === 0 && (row === 0 || row > 2));
+      if (!isNamed || Math.abs(row - chosen) * stepY < line) continue;
+      context.fillText(shortName(at), margin - 5, top + (row + 0.5) * stepY);
     }
-    context.font = `700 11px ${style.fontFamily}`;
-    const y = TABLE.top + chosen * stepY;
-    context.fillText(shortName(token), TABLE.margin - 5, y + stepY / 2);
+    context.font = `700 ${11 * letters}px ${style.fontFamily}`;
+    const y = top + chosen * stepY;
+    context.fillText(shortName(token), margin - 5, y + stepY / 2);
     context.textAlign = "center";
-    context.fillText(count(number), TABLE.margin + (number + 0.5) * stepX, 6);
-    mark(context, TABLE.margin, y, TABLE.wide, stepY, 1.5);
-    mark(context, right, y, TABLE.similarity, stepY, 1.5);
-    mark(context, TABLE.margin + number * stepX, y, stepX, stepY, 1.5);
+    context.fillText(count(number), margin + (number + 0.5) * stepX, line / 2);
+    mark(context, margin, y, wide, stepY, 1.5);
+    mark(context, right, y, beside, stepY, 1.5);
+    mark(context, margin + number * stepX, y, stepX, stepY, 1.5);
   }
 
   function drawPictures({ picture, first, token, similarity }, style) {
     const shown = pen(pictureSheet, wide / pictures[0].width < 3);
     shown.drawImage(canvases.get(picture), 0, 0, wide, high);
+    const letters = enlarged(root);
+    const { above, tall } = layouts.map;
     const map = pen(mapSheet);
     const painted = paintMap((patch) => shareOf(similarity[patch + 1 - first], 1));
-    map.drawImage(painted, 0, ABOVE, wide, high);
-    map.font = `11px ${style.fontFamily}`;
+    map.drawImage(painted, 0, above, wide, high);
+    map.font = `${11 * letters}px ${style.fontFamily}`;
     map.fillStyle = style.color;
     map.textBaseline = "middle";
     if (first === 0) {
       const one = paintOne(() => shareOf(similarity[0], 1));
-      map.drawImage(one, 0, 0, swatch, 17);
-      map.fillText(`class token: ${decimals(similarity[0])}`, swatch + 6, 9);
-    } else map.fillText("no class token", 0, 9);
+      map.drawImage(one, 0, 0, swatch, tall);
+      map.fillText(`class token: ${decimals(similarity[0])}`, swatch + 6, 9 * letters);
+    } else map.fillText("no class token", 0, 9 * letters);
     if (token === 0) {
-      mark(map, 2, 2, swatch - 4, 13);
+      mark(map, 2, 2, swatch - 4, tall - 4);
       return;
     }
     const [x, y] = [((token - 1) % columns) * cellWidth, Math.floor((token - 1) / columns) * cellHeight];
     mark(shown, x + 1, y + 1, cellWidth - 2, cellHeight - 2);
-    mark(map, x + 1, y + ABOVE + 1, cellWidth - 2, cellHeight - 2);
+    mark(map, x + 1, y + above + 1, cellWidth - 2, cellHeight - 2);
   }
 
   /** The parts of the row and their sum: as strips of colour, and some of their numbers. */
   function drawSum({ parts: shownParts, partNames, stage, number }, style) {
+    const { margin, wide, step: down, high } = layouts.strips;
     const context = pen(stripSheet);
-    bringIntoSight(stripSheet, STRIP.margin + ((number + 0.5) / dim) * STRIP.wide);
+    bringIntoSight(stripSheet, margin + ((number + 0.5) / dim) * wide);
     context.fillStyle = style.color;
     context.textBaseline = "middle";
     const start = firstShown(number, dim);
@@ -265,19 +272,19 @@ function render({ model, el }) {
       show(cell, i, start + i < dim ? count(start + i) : "");
     });
     shownParts.forEach((part, line) => {
-      const top = line * STRIP.step;
+      const top = line * down;
       const name = `${SIGNS[line]}${partNames[line]}`;
-      context.font = `12px ${style.fontFamily}`;
-      context.fillText(name, 0, top + STRIP.high / 2);
+      context.font = `${12 * enlarged(root)}px ${style.fontFamily}`;
+      context.fillText(name, 0, top + high / 2);
       const strip = paintStrip((i) => shareOf(part[i], limits[stage]));
-      context.drawImage(strip, STRIP.margin, top, STRIP.wide, STRIP.high);
+      context.drawImage(strip, margin, top, wide, high);
       sums.rows[line].name.textContent = name;
       sums.rows[line].cells.forEach((cell, i) => {
         show(cell, i, textOf(part, i));
       });
     });
-    const step = STRIP.wide / dim;
-    mark(context, STRIP.margin + number * step, 1.5, step, 3 * STRIP.step - 6, 1.5);
+    const step = wide / dim;
+    mark(context, margin + number * step, 1.5, step, 3 * down - 6, 1.5);
   }
 
   function draw() {
@@ -302,6 +309,12 @@ function render({ model, el }) {
     numbers.show("end", answerOf(atTheEnd));
     numbers.show("all", answerOf(allOn));
     stripPanel.firstChild.textContent = `Row ${count(row)}, ${who}: its ${count(dim)} numbers`;
+    layouts = layoutsFor(enlarged(root));
+    resize(tableSheet, layouts.table.width, layouts.table.height);
+    resize(mapSheet, layouts.map.width, layouts.map.above + high);
+    resize(stripSheet, layouts.strips.width, layouts.strips.height);
+    tableScale.style.maxWidth = `${layouts.table.wide}px`;
+    tableScale.style.marginLeft = `${layouts.table.margin}px`;
     const style = getComputedStyle(root);
     drawTable(state, style);
     drawPictures(state, style);
@@ -320,12 +333,12 @@ function render({ model, el }) {
   // Pointing and keys
   const numberIf = (number) => (number === null ? {} : { number });
   const patchAt = (x, y) => ({ token: 1 + cellUnder(x, y, wide, high, rows, columns) });
-  const rowAt = (y, { first }) => ({ token: first + layout.rowAt(y, tokens - first) });
+  const rowAt = (y, { first }) => ({ token: first + layouts.table.rowAt(y, tokens - first) });
   const above = () => (model.get("class_token") ? { token: 0 } : {});
-  pointing(tableSheet, (x, y) => take({ ...rowAt(y, now()), ...numberIf(layout.numberAt(x)) }));
+  pointing(tableSheet, (x, y) => take({ ...rowAt(y, now()), ...numberIf(layouts.table.numberAt(x)) }));
   pointing(pictureSheet, (x, y) => take(patchAt(x, y)));
-  pointing(mapSheet, (x, y) => take(y >= ABOVE ? patchAt(x, y - ABOVE) : above()));
-  pointing(stripSheet, (x) => take(numberIf(numberInStrips(x, dim))));
+  pointing(mapSheet, (x, y) => take(y >= layouts.map.above ? patchAt(x, y - layouts.map.above) : above()));
+  pointing(stripSheet, (x) => take(numberIf(layouts.strips.numberAt(x))));
   onKeys(root, () => {
     const { first, token, number, stage } = now();
     return {
