@@ -131,6 +131,8 @@ def test_in_words(stages):
     assert (numbers[2], numbers[3], numbers[1]) == ("+", "0.00", numbers[4])
     assert re.search(r"Most like it is row \d, (patch \d|the class token), with cosine -?[01]\.\d\d\. ", said)
     assert re.search(r"The head, reading row 0, the class token, says \w+ [\d.]+% here, and \w+ [\d.]+% after", said)
+    said = token_table_state(stages, patches=False, positions=False, token=5).words
+    assert " = 0.00. All its numbers are 0: no cosine tells which row is most like it. The head, reading" in said
     said = token_table_state(stages, stage=1, class_token=False, token=0, reads="the chosen row").words
     assert "after block 1: [9, 8], patches on, class token off" in said
     assert "Row 0 is patch 0 (row 0, column 0 of the picture)" in said

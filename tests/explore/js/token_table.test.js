@@ -122,6 +122,8 @@ test("the words are those of Python", () => {
     other.startsWith("one, after block 1: [2, 2], patches on, class token off, positions on. Row 0 is patch 0"),
   );
   assert.ok(other.includes("The head, reading the chosen row, says cat 25.0% here"));
+  const nothing = wordsOf({ ...state, parts: Array(3).fill([0, 0]) }, 2);
+  assert.ok(nothing.includes(" = 0.00. All its numbers are 0: no cosine tells which row is most like it. The head,"));
   assert.deepEqual([0.5, -0.126, -0.001].map(plus), ["+ 0.50", "- 0.13", "+ 0.00"]);
   const shapes = shapesOf(state, 2, 2).map(([, shape]) => shape);
   assert.deepEqual(shapes, ["[2, 2]", "[3, 2]", "[3, 2]", "[3, 2]", "[2]", "[2]"]);

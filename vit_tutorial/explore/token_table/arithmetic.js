@@ -102,12 +102,14 @@ export function wordsOf(state, columns) {
   const switched = Object.entries(partsOn).map(([part, on]) => `${part} ${on ? "on" : "off"}`);
   const place = token ? ` (row ${Math.floor(patch / columns)}, column ${patch % columns} of the picture)` : "";
   const [start, added, sum] = parts.map((part) => part[number]);
+  const likest = parts[2].some((one) => one !== 0)
+    ? `Most like it is row ${count(nearest)}, ${nameOf(nearest + first)}, with cosine ${decimals(similarity[nearest])}.`
+    : "All its numbers are 0: no cosine tells which row is most like it.";
   return (
     `${picture}, ${stageName(stage)}: [${rows.length}, ${rows[0].length}], ${switched.join(", ")}. ` +
     `Row ${count(row)} is ${nameOf(token)}${place}. ` +
     `Its number ${count(number)}: ${decimals(start)} (${partNames[0]}) ${plus(added)} (${partNames[1]}) = ${decimals(sum)}. ` +
-    `Most like it is row ${count(nearest)}, ${nameOf(nearest + first)}, with cosine ${decimals(similarity[nearest])}. ` +
-    `The head, reading ${reads === READS[0] ? `row 0, ${nameOf(first)}` : reads}, ` +
+    `${likest} The head, reading ${reads === READS[0] ? `row 0, ${nameOf(first)}` : reads}, ` +
     `says ${answerOf(state.here)} here, and ${answerOf(state.atTheEnd)} after the last block.`
   );
 }

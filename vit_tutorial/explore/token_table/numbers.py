@@ -177,6 +177,11 @@ def token_table_state(
     switched = (("patches", patches), ("class token", class_token), ("positions", positions))
     on_or_off = ", ".join(f"{part} on" if on else f"{part} off" for part, on in switched)
     place = divmod(token - 1, stages.grid_size[1])
+    likest = (
+        f"Most like it is row {nearest:,}, {who(nearest + first)}, with cosine {decimals(similarity[nearest])}."
+        if table[row].any()
+        else "All its numbers are 0: no cosine tells which row is most like it."
+    )
     shapes = (
         ("patch embeddings" if patches else "patches set to 0", f"[{num_tokens - 1}, {dim}]"),
         ("class token in front" if class_token else "no class token", shape),
@@ -190,8 +195,7 @@ def token_table_state(
         f"Row {row:,} is {who(token)}{f' (row {place[0]}, column {place[1]} of the picture)' if token else ''}. "
         f"Its number {number:,}: {decimals(parts[0][number])} ({part_names[0]}) "
         f"{plus(parts[1][number])} ({part_names[1]}) = {decimals(parts[2][number])}. "
-        f"Most like it is row {nearest:,}, {who(nearest + first)}, with cosine {decimals(similarity[nearest])}. "
-        f"The head, reading {f'row 0, {who(first)},' if reads == READS[0] else reads + ','} "
+        f"{likest} The head, reading {f'row 0, {who(first)},' if reads == READS[0] else reads + ','} "
         f"says {here[0]} {percent(here[1])} here, and {at_the_end[0]} {percent(at_the_end[1])} after the last block."
     )
     return TokenTableState(
