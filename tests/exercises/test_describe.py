@@ -158,6 +158,7 @@ def test_a_generator_in_brackets_is_not_said_to_come_of_yield():
         (lambda x: zip(x, x, strict=True), "zip"),
         (lambda x: filter(bool, [1, 2]), "filter"),
         (lambda x: {1: 2}.values(), "dict_values"),
+        (lambda x: range(2), "range"),
     ],
 )
 def test_what_is_no_list_yet_is_told_so(make, name):

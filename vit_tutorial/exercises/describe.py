@@ -46,7 +46,7 @@ def what_went_wrong(output: Any) -> str:
     """Return a sentence on an output that no exercise expects, or nothing."""
     if inspect.isgenerator(output):
         return f"{'you returned' if in_brackets(output) else 'your function is'} a generator: {_in_its_place(output)}."
-    if isinstance(output, Iterator | MappingView):
+    if isinstance(output, Iterator | MappingView | range):
         made = "reversed" if "reverse" in type(output).__name__ else type(output).__name__
         return f"what `{made}` gives is no list yet: put list(…) around it."
     return ""
