@@ -138,15 +138,18 @@ def test_a_place_that_cannot_be_written(tmp_path, monkeypatch):
     assert my_progress().total.done == 0
 
 
-def test_what_is_kept_already_is_not_said_to_be_lost(path, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), NotImplementedError("FileSystem does not support flock")]
+)
+def test_what_is_kept_already_is_not_said_to_be_lost(path, monkeypatch, error):
     keep("patchify")
 
     def fail(*_, **__):
-        raise PermissionError(13, "Permission denied")
+        raise error
 
     monkeypatch.setattr(store, "FileLock", fail)
     assert keep("patchify") == ""
-    assert keep("unpatchify") == f"(Your progress is not kept: {path} cannot be written, Permission denied.)"
+    assert keep("unpatchify") == f"(Your progress is not kept: {path} cannot be written, {error.args[-1]}.)"
 
 
 def test_a_disk_that_is_full(path, monkeypatch):

@@ -36,8 +36,9 @@ def keep(name: str) -> str:
             return trouble
     except Timeout:
         trouble = f"(Your progress is not kept: another notebook is writing to {path}; run the check again.)"
-    except OSError as error:
-        trouble = f"(Your progress is not kept: {path} cannot be written, {error.strerror or error}.)"
+    except (OSError, NotImplementedError) as error:  # the latter of an older filelock, where no file can be locked
+        reason = getattr(error, "strerror", None) or error
+        trouble = f"(Your progress is not kept: {path} cannot be written, {reason}.)"
     return "" if name in passed_so_far()[0] else trouble  # it may have been kept before
 
 
