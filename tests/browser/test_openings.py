@@ -206,6 +206,8 @@ def test_letters_on_canvases_grow_with_the_others_and_find_their_room(opened, wi
                     box = other["box"]
                     assert right <= box[0] or box[2] <= left or bottom <= box[1] or box[3] <= top, (one, other)
     assert largest[1] > 1.2 * largest[0]
+    lab.set_letters(32)
+    assert lab.page.evaluate("() => document.documentElement.scrollWidth") <= width
 
 
 def test_a_page_that_is_zoomed_stays_sharp(opened):

@@ -150,11 +150,12 @@ export function sideways(wide, least = 0) {
   return box;
 }
 
-/** Move the box of a canvas, where there is too little room, until this `x` of the canvas is in sight; once for each x. */
+/** Move the box of a canvas, where there is too little room, until this `x` is in sight; once for each `x` and width. */
 export function bringIntoSight(canvas, x) {
-  if (canvas.vitSought === x) return;
-  canvas.vitSought = x;
   const box = canvas.parentElement;
+  const sought = `${x} ${box.clientWidth}`;
+  if (canvas.vitSought === sought) return;
+  canvas.vitSought = sought;
   const at = (x / canvas.vitWidth) * canvas.clientWidth - box.scrollLeft;
   if (at < 0 || at > box.clientWidth) box.scrollLeft += at - box.clientWidth / 2;
 }
