@@ -282,6 +282,14 @@ class CallsForward(EncoderBlock):
         return x + self.mlp(self.norm2(x)).sin()
 
 
+def image_by_image(model, images):
+    logits = []
+    for image in images:
+        x = model.blocks(model.position(model.class_token(model.patch_embed(image[None]))))
+        logits.append(model.head(model.norm(x)[:, 0].sin()))
+    return torch.cat(logits)
+
+
 def two_things_missing(dim, depth, patch_size, image_size, num_classes):
     tokens = (image_size // patch_size) ** 2 + 1
     blocks, behind = depth * (12 * dim * dim + 13 * dim), 2 * dim + num_classes * dim + num_classes
@@ -305,6 +313,7 @@ def float_mask(lengths, size):
         ("encoder_block", AsksForWeights, "`norm2` is never called.", "`attn`"),
         ("encoder_block", CallsByKeyword, "", "never called"),
         ("encoder_block", CallsForward, "", "never called"),
+        ("vit_forward", image_by_image, "", "is called twice"),
         ("vit_parameters", two_things_missing, "your first number lacks 2·D, two of these", "its position"),
         ("timm_names", lambda weights: list(weights.items()), "you returned pairs", "alone"),
         ("attention_mask", float_mask, "&, | and ~ work on True and False", "not written yet"),

@@ -49,10 +49,16 @@ def compare_parts(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]],
         return f"{joined([f'`{name}`' for name in left_out])} {'is' if len(left_out) == 1 else 'are'} never called."
     for name in dict.fromkeys(wanted):
         if made.count(name) > wanted.count(name):
+            if _numbers_given(mine, name) <= _numbers_given(right, name):  # image by image, which may be right
+                return ""
             return f"`{name}` is called {_times(made.count(name))}, and should be called {_times(wanted.count(name))}."
         if name in mine.known and made.count(name) < wanted.count(name):
             return f"`{name}` is called {_times(made.count(name))}; the solution calls it {_times(wanted.count(name))}."
     return _first_difference(mine, right, explain)
+
+
+def _numbers_given(trace: Trace, name: str) -> int:
+    return sum(call.given.numel() for call in trace.calls if call.name == name)
 
 
 def _by_order(mine: Trace, right: Trace, explain: Callable[[Sequence[Case]], str]) -> str:
