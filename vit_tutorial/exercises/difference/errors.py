@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 Match = re.Match[str]
 
+LONGEST = 2000  # letters of a message that are read: to look for what may stand anywhere takes the square of them
 WHOLE = "lengths and axes are whole numbers: divide with // and not with /."
 _IN_ITS_PLACE = {
     "parameter": "only an nn.Parameter can take its place.",
@@ -317,7 +318,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         ValueError | AssertionError,
-        r"(\w+)(?: \(\d+\))? must be divisible by (\w+)",
+        r"\b(\w+)(?: \(\d+\))? must be divisible by (\w+)",
         lambda m: f"`{m[1]}` must be a multiple of `{m[2]}`.",
     ),
     (TypeError, r"^(?:reshape|view|expand|repeat|permute|flatten|zeros|ones|empty|rand)\(\) takes \d+ positional", "lengths and axes are whole numbers, and here is another thing: a fraction (divide with // and not with /), a tensor or a list."),
@@ -406,7 +407,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (OverflowError, r"", "a number grew too large."),
     (RecursionError, r"", "the function calls itself, again and again, without an end. Is `self(…)` or its own name inside?"),
     (MemoryError, r"", "it wants more memory than there is."),
-    (AssertionError, r"(.*)", lambda m: f"an assert does not hold{': ' + m[1] if m[1] else ''}."),
+    (AssertionError, r"(.{0,200})", lambda m: f"an assert does not hold{': ' + m[1] if m[1] else ''}."),
     (ModuleNotFoundError, r"No module named '(.*)'", lambda m: f"there is no package `{m[1]}` here."),
 )  # fmt: skip
 _PLAIN = {"Tensor", "int", "float", "str", "list", "dict", "tuple", "Parameter", "builtin_function_or_method", "method"}
@@ -415,7 +416,7 @@ _PLAIN = {"Tensor", "int", "float", "str", "list", "dict", "tuple", "Parameter",
 def meaning(error: BaseException) -> str:
     """Return what an exception means, or nothing."""
     try:
-        text = str(error)
+        text = str(error)[:LONGEST]
     except Exception:  # an exception may be anything
         return ""
     if type(error).__name__ == "EinopsError":
