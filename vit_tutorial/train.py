@@ -39,7 +39,7 @@ from vit_tutorial.datasets import READERS, DataError, Dataset, DataWarning, load
 from vit_tutorial.recipes import PICTURES, RECIPES, Recipe, build_model
 from vit_tutorial.support.command_line import in_words, print_all_names, refuse_repeated
 from vit_tutorial.support.differences import differences
-from vit_tutorial.support.files import make_writable, sweep, write_json
+from vit_tutorial.support.files import closed, make_writable, sweep, write_json
 from vit_tutorial.support.paths import NEW_DATA, at_home
 from vit_tutorial.training import History, TrainingConfig, TrainingError, TrainingWarning, fit
 from vit_tutorial.training.checkpoint import (
@@ -331,10 +331,7 @@ def refuse_closed_places(options: Options) -> None:
         try:
             make_writable(next(place for place in (folder, *folder.parents) if os.path.exists(place)))
         except OSError as error:
-            raise ValueError(
-                f"--{name}: the folder {folder} cannot be {'written to' if os.path.isdir(folder) else 'made'} "
-                f"({error.strerror}); name one that you may write to"
-            ) from error
+            raise ValueError(f"--{name}: the folder {closed(folder, error)}; name one that you may write to") from error
 
 
 def lies_among(path: Path, pictures: Path) -> bool:

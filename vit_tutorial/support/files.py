@@ -48,6 +48,11 @@ def make_writable(folder: str | os.PathLike) -> None:
         pass
 
 
+def closed(folder: str | os.PathLike, error: OSError) -> str:
+    """Say of a folder that it cannot be made, or written to where it is there, and why."""
+    return f"{os.fspath(folder)} cannot be {'written to' if os.path.isdir(folder) else 'made'} ({error.strerror})"
+
+
 def writable_or_temporary(folder: str | os.PathLike) -> Path:
     """Give the folder, made if there was none; where it cannot be written, say so and give a temporary one.
 

@@ -10,7 +10,6 @@ by default what was done before there was one.
 import contextlib
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
@@ -23,7 +22,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from vit_tutorial.support.differences import differences
-from vit_tutorial.support.files import in_one_order, make_writable, sweep, write_file
+from vit_tutorial.support.files import closed, in_one_order, make_writable, sweep, write_file
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.distributed import World
 from vit_tutorial.training.history import LATER, History
@@ -81,8 +80,7 @@ def _reserve(folder: Path, lock: FileLock) -> None:
         make_writable(folder)
     except OSError as error:
         raise TrainingError(
-            f"the checkpoint folder {folder} cannot be {'written to' if os.path.isdir(folder) else 'made'} "
-            f"({error.strerror}); name a folder that you may write to"
+            f"the checkpoint folder {closed(folder, error)}; name a folder that you may write to"
         ) from error
     with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks
         try:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 Match = re.Match[str]
 
 LONGEST = 2000  # letters of a message that are read: to look for what may stand anywhere takes the square of them
-WHOLE = "lengths and axes are whole numbers: divide with // and not with /."
 _IN_ITS_PLACE = {
     "parameter": "only an nn.Parameter can take its place.",
     "child module": "only a layer can take its place. A list of layers is made one by nn.ModuleList([…]).",
@@ -332,7 +331,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"'(\S+)' not supported between instances of 'torch\.return_types\.(\w+)'", lambda m: f"`{m[2]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}.{' A power is **.' * (m[1] == '^')}"),
     (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is {_kind(m[1])}{': divide with // and not with /' * (m[1] == 'float')}."),
-    (TypeError, r"got \([^)]*float[^)]*\)[\s\S]*tuple of ints|tuple of ints, ?(?:not|but got) float|found element of type float|must be int, not float", WHOLE),
+    (TypeError, r"got \([^)]*float[^)]*\)[\s\S]*tuple of ints|tuple of ints, ?(?:not|but got) float|found element of type float|must be int, not float", "lengths and axes are whole numbers: divide with // and not with /."),
     (TypeError, r"'(\w+)' object is not iterable|cannot unpack non-iterable (\w+)", lambda m: f"{_kind(m[1] or m[2])} is gone through, or unpacked, as if it were several things."),
     (TypeError, r"'(\w+)' object does not support item assignment", lambda m: f"x[…] = … writes into {_kind(m[1])}, in which no place can be written."),
     (TypeError, r"iteration over a 0-d tensor", "one number is gone through, or unpacked, as if it were several."),
