@@ -127,11 +127,13 @@ def test_the_bars_have_a_heading_and_stay_inside_also_with_large_letters_on_a_ph
     }"""
     *_, longest = lab.page.evaluate(measure)
     assert 110 < longest <= 130
-    lab.set_letters(24)
-    lab.resize(360, 844)
-    edge, farthest, longest = lab.page.evaluate(measure)
-    assert farthest <= edge - 16
-    assert longest > 40
+    for letters, least in ((24, 120), (32, 80)):
+        lab.set_letters(letters)
+        lab.resize(360, 844)
+        edge, farthest, longest = lab.page.evaluate(measure)
+        assert farthest <= edge - 16
+        assert longest > least
+    assert lab.page.get_by_role("row", name="Ankle boot").get_by_role("cell").count() == 3, "it is a table as before"
 
 
 def test_the_bars_are_the_probabilities_of_torch(show):

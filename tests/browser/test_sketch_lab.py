@@ -429,8 +429,13 @@ def test_names_of_classes_may_be_long(show):
     lab = show(SketchLab(trained(), PICTURES, class_names=names + list("abcdefg"), more=True))
     lab.resize(360, 844)
     assert lab.page.evaluate("() => document.documentElement.scrollWidth") == 360
-    bars = lab.page.locator(".vit-rated").first.locator("td:nth-child(2)").all()
-    assert bars[0].bounding_box()["width"] > 60
+    for letters in (16, 32):
+        lab.set_letters(letters)
+        lab.resize(360, 844)
+        rooms = lab.page.locator(".vit-rated td.vit-bars").evaluate_all("all => all.map((one) => one.clientWidth)")
+        assert len(rooms) == 17
+        assert min(rooms[:10]) > 60, "of the classes"
+        assert min(rooms[10:]) > 20 * letters / 16, "of the blocks"
 
 
 def test_a_page_begins_with_the_saved_state(show):

@@ -61,8 +61,8 @@ def colour_timeline():
 
 def bars(lab):
     """Name, percentage and width of each bar."""
-    lines = lab.page.locator(".vit-probabilities tr").evaluate_all(
-        "all => all.map(line => [line.cells[0].textContent, line.cells[1].textContent,"
+    lines = lab.page.locator(".vit-answers tr").evaluate_all(
+        "all => all.map(line => [line.cells[0].textContent, line.cells[2].textContent,"
         " parseFloat(line.querySelector('.vit-bar').style.width)])"
     )
     return [tuple(line) for line in lines]
@@ -177,8 +177,8 @@ def test_the_bars_and_maps_are_those_of_the_models(show):
         names, shown, widths = zip(*bars(lab), strict=True)
         assert names == data.class_names
         assert shown == tuple(percent(probability) for probability in state.probabilities)
-        np.testing.assert_allclose(np.array(widths) / 150, state.probabilities, atol=1e-4)
-        best = lab.page.locator(".vit-probabilities .vit-best th").all_inner_texts()
+        np.testing.assert_allclose(np.array(widths) / 100, state.probabilities, atol=1e-4)
+        best = lab.page.locator(".vit-answers .vit-best th").all_inner_texts()
         assert best == [data.class_names[state.probabilities.argmax()]]
         notes = lab.page.locator(".vit-panel .vit-note:visible").all_inner_texts()
         assert f"{percent(state.attention.max())}. Spread evenly, each would get 2.0%." in notes[0]
@@ -253,11 +253,16 @@ def test_numbers_of_like_positions_are_read_on_every_colour(show):
 def test_the_bars_of_all_classes_stand_out(show, theme):
     lab = show(grey_timeline(), theme)
     for line in range(10):
-        bar = f".vit-probabilities tr:nth-child({line + 1}) td:last-child"
+        bar = f".vit-answers tr:nth-child({line + 1}) .vit-bars"
         if bars(lab)[line][2] >= 4:
             cell = seen(lab, bar)
             assert apart(cell[len(cell) // 2 - 1, 2], cell[len(cell) // 2 - 1, -2]) >= 3
     assert sum(width >= 4 for _, _, width in bars(lab)) > 1
+    lab.set_letters(32)
+    lab.resize(360, 844)
+    room = lab.page.locator(".vit-answers .vit-bars").first.bounding_box()
+    assert room["width"] > 100
+    assert room["x"] + room["width"] <= 360 - 16
 
 
 @pytest.mark.parametrize(("width", "letters"), [(1280, 16), (390, 16), (390, 24)])

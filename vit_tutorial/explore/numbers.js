@@ -66,6 +66,9 @@ export const within = (number, least, most) => Math.min(most, Math.max(least, nu
 /** Where the largest of some numbers stands, the first of equal ones. */
 export const largestOf = (numbers) => numbers.reduce((best, value, i) => (value > numbers[best] ? i : best), 0);
 
+/** How many letters the longest of some names has. */
+export const longestOf = (names) => Math.max(...names.map((name) => name.length));
+
 /** The most probable class: "Sneaker 92.0%". */
 export function bestClass(probabilities, classes) {
   const best = largestOf(probabilities);

@@ -2,9 +2,6 @@
 
 import { bestClass, count, largestOf, patchName, percent } from "../numbers.js";
 
-/** How many letters the longest of some names has. */
-export const longestOf = (names) => Math.max(...names.map((name) => name.length));
-
 /** The names that may stand in line i of so many: one where every class has its line. */
 export const namesIn = (classes, lines, i) => (lines === classes.length ? [classes[i]] : classes);
 

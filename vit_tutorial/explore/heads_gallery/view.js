@@ -34,6 +34,7 @@ import {
   cellUnder,
   count,
   largestOf,
+  longestOf,
   pages,
   percent,
   pixelOf,
@@ -42,7 +43,7 @@ import {
   within,
 } from "../numbers.js";
 import { embed, forward, passOf, probabilitiesOf, vitOf } from "../vit.js";
-import { goneIn, longestOf, namesIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
+import { goneIn, namesIn, offWords, onPatches, withGone, without, wordsOf } from "./arithmetic.js";
 import { largeLayout, smallLayout } from "./geometry.js";
 
 const LARGE = 60; // from this width on, a map has room for thick lines
@@ -144,12 +145,14 @@ function render({ model, el }) {
     const head = make("th", { scope: "row" }, roomFor(name, namesIn(classes, shownRows, i)));
     const [thick, thin] = [make("span", { className: "vit-bar" }), make("span", { className: "vit-bar" })];
     Object.assign(thin.style, { height: "3px", opacity: "0.7", marginTop: "1px" });
-    return { name, now, before, thick, thin, line: make("tr", {}, head, now, before, make("td", {}, thick, thin)) };
+    const bars = make("td", { className: "vit-bars" }, thick, thin);
+    return { name, now, before, thick, thin, line: make("tr", {}, head, now, before, bars) };
   });
   const classTitle = sent.labels.some((label) => label !== null) ? "class (bold: label)" : "class";
   const titles = [classTitle, "now", "all on", "thick: now, thin: all on"].map((textContent) =>
     make("th", { scope: "col", textContent }),
   );
+  titles[3].className = "vit-bars";
   const table = make(
     "table",
     { className: "vit-top" },

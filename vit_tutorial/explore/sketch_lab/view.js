@@ -24,13 +24,14 @@ import {
   slider,
   thumbnail,
 } from "../common.js";
-import { goneIn, longestOf, namesIn, offWords, onPatches, withGone, without } from "../heads_gallery/arithmetic.js";
+import { goneIn, namesIn, offWords, onPatches, withGone, without } from "../heads_gallery/arithmetic.js";
 import {
   arrows,
   bytesOf,
   cellUnder,
   count,
   largestOf,
+  longestOf,
   nextOf,
   pages,
   percent,
@@ -213,7 +214,7 @@ function render({ model, el }) {
   const lines = Array.from({ length: shownRows }, (_, i) => {
     const [name, share, bar] = [make("span"), make("td"), make("span", { className: "vit-bar" })];
     const head = make("th", { scope: "row" }, roomFor(name, namesIn(classes, shownRows, i)));
-    return { name, share, bar, line: make("tr", {}, head, make("td", {}, bar), share) };
+    return { name, share, bar, line: make("tr", {}, head, make("td", { className: "vit-bars" }, bar), share) };
   });
   const titles = ["class", "bar", "probability"].map((textContent) =>
     make("th", { scope: "col" }, make("span", { className: "vit-heard", textContent })),
@@ -274,7 +275,7 @@ function render({ model, el }) {
     const [bar, said] = [make("span", { className: "vit-bar" }), make("span")];
     const name = make("th", { scope: "row", textContent });
     const cell = make("td", {}, roomFor(said, saidAtMost));
-    return { bar, said, line: make("tr", {}, name, make("td", {}, bar), cell) };
+    return { bar, said, line: make("tr", {}, name, make("td", { className: "vit-bars" }, bar), cell) };
   });
   const stepsTable = make("table", { className: "vit-top vit-answers" }, ...steps.map(({ line }) => line));
   const cutPanel = panel(`The ${rows * columns} patches it cuts`, cutSheet, cutNote);

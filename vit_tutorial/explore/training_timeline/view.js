@@ -38,6 +38,7 @@ import {
   fitted,
   inkOn,
   largestOf,
+  longestOf,
   pages,
   patchName,
   percent,
@@ -59,7 +60,6 @@ import { curveLayout, WIDTH } from "./geometry.js";
 
 const MAP_SIDE = 280;
 const THUMB = 60;
-const BAR = 150; // the longest bar, in CSS pixels
 const RIM = 3; // of the paper's colour around a dot
 const WRITTEN = 30; // from this width on, a patch has room for its number
 const ONE_SCALE = "One scale for all moments.";
@@ -200,13 +200,14 @@ function render({ model, el }) {
   const thumbs = pictures.map((picture, which) => thumbnail(picture, THUMB, () => choosePicture(which)));
   const lines = sent.bars[0].map(() => {
     const [name, number, bar] = [make("th", { scope: "row" }), make("td"), make("span", { className: "vit-bar" })];
-    const cell = make("td", {}, bar);
-    cell.style.width = `${BAR}px`;
-    return { name, number, bar, line: make("tr", {}, name, number, cell) };
+    return { name, number, bar, line: make("tr", {}, name, make("td", { className: "vit-bars" }, bar), number) };
   });
   const table = make("tbody", {}, ...lines.map(({ line }) => line));
   const verdict = make("p", { className: "vit-answer" });
-  const answerPanel = panel("All classes", make("table", { className: "vit-top vit-probabilities" }, table));
+  const answerPanel = panel("All classes", make("table", { className: "vit-top vit-answers" }, table));
+  answerPanel.classList.add("vit-rated");
+  answerPanel.style.setProperty("--vit-first", longestOf(classes));
+  answerPanel.style.setProperty("--vit-last", percent(1).length);
   answerPanel.style.width = `calc(${WIDTH - 2 * (MAP_SIDE + 22)} * var(--vit-px))`; // however long a name is
 
   const [mapWidth, mapHeight] = fitted({ width: columns, height: rows }, MAP_SIDE);
@@ -300,7 +301,7 @@ function render({ model, el }) {
       const { name, number, bar, line } = lines[i];
       name.textContent = classes[index];
       number.textContent = percent(probabilities[index]);
-      bar.style.width = `${BAR * probabilities[index]}px`;
+      bar.style.width = `${100 * probabilities[index]}%`;
       line.className = index === best ? "vit-best" : "";
     });
   }
