@@ -121,6 +121,8 @@ def test_scores_stand_beside_the_weights(show, theme):
     assert reacts(lab, lambda: page.keyboard.press("End"), [HEAT]) == python_says(2, -1, 1, 5.0)
     assert reacts(lab, lambda: page.keyboard.press("Home"), [HEAT]) == python_says(2, -1, 1, 0.1)
     lab.follow()
+    assert reacts(lab, lambda: lab.set(temperature=0.25), [HEAT]) == python_says(2, -1, 1, 0.25)
+    assert page.get_by_role("slider", name="Temperature", exact=True).get_attribute("aria-valuetext") == "0.25"
     check_named_and_readable(lab, theme)
 
 

@@ -187,6 +187,9 @@ def test_every_control_works(show):
     )
     lab.follow()
     assert repr(lab.lab) == "AttentionPlane(scaled=False, temperature=5, mask='padding')"
+    lab.set(temperature=0.25, k=(np.array(state["k"]) - 1 / 3).tolist())
+    assert page.get_by_label("Temperature").get_attribute("aria-valuetext") == "0.25"
+    assert [first.input_value(), second.input_value()] == ["-3.58", "7.67"]
 
 
 def test_a_small_weight_is_not_shown_as_nothing(show):

@@ -11,7 +11,7 @@ import pytest
 from explore.examples import check_still_picture, picture, random_maps
 from vit_tutorial.explore import AttentionLab, PatchLab
 from vit_tutorial.explore.pictures import as_picture, shown_classes
-from vit_tutorial.explore.words import best_class, decimals, fine_percent, patch_name, percent
+from vit_tutorial.explore.words import best_class, decimals, fine_percent, one_or_two_decimals, patch_name, percent
 
 EXPLORE = Path(sys.modules["vit_tutorial.explore"].__file__).parent
 
@@ -24,6 +24,7 @@ def test_halves_are_rounded_up_as_in_the_browser():
     assert best_class([0.25, 0.375, 0.375], ["bag", "boot", "coat"]) == "boot 37.5%"
     assert patch_name(9, 7) == "patch 9 (row 1, column 2)"
     assert decimals(2.25, 1) == "2.3"
+    assert [one_or_two_decimals(one) for one in (0.1 + 0.2, 0.25, 5, 10)] == ["0.3", "0.25", "5.0", "10.0"]
 
 
 def test_from_a_thousand_on_numbers_have_a_comma_as_in_the_browser():

@@ -52,6 +52,9 @@ export function decimals(number, digits = 2) {
   return rounded.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** 0.5 -> "0.5", 0.25 -> "0.25": a second decimal only where it is needed. */
+export const oneOrTwoDecimals = (number) => decimals(number).replace(/0$/, "");
+
 /** Black or white on a colour, its red, green and blue from 0 to 255: the one that stands out more, 4.5 to 1 or better. */
 export function inkOn(colour) {
   const [red, green, blue] = Array.from(colour, (level) =>

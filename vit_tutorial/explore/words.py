@@ -21,6 +21,11 @@ def decimals(number: float, digits: int = 2) -> str:
     return f"{math.floor(number * 10**digits + 0.5) / 10**digits:,.{digits}f}"
 
 
+def one_or_two_decimals(number: float) -> str:
+    """A number with one decimal, or with two if it needs them: 0.5 -> `0.5`, 0.25 -> `0.25`."""
+    return decimals(number).removesuffix("0")
+
+
 def best_class(probabilities: Sequence[float], class_names: Sequence[str]) -> str:
     """The most probable class: `Sneaker 92.0%`."""
     best = max(range(len(class_names)), key=lambda i: probabilities[i])

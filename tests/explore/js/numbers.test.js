@@ -14,6 +14,7 @@ import {
   inkOn,
   largestOf,
   neighbour,
+  oneOrTwoDecimals,
   patchName,
   percent,
   pixelOf,
@@ -35,6 +36,7 @@ test("numbers are written as Python writes them", () => {
   assert.equal(percent(0.0625), "6.3%");
   assert.deepEqual([0.0625, 0.0004, 1e-6].map(finePercent), ["6.3%", "0.040%", "<0.001%"]);
   assert.deepEqual([decimals(0.125), decimals(2.25, 1)], ["0.13", "2.3"]);
+  assert.deepEqual([0.1 + 0.2, 0.25, 5, 10].map(oneOrTwoDecimals), ["0.3", "0.25", "5.0", "10.0"]);
   assert.equal(patchName(3135, 56), "patch 3,135 (row 55, column 55)");
   assert.deepEqual(
     [999.994, 999.996, -1234567.5].map((one) => decimals(one)),

@@ -1,6 +1,6 @@
 // The numbers of the attention lab in the browser: the same as in numbers.py.
 
-import { count, decimals, finePercent, patchName } from "../numbers.js";
+import { count, decimals, finePercent, oneOrTwoDecimals, patchName } from "../numbers.js";
 
 /** The weights that scores give at a temperature. */
 export function softmax(scores, temperature) {
@@ -60,7 +60,7 @@ export function readingOf(name, score, weight) {
 export function wordsOf(shown) {
   const { layer, head, temperature, query, row, largest, entropy, order, scores, prefix, columns, reading } = shown;
   const { patchName, tokenName } = namesOf(prefix, columns);
-  const warm = temperature === 1 ? "" : `, temperature ${decimals(temperature, 1)}`;
+  const warm = temperature === 1 ? "" : `, temperature ${oneOrTwoDecimals(temperature)}`;
   const place = `Layer ${layer}, ${head < 0 ? "mean of all heads" : `head ${head}`}${warm}`;
   let text =
     `${place}: ${tokenName(query)} looks${prefix ? ", of the patches," : ""} most at ${patchName(order[0])}, ` +

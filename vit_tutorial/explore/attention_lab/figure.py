@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from vit_tutorial.explore.attention_lab.numbers import AttentionLabState, prefix_name
 from vit_tutorial.explore.still import ACCENT, FAINT, as_rgb, frame, still
-from vit_tutorial.explore.words import decimals, fine_percent
+from vit_tutorial.explore.words import decimals, fine_percent, one_or_two_decimals
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ def attention_lab_figure(
     for line, (patch, weight) in enumerate(state.top):
         say(aside, top + 1.7 + 0.2 * line, f"patch {patch:,}", fontsize=9)
         say(aside + 1.5, top + 1.7 + 0.2 * line, fine_percent(weight), fontsize=9, ha="right", color=ACCENT)
-    warm = "" if state.temperature == 1 else f", at temperature {decimals(state.temperature, 1)}"
+    warm = "" if state.temperature == 1 else f", at temperature {one_or_two_decimals(state.temperature)}"
     say(
         weights,
         top + 2.7,

@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.pictures import as_array
-from vit_tutorial.explore.words import decimals, fine_percent, patch_name, percent
+from vit_tutorial.explore.words import decimals, fine_percent, one_or_two_decimals, patch_name, percent
 
 TOP = 5
 ALIKE = 0.01  # maps may come in half precision
@@ -153,7 +153,7 @@ def attention_lab_state(
         return patch_name(patch, columns) if patch >= 0 else prefix_name(token)
 
     place = f"layer {layer}, {f'head {head}' if head >= 0 else 'mean of all heads'}"
-    warm = "" if temperature == 1 else f", temperature {decimals(temperature, 1)}"
+    warm = "" if temperature == 1 else f", temperature {one_or_two_decimals(temperature)}"
     on_class = "" if class_weight is None else f"; {fine_percent(class_weight)} goes to the class token"
     words = (
         f"{place.capitalize()}{warm}: {token_name(query)} looks{', of the patches,' if num_prefix_tokens else ''} "

@@ -38,6 +38,7 @@ import {
   decimals,
   finePercent,
   fitted,
+  oneOrTwoDecimals,
   pages,
   pixelOf,
   unpackHalf,
@@ -298,8 +299,8 @@ function render({ model, el }) {
     overlaySlider.value = overlay;
     overlayOut.textContent = `${overlay}%`;
     heatSlider.value = Math.round(temperature * 10);
-    heatOut.textContent = decimals(temperature, 1);
-    heatSlider.setAttribute("aria-valuetext", decimals(temperature, 1));
+    heatOut.textContent = oneOrTwoDecimals(temperature);
+    heatSlider.setAttribute("aria-valuetext", oneOrTwoDecimals(temperature));
     classButton.setAttribute("aria-pressed", String(query < prefix));
   }
 

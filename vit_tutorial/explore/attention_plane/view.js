@@ -27,7 +27,7 @@ import {
   slider,
   speak,
 } from "../common.js";
-import { decimals, nextOf, pages, within } from "../numbers.js";
+import { decimals, nextOf, oneOrTwoDecimals, pages, within } from "../numbers.js";
 import { attentionOf, KINDS, movedTo, samePoints, shareOf, TOKENS, VECTORS, vectorOf, wordsOf } from "./arithmetic.js";
 import {
   arrowOutline,
@@ -391,14 +391,15 @@ function render({ model, el }) {
     choosePreset.value = presetNow();
     scaling.box.checked = scaled;
     heatSlider.value = Math.round(temperature * 10);
-    heatSlider.setAttribute("aria-valuetext", decimals(temperature, 1));
-    heatOut.textContent = decimals(temperature, 1);
+    heatSlider.setAttribute("aria-valuetext", oneOrTwoDecimals(temperature));
+    heatOut.textContent = oneOrTwoDecimals(temperature);
     chooseMask.value = mask;
     followed.pressed(query);
     moved.pressed(chosen);
     const point = vectorOf(state, chosen);
     inputs.forEach((input, axis) => {
-      if (input.value !== String(point[axis])) input.value = point[axis];
+      const shown = String(Math.round(point[axis] * 100) / 100);
+      if (input.value !== shown) input.value = shown;
     });
     const style = getComputedStyle(root);
     const colours = document.body.dataset.jpThemeLight === "false" ? ON_BLACK : ON_WHITE;
