@@ -11,7 +11,7 @@ Steps, in the order in which they run:
     train      as many epochs as let all seeds fit the time that is left; each seed reads the test images once
     ablation   what augmentation, Muon and mean pooling are worth in short trainings, if time is left
     lesson     lesson 11, executed from top to bottom (only if it is named in --steps)
-    ways       other ways to compute the step, each against the way it goes now (only if it is named in --steps)
+    ways       attention with each kernel, and other ways to compute the step (only if it is named in --steps)
 
 `--rehearse` goes the same way on a CPU with a tiny model and made-up pictures, in about two minutes.
 
@@ -245,14 +245,16 @@ def table(proof: dict) -> str:
             f"{row['name']:<34}{row['images_per_second']:>9,.0f} images/s, MFU {row['mfu']:.0%}, "
             f"step {row['step_ms']:.1f} ms, host {row['host_ms']:.1f} ms{busy}"
         )
-    ways = proof.get("ways", {}).get("ways", [])
-    for row in ways:
-        busy = f", busy {row['device_ms']:.1f} ms" if row.get("device_ms") else ""
-        said = row.get("error") or (
-            f"step {row['step_ms']:.1f} ms, {row['step_ms'] / ways[0].get('step_ms', math.nan):.3f} times that of "
-            f"{ways[0]['name']!r}{busy}; loss {row['loss']:.3f}"
-        )
-        lines.append(f"{row['name']:<34}{said}")
+    for key, what in (("attention", "one attention layer"), ("ways", "step")):
+        rows = proof.get("ways", {}).get(key, [])
+        for row in rows:
+            busy = f", busy {row['device_ms']:.2f} ms" if row.get("device_ms") else ""
+            loss = f"; loss {row['loss']:.3f}" if "loss" in row else ""
+            said = row.get("error") or (
+                f"{what} {row['step_ms']:.2f} ms, {row['step_ms'] / rows[0].get('step_ms', math.nan):.3f} times that "
+                f"of {rows[0]['name']!r}{busy}{loss}"
+            )
+            lines.append(f"{row['name']:<34}{said}")
     for step in ("train", "ablation"):
         for run in proof.get(step, {}).get("runs", []):
             line = f"{run['name']:<34}{run['epochs_done']} of {run['epochs']} epochs, {run['seconds']:.0f} s"
