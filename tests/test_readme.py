@@ -78,6 +78,18 @@ def test_the_lines_that_lead_to_other_libraries_run(tmp_path, monkeypatch):
     assert (tmp_path / "vit.onnx").stat().st_size > 0
 
 
+TIME = re.compile(r"\*\*Time\*\*: (\d+) minutes(?:, \d+ more on a second reading)?(?:, and (\d+) for the exercises)?")
+
+
+def test_the_minutes_are_those_that_the_lessons_give():
+    sources = sorted((COURSE / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
+    texts = [re.sub(r"\s+#?\s*", " ", source.read_text(encoding="utf-8")) for source in sources]
+    lessons, exercises = zip(*(TIME.search(text).groups() for text in texts), strict=True)
+    span, of_exercises = [sorted(map(int, minutes)) for minutes in (lessons, exercises[1:])]
+    told = f"A lesson takes {span[0]} to {span[-1]} minutes, and from lesson 1 on its exercises "
+    assert f"{told}{of_exercises[0]} to {of_exercises[-1]}." in " ".join(README.split())
+
+
 HELP = """
 import runpy, sys
 
@@ -123,7 +135,13 @@ def on_test(record, key="test"):
 def test_the_figures_of_the_shipped_models_are_the_recorded_ones():
     text = " ".join(FIGURES.split())
     clothes, photographs = record("vit_fashion_mnist"), record("vit_cifar10")
-    assert f"whole of Fashion-MNIST: {on_test(clothes)} on its 10,000 test images." in text
+    of_clothes, of_photographs, of_six = (
+        one["data"]["training"] for one in (clothes, photographs, record("vit_clothes_six"))
+    )
+    assert f"trained on {of_clothes:,} pictures of Fashion-MNIST: {on_test(clothes)} on its 10,000 test images." in text
+    assert f"trained on the CPU on {of_clothes:,} of the 60,000 training pictures of Fashion-MNIST" in text
+    assert f"trained on the CPU on {of_photographs:,} of the 50,000 training photographs of CIFAR-10" in text
+    assert f"trained on the CPU on {of_six:,} of the 6,000 training pictures of six kinds" in text
     parameters, epochs = photographs["model"]["parameters"], photographs["config"]["epochs"]
     assert f"{parameters:,} parameters, trained on CIFAR-10 from random weights, without a GPU" in text
     assert f"{on_test(photographs)} on its 10,000 test images, after {epochs} epochs." in text
