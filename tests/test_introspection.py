@@ -2,6 +2,9 @@
 
 import copy
 import math
+import operator
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -537,6 +540,36 @@ def test_blocks_that_share_their_attention_are_looked_into_one_by_one():
         found, expected = look(shared, images), look(apart, images)
         assert len(found) == 3
         assert all(map(torch.equal, found, expected))
+    for put_in in ("zero", small_images(1)):
+        found, expected = (patch_heads(model, images, [(2, 1)], put_in) for model in (shared, apart))
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        attention_maps,
+        attention_scores,
+        lambda model, images: [patch_heads(model, images, torch.tensor([[1, 2], [2, 0]]), "zero")],
+        lambda model, images: shape_ledger(model, images),
+    ],
+)
+def test_what_another_thread_computes_meanwhile_does_not_count(look):
+    model, images, others = small_model().eval(), small_images(), small_images(1)
+    here, expected = threading.get_ident(), [look(model, images), look(model, others), model(others)]
+
+    def look_elsewhere_too(block, args):
+        if threading.get_ident() == here:
+            with ThreadPoolExecutor(1) as pool:
+                found[1:] = [pool.submit(task, model, others).result() for task in (look, nn.Module.__call__)]
+
+    model.blocks[1].register_forward_pre_hook(look_elsewhere_too)
+    found = [None]
+    found[0] = look(model, images)
+    assert torch.equal(found[2], expected[2])
+    for some, wanted in zip(found[:2], expected[:2], strict=True):
+        assert len(some) == len(wanted)
+        assert all(map(torch.equal if isinstance(wanted[0], torch.Tensor) else operator.eq, some, wanted))
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -8,8 +8,8 @@ import contextlib
 import inspect
 import math
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -113,10 +113,7 @@ def attention_maps(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float[T
         maps.append(output[1])
         return output if asked_for.pop() else output[0]
 
-    with _watching(model) as attentions, contextlib.ExitStack() as hooks:
-        for attention in set(attentions):  # blocks may share one
-            hooks.callback(attention.register_forward_pre_hook(ask_for_weights, with_kwargs=True).remove)
-            hooks.callback(attention.register_forward_hook(keep_weights, prepend=True).remove)
+    with _watching(model) as attentions, _hooks(attentions, ask_for_weights, keep_weights):
         model(images)
     return AttentionMaps(maps, model.grid_size)
 
@@ -133,15 +130,13 @@ def attention_scores(model: ViT, images: Float[Tensor, "B C H W"]) -> list[Float
     """
     model, scores = unwrapped(model), []
 
-    def keep_scores(attention, args):
+    def keep_scores(attention, args, kwargs):
         q, k, _ = rearrange(attention.qkv(args[0]), "b n (three h d) -> three b h n d", three=3, h=attention.num_heads)
         scores.append(q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1]))
         if type(attention).forward is not MultiHeadAttention.forward:
             _check_scores(scores, _weights_of(attention, args[0], len(scores) - 1))
 
-    with _watching(model) as attentions, contextlib.ExitStack() as hooks:
-        for attention in set(attentions):  # blocks may share one
-            hooks.callback(attention.register_forward_pre_hook(keep_scores).remove)
+    with _watching(model) as attentions, _hooks(attentions, keep_scores):
         model(images)
     return scores
 
@@ -179,6 +174,27 @@ def _watching(model: ViT) -> Iterator[list[MultiHeadAttention]]:
             )
     with in_eval_mode(model), eager(model):
         yield [block.attn for block in model.blocks]
+
+
+@contextlib.contextmanager
+def _hooks(
+    modules: Iterable[nn.Module], before: Callable[..., Any], after: Callable[..., Any] | None = None
+) -> Iterator[None]:
+    """Inside, call `before(module, args, kwargs)` and `after(module, args, output)` around each of the modules.
+
+    A module that is there twice has them once. What another thread computes with the model meanwhile has none.
+    """
+    thread = threading.get_ident()
+
+    def here(hook: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *call: hook(*call) if threading.get_ident() == thread else None
+
+    with contextlib.ExitStack() as hooks:
+        for module in set(modules):
+            hooks.callback(module.register_forward_pre_hook(here(before), with_kwargs=True).remove)
+            if after is not None:
+                hooks.callback(module.register_forward_hook(here(after), prepend=True).remove)
+        yield
 
 
 def _vit(model: ViT) -> ViT:
@@ -434,36 +450,39 @@ def patch_heads(
     Source: Michel et al. 2019, "Are Sixteen Heads Really Better than One?", (zero); Zhang and Nanda 2024 (the rest).
     """
     model = unwrapped(model)
-    with _watching(model) as attentions, contextlib.ExitStack() as hooks:
+    with _watching(model) as attentions:
         wanted: dict[int, list[int]] = {}
-        for block, head in heads:
+        for pair in heads:
+            block, head = (whole_number("a part of heads", part) for part in pair)
             if not 0 <= block < len(attentions) or not 0 <= head < attentions[block].num_heads:
                 raise ValueError(f"there is no head {head} in block {block}; both are counted from 0")
             wanted.setdefault(block, []).append(head)
-        donors: dict[int, Tensor] = {}
-        if isinstance(put_in, Tensor):
-            with contextlib.ExitStack() as listening:
-                for block in wanted:
-                    listening.callback(
-                        attentions[block].proj.register_forward_pre_hook(partial(_keep, donors, block)).remove
-                    )
-                model(_as_many(put_in, images))
+        projections, begun, donors = [attention.proj for attention in attentions], [], {}
 
-        def exchange(block: int, proj: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        def begin(block, args, kwargs):
+            begun.append(block)
+
+        def listen(proj, args, kwargs):
+            donors[len(begun) - 1] = args[0]
+
+        def exchange(proj, args, kwargs):
+            block = len(begun) - 1  # which the projection cannot say: blocks may share one
+            if block not in wanted:
+                return None
             number = attentions[block].num_heads
             x = rearrange(args[0], "b n (h d) -> h b n d", h=number).clone()
-            others = donors[block] if block in donors else _instead(args[0], put_in, None)
+            others = donors[block] if donors else _instead(args[0], put_in, None)
             others = rearrange(others, "b n (h d) -> h b n d", h=number)
             x[wanted[block]] = others[wanted[block]].expand_as(x[wanted[block]])
-            return (rearrange(x, "h b n d -> b n (h d)"),)
+            return (rearrange(x, "h b n d -> b n (h d)"),), kwargs
 
-        for block in wanted:
-            hooks.callback(attentions[block].proj.register_forward_pre_hook(partial(exchange, block)).remove)
-        return model(images)
-
-
-def _keep(store: dict[int, Tensor], block: int, proj: nn.Module, args: tuple[Tensor]) -> None:
-    store[block] = args[0]
+        with _hooks(model.blocks, begin):
+            if isinstance(put_in, Tensor):
+                with _hooks(projections, listen):
+                    model(_as_many(put_in, images))
+                begun.clear()
+            with _hooks(projections, exchange):
+                return model(images)
 
 
 def _instead(x: Tensor, put_in: Ablation, of_others: Callable[[Tensor], Tensor] | None) -> Tensor:
@@ -698,10 +717,7 @@ def shape_ledger(model: nn.Module, *inputs: Any, fold: bool = False) -> list[Led
         open_calls.pop()[3] = _shapes(output)
 
     names = {module: name for name, module in model.named_modules()}
-    with in_eval_mode(model), eager(model), contextlib.ExitStack() as hooks:
-        for module in names:
-            hooks.callback(module.register_forward_pre_hook(begin, with_kwargs=True).remove)
-            hooks.callback(module.register_forward_hook(end).remove)
+    with in_eval_mode(model), eager(model), _hooks(names, begin, end):
         model(*inputs)
     rows = [
         LedgerRow(name, type(module).__name__, given, made, count_parameters(module))
