@@ -57,9 +57,8 @@ images = model.card.normalize(data.test_images[:500])
 #
 # $$\text{LN}(z) = \gamma \cdot \frac{z - \text{mean}(z)}{\sqrt{\text{var}(z) + \varepsilon}} + \beta$$
 #
-# γ and β are learned, one of each for every one of the D places. They start at 1 and 0, so at first they do nothing. ε
-# keeps the division alive if all numbers of a token are equal. It is 0.000001 here, as in the ViTs of Google,
-# torchvision and timm.
+# γ and β are learned, one of each for each of the D places. They start at 1 and 0, so at first they do nothing. ε, here
+# 0.000001, keeps the division alive if all numbers of a token are equal.
 
 
 # %%
@@ -95,10 +94,9 @@ for name, answer in answers.items():
     print(f"{name:<20} equal to nn.LayerNorm to 12 digits: {difference < 1e-12}")
 
 # %% [markdown]
-# LayerNorm looks at one token at a time. (BatchNorm, which CNNs use, takes
-# its mean, channel by channel, over all places of all images in the batch. So, while training, an answer depends on who
-# else is in the batch.) And
-# afterwards something of the token is gone: its mean and its size. What is left is the pattern of its numbers:
+# LayerNorm looks at one token at a time. (BatchNorm, which CNNs use, takes its mean over all images of the batch. So,
+# while training, an answer depends on who else is in it.) And afterwards something of the token is gone: its mean and
+# its size. What is left is the pattern of its numbers:
 
 # %%
 alone = torch.allclose(layer_norm(z[:1, :1], gamma, beta), layer_norm(z, gamma, beta)[:1, :1], rtol=0, atol=1e-12)
@@ -110,8 +108,7 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 #
 # Attention brings values from token to token and mixes them. The second branch works on each token *alone*: widen it
 # from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on
-# language models call it the *feed-forward network*, FFN. In the ViT paper it is a part of equation 3 (section 3.1),
-# and the factor 4 is in table 1:
+# language models call it the *feed-forward network*, FFN:
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
 # \mathbb{R}^{4D \times D}$$
@@ -179,7 +176,7 @@ changed = (exact.argmax(1) != approximate.argmax(1)).sum().item()
 print("predictions that change: fewer than 1 in 100:", changed < 5)
 
 # %% [markdown] tags=["extra"]
-# It is no disaster. It is a small, silent error, and no message tells you of it.
+# A small, silent error: no message tells you of it.
 
 # %% [markdown]
 # ### The course's MLP
@@ -212,8 +209,8 @@ print("a block whose branches say 0 changes nothing:", torch.equal(block(z), z))
 
 # %% [markdown]
 # Picture the token as running along a straight line through the model: the **residual stream**. Branches read from it,
-# and add to it. So what arrives at the end is a *sum*: the token at the start, plus what every single branch has said
-# on the way. We check that in the trained model, and draw it.
+# and add to it. So what arrives at the end is a *sum*: the token at the start, plus what every branch has said. We
+# check that in the trained model, and draw it.
 
 # %%
 tokens = model.position(model.class_token(model.patch_embed(images[:1]))).detach()  # [1, 50, 64]
@@ -304,8 +301,8 @@ for norm, block in blocks.items():
 # %% [markdown]
 # ### What is random while it trains
 #
-# Two more parts may stand in a block. Both work in training only, and do nothing in `eval()`. Both keep the *mean*, so
-# that the next layer gets numbers of the usual size.
+# Two more parts may stand in a block. Both work in training only. Both keep the *mean*, so that the next layer gets
+# numbers of the usual size.
 #
 # - **Dropout** (Srivastava et al. 2014) sets single numbers to 0, each with probability p, and divides the rest by 1 −
 #   p.
@@ -342,8 +339,6 @@ plots.show(
 # branch's addition is. Click the chart, then use the keys; or use the menus. Say what you expect before you look.
 #
 # 1. Hold pre-norm (`h`), then go to post-norm (`n`). Which stream grows?
-#
-# Deeper stacks, and stacks without norms, come below the chart.
 
 # %%
 SignalLab(depth=12)
@@ -425,16 +420,14 @@ print(f"last block's gradient, 24 blocks against 6: pre {kept['pre']:.1f} times,
 print(f"with 24 blocks, post-norm's is {ratio:.1f} times as long as pre-norm's")
 
 # %% [markdown]
-# Pre-norm's gradient falls from the first block to the last. And the *last* block gets less the deeper the stack is.
-# The loss sees the sum of all additions, and the more there are, the smaller is the part of each. Post-norm's last
-# blocks get about the same at every depth, in 24 blocks four times as much as pre-norm's. Xiong et al. see in this the
-# reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0 and grows
-# over some steps. Our table alone does not show that: AdamW, which we train with, takes steps whose size hardly depends
-# on the length of the gradient (lesson 11).
+# Pre-norm's *last* block gets less the deeper the stack is. The loss sees the sum of all additions, and the more there
+# are, the smaller is the part of each. Post-norm's last blocks get about the same at every depth. Xiong et al. see in
+# this the reason for **warm-up**: such gradients make large first steps unstable, so the learning rate starts near 0
+# and grows over some steps. Our table alone does not show that: AdamW, which we train with, takes steps whose size
+# hardly depends on the length of the gradient (lesson 11).
 #
-# So much for theory. The next cell says how to train for a moment: 12 blocks, 60 steps, a learning rate of 0.003, with
-# warm-up or with none. (The two folded cells after it run the four trainings, and draw them. A loss of ln 10 = 2.3 is
-# that of guessing.)
+# So much for theory. The next cell says how to train for a moment, with warm-up or with none. (The two folded cells
+# after it run four such trainings, and draw them. A loss of ln 10 = 2.3 is that of guessing.)
 
 # %%
 config = ViTConfig(28, 7, in_channels=1, num_classes=10, dim=32, depth=12, num_heads=2)
@@ -547,12 +540,12 @@ for norm in ("pre", "post"):
     print(compare_each(pairs, f"warm-up helps {norm}-norm", holds="if"))
 
 # %% [markdown]
-# Does warm-up save post-norm? With a warm-up of one epoch post-norm still ends below pre-norm without any, and three
-# seeds do not show that it helped either of them. (*Not shown* is not *does not help*.)
+# Does warm-up save post-norm? With a warm-up of one epoch it still ends below pre-norm without any, and three seeds do
+# not show that it helped either of them.
 #
-# And note what was *not* shown: that post-norm is bad. It needs a small rate, and with a small rate three epochs are
-# short. BERT has post-norm. It learned at a rate of 0.0001 for a million steps, the first 10,000 of them warm-up
-# (Devlin et al. 2019, appendix A.2).
+# Nor is it shown that post-norm is bad. It needs a small rate, and with a small rate three epochs are short. BERT has
+# it, and learned at a rate of 0.0001 for a million steps, the first 10,000 of them warm-up (Devlin et al. 2019,
+# appendix A.2).
 
 # %% [markdown]
 # ### "The MLP widens by 4, and holds most parameters"
@@ -615,10 +608,10 @@ for name, length in first.items():
     print(f"{name:<24} gradient of block 1 of 24: {words}")
 
 # %% [markdown]
-# Take the last two rows first. Without norms the sentence is true: with no residuals nothing arrives at block 1. But
-# with residuals the gradient explodes. With norms the sentence is not true: without residuals the gradient is even
-# longer than before. The norms scale everything up again, forwards and backwards. So with norms, do we need the
-# residuals at all? Train for a moment, and see.
+# Without norms the sentence is true: with no residuals nothing arrives at block 1. But with residuals the gradient
+# explodes. With norms the sentence is not true: without residuals the gradient is even longer than before. The norms
+# scale everything up again, forwards and backwards. So with norms, do we need the residuals at all? Train for a moment,
+# and see.
 
 # %%
 bare = short_training(30, block=NoResidual)
@@ -648,10 +641,10 @@ if alike < 0.9 < without:
     )
 
 # %% [markdown]
-# This has a name. Dong, Cordonnier and Loukas (2021) call it *rank collapse*: attention alone, without residuals and
-# MLPs, loses the differences between tokens very fast with depth. Our stack kept its MLPs. The paper says that they
-# work against the collapse; here they did not stop it. Nor is it proved that the collapse is why nothing was learned:
-# post-norm with 12 blocks also starts with tokens nearly alike, and at a small learning rate it does learn.
+# Dong, Cordonnier and Loukas (2021) call this *rank collapse*: attention alone, without residuals and MLPs, loses the
+# differences between tokens very fast with depth. Here the MLPs, which we kept, did not stop it. Nor is it proved that
+# the collapse is why nothing was learned: post-norm with 12 blocks also starts with tokens nearly alike, and at a small
+# learning rate it does learn.
 #
 # Post-norm, in the third line above, does have residuals, but each norm on the stream makes what has come so far
 # smaller, to make room for what was added. After 24 blocks little is left of the token that came in.
@@ -665,8 +658,8 @@ if alike < 0.9 < without:
 #
 # Where a norm stands can be measured. We watch what goes into a block's norms and what comes out. If the first norm
 # reads the block's own input, it is pre-norm. If the last norm's output *is* the block's output, it is post-norm. If
-# the outputs of the norms are what is added, it is the third kind. (The next two cells, folded, do this.) PyTorch and
-# torchvision have four blocks to try it on:
+# the outputs of the norms are what is added, it is the third kind. PyTorch and torchvision have four blocks to try it
+# on:
 
 
 # %% jupyter={"source_hidden": true}
@@ -714,11 +707,11 @@ for name, where in found.items():
 # | GPT-2, 2019 | pre | Radford et al., section 2.3: the norm moved to the input of each sub-block |
 # | ViT, 2020 | pre | Dosovitskiy et al., section 3.1, equations 2 and 3; run above |
 # | Swin, 2021 | pre | Liu et al., equation 3; run above |
-# | Swin v2, 2022 | at the end of each branch (the largest models: one more on the stream, every 6 blocks) | Liu et al., section 3.2 and figure 1; run above, without that one |
+# | Swin v2, 2022 | at the end of each branch | Liu et al., section 3.2 and figure 1; run above |
 #
-# Swin v2 changed it because in large pre-norm Swins the stream grew too much: its authors measured activations (here:
-# the numbers that run through the model) that differed by a factor of 10,000 between layers (section 3.1). In the lab,
-# choose *at the end of each branch*, and see that each addition has size 1.
+# Swin v2 changed it because in large pre-norm Swins the stream grew too much: the numbers that run through the model
+# differed by a factor of 10,000 between layers (section 3.1). In the lab, choose *at the end of each branch*, and see
+# that each addition has size 1.
 
 # %% tags=["claim-B2"]
 stated = {"BERT": "post, as its paper says", "GPT-2": "pre, as its paper says"}
@@ -732,8 +725,8 @@ print("Swin v2, which the sentence does not name:", found["Swin v2"])
 # ### "ViT's encoder is exactly BERT's"
 #
 # *Extra.* The sizes are: ViT-B and ViT-L took those of BERT (section 4.1 of the paper). BERT's block is post-norm, and
-# has an ε of 1e-12 in its usual code (its paper names none). PyTorch's layer can be set to that. It gets the weights of
-# our two blocks, pre-norm and post-norm. Each of ours is tried with ViT's ε, 1e-6, and with BERT's:
+# has an ε of 1e-12 in its usual code. PyTorch's layer can be set to that. It gets the weights of our two blocks,
+# pre-norm and post-norm. Each of ours is tried with ViT's ε, 1e-6, and with BERT's:
 
 # %% tags=["extra", "claim-B6"]
 bert, agree = nn.TransformerEncoderLayer(64, 4, 256, **OPTIONS | {"layer_norm_eps": 1e-12}), {}
@@ -751,8 +744,8 @@ print(judge(agree["pre-norm with ε = 1e-06"], "with the same weights ViT's bloc
 
 # %% [markdown] tags=["extra"]
 # ViT is pre-norm, so its encoder is not BERT's. And BERT learns to fill gaps in sentences, where ViT learns to
-# classify. (Blocks in notes are often written with `nn.MultiheadAttention`. They are this block too, as long as its
-# dropout on the weights is 0. It returns the weights as well, unless `need_weights=False`.)
+# classify. (Blocks in notes are often written with `nn.MultiheadAttention`. They are this block too, if its dropout is
+# 0.)
 #
 # ### "Pre-norm keeps the sums alike"
 #
@@ -770,9 +763,9 @@ print(judge(alike["pre-norm"], "along a pre-norm stack the sum stays of one size
 # %% [markdown] tags=["extra"]
 # ### "Pre-norm suits small batches"
 #
-# *Extra.* LayerNorm reads one token at a time, in either place, so the size of the batch makes no difference to its
-# output. But it may to training. A record tried both norms with 12 blocks in batches of 8, 32 and 128, each at the best
-# of five learning rates. If the sentence is right, pre-norm's lead is larger with small batches:
+# *Extra.* What LayerNorm gives does not depend on the size of the batch. Training may. A record tried both norms with
+# 12 blocks in batches of 8, 32 and 128, each at the best of five learning rates. If the sentence is right, pre-norm's
+# lead is larger with small batches:
 
 # %% tags=["extra", "claim-B5"]
 batches, ahead = load_study("norm_batch"), {}
@@ -828,9 +821,8 @@ check.block_parameters(my_block_parameters)
 # %% [markdown]
 # ## Exercise: LayerNorm by hand
 #
-# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Write it with `mean` and `var` (or without), and without
-# `F.layer_norm`. z is [B, N, D], gamma and beta are [D]. Return [B, N, D]. Do not scroll up. The check knows both
-# traps, and some more.
+# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Write it without `F.layer_norm`. z is [B, N, D], gamma and
+# beta are [D]. Return [B, N, D]. Do not scroll up. The check knows both traps, and some more.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1034,11 +1026,10 @@ for block in (EncoderBlock, Patient):
 # %% [markdown]
 # ## Exercise: mend the patient
 #
-# Difficulty 3 of 5, about 12 minutes. Importance 2 of 3. Four instruments find nothing: the block is put together
-# correctly, and it learns. The fifth finds it. In `eval()` a model must give the same answer to the same question. Find
-# out why this one does not, and write a `forward` that is well: random in training, as before, and quiet in eval.
-# Everything else the patient may keep, so your class takes over its `__init__`. The check's message shows two things:
-# what your block says in eval, and whether it is random in training, True or False.
+# Difficulty 3 of 5, about 12 minutes. Importance 2 of 3. Only the fifth instrument finds something. In `eval()` a model
+# must give the same answer to the same question. Find out why this one does not, and write a `forward` that is well:
+# random in training, as before, and quiet in eval. Your class takes over the patient's `__init__`. The check's message
+# shows two things: what your block says in eval, and whether it is random in training, True or False.
 #
 # <details><summary>Hint 1</summary>
 #

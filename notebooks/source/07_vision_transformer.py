@@ -46,10 +46,10 @@ torch.set_num_threads(1)  # one thread: the same numbers each time
 # %% [markdown]
 # ## The map
 #
-# This is the picture above once more, but alive: the course's trained model, run on one test picture. Click a box, or
-# click into the map and walk with the arrow keys.
+# The picture above once more, alive: the course's trained model, run on one test picture. Click a box, or click into
+# the map and walk with the arrow keys.
 #
-# 1. Walk from **Picture** to **Softmax**. Under which boxes does the shape change? Between the boxes of a block, never.
+# 1. Walk from **Picture** to **Softmax**. Under which boxes does the shape change?
 
 # %%
 trained = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -57,8 +57,7 @@ data = load("fashion_mnist")
 ModelMap(trained, data.test_images[0], box="attn")
 
 # %% [markdown]
-# Behind *More* (the key `m`) stand the code of each box, read from the course's files, and what leaves it: the shapes
-# and colours are those of this very run.
+# Behind *More* (the key `m`) stand the code of each box, and what leaves it in this very run.
 #
 # 2. The row marked *cls* is the class token. In **Class token** it is almost white: its numbers are small. Open
 #    **Block**, then press the down arrow, to block 6. Where does the row get its colours from?
@@ -76,8 +75,8 @@ ModelMap(trained, data.test_images[0], box="attn")
 #
 # </details>
 #
-# This small model widens to 2·D only: 64 → 128 → 64, so its MLP is as large as its attention. In ViT-B the MLP widens
-# to 4·D, and is twice as large as the attention.
+# This small model widens to 2·D only: 64 → 128 → 64, so its MLP is as large as its attention. In ViT-B, with 4·D, it is
+# twice as large.
 
 # %% [markdown]
 # ## The four equations, and the same in code
@@ -101,8 +100,7 @@ ModelMap(trained, data.test_images[0], box="attn")
 # | $z_L^0$ | token 0, the class token, after the last block | [D] |
 # | $y$ | what stands for the whole picture | [D] |
 #
-# And here is the course's code for it. It is read from the files while this cell runs. The code adds a bias to $x_p E$,
-# which the formula leaves out.
+# Here is the course's code for it, read from the files. It adds a bias to $x_p E$, which the formula leaves out.
 
 # %%
 print("vit.py, ViT.forward")
@@ -115,10 +113,9 @@ print(code_of(EncoderBlock.forward, "# equation"))
 
 # %% [markdown]
 # The norm does the same to each token alone. So it makes no difference that the code norms all tokens and then picks
-# token 0, `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks, and
-# passes it on; `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while
-# training only (lesson 6). `pre_logits` does nothing here; it is for pre-training, a first, long training on very many
-# pictures.)
+# token 0, `tokens[:, 0]`. (M is N+1, or N without a class token. `keep` only notes a stage down for whoever asks;
+# `_one_by_one` runs the same blocks, and notes each. `dropout`, `drop` and `drop_path` work while training only (lesson
+# 6). `pre_logits` does nothing here; it is for pre-training, a first, long training on very many pictures.)
 #
 # A block takes [B, N+1, D] and gives [B, N+1, D], so as many as we like can be stacked. Behind the four equations
 # stands the **head**: one linear layer that reads y and gives one number for each class, the *logits*. Softmax would
@@ -162,8 +159,6 @@ for name, value in {"images": cat, **stages}.items():
 print("all twelve blocks give one shape:", len({stages[f"blocks.{i}"].shape for i in range(12)}) == 1)
 
 # %% [markdown]
-# Look down the column of shapes. From `position` to `norm`, through twelve blocks, nothing changes: [1, 197, 768].
-#
 # ## By hand: one picture, step by step
 #
 # Now a model so small that you can watch every number. A 16×16 picture of the cat, patches of 4×4, so N = 16 patches.
@@ -257,7 +252,6 @@ with torch.no_grad():
 
 # %% [markdown]
 # It sounds sure of itself, and it has learned nothing: a probability is worth what the training behind it is worth.
-# Lesson 11 trains a model.
 #
 # And the patch that we followed? Overwrite all patches after the block, and see what the head makes of it:
 
@@ -290,7 +284,7 @@ words = "16 tokens become 17, then two logits, which softmax makes two probabili
 print(judge(as_said and all(same.values()), words))
 
 # %% [markdown]
-# So much for two tokens. Here are all 17 tokens with their 8 numbers, a row each, on the way through:
+# Here are all 17 tokens with their 8 numbers, on the way through:
 
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 4, size=(11, 4.2), width_ratios=[2, 1, 1, 1])
@@ -336,16 +330,14 @@ print(judge(torch.equal(without_bias, first_patch), "without a bias a black patc
 
 # %% [markdown] tags=["extra"]
 # Zeros times any matrix are zeros: without a bias every black patch becomes the same token, all zeros. (The notes have
-# ReLU between 8 → 4 and 4 → 2. The shapes are the same, and the logits are not. The paper has tanh there, and in
-# fine-tuning no hidden layer at all.)
+# ReLU between 8 → 4 and 4 → 2, the paper has tanh. The shapes are the same, and the logits are not.)
 
 # %% [markdown]
 # ## Claims, tested
 #
 # ### "ViT-B, L and H have 86, 307 and 632 million parameters"
 #
-# This is table 1 of the paper. We build its models on PyTorch's `meta` device: all shapes, but no memory. And we ask
-# torchvision for its counts.
+# This is table 1 of the paper. We build its models on the `meta` device (lesson 6), and ask torchvision for its counts.
 
 # %% jupyter={"source_hidden": true}
 paper = {"B": 86, "L": 307, "H": 632}  # millions
@@ -379,7 +371,7 @@ print(judge(any(one_rule.values()), "one rule, with heads or without, gives all 
 # Table 1 gives one number for each size, and does not say for which patches, nor whether the head is counted. Ours have
 # a head for 1,000 classes.
 #
-# Where do they sit? As counted in lesson 6, the MLP holds two thirds of a block. The bars of ViT-B/16:
+# Where do they sit? The MLP holds two thirds of a block (lesson 6). The bars of ViT-B/16:
 
 # %% jupyter={"source_hidden": true}
 model = models["B/16"]
@@ -434,11 +426,10 @@ print(judge(spread > 0.1 and difference < 1e-5, "with torchvision's weights it g
 
 # %% [markdown]
 # `load_weights` finds out by itself whose weights it is given: torchvision's, timm's, or Google's own, which come as
-# `.npz` files (arrays of NumPy). What does not fit is refused with a sentence, and the model stays as it was.
+# `.npz` files. What does not fit is refused with a sentence.
 #
-# What is missing before this model can say "cat"? Nothing but training: random weights know no cats. With trained
-# weights it is one line. Torchvision's are 346 MB, so this cell fetches them only if you write `True`. Then you see
-# what a trained ViT-B/16 makes of the cat.
+# What is missing before this model can say "cat"? Nothing but training. Torchvision's trained weights are 346 MB, so
+# this cell fetches them only if you write `True`.
 
 # %%
 FETCH = False  # True: fetch the weights of ViT-B/16 through torchvision, once
@@ -456,12 +447,12 @@ for probability, place in zip(*probabilities.topk(3), strict=True):
 # ## Put your own part in
 #
 # Six parts of `ViT` can be swapped for a class of your own: `patch_embed`, `class_token`, `position`, `block`,
-# `attention` and `mlp`. (The head and the kind of first layer are settings of `ViTConfig`.)
+# `attention` and `mlp`.
 #
 # Here is an attention in the plainest form: three separate linear layers, a reshape and a transpose, and the formula of
 # lesson 4. It is called with dim and num_heads, and with qkv_bias if it knows that word (do the layers of Q, K and V
-# have a bias?), and turns [B, N, D] into [B, N, D]. That is all. Change it as you like: leave out the scaling, add a
-# mask, try one head.
+# have a bias?), and turns [B, N, D] into [B, N, D]. Change it as you like: leave out the scaling, add a mask, try one
+# head.
 
 
 # %%
@@ -481,8 +472,8 @@ class PlainAttention(nn.Module):
 
 # %% [markdown]
 # Does the whole still fit together? The **ledger** runs a model once and writes down every part that is called, with
-# its shapes and parameters. It works on any `nn.Module`, also on yours: PyTorch calls a *hook* before and after each
-# part. Parts in a row that are the same are folded into one line.
+# its shapes and parameters. It works on any `nn.Module`, also on yours. Parts in a row that are the same are folded
+# into one line.
 
 # %%
 torch.manual_seed(0)
@@ -532,13 +523,13 @@ print(f"loss at the end below 0.1: {losses[-1] < 0.1}")
 # ### "The head is Linear + tanh + Linear in pre-training, and one Linear afterwards"
 #
 # (Section 3.1; the tanh is in appendix D.3, and in Google's code.) **Pre-training** is the first, long training, on
-# very many images: in the paper on ImageNet, ImageNet-21k or JFT-300M, of 1.3, 14 and 303 million images (section 4.1).
-# (Google's files for ImageNet-21k have 21,843 classes.) **Fine-tuning** goes on from there for a short time, on the
-# smaller task that one wants solved, with its own classes. For that the whole head is thrown away, and a new one
-# starts, in the paper at zero (appendix B.1.1). The size of the hidden layer is `representation_size`.
+# very many images: in the paper on ImageNet, ImageNet-21k (in Google's files 21,843 classes) or JFT-300M, of 1.3, 14
+# and 303 million images (section 4.1). **Fine-tuning** goes on from there for a short time, on the smaller task that
+# one wants solved, with its own classes. For that the whole head is thrown away, and a new one starts, in the paper at
+# zero (appendix B.1.1). The size of the hidden layer is `representation_size`.
 #
-# So that you see it work, we take a small model from torchvision with such a head and with random weights, as if it
-# came from pre-training. Ours must load it and say the same:
+# We take a small model from torchvision with such a head and random weights, as if it came from pre-training. Ours must
+# load it and say the same:
 
 # %%
 torch.manual_seed(0)
@@ -574,8 +565,7 @@ print(judge(equal and kept and one_layer, "the head is so in the code, ours and 
 #
 # *Extra*, for readers of older copies of timm's file. `representation_size` is the width of the hidden layer above, and
 # `pre_logits` is that layer. `distilled` adds a second learned token, with a head of its own, which learns from a
-# teacher (DeiT, Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`: its
-# distilled model is a class apart, and `pre_logits` an argument of `forward_head` that says to stop before the head.
+# teacher (DeiT, Touvron et al. 2021). Today's timm (1.0) takes neither `representation_size` nor `distilled`.
 
 # %% tags=["extra", "claim-V5"]
 pre_logits = {"representation_size is set": pretrained.pre_logits, "it is not": tuned.pre_logits}
@@ -607,9 +597,8 @@ print(judge(len(new) > 0, f"any of these was new in ViT: {', '.join(seen_in)}"))
 #
 # ### "Larger patches make any resolution affordable"
 #
-# *Extra.* Cordonnier's patches of 2×2 were for small pictures. Lesson 1 counted the memory that the tables of attention
-# take. Here is the work of the whole model, ViT-B with patches of 2 and of 16, in operations for one picture (a
-# multiplication and an addition are two).
+# *Extra.* Cordonnier's patches of 2×2 were for small pictures. Here is the work of the whole model, ViT-B with patches
+# of 2 and of 16, in operations for one picture.
 
 # %% tags=["extra", "claim-P8"]
 base, work = ViT.from_name("ViT-B/16", image_size=224).config, {}
@@ -652,9 +641,8 @@ print(f"{resnet:,} of {count_parameters(hybrid):,} parameters are the ResNet's")
 # are those of ViT-B/16. So the blocks cannot tell the difference, and it is one word in the config: `stem="hybrid"`.
 #
 # Does it learn as well? A small hybrid, whose ResNet is its first layer alone, was trained on Fashion-MNIST beside the
-# pure model, with different numbers of blocks. (That layer is a convolution with norm, ReLU and pooling. Pooling here
-# keeps the largest of neighbouring places, 3 by 3, in each channel.) Such training takes too long for a lesson, so it
-# was done once and recorded; the record holds the command that does it again.
+# pure model, with different numbers of blocks. (That layer is a convolution with norm, ReLU and pooling, which keeps
+# the largest of 3 by 3 neighbouring places in each channel.)
 #
 # As in lesson 2, each model tried three learning rates, and takes the one that was best for *it* on the validation
 # pictures. Then the test pictures judge.
@@ -688,8 +676,8 @@ pairs = {
 print(compare_each(pairs, "the hybrid is more accurate than the pure model of as many blocks"))
 
 # %% [markdown]
-# With 2 blocks three seeds do not show it: their differences lie far apart. And does the advantage shrink with more
-# blocks? Then the gain with 1 block would be larger than the gain with 4:
+# With 2 blocks three seeds do not show it. And does the advantage shrink with more blocks? Then the gain with 1 block
+# would be larger than the gain with 4:
 
 # %%
 gains = {blocks: replace(one - other, name=f"gain with {blocks}") for blocks, (one, other) in pairs.items()}
@@ -708,8 +696,8 @@ print(f"for {flops['hybrid, 1 block'] / flops['pure, 8 blocks']:.0%} of the oper
 # %% [markdown]
 # Here one convolution with norm, ReLU and pooling was worth more than all these further blocks. Which part of it does
 # this, the study does not say. Nearly all models took the middle one of the three rates, so the search was wide enough.
-# But all of them are tiny, and the training is short. The advantage shrinks from 1 block to 4. In the paper (section
-# 4.4, figure 5) hybrids are a little better at small budgets, and no longer at large ones.
+# But all of them are tiny, and the training is short. In the paper (section 4.4, figure 5) hybrids are a little better
+# at small budgets, and no longer at large ones.
 
 # %% [markdown]
 # ## Exercise: count a ViT
@@ -991,7 +979,7 @@ print("the loss falls below 1:", learned)
 # | same again | the same picture twice: are the logits the same? | yes |
 # | parameters | how many? | as many as the others |
 #
-# The next cell holds them, folded; open it if you want to see how they are made.
+# The next cell holds them, folded.
 
 
 # %% jupyter={"source_hidden": true}

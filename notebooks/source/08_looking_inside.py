@@ -16,7 +16,7 @@ from vit_tutorial.datasets import DATA_FOLDER, load, pictures
 from vit_tutorial.evidence import against_shuffles, compare_each, with_error
 from vit_tutorial.exercises import check
 from vit_tutorial.explore import LensLab, TrainingTimeline
-from vit_tutorial.introspection import deletion_curve, logit_lens, occlusion, patch_heads
+from vit_tutorial.introspection import deletion_curve, logit_lens, occlusion
 from vit_tutorial.introspection import patch_norms, patch_tokens, token_stages
 from vit_tutorial.studies import inside, load_study
 
@@ -47,9 +47,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The two maps are not the same. Which map tells why the model said *sneaker*? We chose this picture because it shows
-# the difference well, so it proves nothing yet. We need questions whose answers can come out wrong, many pictures, and
-# something to compare with.
+# Which of the two maps tells why the model said *sneaker*? We chose this picture because it shows the difference well,
+# so it proves nothing yet. We need questions whose answers can come out wrong, many pictures, and something to compare
+# with.
 #
 # **What you will do**
 #
@@ -213,12 +213,11 @@ for k in range(7):
 
 # %% [markdown]
 # Before the first block the class token is the same for both pictures, so exchanging it changes nothing. All is in the
-# patches. After the last block only the class token is read: all is in there. In between the knowledge moves. After 3
-# blocks it is in both: either of them makes a bag of it.
+# patches. After the last block only the class token is read: all is in there. In between the knowledge moves.
 #
 # One pair of pictures may be an accident. The record holds 1,000 test pictures, each exchanged with another one
-# (`python -m vit_tutorial.studies patching`). And it holds three kinds of exchange: one can put in zeros (*zero
-# ablation*), the mean over all pictures (*mean ablation*), or what another picture has there.
+# (`python -m vit_tutorial.studies patching`). It holds three kinds of exchange: one can put in zeros (*zero ablation*),
+# the mean over all pictures (*mean ablation*), or what another picture has there.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("patching")
@@ -238,12 +237,11 @@ plots.show(
 )
 
 # %% [markdown]
-# The lines cross. Far left the answer sits in the patches, far right in the class token; near the crossing some of it
-# is in both. But look at the left end. Before block 1 the class token is the same for all pictures, so with the mean or
-# another picture's nothing changes. A token of zeros is something that the model has never met, and it stumbles over
-# that: many answers are lost, and no knowledge was. Another picture's token does one thing more. It does not only take
-# knowledge away, it brings false knowledge. So **name the kind of exchange, or the number means nothing**. Here are the
-# same three kinds for all four heads of a block together:
+# Far left the answer sits in the patches, far right in the class token; near the crossing some of it is in both. But
+# look at the left end. The class token is the same for all pictures there, so with the mean or another picture's
+# nothing changes. A token of zeros the model has never met: many answers are lost, and no knowledge was. Another
+# picture's token does not only take knowledge away, it brings false knowledge. So **name the kind of exchange, or the
+# number means nothing**. Here are the same three kinds for all four heads of a block together:
 
 # %%
 print(f"nothing exchanged: {with_error(right['class token, mean'][0], 1000)} right")
@@ -256,20 +254,6 @@ for kind, words in kinds.items():
 # another picture's it loses nearly half of them. Both are true, and they answer different questions. *Does it need what
 # these heads say about this picture? Can it be led astray through them?*
 
-# %% [markdown] tags=["extra"]
-# *Extra.* One head is exchanged in the same way. Code counts blocks from 0, so `(0, 0)` is head 0 of block 1:
-
-
-# %% tags=["extra"]
-def share_right(logits):  # [300, 10] -> how many are right, with the standard error
-    return with_error((logits.argmax(dim=-1) == labels).float().mean().item(), len(labels))
-
-
-print(f"nothing exchanged: {share_right(lens[-1, :, 0])} right")
-for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": images.roll(1, dims=0)}.items():
-    logits = patch_heads(model, images, [(0, 0)], put_in=put_in)  # [300, 10]
-    print(f"head 0 of block 1, {words:<18} {share_right(logits)} right")
-
 # %% [markdown]
 # ## In a picture you can touch
 #
@@ -277,8 +261,6 @@ for words, put_in in {"zeros": "zero", "the mean": "mean", "another picture's": 
 # blocks that are done; blue is what the model answers in the end. Page Up and Page Down choose the block.
 #
 # 1. The class token is chosen. Go from 0 blocks to 6. When does it know?
-#
-# Below the picture you will exchange tokens for those of another one.
 
 # %%
 numbers = {"ankle boot": 0, "trouser": 2, "sneaker": 9, "bag": 18}  # name of a picture: its number in the test set
@@ -337,10 +319,9 @@ plots.show(
 
 # %% [markdown]
 # **Cover the patches that a method ranks highest, and watch the probability of the answer.** A method that knows what
-# the answer needs makes it fall fast. This is called *deletion* (Petsiuk et al. 2018; Samek et al. 2017 called it
-# *region perturbation*). With what do we cover? Black is not nothing: it is what the background of these pictures is
-# made of. So three ways are tried: the mean colour of the training pictures, black, and noise. (`inside.METHODS` are the
-# six methods and two more controls.)
+# the answer needs makes it fall fast. This is called *deletion* (Petsiuk et al. 2018). With what do we cover? Black is
+# not nothing: it is what the background of these pictures is made of. So three ways are tried: the mean colour of the
+# training pictures, black, and noise. (`inside.METHODS` are the six methods and two more controls.)
 
 # %%
 counts = [0, 1, 2, 5, 10, 20, 30, 40]
@@ -356,9 +337,9 @@ for method, fall in falls.items():
 # %% [markdown]
 # *Random* says what comes by chance, and *contrast* (how much the pixels of a patch differ) is one more control without
 # a model. Fifty pictures, covered with the mean colour alone, one model: too little for a verdict. The record has 1,000
-# test pictures of clothes and 1,000 photographs of CIFAR-10 (ten kinds of things, 32×32 pixels), each covered in three
-# ways (`python -m vit_tutorial.studies faithfulness`). The model of photographs has no class token, so *where it looks*
-# is the mean over the rows of all patches.
+# test pictures of clothes and 1,000 photographs of CIFAR-10, each covered in three ways
+# (`python -m vit_tutorial.studies faithfulness`). The model of photographs has no class token, so *where it looks* is the
+# mean over the rows of all patches.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("faithfulness")
@@ -386,15 +367,15 @@ plots.show(
 # Occlusion is no competitor. It *is* the measurement, one patch at a time, so it wins at first. The grey lines show what
 # one gets without asking the model. A method that does not beat them has shown nothing about the model.
 #
-# Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, while whoever
-# covers a patch of black background with black changes nothing. One way of covering alone would have fooled us.
+# Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, and to cover
+# black background with black changes nothing. One way of covering alone would have fooled us.
 #
 # ### "Attention maps show what the model looks at"
 #
 # One number for each curve: the area under it, which is the mean probability on the way from no patch covered to all.
 # The smaller, the better. We ask for more than the best control: in each group of 100 pictures, attention is set
-# against the lowest of the three. Below, *plus* means that attention is better. First two maps of attention, the one
-# that is usually drawn, and the mean of all blocks; then, each in a line, the other rankings that ask the model.
+# against the lowest of the three. Below, *plus* means that attention is better. First two maps of attention; then, each
+# in a line, the other rankings that ask the model.
 
 # %% tags=["claim-L2"]
 area = study.values("area")  # of each "source, fill, method": one number for each of 10 groups of 100 pictures
@@ -420,10 +401,9 @@ for method in ("rollout", "gradient x input", "occlusion"):
 # It depends on the map, on what covers, and on the pictures or the model (clothes and photographs differ in both). On
 # photographs both maps beat every control. On clothes the usual drawing, the last block alone, loses twice against a
 # ranking that never saw the model. With all blocks taken together it is better, and still loses once, and so does
-# rollout, which is made of the same maps. Gradient × input beats the controls in one case of three, on clothes and on
-# photographs. Two things speak for caution with any map of attention. In the last block a patch no longer holds only
-# what lay at its place: five blocks have mixed it with others. And attention says from where values flow, not what they
-# say, nor what the next layers do with them.
+# rollout, which is made of the same maps. Be careful with any map of attention. In the last block a patch no longer
+# holds only what lay at its place: five blocks have mixed it with others. And attention says from where values flow,
+# not what they say, nor what the next layers do with them.
 #
 # **What this does not prove.** A covered picture is one that the model never met in training. Some of the fall may come
 # from that. Three ways of covering are an answer to this worry, not the end of it.
@@ -456,9 +436,8 @@ plots.show(
 #
 # $$d_i = \frac{\sum_j A_{ij} \, \lVert r_i - r_j \rVert}{\sum_j A_{ij}}$$
 #
-# (Here j counts patches only. Without the class token a row no longer sums to 1, so we divide.) In the plots below the
-# dashed line is a head that looks at all patches alike, and the model that never learned stands on the right. And
-# *globally* needs a number before we look: at least three quarters of the dashed line.
+# (Here j counts patches only. Without the class token a row no longer sums to 1, so we divide.) And *globally* needs a
+# number before we look: at least three quarters of the dashed line below, a head that looks at all patches alike.
 
 
 # %%
@@ -541,9 +520,8 @@ for epoch, at_that_time in moments.items():
 
 # %% [markdown]
 # In this model looking near is learned, in the first blocks, and most of all by two heads of block 2. Slide through the
-# training yourself. It opens on block 2, its layer 1: it counts from 0, as code does. Choose the astronaut, and click
-# the dark helmet in the corner, patch 62. Where does it look at first, and where in the end? (The map is the mean of the
-# heads.)
+# training yourself. It opens on block 2, its layer 1: it counts from 0. Choose the astronaut, and click the dark helmet
+# in the corner, patch 62. Where does it look at first, and where in the end? (The map is the mean of the heads.)
 
 # %%
 TrainingTimeline(moments, photographs, list(shown), layer=1)
@@ -558,7 +536,6 @@ TrainingTimeline(moments, photographs, list(shown), layer=1)
 # ## What did positions learn?
 #
 # The positions of lesson 3 start as noise. Below is the cosine similarity of one patch's position with all the others.
-# Beside it, as always, the model that never learned.
 
 
 # %%
@@ -601,11 +578,10 @@ for words, one in {"clothes": model, "photographs": photo_model, "photographs, u
     print(against_shuffles(nearness(alike, *one.grid_size), shuffled, claim, name=words))
 
 # %% [markdown]
-# Both trained models learned it; in the untrained one it is not shown. Look at patches 25 and 0 once more: the same
-# place on the other side is like them too. This model learned from pictures and from their mirror images, so left and
-# right were perhaps not worth telling apart.
+# Look at patches 25 and 0 once more: the same place on the other side is like them too. This model learned from
+# pictures and from their mirror images, so left and right were perhaps not worth telling apart.
 #
-# The lesson's text ends here. Extras come next; you may go on to the exercises at once.
+# Extras come next; you may go on to the exercises at once.
 
 # %% [markdown] tags=["extra"]
 # ## Extras
@@ -636,16 +612,13 @@ plots.show(
 )
 
 # %% [markdown] tags=["extra"]
-# Above there are stripes, edges, and blue against orange. Below, noise.
-#
 # ### Do ViTs need registers?
 #
 # *Extra.* In many trained ViTs a few patches, mostly in a plain background, get vectors much longer than the others.
 # The model seems to keep notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil the
-# maps. They give the model some extra tokens for its notes, the **registers**. In DINOv2, a family of ViTs trained
-# without labels, they find long patches in the larger models, once a good part of the training is done, and none in the
-# smaller ones. In other families, DeiT-III and OpenCLIP, they find them at size B too. And here? Count the patches that
-# are more than three times as long as the median.
+# maps. They give the model some extra tokens for its notes, the **registers**. They find long patches in the larger
+# models of DINOv2, a family of ViTs trained without labels, and in DeiT-III and OpenCLIP at size B too. And here? Count
+# the patches that are more than three times as long as the median.
 
 # %% tags=["extra"]
 print(f"{'':<28}" + "".join(f"{f'block {block}':>9}" for block in range(1, 7)))
@@ -656,14 +629,14 @@ for words, (one, pixels) in {"clothes": (model, images), "photographs": (photo_m
     print(f"{words + ', over 3 medians':<28}" + "".join(f"{n:>9}" for n in (norms > 3 * median[:, None]).sum(dim=1)))
 
 # %% [markdown] tags=["extra"]
-# None: not in the 14,700 patches of 300 pictures of clothes, nor in the 256 of four photographs. So the answer to the
-# question is *not seen in these two*, which are small and read few patches. About others this says nothing.
+# None, in 14,700 patches of clothes and 256 of photographs. So the answer to the question is *not seen in these two*,
+# which are small and read few patches.
 
 # %% [markdown] tags=["extra"]
 # ### Two at once
 #
-# *Extra.* Explorers are ordinary ipywidgets. So what joins two widgets joins two explorers. The first has the trained
-# model, the second the one that never learned. They share block and token: move one of them, and the other follows.
+# *Extra.* Explorers are ordinary ipywidgets, so two can be joined. The first has the trained model, the second the one
+# that never learned: move one of them, and the other follows.
 
 # %% tags=["extra"]
 from ipywidgets import HBox, jslink
@@ -937,8 +910,8 @@ def my_control(ranking, seed): ...  # [B, N] -> [B, N]
 check.shuffled_control(my_control)
 
 # %% [markdown]
-# With it, the verdict on one method: does rollout find what the answer needs, beyond its own values shuffled?
-# (`ranked`, `falls`, `first` and `counts` are those of the 50 pictures above, where patches were covered.)
+# With it, the verdict on one method: does rollout find what the answer needs, beyond its own values shuffled? (Again
+# with the first 50 pictures.)
 
 # %%
 if check.shuffled_control(my_control).passed:

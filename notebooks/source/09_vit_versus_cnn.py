@@ -88,9 +88,6 @@ for place in (2, 3, 5):
 # words for another order of the tokens; here they are about shifts. At the border both break: part of the pattern has
 # no place to go to.
 #
-# The convolution is *equivariant*. What is *invariant*, if anything, is the mean over all
-# places that comes after it.
-#
 # The second tool for a pencil: **how many pixels can a place see?** They are its *receptive field*. One 3-wide filter
 # sees 1 to each side. A second one on top sees 1 more: 2 to each side, 5 pixels. After a stride of 2 one step is two
 # pixels, so the next filter adds 2 to each side. Our CNN begins with one such filter. Each of its three stages has two,
@@ -100,14 +97,13 @@ for place in (2, 3, 5):
 # %% [markdown]
 # ## A CNN that reads like our ViT
 #
-# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added at the end: y = F(x) + x. Here F is written
-# out, and so is the ReLU that follows it (their figure 2):
+# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added, and a ReLU follows:
 #
 # $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)
 # \qquad \text{(He et al. 2016, equation 1)}$$
 #
-# The star is a convolution, ReLU makes negative numbers 0, and BN is BatchNorm. Where a block makes the map smaller, x
-# first goes through a 1×1 convolution and a BN of its own, so that it can be added. Side by side:
+# The star is a convolution, and BN is BatchNorm. Where a block makes the map smaller, x first goes through a 1×1
+# convolution and a BN of its own, so that it can be added. Side by side:
 #
 # | | encoder block of a ViT | basic block of a ResNet |
 # |---|---|---|
@@ -135,9 +131,8 @@ for name, stage in contestants["CNN"].eval().forward_intermediates(images).items
     print(f"{name:<9}", list(stage.shape))
 
 # %% [markdown]
-# The *stem* is the first convolution. `layer2.0` is block 0 of stage 2. Each stage after the first begins with a stride
-# of 2. *pool* is the mean over all places. (`versus` is the module of the study; its `contests` gives the settings of
-# the models.)
+# The *stem* is the first convolution. `layer2.0` is block 0 of stage 2. *pool* is the mean over all places. (`versus`
+# is the module of the study; its `contests` gives the settings of the models.)
 #
 # Is it right? Our ResNet-18 has torchvision's names, so weights go over as they are.
 
@@ -179,8 +174,8 @@ for padding in ("circular", "zeros"):
     print(f"{padding:<9} largest difference between two places: {spread.max():.2f}")
 
 # %% [markdown]
-# With zeros beyond the border, a place near it knows that it is near. So: **the
-# convolution does not know where it is, its border does.** That is how a CNN comes by positions that nobody gave it.
+# With zeros beyond the border, a place near it knows that it is near. So: **the convolution does not know where it is,
+# its border does.**
 #
 # ### Shift, layer by layer
 #
@@ -269,7 +264,7 @@ to_vit = {f"by {pixels}": (kept["CNN", pixels], kept["ViT", pixels]) for pixels 
 print(compare_each(to_vit, "this CNN keeps more of its answers than this ViT", **options))
 
 # %% [markdown]
-# And the control: the same two models, untrained. How many answers do they keep?
+# And the control: the same two models, untrained.
 
 # %% tags=["trained-here"]
 for name in trained:
@@ -283,12 +278,12 @@ for name in trained:
 
 # %% [markdown]
 # Moved by whole patches, the untrained ViT keeps nearly all of its answers: the tokens are the same, and its positions
-# are still too small to count. Training makes them count. The untrained CNN mostly says one class, and keeps to it. So a
-# model that keeps its answers need not know a thing elsewhere: look at the accuracy too, above on the left.
+# are still too small to count. The untrained CNN mostly says one class, and keeps to it. So a model that keeps its
+# answers need not know a thing elsewhere: look at the accuracy too, above on the left.
 #
-# This CNN is not invariant, then. Moved by one pixel it keeps far more of its answers than the ViT; by 4 or 8, no
-# difference is shown. At just these two the ViT's solid line of agreement has its peaks: there the picture is moved by
-# whole patches, and the tokens are the very ones of before, with other positions.
+# This CNN is not invariant, then. Moved by one pixel it keeps far more of its answers than the ViT; by 4 or 8, whole
+# patches, no difference is shown. There the ViT's solid line of agreement has its peaks: the tokens are the very ones
+# of before, with other positions.
 #
 # **What this does not prove.** These are two models, trained once and for a short time. The intervals speak of other
 # pictures, not of other trainings.
@@ -375,17 +370,17 @@ print(compare_each(pairs, "on photographs the CNN is better than the ViT", holds
 # judge together with them: the verdicts have the new ones alone, and there no difference is shown. An interval of 95%
 # is wrong once in twenty times, and this lesson has many of them.
 #
-# **Clothes.** Did you expect these lines? Strangers at every edge, and the CNN learned better, not worse. Both also
-# learned better from scrambled *pixels* than from pictures as they are. A piece of clothing lies in the middle of its
-# picture, always the same way up. Perhaps it says more here *which* pixel is bright than which pixels are neighbours.
-# That is a guess, on 90 steps of training.
+# **Clothes.** Strangers at every edge, and the CNN learned better, not worse. Both also learned better from scrambled
+# *pixels* than from pictures as they are. A piece of clothing lies in the middle of its picture, always the same way
+# up. Perhaps it says more here *which* pixel is bright than which pixels are neighbours. That is a guess, on 90 steps
+# of training.
 #
 # **Photographs.** Here things lie anywhere, and the sentence comes out as it is told. Permuted patches cost the CNN
 # much, and the ViT nothing that can be shown. Permuted pixels cost both, since they tear up what lies inside a patch
-# too, and the CNN more. And look at the last lines: on scrambled photographs no lead of the CNN is shown. So most of
-# its lead went with what it takes for granted; whether a small rest stays, three seeds do not show.
+# too, and the CNN more. And on scrambled photographs no lead of the CNN is shown. So most of its lead went with what it
+# takes for granted; whether a small rest stays, three seeds do not show.
 #
-# So a bias helps where the pictures are as it takes them to be. That it is built in does not say that it helps.
+# So a bias helps where the pictures are as it takes them to be.
 #
 # ## How far does each layer see?
 #
@@ -442,8 +437,8 @@ print("mean distance in pixels; in brackets the share of the pixels that can be 
 # %% [markdown]
 # ## In a picture you can touch
 #
-# The numbers above are means of many pictures, at the place in the middle. ReachLab has every place, of one picture.
-# What a stage cannot see is dark. What it answers to is coloured. Page Up and Page Down choose the stage.
+# ReachLab has every place, of one picture. What a stage cannot see is dark. What it answers to is coloured. Page Up and
+# Page Down choose the stage.
 #
 # 1. Go through the four stages of the CNN. Count the pixels of each window, and compare with your pencil: 3, 7, 13, 25.
 
@@ -495,10 +490,6 @@ for words, models in (("trained", trained), ("untrained", fresh)):
 print(f"the boot takes {bright.double().mean():.0%} of the picture")
 
 # %% [markdown]
-# A window with an end is something that the architecture decides. Inside it, training moved the light of our ViT, and
-# hardly that of our CNN.
-
-# %% [markdown]
 # ### "A ViT sees globally from the first layer, a CNN only with depth"
 #
 # The sentence says two things. What *can* be seen is counted. What *is* seen is measured: ten groups of 20 pictures,
@@ -523,9 +514,8 @@ for words, models in (("untrained", fresh), ("trained", trained)):
     print(compare_each(pairs, claim, unit="pixels", of="groups of pictures"))
 
 # %% [markdown]
-# (Before the explorer two distances of the ViT's block 1 are printed, by the gradient and by attention. The attention
-# distance is larger: it is a mean over *all* places, also the corners (from the middle alone it is smaller), and it
-# leaves out the residual connection, through which a token sees itself.)
+# (Before the explorer, the ViT's block 1 has a larger distance by attention than by the gradient: attention's is a mean
+# over *all* places, also the corners, and leaves out the residual connection, through which a token sees itself.)
 
 # %% [markdown] tags=["extra"]
 # ### "With depth a CNN sees more detail"
@@ -545,8 +535,7 @@ print(judge({f"{a} to {b}": counted[b] > counted[a] for a, b in following}, "a l
 print(judge({f"{a} to {b}": sees[b] > sees[a] for a, b in following}, "a place of a later stage can see more"))
 
 # %% [markdown] tags=["extra"]
-# What grows with depth is *context*, not detail. In our ViT the number of places stays what it was after the first
-# layer, and that first layer has decided how fine they are.
+# What grows with depth is *context*, not detail. In our ViT the first layer has decided how fine the places are.
 #
 # ### "Large patches see more *globally*, small ones may miss the whole"
 #
@@ -569,8 +558,7 @@ pairs = {f"{more} against {less}": (reach[more], reach[less]) for less, more in 
 print(compare_each(pairs, "the larger patches see farther", unit="points", holds="if"))
 
 # %% [markdown] tags=["extra"]
-# All of them can see the whole, with every seed. That a larger patch sees farther is not shown. With P = 14 there are
-# only four tokens, and half of what one answers to lies in its own patch.
+# With P = 14 there are only four tokens, and half of what one answers to lies in its own patch.
 
 # %% [markdown]
 # ## The fair comparison
@@ -678,8 +666,6 @@ for size in sorted({size for size, _ in cells(study)}):
 print(compare_each(pairs, "the CNN is better than the ViT at equal cost", holds="if"))
 
 # %% [markdown]
-# At equal seconds the lead is a little smaller than with equal pictures, and still there.
-#
 # ### "A ViT needs more data than a CNN"
 #
 # Now the *because*. If few pictures are the reason for the lead, it has to shrink where there are many. And there is a
@@ -701,7 +687,7 @@ print(compare_each(pairs, f"the CNN's lead is larger at x1 than at x{longest}", 
 # %% [markdown]
 # Eighteen times as many pictures did not make the lead shrink, as far as this record can show. Sixteen times the budget
 # did in one of three sizes, and in the mean in all three. That is no proof that *a ViT needs no more data*: *not shown*
-# is not *false*. But whoever shows you one cell, few pictures and a short training, has not shown you the reason.
+# is not *false*.
 
 # %% [markdown]
 # ### "That is only clothes"
@@ -741,16 +727,15 @@ print()
 print(compare_each(pairs, "the CNN's lead is larger at x1 than at x4", holds="if"))
 
 # %% [markdown]
-# On photographs, too, the CNN is ahead, and the hybrid stands between the two. At x1 the lines are nearly level: where
-# 45,000 photographs are seen in all, it matters little whether these are 45,000 or the same 2,000 again and again. At
-# x4 the same 2,000 come round ninety times, and more pictures help all three.
+# At x1 the lines are nearly level: where 45,000 photographs are seen in all, it matters little whether these are 45,000
+# or the same 2,000 again and again. At x4 the same 2,000 come round ninety times, and more pictures help all three.
 #
 # And they help the ViT a little more: about two points of its gap close. So here, at last, is what the sentence says.
-# But see how small it is: with 45,000 photographs the CNN is still far ahead. And the question was asked five times,
-# three times on clothes and twice on photographs. What is shown once in five wants to be repeated.
+# But see how small it is: with 45,000 photographs the CNN is still far ahead. And what is shown once in five
+# comparisons, on clothes and photographs, wants to be repeated.
 #
-# And the rival, the budget? On clothes the lead was smaller at x16 in all three sizes, and shown to be so in one. On
-# photographs it was larger at x4 in both, and shown in neither. So neither answer is shown for both kinds of pictures.
+# And the rival, the budget? On photographs the lead was larger at x4 in both sizes, not smaller, and shown in neither.
+# So neither answer is shown for both kinds of pictures.
 #
 # **What this does not prove.** These are small models and short trainings. A budget of x16 is 1,440 steps on clothes,
 # and one of x4 is 1,800 on photographs; what the lead does in a long training cannot be read from them. Near 100% there
@@ -788,7 +773,7 @@ print(compare_each(against, "on ImageNet-1k alone the ResNet-50 is better than t
 # %% [markdown]
 # One network, two recipes, and nearly five points between them: as much as between the old ResNet and the ViT. These
 # are three trainings, one of each, so no verdict follows from them. That the ViT gets ahead with many more pictures is
-# figure 3 of the paper (ImageNet, ImageNet-21k, JFT-300M). Nothing in this course can test it.
+# figure 3 of the paper (ImageNet, ImageNet-21k, JFT-300M).
 
 # %% [markdown]
 # ### "A ViT has more parameters and is slower"
@@ -815,12 +800,12 @@ larger_and_slower = {
 print(judge(larger_and_slower, "the ViT has more parameters and is slower", holds="if"))
 
 # %% [markdown]
-# ViT-B/16 has three times the parameters of a ResNet-50, and is slower. ViT-S/16 has fewer, and is about as fast. *A
-# ViT* is no size. (The small CNN is the faster one here, on the way forward; in training it was the slower one.)
+# *A ViT* is no size: ViT-S/16 has fewer parameters than a ResNet-50, and is about as fast. (The small CNN is the faster
+# one here, on the way forward; in training it was the slower one.)
 #
 # ### "A ViT's cost is quadratic in the pixels, a CNN's linear"
 #
-# No weights are needed for that. On the *meta* device a model has shapes and no numbers:
+# On the *meta* device a model has shapes and no numbers:
 
 # %% tags=["claim-N7"]
 sides = (224, 448, 896, 1792)
@@ -880,10 +865,10 @@ equal = [sizes.scores(name) for name in ("P = 4, x1", "P = 8, x4")]
 print(compare(*equal, "with as many operations, patches of 4 are better than patches of 8"))
 
 # %% [markdown]
-# Two questions, two answers. With as many *pictures*, patches of 4 are the best of the three. (They also have four
-# times as many operations as patches of 8: whether detail helps, or work, this does not separate.) With as many
-# *operations*, patches of 8 are far ahead: what they save was spent on seeing four times as many pictures. At these
-# short trainings that is worth more than detail. In a training that is long enough it need not be.
+# With as many *pictures*, patches of 4 are the best of the three. (They also have four times as many operations as
+# patches of 8: whether detail helps, or work, this does not separate.) With as many *operations*, patches of 8 are far
+# ahead: what they save was spent on seeing four times as many pictures. At these short trainings that is worth more
+# than detail. In a training that is long enough it need not be.
 
 # %% [markdown] tags=["extra"]
 # ### "Shared weights are the CNN's"
@@ -1143,8 +1128,8 @@ plots.show(
 )
 
 # %% [markdown]
-# Six titles, and they say six things. Only one report is fair. Hold each against the two columns of rules above: what
-# must be the same for both, and what must each have of its own? Two instruments help:
+# Only one report is fair. Hold each against the two columns of rules above: what must be the same for both, and what
+# must each have of its own? Two instruments help:
 
 # %%
 print("validation accuracy at the end, mean of 3 seeds")
@@ -1206,8 +1191,7 @@ def my_comparison_diagnoses(reports):
 check.comparison_clinic(my_comparison_diagnoses)
 
 # %% [markdown]
-# None of these numbers is made up. Each was measured, and five of six titles mislead. What does the fair one show, with
-# an interval?
+# Each of these numbers was measured, and five of six titles mislead. What does the fair one show, with an interval?
 
 # %%
 vit, cnn = report_d()
@@ -1255,8 +1239,8 @@ check.fair_leads(my_fair_leads)
 # %% [markdown]
 # And now a comparison of your own. Change `challenger` and `champion`: any settings of `ViTConfig` or `CNNConfig`, see
 # `versus.MODELS`. Then run their cell and the two below it. Two ViTs, or two CNNs, may meet too; in `runs` the champion
-# is called "CNN" and the challenger "ViT". Say first what you expect. Is it fair in FLOPs? They are printed. It trains
-# for a very short time, 1,000 pictures seen, so what it shows is about very short trainings.
+# is called "CNN" and the challenger "ViT". Say first what you expect. Is it fair in FLOPs? They are printed. Each
+# training sees 1,000 pictures, so what it shows is about very short trainings.
 
 # %%
 champion = {"name": "CNN"} | versus.CNN_SMALL

@@ -4,10 +4,8 @@
 # **The question.** Somebody takes a ViT-B/16 that has learned many millions of photographs, trains it on CIFAR-10, and
 # gets 40%. A small CNN without any pre-training does better. The notes that this course began with say why: *the data
 # set is too small for a ViT.* Others took the same kind of model to the same pictures and got 98.8 to 99.0%
-# (google-research/vision_transformer, README, "Available ViT models": the paper's results replicated with ViT-B/16 from
-# ImageNet-21k, 14 million photographs).
-# *What did the first one do?* Nobody knows, the recipe was not written down. But we can find out what makes a poor
-# model of a good one.
+# (google-research/vision_transformer, README: ViT-B/16 from ImageNet-21k). *What did the first one do?* Nobody knows,
+# the recipe was not written down. But we can find out what makes a poor model of a good one.
 
 # %%
 import copy
@@ -107,8 +105,7 @@ print("learned:", B.numel() + A.numel(), "of", W.numel())
 #
 # **A rate for each layer.** The head is new and has to go far. The filters of the patch embedding see edges (lesson 1),
 # which new pictures have too, and should hardly move. So each layer gets the rate of the one above, times 0.7. This is
-# called *layer-wise learning rate decay* (the idea is Howard and Ruder's, 2018, and for transformers Clark et al.'s,
-# 2020; their factors differ):
+# called *layer-wise learning rate decay* (after Howard and Ruder 2018, and for transformers Clark et al. 2020):
 #
 # $$\eta_\ell = \eta \cdot 0.7^{\,L + 1 - \ell}, \qquad \ell = 0 \text{ (patches)}, \dots, L \text{ (last block)}, L + 1 \text{ (head)}$$
 #
@@ -212,9 +209,8 @@ def my_knn(features, labels, queries, k, num_classes):
 check.knn(my_knn)
 
 # %% [markdown]
-# Your neighbours in the features of the trained model, of an untrained one, and in the raw pixels. (Where two kinds get
-# as many votes, `nearest` above takes the nearer one, and `argmax` the first: so the first line may differ a little
-# from above.)
+# Your neighbours in the features of the trained model, of an untrained one, and in the raw pixels. (On a tie `nearest`
+# above takes the nearer kind, and `argmax` the first: the first line may differ a little.)
 
 # %%
 if check.knn(my_knn).passed:
@@ -249,10 +245,9 @@ layer = linear_probe(seen, few.train_labels, 4, 0.01)
 print(f"frozen, computed once:  {with_error(share_right(layer(asked).argmax(dim=1)), len(asked))}")
 
 # %% [markdown]
-# **Everything moves.** Its rate must be searched for (the search below found 0.003 with up to 20 pictures a kind), and
-# it warms up: the gradients of a new head say little at first, and the first step of AdamW (lesson 11) moves each
-# weight by the whole rate, however small its gradient is. Beside it the same model from scratch, with the same
-# pictures:
+# **Everything moves.** Its rate must be searched for (with 20 pictures a kind the search below found 0.003), and it
+# warms up: the gradients of a new head say little at first, and the first step of AdamW (lesson 11) moves each weight
+# by the whole rate, however small its gradient is. Beside it the same model from scratch, with the same pictures:
 
 # %% tags=["trained-here"]
 everything = replace(probe, freeze=(), learning_rate=0.003, warmup_epochs=3)
@@ -279,10 +274,9 @@ for words, one in (("all weights", tuned), ("the same model from scratch", scrat
 # ## Exercise: a rate for each layer
 #
 # Difficulty 1 of 5, about 5 minutes. Importance 2 of 3. This one line of arithmetic is in many recipes for fine-tuning
-# a ViT, since BEiT (Bao et al. 2022); the first ViT did without it. You get the number of blocks and the decay. Return
-# `depth + 2` factors from the bottom up, as a list or a tensor: that of the patches (with class token and positions),
-# those of block 0 to the last block, and that of the head, which is 1. Each layer gets the factor of the one above it,
-# times the decay.
+# a ViT, since BEiT (Bao et al. 2022). You get the number of blocks and the decay. Return `depth + 2` factors from the
+# bottom up, as a list or a tensor: that of the patches (with class token and positions), those of block 0 to the last
+# block, and that of the head, which is 1. Each layer gets the factor of the one above it, times the decay.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -315,8 +309,8 @@ def my_layer_rates(depth, decay):
 check.layer_rates(my_layer_rates)
 
 # %% [markdown]
-# Now let your factors train. Adam divides each gradient by its own size, so its *first* step moves a weight by just the
-# rate, however large the gradient is. So the first step shows which rate a layer really got:
+# Now let your factors train. The first step of Adam moves a weight by just the rate, so it shows which rate a layer
+# really got:
 
 # %%
 if check.layer_rates(my_layer_rates).passed:
@@ -373,9 +367,8 @@ ProbeLab(moments, shown, labels, labelled=80, class_names=four.class_names, neig
 # $$W' = W + \frac{\alpha}{r} B A, \qquad A \in \mathbb{R}^{r \times D}, \quad B \in \mathbb{R}^{D \times r}, \quad B = 0 \text{ at first}$$
 #
 # (Hu et al. 2022, section 4.1.) α is a number that one chooses: how strongly BA counts. It is divided by r, so that
-# another r hardly needs another learning rate. Three things can be checked, and are. At the start the logits are equal.
-# Only the small matrices and the head learn. And afterwards BA is added to W for good, and the model costs no more than
-# before.
+# another r hardly needs another learning rate. Three things can be checked. At the start the logits are equal. Only the
+# small matrices and the head learn. And afterwards BA is added to W for good, and the model costs no more than before.
 
 # %%
 lora = reset_head(load_model(six), num_classes=4).double()
@@ -601,12 +594,11 @@ against("all weights", "from scratch", "a ViT that begins with trained weights i
 against("all weights", "raw pixels", "a fine-tuned ViT is better than one linear layer on the raw pixels")
 
 # %% [markdown]
-# The first training did bring much to *the ViT*. From 5 pictures a kind on, its features are better than those of an
-# untrained one. Starting from its weights helps too, until 100 pictures a kind teach a ViT from scratch nearly as much.
-# And still, up to 20 pictures a kind, one layer on the raw pixels, which needs a second, is better than all of it.
-# Clothes lie in the middle, upright and on black, so pixel (14, 3) means nearly the same in each picture. That makes
-# pixels hard to beat. And ProbeLab showed what the features lack: the first training had no need of the difference
-# between a sneaker and an ankle boot. Whoever compares only *with* and *without* pre-training never notices.
+# The first training did bring much to *the ViT*, until 100 pictures a kind teach one from scratch nearly as much. And
+# still, up to 20 pictures a kind, one layer on the raw pixels, which needs a second, is better than all of it. Clothes
+# lie in the middle, upright and on black, so pixel (14, 3) means nearly the same in each picture. That makes pixels
+# hard to beat. And ProbeLab showed what the features lack: the first training had no need of the difference between a
+# sneaker and an ankle boot. Whoever compares only *with* and *without* pre-training never notices.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* Was it luck which kinds were learned first? With 20 pictures a kind the same was done with other kinds: the
@@ -622,8 +614,7 @@ print({name: f"{mean(reached(name, 20, ', other kinds')):.1%}" for name in METHO
 print(compare_each(pairs, "with other kinds, the first is better than the second", holds="if", of="draws"))
 
 # %% [markdown] tags=["extra"]
-# The same three answers. The ViT's two leads are smaller, and that of the raw pixels over it is larger. So at least it
-# was not the luck of one list.
+# The same three answers. So at least it was not the luck of one list.
 
 # %% [markdown]
 # Is it the clothes? The course asked the same of photographs. A small ViT learned six of the ten kinds of CIFAR-10, all
@@ -673,17 +664,15 @@ on_photographs("all weights", "masked, all weights", "learning with labels first
 on_photographs("all weights", "pixels, linear", "a fine-tuned ViT is better than one linear layer on the raw pixels")
 
 # %% [markdown]
-# With one picture a kind only the lead over the raw pixels is shown, and just so: look at the intervals. With 100 all
-# three leads are plain. With 1,000 the new pictures teach much themselves, and what labels add to the first training
-# has shrunk to a few points. Here the fine-tuned ViT beats the pixels by far. On photographs pixels have lost what made
-# them strong: nothing lies at the same place each time.
+# With one picture a kind only the lead over the raw pixels is shown. With 100 all three leads are plain. With 1,000 the
+# new pictures teach much themselves, and what labels add to the first training has shrunk to a few points. Here the
+# fine-tuned ViT beats the pixels by far: on photographs nothing lies at the same place each time.
 #
 # **What this does not prove.** There is one model of each kind, and the seeds draw pictures, not models. The one
 # without labels had the same pictures and a similar time. Methods of that family are made for far more of both.
 
 # %% [markdown] tags=["extra"]
-# *Extra.* The record has more ways than these six: neighbours, features without any training, the last block alone, a
-# rate for each layer. Here are all of them, in the mean over the draws.
+# *Extra.* The record has more ways than these six. Here are all of them, in the mean over the draws.
 
 # %% tags=["extra"]
 ways = dict.fromkeys(name.rsplit(", ", 1)[0] for study in studies.values() for name in study.variants)
@@ -764,9 +753,9 @@ pairs["raw pixels"] = best["48,000 photographs"], reached("raw pixels", 20)
 print(compare_each(pairs, "for clothes, photographs are better from an earlier block", holds="if", of="draws"))
 
 # %% [markdown]
-# So nothing is lost. Before the last block the same probe is right for 87%, a gain of more than nine points, and now
-# the photographs are ahead of the six kinds of clothes. The untrained model comes nowhere near: it is the training that
-# brings this, not the shape. What stays ahead are the raw pixels.
+# So nothing is lost. Before the last block the same probe gains more than nine points, and now the photographs are
+# ahead of the six kinds of clothes. The untrained model comes nowhere near: it is the training that brings this, not
+# the shape. What stays ahead are the raw pixels.
 #
 # **What one would measure before trusting a transfer**, in this order. All but the last take seconds to a minute:
 #
@@ -811,8 +800,8 @@ plots.show(figure, alt=f"A row of five points for each way to do it. Their means
 # %% [markdown]
 # ### "Pre-trained, and only 40% on CIFAR-10: the data set is too small for a ViT"
 #
-# What was published with the same kind of model on the same pictures decides about the sentence. And the trap, rebuilt
-# small, says which mistakes could do such harm, each against *nothing wrong*, draw by draw:
+# What was published with the same kind of model decides about the sentence. And the trap, rebuilt small, says which
+# mistakes could do such harm, each against *nothing wrong*, draw by draw:
 
 # %% tags=["claim-N4"]
 # google-research/vision_transformer, README since 24 May 2021, "Available ViT models", ViT-B_16 on cifar10
@@ -825,12 +814,11 @@ harm = {name: (right, trap.scores(name)) for name in mistakes}
 print(compare_each(harm, "the mistake does harm", holds="if"))
 
 # %% [markdown]
-# Of the single mistakes ten times the rate, *without* warm-up, costs most: 13 points. At that rate, with mean and std
-# forgotten and the old head kept as well, it is about 25. Rate or warm-up: which of the two it is, these variants do
-# not say. At the right rate, to leave out the warm-up did no harm that can be shown. So the guess that 0.001, the
-# optimizer's default, made the 40% finds no support here: for this small model it is the right rate. For one of 86
-# million weights it may be too much, and nothing here tests that. What a rate needs is not a rule of thumb but a
-# search.
+# Of the single mistakes ten times the rate, *without* warm-up, costs most: 13 points. Rate or warm-up: which of the two
+# it is, these variants do not say. At the right rate, to leave out the warm-up did no harm that can be shown. So the
+# guess that 0.001, the optimizer's default, made the 40% finds no support here: for this small model it is the right
+# rate. For one of 86 million weights it may be too much, and nothing here tests that. What a rate needs is not a rule
+# of thumb but a search.
 #
 # Two more questions. Small pictures: is it better to blow them up (16×16 to 32×32), or to interpolate the model's
 # positions to fewer patches (lesson 3)? And a linear probe: does it notice a forgotten mean and std?
@@ -845,10 +833,9 @@ print(compare_each(below, "all weights with this mistake end below a linear prob
 
 # %% [markdown]
 # So enlarging was no mistake, only expensive: four times the tokens for the same picture. And what saves one from the
-# others is not a list. It is a *number to expect*: a linear probe on frozen features first. Whoever has that number,
-# and enough pictures (here 100 of each kind), and sees all weights end clearly below it, should look for a mistake
-# before blaming the data. What the probe does not see is the small harm: there only care helps, and a look at what goes
-# into the model.
+# others is a *number to expect*: a linear probe on frozen features first. Whoever has that number, and enough pictures
+# (here 100 of each kind), and sees all weights end clearly below it, should look for a mistake before blaming the data.
+# What the probe does not see is the small harm: there only care helps, and a look at what goes into the model.
 
 # %% [markdown]
 # ## Bug clinic: six fine-tunings
@@ -935,9 +922,9 @@ check.fine_tuning_clinic(my_recipe_diagnoses)
 # %% [markdown] tags=["extra"]
 # ### "`Resize(224)` and `Normalize(0.5)` prepare a picture for a ViT"
 #
-# *Extra.* So the notes prepare theirs. Of both lines one has to ask more. `Resize(224)` makes the *shorter* side 224
-# pixels long. And which mean and std are right the weights decide, since they have learned with them. timm's
-# `vit_base_patch16_224` learned with 0.5 for all (its `default_cfg` says so). torchvision says of its own weights:
+# *Extra.* So the notes prepare theirs. `Resize(224)` makes the *shorter* side 224 pixels long. And which mean and std
+# are right the weights decide, since they have learned with them. timm's `vit_base_patch16_224` learned with 0.5 for
+# all (its `default_cfg` says so). torchvision says of its own weights:
 
 # %% tags=["extra", "claim-input"]
 from torchvision.models import ViT_B_16_Weights
@@ -1023,15 +1010,14 @@ print(f"all weights: {with_error(result.accuracy, len(mine.test_labels))} right"
 print("a whole photograph:", predict(own, pictures("coffee", 256)).best(1)[0][0])
 
 # %% [markdown]
-# From the frozen features on, all 20 answers are right. (20 of 20 do not prove 100%: lesson 2 says where the ± comes
-# from.) That is the moment to grow suspicious. All cut-outs of a kind come from *one* photograph, those that judge too.
-# So the model knows four photographs, and what it would say of another cat, nobody has measured. **Split by what may be
-# new**: by photograph, by dog, by day, by hospital. `from_folder` takes a folder with `train/` and `test/` in it.
+# From the frozen features on, all 20 answers are right. That is the moment to grow suspicious. All cut-outs of a kind
+# come from *one* photograph, those that judge too. So the model knows four photographs, and what it would say of
+# another cat, nobody has measured. **Split by what may be new**: by photograph, by dog, by day, by hospital.
+# `from_folder` takes a folder with `train/` and `test/` in it.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* With a network, a large model takes the place of `photo_model`: `ViT.from_pretrained` fetches published
-# weights, and the five steps stay. Say `fetch = True` and run the cell; as it stands, it stays with the course's own
-# model.
+# weights, and the five steps stay. Say `fetch = True` and run the cell.
 
 # %% tags=["extra"]
 fetch = False

@@ -6,13 +6,13 @@
 #
 # ![One step of training. A batch of pictures is changed a little and goes through the model, which gives logits; with the labels they make the loss. Gradients go back to the optimizer, which moves the weights, at a learning rate that follows a schedule. A moving average follows the weights, and is tried on the validation pictures after each epoch.](figures/training_step.svg)
 #
-# Every word in this picture is explained below. The answer in one sentence: **one step, repeated thousands of times:
-# change the pictures a little, compute the loss, find the gradients, and move all weights a little against them.**
+# The answer in one sentence: **one step, repeated thousands of times: change the pictures a little, compute the loss,
+# find the gradients, and move all weights a little against them.**
 #
 # **What you will do**
 #
 # 1. Compute the loss of one guess with a pencil, and watch one step make it smaller.
-# 2. Go through the recipe, one ingredient at a time. See what each does, before all of them work together.
+# 2. See what each ingredient of the recipe does, before all of them work together.
 # 3. Predict how long the training will take here. Then train, and watch the curves grow.
 # 4. Look at the result honestly: one test, the confusion matrix, the ten worst mistakes, and where the model looks.
 # 5. Test what people say about training. Find what is wrong with five trainings that seem to work.
@@ -84,8 +84,8 @@ print("logits after:  ", [round(x, 2) for x in stepped[0].tolist()])
 print(f"loss: {loss.item():.2f} -> {F.cross_entropy(stepped, right).item():.2f}")
 
 # %% [markdown]
-# The right logit went up, the others went down, and the loss fell. A network does the same with all its weights at
-# once. `backward` finds the gradients; an optimizer takes the step; a loop repeats it thousands of times.
+# The right logit went up, and the loss fell. A network does the same with all its weights at once. `backward` finds the
+# gradients; an optimizer takes the step; a loop repeats it thousands of times.
 
 # %% [markdown]
 # ## Choose what to train
@@ -113,10 +113,9 @@ for name, preset in PRESETS.items():
     )
 
 # %% [markdown]
-# How long would each take on *your* machine? `forecast_presets` takes a few steps of each with made-up pictures, and
-# multiplies. A preset is not tried where its matrix products alone would take too long. (Colab gives a GPU to those who
-# ask for one first: *Runtime → Change runtime type*. *On a host that forgets*, near the end, says how to keep what you
-# make there.)
+# How long would each take on *your* machine? `forecast_presets` takes a few steps of each, and multiplies. (On Colab,
+# ask for a GPU first: *Runtime → Change runtime type*. *On a host that forgets*, near the end, says how to keep what
+# you make there.)
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: it depends on the machine.
@@ -125,9 +124,8 @@ print(*forecasts, sep="\n")
 
 # %% [markdown]
 # The machine takes the largest preset that ends within 15 minutes, or the quickest if none does. **To choose yourself,
-# replace the line that begins with `name =`**, for instance by `name = "cpu"`. That preset also runs on a GPU, in
-# seconds, and needs no network. Of its 36 epochs the lesson trains half, so that you wait half as long. What the other
-# half is worth is asked on a second reading.
+# replace the line that begins with `name =`**, for instance by `name = "cpu"`, which also runs on a GPU, in seconds. Of
+# its 36 epochs the lesson trains half. What the other half is worth is asked on a second reading.
 
 # %%
 name = choose_preset(forecasts).name
@@ -160,9 +158,6 @@ print(f"{len(train):,} to train on, {len(validation):,} to look at meanwhile")
 print(f"{len(data.test_labels):,} test images, kept for the end")
 print("no image is in both:", not set(train.tolist()) & set(validation.tolist()))
 
-# %% [markdown]
-# These are the first pictures of the data set.
-
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(2, 8, size=(10, 2.9))
 for i, ax in enumerate(axes.flat):
@@ -177,13 +172,11 @@ plots.show(figure, alt="Sixteen pictures of the training set with the names of t
 #
 # ### 1 · Pictures that lie where they are needed
 #
-# The usual way in PyTorch is a `DataLoader`: take one image, change it a little by chance, take the next, and stack
-# them. All this happens on the CPU, image by image. A GPU is done with a batch before the next one is ready: it
-# *starves*.
+# The usual way in PyTorch is a `DataLoader`: on the CPU, take one image, change it a little by chance, take the next,
+# and stack them. A GPU is done with a batch before the next one is ready: it *starves*.
 #
-# These pictures are small. All of CIFAR-10 is 184 MB as bytes. So `fit` moves the whole set to the device once, and
-# changes a whole batch at a time there. Here are both ways, with the same changes: mirror half of the images, move each
-# by up to two pixels, normalise.
+# These pictures are small: all of CIFAR-10 is 184 MB. So `fit` moves the whole set to the device once, and changes a
+# whole batch at a time there. Here are both ways, with the same changes:
 
 
 # %%
@@ -230,7 +223,7 @@ print("at once is more than twice as fast, on the CPU alone:", fast > 2 * slow)
 #
 # A mirrored coat is still a coat. If the model never sees quite the same picture twice, it cannot learn the pictures by
 # heart. This is **augmentation**. `draw` throws the dice, for each image of the batch its own; `augment`, `erase` and
-# `mix` do what the dice say. We use four colour photographs, since one sees more in them.
+# `mix` do what the dice say.
 
 # %%
 photos = torch.stack([pictures(which, 64) for which in ("chelsea", "coffee", "astronaut", "rocket")])  # [4, 3, 64, 64]
@@ -266,9 +259,8 @@ plots.show(
 
 # %% [markdown]
 # The changes of shape and colour follow TrivialAugment (Müller and Hutter 2021). Here each image gets one of shape and
-# one of colour, chosen at random, with a random strength. One of the choices is to change nothing, as with the coffee.
-# `distort=0.5` allows half of the full strength. The grey box is random erasing (Zhong et al. 2020): up to a third of
-# the image.
+# one of colour, chosen at random, with a random strength. One choice is to change nothing, as with the coffee. The grey
+# box is random erasing (Zhong et al. 2020): up to a third of the image.
 #
 # **Two pictures in one.** Here the label changes too. **CutMix** (Yun et al. 2019) pastes a box of another picture of
 # the batch. If the box covers 30% of the image, 30% of the target goes to the other class. **mixup** (Zhang et al.
@@ -313,7 +305,7 @@ print(f"without CutMix and mixup: the last {big.plain_epochs} of {big.epochs} ep
 # %% [markdown]
 # The test pictures are never mixed. So the last epochs, `plain_epochs`, leave out CutMix and mixup; the other changes
 # go on. This also makes the training accuracy readable again. The preset for a CPU uses nothing but a move by one
-# pixel: pictures that are changed a lot take longer to learn, and it has a minute or two.
+# pixel: pictures that are changed a lot take longer to learn.
 #
 # ### 3 · bf16: fewer digits, more speed
 #
@@ -333,15 +325,13 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
     print(f"{str(kind)[6:]:<9}", *(f"{number:>9.4g}" for number in numbers.to(kind).tolist()))
 
 # %% [markdown]
-# float16 makes the large number infinite and the small gradient 0. bfloat16 keeps both, roughly, and loses the digits
-# of the first two. For *products* that is fine: they are added up in float32, and the rounding errors of many terms
-# partly cancel. So the line is `with autocast(device, self.config.precision)`: matrix products in bf16, while the
-# weights stay float32: in bf16 a small step would be rounded away, as the 1 of 257 is above. `precision="auto"` uses
-# bf16 where a GPU has it.
+# float16 loses the large number and the small gradient. bfloat16 keeps both, roughly, and loses digits. For *products*
+# that is fine: they are added up in float32, and the rounding errors of many terms partly cancel. So matrix products
+# are in bf16 (`autocast` in the step below) where a GPU has it. The weights stay float32: in bf16 a small step would be
+# rounded away, as the 1 of 257 is above.
 #
-# (An older GPU has float16 alone. Then the loss is multiplied by a large number before the way back, so that small
-# gradients do not become 0, and the gradients are divided by it before the step; if one has become infinite, the step
-# is left out (Micikevicius et al. 2018). In the step below this is `scale`; with the other formats it does nothing.)
+# (An older GPU has float16 alone. There the loss is multiplied by a large number, so that small gradients do not become
+# 0, and the gradients are divided by it before the step (Micikevicius et al. 2018). In the step below this is `scale`.)
 #
 # ### 4 · Label smoothing
 #
@@ -371,8 +361,8 @@ torch.optim.AdamW([weights], lr=0.003).step()
 print("the first step of AdamW:", [round(number, 4) for number in weights.tolist()])
 
 # %% [markdown]
-# AdamW (Loshchilov and Hutter 2019) also pulls weights towards 0 a little at each step. This *weight decay* keeps them
-# small. The course asks for it for matrices only: biases, norms, the class token and the positions are left alone.
+# AdamW (Loshchilov and Hutter 2019) also pulls weights towards 0 a little at each step. Here this *weight decay* is for
+# matrices only: biases, norms, the class token and the positions are left alone.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* **Muon** (Jordan et al. 2024) looks at a matrix as a whole. A gradient usually has a few strong directions,
@@ -450,8 +440,8 @@ plots.show(
 #
 # How well is a card used? **MFU**, *model FLOPs utilisation* (Chowdhery et al. 2022, appendix B), is the operations
 # that the model needs in a second, over the most that the machine can do. They take that from the data sheet. This
-# course takes what large matrix products reach there, which is less, so its figure is higher. Here is one step of the
-# large preset on an NVIDIA H200. "At work" is the time in which it computes at all:
+# course takes what large matrix products reach there, so its figure is higher. Here is one step of the large preset on
+# an NVIDIA H200. "At work" is the time in which it computes at all:
 
 # %% jupyter={"source_hidden": true}
 bench = json.loads((DATA_FOLDER / "results" / "benchmark_gpu.json").read_text())
@@ -462,9 +452,9 @@ for row in bench["speed"]:
         print(f"{row['name']:<37}{row['kernels']:>7,.0f}{times}{row['mfu']:>7.0%}")
 
 # %% [markdown]
-# There are only 15% fewer kernels, but the card is done in little more than half the time. It computes in most of each
-# step, and still reaches a quarter of what it can: the rest goes into norms, softmax, moving numbers about, and the
-# changes of the pictures. (Measured once, with an earlier state of the code.)
+# With 15% fewer kernels the card is done in little more than half the time. It still reaches only a quarter of what it
+# can: the rest goes into norms, softmax, moving numbers about, and the changes of the pictures. (Measured once, with an
+# earlier state of the code.)
 #
 # ### All of it in one step
 #
@@ -479,8 +469,7 @@ print(code_of(Learner.step))
 # %% [markdown]
 # ## Before you train: how long will it take?
 #
-# `predict_seconds` takes a few steps with a copy of the model and multiplies. Nothing is learned by that. Do this
-# before every long run.
+# `predict_seconds` takes a few steps with a copy of the model and multiplies. Do this before every long run.
 
 # %%
 model = preset.build(data)
@@ -493,7 +482,7 @@ predicted = predict_seconds(model, data, config)
 print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 
 # %% [markdown]
-# Too long? Choose another preset above. Or take fewer epochs: put these lines at the top of the cell above, and run it
+# Too long? Choose another preset above. Or take fewer epochs: put this line at the top of the cell above, and run it
 # again. Other settings need a folder of their own in the next cell.
 #
 # ```python
@@ -505,16 +494,15 @@ print(f"training will take about {predicted / 60:.1f} minutes on this machine")
 # Run the next two cells. A bar shows how far it is, the curves grow from epoch to epoch, and every epoch is saved in the
 # folder `runs/lesson11`.
 #
-# **Stop it in the middle** (the ■ button): the training is saved, and says so in a sentence. Run the second cell again.
-# It goes on with the very next step, and ends with the same weights as a run that was never stopped. Try it. (The cells
-# after it need a training that has ended.) To train afresh, or another preset, name another folder:
-# `folder = runs / "lesson11_again"`.
+# **Stop it in the middle** (the ■ button): the training is saved. Run the second cell again: it goes on with the very
+# next step, and ends with the same weights as a run that was never stopped. (The cells after it need a training that
+# has ended.) To train afresh, or another preset, name another folder: `folder = runs / "lesson11_again"`.
 #
 # **No time to train?** Write `TRAIN = False`. Then the lesson goes on with the weights that come with the course. They
 # have learned from most of the pictures that are held out here.
 #
-# `fit` calls `on_epoch` after each epoch. Ours draws the curves, and now and then keeps a copy of the model in the same
-# folder. You will look at these copies below.
+# After each epoch `fit` calls `on_epoch`. Ours draws the curves, and now and then keeps a copy of the model. You will
+# look at these copies below.
 
 # %%
 TRAIN, runs = True, writable_or_temporary("runs")
@@ -552,16 +540,15 @@ if TRAIN:
         print(f"{used['mfu']:.0%} of the {fastest} that large matrix products reach here (MFU)")
 
 # %% [markdown]
-# MFU is that of part 8. The prediction is for eager mode. If the model was compiled, the time that was taken includes
-# the half minute for that.
+# The prediction is for eager mode. If the model was compiled, the time taken includes the half minute for that.
 #
 # ## Look at what happened
 #
 # **The curves.** The loss on the training images falls. What counts is the validation curve: images the model has not
 # learned from. Both losses include label smoothing, so even a perfect model would not reach 0. The training images are
-# changed each time they are shown, so they are harder than the validation images. And the training accuracy is a mean
-# over the epoch, while the model was still improving. So it can lie below the validation accuracy. If it later passes
-# it, and the validation curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*.
+# changed each time they are shown, so they are harder, and the training accuracy is a mean over the epoch, while the
+# model was still improving. So it can lie below the validation accuracy. If it later passes it, and the validation
+# curve stands still, the model has begun to learn its pictures by heart: this is *overfitting*.
 
 # %%
 third = history.epochs // 3
@@ -570,13 +557,11 @@ gains = accuracy[third - 1] - accuracy[0], accuracy[-1] - accuracy[-third]
 print("most is gained in the first third, little in the last:", gains[0] > 3 * gains[1])
 
 # %% [markdown]
-# **Slide through the training.** Here are the copies you kept, and four pictures that none of them has learned from
-# (unless you took the shipped weights, which have). Drag the slider, or press ← and →.
+# **Slide through the training.** Here are the copies you kept, and four of the pictures that were held out. Drag the
+# slider, or press ← and →.
 #
 # 1. Go to 0 epochs. No class gets much more than its share of 10%. Then press → again and again. After how many epochs
 #    is the answer right, and does it stay so?
-#
-# Three more questions stand below the explorer.
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: training differs in the last digits between machines.
@@ -597,8 +582,7 @@ TrainingTimeline(kept, data.train_images[few], data.class_names[:4], history.val
 #    more alike than the others?
 
 # %% [markdown]
-# **The test.** We look at the test images once, at the end. The folded cell after it sets the result beside the
-# course's record. (Differences of accuracies are counted in *points*: 84% is three points above 81%.)
+# **The test.** We look at the test images once, at the end. The folded cell sets the result beside the course's record.
 
 # %%
 test = evaluate(model, data.test_images, data.test_labels)
@@ -655,11 +639,10 @@ plots.show(
 )
 
 # %% [markdown]
-# Look at them one by one. Would you have known? Some of these pictures are hard, and some labels are doubtful. The list
-# is sorted by the loss: first comes the picture whose *right* class got the least.
+# Would you have known? Some of these pictures are hard, and some labels are doubtful. First comes the picture whose
+# *right* class got the least.
 #
-# **Where does it look?** The same explorer as in lesson 4, now on your own model and its worst mistake. Press the arrow
-# keys to see other tokens; choose a layer and a head.
+# **Where does it look?** The explorer of lesson 4, on your own model and its worst mistake.
 
 # %%
 worst = data.test_images[test.worst_mistakes(4)]  # [4, C, H, W]
@@ -704,8 +687,8 @@ print("it knows its classes:", again.card.class_names == tuple(data.class_names)
 #
 # Clothes before a black background are easy. CIFAR-10 is harder: photographs of 32×32 pixels, of airplanes, cats, ships
 # and seven other things, in any pose, before anything. The course has trained two ViTs on it, from random weights and
-# with the same loop: a small one on a machine without a GPU, and the large preset on a GPU, in this very lesson. Their
-# records came with the course, and the weights of the small one. The photographs did not, and you need none here.
+# with the same loop: a small one without a GPU, and the large preset on a GPU. Their records came with the course; you
+# need no photographs here.
 
 # %% jupyter={"source_hidden": true}
 cifar10, on_gpu = (json.loads((DATA_FOLDER / "results" / f"vit_cifar10{end}.json").read_text()) for end in ("", "_gpu"))
@@ -724,18 +707,16 @@ for one in (cifar10, on_gpu):
     print(f"right on {alone} of {count:,} test photographs; asked about each and its mirror image: {mirrored}\n")
 
 # %% [markdown]
-# (Other work ran on the machine during part of the first training. The minutes of the second include compiling and
-# validation, and so does its MFU.) To ask twice and average is called *test-time augmentation*. Papers report it apart,
-# and so do we. None of these figures was used to choose anything. Each is **one** run. Another one of the large preset,
-# with another seed, had no time to end: `data/results/cifar10_tries.jsonl` has a line for both. How the two above went,
-# and a slide through the small one, come further down, for a second reading.
+# (Other work ran beside part of the first training. Minutes and MFU of the second include compiling and validation.) To
+# ask twice and average is called *test-time augmentation*. Papers report it apart, and so do we. None of these figures
+# was used to choose anything. Each is **one** run; another of the large preset, with another seed, had no time to end
+# (`data/results/cifar10_tries.jsonl`). How the two went is for a second reading.
 #
 # ## Claims, tested
 #
 # ### "One batch can be learned by heart"
 #
-# This is the first test of any training code, and takes seconds: if a model cannot bring the loss on 16 pictures to
-# almost nothing, something is broken. Do it before every long run.
+# This is the first test of any training code (lesson 7), and takes seconds. Do it before every long run.
 
 # %% tags=["claim-one-batch"]
 torch.manual_seed(0)
@@ -766,9 +747,8 @@ print(accuracy_above(round(1000 * unseen), 1000, seen - 0.1, claim, name="accura
 # %% [markdown]
 # ### "A ViT reaches only 40% on CIFAR-10: the data set is too small"
 #
-# Where we read this figure, it was that of a ViT-B/16 *with* pre-training. There the data set is not to blame: the
-# paper fine-tunes the same model on the same pictures, at 384 pixels, to 98.95% (table 5), and lesson 10 looks for the
-# fault in the recipe.
+# Where we read this figure, it was that of a ViT-B/16 *with* pre-training. There the data set is not to blame, as
+# lesson 10 shows.
 #
 # That leaves the other half: does a ViT that has seen nothing *but* CIFAR-10 stay at 40%? The longer trainings above
 # began with random weights.
@@ -818,9 +798,7 @@ plots.show(figure, alt="For each of twelve changes, three points: test accuracy 
 print(f"between two seeds of the preset lie up to {100 * (max(base) - min(base)):.1f} points")
 
 # %% [markdown]
-# The record of the preset above has 87.2% to 87.6%, from the same seeds, but from two threads and older code. With other
-# threads sums are rounded otherwise, and after some steps it is another run. Whether the older code did more than that,
-# three seeds cannot say.
+# (The record of the preset further up, 87.2% to 87.6%, has the same seeds, but two threads and older code.)
 #
 # All twelve have one rate here, that of the preset, and a recipe with larger batches might want another (lesson 9's
 # clinic). So the three ingredients of the claim were tried once more. Each recipe searched among five rates, with two
@@ -843,10 +821,10 @@ at_one_rate = study.scores("the preset"), study.scores("no augmentation")
 print(f"augmentation in the first study, both at {at_one_rate[1].rate.value:g}: {compare(*at_one_rate).numbers}")
 
 # %% [markdown]
-# None of the three is shown, though without augmentation all three seeds are worse, by 2 to 3 points. (Here it is a
-# move by one pixel.) In the first study the lead of augmentation was larger. A part of that may be the rate: without
-# augmentation the validation pictures chose a higher one than 0.003. What happens without it, the training loss tells
-# (of the first study). With label smoothing it cannot fall to 0: the lowest comes from saying 0.91 and nine times 0.01.
+# None of the three is shown, though without augmentation (here a move by one pixel) all three seeds are worse, by 2 to
+# 3 points. In the first study its lead was larger. A part of that may be the rate: without augmentation the validation
+# pictures chose a higher one than 0.003. What happens without it, the training loss of the first study tells. With
+# label smoothing it cannot fall to 0: the lowest comes from saying 0.91 and nine times 0.01.
 
 # %%
 for variant in ("the preset", "no augmentation"):
@@ -856,7 +834,7 @@ print(f"lowest possible: {-(0.91 * math.log(0.91) + 9 * 0.01 * math.log(0.01)):.
 
 # %% [markdown]
 # Without augmentation the model has learned its 9,000 pictures by heart. Of most others three seeds say little, in
-# either direction. *Not shown* is not *no effect*.
+# either direction.
 #
 # One question from above is still open: what is the other half of the epochs worth? And what is the moving average
 # worth, which the preset does without?
@@ -903,7 +881,7 @@ for name, one in {"small": longer, "large": longest}.items():
 # %% [markdown]
 # The small one did in part. The large one, with fifteen times as many parameters, shows no such gap, and its validation
 # loss was lowest at the end. That does not prove that it learned nothing by heart: the pictures it trains on are
-# changed, so they are the harder ones. Whether more epochs would pay was not tried.
+# changed, so they are the harder ones.
 
 # %% [markdown]
 # Which classes do the two models confuse?
@@ -918,8 +896,8 @@ for one in (cifar10, on_gpu):
     print()
 
 # %% [markdown]
-# **Slide through the training of the small one**, too. Copies were kept after 1, 2, 5 and 12 of its epochs. The four
-# photographs are ours. The model has a word for what is on one of them alone: Chelsea, the cat.
+# **Slide through the training of the small one**, too. The four photographs are those of lesson 8. The model has a word
+# for what is on one of them alone: Chelsea, the cat.
 #
 # 1. Go to 0 epochs, and press → to the end. At which of the six moments does the model say *cat*? What else does it
 #    take her for?
@@ -963,13 +941,13 @@ for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
     print(f"{which:<21}", *(f"{word:<16}" for word in words), last)
 
 # %% [markdown]
-# In this run, which patches are neighbours is found out earlier than what the things are. And Chelsea is a *cat* after
-# 2 epochs, a *dog* after 5 and a *cat* again after 12: an answer that is unsure turns.
+# In this run, which patches are neighbours is found out earlier than what the things are. And an answer that is unsure
+# turns, as Chelsea's does.
 #
 # And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten words,
-# and *none of these* is not one. It could give 10% to each. But no picture of the training ever asked it to be unsure.
-# So a high probability does not show that any of the classes is there. Even for pictures like those of the training it
-# has to be checked: read the percentages of the ten worst mistakes above.
+# and *none of these* is not one. No picture of the training ever asked it to be unsure. So a high probability does not
+# show that any of the classes is there. Not even for pictures like those of the training: read the percentages of the
+# ten worst mistakes above.
 
 # %% [markdown]
 # ### What others report for CIFAR-10
@@ -978,19 +956,17 @@ for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
 #
 # | who | model (only the last one is pre-trained) | epochs | test accuracy |
 # |---|---|---|---|
-# | kentaroy47, `vision-transformers-cifar10` on GitHub, README of 20 November 2025 | ViT, patch 8 | not stated; the script's default is 200 | 30% |
+# | kentaroy47, `vision-transformers-cifar10` on GitHub, README of 20 November 2025 | ViT, patch 8 | not stated (default 200) | 30% |
 # | the same | ViT, patch 4 | 200 | 80% |
-# | the same | ViT, patch 4 | 500 | 85% (until 10 November 2025 it said 88%) |
 # | the same | ViT, patch 4 | 1,000 | 89% |
 # | omihub777, `ViT-CIFAR` on GitHub, README of 4 March 2021 | ViT, 7 blocks, D = 384, 6.3 M parameters | 200 | 90.9% |
 # | Hassani et al. 2021, `Compact-Transformers` on GitHub, README of 30 June 2021; taken out on 12 September 2021 | ViT-Lite-7/4: 7 blocks, patch 4, 3.7 M parameters | 200 | 91.4% |
-# | the same | CVT-7/4: the same size, pools by attention | 200 | 92.4% |
-# | kentaroy47, as above | ResNet-18, made of convolutions, with strong augmentation (RandAugment; the script's default for every model) | not stated; the script's default is 200 | 95% |
+# | kentaroy47, as above | ResNet-18, with strong augmentation (RandAugment, the script's default for every model) | not stated (default 200) | 95% |
 # | Dosovitskiy et al. 2021, table 5 | ViT-B/16, 86 M parameters, pre-trained on ImageNet-21k, at 384 pixels | | 98.95% |
 #
-# The better ones of those that are not pre-trained learned for longer than our small model, had more parameters, or saw
-# stronger augmentation. Our large preset has all three. The pre-trained one is ahead of all. But it is also more than
-# ten times as large as any other ViT here whose size is given, so what pre-training is worth this table does not say.
+# The better ones without pre-training learned for longer than our small model, had more parameters, or saw stronger
+# augmentation. Our large preset has all three. The pre-trained one is ahead of all, and more than ten times as large as
+# any other ViT here whose size is given: what pre-training is worth this table does not say.
 #
 # One line is even below the 40% that you read of above. Are patches of 8, with four times the area, to blame? The
 # course has trained a second model: the recipe of the small one, and patches of 8.
@@ -1026,8 +1002,7 @@ print(judge(prepared > taken, "one process prepares as many pictures as the card
 
 # %% [markdown]
 # `DataLoader(num_workers=...)` starts more processes, and each needs a core of its own. With large photographs this is
-# the usual way; libraries such as NVIDIA's DALI decode them on the card instead. Small ones can simply stay on the
-# card.
+# the usual way. Small ones can simply stay on the card.
 #
 # ### "16 bits are too few to train with"
 #
@@ -1049,9 +1024,8 @@ too_few = {"for a step of 0.0001, in the weights": still[1] > 0.5, "for the same
 print(judge(too_few, "16 bits are too few", holds="if"))
 
 # %% [markdown]
-# The test of the weights says what is lost if they are kept in bf16, and not what a training would come to: nothing was
-# trained so. The test of the products asks the way forward only. What a whole training with products in bf16 comes to
-# stands in the record of ingredients, above.
+# Nothing was trained with its weights in bf16, and the test of the products asks the way forward only. What a whole
+# training with products in bf16 comes to stands in the record of ingredients, above.
 #
 # ### "A ViT cannot be trained without warm-up"
 #
@@ -1105,16 +1079,14 @@ claim = "the average is better than the weights, while the learning rate is high
 print(compare(gains, [0.0] * len(gains), claim, names=("the average", "the weights"), unit="points"))
 
 # %% [markdown]
-# When the learning rate falls to 0, the weights come to rest by themselves, and the average has less to gain: in the
-# record of ingredients, above, almost nothing.
+# Where the learning rate falls to 0, the average has less to gain: in the record of ingredients, above, almost nothing.
 
 # %% [markdown] tags=["extra"]
 # ### "An epoch of CIFAR-10 at 224 pixels takes ten minutes"
 #
-# *Extra.* Lesson 10 has these ten minutes from the notes, for a ViT-B/16, and asked whether the model is to blame. Was
-# the card used well? The notes do not name it, so take two: the H200 of part 8, for which we measured large matrix
-# products, and a T4, whose data sheet says 65 TFLOP/s in half precision. How long is the epoch if a step uses them as
-# well as ours did in part 8?
+# *Extra.* Lesson 10 has these ten minutes from the notes, for a ViT-B/16. Was the card used well? The notes do not name
+# it, so take two: the H200 of part 8, and a T4, whose data sheet says 65 TFLOP/s in half precision. How long is the
+# epoch if a step uses them as well as ours did in part 8?
 
 # %% tags=["extra", "claim-F2"]
 vit_b = ViT.from_name("ViT-B/16", image_size=224)
@@ -1131,7 +1103,7 @@ print(judge(as_well, "in ten minutes the card is used as well as in part 8", hol
 
 # %% [markdown] tags=["extra"]
 # So ten minutes say little about the model. A card that is used that little may wait for pictures or for the processor,
-# or compute in a format in which it is slow. Look for that before you look for a larger card.
+# or compute in a format in which it is slow.
 
 # %% [markdown] tags=["extra"]
 # ### "More pictures beat more epochs"
@@ -1295,7 +1267,7 @@ check.moving_average(my_average)
 # ## The bug clinic
 #
 # Six trainings lie in beds A to F: the same small model, 2,000 pictures of clothes, three epochs. Five have one fault
-# each; one is well. All run without an error. Do they learn? Guessing would be right for 10 of 100.
+# each; one is well. All run without an error. Do they learn?
 
 # %% tags=["nbval-ignore-output"]
 # Not compared in the tests: training differs in the last digits between machines.
@@ -1417,16 +1389,16 @@ check.training_clinic(my_findings)
 # Then the next run goes on where the host cut the last one off, with the same preset: write its name yourself. From the
 # command line, name the folder too: `--out "$VIT_TUTORIAL_WORK/runs/first"`.
 #
-# **An Apple GPU.** `--device mps`, or `device="mps"` in the config, takes it. It is taken only when asked for, and we
-# had none to measure: compare one epoch with the CPU before you trust it with a long run.
+# **An Apple GPU.** It is taken only when asked for, by `--device mps`, or `device="mps"` in the config. We had none to
+# measure: compare one epoch with the CPU before a long run.
 #
-# **Longer still.** A run that has ended is not made longer by a larger `--epochs`: its learning rate has come down to 0. The
-# program says so. `--start-from` begins another run with its weights, in another folder.
+# **Longer still.** A run that has ended is not made longer by a larger `--epochs`: by then its learning rate is 0.
+# `--start-from` begins another run with its weights, in another folder.
 #
 # **Several GPUs.** `torchrun` starts one process for each. Every process holds the whole model, takes its part of each
 # batch, and finds its gradients. Then all processes average their gradients and take the same step. So they end with
-# the weights that one process would have found with the whole batch, apart from rounding, and from dropout and drop
-# path: each process throws its own dice for these. Two processes on a CPU work as well:
+# the weights that one process would have found with the whole batch, apart from rounding, dropout and drop path (each
+# process throws its own dice). Two processes on a CPU work as well:
 #
 # ```
 # torchrun --nproc-per-node 4 -m vit_tutorial.train --recipe cifar10-gpu --out runs/four_gpus
@@ -1446,7 +1418,7 @@ check.training_clinic(my_findings)
 # **A larger model.** Unless batches are tiny, most of the memory of a training holds what is kept for the way back.
 # `--gradient-checkpointing` keeps what enters each block, and computes the rest again (Chen et al. 2016). The gradients
 # are the same, for one more way forward. Or take several small batches, add up their gradients, and step once
-# (*gradient accumulation*). LayerNorm sees each picture alone, and does not notice. (BatchNorm would.)
+# (*gradient accumulation*). LayerNorm sees each picture alone, and does not notice.
 #
 # **Bigger data.** This engine keeps all pictures in the memory of the card, as bytes. ImageNet at 224×224 would be 193
 # GB. From there on pictures come from the disk, and the `DataLoader` with its processes is back.
