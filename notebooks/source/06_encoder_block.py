@@ -73,7 +73,7 @@ print([round(number, 2) for number in layer_norm(token, gamma=1, beta=0).tolist(
 
 # %% [markdown]
 # Two traps are in this formula. `torch.var` and `torch.std` divide by D − 1 unless told otherwise. And ε belongs
-# *under* the root. With large numbers nobody sees the second trap. With a nearly constant token one does:
+# *under* the root. Only a nearly constant token shows the second trap:
 
 # %%
 torch.manual_seed(0)
@@ -106,9 +106,9 @@ print("ten times as large:", [round(number, 2) for number in layer_norm(10 * tok
 # %% [markdown]
 # ## In code: the MLP
 #
-# Attention brings values from token to token and mixes them. The second branch works on each token *alone*: widen it
-# from D to 4·D numbers, bend them, and narrow them again. It is called **MLP**, multi-layer perceptron. Papers on
-# language models call it the *feed-forward network*, FFN:
+# Attention mixes tokens. The second branch works on each token *alone*: widen it from D to 4·D numbers, bend them, and
+# narrow them again. It is called **MLP**, multi-layer perceptron. Papers on language models call it the *feed-forward
+# network*, FFN:
 #
 # $$\text{MLP}(z) = \text{GELU}(z W_1 + b_1)\, W_2 + b_2 \qquad W_1 \in \mathbb{R}^{D \times 4D},\; W_2 \in
 # \mathbb{R}^{4D \times D}$$
@@ -247,7 +247,7 @@ plots.show(
 #
 # ## In code: the whole block
 #
-# Now the parts go together. Norm, attention, plus. Norm, MLP, plus.
+# Norm, attention, plus. Norm, MLP, plus.
 #
 # $$z' = \text{MSA}(\text{LN}(z)) + z \qquad \text{(equation 2)}$$
 # $$z'' = \text{MLP}(\text{LN}(z')) + z' \qquad \text{(equation 3)}$$
@@ -778,9 +778,6 @@ for size in (8, 32, 128):
 claim = "pre-norm's lead is larger with batches of 8 than with batches of 128"
 print(compare(ahead[8], ahead[128], claim))
 
-# %% [markdown] tags=["extra"]
-# Pre-norm is ahead with every size of batch, and by about as much. That it suits small batches *better* is not shown.
-
 # %% [markdown]
 # ## Exercise: count a block
 #
@@ -910,8 +907,7 @@ check.mlp(MyMLP)
 # Difficulty 3 of 5, about 15 minutes. Importance 3 of 3. Put the four parts together, pre-norm, as ViT does. They are
 # called `norm1`, `attn`, `norm2` and `mlp`: with these names saved weights find their places. Take
 # `nn.LayerNorm(dim, eps=1e-6)`, `MultiHeadAttention(dim, num_heads)` and `MLP(dim, 4 * dim)`, or your own
-# `MyMLP(dim, 4 * dim)` with its layers called `fc1` and `fc2`. In the check's message, the input is the tokens and the
-# number of heads.
+# `MyMLP(dim, 4 * dim)` with its layers called `fc1` and `fc2`.
 #
 # <details><summary>Hint 1</summary>
 #

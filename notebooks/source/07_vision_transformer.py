@@ -695,9 +695,8 @@ print(f"for {flops['hybrid, 1 block'] / flops['pure, 8 blocks']:.0%} of the oper
 
 # %% [markdown]
 # Here one convolution with norm, ReLU and pooling was worth more than all these further blocks. Which part of it does
-# this, the study does not say. Nearly all models took the middle one of the three rates, so the search was wide enough.
-# But all of them are tiny, and the training is short. In the paper (section 4.4, figure 5) hybrids are a little better
-# at small budgets, and no longer at large ones.
+# this, the study does not say. All models are tiny, and the training is short. In the paper (section 4.4, figure 5)
+# hybrids are a little better at small budgets, and no longer at large ones.
 
 # %% [markdown]
 # ## Exercise: count a ViT
@@ -807,8 +806,7 @@ check.vit_forward(my_forward)
 # | `encoder.ln.…` | `norm.…` |
 # | `heads.head.…` | `head.…` |
 #
-# The 7 stands for the number of any block. The check's message says how many of timm's names are missing, how many of
-# yours timm does not know, and the first of each. If all names are right, it says which one holds a wrong tensor.
+# The 7 stands for the number of any block.
 #
 # <details><summary>Hint 1</summary>
 #

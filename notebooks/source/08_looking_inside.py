@@ -887,8 +887,6 @@ check.near_heads(my_near_heads)
 # - the same again for the same seed, another for another seed,
 # - and without touching the random numbers of the notebook, so that nothing else in it changes.
 #
-# The check says in words what yours does.
-#
 # <details><summary>Hint 1</summary>
 #
 # `torch.Generator().manual_seed(seed)` is a source of random numbers of your own. Hand it to `torch.rand` or

@@ -1009,9 +1009,9 @@ def my_agreement(model, images, pixels): ...  # -> share of the answers that sta
 check.agreement(my_agreement)
 
 # %% [markdown]
-# With it you can ask something that no figure above shows. Is it the *mean* at the end that lets a CNN keep so many
-# answers? Here is our CNN, trained, beside the same CNN without that mean: only the place in the middle answers. It was
-# not trained for that, so look at what *stays*, not at what is right.
+# With it you can ask: is it the *mean* at the end that lets a CNN keep so many answers? Here is our CNN, trained,
+# beside the same CNN without that mean: only the place in the middle answers. It was not trained for that, so look at
+# what *stays*, not at what is right.
 
 # %%
 if check.agreement(my_agreement).passed:

@@ -226,9 +226,8 @@ else:
     print("my_knn does not pass its check yet. Finish it above, run its cell, and come back to this one.")
 
 # %% [markdown]
-# **The head moves: a linear probe.** Once as training with all but the head frozen. And once the cheap way: what the
-# head reads is computed once, and one linear layer learns from these numbers. Nothing below it moves, so nothing needs
-# to be computed again.
+# **The head moves: a linear probe.** Once as training with all but the head frozen. And once the cheap way: nothing
+# below the head moves, so what it reads is computed once, and one linear layer learns from these numbers.
 
 # %% tags=["trained-here"]
 probe = TrainingConfig(
@@ -840,12 +839,12 @@ print(compare_each(below, "all weights with this mistake end below a linear prob
 # %% [markdown]
 # ## Bug clinic: six fine-tunings
 #
-# Six people took the same trained model to the same 80 pictures of new clothes. None of them got an error. One did all
-# as it should be, and five made one mistake each. `patient(letter, model, few)` gives what each of them brought to
-# `fit`: a model, pictures, and the settings. Before the training we look at what goes in, at what the features have in
-# common with those of the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four
-# classes knows nothing, and guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how far the weights
-# have moved (1: by as much as they were long), and what came of it.
+# Six people took the same trained model to the same 80 pictures of new clothes. One did all as it should be, and five
+# made one mistake each, without any error. `patient(letter, model, few)` gives what each of them brought to `fit`: a
+# model, pictures, and the settings. Before the training we look at what goes in, at what the features have in common
+# with those of the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four classes
+# knows nothing, and guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how far the weights have
+# moved (1: by as much as they were long), and what came of it.
 
 # %% tags=["trained-here"] jupyter={"source_hidden": true}
 pixels = few.train_images

@@ -331,7 +331,8 @@ for kind in (torch.float32, torch.float16, torch.bfloat16):
 # rounded away, as the 1 of 257 is above.
 #
 # (An older GPU has float16 alone. There the loss is multiplied by a large number, so that small gradients do not become
-# 0, and the gradients are divided by it before the step (Micikevicius et al. 2018). In the step below this is `scale`.)
+# 0, and the gradients are divided by it before the step; if one is infinite, the step is left out (Micikevicius et al.
+# 2018). In the step below this is `scale`.)
 #
 # ### 4 · Label smoothing
 #
