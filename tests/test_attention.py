@@ -319,6 +319,13 @@ def test_width_and_heads_are_whole_numbers(sizes, name):
         MultiHeadAttention(*sizes)
 
 
+@pytest.mark.parametrize("option", ["qkv_bias", "fused"])
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_an_option_is_true_or_false(option, value):
+    with pytest.raises(ValueError, match=exactly(f"{option} is {value!r}; it must be True or False")):
+        MultiHeadAttention(16, 4, **{option: value})
+
+
 @pytest.mark.parametrize(
     "types", [("int64", "int64", "int64"), ("float32", "float64", "float32"), ("float32", "float32", "int64")]
 )

@@ -251,6 +251,7 @@ def test_an_impossible_rate_is_refused(rate):
         ({"dim": 8.0}, "dim is 8.0; it must be one whole number"),
         ({"dim": -8}, "dim is -8; it must be 1 or more"),
         ({"num_heads": 2.0}, "num_heads is 2.0; it must be one whole number"),
+        ({"qkv_bias": "no"}, "qkv_bias is 'no'; it must be True or False"),
         ({"gelu": ["exact"]}, "gelu is ['exact']; it must be one of 'exact', 'tanh'"),
     ],
 )
@@ -271,9 +272,13 @@ def test_tokens_that_do_not_fit_are_refused(build):
         (torch.zeros(1, 3, 9), ValueError, "tokens must be [..., 8]; got shape [1, 3, 9]"),
         (torch.zeros(1, 3, 8).double(), TypeError, "tokens are torch.float64 and the weights torch.float32; convert"),
         (torch.zeros(1, 3, 8).long(), TypeError, "tokens are torch.int64 and the weights torch.float32; convert them"),
+        (torch.zeros(1, 3, 8).tolist(), TypeError, "tokens must be a Tensor; got list"),
     ):
         with pytest.raises(error, match=exactly(message)):
             build()(tokens)
+    message = "tokens are torch.float32 and the weights torch.float64; convert them with tokens.to(torch.float64)"
+    with pytest.raises(TypeError, match=exactly(message)):
+        build().double()(torch.zeros(1, 3, 8))
 
 
 def test_dropping_both_branches_leaves_the_image_as_it_was():

@@ -209,6 +209,7 @@ def test_stems_that_cannot_work_are_refused(options, message):
     [
         (((1, 0),), "layers (stem_layers of a ViTConfig) is (1, 0); give at most four stages of 1 block or more each"),
         (((1.0,),), "a part of layers is 1.0; it must be one whole number"),
+        ((3,), "layers is 3; it must be a tuple of whole numbers"),
         (((1,), -1), "in_channels is -1; it must be 1 or more"),
     ],
 )

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from references import assert_same, exactly, patchify_by_loops, randomize
+from torch._subclasses import FakeTensorMode
 
 from vit_tutorial import PatchEmbedding, patchify, unpatchify
 
@@ -271,6 +272,17 @@ def test_shapes_without_numbers_go_through():
     assert part(torch.zeros(2, 3, 8, 8, device="meta")).shape == (2, 4, 768)
     with pytest.raises(TypeError, match=r"images are torch\.float16 and the weights torch\.float32"):
         part(torch.zeros(2, 3, 8, 8, device="meta").half())
+
+
+def test_images_on_another_device_are_refused():
+    """A fake tensor says that it is on a GPU, where there is none."""
+    message = (
+        "images are on cuda:0 and the weights on cpu; move them with images.to('cpu'), or the model with "
+        "model.to('cuda:0')"
+    )
+    part = PatchEmbedding(8, 4)
+    with FakeTensorMode(allow_non_fake_inputs=True), pytest.raises(ValueError, match=exactly(message)):
+        part(torch.empty(2, 3, 8, 8, device="cuda:0"))
 
 
 @pytest.mark.parametrize("patch_size", [(16, 8), 4.0, "4", None])

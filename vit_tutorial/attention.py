@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.inputs import check_kind, check_tokens, go_together, is_seen, whole_number
+from vit_tutorial.inputs import check_kind, check_setting, check_tokens, go_together, is_seen, whole_number
 
 # With fewer tokens than this the explicit path trains faster on a CPU: at 17 tokens in a third to all of the fused
 # kernel's time, at 50 in half to all of it. Measured by tests/benchmarks/bench_attention.py.
@@ -49,8 +49,8 @@ class MultiHeadAttention(nn.Module):
     Shapes: [B, N, D] -> [B, N, D]; with `return_weights=True` also the weights [B, h, N, N].
     `fused=True` uses PyTorch's fused kernel, which never holds the weights. Asking for them takes the explicit path, as
     do fewer than FUSED_FROM tokens on a CPU, where that path is the faster one.
-    Raises ValueError if D is below 1, h does not divide D, or the tokens do not have D numbers, and TypeError if these
-    are of a type that does not go with the weights.
+    Raises ValueError if D is below 1, h does not divide D, an option is neither True nor False, or the tokens do not
+    have D numbers, and TypeError if these are of a type that does not go with the weights.
     Source: Vaswani et al. 2017, section 3.2.2; Dosovitskiy et al. 2021, appendix A, equations 5 to 8.
     """
 
@@ -63,6 +63,8 @@ class MultiHeadAttention(nn.Module):
             raise ValueError(
                 f"dim {dim} does not divide into {num_heads} heads; the nearest number that does is {nearest}"
             )
+        for name, choice in (("qkv_bias", qkv_bias), ("fused", fused)):
+            check_setting(name, choice, bool)
         self.num_heads = num_heads
         self.fused = fused
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
-from vit_tutorial.inputs import check_rate, check_setting, check_tokens, whole_number
+from vit_tutorial.inputs import check_kind, check_rate, check_setting, check_tokens, whole_number
 
 LAYER_NORM_EPS = 1e-6
 GELU = {"exact": "none", "tanh": "tanh"}
@@ -153,7 +153,7 @@ class Encoder(nn.Sequential):
     def forward(self, tokens: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
         # The patches come transposed from their convolution, and what is added to them takes their layout: without this
         # every layer would copy them. Dropout lies before it, and draws in the order of the memory that it is given.
-        return super().forward(tokens.contiguous())
+        return super().forward(check_kind("tokens", tokens, Tensor).contiguous())
 
     def __getitem__(self, place: int | slice) -> nn.Module:
         """Give one block, or some of them as a stack: `blocks[:6]`."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vit_tutorial.inputs import whole_number
+from vit_tutorial.inputs import check_setting, whole_number
 from vit_tutorial.patches import PatchEmbedding
 
 GROUPS = 32  # of channels that are normalised together
@@ -94,10 +94,10 @@ class ResNet(nn.Module):
 
     def __init__(self, layers: tuple[int, ...] = (3, 4, 9), in_channels: int = 3):
         super().__init__()
-        if len(layers) > 4 or any(whole_number("a part of layers", blocks) < 1 for blocks in layers):
+        layers = check_setting("layers", layers, tuple[int, ...])
+        if len(layers) > 4 or min(layers, default=1) < 1:
             raise ValueError(
-                f"layers (stem_layers of a ViTConfig) is {tuple(layers)}; give at most four stages of 1 block or more "
-                "each"
+                f"layers (stem_layers of a ViTConfig) is {layers}; give at most four stages of 1 block or more each"
             )
         whole_number("in_channels", in_channels, 1)
         self.stem = nn.Sequential(

@@ -117,17 +117,25 @@ def check_channels(images: Tensor, in_channels: int) -> None:
 
 
 def check_pixels(images: Tensor, layer: nn.Module) -> None:
-    """Raise TypeError unless the layer computes with such numbers, and ValueError where a CPU finds NaN or infinity."""
+    """Raise TypeError unless the layer computes with such numbers, and ValueError if these lie on another device.
+
+    ValueError too where a CPU finds NaN or infinity.
+    """
     if not images.is_floating_point():
         raise TypeError(
             f"images are {images.dtype}, but a model computes with real numbers; "
             "convert with images.float() / 255 and normalise"
         )
-    dtype = next(layer.parameters(), images).dtype
-    if not go_together(images, dtype):
+    weight = next(layer.parameters(), images)
+    if not go_together(images, weight.dtype):
         raise TypeError(
-            f"images are {images.dtype} and the weights {dtype}; convert them with images.to({dtype}), "
+            f"images are {images.dtype} and the weights {weight.dtype}; convert them with images.to({weight.dtype}), "
             f"or the model with model.to({images.dtype})"
+        )
+    if images.device != weight.device and "meta" not in (images.device.type, weight.device.type):
+        raise ValueError(
+            f"images are on {images.device} and the weights on {weight.device}; move them with "
+            f"images.to({str(weight.device)!r}), or the model with model.to({str(images.device)!r})"
         )
     # On an accelerator this look at the values would make every step wait for the device.
     # The sum is quick, but it may overflow.
@@ -142,15 +150,14 @@ def check_pixels(images: Tensor, layer: nn.Module) -> None:
 def check_tokens(module: nn.Module, tokens: Tensor, dim: int, axes: str = "...") -> None:
     """Raise ValueError unless tokens are [axes, dim], and TypeError unless a module can compute with their numbers.
 
-    Of types only float64 and whole numbers are compared with the module's own, which never go with another.
+    Of types only float64, on either side, and whole numbers are compared, which never go with another.
     """
     check_kind("tokens", tokens, Tensor)
     if tokens.shape[-1:] != (dim,) or (axes == "B, N" and tokens.ndim != 3):
         raise ValueError(f"tokens must be [{axes}, {dim}]; got shape {list(tokens.shape)}")
-    if tokens.dtype == torch.float64 or not tokens.is_floating_point():
-        dtype = next(module.parameters(), tokens).dtype
-        if tokens.dtype != dtype:
-            raise TypeError(f"tokens are {tokens.dtype} and the weights {dtype}; convert them with tokens.to({dtype})")
+    dtype = next(module.parameters(), tokens).dtype
+    if tokens.dtype != dtype and (torch.float64 in (tokens.dtype, dtype) or not tokens.is_floating_point()):
+        raise TypeError(f"tokens are {tokens.dtype} and the weights {dtype}; convert them with tokens.to({dtype})")
 
 
 def go_together(one: Tensor, dtype: torch.dtype) -> bool:
