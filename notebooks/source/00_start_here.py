@@ -10,14 +10,13 @@
 # 3. Check that your machine has all that the course needs.
 # 4. Learn how a lesson works, and pass your first exercise.
 #
-# **Time**: 20 minutes. **You need**: Python, and to have seen a PyTorch tensor before. All lessons count their minutes
-# at 200 words a minute and 4 seconds a line of code, so whoever reads PyTorch for the first time needs longer.
+# **Time**: 20 minutes. **You need**: Python, and to have seen a PyTorch tensor before. Whoever reads PyTorch for the
+# first time needs longer than a lesson says.
 #
 # **How to use this page.** The grey boxes are code. Click into one and press **Shift+Enter**: it runs, and the next box
 # is chosen. Do this from the top to the bottom. Code that only draws is folded, and runs all the same: the three dots
 # or the blue bar beside it open it. You may change any code and run it again. If a name is missing then, choose *Run →
-# Restart Kernel and Run All Cells*: nothing breaks for good. On a narrow screen, close the list of files first: tap the
-# folder at the left.
+# Restart Kernel and Run All Cells*: nothing breaks for good.
 
 # %%
 import torch
@@ -38,9 +37,9 @@ print("the course is here, and PyTorch too")
 #
 # ## The end first
 #
-# This model was trained with the code of this course. It has seen 28×28 pictures of clothes (the data set
-# Fashion-MNIST). The eight pictures below are test pictures: it never saw them in training. (`normalize` gives the
-# pixels the scale on which the model learned; lesson 2 looks into it.)
+# This model was trained with the code of this course, on 28×28 pictures of clothes (the data set Fashion-MNIST). The
+# eight below are test pictures: it never saw them in training. (`normalize` gives the pixels the scale on which the
+# model learned: lesson 2.)
 
 # %%
 model = load_model(DATA_FOLDER / "vit_fashion_mnist.safetensors")
@@ -70,10 +69,9 @@ for ax, image, answer, label in zip(axes.flat, images, answers, labels, strict=T
 plots.show(figure, alt=f"Eight small grey pictures of clothes. The model says: {', '.join(answers)}.")
 
 # %% [markdown]
-# **Draw one yourself.** The whole model, all of its 205,962 numbers, now runs in your browser, and answers while you
-# draw. Rub out the shaft of the boot, from the top down, with the eraser: when does it become a sneaker? Then clear the
-# square and draw a bag. The model learned from photographs, so the lab says where a drawing is unlike them. And what
-# does it say to an empty square? Leave the button "More" for later: its words come in lessons 2 to 8.
+# **Draw one yourself.** The whole model now runs in your browser, and answers while you draw. Rub out the shaft of the
+# boot, from the top down, with the eraser: when does it become a sneaker? Then clear the square and draw a bag. And
+# what does it say to an empty square? Leave the button "More" for later: its words come in lessons 2 to 8.
 
 # %%
 starts = {name: data.test_images[data.test_labels == i][0] for i, name in enumerate(data.class_names)}
@@ -82,15 +80,15 @@ SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# When most of the shaft is gone it says *sneaker*, and soon after *sandal*. A little later it says *ankle boot* for a
-# moment, and then *sandal* again: an answer that is unsure turns with one more row of pixels. It calls the empty square
-# a sandal too, with 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a
-# high one does not say that the picture is like those it learned from.
+# When most of the shaft is gone it says *sneaker*, soon after *sandal*, for a moment *ankle boot*, and then *sandal*
+# again: an unsure answer turns with one more row of pixels. It calls the empty square a sandal too, with 79%. "Nothing"
+# is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say that the
+# picture is like those it learned from.
 #
 # </details>
 #
 # **Where does it look?** A ViT cuts the picture into patches, and every patch looks at every other patch. How much it
-# looks where is a table of numbers, the *attention*. You can read it.
+# looks where is a table of numbers, the *attention*.
 #
 # It opens on the *class token*, which looks at all patches, and whose answer counts. (Click a patch, or click the
 # picture once and use the arrow keys, and that patch looks; `c` leads back to the class token.) Attention is computed
@@ -103,13 +101,13 @@ maps = attention_maps(model, model.card.normalize(images[:1]))  # one table per 
 AttentionLab(images[0], [layer[0] for layer in maps], grid_size=model.grid_size, layer=3, head=1)
 
 # %% [markdown]
-# If you see a picture, and it changes when you click, widgets work. If you see one line of text only, run the box
-# again. If that does not help, the machine check below says what to do.
+# If you see one line of text in place of a picture, run the box again. If that does not help, the machine check below
+# says what to do.
 #
 # You do not have to understand any of this yet. By the end of lesson 7 you will have built every part of it.
 #
-# The clothes or the background? Say what you think, and then look at the count below. It is made by a folded box: for
-# the class token and the last layer, how much of its weight lies on patches that are black all over.
+# The clothes or the background? Say what you think. Then see what the folded box below counts: how much of the class
+# token's weight, in the last layer, lies on patches that are black all over.
 
 # %% jupyter={"source_hidden": true}
 many = data.test_images[:300]
@@ -125,8 +123,8 @@ print(f"300 pictures:      {on_black.mean():.0%} of the weight, on {are_black.me
 # Both. On the first picture the background gets about the weight that it would get from somebody who looks everywhere
 # alike. Over 300 pictures it gets a little less. So these numbers do not say that the model looks at the clothes.
 #
-# And they do not say what made it answer as it did. In the last layer every token already holds something of all
-# others. Where a model looks is not yet an explanation: lesson 8 tests that.
+# Nor do they say what made it answer as it did: in the last layer every token already holds something of all others.
+# Lesson 8 tests that.
 #
 # </details>
 
@@ -148,7 +146,7 @@ print([round(p, 2) for p in by_hand.tolist()])
 print("the same as PyTorch's own:", torch.allclose(by_hand, z.softmax(dim=0)))
 
 # %% [markdown]
-# Now the ten logits of the first picture, and what softmax makes of them. The longest bar is the model's answer.
+# Now the ten logits of the first picture, and what softmax makes of them.
 
 # %%
 print("logits:", [round(z, 1) for z in logits[0].tolist()])
@@ -193,14 +191,11 @@ check_machine()
 # | [10 Fine-tuning](10_fine_tuning.ipynb) | take a trained model to new pictures, and say whether it was worth it |
 # | [11 Train on a GPU](11_train_on_a_gpu.ipynb) | train it yourself, on a laptop or on a GPU |
 #
-# Take them in this order.
+# Take them in this order. Each has the same bones. A question. Numbers small enough for a pencil. The code beside its
+# formula, and a check that it agrees with the library everybody uses. A picture to touch. Sentences that people repeat,
+# tested. Exercises that check themselves. Five lines to remember.
 #
-# Each lesson has the same bones. A question. Numbers small enough for a pencil. The code beside its formula, and a
-# check that it agrees with the library everybody uses. A picture to touch. Sentences that people repeat, tested. An
-# exercise that checks itself. Five lines to remember.
-#
-# The code you meet is short, and it is the real one. Each lesson says which file of the folder `vit_tutorial/` it is
-# about. Those files are meant to be read.
+# Each lesson says which file of the folder `vit_tutorial/` it is about. Those files are short, and meant to be read.
 
 # %% [markdown]
 # ## Exercise: count the tokens
@@ -230,10 +225,9 @@ check.count_tokens(count_tokens)
 # %% [markdown]
 # The check tries your function on several inputs. If it is wrong, it shows the smallest input where it fails, and
 # usually says in words what is wrong: of 1,413 wrong answers that were tried, 95 in 100 got such a sentence. Try it:
-# return `image_size // patch_size` and see. A function that never ends is stopped after ten seconds of computing.
+# return `image_size // patch_size` and see.
 #
-# The solution is in the next box. It is folded: click the three dots or the blue bar beside it to open it. In the
-# lessons, the code of each *extra* is folded in the same way.
+# The solution is in the next box, folded. In the lessons, the code of each *extra* is folded in the same way.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -246,8 +240,8 @@ check.count_tokens(count_tokens)
 # %% [markdown]
 # ## How far you have come
 #
-# When one of your answers passes, the course remembers it, in the small file `progress.json` in its own folder. Running
-# a solution does not count. Come back to this page and run the next box whenever you want to know what is left.
+# When one of your answers passes, the course remembers it, in the file `progress.json`. Running a solution does not
+# count. Come back and run the next box whenever you want to know what is left.
 
 # %%
 my_progress()
@@ -268,8 +262,8 @@ my_progress()
 # | attention of a layer: heads, who looks, at whom | [B, h, N+1, N+1] | [8, 4, 50, 50] |
 # | logits: one for each of K classes | [B, K] | [8, 10] |
 #
-# P is the side of a patch. (N+1, since the class token is one more.) All lessons have these letters, and say it where
-# one of them means something else.
+# P is the side of a patch. (N+1, since the class token is one more.) All lessons use these letters, and say so where
+# one means something else.
 #
 # **Three questions.**
 #

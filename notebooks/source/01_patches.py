@@ -7,14 +7,13 @@
 # **What you will do**
 #
 # 1. Cut a 4×4 image into patches by hand, and check the result with a pencil.
-# 2. Write the cut twice, with slices and with `einops`, and show that both agree. Make tokens of the patches with a
-#    linear layer, and show that a convolution cuts and embeds at once. See what such a layer has learned.
+# 2. Write the cut twice, with slices and with `einops`. Make tokens of the patches with a linear layer, and show that a
+#    convolution does both at once. See what such a layer has learned.
 # 3. Count the tokens: how many, how long, and what they cost.
 # 4. Take a picture apart, shuffle it, and put it back without losing a pixel.
 # 5. Write your own patch embedding, put it into a real Vision Transformer, and train it.
 #
-# **Time**: 35 minutes, and 45 for the exercises. **You need**: Python, and what a PyTorch tensor is. Nothing about
-# transformers yet.
+# **Time**: 35 minutes, and 45 for the exercises. **You need**: Python, and what a PyTorch tensor is.
 
 # %%
 from statistics import fmean
@@ -65,7 +64,7 @@ plots.show(
 # %% [markdown]
 # ## By hand
 #
-# We start with an image so small that you can do it with a pencil: one channel, 4×4 pixels, numbered 0 to 15.
+# We start with an image small enough for a pencil: one channel, 4×4 pixels, numbered 0 to 15.
 
 # %%
 tiny = torch.arange(16.0).reshape(1, 1, 4, 4)  # [B, C, H, W]
@@ -75,7 +74,7 @@ print(tiny[0, 0].int())
 # With P = 2 there are four patches. Take a pencil and write down the four pixels of each one, row by row.
 # The first is `0 1 4 5`: two pixels of the top row, then two of the row below.
 #
-# The naive way to do this in code is to cut out one slice after the other.
+# In code, the naive way cuts out one slice after the other.
 
 # %%
 P = 2
@@ -88,8 +87,8 @@ by_slices = torch.stack(slices)  # [N, P*P]
 print(by_slices.int())
 
 # %% [markdown]
-# Each line is one patch. Compare with what you wrote. If your second line was `8 9 12 13`, you walked down first:
-# that is column order. We read row by row, as the paper does.
+# Each line is one patch. If your second line was `8 9 12 13`, you walked down first: that is column order. We read row
+# by row, as the paper does.
 
 # %% jupyter={"source_hidden": true}
 figure, axes = plots.new_figure(1, 2, size=(8, 3.2), width_ratios=[1, 1.2])
@@ -103,18 +102,17 @@ plots.show(
 )
 
 # %% [markdown]
-# Could one simply `reshape` the 4×4 image to 4 rows of 4? No, and it is worth seeing why. A tensor lies in memory as
-# one long line, row after row. Its *strides* say how far apart neighbours are on that line. `reshape` only chooses
-# where to break the line. Four rows of four: that is the image as it was. (After a `permute` it has to copy the
-# numbers.)
+# Could one simply `reshape` the 4×4 image to 4 rows of 4? No. A tensor lies in memory as one long line, row after row.
+# Its *strides* say how far apart neighbours are on that line. `reshape` only chooses where to break the line. Four rows
+# of four: that is the image as it was.
 
 # %%
 print("strides of rows and columns:", tiny[0, 0].stride(), "- one pixel down is 4 numbers further")
 print("first line after reshape:", tiny.reshape(4, 4)[0].int().tolist(), "- a row of the image, not a patch")
 
 # %% [markdown]
-# In the first patch, 4 comes right after 1. In memory it lies 3 steps further. So numbers have to *move*, and every
-# right way to cut an image contains a step that moves them.
+# In the first patch, 4 comes right after 1. In memory it lies 3 steps further. So every right way to cut an image has a
+# step that *moves* numbers.
 
 # %% [markdown]
 # ## In code
@@ -139,8 +137,8 @@ print("same as the slices:", torch.equal(by_einops[0], by_slices))
 # On the right, `(h w)` is the order of the patches: h changes slowly, w quickly, so we read row by row. And
 # `(p1 p2 c)` is the order inside a patch: row, column, channel.
 #
-# That one line is all there is in the course's `patchify`, apart from checking its input. Here it is on the cat. A
-# model reads a batch of images, and we have one. `cat[None]` puts an axis of length 1 in front: a batch of one cat.
+# That one line is the course's `patchify`, apart from checking its input. Here it is on the cat. A model reads a batch
+# of images: `cat[None]` puts an axis of length 1 in front, for a batch of one cat.
 
 # %%
 patches = patchify(cat[None], patch_size=16)  # [1, 3, 224, 224] -> [1, 196, 768]
@@ -157,7 +155,7 @@ print("row 0 of the matrix begins:", patches[0, 0, :6].tolist())
 print("pixel at the top left:", cat[:, 0, 0].tolist(), " the one to its right:", cat[:, 0, 1].tolist())
 
 # %% [markdown]
-# Nothing was computed. Pixels only moved. So the cut can be undone without losing anything:
+# Pixels only moved. So the cut can be undone without losing anything:
 
 # %%
 back = unpatchify(patches, image_size=224)
@@ -182,9 +180,9 @@ print(list(tokens.shape), "= [B, N, D]")
 # %% [markdown]
 # ### With a convolution: the libraries' way
 #
-# torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. (vit-pytorch does not: it
-# cuts with `einops`, and has a linear layer.) A convolution lays a small table of numbers, a **filter** or **kernel**,
-# on the image, multiplies number by number, and adds up. Then the filter moves on. How far it jumps is its *stride*.
+# torchvision, timm, Hugging Face and Google's own code write this step as a **convolution**. A convolution lays a small
+# table of numbers, a **filter** or **kernel**, on the image, multiplies number by number, and adds up. Then the filter
+# moves on. How far it jumps is its *stride*.
 #
 # Take the pencil once more. The filter is `1 2` above `0 −1`, and it jumps 2 pixels. On the first patch of our 4×4
 # image, `0 1` above `4 5`, it gives 0·1 + 1·2 + 4·0 + 5·(−1) = −3. Do the other three patches.
@@ -214,8 +212,8 @@ difference = (embedding(x) - tokens).abs().max().item()
 print(f"largest difference below 0.00001: {difference < 1e-5}")
 
 # %% [markdown]
-# The convolution gives the result as a grid, [B, D, 14, 14]. `PatchEmbedding` flattens the grid and swaps two axes, so
-# that a token is a row: [B, N, D]. Apart from its checks, that is its whole `forward`:
+# The convolution gives a grid, [B, D, 14, 14]. `PatchEmbedding` flattens it and swaps two axes, so that a token is a
+# row: [B, N, D]. Apart from its checks, that is its whole `forward`:
 
 # %%
 grid = embedding.proj(x)  # [B, C, H, W] -> [B, D, H/P, W/P]
@@ -225,8 +223,8 @@ print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", t
 # %% [markdown]
 # ### What such a layer learns
 #
-# A filter has as many numbers as a patch, so it can be drawn as a patch. Here are 64 of the 128 filters of the course's
-# model of photographs, those with the largest numbers. Its patches are 4×4. Below, the same layer before training.
+# A filter has as many numbers as a patch, so it can be drawn as one. Here are 64 of the 128 filters of the course's
+# model of photographs, those with the largest numbers. Below, the same layer before training.
 
 # %% jupyter={"source_hidden": true}
 photographs = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
@@ -254,10 +252,10 @@ plots.show(
 )
 
 # %% [markdown]
-# Above, pixels that share a side seem to go together: many a filter is light on one side and dark on the other. Below,
-# noise. Is that so, or do we see what we want to see? We take all pairs of pixels that share a side, in all filters,
-# and ask how closely the two go together. (The *correlation* is 1 if they always go together, and 0 if they have
-# nothing to do with each other.) As a control, all other pairs: in a filter of one colour, these go together too.
+# Above, pixels that share a side seem to go together. Below, noise. Do we see what we want to see? We take all pairs of
+# pixels that share a side, in all filters, and compute their *correlation*: 1 if the two always go together, and 0 if
+# they have nothing to do with each other. As a control, all other pairs: in a filter of one colour, these go together
+# too.
 #
 # A verdict that begins with *TRUE IF* names the case in which the sentence is right. The brackets name the case in
 # which it is wrong.
@@ -308,9 +306,9 @@ print("a convolution with stride 1: moved by 1, all its numbers move along:", sa
 #
 # ### What the tokens cost
 #
-# In a transformer every token is compared with every token. How that is done is the subject of lesson 4. Here it is
-# enough to count: N tokens make a table of **N×N** numbers. ViT-B has 12 layers, and 12 such tables in each, one for
-# each *head* (lesson 5). A head makes 64 numbers of its own out of each token: 12 · 64 = 768 = D.
+# In a transformer every token is compared with every token (lesson 4 says how). N tokens make a table of **N×N**
+# numbers. ViT-B has 12 layers, and 12 such tables in each, one for each *head* (lesson 5). A head makes 64 numbers of
+# its own out of each token: 12 · 64 = 768 = D.
 #
 # * **Memory.** One layer: 12 tables of N·N numbers, 4 bytes each.
 # * **Work.** To fill a cell of a table takes 64 multiplications and 64 additions. To use the table takes as many again.
@@ -328,19 +326,17 @@ memory, flops = attention_cost(196)
 print(f"ViT-B/16, one image: tables of {memory / 1e6:.2f} MB in a layer, {flops / 1e9:.2f} GFLOP in 12 layers")
 
 # %% [markdown]
-# This is the part that grows with N². Nearly all other work of the model grows with N. The patch embedding's own work
-# does not change at all: it multiplies each number of each pixel D times, however the picture is cut.
+# This is the part that grows with N². Nearly all other work of the model grows with N. The patch embedding's own stays
+# the same, however the picture is cut.
 
 # %% [markdown]
 # ## In a picture you can touch
 #
-# Click the picture, then use the arrow keys; or use the mouse. The button *More*, or the key `m`, shows the memory of
-# the tables, the matrix, and the picture put back together. Say what you expect before you do something.
+# Click the picture, then use the arrow keys; or use the mouse. *More*, or the key `m`, shows the memory of the tables,
+# the matrix, and the picture put back together. Say what you expect before you do something.
 #
 # 1. Halve the **patch size**. What happens to the number of patches, to the numbers in each, to the memory
 #    of the tables?
-#
-# Three more tasks stand below the picture.
 
 # %%
 PatchLab({"cat": cat} | {name: pictures(name) for name in ("coffee", "astronaut")}, patch_size=32)
@@ -357,8 +353,7 @@ PatchLab({"cat": cat} | {name: pictures(name) for name in ("coffee", "astronaut"
 #    memory.
 # 2. With P = 32, rows 15 and 16, and below them 22 and 23. One patch to the right is the next row of the matrix. One
 #    patch further down is a whole row of the grid further: 7 rows.
-# 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are, as in any
-#    transpose.
+# 3. The rows are the same, in another order. Those on the diagonal of the grid stay where they are.
 # 4. The error is 0 as long as the order is remembered. The patches themselves do not know it: laid down row by row they
 #    give a puzzle. The model has the same trouble, and lesson 3 cures it.
 #
@@ -412,9 +407,9 @@ print(f"largest difference in float32 below 1e-5: {in_32 < 1e-5},  in float64 be
 print(judge(in_32 < 1e-5 and in_64 < 1e-13, "the two are the same, up to rounding: the last bits need not agree"))
 
 # %% [markdown] tags=["extra"]
-# *Extra: why not to the last bit?* Every sum is rounded to the digits there are, so the **order** of a sum can matter.
-# A token's number is a sum of 768 products. A matrix product and a convolution may add them in different orders. Below,
-# two small sums, and one number of a token added from the left and from the right.
+# *Extra: why not to the last bit?* Every sum is rounded, so the **order** of a sum can matter. A matrix product and a
+# convolution may add the 768 products of a token's number in different orders. Below, two small sums, and one number of
+# a token added from the left and from the right.
 
 # %% tags=["extra"]
 big, one = torch.tensor([1e8, 1.0])
@@ -479,14 +474,12 @@ print(judge(too_large, "the tables of one image do not fit a GPU of 80 GB", hold
 
 # %% [markdown]
 # Halve P, and you get 4 times the tokens and 16 times the table. The work of the whole model grows to a little more
-# than 4 times, since most of it grows with N (lessons 4 and 7 count it): as much as for a picture with twice as many
-# pixels each way. (torchvision, like many papers, counts a multiplication and its addition as one: 17.6 GFLOPs for
-# ViT-B/16, half of ours.) Lesson 4 meets an algorithm that never stores the table.
+# than 4 times, since most of it grows with N (lesson 4 counts it). Many papers count a multiplication and its addition
+# as one: half of our FLOPs. Lesson 4 meets an algorithm that never stores the table.
 
 # %% [markdown] tags=["extra"]
-# *Extra.* Does it really happen so? We run attention and look. The function below is the one that lesson 4 builds:
-# three vectors of 64 numbers for each token go in, and the table comes out. We ask the table for its size, and the
-# clock for the time.
+# *Extra.* Does it really happen so? We ask the table for its size, and the clock for the time. The function below is
+# the one that lesson 4 builds: three vectors of 64 numbers for each token go in, and the table comes out.
 
 # %% tags=["extra"]
 import time
@@ -532,19 +525,17 @@ plots.show(
 
 # %% [markdown] tags=["extra"]
 # Is the point at P = 4 above the dashed line? Then a table of 3,136 × 3,136 numbers, 39 MB, has outgrown the small fast
-# memory next to the processor, and every look at it takes longer: the cost here grows even faster than N². (The point
-# at P = 32 lies above the line for another reason: the table is so small that most of its time is that of the call
+# memory next to the processor, and every look at it takes longer. (At P = 32 most of the time is that of the call
 # itself.)
 
 # %% [markdown]
 # ### "Smaller patches keep detail and cost more; larger ones are cheap and coarse"
 #
-# The cost is now clear. Is the detail worth it? To answer that one must train. The course did: a small ViT on pictures
-# of clothes, 28×28 pixels, with several patch sizes, each from several random starts (*seeds*). An *epoch* is one pass
-# over the training pictures, and *parameters* are the numbers that training changes. The *learning rate* is how large a
-# step of training is: each size was tried at four, and got the one that was best for it on pictures kept for that, the
-# *validation* pictures. The record is in `data/results`. The tokens counted there are the patches and one more, the
-# class token of lesson 2.
+# Is the detail worth its cost? To answer that one must train. The course did: a small ViT on 28×28 pictures of clothes,
+# with several patch sizes, each from several random starts (*seeds*). An *epoch* is one pass over the training
+# pictures, and *parameters* are the numbers that training changes. The *learning rate* is how large a step of training
+# is: each size was tried at four, and got the one that was best for it on pictures kept for that, the *validation*
+# pictures. The tokens counted below are the patches and one more, the class token of lesson 2.
 
 # %% jupyter={"source_hidden": true}
 from vit_tutorial.studies import load_study
@@ -587,15 +578,15 @@ plots.show(
 # of their means says nothing.
 #
 # On these pictures smaller patches did not help; the smallest are behind the largest. Why? Look at the training loss,
-# which says how badly a model does on the very pictures it is trained on. (Lesson 11 says why this one cannot fall to 0.
-# Only compare.) The two finest seem to fit even those less well; whether that is shown, we ask below. A model that cannot
-# even fit the pictures it has would gain little from more of them. It may need longer training, or more parameters. And look
-# at the parameters: the coarsest model has the most, because its E has 784 rows. "Cheap" is a matter of what one counts.
+# which says how badly a model does on the very pictures it is trained on. The two finest seem to fit even those less
+# well. A model that cannot even fit the pictures it has would gain little from more of them. It may need longer
+# training, or more parameters. And look at the parameters: the coarsest model has the most, because its E has 784 rows.
+# "Cheap" is a matter of what one counts.
 #
-# 28×28 pixels also hold little detail that could get lost. What about large photographs? ImageNet has 1.3 million of
-# them. torchvision notes with its weights how well they do there. The four models below were trained on ImageNet alone.
-# ViT-B/16 and ViT-B/32 had the same recipe but for the random changes of the pictures (RandAugment, AutoAugment).
-# ViT-L/16 and ViT-L/32 had quite different ones, so that pair differs in much more than P.
+# 28×28 pixels also hold little detail that could get lost. What about large photographs? The four models below were
+# trained on the 1.3 million of ImageNet alone; torchvision notes with their weights how well they do there. ViT-B/16
+# and ViT-B/32 had the same recipe but for the random changes of the pictures. ViT-L/16 and ViT-L/32 differ in much more
+# than P.
 
 # %%
 from torchvision.models import ViT_B_16_Weights, ViT_B_32_Weights, ViT_L_16_Weights, ViT_L_32_Weights
@@ -624,12 +615,11 @@ print(compare(study.scores(finest), study.scores(coarsest), "the smallest patche
 # difference for each seed, and says where the mean difference of many more seeds is likely to lie: the *95% interval*
 # is drawn so that it holds this mean in 95 of 100 such studies. (Where two are judged together, the clearer one has to
 # pass a wider interval, here 97.5%. Lesson 3 says why.) Only if the whole interval lies on one side of 0 is the claim
-# TRUE or FALSE. Otherwise it is NOT SHOWN: neither right nor wrong, for all we know. (For the largest patches the best
-# rate was the smallest of the four. A still smaller one might make them better, and the verdict only clearer.)
+# TRUE or FALSE. Otherwise it is NOT SHOWN: neither right nor wrong, for all we know.
 
 # %% [markdown]
-# For the exercises, and for one extra, here is the same model on 1,500 pictures and two epochs. (`ViT` and `fit` are
-# the whole model and its training, which the coming lessons build part by part.)
+# For the exercises, here is the same model on 1,500 pictures and two epochs. (The coming lessons build `ViT` and `fit`,
+# the model and its training, part by part.)
 
 # %%
 from dataclasses import replace
@@ -665,7 +655,7 @@ claim = "after one block the token still misses part of the picture, with large 
 print(judge(any(misses.values()), claim))
 
 # %% [markdown] tags=["extra"]
-# In the first block every token looks at every other, whatever P is. (Lesson 8 measures how far a trained model looks.)
+# In the first block every token looks at every other, whatever P is.
 #
 # ### "Larger patches make any resolution affordable"
 #
@@ -688,9 +678,8 @@ print(judge(fits["P = 16 at 3584x3584"], "with P = 16 they fit at 3584x3584 too"
 # ## Exercise: how many, and how long
 #
 # Difficulty 1 of 5, about 3 minutes. Importance 3 of 3. (3: later lessons build on it. 2: it is the heart of this
-# lesson. 1: it goes further, and may wait.) Say the shape before you cut: return two numbers, how many patches there
-# are and how many numbers each patch has (not the token that is made of it). Replace the three dots, run the cell, and
-# read what the check says. It tries small cases first, and it knows the usual mistakes by name.
+# lesson. 1: it goes further, and may wait.) Return two numbers: how many patches there are, and how many numbers each
+# patch has (not the token that is made of it). Replace the three dots, run the cell, and read what the check says.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -711,7 +700,7 @@ def my_sequence_shape(height, width, P, channels): ...  # return num_patches, nu
 check.sequence_shape(my_sequence_shape)
 
 # %% [markdown]
-# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+# The solution is in the next cell, folded.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -725,9 +714,8 @@ check.sequence_shape(my_sequence_shape)
 # %% [markdown]
 # ## Exercise: write `patchify`
 #
-# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Use `reshape` and `permute` only, no `einops`. In the check,
-# look at the numbers of "expected" and "got": the small images are numbered, as the one above, so you can see which
-# pixel went where.
+# Difficulty 2 of 5, about 10 minutes. Importance 3 of 3. Use `reshape` and `permute` only, no `einops`. The check's
+# small images are numbered, as the one above, so its "expected" and "got" show which pixel went where.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -810,8 +798,7 @@ check.unpatchify(my_unpatchify)
 #
 # Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. Write the class that turns images into tokens. It is built as
 # `MyPatchEmbedding(image_size, patch_size, in_channels, dim)`, and it has one learned layer, with a bias: a convolution
-# as the library has it, or your `my_patchify` and an `nn.Linear`. Both are right. The check gives your layer known
-# numbers, and compares your tokens with the course's.
+# as the library has it, or your `my_patchify` and an `nn.Linear`. Both are right.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -840,7 +827,7 @@ class MyPatchEmbedding(nn.Module):
 check.patch_embedding(MyPatchEmbedding)
 
 # %% [markdown]
-# Now put it to work. `ViT` takes your class in place of its own, and trains it with everything else, for a few seconds.
+# Now `ViT` takes your class in place of its own, and trains it with everything else, for a few seconds.
 
 # %%
 if check.patch_embedding(MyPatchEmbedding).passed:

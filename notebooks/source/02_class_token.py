@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 2 · The class token: one vector answers for the image
 #
-# **The question.** After lesson 1 a picture is a sequence of 196 tokens, and each of them stands for one small square.
-# But the answer "cat" is about the whole picture. *Which token answers for the whole image?* The one with the left
-# eye? The first? None of them, said the authors of ViT: they put one more token in front, for this job alone.
+# **The question.** After lesson 1 a picture is a sequence of 196 tokens, one for each small square. But the answer
+# "cat" is about the whole picture. *Which token answers for the whole image?* The one with the left eye? The first?
+# None of them, said the authors of ViT: they put one more token in front, for this job alone.
 #
 # **What you will do**
 #
@@ -53,8 +53,8 @@ plots.show(
 # The orange token is called the **class token**, CLS for short. The idea comes from the language model BERT, which
 # begins each text with a special word `[CLS]`.
 #
-# Three questions follow at once. What is in it, if it shows nothing? How does it learn about the picture? And what are
-# the other tokens for, if only this one is read?
+# What is in it, if it shows nothing? How does it learn about the picture? And what are the other tokens for, if only
+# this one is read?
 
 # %% [markdown]
 # ## By hand
@@ -70,8 +70,8 @@ for image in tokens.tolist():
     print([cls_token[0, 0].tolist(), *image])
 
 # %% [markdown]
-# Two things to notice. Each sequence has grown from 2 tokens to 3. And the class token is **the same in both**: it
-# does not depend on the image at all.
+# Each sequence has grown from 2 tokens to 3. And the class token is **the same in both**: it does not depend on the
+# image.
 
 # %% [markdown]
 # ## In code
@@ -116,7 +116,7 @@ print("same as the loop:", torch.equal(by_einops, by_loop))
 # ### As the library does it
 #
 # `expand` gives the same shape and copies nothing: both rows are the same two numbers in memory. The vector itself is
-# an `nn.Parameter`. That is PyTorch's word for numbers that training may change.
+# an `nn.Parameter`, PyTorch's word for numbers that training may change.
 
 # %%
 first = cls_token.expand(tokens.shape[0], -1, -1)  # [1, 1, D] -> [B, 1, D]; -1 means: leave this axis as it is
@@ -148,7 +148,7 @@ print("parameters:", count_parameters(token))
 
 # %% [markdown] tags=["extra"]
 # *Extra: the same in torchvision.* We build its ViT, copy our numbers into it, and listen at the door of its encoder:
-# what comes in must be our sequence. (One layer is enough here; the door comes before the layers.)
+# what comes in must be our sequence.
 
 # %% tags=["extra"]
 from torchvision.models import VisionTransformer
@@ -166,8 +166,8 @@ print(f"largest difference below 0.00001: {(heard[0] - token(embedding(x))).abs(
 # %% [markdown]
 # ## In pictures
 #
-# Now a model that was trained: the course's small ViT. It reads 28×28 pictures of clothes as 49 patches and one class
-# token. `forward_intermediates` gives the tokens at every stage, from the patches to the logits.
+# Now the course's small trained ViT. It reads 28×28 pictures of clothes as 49 patches and one class token.
+# `forward_intermediates` gives the tokens at every stage, from the patches to the logits.
 #
 # Pixels are whole numbers from 0 to 255. `normalize` makes of them what the model was trained on: it divides by 255,
 # subtracts the mean of the training pictures, and divides by their standard deviation. The model's `card` keeps these
@@ -187,13 +187,13 @@ for name in ("patch_embed", "class_token", "position", "blocks.0", "pool", "logi
 # %% [markdown]
 # Four words for what stands there:
 #
-# * **Position.** To each token a vector is added that says where it belongs. Lesson 3 is about it.
+# * **Position.** To each token a vector is added that says where it belongs (lesson 3).
 # * **Block.** In a block the tokens look at each other, and each one takes over what it needs. A block is also called a
 #   *layer*; all of them together are the *encoder*. This model has 6. The text counts them from 1, code from 0: block 1
-#   is `blocks.0`, block 6 is `blocks.5`. Lessons 4 to 6 open them; here they are closed boxes.
+#   is `blocks.0`. Lessons 4 to 6 open them.
 # * **Pool.** The model reads one vector: token 0 after the last block. A layer called LN brings it to a common scale.
-# * **Head.** One linear layer turns this vector into 10 numbers, the *logits*, one for each class. (Not the *heads*
-#   that lesson 1 mentioned, which belong to attention; this one is the classification head.)
+# * **Head.** One linear layer turns this vector into 10 numbers, the *logits*, one for each class. (The *heads* that
+#   lesson 1 mentioned belong to attention; this one is the classification head.)
 #
 # $$y = \text{LN}(z_L^0) \qquad \text{(equation 4: token 0 after block L, the last)}$$
 #
@@ -237,8 +237,6 @@ plots.show(
 # Blue is negative, red is positive. Click the table and use the arrow keys, or use the mouse.
 #
 # 1. Take another *picture*. Which rows change, and which is the same for *every* picture?
-#
-# More to try stands below the table.
 
 # %%
 shown = {"sneaker": 9, "bag": 18, "trouser": 2, "coat": 6}  # the name of a picture, and its number in the test set
@@ -290,14 +288,12 @@ for off in ("nothing", "class_token", "positions", "patches"):
 # %% [markdown]
 # Without patches there is nothing to see, and the model says the same to all: about one in ten is right. Without
 # positions it is nearly lost. But without its class token it does surprisingly well, if one asks the patches together.
-# Keep this in mind when the mean of the patches races against the class token, below.
 #
 # ## Claims, tested
 #
 # ### "CLS is a learnable vector, prepended: 196 tokens become 197"
 #
-# You have seen the 197. Two things are left to check: does it know anything of the picture before the first block, and
-# does training reach it?
+# You have seen the 197. Does it know anything of the picture before the first block, and does training reach it?
 
 # %% tags=["claim-C1"]
 before = stages["class_token"][:, 0]  # [500, D]
@@ -353,7 +349,7 @@ print(judge(alone, "only the 0th token counts", holds="if"))
 # %% [markdown]
 # ### The alternative: take the mean
 #
-# One can do without a class token. Average the outputs of all patches, and let the mean answer:
+# Average the outputs of all patches, and let the mean answer:
 #
 # $$y = \frac{1}{N} \sum_{i=1}^{N} \text{LN}(z_L^i)$$
 #
@@ -377,8 +373,8 @@ print("parameters saved:", count_parameters(with_cls) - count_parameters(with_me
 # Let us race them: two such small models, 2,000 training pictures, 4 times through, two different random starts, 2,000
 # test pictures.
 #
-# `race` builds one model, trains it, and returns its share of right answers on the test pictures. You need not follow
-# the loop in detail, lesson 11 is about training. One number matters here: the **learning rate** of lesson 1.
+# `race` builds one model, trains it, and returns its share of right answers on the test pictures. (Lesson 11 explains
+# the loop.) One number matters here: the **learning rate** of lesson 1.
 
 # %%
 chosen = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))[:2_000]
@@ -432,7 +428,7 @@ plots.show(
 
 # %% [markdown]
 # The gap at one learning rate was no property of the class token. Two seeds and 2,000 pictures are few, though. A
-# larger race was run once and written down: more pictures, more learning rates and more seeds.
+# larger race was run once and written down.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("pooling")
@@ -457,8 +453,8 @@ print("at the largest rate the mean is ahead:", gaps[max(gaps, key=float)] < 0)
 print("made by:", study.command)
 
 # %% [markdown]
-# A fair end of the race: each kind takes the learning rate that was best for *it*. The choice is made on pictures kept
-# apart for that (the *validation* pictures); then the test pictures judge, by the differences seed by seed.
+# A fair end of the race: each kind takes the learning rate that was best for *it* on the validation pictures. Then the
+# test pictures judge, by the differences seed by seed.
 
 # %% tags=["claim-C3"]
 best = {kind: study.scores(kind) for kind in ("class token", "mean")}  # at the rate that validation chose
@@ -470,18 +466,16 @@ print(compare(*best.values(), "the class token aggregates better than the mean")
 # %% [markdown]
 # The authors of ViT fell into this trap themselves, and say so. Their first try with the mean "performed very poorly",
 # and they found that the difference is "fully explained by the requirement for a different learning-rate" (appendix
-# D.3; their figure 9 shows that both work similarly well).
+# D.3).
 #
-# **What this does not show.** These are small models and small pictures. It cannot say which of the two is better in a
-# large one, nor that they are equally good: the interval leaves room for a small advantage of either. It does show that
-# *one untested* learning rate for both is not a fair comparison.
+# **What this does not show.** Which of the two is better in a large model; nor that both are equally good: the interval
+# leaves room for a small advantage of either. It does show that *one untested* learning rate for both is not a fair
+# comparison.
 #
 # ### Two relatives
 #
-# You will meet two more ideas of this kind by their names.
-#
 # * **Attention pooling**: a learned vector weighs the patches, and takes the mean in these weights (Lee et al. 2019,
-#   *Set Transformer*, section 3.2). With equal weights it is mean pooling. The last exercise builds it.
+#   *Set Transformer*, section 3.2). The last exercise builds it.
 # * **Registers**: more learned tokens beside the class token, which the head never reads (Darcet et al. 2024). In many
 #   trained ViTs some patches turn into a kind of note paper for the whole picture. Registers give the notes a place of
 #   their own, and the attention maps become cleaner. Lesson 8 looks for such patches in the course's models.
@@ -513,8 +507,7 @@ def count_class_token(image_size, patch_size, dim): ...  # return three numbers:
 check.count_class_token(count_class_token)
 
 # %% [markdown]
-# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck. It is the same with
-# each exercise below.
+# The solution is in the next cell, folded. It is the same with each exercise below.
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -529,7 +522,7 @@ check.count_class_token(count_class_token)
 # ## Exercise: write `add_class_token`
 #
 # Difficulty 1 of 5, about 5 minutes. Importance 3 of 3. `tokens` is [B, N, D], `cls_token` is [1, 1, D]. Return [B,
-# N+1, D]. Replace the three dots, run the cell, and read what the check says.
+# N+1, D].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -634,8 +627,7 @@ class MyClassToken(nn.Module):
 check.class_token(MyClassToken)
 
 # %% [markdown]
-# When it passes, it can take its place in a real model. This cell puts *your* class into a small ViT and trains it for
-# a moment.
+# This cell puts *your* class into a small ViT and trains it for a moment.
 
 # %%
 if check.class_token(MyClassToken).passed:
@@ -670,8 +662,8 @@ check.class_token(MyClassToken)
 # %% [markdown]
 # ## Exercise: let a vector choose (an extra)
 #
-# Difficulty 4 of 5, about 10 minutes. Importance 1 of 3. Between "one token" and "the mean of all" lies a third way,
-# *attention pooling*: a mean in which some patches count more than others. A learned vector, the *query* q, decides.
+# Difficulty 4 of 5, about 10 minutes. Importance 1 of 3. *Attention pooling* is a mean in which some patches count more
+# than others. A learned vector, the *query* q, decides.
 #
 # 1. Each token gets a score: its dot product with q. (Multiply number by number, and add up.)
 # 2. Softmax turns the scores of one image into weights: $w_i = e^{s_i} / \sum_j e^{s_j}$, with e = 2.718… They are
@@ -738,7 +730,7 @@ check.attention_pool(attention_pool)
 # block?</summary>No. Training changed the vector, but it is still one vector for all pictures.</details>
 # <details><summary>Someone finds that the class token beats the mean by 4 points. What do you ask?</summary>At which
 # learning rates, and with how many seeds? If only one rate was tried, or it was chosen for one of the two, the race was
-# not fair. (Here the best rate was 0.01 for both, but that had to be found out.)</details>
+# not fair.</details>
 # <details><summary>You halve P in ViT-B/16, at 224×224 pixels. What happens to the number of tokens, and to the numbers in a token
 # (lesson 1)?</summary>Four times as many patches, and one class token as before: 4 · 196 + 1 = 785 in place of 197. A token
 # keeps its D = 768 numbers. Only a *patch* has a quarter of its pixels.</details>

@@ -58,8 +58,7 @@ plots.show(
 )
 
 # %% [markdown]
-# What does the model get to see of this? A token is made from the colours of one patch, and nothing else. So let us
-# look for the place of a patch in its row of numbers.
+# A token is made from the colours of one patch, and nothing else. Does its row of numbers say where it was?
 
 # %%
 straight, moved = patchify(cat[None], 32)[0], patchify(dropped[None], 32)[0]  # [49, 3072] each
@@ -75,10 +74,10 @@ print("is its row the same as before, to the last number?", torch.equal(moved[0]
 #
 # Three tokens of two numbers: A = [1, 0], B = [0, 2], C = [3, 1].
 #
-# In the blocks of a transformer, tokens look at each other. The real way is called attention: each token takes a
-# weighted mean of all tokens, and the weights depend on what the tokens hold. Lesson 4 is about it. Here is a simpler
-# way with the same main feature, small enough for a pencil: *find the largest first number and the largest second
-# number of all tokens, and add these two to each token*.
+# In the blocks of a transformer, tokens look at each other. The real way is called attention (lesson 4): each token
+# takes a weighted mean of all tokens, and the weights depend on what the tokens hold. Here is a simpler way with the
+# same main feature, small enough for a pencil: *find the largest first number and the largest second number of all
+# tokens, and add these two to each token*.
 #
 # Largest first number: 3. Largest second number: 2. So A becomes [1, 0] + [3, 2] = [4, 2]. Do B and C.
 
@@ -117,7 +116,7 @@ for name, tokens in (("A B C", [A, B, C]), ("C A B", [C, A, B])):
 #
 # ### A table with one row for each place
 #
-# Here is the whole of equation 1. Lesson 1 made the patches, lesson 2 put the class token in front. Now the last term:
+# Here is the whole of equation 1, with its last term:
 #
 # $$z_0 = [\,x_{\text{class}};\; x_p^1 E;\; \cdots;\; x_p^N E\,] + E_{pos}
 # \qquad E_{pos} \in \mathbb{R}^{(N+1) \times D} \qquad \text{(equation 1)}$$
@@ -157,7 +156,7 @@ print("numbers to learn: 197 * 768 =", position.pos_embed.numel())
 #
 # Where do the rows come from? Most ViTs begin with small random numbers and let training change them. But positions
 # need not be learned. The first Transformer used sine and cosine (*sinusoidal* positional encoding). Column pairs are
-# waves, from fast to slow, like the hands of a clock: the first hand turns quickly, the next one more slowly.
+# waves, from fast to slow, like the hands of a clock.
 #
 # $$PE(pos, 2i) = \sin\!\left(\frac{pos}{10000^{2i/D}}\right) \qquad
 # PE(pos, 2i+1) = \cos\!\left(\frac{pos}{10000^{2i/D}}\right)
@@ -233,7 +232,7 @@ print("dot products of rows of the table, 3 apart:", [round((table[p] @ table[p 
 # compares two tokens by a dot product of two vectors that are made of them (lesson 4). RoPE turns both vectors first,
 # pair by pair, by the angle of their places. So the result depends on what they hold, and on how far apart they are and
 # in which direction, and on nothing else. It is usual in language models, and some newer ViTs have it too: EVA-02
-# (2023) and DINOv3 (2025). Heo et al. (2024) compare its forms for images. With one pair each:
+# (2023) and DINOv3 (2025). With one pair each:
 
 # %% tags=["extra"]
 one, other = torch.tensor([[1.0, 0.5], [0.3, 0.8]], dtype=torch.float64)
@@ -263,9 +262,8 @@ for name, positions in (("sincos_1d", sincos_1d(49, 64)), ("sincos_2d", sincos_2
 # ## In pictures you can touch
 #
 # Now four tables side by side, all for 7×7 patches and D = 64: the one that the course's own model *learned* on
-# pictures of clothes (it is the model you met in lesson 0), the same table *before training*, and the two made of
-# waves. Each map compares the position under the frame with all others. Each map has its own scale of colours, so
-# compare the numbers in the maps. Look for four things, one now and three below the maps.
+# pictures of clothes, the same table *before training*, and the two made of waves. Each map compares the position under
+# the frame with all others. Each map has its own scale of colours, so compare the numbers in the maps.
 #
 # 1. Move over the maps, or click and use the arrow keys. In which tables are neighbours alike? In which one is the
 #    patch to the right much nearer than the patch below? Go to the left edge, position 21: does anything shine on the
@@ -278,16 +276,14 @@ shown = {"ankle boot": data.test_images[0], "pullover": data.test_images[1], "tr
 PositionLab(model, shown, order=1)
 
 # %% [markdown]
-# 2. Make the image larger. The tables are stretched like pictures. Does the pattern of the learned one stay? (On a
-#    finer grid, neighbours lie closer together, so any stretched table looks smooth, even the one before training.
-#    Judge the tables at 28 pixels.)
+# 2. Make the image larger. The tables are stretched like pictures. Does the pattern of the learned one stay? (Any
+#    stretched table looks smooth, even the one before training.)
 # 3. Show *one of the D numbers* in place of the similarity, and move "Which number". Waves look like waves. And the
 #    learned numbers?
 #
-# Behind *More* (the key `m`), the patches of a real picture are shuffled. The weights of the weighted mean that the
-# class token takes in the last block tell where it "looks". One model has its positions. The other is the same model,
-# but every patch gets the same vector, the mean of all positions, so that no patch can tell where it is. *Taken home*
-# means: each weight put back where its patch came from.
+# Behind *More* (the key `m`), the patches of a real picture are shuffled. The weights of the class token's weighted
+# mean in the last block tell where it "looks". One model has its positions. In the other every patch gets the same
+# vector, the mean of all positions. *Taken home* means: each weight put back where its patch came from.
 #
 # 4. Choose *in order*, then shuffle again. Without positions, what moves, and what stays? With positions?
 #
@@ -338,8 +334,8 @@ stays = {
 print(judge(stays, "shuffling changes nothing, to 12 decimals", holds="if"))
 
 # %% [markdown]
-# Outputs that move as the inputs do are *equivariant*; only what stays is *invariant*. So attention itself is
-# equivariant. Invariant is what is read off the class token, which was not shuffled, or off a mean.
+# So attention itself is equivariant. Invariant is what is read off the class token, which was not shuffled, or off a
+# mean.
 #
 # The head reads the class output. So for this model the cat and the heap of patches are one and the same picture. A
 # second model has positions; nothing else is changed.
@@ -390,15 +386,14 @@ for words, shown in {"as they are": x, "shuffled": shuffle_patches(x, 4, order)}
     print(f"{words}: {with_error(accuracy(model, shown), len(x))} right")
 
 # %% [markdown]
-# It notices, and does badly. A heap of patches can tell more: how much is dark, how much is bright, which textures
-# there are. A model that was *trained* without positions does far better than this one (a claim for a second reading
-# has it). This one trusts its positions, and now they mislead it.
+# It notices, and does badly: it trusts its positions, and now they mislead it. A model that was *trained* without
+# positions does far better (a claim for a second reading has it), since a heap of patches also tells how much is dark
+# or bright, and which textures there are.
 #
 # ### "Without positions the model must solve a jigsaw"
 #
 # Let us give it one. An image of 4×8 pixels has two patches: vertical stripes and horizontal stripes. Class 0 has the
-# vertical ones on the left, class 1 on the right. Both classes hold the same patches; only the arrangement differs.
-# Some noise is added, so that no two pictures are the same.
+# vertical ones on the left, class 1 on the right. Some noise is added, so that no two pictures are the same.
 
 # %%
 vertical = torch.tensor([1.0, -1.0, 1.0, -1.0]).expand(4, 4)
@@ -420,8 +415,8 @@ plots.show(
 )
 
 # %% [markdown]
-# We train a small ViT on it for 100 steps, without positions and with them, by the same loop as in lesson 2: guess,
-# measure the loss, take a step. For the test each picture comes twice, as it is and with its two patches swapped.
+# We train a small ViT on it for 100 steps, without positions and with them, by the same loop as in lesson 2. For the
+# test each picture comes twice, as it is and with its two patches swapped.
 
 
 # %% jupyter={"source_hidden": true}
@@ -458,8 +453,8 @@ for kind in ("none", "learned"):
 # training would not help it.
 #
 # Is this a trick of toy pictures? The same question was put to real ones, with several seeds: a picture of clothes is
-# shown in one of four fixed arrangements of its 16 patches, and the model should say in which. This was run once by a
-# command, and written down:
+# shown in one of four fixed arrangements of its 16 patches, and the model should say in which. This was run once, and
+# written down:
 
 # %% jupyter={"source_hidden": true}
 study = load_study("jigsaw")
@@ -490,8 +485,8 @@ print(compare_each(pairs, "positions help it to solve the jigsaw"))
 # %% [markdown]
 # ### "Neighbouring positions get similar embeddings"
 #
-# The standard ViT learns its table as plain 1-D positions. Nobody tells it that patches lie in a grid. We compare all
-# 49 positions of the trained model with each other. The control is a model of the same shape before training.
+# The standard ViT learns its table as plain 1-D positions. We compare all 49 positions of the trained model with each
+# other. The control is a model of the same shape before training.
 
 # %% jupyter={"source_hidden": true}
 trained = model.position.pos_embed[0, 1:].detach()  # [49, 64], without the class token's
@@ -523,9 +518,6 @@ plots.show(
     caption="Each small map compares one position with all 49, as in figure 7 (centre) of the paper. Yellow is 1, dark purple is −1.",
 )
 
-# %% [markdown]
-# On average near ones are more alike than far ones, and before training there is nothing of it.
-
 # %% tags=["claim-E4"]
 alike = similarity(trained)
 gap = [(similarity(p)[near].mean() - similarity(p)[far].mean()).item() for p in (trained, untrained)]
@@ -537,8 +529,7 @@ print(judge(nearer, "neighbours are more alike, by more than 0.2 on average", ho
 # Nobody told the model that patches lie in a grid, and it found out something of it. But look closer: in the learned
 # maps the bright spots are tall, not round. And some shine on the *other side* of the picture too. So it did not learn
 # distances alone. Perhaps it learned what helps with *its* pictures: clothes hang upright, and are much the same left
-# and right. Photographs taught the paper's models another pattern (figure 7, centre: a cross of row and column), and
-# other training yet others (figure 10).
+# and right. Photographs taught the paper's models another pattern (figure 7, centre: a cross of row and column).
 
 # %% [markdown] tags=["extra"]
 # *Extra: what shines on the other side?* Let us take the mean over all pairs that lie the same number of rows and
@@ -649,7 +640,7 @@ print(f"torchvision: {list(theirs.shape)}, largest difference below 0.00001: {di
 
 # %% [markdown]
 # Does the model still recognise the pictures? As a control, the same positions in the wrong places. (`load_weights`
-# stretches positions that do not fit by itself; what you just did by hand is what it does.)
+# stretches positions that do not fit by itself, as you just did.)
 
 # %%
 load_weights(bigger, model.state_dict())
@@ -722,8 +713,7 @@ print("from random positions, more than 10 points behind:", tuned - fine_tune(fr
 #
 # So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond repair?
 # We ask the trained model. One linear layer is to read the place off its tokens, another the 16 pixels. They are fitted
-# on 250 pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The control: tokens
-# without positions.
+# on 250 pictures (by least squares), and judged on 250 others. The control: tokens without positions.
 
 # %%
 t, p, W = (torch.randn(*shape, dtype=torch.float64) for shape in ((49, 64), (49, 64), (128, 64)))
@@ -755,8 +745,8 @@ print(judge(good["the sum"], "both the place and the pixels can be read off the 
 
 # %% [markdown]
 # Nothing is lost here: 16 pixels and the 48 directions in which 49 places differ from their mean find room in 64
-# numbers, side by side. (In ViT-B/16 the 768 numbers of a patch and 196 places share 768 numbers. There this test would
-# say something else, perhaps.)
+# numbers, side by side. (In ViT-B/16 the 768 numbers of a patch and 196 places share 768 numbers. There it may be
+# otherwise.)
 
 # %% [markdown]
 # ### "1-D learned positions are as good as 2-D ones"
@@ -815,47 +805,16 @@ for scores in (one, two):
 print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_least=-0.01))
 
 # %% [markdown]
-# Had both been trained at 0.003 alone, 1-D would look far ahead. At 0.01 they are level. One rate for both would have
-# answered another question: which kind suits this rate? At its own rate each, our limit of one point lies inside the
-# interval. The paper's figures are close too. So *as good* may well be true, and it is not shown here.
-
-# %% [markdown] tags=["extra"]
-# *Extra.* You cannot find this out with one run. Here is a small live version: 1,000 pictures, 3 epochs, three seeds
-# for each kind. Look at how the points of one kind scatter. **Change the numbers of pictures, epochs or seeds, and run
-# it again.**
-
-
-# %% tags=["extra"]
-def short_run(kind, seed, number=1000, epochs=3):
-    torch.manual_seed(seed)
-    shape = {"image_size": 28, "patch_size": 7, "in_channels": 1, "num_classes": 10}
-    vit = ViT(ViTConfig(**shape, dim=32, depth=2, num_heads=2, mlp_ratio=2.0, position=kind))
-    optimizer = torch.optim.AdamW(vit.parameters(), lr=0.003)
-    train = model.card.normalize(data.train_images[:number])
-    for _ in range(epochs):
-        for batch in torch.randperm(number).split(50):
-            optimizer.zero_grad()
-            F.cross_entropy(vit(train[batch]), data.train_labels[batch]).backward()
-            optimizer.step()
-    return accuracy(vit.eval(), x)
-
-
-# %% tags=["extra"]
-runs = {kind: [short_run(kind, seed) for seed in range(3)] for kind in ("none", "learned", "sincos")}
-figure, axes = plots.new_figure(1, 1, size=(7, 2))
-plots.draw_spread(axes[0, 0], runs, xlabel="accuracy on 250 test pictures after a short training")
-print("all better than guessing (10%):", min(map(min, runs.values())) > 0.3)
-plots.show(
-    figure,
-    alt="Three rows of three points: the accuracy of short trainings without, with learned and with sine-cosine positions.",
-)
+# Had both been trained at 0.003 alone, 1-D would look far ahead. At 0.01 they are level. At its own rate each, our
+# limit of one point lies inside the interval. The paper's figures are close too. So *as good* may well be true, and it
+# is not shown here.
 
 # %% [markdown] tags=["extra"]
 # ### "Attention knows no order because it works in parallel, unlike an RNN"
 #
-# *Extra.* An RNN, a recurrent network, reads one token after the other. Attention works on all tokens at once, which is
-# what *in parallel* means. But a convolution does so too. And attention can be run one token after the other. We try
-# attention in both ways, and a convolution. Which is blind to order, that is, equivariant?
+# *Extra.* An RNN, a recurrent network, reads one token after the other. Attention works on all tokens at once, *in
+# parallel*. But a convolution does so too, and attention can be run one token after the other. Which of these is blind
+# to order, that is, equivariant?
 
 # %% tags=["extra", "claim-E6"]
 torch.manual_seed(0)
@@ -901,8 +860,7 @@ print(judge(changes["the plain numbers"], "the numbers 0, 1, 2, 3 … added to t
 # ## Exercise: how many numbers?
 #
 # Difficulty 1 of 5, about 3 minutes. Importance 2 of 3. How many numbers does a ViT learn for its positions? Square
-# images, a class token, tokens of `dim` numbers. Replace the three dots, run the cell, and read what the check says. It
-# tries small cases first, and it knows the usual mistakes by name.
+# images, a class token, tokens of `dim` numbers.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -923,7 +881,7 @@ def my_position_parameters(image_size, patch_size, dim): ...  # return one whole
 check.position_parameters(my_position_parameters)
 
 # %% [markdown]
-# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -1005,8 +963,7 @@ class MyPositionEmbedding(nn.Module):
 check.position_embedding(MyPositionEmbedding)
 
 # %% [markdown]
-# Now put it to work. `ViT` takes your class in place of its own, and learns the jigsaw with it. Without positions
-# it stayed at 50%.
+# Now `ViT` takes your class in place of its own, and learns the jigsaw with it.
 
 # %%
 if check.position_embedding(MyPositionEmbedding).passed:
@@ -1061,8 +1018,7 @@ def my_sincos_1d(num_positions, dim): ...  # return a table [num_positions, dim]
 check.sincos_1d(my_sincos_1d)
 
 # %% [markdown]
-# The solution, folded. `[:, None]` makes a column of positions, and dividing it by the row of
-# powers gives the whole table of angles.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -1155,7 +1111,7 @@ def my_interpolate_positions(pos_embed, old, new): ...  # [1, 1 + old*old, D] ->
 check.interpolate_positions(my_interpolate_positions)
 
 # %% [markdown]
-# When it passes, move the trained model to 40×40 pixels with it. There the grid is 10×10, which is no multiple of 7.
+# When it passes, move the trained model to 40×40 pixels with it, a grid of 10×10.
 
 # %%
 if check.interpolate_positions(my_interpolate_positions).passed:

@@ -49,9 +49,8 @@ plots.show(
 # 4. Take the square root out of the formula, and measure what that does. Count what attention costs.
 # 5. Write it yourself, put it into a real ViT, and mend one that is ill.
 #
-# **Time**: 40 minutes, and 55 for the exercises; extras, marked so, come on top. **You need**: lessons 1 to 3, the
-# product of two matrices, and what softmax does: it turns a row of numbers into positive ones that sum to 1, the
-# largest getting the most.
+# **Time**: 40 minutes, and 55 for the exercises; extras come on top. **You need**: lessons 1 to 3, the product of two
+# matrices, and the softmax of lesson 0.
 #
 # ## The idea, before any formula
 #
@@ -65,9 +64,8 @@ plots.show(
 # | the label of a book | **key** k | what this token offers |
 # | what is in the book | **value** v | what this token hands over if chosen |
 #
-# Attention does this for all tokens at once. Every token has a query, a key and a value. Every query is compared with
-# every key. What comes out is a *mixture* of all values, and good fits count for more. Here it is for one patch of a
-# cat, in words.
+# Attention does this for all tokens at once. Every query is compared with every key. What comes out is a *mixture* of
+# all values, and good fits count for more. For one patch of a cat:
 
 
 # %% jupyter={"source_hidden": true}
@@ -117,8 +115,7 @@ W_k = torch.tensor([[1.0, -1.0], [0.0, 2.0]])  # [D=2, d=2]: makes keys
 W_v = torch.tensor([[0.0, 1.0], [4.0, 0.0]])  # [D=2, d=2]: makes values
 
 # %% [markdown]
-# **Step 1, multiply.** A token times a matrix is a sum of the matrix's rows. The first number of the token says how
-# much of the first row, the second how much of the second row.
+# **Step 1, multiply.** A token times a matrix is a sum of the matrix's rows, each times one number of the token.
 #
 # - query of *spring*: 1·[2, 0] + 0·[−2, 1] = **[2, 0]**
 # - query of *river*: 2·[2, 0] + 2·[−2, 1] = **[0, 2]**
@@ -238,8 +235,6 @@ for phrase, arrow in arrows.items():  # the arrows of the first picture
 # it and move it with the arrow keys. (Leave the mask for later.) Say what you expect before you look.
 #
 # 1. Make query 2 longer, without turning it. Do its weights become more even, or less?
-#
-# Below the planes it goes on with all the other vectors.
 
 # %%
 AttentionPlane()
@@ -247,8 +242,8 @@ AttentionPlane()
 # %% [markdown]
 # 2. Turn query 2 away from key 1 until they are at a right angle, then further. *More* (`m`) has the tables of scores
 #    and weights. What becomes of their score? Can you bring the weight to 0?
-# 3. *Spring* looks at the river. Make the river look back: move query 1. (`q` and `1` choose it, `k` and `1` would
-#    choose key 1.) Does the row of query 2 change? (Page Up and Page Down follow another query. Its row is bold.)
+# 3. *Spring* looks at the river. Make the river look back: move query 1. (`q` and `1` choose it.) Does the row of query
+#    2 change?
 # 4. Under *Begin with* choose "three directions". Move queries and keys. Can you bring an output *outside* the triangle
 #    of the three values?
 # 5. Begin with "one long query", and switch the scaling off (`s`). `+` and `-` change the **temperature**: all scores
@@ -266,9 +261,8 @@ AttentionPlane()
 #
 # </details>
 #
-# Behind *More* the explorer also says "as if spread evenly over n keys". This n is 3 if all three weights are equal,
-# and 1 if one key takes all. It is e^H, with the **entropy** H = −Σ w·ln w of a row of weights w. (With ln, H is
-# counted in *nats*.)
+# Behind *More* the explorer also says "as if spread evenly over n keys": 3 if all three weights are equal, and 1 if one
+# key takes all. This n is e^H, with the **entropy** H = −Σ w·ln w of a row of weights w, in *nats*.
 
 # %% [markdown]
 # ## In code
@@ -412,8 +406,8 @@ except ValueError as error:
 # Does an ear look at an eye in a model that has learned? Here is a small ViT that the course has trained on photographs
 # of 32×32 pixels (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no
 # class token. You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the
-# softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V; lesson 5 is about them. (Layers, heads,
-# patches, rows: all are counted from 0, as in code; layer 3 is what lesson 2 called block 4.)
+# softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V (lesson 5). (Layers, heads and patches
+# are counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
 # pick another patch.
@@ -482,10 +476,10 @@ print("from each patch, in percent:", (100 * given).round().int().reshape(8, 8),
 # %% [markdown]
 # It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear
 # looks at the mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not
-# tried. And the third control spoils the story. Patch 0, in the other upper corner, shows the edge of the other ear, so
-# it does not count. But the fur beside it and three patches at the bottom edge, far from any ear, give the eyes even
-# more. A third of the patches, most of them in the middle of the face, give them less than 10%. So it matters who asks,
-# but it is not only the ears that ask for the eyes. Lesson 8 asks what such maps prove.
+# tried. And the third control spoils the story: three patches at the bottom edge, far from any ear, give the eyes even
+# more. (Patch 0 shows the edge of the other ear, and patch 1 the fur beside it.) A third of the patches, most of them
+# in the middle of the face, give them less than 10%. So it matters who asks, but it is not only the ears that ask for
+# the eyes. Lesson 8 asks what such maps prove.
 #
 # ## Claims, tested
 #
@@ -514,16 +508,16 @@ print(judge(largest < 1e-12, "by hand, as matrices and in the library it is the 
 # ### "The square root keeps the softmax out of saturation"
 #
 # Take random queries and keys of d numbers, each with mean 0 and variance 1. Their dot product is a sum of d products,
-# so its variance is d, and its usual size √d. Long vectors give large scores. And softmax of large scores gives nearly
+# so its variance is d, and its usual size √d. So long vectors give large scores, and softmax then gives nearly
 # everything to one key. This is called **saturation**. Why is it bad? With a pencil: two keys, with weights w and 1 −
 # w. If the first score grows a little, w grows w·(1 − w) times as much. At w = 0.5 that is 0.25. At w = 0.99 it is
 # 0.0099. A softmax that has made up its mind hardly reacts, so hardly any gradient comes through, and it learns slowly
-# or not at all. That is the argument. We test it.
+# or not at all. That is the argument.
 #
-# Now with 64 keys. We measure the entropy of the weights (ln 64 = 4.16 if 64 keys share evenly, 0 if one takes all),
-# and how strongly the largest weight of each query reacts: the length of its **gradient**, as median and mean over 200
-# queries. We take it at two places: at the scores, the door of the softmax, and one step further back, at the query,
-# from where it goes on to W_Q. All that is random is drawn 50 times.
+# We test it with 64 keys. We measure the entropy of the weights (ln 64 = 4.16 if 64 keys share evenly, 0 if one takes
+# all), and how strongly the largest weight of each query reacts: the length of its **gradient**, as median and mean
+# over 200 queries. We take it at two places: at the scores, the door of the softmax, and one step further back, at the
+# query, from where it goes on to W_Q. All that is random is drawn 50 times.
 
 
 # %% jupyter={"source_hidden": true}
@@ -581,16 +575,15 @@ for place, numbers in (("scores", slice(1, 3)), ("query", slice(3, 5))):
 # 256 and 1024 it is smaller by both measures.
 #
 # At the query the story turns. On its way there the gradient is mixed from the keys, whose length grows as √d. The
-# division takes this growth away. Without it the growth stays: the mean is larger *without* the division at every d
-# above 1. Only the median falls below, at d = 1024: from most queries hardly any gradient goes on to W_Q, and from a
-# few a great deal. So *too little gradient* is not the whole story. (The extra *What is wrong with the start* looks for
-# another.) Vaswani et al. themselves only *suspect* that gradients become extremely small (2017, section 3.2.1). What
-# dividing by √d surely does is to bring the variance of the scores back to 1, whatever d is.
+# division takes this growth away: the mean is larger *without* it at every d above 1. Only the median falls below, at d
+# = 1024: from most queries hardly any gradient goes on to W_Q, and from a few a great deal. So *too little gradient* is
+# not the whole story. Vaswani et al. themselves only *suspect* that gradients become extremely small (2017, section
+# 3.2.1). What dividing by √d surely does is to bring the variance of the scores back to 1, whatever d is.
 #
-# So much for random vectors. But W_Q and W_K are learned. Could they make up for a missing division, by learning to be
-# smaller or by *starting* smaller? The course has trained a small ViT of one head with d = 64: divided; not divided;
-# and not divided, but with a W_Q that is divided by √d once, before the first step. Each was tried at three learning
-# rates, and trained at its best.
+# But W_Q and W_K are learned. Could they make up for a missing division, by learning to be smaller or by *starting*
+# smaller? The course has trained a small ViT of one head with d = 64: divided; not divided; and not divided, but with a
+# W_Q that is divided by √d once, before the first step. Each was tried at three learning rates, and trained at its
+# best.
 
 # %% jupyter={"source_hidden": true}
 study = load_study("scale")
@@ -616,9 +609,9 @@ pairs = {
 print(compare_each(pairs, "the first of the two ends better", holds="if"))
 
 # %% [markdown]
-# Not dividing costs 12 points here. The smaller start lies between the two. In the mean it gets more than half of the
-# 12 points back, so much of the harm may be the start. But three seeds show neither that it helps, nor that dividing is
-# still better. √d is a good place to start; whether it is more than that, this record does not say.
+# Not dividing costs 12 points here. The smaller start gets more than half of them back in the mean, so much of the harm
+# may be the start. But three seeds show neither that it helps, nor that dividing is still better. √d is a good place to
+# start; whether it is more than that, this record does not say.
 #
 # ### "Attention costs N²"
 #
@@ -693,9 +686,9 @@ squares = {part: counted[4 * D][part] == 16 * counted[D][part] for part in count
 print(judge(squares, "4 times the tokens cost 16 times the work", holds="if"))
 
 # %% [markdown]
-# The table of N² weights need not even be stored: an extra below measures what it takes in memory and in time.
+# The table of N² weights need not even be stored: the first extra measures it.
 #
-# The lesson's text ends here. Extras come next; you may go on to the exercises at once.
+# The lesson's text ends here. You may go on to the exercises at once.
 
 # %% [markdown] tags=["extra"]
 # ## Extras
@@ -703,12 +696,11 @@ print(judge(squares, "4 times the tokens cost 16 times the work", holds="if"))
 # ### What memory holds, and what the clock says
 #
 # *Extra.* The table of weights has N² numbers for each head. The plain way keeps it while training, since the gradient
-# needs it. But there is a way that never stores it. A *fused* kernel works through the table piece by piece. For each
-# query it keeps a running largest score, a running sum and a running output. For the way back it stores the largest
-# score and the sum, two numbers for each query, and computes the pieces again (Dao et al. 2022, *FlashAttention*; since
-# FlashAttention-2, Dao 2023, one number: the logarithm of the sum of all e to the score).
-# `F.scaled_dot_product_attention` does so where it has such a kernel. We ask autograd what each of the two keeps for
-# the way back:
+# needs it. A *fused* kernel never stores it, and works through the table piece by piece. For each query it keeps a
+# running largest score, a running sum and a running output. For the way back it stores one number for each query, the
+# logarithm of the sum of all e to the score, and computes the pieces again (*FlashAttention-2*, Dao 2023, after Dao et
+# al. 2022). `F.scaled_dot_product_attention` does so where it has such a kernel. We ask autograd what each of the two
+# keeps for the way back:
 
 
 # %% tags=["extra"]
@@ -734,10 +726,9 @@ print(f"plain keeps the table of N² numbers:   {whole}; for twice the tokens {p
 print(f"fused keeps less than a quarter of it: {small}; for twice the tokens {fused[1] / fused[0]:.0f} times as much")
 
 # %% [markdown] tags=["extra"]
-# So far we have counted. Does the clock agree? The next cell reads a record: one thread, forward only, 4 heads at D =
-# 64 and 3 at D = 192. The time holds QKᵀ, the softmax and weights · V, without the projections. "Plain" is the course's
-# function, "fused" PyTorch's. Each is divided by the time of the MLP at the same N. Counted, that ratio is 2·N²·D /
-# 8·N·D² = N / (4·D).
+# Does the clock agree? The next cell reads a record: one thread, forward only, 4 heads at D = 64 and 3 at D = 192. The
+# time holds QKᵀ, the softmax and weights · V, without the projections. "Plain" is the course's function, "fused"
+# PyTorch's. Each is divided by the time of the MLP at the same N. Counted, that ratio is 2·N²·D / 8·N·D² = N / (4·D).
 
 # %% tags=["extra"]
 import json
@@ -769,8 +760,7 @@ print("on the clock the plain way crosses the MLP", "earlier than counted" if so
 
 # %% [markdown] tags=["extra"]
 # Multiplications are not all there is. The softmax is not counted, and the plain way writes three tables of N² numbers
-# into memory, and reads each again: the products, the products divided, the weights. At D = 64 and the largest N this
-# costs:
+# into memory, and reads each again. At D = 64 and the largest N this costs:
 
 # %% tags=["extra"]
 largest = max((row for row in record["rows"] if row["D"] == 64), key=lambda row: row["N"])
@@ -780,9 +770,9 @@ print(f"fused {largest['over_mlp']['fused']:.0f}; counted {largest['N'] / (4 * 6
 # %% [markdown] tags=["extra"]
 # ### "Pixels as tokens are out of the question, because the table is too large"
 #
-# *Extra.* So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all 12 heads of all 12
-# layers. We compare with what the MLPs keep: for each token 4·D numbers before the function between their two matrices
-# (lesson 6), and 4·D after it.
+# *Extra.* So lesson 1 found. Does it hold with a fused kernel? We count for ViT-B, one picture, all heads and layers,
+# and compare with what the MLPs keep: for each token 4·D numbers before the function between their two matrices (lesson
+# 6), and 4·D after it.
 
 # %% tags=["extra", "claim-P4"]
 N, gigabyte = 224 * 224, 1e9
@@ -883,8 +873,8 @@ print(judge(drawings, "one masks the lower left and softmaxes the columns", hold
 # ### "aunt − uncle is woman − man, and the unembedding is the transposed embedding"
 #
 # *Extra*, as all that follows, for those who come from text. A language model's tokens are words. Each word has a row
-# of D numbers in a table, its **embedding**, as each patch has one after lesson 1. Here are ten words with two numbers
-# each, written by hand: to the right is female, up is older.
+# of D numbers in a table, its **embedding**. Here are ten words with two numbers each, written by hand: to the right is
+# female, up is older.
 
 # %% tags=["extra"]
 table = {
@@ -915,11 +905,10 @@ plots.show(
 )
 
 # %% [markdown] tags=["extra"]
-# Of course it works: we have put the words there. Does a model do that by itself? And what is the **unembedding**? At
-# the end a language model has a vector z for a place, and wants a score for every word of its vocabulary of V words: z
-# U, with a matrix U of [D, V]. Many models take U = Eᵀ, the embedding turned on its side. Then a word's score is the
-# dot product of z with that word's own embedding. This is called **tied** weights (Vaswani et al. 2017, section 3.4;
-# Press and Wolf 2017).
+# Of course it works: we have put the words there. Does a model do that by itself? At the end a language model has a
+# vector z for a place, and wants a score for every word of its vocabulary of V words: z U, with the **unembedding** U
+# of [D, V]. Many models take U = Eᵀ, the embedding turned on its side. Then a word's score is the dot product of z with
+# that word's own embedding. This is called **tied** weights (Vaswani et al. 2017, section 3.4; Press and Wolf 2017).
 #
 # We train both kinds, in seconds, on forty sentences about ten people. The model is one layer of causal attention.
 
@@ -1125,16 +1114,14 @@ as_said = {name: abs(numbers / (said * 1e6) - 1) < 0.002 for name, (numbers, sai
 print(judge(as_said, "the counts are as said, to 2 in 1,000"))
 
 # %% [markdown] tags=["extra"]
-# The second is one of many: GPT-3 has such a W_Q for each of 96 heads in each of 96 layers (lesson 5 says what heads
-# are).
+# The second is one of many: GPT-3 has such a W_Q for each of 96 heads in each of 96 layers.
 #
 # ### "The Transformer also has a decoder"
 #
 # *Extra.* The first Transformer translates. Its encoder reads the sentence, as a ViT reads a picture. Its decoder
 # writes the translation, and each of its blocks has three branches (Vaswani et al. 2017, section 3.1): attention with a
 # causal mask, **cross-attention**, whose queries come from the decoder and whose keys and values come from the encoder,
-# and the MLP. PyTorch has such a block. We compute it with our function, in one head. (Its norms come in lesson 6; here
-# they stand before each branch, in the first Transformer after it.)
+# and the MLP. PyTorch has such a block. We compute it with our function, in one head. (Its norms come in lesson 6.)
 
 # %% tags=["extra", "claim-A11"]
 decoder = nn.TransformerDecoderLayer(16, nhead=1, dim_feedforward=64, dropout=0, batch_first=True, norm_first=True)
@@ -1158,8 +1145,8 @@ print(judge(equal, "a decoder's block is an encoder's with a causal mask, and cr
 # %% [markdown]
 # ## Tidy up before the exercises
 #
-# The cells above have left many short names behind. We delete them, so that a letter that you forget to define in your
-# answer is an error, and not an old number. To run an earlier cell again, run the lesson from the top.
+# We delete the short names that the cells above have left, so that a letter that you forget to define in your answer is
+# an error, and not an old number. To run an earlier cell again, run the lesson from the top.
 
 # %% jupyter={"source_hidden": true}
 used = """
@@ -1192,8 +1179,7 @@ for gone in used.split():
 # | | key 1: 1, 0, 1, 0 | value 1: 0, 10 |
 # | | key 2: 1, 1, 0, 1 | value 2: 10, 10 |
 #
-# Work out the output on paper, to one decimal, and return its two numbers. You may need e ≈ 2.7 and e² ≈ 7.4. (The
-# function gets the vectors too; the pencil does not need them.)
+# Work out the output on paper, to one decimal, and return its two numbers. You may need e ≈ 2.7 and e² ≈ 7.4.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1215,7 +1201,7 @@ def my_output(query, keys, values): ...  # return two numbers
 check.attention_by_hand(my_output)
 
 # %% [markdown]
-# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -1230,9 +1216,9 @@ check.attention_by_hand(my_output)
 # ## Exercise: write `attention`
 #
 # Difficulty 2 of 5, about 12 minutes. Importance 3 of 3. q is [..., N, d], k is [..., M, d], v is [..., M, d_v], with
-# any number of batch axes in front: N queries may look at another number of keys, M, and a value may have d_v numbers
-# instead of d. (In self-attention M is N.) So transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True
-# where a query may look, or None. Return the outputs, [..., N, d_v].
+# any number of batch axes in front: N queries look at M keys, and a value has d_v numbers. (In self-attention M is N.)
+# So transpose with `k.transpose(-2, -1)`. The mask is boolean, [N, M], True where a query may look, or None. Return the
+# outputs, [..., N, d_v].
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1353,9 +1339,8 @@ check.attention_cost(my_attention_cost)
 #
 # Difficulty 3 of 5, about 12 minutes. Importance 3 of 3. A class with one head: three layers `nn.Linear(dim, dim)`
 # called `query`, `key` and `value`, and the formula of this lesson. The check builds `MySelfAttention(dim, 1)`, as
-# `ViT` does: the width, and how many heads there are. Here that is one, so you need not use it. Then x goes in, [B, N,
-# dim], and out comes [B, N, dim]. No other layers. Try to write the formula yourself, or use your `my_attention`. (A
-# ready-made function passes too, and teaches less.)
+# `ViT` does: the width, and the number of heads, which you need not use. x is [B, N, dim], and so is what comes out. No
+# other layers. Try to write the formula yourself, or use your `my_attention`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1446,14 +1431,11 @@ class MySelfAttention(nn.Module):
 check.self_attention(MySelfAttention)
 
 # %% [markdown]
-# Now run the cell above the solution again: it trains a ViT with your attention.
-
-# %% [markdown]
 # ## The bug clinic
 #
 # A colleague has written this attention. It trains well, he says. But when he moves his model to larger pictures, as in
-# lesson 3, it gets worse, and attention looks washed out. We take his word for that. His code stands below, but do not
-# search it yet: doctors measure first.
+# lesson 3, it gets worse, and attention looks washed out. His code stands below, but do not search it yet: doctors
+# measure first.
 
 
 # %%
@@ -1499,9 +1481,9 @@ for attention in (Healthy, Patient):
     examine(attention)
 
 # %% [markdown]
-# Five instruments find nothing. Rows sum to 1, gradients flow, it learns. The fifth line finds it: the answer depends
-# on *how many* tokens there are. How does that look? If all weights are equal, each output is the mean of the values:
-# nobody has chosen anything. So here is how far outputs are from that mean, with every token 1, 2, 4 … 64 times:
+# Five instruments find nothing. The fifth line finds it: the answer depends on *how many* tokens there are. How does
+# that look? If all weights are equal, each output is the mean of the values: nobody has chosen anything. So here is how
+# far outputs are from that mean, with every token 1, 2, 4 … 64 times:
 
 # %% jupyter={"source_hidden": true}
 torch.manual_seed(0)
@@ -1526,8 +1508,7 @@ plots.show(
 # ## Exercise: mend the patient
 #
 # Difficulty 3 of 5, about 10 minutes. Importance 2 of 3. Something in the patient's `forward` depends on the number of
-# tokens, and should not. Find it, and write a `forward` that is well. The layers may stay as they are, so your class
-# takes over the patient's `__init__`. The fault is small, and so is the cure.
+# tokens, and should not. Find it, and write a `forward` that is well. Your class takes over the patient's `__init__`.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -1574,8 +1555,7 @@ check.mended_attention(MendedAttention)
 # 3. √d keeps the scores from growing with d: those of random vectors have variance 1, whatever d is. d is the length of
 #    a query: not the number of tokens.
 # 4. A mask is −∞ before the softmax. Models that write text need a causal mask, and batches of unequal sentences a
-#    padding mask; a ViT needs neither. For a query that may look at nothing the formula gives NaN; PyTorch's function
-#    gives zeros, and the course's refuses.
+#    padding mask; a ViT needs neither. No query may be left with nothing to look at.
 # 5. The N² part overtakes the MLP at N = 4·D. The N×N table need not be stored, but it must be computed.
 #
 # | step | shape |

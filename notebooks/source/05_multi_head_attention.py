@@ -6,9 +6,8 @@
 # fur? If one row of weights must answer all of these, it answers each of them a little. *One token, several
 # questions: how can it ask them at once?*
 #
-# The picture below shows the answer. It is a boot from the test set, and a small ViT that was trained on other
-# pictures. In its layer 3 the class token looks at the boot in four ways at once, one for each of its four **heads**.
-# (Layers and heads are counted from 0, as in lesson 4.)
+# The picture below shows the answer: in layer 3 of the course's small ViT the class token looks at a boot in four ways
+# at once, one for each of its four **heads**. (Layers and heads are counted from 0, as in lesson 4.)
 #
 # **What you will do**
 #
@@ -77,9 +76,9 @@ names = ["red ball", "red box", "blue ball"]
 # %% [markdown]
 # Token 0, the red ball, has two questions: *who has my colour?* and *who has my shape?* Take a pencil and a calculator.
 #
-# **One head.** To keep it short, let queries, keys and values be the tokens themselves, as if W_Q, W_K and W_V of
-# lesson 4 changed nothing. The red ball has these scores: with itself 2·2 + 2·2 = 8, with the red box 2·2 = 4, with the
-# blue ball 2·2 = 4. Divide by √D = 2, then softmax:
+# **One head.** Let queries, keys and values be the tokens themselves, as if W_Q, W_K and W_V of lesson 4 changed nothing.
+# The red ball has these scores: with itself 2·2 + 2·2 = 8, with the red box and with the blue ball 2·2 = 4. Divide by
+# √D = 2, then softmax:
 
 # %%
 output, one_head = scaled_dot_product_attention(Z, Z, Z)  # q, k, v [N, D] -> output [N, D], weights [N, N]
@@ -88,9 +87,9 @@ for name, weight in zip(names, one_head[0], strict=True):
 print("and its output is", [round(number, 2) for number in output[0].tolist()])
 
 # %% [markdown]
-# (The weights add up to 1.01 by rounding only.) The box and the other ball get the same weight. One has the same
-# colour, the other the same shape, and the row of weights does not say which is which. The two questions got mixed. One
-# head could learn to ask for the colour only; but then it could not ask for the shape.
+# The box and the other ball get the same weight. One has the same colour, the other the same shape, and the row of
+# weights does not say which is which. The two questions got mixed. One head could learn to ask for the colour only; but
+# then it could not ask for the shape.
 #
 # **Two heads.** Cut in two halves of d = D/h = 4/2 = 2 numbers. Head 0 gets the first half, head 1 the second. Each
 # head does attention on its own, with its own softmax.
@@ -131,9 +130,9 @@ plots.show(
 # half from the two round ones. No single row of weights can do both. That is the whole idea: **a head is attention with
 # d numbers of its own; multi-head attention runs h of them side by side.**
 #
-# One thing was too simple here. We have cut the tokens themselves. In the words of lesson 4, head 0 had a W_Q of [D, d]
-# that only picks the colours, with the rows [1, 0], [0, 1], [0, 0] and [0, 0], and its W_K and W_V were the same. In
-# the real layer each head has three different ones, and each reads all D numbers and makes d of them.
+# One thing was too simple: we have cut the tokens themselves. In the words of lesson 4, head 0 had a W_Q of [D, d] that
+# only picks the colours, with the rows [1, 0], [0, 1], [0, 0] and [0, 0], and its W_K and W_V were the same. In the
+# real layer each head has three different ones, and each reads all D numbers and makes d of them.
 #
 # | letter | meaning | ViT-B |
 # |---|---|---|
@@ -147,8 +146,8 @@ plots.show(
 # ### Cut into heads
 #
 # Our loop went over heads. Attention takes any axes in front of [N, d], so all heads can go through it in one call, if
-# we give it [B, h, N, d]. We split D into h groups of d numbers, and put h in front of N. `einops` says just that.
-# (Here we still cut the tokens; in the real layer q, k and v are cut in this way.)
+# we give it [B, h, N, d]. We split D into h groups of d numbers, and put h in front of N. (Here we still cut the
+# tokens; in the real layer q, k and v are cut in this way.)
 
 # %%
 x = Z[None]  # [B=1, N=3, D=4]
@@ -187,16 +186,8 @@ plots.show(
 # %% [markdown]
 # `view` moves nothing. It reads the numbers in the order in which they lie in memory: all of token 0, then half of
 # token 1. So head 0 got *tokens* dealt out to it, and never sees token 2. There is no error. The shape is right, the
-# model runs, and each head sees only 1/h of the tokens. We can measure the blindness:
-
-# %%
-changed = numbered.clone()
-changed[0, 2] += 100  # change token 2 only
-changed_right = rearrange(changed, "b n (h d) -> b h n d", h=2)
-print("right cut: head 0 notices that token 2 changed:", not torch.equal(changed_right[0, 0], right[0, 0]))
-print("view alone: head 0 notices that token 2 changed:", not torch.equal(changed.view(1, 2, 3, 2)[0, 0], wrong[0, 0]))
-
-# %% [markdown]
+# model runs, and each head sees only 1/h of the tokens.
+#
 # `view` and `reshape` may *split* an axis: [B, N, D] to [B, N, h, d] is right. To bring h in front of N, two axes
 # must change places, and that takes `transpose`, `permute` or `rearrange`.
 #
@@ -228,22 +219,10 @@ for i in range(h):
     same = [torch.allclose(z @ W[i], fused[:, i]) for W, fused in ((W_q, q), (W_k, k), (W_v, v))]
     print(f"head {i}: own matrices [D, d] = {list(W_q[i].shape)} give the same q, k, v:", all(same))
 
-# %% [markdown] tags=["extra"]
-# *Extra.* Each head reads the whole token. Change number 7, the last one, of one token. If a head saw only its part of
-# the token, head 0 could not notice:
-
-# %% tags=["extra"]
-changed = z.clone()
-changed[:, 0, 7] += 1
-new_q, new_k, _ = rearrange(qkv(changed), "b n (three h d) -> three b h n d", three=3, h=h)
-before, after = (scaled_dot_product_attention(a[:, 0], b[:, 0], b[:, 0])[1] for a, b in ((q, k), (new_q, new_k)))
-print("number 7 of a token changes, and so does the map of head 0:", not torch.allclose(before, after))
-
 # %% [markdown]
 # ### Put the heads back together
 #
-# Each head has made d numbers for each token. Lay them side by side, and there are h·d = D again. This is the cut,
-# run backwards.
+# Lay the d numbers of each head side by side, and there are h·d = D again. This is the cut, run backwards.
 
 # %%
 heads, weights = scaled_dot_product_attention(q, k, v)  # [B, h, N, d], [B, h, N, N]
@@ -258,10 +237,10 @@ print("cutting again gives the heads back:", torch.equal(rearrange(merged, "b n 
 # $$\text{MSA}(z) = [\,\text{SA}_1(z);\; \dots;\; \text{SA}_h(z)\,]\;U_{msa} \qquad U_{msa} \in \mathbb{R}^{h \cdot d \times D}
 # \qquad \text{(appendix A, equation 8)}$$
 #
-# (MSA: multi-head self-attention. SA: what one head does, self-attention. The paper counts heads from 1. In its
-# equation 1 (lesson 2) semicolons mean *one under the other*; here they mean *side by side*.) The d numbers of a head
-# meet d rows of W_O that are its own. So the output is a sum of h parts, one from each head. This is all there is in
-# the course's class: two linear layers, a cut, attention, a merge. Give it our numbers.
+# (MSA: multi-head self-attention. SA: what one head does. The paper counts heads from 1. Here its semicolons mean *side
+# by side*.) The d numbers of a head meet d rows of W_O that are its own. So the output is a sum of h parts, one from
+# each head. This is all there is in the course's class: two linear layers, a cut, attention, a merge. Give it our
+# numbers.
 
 # %%
 attention = MultiHeadAttention(D, h, qkv_bias=False).double()
@@ -293,24 +272,10 @@ print("output", list(our_output.shape), "weights", list(our_weights.shape))
 for name, a, b in (("output", our_output, their_output), ("weights", our_weights, their_weights)):
     print(f"{name}: largest difference below 0.000000000001: {(a - b).abs().max().item() < 1e-12}")
 
-# %% [markdown] tags=["extra"]
-# *Extra.* torchvision's ViT has this very class inside. timm's ViT has a class of its own, `Attention`, with the same
-# two layers as ours, under the same names (`attn.qkv`, `attn.proj`). Lesson 7 loads whole models of both.
-
-# %% tags=["extra"]
-from torchvision.models import vision_transformer
-
-# heads, D, width of the MLP (lesson 6); no dropout: nothing is set to zero at random
-block = vision_transformer.EncoderBlock(4, 64, 256, dropout=0, attention_dropout=0).double()
-print("torchvision's ViT uses nn.MultiheadAttention:", isinstance(block.self_attention, nn.MultiheadAttention))
-block.self_attention.load_state_dict(theirs.state_dict())
-from_torchvision = block.self_attention(tokens, tokens, tokens)[0]
-print("it gives the same output as ours:", torch.allclose(from_torchvision, our_output, rtol=0, atol=1e-12))
-
 # %% [markdown]
-# Our class has two ways through. From 64 tokens on, and always on a GPU, it calls PyTorch's own function. Where PyTorch
-# has a *fused* kernel, this is one program that goes through the table of weights piece by piece, and never holds all
-# of it. With `return_weights` it takes the explicit way of lesson 4, step by step. Both must give the same:
+# Our class has two ways through. Where it is faster, it calls PyTorch's own function: often a *fused* kernel, one
+# program that goes through the table of weights piece by piece, and never holds all of it. With `return_weights` it
+# takes the explicit way of lesson 4. Both must give the same:
 
 # %%
 tokens = torch.randn(2, 197, 64, dtype=torch.float64)  # [B, N, D]
@@ -326,8 +291,6 @@ print(f"fused and explicit differ by less than 0.000000000001: {(fused - explici
 # 1. The boot, layer 0. Let patch 7 look (row 1, column 0, counted from 0): it is dark. Then let patch 33 look (row 4,
 #    column 5): it is on the boot. In which head do both look most at a patch of their own kind? In which head does each
 #    look most at the other kind?
-#
-# Then switch heads off: four tasks for it stand below the maps.
 
 # %%
 shown = [0, 21, 25]
@@ -337,7 +300,7 @@ HeadsGallery(model, pictures, labels=data.test_labels[shown])
 
 # %% [markdown]
 # What does **off** mean? The head still looks; its map stays. But what it has found is not passed on: its d numbers are
-# set to zero before W_O. So it adds nothing to the output. The browser then computes all the layers behind it again.
+# set to zero before W_O. So it adds nothing to the output.
 #
 # 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
 # 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
@@ -370,9 +333,7 @@ for name, row in shares.items():
     print(f"{name:<31}" + "".join(f"{share:>8.0%}" for share in row.tolist()))
 
 # %% [markdown] tags=["extra"]
-# *Extra.* So on average over all patches it is the same head, less clearly: in head 3 dark patches give 70% to dark
-# ones, and boot patches 68% to the boot. Heads 0 and 2 also send dark to dark, but less than half of boot to boot. In
-# head 1 the dark patches give 29% to dark ones, and nearly all the rest to the boot.
+# *Extra.* So on average over all patches it is the same head, less clearly.
 
 # %% [markdown]
 # ## Claims, tested
@@ -383,8 +344,8 @@ for name, row in shares.items():
 # translation model and of BERT. Most of them could go *one at a time* at little loss, a large share of them even
 # together, and some layers could be reduced to one head. Is it so here?
 #
-# Here we set to zero what a head's numbers meet in W_O, which comes to the same as the gallery's *off*: d rows of W_O,
-# or d columns as `nn.Linear` stores it. (The folded cell after the next one compares the two.)
+# Here we set to zero what a head's numbers meet in W_O: d rows, or d columns as `nn.Linear` stores it. (A folded cell
+# checks that the gallery's *off* does the same.)
 
 
 # %%
@@ -405,9 +366,8 @@ print(
 )
 
 # %% [markdown]
-# Now switch off each of the 24 heads alone, and look at 500 test pictures. We note two things: how many points of
-# accuracy are lost, and how much the loss grows. The loss is finer: it also sees when the model is less sure of a right
-# answer.
+# Now switch off each of the 24 heads alone, and look at 500 test pictures. We note how many points of accuracy are
+# lost, and how much the loss grows: it also sees when the model is less sure of a right answer.
 
 
 # %% jupyter={"source_hidden": true}
@@ -453,8 +413,9 @@ plots.show(
 )
 
 # %% [markdown]
-# No single head is worth more than about 3 points. So is attention not needed at all? Take eight at a time. We order the
-# heads by the growth of the loss, and switch off the 8 *least* important together, then the 8 *most* important. As a control, 8 *random* heads, drawn 25 times. The order was found on the first 500 pictures, so we test on the next 500.
+# No single head is worth more than about 3 points. So is attention not needed? Take eight at a time. We order the heads
+# by the growth of the loss, and switch off the 8 *least* important together, then the 8 *most* important. As a control,
+# 8 *random* heads, drawn 25 times. The order was found on the first 500 pictures, so we test on the next 500.
 #
 # What would the eight cost if heads did not depend on each other? *Not* what each costs alone, added up. A right answer
 # has a margin: one head less, and it stays right; eight less, and the margin is used up. So points do not add, even
@@ -589,15 +550,14 @@ print(f"its {len(gaps)} pairs, each minus the same with one head shuffled: {gaps
 # %% [markdown] tags=["extra"]
 # ### "The value matrix can be factored into down and up"
 #
-# *Extra.* You hear this in explanations of language models. Follow one head through W_V and W_O. W_V takes D numbers
-# *down* to d. Its rows of W_O take d numbers *up* to D. And the matrix product with all heads side by side is a sum
-# over heads:
+# *Extra.* Follow one head through W_V and W_O. W_V takes D numbers *down* to d. Its rows of W_O take d numbers *up* to
+# D. And the matrix product with all heads side by side is a sum over heads:
 #
 # $$[\,A_1 z W_{V,1};\; \dots;\; A_h z W_{V,h}\,]\;W_O \;=\; \sum_{i=1}^{h} A_i\, z\, W_{V,i}\, W_{O,i}$$
 #
-# (Heads from 1, as in the paper. Without biases; the code adds them as one constant row.) So W_V,i · W_O,i is *one*
-# matrix from D numbers to D numbers. Its *rank*, the number of independent rows, is d at most: all that it says has
-# gone through d numbers. Check both:
+# (Without biases; the code adds them as one constant row.) So W_V,i · W_O,i is *one* matrix from D numbers to D
+# numbers. Its *rank*, the number of independent rows, is d at most: all that it says has gone through d numbers. Check
+# both:
 
 # %% tags=["extra"]
 x = torch.randn(2, 50, 64, dtype=torch.float64)
@@ -696,27 +656,25 @@ pairs = {f"{best} against {name}": (top, study.scores(name)) for name in means i
 print(compare_each(pairs, f"{best} is better than 2, 4 or 8 heads"))
 
 # %% [markdown]
-# That is one small model. It says
-# that several questions help. It does not say that d = 2 is the right size for ViT-B.
+# That is one small model. It says that several questions help, and not that d = 2 is the right size for ViT-B.
 
 # %% [markdown]
 # ## Tidy up before the exercises
 #
-# The cells above have left many short names behind. We delete them, so that a letter that you forget to define in your
-# answer is an error, and not an old number. To run an earlier cell again, run the lesson from the top.
+# We delete the short names that the cells above have left, so that a letter that you forget to define in your answer is
+# an error, and not an old number. To run an earlier cell again, run the lesson from the top.
 
 # %% jupyter={"source_hidden": true}
 used = """
-A a accuracies accuracy after all_heads all_heads_on alone answers as_said asked at_random attention ax axes B b b_v
-before best block boot by_picture by_steps changed changed_right cheaper claim colour columns constant cost costs D d dark dim
-each each_mean eights equal explicit factors figure from_torchvision full full_accuracy full_maps fused gallery gaps
-group groups grown h half head heads i image images independent independent_mean k labels layer layers looks loss
-lost lost_points lost_with maps maps_of_heads means merged middle millions N name names names_of_pictures needed
-new_k new_q number numbered numbers on_boot one one_head options order our_output our_weights ours output
-overlaps own pairs pictures probabilities q qkv random_eights right rounded row rows run_without_each said same shape
-shares sharp shown shuffles single sizes study table tables tested their_output their_weights theirs title together
-together_mean tokens top total unrelated untrained v values W_k W_o W_q W_v weight weights whole with_means without
-wrong x Z z
+A a accuracies accuracy all_heads all_heads_on alone answers as_said asked at_random attention ax axes B b b_v best
+boot by_picture by_steps cheaper claim colour columns constant cost costs D d dark dim each each_mean eights equal
+explicit factors figure full full_accuracy full_maps fused gallery gaps group groups grown h half head heads i image
+images independent independent_mean k labels layer layers looks loss lost lost_points lost_with maps maps_of_heads
+means merged middle millions N name names names_of_pictures needed number numbered numbers on_boot one one_head
+options order our_output our_weights ours output overlaps own pairs pictures probabilities q qkv random_eights right
+rounded row rows run_without_each said same shape shares sharp shown shuffles single sizes study table tables tested
+their_output their_weights theirs title together together_mean tokens top total unrelated untrained v values W_k W_o
+W_q W_v weight weights whole with_means without wrong x Z z
 """
 for gone in used.split():
     globals().pop(gone, None)  # no error if it is gone already, so that this cell may run twice
@@ -748,7 +706,7 @@ def my_head_numbers(dim, num_heads): ...  # return d, divisor, parameters
 check.head_numbers(my_head_numbers)
 
 # %% [markdown]
-# The solution is in the next cell, folded. Open it when your own passes, or when you are stuck.
+# The solution, folded:
 
 
 # %% tags=["solution"] jupyter={"source_hidden": true}
@@ -763,7 +721,7 @@ check.head_numbers(my_head_numbers)
 # ## Exercise: cut into heads
 #
 # Difficulty 2 of 5, about 8 minutes. Importance 3 of 3. Cut [B, N, D] into [B, h, N, d]. Try it without `einops`, and
-# without scrolling up. `x` is a tensor, and `num_heads` divides D; return one tensor.
+# without scrolling up. `num_heads` divides D.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -802,8 +760,7 @@ check.split_heads(my_split_heads)
 # ## Exercise: put the heads together
 #
 # Difficulty 2 of 5, about 6 minutes. Importance 3 of 3. The way back: [B, h, N, d] to [B, N, D]. Try it without
-# `einops` again. `heads` is a tensor; return one tensor. There are many wrong orders with the right shape; the check
-# knows most of them.
+# `einops` again. There are many wrong orders with the right shape.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -843,8 +800,7 @@ check.merge_heads(my_merge_heads)
 #
 # Difficulty 3 of 5, about 12 minutes. Importance 1 of 3. It builds on the extra about "down and up". Here are two
 # matrices as `nn.Linear` keeps them: `qkv_weight` [3·D, D] and `proj_weight` [D, D]. Return the map W_V,i · W_O,i of
-# one head [D, D], to be used as `z @ map`. Here heads count from 0 (the paper counts them from 1), and there are no
-# biases.
+# one head [D, D], to be used as `z @ map`. Heads count from 0, and there are no biases.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -969,13 +925,10 @@ class MyAttention(nn.Module):
 check.multi_head_attention(MyAttention)
 
 # %% [markdown]
-# Now run the cell above the solution again: it puts your layer into both models.
-
-# %% [markdown]
 # ## The bug clinic: a ward of six
 #
-# Six colleagues wrote this layer. All six run without an error. Each has exactly one fault, and you are to find it
-# *without* reading their code, as a doctor who measures. These are the faults; each has one patient:
+# Six colleagues wrote this layer. All six run without an error, and each has one of the faults below, no two the same.
+# Find them *without* reading their code, as a doctor who measures.
 #
 # | word | fault |
 # |---|---|
@@ -997,8 +950,6 @@ check.multi_head_attention(MyAttention)
 # - **as healthy**: are its maps those of the healthy layer?
 # - **entropy** of the maps, as in lesson 4: large if the rows are flat.
 # - **notice**: we change token 40. How many of the four heads notice, and change their map?
-#
-# (The next cells, folded, hold the instruments.)
 
 
 # %% jupyter={"source_hidden": true}
@@ -1069,8 +1020,7 @@ print("all keep the shape, and all give every weight a gradient:", all(usual))
 # ## Exercise: find the six faults
 #
 # Difficulty 3 of 5, about 15 minutes. Importance 2 of 3. Put one word of the list, in quotes, in place of the dots of
-# each patient. The check first looks whether each patient has a word from the list. Then it goes from patient to
-# patient.
+# each patient.
 #
 # <details><summary>Hint 1</summary>
 #
