@@ -219,6 +219,17 @@ def test_a_link_that_leads_back_is_not_followed(folder, tmp_path, to):
     assert len(everything(data)) == 15
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need special rights there")
+def test_only_regular_files_are_read(folder):
+    """A pipe would be waited for without end; a link to a device shows the same, and ends."""
+    (folder / "red" / "device.png").symlink_to(os.devnull)
+    (folder / "red" / "gone.png").symlink_to(folder / "nowhere")
+    with pytest.warns(DataWarning) as caught:
+        assert len(everything(Dataset.from_folder(folder, 8))) == 15
+    said = f"2 damaged: {os.path.join('red', 'device.png')} is no regular file, there is no file"
+    assert said in str(caught[0].message)
+
+
 @pytest.mark.parametrize("parts", ["Train Test", "training testing", "TRAINING test"])
 def test_parts_may_be_called_in_other_letters_and_words(tmp_path, parts):
     for count, part in enumerate(parts.split(), 2):

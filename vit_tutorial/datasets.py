@@ -540,6 +540,8 @@ def _read_pictures(
     from vit_tutorial.support.pictures import PictureError, fit_picture, pillow_is_quiet, pixels_of, read_picture
 
     def read(file: Path) -> Tensor | str:
+        if file.exists() and not file.is_file():  # to read a pipe or a device may never end
+            return f"{file.relative_to(place)} is no regular file"
         try:
             image = read_picture(file)
         except (PictureError, FileNotFoundError) as error:

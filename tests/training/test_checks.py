@@ -1,13 +1,15 @@
 """What cannot be learned or judged meets a sentence before anything is changed."""
 
+import copy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from references import exactly
 
 from training.examples import CLASSES, make_model
-from vit_tutorial.training import TrainingConfig, evaluate, fit
+from vit_tutorial.training import TrainingConfig, evaluate, fit, predict_seconds
 from vit_tutorial.weights import ModelCard
 
 LABELS = {
@@ -48,12 +50,32 @@ def test_labels_are_whole_numbers_of_the_models_classes(data, change, error, mes
 def test_a_model_that_is_frozen_is_refused_and_one_that_is_free_in_part_learns(data):
     model = make_model().requires_grad_(False)
     count = sum(parameter.numel() for parameter in model.parameters())
-    with pytest.raises(
-        ValueError, match=exactly(f"all {count} parameters of the model are frozen, so it cannot learn")
-    ):
-        fit(model, data, TrainingConfig(epochs=1))
+    for train in (fit, predict_seconds):
+        with pytest.raises(ValueError, match=exactly(f"all {count} parameters of the model are frozen, so it cannot")):
+            train(model, data, TrainingConfig(epochs=1))
     model.head.requires_grad_()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fit(model, data, TrainingConfig(epochs=1))
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"head.weight", "head.bias"}
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (
+            partial(torch.device, "meta"),
+            "the model is on the device meta, where it has shapes and no numbers; build it",
+        ),
+        (torch.inference_mode, "the model was made inside of torch.inference_mode, so it cannot learn; train a copy"),
+    ],
+)
+def test_a_model_that_can_only_compute_or_not_even_that_is_refused(data, made, message):
+    with made():
+        model = make_model()
+    config = TrainingConfig(epochs=1, freeze=("patch_embed",))
+    for train in (fit, predict_seconds):
+        with pytest.raises(ValueError, match=exactly(message)):
+            train(model, data, config)
+    if made is torch.inference_mode:
+        assert fit(copy.deepcopy(model), data, config).epochs == 1

@@ -41,7 +41,7 @@ from vit_tutorial.support.usual import usual_torch
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.training.augmentation import Draws, augment, draw, erase, mix, partners
 from vit_tutorial.training.checkpoint import Checkpoint, EpochProgress, TrainingError, reserved
-from vit_tutorial.training.checks import check_learns
+from vit_tutorial.training.checks import check_learns, check_numbers
 from vit_tutorial.training.config import TrainingConfig
 from vit_tutorial.training.devices import autocast, choose_device, describe_environment, number_format, wait_for
 from vit_tutorial.training.distributed import current_world
@@ -84,13 +84,13 @@ def fit(
     card keeps its mean and std, with which its weights were trained.
 
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
-    Raises ValueError for pictures that are not bytes, labels that are none of the model's classes, a mean, a std or
-    names with which the model could not be saved or a part to freeze that it does not have, TypeError for labels
-    that are not int64 or a config of another class, and TrainingError if the loss is no longer a number, if
-    a checkpoint cannot be used or written, or if another process trains in the folder.
+    Raises ValueError for a model without numbers that may change, pictures that are not bytes, labels that are none of
+    the model's classes, a mean, a std or names with which the model could not be saved or a part to freeze that it does
+    not have, TypeError for labels that are not int64 or a config of another class, and TrainingError if the loss is no
+    longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = TrainingConfig() if config is None else check_kind("config", config, TrainingConfig)
-    classes = _check_data(model, data)
+    classes = _check_both(model, data)
     with frozen(model, config.freeze) as hold:
         check_learns(model)
         return _fit(
@@ -98,8 +98,12 @@ def fit(
         )
 
 
-def _check_data(model: nn.Module, data: Dataset) -> int:
-    """Raise what `fit` does for pictures and labels that the model cannot learn from; give its number of classes."""
+def _check_both(model: nn.Module, data: Dataset) -> int:
+    """Raise what `fit` does for a model that cannot learn, and data that it cannot learn from; give the classes.
+
+    Their number is the model's own, or else that of the data.
+    """
+    check_numbers(model)
     classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
     check_images(data.train_images)
     check_labels(data.train_labels, len(data.train_images), classes)
@@ -337,14 +341,16 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     """Predict how long `fit` will take, in seconds, by taking some steps with a copy of the model.
 
     The first step does not count: it also allocates memory. The minute or so of torch.compile is left out too.
-    Raises ValueError for fewer than 2 steps, and TypeError for a config of another class.
+    Raises ValueError for fewer than 2 steps, TypeError for a config of another class, and what `fit` does for a model
+    or data that it cannot train.
     """
     if steps < 2:
         raise ValueError(f"steps is {steps}, and the first one does not count; take 2 or more")
     check_kind("config", config, TrainingConfig)
-    _check_data(model, data)
+    _check_both(model, data)
     model = copy.deepcopy(unwrapped(model)).train()
     with frozen(model, config.freeze) as hold:
+        check_learns(model)
         hold()
         return _predict_seconds(Learner(model, data, replace(config, compile=False)), data, config, steps)
 
