@@ -209,7 +209,7 @@ def test_names_on_lit_patches_of_the_still_picture_have_a_dark_edge():
             lambda: LensLab(model(), PICTURES | {"big": picture(16, 16, 1)}),
             "picture 'big': the picture is [1, 16, 16], and the model takes [1, 8, 12]",
         ),
-        (lambda: LensLab(model(), {}), "images holds no picture"),
+        (lambda: LensLab(model(), {}), "there is no picture; give one"),
         (lambda: LensLab(model(), PICTURES, ["a"]), "1 class names do not fit a model of 3 classes"),
         (lambda: LensLab(model(norm="post"), PICTURES), "the model has norm='post'; the lens lab runs pre-norm"),
         (lambda: LensLab(model(representation_size=4), PICTURES), "the model has a tanh layer before its head"),

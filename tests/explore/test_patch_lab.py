@@ -161,7 +161,7 @@ def test_patch_sizes_divide_both_sides():
         (lambda: patch_lab_state(picture(), 4, token=9), "token 9 is not among 0 to 8"),
         (lambda: patch_lab_state(picture(), 4, seed=10_000), "seed 10000 is not among 0 to 9999"),
         (lambda: PatchLab(picture(), 4, gap=9), "gap 9 is not among 0 to 8"),
-        (lambda: PatchLab({}), "images holds no picture"),
+        (lambda: PatchLab({}), "there is no picture; give one"),
         (lambda: PatchLab(picture(), 5), "patch_size 5 is not among 1, 2, 3, 4, 6, 12"),
         (lambda: PatchLab(picture(28, 28)), "patch_size 16 is not among 1, 2, 4, 7, 14, 28"),
         (lambda: PatchLab({"a": picture()}, 4, picture="b"), "picture 'b' is not among 'a'"),

@@ -225,7 +225,7 @@ def test_the_widget_says_what_its_state_says():
         (lambda: PositionLab(model(image_size=(12, 8)), PICTURES), "the model's grid is 3 x 2"),
         (lambda: PositionLab(model(pool="mean"), PICTURES), "the model must have a class token, and a card"),
         (lambda: PositionLab(ViT(CONFIG), PICTURES), "the model must have a class token, and a card"),
-        (lambda: PositionLab(model(), {}), "pictures holds no picture"),
+        (lambda: PositionLab(model(), {}), "there is no picture; give one"),
         (lambda: PositionLab(model(), {"a": picture(8, 8, 1)}), "the picture is [1, 8, 8], and the model takes [1, 12"),
         (lambda: PositionLab(model(), {"a": torch.zeros(1, 12, 12)}), "picture 'a' holds float32, not uint8"),
         (lambda: PositionLab(model(), PICTURES, grid=7), "grid 7 is not among 3 to 6"),

@@ -264,7 +264,10 @@ def test_a_still_picture_with_alt_text_stands_behind_the_widget(hold):
         (lambda: signal_lab_state(SignalSetting(6), 0), "block 0 is not among 1 to 6"),
         (lambda: setattr(SignalLab(), "scale", 3), "scale 3.0 is not among 0.25"),
         (lambda: setattr(SignalLab(), "block", 99), "block 99 is not among 1 to 12"),
-        (lambda: setattr(SignalLab(), "held", [12, "pre"]), "held has 2 entries; give depth, norm, residual and scale"),
+        (
+            lambda: setattr(SignalLab(), "held", [12, "pre"]),
+            "held is [12, 'pre']; give depth, norm, residual and scale",
+        ),
         (lambda: SignalLab(held=[12, "pre", True, 3]), "scale 3 is not among 0.25"),
     ],
 )

@@ -150,7 +150,7 @@ def test_in_words(stages):
         (lambda s: token_table_state(s, number=-1), "number -1 is not among 0 to 7"),
         (lambda s: token_table_state(s, reads="row 1"), "reads 'row 1' is not among 'row 0', 'the mean"),
         (lambda s: TokenTable(model(pool="mean"), pictures()[0]), "the model has no class token; build it with"),
-        (lambda s: TokenTable(model(), {}), "images holds no picture"),
+        (lambda s: TokenTable(model(), {}), "there is no picture; give one"),
         (
             lambda s: TokenTable(model(), {"a": picture(12, 12, 3)}),
             "picture 'a': the picture is [3, 12, 12], and the model takes",

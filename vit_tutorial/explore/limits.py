@@ -40,7 +40,7 @@ class OneOf:
 
     def check(self, name: str, value: Any) -> Any:
         """Give the value back; raise ChoiceError, with all that are allowed, if it is not among them."""
-        if value not in self.allowed:
+        if not _holds(lambda: value in self.allowed):
             known = ", ".join(map(repr, self.allowed))
             raise ChoiceError(f"{name} {value!r} is not among {known}{self.note}")
         return value
@@ -64,7 +64,7 @@ class Between:
         """Give the value back; raise ChoiceError, with both ends, if it does not lie between them."""
         if value is None and self.none:
             return value
-        if isinstance(value, str) or value is None or not self.least <= value <= self.most:
+        if not _holds(lambda: self.least <= value <= self.most):
             raise ChoiceError(
                 f"{name} {_plain(value)} is not among {_plain(self.least)} to {_plain(self.most)}{self.note}"
             )
@@ -110,6 +110,14 @@ def settle(
                 raise
             choices[name] = limit.nearest(choices[name])
     return choices
+
+
+def _holds(test: Callable[[], Any]) -> bool:
+    """Whether it is so; it is not where it cannot be said, as of a text, an array or a list."""
+    try:
+        return bool(test())
+    except (TypeError, ValueError, RuntimeError):
+        return False
 
 
 def _plain(number: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,17 +12,27 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from vit_tutorial.cnn import CNN
+from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 
 BARS = 10  # classes that are shown of many
 
 
-def as_array(values) -> np.ndarray:
-    """An array, or a tensor on any device and in any floating type, as a numpy array."""
+def as_array(values, name: str = "the array") -> np.ndarray:
+    """Numbers as a numpy array, from an array, a list, or a tensor on any device and in any floating type.
+
+    Raises ValueError with the name for what holds anything but real numbers, or rows of several lengths.
+    """
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         values = values.float() if values.is_floating_point() else values
-    return np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of several lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{name} is {reprlib.repr(values)}; give numbers, as an array, a tensor or a list")
+    return array
 
 
 def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
@@ -29,7 +40,7 @@ def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
 
     Raises ValueError for another type, rank or number of channels.
     """
-    pixels = as_array(image)
+    pixels = as_array(image, name)
     if pixels.dtype != np.uint8:
         raise ValueError(f"{name} holds {pixels.dtype}, not uint8; give the pixels as 0 to 255, before normalising")
     if pixels.ndim == 2:
@@ -42,16 +53,26 @@ def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
 def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     """Pictures by name, from one or from a dict.
 
-    Raises ValueError if there is no picture, or one is not as `as_picture` wants it.
+    Raises ValueError if there is no picture, a name is no text, or a picture is not as `as_picture` wants it.
     """
     named = dict(images) if isinstance(images, Mapping) else {"picture": images}
+    if wrong := [name for name in named if not isinstance(name, str)]:
+        raise ValueError(f"a picture is called {wrong[0]!r}; its name must be a text, such as {str(wrong[0])!r}")
     if not named:
-        raise ValueError("images holds no picture; give one, or a dict from names to pictures")
+        raise ValueError("there is no picture; give one, or a dict from names to pictures")
     return {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
 
 
-def check_finite(model: CNN | ViT) -> None:
-    """Raise ValueError with the name of the first of the model's parameters that holds a NaN or an infinite number."""
+def check_kind(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
+    """Raise TypeError if the model is of another kind, bare or in what PyTorch puts around it."""
+    if not isinstance(unwrapped(model), kind):
+        given = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
+        raise TypeError(f"an explorer of a {kind.__name__} got {given}; give a model, such as load_model(path)")
+
+
+def check_model(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
+    """Raise TypeError as `check_kind` does, and ValueError with the name of a parameter that is not finite."""
+    check_kind(model, kind)
     for name, values in model.named_parameters():
         if not values.detach().isfinite().all():  # undetached, one made in inference_mode cannot be asked
             raise ValueError(
@@ -63,9 +84,9 @@ def check_finite(model: CNN | ViT) -> None:
 def pictures_for(model: ViT, images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     """Pictures by name, as `named_pictures` gives them, each of the size that the model takes.
 
-    Raises ValueError if one is not, with its name, or as `check_finite` does.
+    Raises ValueError if one is not, with its name, and what `check_model` raises.
     """
-    check_finite(model)
+    check_model(model)
     pictures = named_pictures(images)
     for name, picture in pictures.items():
         try:
@@ -101,16 +122,24 @@ def normalized(model: CNN | ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[T
     return (card.normalize(images) if card and card.mean else images.float() / 255).to(next(model.parameters()))
 
 
+def as_names(class_names: Sequence[str]) -> list[str]:
+    """The names of classes as texts; raises ValueError if they are no sequence."""
+    try:
+        return list(map(str, class_names))
+    except TypeError:
+        raise ValueError(f"class_names is {class_names!r}; give a list with one name for each class") from None
+
+
 def class_names_of(model: ViT, class_names: Sequence[str] | None = None) -> list[str]:
     """The names of the classes: those given, or the card's, or numbers.
 
     Raises ValueError if there are not as many as the model has classes.
     """
     number = model.config.num_classes
-    names = class_names or (model.card and model.card.class_names) or [f"class {i}" for i in range(number)]
+    names = as_names(class_names or (model.card and model.card.class_names) or [f"class {i}" for i in range(number)])
     if len(names) != number:
         raise ValueError(f"{len(names)} class names do not fit a model of {number} classes")
-    return [str(name) for name in names]
+    return names
 
 
 def shown_classes(probabilities: Float[np.ndarray, " classes"]) -> list[int]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
-from vit_tutorial.explore.pictures import check_finite
+from vit_tutorial.explore.pictures import check_model
 from vit_tutorial.patches import PatchEmbedding
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.tokens import ClassToken
@@ -27,8 +27,11 @@ LARGEST = 2_000_000  # numbers of a model that a browser runs while a key is hel
 
 
 def check_vit(model: ViT, who: str) -> None:
-    """Raise ValueError with the reason if the browser cannot run the model; `who` runs it, say "the gallery"."""
-    check_finite(model)
+    """Raise ValueError with the reason if the browser cannot run the model; `who` runs it, say "the gallery".
+
+    Raises TypeError for what is no ViT.
+    """
+    check_model(model)
     config = model.config
     if config.norm != "pre":
         raise ValueError(f"the model has norm={config.norm!r}; {who} runs pre-norm models: ViTConfig(norm='pre')")

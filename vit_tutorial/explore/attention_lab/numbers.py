@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
-from vit_tutorial.explore.pictures import as_array
+from vit_tutorial.explore.pictures import as_array, as_names
 from vit_tutorial.explore.words import decimals, fine_percent, one_or_two_decimals, patch_name, percent
+from vit_tutorial.inputs import as_pair, whole_number
 
 TOP = 5
 ALIKE = 0.01  # maps may come in half precision
@@ -19,7 +20,9 @@ TEMPERATURES = (0.1, 5.0)  # the lowest and the highest
 
 def stacked(layers, name: str) -> np.ndarray:
     """One [h, N, N] or [1, h, N, N] a layer as one array [L, h, N, N]; raises ValueError if the layers do not fit."""
-    arrays = [as_array(layer) for layer in layers]
+    if not isinstance(layers, Iterable):
+        raise ValueError(f"{name} is {layers!r}; give one [h, N, N] a layer")
+    arrays = [as_array(layer, name) for layer in layers]
     arrays = [array[0] if array.ndim == 4 and len(array) == 1 else array for array in arrays]
     if not arrays or any(array.ndim != 3 or array.shape != arrays[0].shape for array in arrays):
         shapes = ", ".join(str(list(array.shape)) for array in arrays) or "none"
@@ -75,9 +78,11 @@ def prefix_name(token: int) -> str:
 
 
 def as_grid(grid_size: int | tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the grid of patches."""
-    rows, columns = (grid_size, grid_size) if isinstance(grid_size, int) else grid_size
-    return int(rows), int(columns)
+    """Rows and columns of the grid of patches; raises ValueError for what is no size of one."""
+    try:
+        return as_pair(grid_size)
+    except ValueError as error:
+        raise ValueError(f"grid_size {grid_size!r} is no grid of patches: {error}") from None
 
 
 def attention_lab_limits(shape: tuple[int, ...], has_scores: bool) -> Iterator[tuple[str, Limit]]:
@@ -211,20 +216,24 @@ def prediction_words(prediction, class_names: Sequence[str] | None) -> str:
     """`The model says: Sneaker 92.0%, Sandal 5.1%, Bag 1.2%`, or an empty text without a prediction.
 
     `prediction` is a class index or the probabilities of all classes, summing to 1.
-    Raises ValueError if there are not as many names as classes, or the probabilities do not sum to 1.
+    Raises ValueError if there are not as many names as classes, the probabilities do not sum to 1, or there is no class
+    of that index.
     """
     if prediction is None:
         return ""
-    numbers = as_array(prediction)
+    numbers, names = as_array(prediction, "prediction"), None if class_names is None else as_names(class_names)
 
     def name(index: int) -> str:
-        return str(class_names[index]) if class_names is not None else f"class {index}"
+        return f"class {index}" if names is None else names[index]
 
     if numbers.ndim == 0:
-        return f"The model says: {name(int(numbers))}"
+        index = whole_number("prediction", numbers.item(), 0)
+        if names is not None and index >= len(names):
+            raise ValueError(f"prediction {index} is not among the {len(names)} classes, which count from 0")
+        return f"The model says: {name(index)}"
     numbers = numbers.astype(np.float64).reshape(-1)
-    if class_names is not None and len(class_names) != len(numbers):
-        raise ValueError(f"{len(class_names)} class names do not fit {len(numbers)} probabilities")
+    if names is not None and len(names) != len(numbers):
+        raise ValueError(f"{len(names)} class names do not fit {len(numbers)} probabilities")
     if not abs(numbers.sum() - 1) < 0.01:
         raise ValueError(f"prediction sums to {numbers.sum():.3g}, not 1; give probabilities: logits.softmax(-1)")
     best = np.argsort(-numbers, kind="stable")[:3]

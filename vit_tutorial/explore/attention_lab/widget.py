@@ -22,6 +22,7 @@ from vit_tutorial.explore.base import Explorer
 from vit_tutorial.explore.limits import Between
 from vit_tutorial.explore.pictures import as_picture, pack_pictures
 from vit_tutorial.explore.still import diverging, viridis
+from vit_tutorial.inputs import whole_number
 
 
 class AttentionLab(Explorer):
@@ -59,7 +60,7 @@ class AttentionLab(Explorer):
         self._image = as_picture(image)
         height, width = self._image.shape[1:]
         rows, columns = self._grid = as_grid(grid_size)
-        self._prefix = num_prefix_tokens
+        self._prefix = whole_number("num_prefix_tokens", num_prefix_tokens, 0)
         if height % rows or width % columns:
             raise ValueError(
                 f"a {rows} x {columns} grid does not fit a picture of {height} x {width} pixels; give the picture that "

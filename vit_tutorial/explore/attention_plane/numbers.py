@@ -60,7 +60,10 @@ def as_points(points, kind: str) -> list[list[float]]:
 
     Raises ValueError if the shape is not [3, 2], or a number is no number or too large for the picture.
     """
-    array = torch.as_tensor(points, dtype=torch.float64).detach().cpu().numpy()
+    try:
+        array = torch.as_tensor(points, dtype=torch.float64).detach().cpu().numpy()
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{kind} is {points!r}; give [{TOKENS}, 2]: {TOKENS} vectors of 2 numbers") from None
     if array.shape != (TOKENS, 2):
         raise ValueError(f"{kind} has shape {list(array.shape)}; give [{TOKENS}, 2]: {TOKENS} vectors of 2 numbers")
     if not (np.abs(array) <= FARTHEST[kind]).all():

@@ -28,7 +28,7 @@ class Points(traitlets.List):
 
     def validate(self, obj, value):
         """Give the points as lists; raises TraitError, or what reading an array raises, for what is none."""
-        return super().validate(obj, as_array(value).tolist())
+        return super().validate(obj, as_array(value, self.name).tolist())
 
 
 class AttentionPlane(Explorer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from vit_tutorial.explore.limits import Accepted, Between, Limit, settle
 from vit_tutorial.explore.pictures import as_picture, class_names_of, model_input
 from vit_tutorial.explore.vit import check_vit
 from vit_tutorial.explore.words import best_class, patch_name, percent
+from vit_tutorial.inputs import whole_number
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
@@ -49,9 +51,12 @@ def heads_off(model: ViT, off: Iterable[Sequence[int]]) -> Iterator[None]:
 def as_off(off: Iterable[Sequence[int]], layers: int, heads: int) -> list[list[int]]:
     """Pairs [layer, head] in order, each once.
 
-    Raises ValueError if there is no such head.
+    Raises ValueError if these are no such pairs, or there is no such head.
     """
-    pairs = sorted({(int(layer), int(head)) for layer, head in off})
+    try:
+        pairs = sorted({(operator.index(layer), operator.index(head)) for layer, head in off})
+    except (TypeError, ValueError):
+        raise ValueError(f"off is {off!r}; give pairs of a layer and a head, such as [(0, 1)]") from None
     for layer, head in pairs:
         if not (0 <= layer < layers and 0 <= head < heads):
             raise ValueError(
@@ -62,7 +67,7 @@ def as_off(off: Iterable[Sequence[int]], layers: int, heads: int) -> list[list[i
 
 def check_label(label: int | None, names: Sequence[str]) -> None:
     """Raise ValueError if there is a label and no class of that index."""
-    if label is not None and not 0 <= label < len(names):
+    if label is not None and not 0 <= whole_number("a label", label) < len(names):
         raise ValueError(f"label {label} is not among the classes 0 to {len(names) - 1}")
 
 

@@ -18,7 +18,7 @@ from vit_tutorial.explore.heads_gallery.numbers import (
     heads_gallery_state,
 )
 from vit_tutorial.explore.limits import OneOf
-from vit_tutorial.explore.pictures import BARS, class_names_of, pack_pictures, pictures_for
+from vit_tutorial.explore.pictures import BARS, as_array, class_names_of, pack_pictures, pictures_for
 from vit_tutorial.explore.still import viridis
 from vit_tutorial.explore.vit import check_vit, packed_vit
 from vit_tutorial.vit import ViT
@@ -50,7 +50,7 @@ class HeadsGallery(Explorer):
         check_vit(model, "the gallery")
         self._pictures = pictures_for(model, images)
         self._model = copy.deepcopy(model).double().eval()
-        truth = [None] * len(self._pictures) if labels is None else np.atleast_1d(np.asarray(labels)).tolist()
+        truth = [None] * len(self._pictures) if labels is None else np.atleast_1d(as_array(labels, "labels")).tolist()
         if len(truth) != len(self._pictures):
             raise ValueError(f"{len(truth)} labels do not fit {len(self._pictures)} pictures")
         self._class_names = class_names_of(model, class_names)

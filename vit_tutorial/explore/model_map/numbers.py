@@ -15,7 +15,7 @@ from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.model_map.code import code_of_box, probabilities
 from vit_tutorial.explore.model_map.geometry import INSIDE, PARTS_OF_BLOCK
-from vit_tutorial.explore.pictures import as_array, check_finite, class_names_of, model_input
+from vit_tutorial.explore.pictures import as_array, check_model, class_names_of, model_input
 from vit_tutorial.explore.words import decimals, percent
 from vit_tutorial.hybrid import HybridEmbedding
 from vit_tutorial.introspection import in_eval_mode
@@ -111,7 +111,7 @@ class Box:
 @torch.no_grad()
 def run(model: ViT, image: UInt8[np.ndarray, "C H W"]) -> dict[tuple[str, int], Tensor]:
     """Run the model once on a picture: what leaves each box, in order, by the box's key and its block (0: none)."""
-    check_finite(model)
+    check_model(model)
     images = model_input(model, image)
     seen: dict[tuple[int, str], tuple[Tensor, Tensor]] = {}
     with in_eval_mode(model), contextlib.ExitStack() as hooks:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Integer
 
 from vit_tutorial.explore.limits import Between, Limit, OneOf, settle
 from vit_tutorial.explore.patch_lab import sequence_order
-from vit_tutorial.explore.pictures import as_array, as_picture, check_finite, class_names_of, model_input
+from vit_tutorial.explore.pictures import as_array, check_model, class_names_of, model_input, named_pictures
 from vit_tutorial.explore.words import best_class, decimals, percent
 from vit_tutorial.introspection import attention_maps
 from vit_tutorial.patches import patchify, unpatchify
@@ -110,21 +110,19 @@ def position_lab_data(model: ViT, pictures: Mapping[str, Any]) -> PositionLabDat
 
     Raises ValueError if there is no picture, or model and pictures do not fit the lab.
     """
-    if not pictures:
-        raise ValueError("pictures holds no picture; give a dict from names to pictures")
-    check_finite(model)
+    check_model(model)
+    named = named_pictures(pictures)
     tables = position_tables(model)
     old = model.grid_size[0]
     orders = shuffled_orders(old)
-    checked = tuple(as_picture(picture, f"picture {name!r}") for name, picture in pictures.items())
-    seen = [what_the_model_sees(model, picture, orders) for picture in checked]
+    seen = [what_the_model_sees(model, picture, orders) for picture in named.values()]
     classes = tuple(class_names_of(model))
     return PositionLabData(
         tables=tables,
         patch_size=model.config.patch_size,
         stretches={new: stretch_matrix(old, new) for new in range(old, 2 * old + 1)},
-        names=tuple(pictures),
-        pictures=checked,
+        names=tuple(named),
+        pictures=tuple(named.values()),
         orders=orders,
         attention=np.stack([attention for attention, _ in seen]),
         probabilities=np.stack([probabilities for _, probabilities in seen]),

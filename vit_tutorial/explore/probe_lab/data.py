@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vit_tutorial.explore.pictures import as_array, as_picture
+from vit_tutorial.explore.pictures import as_array, as_names, as_picture
+from vit_tutorial.inputs import whole_number
 
 COLOURS = 8  # classes that are told apart on the map
 MOST = 15  # neighbours that may vote
@@ -44,12 +45,15 @@ def probe_lab_data(
     points lie as near as possible to those of the stage before.
     Raises ValueError if features, pictures, labels and names do not fit together, or a number is not finite.
     """
-    labels, names = as_array(labels), tuple(str(name) for name in class_names)
-    shown = np.stack([as_picture(one, f"picture {i}") for i, one in enumerate(as_array(pictures))])
+    labels, names = as_array(labels, "labels"), tuple(as_names(class_names))
+    pixels = as_array(pictures, "pictures")
+    if pixels.ndim < 3:
+        raise ValueError(f"pictures have shape {list(pixels.shape)}; give [n, C, H, W]")
+    shown = np.stack([as_picture(one, f"picture {i}") for i, one in enumerate(pixels)])
     _check_counts(features, shown, labels, labelled, names)
     places, shares, near = [], [], []
     for stage, values in features.items():
-        units = _units(stage, as_array(values).astype(np.float64), len(shown))
+        units = _units(stage, as_array(values, f"stage {stage!r}").astype(np.float64), len(shown))
         place, share = _plane(units, places[-1] if places else None)
         angles = units[labelled:] @ units[:labelled].T  # cosines [n-m, m]
         places.append(place)
@@ -68,14 +72,16 @@ def probe_lab_data(
 
 
 def _check_counts(features: Mapping, pictures: np.ndarray, labels: np.ndarray, labelled: int, names: tuple) -> None:
-    if not features:
+    if not isinstance(features, Mapping) or not features:
         raise ValueError("features has no stage; give at least one, by its name: {'before': features [n, F]}")
-    if not len(pictures) == len(labels) <= LARGEST:
+    if labels.shape != (len(pictures),) or len(pictures) > LARGEST:
         raise ValueError(
-            f"there are {len(pictures)} pictures and {len(labels)} labels; give one label a picture, for at most "
+            f"there are {len(pictures)} pictures and {labels.size} labels; give one label a picture, for at most "
             f"{LARGEST:,} pictures"
         )
-    if not 1 <= labelled < len(pictures):
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"labels are {labels.dtype}; give whole numbers, the classes")
+    if not 1 <= whole_number("labelled", labelled) < len(pictures):
         raise ValueError(
             f"{labelled} of {len(pictures)} pictures are labelled; give at least one, and leave at least one to ask"
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vit_tutorial.cnn import CNN
 from vit_tutorial.explore.limits import Between, Limit, settle
-from vit_tutorial.explore.pictures import as_picture, check_finite, normalized
+from vit_tutorial.explore.pictures import as_picture, check_model, normalized
 from vit_tutorial.explore.words import decimals, patch_name, percent
 from vit_tutorial.introspection import in_eval_mode, receptive_distance
 from vit_tutorial.vit import ViT
@@ -34,8 +34,8 @@ class Stage:
 
 def check_pair(cnn: CNN, vit: ViT) -> None:
     """Raise ValueError if the two do not take the same pictures, or one is of a kind that the lab does not count."""
-    check_finite(cnn)
-    check_finite(vit)
+    check_model(cnn, CNN)
+    check_model(vit)
     if cnn.config.padding != "zeros":
         raise ValueError(f"the CNN has padding={cnn.config.padding!r}; the reach lab counts with padding='zeros'")
     if vit.config.stem != "patch":

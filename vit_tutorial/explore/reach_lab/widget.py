@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -49,8 +49,10 @@ class ReachLab(Explorer):
         named = dict(models) if isinstance(models, Mapping) else {"as they are": models}
         if not named:
             raise ValueError("models holds no pair; give (cnn, vit), or a dict from words to such pairs")
-        for cnn, vit in named.values():
-            check_pair(cnn, vit)
+        for words, pair in named.items():
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise ValueError(f"the models {words!r} are a {type(pair).__name__}; give a pair (cnn, vit)")
+            check_pair(*pair)
         self._models = {
             words: tuple(copy.deepcopy(one).float().eval() for one in pair) for words, pair in named.items()
         }

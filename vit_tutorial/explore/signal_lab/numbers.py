@@ -171,8 +171,8 @@ def as_held(held: list) -> list:
 
     Raises ValueError if they are no such setting.
     """
-    if len(held) not in (0, 4):
-        raise ValueError(f"held has {len(held)} entries; give depth, norm, residual and scale, or an empty list")
+    if not isinstance(held, list | tuple) or len(held) not in (0, 4):
+        raise ValueError(f"held is {held!r}; give depth, norm, residual and scale, or an empty list")
     return list(astuple(SignalSetting(*held))) if held else []
 
 

@@ -23,6 +23,7 @@ from vit_tutorial.explore.signal_lab.numbers import (
     signal_lab_limits,
     signal_lab_state,
 )
+from vit_tutorial.inputs import whole_number
 
 
 class SignalLab(Explorer):
@@ -45,7 +46,7 @@ class SignalLab(Explorer):
     held = traitlets.List().tag(sync=True)
 
     def __init__(self, seed: int = 0, **choices: Any):
-        self._seed = seed
+        self._seed = whole_number("seed", seed, 0)
         super().__init__(
             choices,
             norms=[[norm, NORM_NAMES[norm]] for norm in NORMS],

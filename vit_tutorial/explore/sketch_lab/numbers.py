@@ -39,7 +39,7 @@ def pixels_of(
     """
     if drawing == EMPTY:
         return np.zeros((1, *size), np.uint8)
-    if drawing in pictures:
+    if isinstance(drawing, str) and drawing in pictures:
         return pictures[drawing]
     try:
         pixels = np.frombuffer(base64.b64decode(drawing, validate=True), np.uint8).copy()
@@ -106,7 +106,7 @@ def usual_outline(photographs) -> Outline:
 
     Raises ValueError if no picture has a lit pixel, or they are not grey pictures of uint8.
     """
-    pixels = as_array(photographs)
+    pixels = as_array(photographs, "learned_from")
     if pixels.dtype != np.uint8 or pixels.ndim not in (3, 4) or (pixels.ndim == 4 and pixels.shape[1] != 1):
         raise ValueError(
             f"learned_from is {pixels.dtype} {list(pixels.shape)}; give grey pictures, uint8 [n, 1, H, W] or [n, H, W]"

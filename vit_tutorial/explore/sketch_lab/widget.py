@@ -61,7 +61,8 @@ class SketchLab(Explorer):
     ):
         check_vit(model, "the sketch lab")
         check_grey(model)
-        self._pictures = pictures_for(model, images) if images else {}
+        none = images is None or (isinstance(images, Mapping) and not images)
+        self._pictures = {} if none else pictures_for(model, images)
         if EMPTY in self._pictures:
             raise ValueError(f"a picture is called {EMPTY!r}, as the empty canvas is; give it another name")
         self._model = copy.deepcopy(model).double().eval()

@@ -10,7 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vit_tutorial.explore.pictures import as_array, class_names_of, model_input, pictures_for, shown_classes
+from vit_tutorial.explore.pictures import (
+    as_array,
+    check_kind,
+    class_names_of,
+    model_input,
+    pictures_for,
+    shown_classes,
+)
 from vit_tutorial.introspection import attention_maps, in_eval_mode
 from vit_tutorial.positions import PositionEmbedding
 from vit_tutorial.vit import ViT
@@ -69,7 +76,7 @@ def training_timeline_data(
             f"{len(epochs)} models, {len(checked)} pictures, {layers} layers and {patches} patches make {size:,} "
             f"attention weights, and a browser takes {LARGEST:,}; give fewer pictures or models"
         )
-    accuracy = tuple(float(share) for share in accuracy)
+    accuracy = tuple(as_array(accuracy, "accuracy").astype(np.float64).ravel().tolist())
     if accuracy and len(accuracy) < epochs[-1]:
         raise ValueError(
             f"accuracy has {len(accuracy)} values, and a model was kept after epoch {epochs[-1]}; "
@@ -104,6 +111,10 @@ def _checked(models: Mapping[int, ViT]) -> tuple[int, ...]:
 
     Raises ValueError if there are fewer than two, an epoch is no count, or they are not one model at many moments.
     """
+    if not isinstance(models, Mapping):
+        raise ValueError(
+            f"models is a {type(models).__name__}; give a dict from the number of finished epochs to the model then"
+        )
     if len(models) < 2:
         raise ValueError(
             f"a timeline needs two or more moments of a training, and models holds {len(models)}; add models by the "
@@ -114,6 +125,7 @@ def _checked(models: Mapping[int, ViT]) -> tuple[int, ...]:
     epochs = tuple(sorted(models))
     first = models[epochs[0]]
     for epoch in epochs:
+        check_kind(models[epoch])
         model, card = models[epoch], models[epoch].card
         if model.config != first.config:
             raise ValueError(
@@ -147,7 +159,7 @@ def _checked_pictures(model: ViT, pictures, names: Sequence[str]) -> tuple[np.nd
             f"there are {len(pictures)} pictures and {len(set(names))} different names; give one name for each of at "
             "least one picture"
         )
-    return tuple(pictures_for(model, dict(zip(names, as_array(pictures), strict=True))).values())
+    return tuple(pictures_for(model, dict(zip(names, as_array(pictures, "pictures"), strict=True))).values())
 
 
 @torch.no_grad()
