@@ -538,6 +538,14 @@ for norm in ("pre", "post"):
         for depth in (12, 24)
     }
     print(compare_each(pairs, f"warm-up helps {norm}-norm", holds="if"))
+pairs = {
+    f"{depth} blocks": [
+        study.scores(f"{norm}-norm, {depth} blocks, {words} warm-up")
+        for norm, words in (("pre", "no"), ("post", "with"))
+    ]
+    for depth in (12, 24)
+}
+print(compare_each(pairs, "pre-norm without warm-up is better than post-norm with it"))
 
 # %% [markdown]
 # Does warm-up save post-norm? With a warm-up of one epoch it still ends below pre-norm without any, and three seeds do

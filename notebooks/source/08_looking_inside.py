@@ -406,7 +406,8 @@ for method in ("rollout", "gradient x input", "occlusion"):
 # not what they say, nor what the next layers do with them.
 #
 # **What this does not prove.** A covered picture is one that the model never met in training. Some of the fall may come
-# from that. Three ways of covering are an answer to this worry, not the end of it.
+# from that. Three ways of covering are an answer to this worry, not the end of it. And these are two models, each
+# trained once: the intervals speak of other pictures, not of other trainings.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* The same maps on our photographs. Which of them would you have believed? Only those on the right were

@@ -124,7 +124,7 @@ print(*forecasts, sep="\n")
 
 # %% [markdown]
 # The machine takes the largest preset that ends within 15 minutes, or the quickest if none does. **To choose yourself,
-# replace the line that begins with `name =`**, for instance by `name = "cpu"`, which also runs on a GPU, in seconds. Of
+# replace the line that begins with `name =`**, for instance by `name = "cpu"`, which also runs on a GPU. Of
 # its 36 epochs the lesson trains half. What the other half is worth is asked on a second reading.
 
 # %%
@@ -823,9 +823,10 @@ print(f"augmentation in the first study, both at {at_one_rate[1].rate.value:g}: 
 
 # %% [markdown]
 # None of the three is shown, though without augmentation (here a move by one pixel) all three seeds are worse, by 2 to
-# 3 points. In the first study its lead was larger. A part of that may be the rate: without augmentation the validation
-# pictures chose a higher one than 0.003. What happens without it, the training loss of the first study tells. With
-# label smoothing it cannot fall to 0: the lowest comes from saying 0.91 and nine times 0.01.
+# 3 points. In the first study its lead was larger in the mean, which three seeds do not tell from chance. A part may be
+# the rate: without augmentation the validation pictures chose a higher one than 0.003. What happens without it, the
+# training loss of the first study tells. With label smoothing it cannot fall to 0: the lowest comes from saying 0.91
+# and nine times 0.01.
 
 # %%
 for variant in ("the preset", "no augmentation"):
@@ -998,7 +999,7 @@ colour = torch.randint(0, 256, (300, 3, 32, 32), dtype=torch.uint8)
 transforms = [v2.RandomHorizontalFlip(), v2.RandomCrop(32, padding=4, padding_mode="reflect")]
 transforms += [v2.TrivialAugmentWide(), v2.ToDtype(torch.float32, scale=True), v2.RandomErasing(p=0.25)]
 prepared = speed(DataLoader(OneByOne(colour, transforms), batch_size=100))
-print(f"taken by the card {taken:,.0f} images/s, prepared by one process {prepared:,.0f} images/s")
+print(f"taken by the card {taken:,.0f} images/s, prepared by one process of this machine {prepared:,.0f} images/s")
 print(judge(prepared > taken, "one process prepares as many pictures as the card takes"))
 
 # %% [markdown]
