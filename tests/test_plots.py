@@ -164,11 +164,20 @@ def test_equal_values_in_a_spread_stay_apart_and_one_seed_is_enough():
     assert [text.get_text() for text in axes[0, 0].texts][2:4] == ["55.0%", "55.0%"]
 
 
-@pytest.mark.parametrize(("signed", "shown"), [(False, ["1.0%", "0.0%", "-1.0%"]), (True, ["+1.0%", "+0.0%", "-1.0%"])])
-def test_a_mean_of_differences_has_a_sign_and_none_is_minus_zero(signed, shown):
+@pytest.mark.parametrize(
+    ("signed", "shown", "tick", "label"),
+    [
+        (False, ["1.0%", "0.0%", "-1.0%"], "82.5%", "accuracy"),
+        (True, ["+1.0", "+0.0", "-1.0"], "82.5", "accuracy (percentage points)"),
+    ],
+)
+def test_differences_have_a_sign_and_are_percentage_points_and_none_is_minus_zero(signed, shown, tick, label):
     _, axes = plots.new_figure()
-    plots.draw_spread(axes[0, 0], {"more": [0.01], "the same": [-0.0003], "less": [-0.01]}, signed=signed)
-    assert [text.get_text() for text in axes[0, 0].texts][:3] == shown
+    ax = axes[0, 0]
+    plots.draw_spread(ax, {"more": [0.01], "the same": [-0.0003], "less": [-0.01]}, "accuracy", signed=signed)
+    assert [text.get_text() for text in ax.texts][:3] == shown
+    assert ax.xaxis.get_major_formatter().format_pct(0.825, 0.1) == tick
+    assert ax.get_xlabel() == label
 
 
 @pytest.mark.parametrize(("values", "words"), [({}, "no rows"), ({"a": [0.5], "b": []}, "no value for 'b'")])

@@ -165,8 +165,8 @@ def draw_spread(
 ) -> None:
     """Draw one row for each name, first on top: each of its values a point, their mean a line with its number.
 
-    Values are shares of 1 and are shown as percentages, with `signed` as differences are: +1.0%. The rows take
-    `colours` in turn, so that two colours mark every second row.
+    Values are shares of 1 and are shown as percentages, or, with `signed`, as differences of shares, in percentage
+    points: +1.0. The rows take `colours` in turn, so that two colours mark every second row.
     Raises ValueError if there is nothing to draw, or if a name has no value.
     """
     if not values or not all(map(len, values.values())):
@@ -178,13 +178,13 @@ def draw_spread(
         heights = place + np.linspace(-0.15, 0.15, len(row)) if len(row) > 1 else [place]  # equal values stay apart
         ax.plot(row, heights, "o", color=colour, alpha=0.7, markersize=5, label=name)
         ax.plot([mean, mean], [place - 0.35, place + 0.35], color="black", linewidth=2)
-        shown = f"{mean:{'+' if signed else ''}z.{decimals}%}"  # z: never -0.0%
+        shown = f"{100 * mean:+z.{decimals}f}" if signed else f"{mean:z.{decimals}%}"  # z: never -0.0
         ax.text(1.01, place, shown, transform=ax.get_yaxis_transform(), va="center", fontsize=9)
     ax.set_yticks(range(len(values)), list(values), fontsize=9)
     ax.set_ylim(len(values) - 0.4, -0.6)
     ax.margins(x=0.08)
-    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-    ax.set_xlabel(xlabel)
+    ax.xaxis.set_major_formatter(PercentFormatter(1, decimals=None, symbol="" if signed else "%"))
+    ax.set_xlabel(f"{xlabel} (percentage points)" if signed else xlabel)
     ax.text(1.01, 1, "mean", transform=ax.transAxes, va="bottom", fontsize=9)
     ax.locator_params(axis="x", nbins=6)
     ax.grid(axis="x", alpha=0.3)
