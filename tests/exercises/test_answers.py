@@ -140,7 +140,7 @@ def test_each_sentence_comes_of_an_answer_that_a_learner_would_write(exercise):
     answers = TABLES[exercise.name]
     assert answers.right, f"{exercise.name} has no right answer that is written in another way than its solution"
     assert len(answers.wrong) >= 4, f"{exercise.name} has {len(answers.wrong)} wrong answers; give four or more"
-    known = {id(mistake.answer) for mistake in exercise.mistakes}
+    known = {id(answer) for mistake in exercise.mistakes for answer in mistake.answers}
     assert not [name_of(answer) for answer, _ in answers.wrong if id(answer) in known]
     said = {sentence for sentence in sentences_of(exercise) for _, start in answers.wrong if sentence.startswith(start)}
     unsaid = sorted(set(sentences_of(exercise)) - said)

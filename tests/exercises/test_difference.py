@@ -515,6 +515,24 @@ def test_the_tokens_that_are_right_are_named(right, said):
 
 
 @pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ("N D", "numbers of each position"),
+        ("K", "classes"),
+        ("W", "columns of pixels"),
+        ("M", "places along axis M"),
+        ("", "places along axis 1"),
+    ],
+)
+def test_half_of_an_axis_is_counted_in_the_plural(axes, said):
+    x = torch.randn(2, 5, 8, generator=GENERATOR)
+    given = [
+        Case({}, torch.where(torch.arange(8) < 4, each, each**3 + 7), each, {}, axes.split(), "position") for each in x
+    ]
+    assert explain(given) == f"the first half is right, counted along {said}."
+
+
+@pytest.mark.parametrize(
     ("right", "said"),
     [
         (lambda i, j: i != j, "only the diagonal is wrong."),

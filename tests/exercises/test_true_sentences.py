@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from exercises.corpus import made_of
 from vit_tutorial.exercises import check
@@ -310,6 +311,27 @@ def test_a_length_is_no_difference_where_all_inputs_have_the_same():
             "came before",
         ),
         (
+            "vit_forward",
+            """
+            def head_in_front(model, images):
+                x = model.position(model.head(model.class_token(model.patch_embed(images))))
+                return model.norm(model.blocks(x))[:, 0]
+            """,
+            "each position holds 8 numbers, and each token 3: D must be one and the same.",
+            "model.position got",
+        ),
+        (
+            "sincos_1d",
+            """
+            def all_alike_but_the_first(num_positions, dim):
+                table = torch.zeros(num_positions, dim)
+                table[0, 1::2] = 1
+                return table
+            """,
+            "the first position alone is right.",
+            "token",
+        ),
+        (
             "attention_ward",
             """
             def whole_dictionary(patient):
@@ -514,6 +536,21 @@ def test_rows_that_are_there_twice_are_not_called_another_order():
     a = torch.tensor([[1.0, 1.0], [2.0, 2.0], [1.0, 1.0], [2.0, 2.0]])
     assert "stand in another order" not in explain([Case({}, a, b)])
     assert "stand in another order along axis -2" in explain([Case({}, b[[1, 3, 0, 2]], b)])
+
+
+class Counts(TorchFunctionMode):
+    calls = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        self.calls += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_each_row_looks_for_its_place_among_all_others_at_once():
+    b = torch.randn(226, 4, generator=torch.Generator().manual_seed(0))
+    with Counts() as made:
+        assert "stand in another order along axis -2" in explain([Case({}, b.flip(0).roll(9, 0), b)])
+    assert made.calls < 40 * len(b)  # of PyTorch's functions; pair by pair they were a million
 
 
 def test_a_dropout_made_in_forward_is_not_taken_for_a_function():

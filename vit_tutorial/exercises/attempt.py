@@ -3,12 +3,13 @@
 So neither a hang nor a side effect reaches the lesson.
 """
 
+import contextlib
 import copy
 import io
 import linecache
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, TextIO
@@ -80,31 +81,21 @@ def trace(function: Callable, args: tuple, budget: Budget | None = None) -> Trac
     """Call function(*args) and return which layers were called with what; None if it fails, or calls no model."""
     heard: list[tuple[nn.Module, list]] = []
     roots: list[nn.Module] = []
-    depth = [0]
 
     def watched(*given: Any) -> Any:
         roots.extend(part for part in given if isinstance(part, nn.Module))
-        me = threading.get_ident()
 
         def before(module: nn.Module, inputs: tuple) -> None:
-            if threading.get_ident() == me:
-                if depth[0] == 0 and not roots:
-                    roots.append(module)
-                depth[0] += 1
-                heard.append((module, [inputs[0].detach().clone() if inputs and _is_tensor(inputs[0]) else None, None]))
+            if not roots:
+                roots.append(module)
+            heard.append((module, [inputs[0].detach().clone() if inputs and _is_tensor(inputs[0]) else None, None]))
 
         def after(module: nn.Module, inputs: tuple, output: Any) -> None:
-            if threading.get_ident() == me:
-                depth[0] -= 1
-                entry = next(entry for seen, entry in reversed(heard) if seen is module and entry[1] is None)
-                entry[1] = output.detach().clone() if _is_tensor(output) else False
+            entry = next(entry for seen, entry in reversed(heard) if seen is module and entry[1] is None)
+            entry[1] = output.detach().clone() if _is_tensor(output) else False
 
-        handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
-        try:
+        with listening(before, after):
             return function(*given)
-        finally:
-            for handle in handles:
-                handle.remove()
 
     tried = attempt(watched, args, budget)
     output = tried.output[0] if isinstance(tried.output, tuple) and tried.output else tried.output
@@ -120,6 +111,21 @@ def trace(function: Callable, args: tuple, budget: Budget | None = None) -> Trac
     ]
     called = [names[id(module)] for module, _ in heard if id(module) in names]
     return None if came_in is None else Trace(calls, came_in, output, frozenset(names.values()), called)
+
+
+@contextlib.contextmanager
+def listening(before: Callable, after: Callable) -> Iterator[None]:
+    """Call these, as PyTorch calls hooks, before and after each call of a layer in this thread."""
+    me = threading.get_ident()
+    hear_before, hear_after = (
+        lambda *call, hear=hear: hear(*call) if threading.get_ident() == me else None for hear in (before, after)
+    )
+    handles = [hooks.register_module_forward_pre_hook(hear_before), hooks.register_module_forward_hook(hear_after)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _is_tensor(value: Any) -> bool:

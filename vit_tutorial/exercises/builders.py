@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +48,21 @@ def number_of_patches(image_size: int, patch_size: int) -> int:
 
 # ------------------------------------------------------------------------------------------ modules
 
+
+def changed(answer: type, **parts: Any) -> type:
+    """Return a class that differs from another in some methods or values."""
+    return type("Answer", (answer,), parts)
+
+
 NO_MODULE = "a class that is no nn.Module"
+NOTHING_HELD = Said(
+    "your class holds nothing to learn after __init__. Make it there, once, as self.…: what is made in forward is made "
+    "anew at each call."
+)
 
 
 class NoModule:
-    """The wrong answer of whoever forgets nn.Module; what turns a class into a function returns NO_MODULE for it."""
+    """The wrong answer of whoever forgets nn.Module."""
 
     def __init__(self, *sizes: int):
         pass
@@ -62,10 +73,10 @@ FORGOT_MODULE = Mistake(
 )
 
 
-def misfit_of(module: object) -> Said | None:
+def misfit_of(module: object) -> str | None:
     """Say what is wrong with what should be a module with layers or tensors of its own, or return None."""
     if not isinstance(module, nn.Module):
-        return None
+        return NO_MODULE
     if lazy := [type(part).__name__ for part in module.modules() if _is_lazy(part)]:
         return Said(
             f"nn.{lazy[0]} has no numbers before it is called for the first time, and an optimizer wants them earlier. "
@@ -78,10 +89,7 @@ def misfit_of(module: object) -> Said | None:
                 f"`self.{hidden[0]}` is a Python list or dictionary. A model does not see what stands in one, so it "
                 "never trains. Use nn.ParameterList or nn.ModuleList, or give each thing a name of its own."
             )
-        return Said(
-            "your class holds nothing to learn after __init__. Make it there, once, as self.…: what is made in forward "
-            "is made anew at each call."
-        )
+        return NOTHING_HELD
     return None
 
 

@@ -29,10 +29,8 @@ def make_clinic(name: str, lesson: str, faults: Mapping[str, str], signs: Mappin
         mistakes=[
             Mistake(lambda patients: list(faults.values()), 'Return a dict: {"A": "…", "B": "…", …}.'),
             *(
-                Mistake(says(letter, word), sign)
+                Mistake([says(letter, word) for word in faults.values() if word != faults[letter]], sign)
                 for letter, sign in signs.items()
-                for word in faults.values()
-                if word != faults[letter]
             ),
             *(
                 Mistake(says(letter, "?"), f"the word for patient {letter} is not one of these: {words}.")

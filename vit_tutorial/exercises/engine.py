@@ -81,10 +81,15 @@ class Unsolved(Exception):
 
 @dataclass(frozen=True)
 class Mistake:
-    """A likely mistake: the wrong answer that makes it, and the sentence that puts the learner right."""
+    """A likely mistake: the wrong answer that makes it, or a list of several, and the sentence that puts one right."""
 
-    answer: Callable
+    answer: Callable | list[Callable]
     sentence: str
+
+    @property
+    def answers(self) -> list[Callable]:
+        """All wrong answers that make it."""
+        return self.answer if isinstance(self.answer, list) else [self.answer]
 
 
 @dataclass(frozen=True)
@@ -196,7 +201,7 @@ class Exercise:
             if isinstance(self.solution, type):
                 tried = replace(tried, output=_for_the_next_part(tried.output))
             attempts.append(tried)
-            if isinstance(attempts[-1].fault, OutOfTime | ChangedInput) or attempts[-1].is_nothing:
+            if isinstance(tried.fault, OutOfTime | ChangedInput) or tried.is_nothing:
                 break
         return attempts
 
@@ -223,7 +228,7 @@ class Exercise:
         named = {} if self.hints.sizes is None else self.hints.sizes(*args)
         if (part := self.hints.part) is not None and isinstance(got, tuple):
             got, expected = got[part], expected[part]
-        return Case(inputs, got, expected, {**sizes_of(inputs), **named}, self.hints.axes.split())
+        return Case(inputs, got, expected, {**sizes_of(inputs), **named}, self.hints.axes.split(), self.hints.row)
 
     # ------------------------------------------------------------------------------------------ what a learner reads
 
@@ -340,31 +345,32 @@ class Exercise:
         until = time.thread_time() + SEARCH_SECONDS
         word_by_word = all(attempts[i].fault is not None for i in wrong)
         found = ""
-        for mistake in (*self.mistakes, *self.pairs):
+        known = (*self.mistakes, *self.pairs)
+        for wrong_answer, sentence in ((each, mistake.sentence) for mistake in known for each in mistake.answers):
             if time.thread_time() > until:
                 break
-            if all(self._fits(mistake, i, tried, word_by_word) for i, tried in enumerate(attempts)):
-                if self._returns_alike(mistake, attempts):
-                    return mistake.sentence
-                found = found or mistake.sentence
+            if all(self._fits(wrong_answer, i, tried, word_by_word) for i, tried in enumerate(attempts)):
+                if self._returns_alike(wrong_answer, attempts):
+                    return sentence
+                found = found or sentence
         return found
 
-    def _returns_alike(self, mistake: Mistake, attempts: list[Attempt]) -> bool:
-        """Say whether a mistake returns one thing where the answer does, and several where it does."""
-        pairs = ((self._guess(mistake, i).output, tried.output) for i, tried in enumerate(attempts))
+    def _returns_alike(self, wrong_answer: Callable, attempts: list[Attempt]) -> bool:
+        """Say whether a known wrong answer returns one thing where the learner's does, and several where that does."""
+        pairs = ((self._guess(wrong_answer, i).output, tried.output) for i, tried in enumerate(attempts))
         return all(isinstance(guess, tuple | list) == isinstance(got, tuple | list) for guess, got in pairs)
 
-    def _fits(self, mistake: Mistake, i: int, tried: Attempt, word_by_word: bool) -> bool:
-        guess = self._guess(mistake, i)
+    def _fits(self, wrong_answer: Callable, i: int, tried: Attempt, word_by_word: bool) -> bool:
+        guess = self._guess(wrong_answer, i)
         if word_by_word and tried.fault is not None and str(guess.fault) != str(tried.fault):
             return False
         return type(guess.fault) is type(tried.fault) and same(tried.output, guess.output)
 
-    def _guess(self, mistake: Mistake, i: int) -> Attempt:
-        """Return what a mistake gives for input i; that is the same whenever it is asked, and computed once."""
-        key = (id(mistake), i)
+    def _guess(self, wrong_answer: Callable, i: int) -> Attempt:
+        """Return what a known wrong answer gives for input i; that is always the same, and computed once."""
+        key = (id(wrong_answer), i)
         if key not in self._guesses:
-            guess = attempt(self._adapted(mistake.answer), self._inputs[i])
+            guess = attempt(self._adapted(wrong_answer), self._inputs[i])
             fault = None if guess.fault is None else guess.fault.with_traceback(None)  # which would keep frames alive
             self._guesses[key] = Attempt(guess.output, fault)
         return self._guesses[key]

@@ -7,7 +7,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from vit_tutorial import patches
-from vit_tutorial.exercises.builders import fitted, misfit_of, numbered, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, changed, fitted, misfit_of, numbered, uneven
 from vit_tutorial.exercises.difference import Hints, Moved, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake
 from vit_tutorial.exercises.properties import forgets, learns
@@ -201,14 +201,13 @@ def _put_back(pattern: str) -> Callable:
     return answer
 
 
-def _grid_axes_together(rows: Tensor, p: int, height: int, width: int) -> Tensor:
-    grid = rearrange(rows, "b (h w) (p1 p2 c) -> b c h w p1 p2", h=height // p, p1=p, p2=p)
-    return grid.reshape(len(rows), -1, height, width)
+def _reshaped_back(pattern: str) -> Callable:
+    """Move the axes of the grid as the pattern says, and glue them together by a reshape."""
 
+    def answer(rows: Tensor, p: int, height: int, width: int) -> Tensor:
+        return rearrange(rows, pattern, h=height // p, p1=p, p2=p).reshape(len(rows), -1, height, width)
 
-def _height_and_width_exchanged(rows: Tensor, p: int, height: int, width: int) -> Tensor:
-    grid = rearrange(rows, "b (w h) (p1 p2 c) -> b c w p1 h p2", h=height // p, p1=p, p2=p)
-    return grid.reshape(len(rows), -1, height, width)
+    return answer
 
 
 def _cut_up(*shape: int, p: int) -> tuple[Tensor, int, int, int]:
@@ -246,7 +245,7 @@ unpatchify = Exercise(
             "you laid the patches down column by column. N is h rows of w patches: split it into (h, w).",
         ),
         Mistake(
-            _height_and_width_exchanged,
+            _reshaped_back("b (w h) (p1 p2 c) -> b c w p1 h p2"),
             "you split N into w rows of h patches. It is h rows of w patches: height // P comes first.",
         ),
         Mistake(
@@ -263,7 +262,7 @@ unpatchify = Exercise(
             "then reshape.",
         ),
         Mistake(
-            _grid_axes_together,
+            _reshaped_back("b (h w) (p1 p2 c) -> b c h w p1 p2"),
             "the pixels of each patch still follow each other, as they came. A row of pixels runs through w patches: "
             "the order before the last reshape is (B, C, h, P, w, P).",
         ),
@@ -347,50 +346,6 @@ class _Convolution(nn.Module):
         return grid.flatten(2).transpose(1, 2)
 
 
-class _WithoutBias(_Convolution):
-    bias = False
-
-
-class _WithoutStride(_Convolution):
-    def window(self, patch_size: int) -> dict[str, int]:
-        return {"kernel_size": patch_size}
-
-
-class _OneByOne(_Convolution):
-    def window(self, patch_size: int) -> dict[str, int]:
-        return {"kernel_size": 1}
-
-
-class _OneByOneWithStride(_Convolution):
-    def window(self, patch_size: int) -> dict[str, int]:
-        return {"kernel_size": 1, "stride": patch_size}
-
-
-class _WithoutTranspose(_Convolution):
-    def arrange(self, grid: Tensor) -> Tensor:
-        return grid.flatten(2)
-
-
-class _Reshaped(_Convolution):
-    def arrange(self, grid: Tensor) -> Tensor:
-        return grid.reshape(len(grid), -1, grid.shape[1])
-
-
-class _ColumnByColumn(_Convolution):
-    def arrange(self, grid: Tensor) -> Tensor:
-        return grid.transpose(2, 3).flatten(2).transpose(1, 2)
-
-
-class _StillAGrid(_Convolution):
-    def arrange(self, grid: Tensor) -> Tensor:
-        return grid
-
-
-class _StillAGridChannelsLast(_Convolution):
-    def arrange(self, grid: Tensor) -> Tensor:
-        return grid.permute(0, 2, 3, 1)
-
-
 class _Linear(nn.Module):
     """A linear layer on rows that are flattened in another order, or not cut at all."""
 
@@ -403,10 +358,6 @@ class _Linear(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.proj(rearrange(images, self.pattern, p1=self.patch_size, p2=self.patch_size))
-
-
-class _LinearOnItsSide(_Linear):
-    pattern = "b c (h p1) (w p2) -> b (h w) (p2 p1 c)"
 
 
 def _embedding_input(
@@ -432,40 +383,53 @@ patch_embedding = Exercise(
     ],
     mistakes=[
         Mistake(
-            _WithoutStride,
+            changed(_Convolution, window=lambda self, p: {"kernel_size": p}),
             "you forgot the stride. Without it the kernel moves on by one pixel, and the squares overlap: stride = P.",
         ),
         Mistake(
-            _OneByOne,
+            changed(_Convolution, window=lambda self, p: {"kernel_size": 1}),
             "your kernel is 1×1. It never sees a patch, only single pixels: the kernel must be P×P, and the stride P.",
         ),
         Mistake(
-            _OneByOneWithStride,
+            changed(_Convolution, window=lambda self, p: {"kernel_size": 1, "stride": p}),
             "your kernel is 1×1 with stride P: it reads the upper left pixel of each patch and skips all others.",
         ),
-        Mistake(_WithoutBias, "there is no bias. Equation 1 with its bias is x E + b: one more number for each of D."),
         Mistake(
-            _WithoutTranspose,
+            changed(_Convolution, bias=False),
+            "there is no bias. Equation 1 with its bias is x E + b: one more number for each of D.",
+        ),
+        Mistake(
+            changed(_Convolution, arrange=lambda self, grid: grid.flatten(2)),
             "N and D are swapped: a convolution gives [B, D, …], and tokens are rows: transpose to [B, N, D].",
         ),
         Mistake(
-            _Reshaped,
+            changed(_Convolution, arrange=lambda self, grid: grid.reshape(len(grid), -1, grid.shape[1])),
             "you reshaped [B, D, h, w] to [B, N, D] without moving anything, so numbers of different patches share a "
             "row. Flatten h and w first, then transpose.",
         ),
-        Mistake(_ColumnByColumn, COLUMN_BY_COLUMN),
-        Mistake(_StillAGrid, "the tokens still lie on the grid, [B, D, h, w]. Flatten h and w to N, then transpose."),
-        Mistake(_StillAGridChannelsLast, "the tokens still lie on the grid, [B, h, w, D]. Glue h and w into N."),
+        Mistake(
+            changed(_Convolution, arrange=lambda self, grid: grid.transpose(2, 3).flatten(2).transpose(1, 2)),
+            COLUMN_BY_COLUMN,
+        ),
+        Mistake(
+            changed(_Convolution, arrange=lambda self, grid: grid),
+            "the tokens still lie on the grid, [B, D, h, w]. Flatten h and w to N, then transpose.",
+        ),
+        Mistake(
+            changed(_Convolution, arrange=lambda self, grid: grid.permute(0, 2, 3, 1)),
+            "the tokens still lie on the grid, [B, h, w, D]. Glue h and w into N.",
+        ),
         Mistake(
             _Linear,
             "the rows that your linear layer reads are flattened in another order: channels before pixels. "
             "Then E and the kernel of a convolution no longer fit each other: the order is (row, column, channel).",
         ),
         Mistake(
-            _LinearOnItsSide,
+            changed(_Linear, pattern="b c (h p1) (w p2) -> b (h w) (p2 p1 c)"),
             "the rows that your linear layer reads are flattened in another order: columns before rows. "
             "The order is (row, column, channel).",
         ),
+        FORGOT_MODULE,
     ],
     properties=[
         learns(_with_kernel(patches.PatchEmbedding), *_embedding_input(2, 3, 4, p=2, dim=5)),
@@ -488,16 +452,15 @@ def _slide(pattern: str) -> Callable:
 _overlapping = _slide("b (h w) (p1 p2 c)")
 
 
-def _without_the_last(images: Tensor, p: int, stride: int) -> Tensor:
-    rows, columns = (range(0, side - p, stride) for side in images.shape[2:])
-    squares = [images[:, :, y : y + p, x : x + p] for y in rows for x in columns]
-    return torch.stack([rearrange(square, "b c p1 p2 -> b (p1 p2 c)") for square in squares], dim=1)
+def _squares(end: Callable[[int, int], int]) -> Callable:
+    """Cut one square after the other, which may begin anywhere before `end(side, p)`."""
 
+    def answer(images: Tensor, p: int, stride: int) -> Tensor:
+        rows, columns = (range(0, end(side, p), stride) for side in images.shape[2:])
+        squares = [images[:, :, y : y + p, x : x + p] for y in rows for x in columns]
+        return torch.stack([rearrange(square, "b c p1 p2 -> b (p1 p2 c)") for square in squares], dim=1)
 
-def _sticking_out(images: Tensor, p: int, stride: int) -> Tensor:
-    rows, columns = (range(0, side, stride) for side in images.shape[2:])
-    squares = [images[:, :, y : y + p, x : x + p] for y in rows for x in columns]
-    return torch.stack([rearrange(square, "b c p1 p2 -> b (p1 p2 c)") for square in squares], dim=1)
+    return answer
 
 
 overlapping_patches = Exercise(
@@ -546,12 +509,12 @@ overlapping_patches = Exercise(
             "patch size and stride are swapped: a square has P pixels a side, and the next begins after the stride.",
         ),
         Mistake(
-            _without_the_last,
+            _squares(lambda side, p: side - p),
             "the last square of each row and column is missing. The last place to begin at is H - P itself, and a "
             "range leaves its end out: range(0, H - P + 1, stride).",
         ),
         Mistake(
-            _sticking_out,
+            _squares(lambda side, p: side),
             "your last squares stick out of the picture, and a slice that ends outside is shorter. Stop in time: a "
             "square may begin at H - P, and no later.",
         ),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from vit_tutorial import tokens
 from vit_tutorial.exercises.builders import (
     FORGOT_MODULE,
-    NO_MODULE,
+    NOTHING_HELD,
     held_by,
     misfit_of,
     number_of_patches,
@@ -23,21 +23,6 @@ from vit_tutorial.exercises.properties import forgets, passes_on
 
 LESSON = "02_class_token"
 __all__ = ["add_class_token", "attention_pool", "class_token", "count_class_token", "pool"]
-
-AT_THE_END = "the class token is at the end. It goes in front, at position 0, where the head will look for it."
-ADDED = "you added the class token to every patch. It is a token of its own: concatenate along the token axis."
-PER_PATCH = "there is one class token for each patch. There must be one for each image: expand over the batch only."
-LAST_AXIS = "you concatenated along the last axis. That makes longer tokens, and a longer sequence is wanted: dim=1."
-BATCH_AXIS = "you concatenated along the batch. That makes one more image, and a longer sequence is wanted: dim=1."
-NO_FIRST_PATCH = "the class token took the place of the first patch. The sequence must grow from N to N+1."
-FIRST_IMAGE = "only the first image of the batch got the class token. Every image gets the same one: expand it over B."
-NOT_EXPANDED = "there is one class token and there are B images: expand it to [B, 1, D] before you concatenate."
-ALONE = "you returned the class tokens alone. The patches must follow them: concatenate both."
-
-
-def _scattered(*shape: int) -> Tensor:
-    return scattered(*shape).float()
-
 
 # ------------------------------------------------------------------------------------------ in numbers
 
@@ -120,32 +105,12 @@ count_class_token = Exercise(
 # ------------------------------------------------------------------------------------------ put it in front
 
 
+def _expanded(sequence: Tensor, cls_token: Tensor) -> Tensor:
+    return cls_token.expand(sequence.shape[0], -1, -1)
+
+
 def _in_front(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token.expand(sequence.shape[0], -1, -1), sequence], dim=1)
-
-
-def _at_the_end(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([sequence, cls_token.expand(sequence.shape[0], -1, -1)], dim=1)
-
-
-def _added(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return sequence + cls_token
-
-
-def _per_patch(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token.expand_as(sequence), sequence], dim=1)
-
-
-def _along_the_last_axis(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token.expand_as(sequence), sequence], dim=2)
-
-
-def _along_the_batch(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token.expand(1, *sequence.shape[1:]), sequence], dim=0)
-
-
-def _without_first_patch(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return _in_front(sequence[:, 1:], cls_token)
+    return torch.cat([_expanded(sequence, cls_token), sequence], dim=1)
 
 
 def _only_first_image(sequence: Tensor, cls_token: Tensor) -> Tensor:
@@ -154,24 +119,40 @@ def _only_first_image(sequence: Tensor, cls_token: Tensor) -> Tensor:
     return torch.cat([first, sequence], dim=1)
 
 
-def _not_expanded(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return torch.cat([cls_token, sequence], dim=1)
-
-
-def _alone(sequence: Tensor, cls_token: Tensor) -> Tensor:
-    return cls_token.expand(sequence.shape[0], -1, -1)
-
-
 _WAYS = (
-    (_at_the_end, AT_THE_END),
-    (_added, ADDED),
-    (_per_patch, PER_PATCH),
-    (_along_the_last_axis, LAST_AXIS),
-    (_along_the_batch, BATCH_AXIS),
-    (_without_first_patch, NO_FIRST_PATCH),
-    (_only_first_image, FIRST_IMAGE),
-    (_not_expanded, NOT_EXPANDED),
-    (_alone, ALONE),
+    (
+        lambda sequence, cls_token: torch.cat([sequence, _expanded(sequence, cls_token)], dim=1),
+        "the class token is at the end. It goes in front, at position 0, where the head will look for it.",
+    ),
+    (
+        lambda sequence, cls_token: sequence + cls_token,
+        "you added the class token to every patch. It is a token of its own: concatenate along the token axis.",
+    ),
+    (
+        lambda sequence, cls_token: torch.cat([cls_token.expand_as(sequence), sequence], dim=1),
+        "there is one class token for each patch. There must be one for each image: expand over the batch only.",
+    ),
+    (
+        lambda sequence, cls_token: torch.cat([cls_token.expand_as(sequence), sequence], dim=2),
+        "you concatenated along the last axis. That makes longer tokens, and a longer sequence is wanted: dim=1.",
+    ),
+    (
+        lambda sequence, cls_token: torch.cat([cls_token.expand_as(sequence[:1]), sequence], dim=0),
+        "you concatenated along the batch. That makes one more image, and a longer sequence is wanted: dim=1.",
+    ),
+    (
+        lambda sequence, cls_token: _in_front(sequence[:, 1:], cls_token),
+        "the class token took the place of the first patch. The sequence must grow from N to N+1.",
+    ),
+    (
+        _only_first_image,
+        "only the first image of the batch got the class token. Every image gets the same one: expand it over B.",
+    ),
+    (
+        lambda sequence, cls_token: torch.cat([cls_token, sequence], dim=1),
+        "there is one class token and there are B images: expand it to [B, 1, D] before you concatenate.",
+    ),
+    (_expanded, "you returned the class tokens alone. The patches must follow them: concatenate both."),
 )
 
 
@@ -237,13 +218,11 @@ def _with_vector(make: Callable[..., nn.Module]) -> Callable:
 
     def run(sequence: Tensor, vector: Tensor, look: Callable | None = None):
         module = make(sequence.shape[-1])
-        if not isinstance(module, nn.Module):
-            return NO_MODULE
+        if (misfit := misfit_of(module)) and misfit != NOTHING_HELD:
+            return misfit
         if look:
             return look(module, sequence)
         held = held_by(module)
-        if not held and (misfit := misfit_of(module)) and "list" in misfit:
-            return misfit
         with torch.no_grad():
             for tensor in held:
                 if tensor.numel() == len(vector):
@@ -380,10 +359,10 @@ pool = Exercise(
     minutes=6,
     solution=_pooling(_first, _mean_of_patches),
     inputs=[
-        (_scattered(1, 3, 2), "cls"),
-        (_scattered(1, 3, 2), "mean"),
-        (_scattered(2, 5, 3), "cls"),
-        (_scattered(2, 5, 3), "mean"),
+        (scattered(1, 3, 2), "cls"),
+        (scattered(1, 3, 2), "mean"),
+        (scattered(2, 5, 3), "cls"),
+        (scattered(2, 5, 3), "mean"),
         (uneven(4, 4, 4), "mean"),
         (uneven(3, 2, 6), "cls"),
     ],
@@ -478,7 +457,7 @@ def _one_hot(sequence: Tensor, query: Tensor) -> Tensor:
 
 
 def _query(*shape: int) -> tuple[Tensor, Tensor]:
-    return _scattered(*shape) / 8, (_scattered(shape[-1]) + 5) / 10
+    return scattered(*shape) / 8, (scattered(shape[-1]) + 5) / 10
 
 
 attention_pool = Exercise(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial import positions
-from vit_tutorial.exercises.builders import held_by, misfit_of, number_of_patches
+from vit_tutorial.exercises.builders import FORGOT_MODULE, changed, held_by, misfit_of, number_of_patches
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
 from vit_tutorial.exercises.properties import forgets, passes_on
@@ -212,12 +212,12 @@ is_equivariant = Exercise(
             lambda layer, tokens, order: _equivariant(layer, tokens, _TURN),
             "you shuffle in an order of your own. Shuffle as `order` says: where it moves nothing, every layer passes.",
         ),
-        *(
-            Mistake(
-                lambda layer, tokens, order, equal=equal: equal(layer(tokens[:, order]), layer(tokens)[:, order]),
-                "you returned one yes or no for each number. Wanted is one for the whole: torch.allclose, or .all().",
-            )
-            for equal in (partial(torch.isclose, rtol=1e-4, atol=1e-5), torch.eq)
+        Mistake(
+            [
+                lambda layer, tokens, order, equal=equal: equal(layer(tokens[:, order]), layer(tokens)[:, order])
+                for equal in (partial(torch.isclose, rtol=1e-4, atol=1e-5), torch.eq)
+            ],
+            "you returned one yes or no for each number. Wanted is one for the whole: torch.allclose, or .all().",
         ),
         Mistake(
             lambda layer, tokens, order: not _equivariant(layer, tokens, order),
@@ -259,12 +259,10 @@ def _with_table(module_class: Callable[..., nn.Module]) -> Callable:
 
     def add(tokens: Tensor, table: Tensor, look: Callable | None = None) -> Tensor:
         module = module_class(*table.shape)
-        if not isinstance(module, nn.Module):
-            return Said("your class is no nn.Module, so a model does not see what it holds: class …(nn.Module).")
-        if look:
-            return look(module)
         if misfit := misfit_of(module):
             return misfit
+        if look:
+            return look(module)
         with torch.no_grad():
             _fill_with(table, [held for held in held_by(module) if held.is_floating_point()])
         try:
@@ -291,67 +289,22 @@ class _Table(nn.Module):
         return tokens + self.pos_embed
 
 
-class _ByBatch(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return tokens + self.pos_embed[0, : len(tokens), None]
+def _on_patches(rows: slice) -> type[nn.Module]:
+    """Add these rows of the table to the patches, and nothing to the class token."""
+
+    def forward(self: _Table, tokens: Tensor) -> Tensor:
+        return torch.cat([tokens[:, :1], tokens[:, 1:] + self.pos_embed[:, rows]], dim=1)
+
+    return changed(_Table, forward=forward)
 
 
-class _WithoutClassToken(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens[:, :1], tokens[:, 1:] + self.pos_embed[:, 1:]], dim=1)
+def _joined(dim: int) -> type[nn.Module]:
+    """Put the table and the tokens side by side along an axis."""
 
+    def forward(self: _Table, tokens: Tensor) -> Tensor:
+        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=dim)
 
-class _WithoutClassTokenFromZero(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens[:, :1], tokens[:, 1:] + self.pos_embed[:, :-1]], dim=1)
-
-
-class _RowTooFew(_Table):
-    def shape(self, num_tokens: int, dim: int) -> tuple[int, ...]:
-        return 1, num_tokens - 1, dim
-
-
-class _RowTooMany(_Table):
-    def shape(self, num_tokens: int, dim: int) -> tuple[int, ...]:
-        return 1, num_tokens + 1, dim
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return tokens + self.pos_embed[:, 1:]
-
-
-class _OneForAll(_Table):
-    def shape(self, num_tokens: int, dim: int) -> tuple[int, ...]:
-        return (dim,)
-
-
-class _OneNumberEach(_Table):
-    def shape(self, num_tokens: int, dim: int) -> tuple[int, ...]:
-        return num_tokens, 1
-
-
-class _Longer(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=2)
-
-
-class _More(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return torch.cat([tokens, self.pos_embed.expand(tokens.shape[0], -1, -1)], dim=1)
-
-
-class _Multiplied(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return tokens * self.pos_embed
-
-
-class _TableAlone(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.pos_embed.expand(tokens.shape[0], -1, -1)
-
-
-class _TokensAlone(_Table):
-    def forward(self, tokens: Tensor) -> Tensor:
-        return tokens + 0 * self.pos_embed
+    return changed(_Table, forward=forward)
 
 
 def _learns(add: Callable) -> bool:
@@ -386,29 +339,45 @@ position_embedding = Exercise(
     ],
     mistakes=[
         Mistake(
-            _ByBatch,
+            changed(_Table, forward=lambda self, tokens: tokens + self.pos_embed[0, : len(tokens), None]),
             "you took one row for each image of the batch. Rows belong to tokens: token n of every image gets row n.",
         ),
-        Mistake(_WithoutClassToken, NO_PLACE_FOR_CLASS),
-        Mistake(_WithoutClassTokenFromZero, NO_PLACE_FOR_CLASS),
+        Mistake([_on_patches(slice(1, None)), _on_patches(slice(None, -1))], NO_PLACE_FOR_CLASS),
         Mistake(
-            _RowTooFew,
+            changed(_Table, shape=lambda self, num_tokens, dim: (1, num_tokens - 1, dim)),
             "your table has a row too few. `num_tokens` counts the class token already: it needs num_tokens rows.",
         ),
-        Mistake(_RowTooMany, ROW_TOO_MANY),
         Mistake(
-            _OneForAll,
+            changed(
+                _Table,
+                shape=lambda self, num_tokens, dim: (1, num_tokens + 1, dim),
+                forward=lambda self, tokens: tokens + self.pos_embed[:, 1:],
+            ),
+            ROW_TOO_MANY,
+        ),
+        Mistake(
+            changed(_Table, shape=lambda self, num_tokens, dim: (dim,)),
             "all tokens get the same vector, so none can tell where it is. Each needs a row of its own.",
         ),
         Mistake(
-            _OneNumberEach,
+            changed(_Table, shape=lambda self, num_tokens, dim: (num_tokens, 1)),
             "each token gets a single number. A position is a vector of D numbers, as long as the token.",
         ),
-        Mistake(_Longer, "you put the position beside the token, which is now 2·D long. Add it: the token keeps D."),
-        Mistake(_More, "you put the positions behind the tokens, as tokens of their own. Add them to the tokens."),
-        Mistake(_Multiplied, "you multiplied. Equation 1 adds: tokens + E_pos."),
-        Mistake(_TableAlone, "you returned the positions alone. Add them to the tokens."),
-        Mistake(_TokensAlone, "the tokens came back as they were. Add the positions to them."),
+        Mistake(_joined(2), "you put the position beside the token, which is now 2·D long. Add it: the token keeps D."),
+        Mistake(_joined(1), "you put the positions behind the tokens, as tokens of their own. Add them to the tokens."),
+        Mistake(
+            changed(_Table, forward=lambda self, tokens: tokens * self.pos_embed),
+            "you multiplied. Equation 1 adds: tokens + E_pos.",
+        ),
+        Mistake(
+            changed(_Table, forward=lambda self, tokens: self.pos_embed.expand(tokens.shape[0], -1, -1)),
+            "you returned the positions alone. Add them to the tokens.",
+        ),
+        Mistake(
+            changed(_Table, forward=lambda self, tokens: tokens + 0 * self.pos_embed),
+            "the tokens came back as they were. Add the positions to them.",
+        ),
+        FORGOT_MODULE,
     ],
     properties=[
         Property(
@@ -453,22 +422,14 @@ def _sin_cos(angle: Tensor) -> Tensor:
     return _interleave(angle.sin(), angle.cos())
 
 
-def _own_wave_per_column(num_positions: int, dim: int) -> Tensor:
-    angle = _angles(num_positions, 2 * dim)  # [N, D]: exponent j/D in column j
-    return _interleave(angle[:, ::2].sin(), angle[:, 1::2].cos())
+def _wave_in_each_column(step: float) -> Callable:
+    """Column j has a wave of its own, with the exponent step·j/D."""
 
+    def answer(num_positions: int, dim: int) -> Tensor:
+        angle = _angles(num_positions, 2 * dim, step=2 * step)  # [N, D], not [N, D/2]
+        return _interleave(angle[:, ::2].sin(), angle[:, 1::2].cos())
 
-def _i_over_all_columns(num_positions: int, dim: int) -> Tensor:
-    angle = torch.arange(num_positions)[:, None] / 10_000 ** (2 * torch.arange(dim) / dim)  # [N, D], not [N, D/2]
-    return _interleave(angle[:, ::2].sin(), angle[:, 1::2].cos())
-
-
-def _degrees(num_positions: int, dim: int) -> Tensor:
-    return _sin_cos(torch.deg2rad(_angles(num_positions, dim)))
-
-
-def _i_from_one(num_positions: int, dim: int) -> Tensor:
-    return _sin_cos(_angles(num_positions, dim) * 10_000 ** (-2 / dim))
+    return answer
 
 
 # 10,000^(n/last) times position, as it may be written: in float32 each of these is rounded otherwise.
@@ -484,13 +445,6 @@ _TIMES = (
     lambda position, n, last: position / torch.exp(n * (-math.log(10_000) / last)),
     lambda position, n, last: position * 10_000 ** (n.double() / last),
 )
-
-
-def _multiplied_line(times: Callable) -> Callable:
-    def answer(num_positions: int, dim: int) -> Tensor:
-        return _sin_cos(times(torch.arange(num_positions)[:, None], 2 * torch.arange(dim // 2), dim))
-
-    return answer
 
 
 def _sin_cos_of(angle: Callable[[Tensor, Tensor, int], Tensor]) -> Callable:
@@ -509,7 +463,7 @@ sincos_1d = Exercise(
     minutes=10,
     solution=positions.sincos_1d,
     inputs=[(2, 4), (3, 6), (1, 8), (10, 16), (50, 64)],
-    hints=Hints(axes="N D"),
+    hints=Hints(axes="N D", row="position"),
     mistakes=[
         Mistake(
             _with(lambda angle: torch.cat([angle.sin(), angle.cos()], dim=1)),
@@ -520,7 +474,10 @@ sincos_1d = Exercise(
             "sine and cosine are swapped. Even columns hold the sine.",
         ),
         Mistake(_with(_sin_cos, start=1), "your first position is 1. Positions are counted from 0."),
-        Mistake(_i_from_one, "your i begins at 1. It is counted from 0: the first wave is divided by 10,000⁰ = 1."),
+        Mistake(
+            _sin_cos_of(lambda position, i, dim: position / 10_000 ** (2 * (i + 1) / dim)),
+            "your i begins at 1. It is counted from 0: the first wave is divided by 10,000⁰ = 1.",
+        ),
         Mistake(
             _with(_sin_cos, step=1),
             "your waves grow half as fast as they should: the exponent is i/D and not 2i/D, or the base is 100 and "
@@ -531,12 +488,12 @@ sincos_1d = Exercise(
             "the exponent is 4i/D, and should be 2i/D: if your i already counts 0, 2, 4 …, do not double it again.",
         ),
         Mistake(
-            _own_wave_per_column,
+            _wave_in_each_column(step=1),
             "each column has a wave of its own. A sine and the cosine to its right share one: the exponent is 2i/D for "
             "both columns, 2i and 2i+1.",
         ),
         Mistake(
-            _i_over_all_columns,
+            _wave_in_each_column(step=2),
             "your i runs over all D columns. It counts pairs of them, from 0 to D/2 - 1: column 2i takes the sine and "
             "column 2i+1 the cosine of one angle.",
         ),
@@ -549,28 +506,25 @@ sincos_1d = Exercise(
             "the table lies on its side. Rows are positions, columns are the numbers of each: [N, D].",
         ),
         Mistake(_with(_sin_cos, base=1_000), "the base is 1,000, and should be 10,000."),
-        *(
-            Mistake(
-                _multiplied_line(times),
-                "you multiply by 10,000^(2i/D), and should divide: later columns are slower waves, not faster ones.",
-            )
-            for times in _TIMES
+        Mistake(
+            [_sin_cos_of(lambda position, i, dim, times=times: times(position, 2 * i, dim)) for times in _TIMES],
+            "you multiply by 10,000^(2i/D), and should divide: later columns are slower waves, not faster ones.",
         ),
-        *(
-            Mistake(
-                _sin_cos_of(angle),
-                "the exponent has no brackets: Python takes 10_000**2 first. Write 10_000 ** (2 * i / dim).",
-            )
-            for angle in (
-                lambda position, i, dim: position / 10_000**2 * i / dim,
-                lambda position, i, dim: position / (10_000**2 * i / dim),
-            )
+        Mistake(
+            [
+                _sin_cos_of(lambda position, i, dim: position / 10_000**2 * i / dim),
+                _sin_cos_of(lambda position, i, dim: position / (10_000**2 * i / dim)),
+            ],
+            "the exponent has no brackets: Python takes 10_000**2 first. Write 10_000 ** (2 * i / dim).",
         ),
         Mistake(
             _sin_cos_of(lambda position, i, dim: position / 10_000 ** (2 * i // dim)),
             "all columns have the same wave: // gives whole numbers, and 2i // D is always 0. Divide with one stroke.",
         ),
-        Mistake(_degrees, "your angles are in degrees. The formula takes radians: leave out the conversion."),
+        Mistake(
+            _with(lambda angle: _sin_cos(torch.deg2rad(angle))),
+            "your angles are in degrees. The formula takes radians: leave out the conversion.",
+        ),
         Mistake(
             lambda num_positions, dim: _angles(num_positions, dim).repeat_interleave(2, dim=1),
             "these are the angles themselves. Take the sine in even columns and the cosine in odd ones.",
@@ -652,6 +606,7 @@ sincos_2d = Exercise(
     inputs=[(2, 3, 8), (3, 2, 8), (3, 3, 12), (1, 4, 16), (7, 7, 64)],
     hints=Hints(
         axes="N D",
+        row="position",
         sizes=lambda rows, columns, dim: {"N": rows * columns},
     ),
     mistakes=[
@@ -667,8 +622,7 @@ sincos_2d = Exercise(
             lambda rows, columns, dim: positions.sincos_1d(rows * columns, dim),
             "this is the 1-D table, along the flattened grid. Row and column get waves of their own.",
         ),
-        Mistake(_added, ADDED),
-        Mistake(_added_lines, ADDED),
+        Mistake([_added, _added_lines], ADDED),
         Mistake(
             _waves(order=lambda x, y: (x.sin(), y.sin(), x.cos(), y.cos())),
             "the sines of column and row come first, then the cosines. The order is sin x, cos x, sin y, cos y.",
@@ -696,13 +650,10 @@ sincos_2d = Exercise(
             _waves(last=0),
             "the exponent is i/(D/4), and should be i/(D/4−1): the slowest wave is divided by 10,000 exactly.",
         ),
-        *(
-            Mistake(
-                _multiplied_grid(times),
-                "you multiply by 10,000^(i/(D/4−1)), and should divide: the exponent is negative, and later numbers "
-                "are slower waves.",
-            )
-            for times in _TIMES
+        Mistake(
+            [_multiplied_grid(times) for times in _TIMES],
+            "you multiply by 10,000^(i/(D/4−1)), and should divide: the exponent is negative, and later numbers "
+            "are slower waves.",
         ),
         Mistake(
             _waves(places=lambda rows, columns: _places(rows, columns, start=1)),
@@ -731,30 +682,29 @@ def _to_size(old: int, new: int) -> dict:
     return {"size": (new, new)}
 
 
-def _stretch(back: str = "one d h w -> one (h w) d", size: Callable = _to_size, **how) -> Callable:
+def _to_grid(rows: Tensor, old: int) -> Tensor:
+    return rearrange(rows, "one (h w) d -> one d h w", h=old)
+
+
+def _stretch(
+    there: Callable[[Tensor, int], Tensor] = _to_grid,
+    back: Callable[[Tensor], Tensor] = lambda grid: rearrange(grid, "one d h w -> one (h w) d"),
+    size: Callable = _to_size,
+    **how,
+) -> Callable:
     def answer(pos_embed: Tensor, old: int, new: int) -> Tensor:
-        grid = rearrange(pos_embed[:, 1:], "one (h w) d -> one d h w", h=old)
-        grid = F.interpolate(grid, **size(old, new), **(how or BICUBIC))
-        return torch.cat([pos_embed[:, :1], rearrange(grid, back)], dim=1)
+        grid = F.interpolate(there(pos_embed[:, 1:], old), **size(old, new), **(how or BICUBIC))
+        return torch.cat([pos_embed[:, :1], back(grid)], dim=1)
 
     return answer
 
 
-def _reshaped_forth(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    grid = pos_embed[:, 1:].reshape(1, -1, old, old)
-    grid = F.interpolate(grid, size=(new, new), **BICUBIC)
-    return torch.cat([pos_embed[:, :1], rearrange(grid, "one d h w -> one (h w) d")], dim=1)
+def _reshaped_there(rows: Tensor, old: int) -> Tensor:
+    return rows.reshape(1, -1, old, old)
 
 
-def _reshaped_back(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    grid = rearrange(pos_embed[:, 1:], "one (h w) d -> one d h w", h=old)
-    grid = F.interpolate(grid, size=(new, new), **BICUBIC)
-    return torch.cat([pos_embed[:, :1], grid.reshape(1, new * new, -1)], dim=1)
-
-
-def _reshaped_twice(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    grid = F.interpolate(pos_embed[:, 1:].reshape(1, -1, old, old), size=(new, new), **BICUBIC)
-    return torch.cat([pos_embed[:, :1], grid.reshape(1, new * new, -1)], dim=1)
+def _reshaped_back(grid: Tensor) -> Tensor:
+    return grid.reshape(1, -1, grid.shape[1])
 
 
 def _all_as_a_line(pos_embed: Tensor, old: int, new: int) -> Tensor:
@@ -766,24 +716,10 @@ def _patches_as_a_line(pos_embed: Tensor, old: int, new: int) -> Tensor:
     return torch.cat([pos_embed[:, :1], line], dim=1)
 
 
-def _class_token_for_a_patch(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    """The first old·old rows, class token's included, taken for the grid."""
-    shifted = torch.cat([pos_embed[:, :1], pos_embed[:, :-1]], dim=1)
-    return _stretch()(shifted, old, new)
-
-
 def _all_as_a_grid(pos_embed: Tensor, old: int, new: int) -> Tensor:
     """No square grid takes 1 + old·old rows, so the reshape fails, unless it happens to find room in D."""
     grid = pos_embed.reshape(1, old, old, -1).permute(0, 3, 1, 2)
     return F.interpolate(grid, size=(new, new), **BICUBIC).flatten(2).transpose(1, 2)
-
-
-def _without_class_token(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    return _stretch()(pos_embed, old, new)[:, 1:]
-
-
-def _class_token_last(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    return _stretch()(pos_embed, old, new).roll(-1, dims=1)
 
 
 def _table(old: int, new: int, dim: int) -> tuple[Tensor, int, int]:
@@ -802,8 +738,8 @@ interpolate_positions = Exercise(
     solution=_stretch(),
     inputs=[_table(2, 3, 4), _table(11, 15, 4), _table(4, 3, 3), _table(3, 3, 2), _table(7, 14, 8)],
     hints=Hints(
-        inputs="pos_embed old new",
         axes="1 N D",
+        row="position",
         sizes=lambda pos_embed, old, new: {"old²": old * old, "new²": new * new, "D": pos_embed.shape[-1]},
     ),
     mistakes=[
@@ -815,33 +751,39 @@ interpolate_positions = Exercise(
             "no place on the grid: take it off first, [:, 1:].",
         ),
         Mistake(
-            _class_token_for_a_patch,
+            lambda pos_embed, old, new: _stretch()(torch.cat([pos_embed[:, :1], pos_embed[:, :-1]], dim=1), old, new),
             "the class token's row is in the grid, and all patches have moved on by one place. It has no place on the "
             "grid: take it off first, [:, 1:].",
         ),
-        Mistake(_without_class_token, "the class token's position is gone. Put it back in front, as it was."),
-        Mistake(_class_token_last, "the class token's position is at the end. It goes in front."),
+        Mistake(
+            lambda *given: _stretch()(*given)[:, 1:],
+            "the class token's position is gone. Put it back in front, as it was.",
+        ),
+        Mistake(
+            lambda *given: _stretch()(*given).roll(-1, dims=1),
+            "the class token's position is at the end. It goes in front.",
+        ),
         Mistake(
             lambda pos_embed, old, new: _stretch()(pos_embed.roll(1, dims=1), old, new),
             "you took the last row for the class token's. Its row is the first, [:, :1], and the patches' are [:, 1:].",
         ),
         Mistake(
-            _reshaped_forth,
+            _stretch(there=_reshaped_there),
             "you reshaped [N, D] to [D, h, w] without moving anything, so each channel holds numbers of different "
             "kinds. Make it [h, w, D] first, then permute.",
         ),
         Mistake(
-            _reshaped_back,
+            _stretch(back=_reshaped_back),
             "you reshaped [D, h, w] to [N, D] without moving anything, so a row holds numbers of different places. "
             "Permute to [h, w, D] first, then reshape.",
         ),
         Mistake(
-            _reshaped_twice,
+            _stretch(_reshaped_there, _reshaped_back),
             "you reshaped there and back without moving anything. [N, D] becomes [h, w, D] and then, by permute, "
             "[D, h, w]; the way back is the same in reverse.",
         ),
         Mistake(
-            _stretch(back="one d h w -> one (w h) d"),
+            _stretch(back=lambda grid: rearrange(grid, "one d h w -> one (w h) d")),
             "the new table is transposed: on one of the two ways you went through the grid column by column. Rows come "
             "first both times: (h w).",
         ),
@@ -867,9 +809,7 @@ interpolate_positions = Exercise(
             "size=(new, new).",
         ),
         Mistake(
-            lambda pos_embed, old, new: F.interpolate(
-                rearrange(pos_embed[:, 1:], "one (h w) d -> one d h w", h=old), size=(new, new), **BICUBIC
-            ),
+            lambda pos_embed, old, new: F.interpolate(_to_grid(pos_embed[:, 1:], old), size=(new, new), **BICUBIC),
             "the result is still a picture, [1, D, h, w]. Bring it back to rows, and put the class token's in front.",
         ),
     ],

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vit_tutorial.attention import scaled_dot_product_attention
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, changed, fill, misfit_of, uneven
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
@@ -206,10 +206,6 @@ def _scaled_late(q, k, v, mask=None):
     return _forbid(q @ k.transpose(-2, -1), mask).softmax(-1) / math.sqrt(q.shape[-1]) @ v
 
 
-def _weights_alone(q, k, v, mask=None):
-    return scaled_dot_product_attention(q, k, v, mask)[1]
-
-
 def _divided_by(size: Callable[[Tensor, Tensor, Tensor], int]) -> Callable:
     """Attention whose scores are divided by the root of another size, `size(q, k, v)`."""
 
@@ -303,7 +299,6 @@ attention = Exercise(
         _input(2, 3, queries=5, keys=5, dim=16, values=16),
     ],
     hints=Hints(
-        inputs="q k v mask",
         axes="N d_v",
         sizes=lambda q, k, v, mask: {"d": q.shape[-1], "N": q.shape[-2], "M": k.shape[-2], "d_v": v.shape[-1]},
         steps=[
@@ -321,7 +316,9 @@ attention = Exercise(
             _scaled_late,
             "you scaled after the softmax. Scale the scores before it, or the weights no longer sum to 1.",
         ),
-        Mistake(_weights_alone, "you returned the weights. Multiply them by v."),
+        Mistake(
+            lambda *given: scaled_dot_product_attention(*given)[1], "you returned the weights. Multiply them by v."
+        ),
         Mistake(scaled_dot_product_attention, TWO_THINGS),
         Mistake(
             _divided_by(lambda q, k, v: k.shape[-2]),
@@ -335,13 +332,10 @@ attention = Exercise(
             _divided_by(lambda q, k, v: v.shape[-1]),
             "you divide by the square root of the length of a value. Take that of a query, q.shape[-1].",
         ),
-        *(
-            Mistake(
-                _number_by_number(mix),
-                "you multiplied q and k number by number. A score is a sum of products, which `@` makes of q and k "
-                "transposed.",
-            )
-            for mix in (torch.mul, torch.matmul)
+        Mistake(
+            [_number_by_number(torch.mul), _number_by_number(torch.matmul)],
+            "you multiplied q and k number by number. A score is a sum of products, which `@` makes of q and k "
+            "transposed.",
         ),
         Mistake(
             _sum_without_axis,
@@ -453,15 +447,13 @@ attention_mask = Exercise(
             _cut_off_for_one,
             "the batch axis is missing: each sentence has a length of its own, so the mask is [B, size, size].",
         ),
-        Mistake(_padded_rows_see_themselves, SEES_PADDING),
-        Mistake(_padded_rows_see_only_themselves, SEES_PADDING),
+        Mistake([_padded_rows_see_themselves, _padded_rows_see_only_themselves], SEES_PADDING),
         Mistake(
             lambda lengths, size: _real(lengths, size)[:, None, :],
             "this is the padding alone, [B, 1, size]. Join it with the causal mask by `&`.",
         ),
         Mistake(_mask(past=_always), "words may look at what comes after them. The causal half is missing: key j ≤ i."),
-        Mistake(_mask(real=_always), PADDING_FORGOTTEN),
-        Mistake(lambda lengths, size: torch.ones(size, size).tril().bool(), PADDING_FORGOTTEN),
+        Mistake([_mask(real=_always), lambda lengths, size: torch.ones(size, size).tril().bool()], PADDING_FORGOTTEN),
         Mistake(
             _mask(real=lambda i, j, length: j <= length),
             "one padded place too many is allowed. A sentence of length 2 has its words at places 0 and 1: j < length.",
@@ -598,8 +590,6 @@ def _with_layers(make: Callable[..., nn.Module]) -> Callable:
     def run(x: Tensor) -> Tensor | str:
         dim = x.shape[-1]
         module = make(dim, 1)
-        if not isinstance(module, nn.Module):
-            return NO_MODULE
         if misfit := misfit_of(module):
             return misfit
         sizes = {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
@@ -664,10 +654,6 @@ class _Unnamed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return scaled_dot_product_attention(*self.qkv(x).chunk(3, dim=-1))[0]
-
-
-class _WithoutBias(_SelfAttention):
-    bias = False
 
 
 class _Projected(_SelfAttention):
@@ -746,7 +732,9 @@ self_attention = Exercise(
         Mistake(_self_attention(lambda q, k, v, x: scaled_dot_product_attention(q, k, v)), TWO_THINGS),
         Mistake(_Unnamed, "the layers have other names. Make three, and call them query, key and value."),
         Mistake(_Projected, "there is a layer besides query, key and value. The output projection comes in lesson 5."),
-        Mistake(_WithoutBias, "your three layers must be nn.Linear(dim, dim), with their biases."),
+        Mistake(
+            changed(_SelfAttention, bias=False), "your three layers must be nn.Linear(dim, dim), with their biases."
+        ),
         FORGOT_MODULE,
     ],
     properties=_LEARNS,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from einops import rearrange
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention, scaled_dot_product_attention
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, misfit_of, numbered, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, changed, fill, misfit_of, numbered, uneven
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Moved, Said
 from vit_tutorial.exercises.engine import Exercise, Mistake, Property
@@ -383,7 +384,6 @@ head_map = Exercise(
     solution=_own_map(),
     inputs=[_matrices(4, 2, 0), _matrices(4, 2, 1), _matrices(6, 3, 1), _matrices(8, 2, 1), _matrices(12, 4, 2)],
     hints=Hints(
-        inputs="qkv_weight proj_weight num_heads head",
         sizes=lambda qkv, proj, num_heads, head: {"D": proj.shape[1], "d": proj.shape[1] // num_heads},
     ),
     mistakes=[
@@ -411,8 +411,6 @@ def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
 
     def run(x: Tensor, num_heads: int, look: Callable | None = None) -> Tensor | str:
         layer = make(x.shape[-1], num_heads)
-        if not isinstance(layer, nn.Module):
-            return NO_MODULE
         if misfit := misfit_of(layer):
             return misfit
         wanted = {name: value.shape for name, value in MultiHeadAttention(x.shape[-1], num_heads).named_parameters()}
@@ -454,9 +452,7 @@ class _Steps(MultiHeadAttention):
         return (out, weights) if return_weights else out
 
 
-def _layer(**steps: Callable) -> type[nn.Module]:
-    """A layer with other steps."""
-    return type("Answer", (_Steps,), steps)
+_layer = partial(changed, _Steps)  # a layer with other steps
 
 
 def _scaled(scale: Callable[[Tensor], float], axis: int = -1) -> Callable:
@@ -476,24 +472,12 @@ def _merge_by_view(self, heads: Tensor) -> Tensor:
     return heads.reshape(len(heads), heads.shape[2], -1)
 
 
-def _swapped(self, qkv: Tensor) -> tuple[Tensor, ...]:
-    k, q, v = rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
-    return q, k, v
+def _cut_in_order(*order: int) -> Callable:
+    """Take for queries, keys and values these parts of qkv."""
+    return lambda self, qkv: tuple(_Steps.cut(self, qkv)[place] for place in order)
 
 
-def _values_first(self, qkv: Tensor) -> tuple[Tensor, ...]:
-    v, k, q = rearrange(qkv, "b n (three h d) -> three b h n d", three=3, h=self.num_heads)
-    return q, k, v
-
-
-class _WithWeights(_Steps):
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return super().forward(x, return_weights=True)
-
-
-class _WithoutIndex(_Steps):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(self.merge(scaled_dot_product_attention(*self.cut(self.qkv(x))).transpose(1, 2)))
+_SWAPPED = _cut_in_order(1, 0, 2)
 
 
 class _AlongTheBatch(_Steps):
@@ -525,9 +509,7 @@ def _tokens(*shape: int, num_heads: int) -> tuple[Tensor, int]:
     return uneven(*shape) / 2, num_heads
 
 
-def _same_twice(layer: nn.Module, x: Tensor) -> bool:
-    return torch.equal(layer(x), layer(x))
-
+_LOOK_AT_LAYER = _tokens(2, 5, 8, num_heads=2)
 
 _CHANGED_STEPS = (
     (
@@ -592,8 +574,8 @@ _CHANGED_STEPS = (
         {"cut": _cut_as("b n (h d three) -> three b h n d")},
         "you took every third number of qkv for Q, K and V. It is (three, h, d): all of Q comes first.",
     ),
-    ({"cut": _swapped}, "queries and keys are swapped: the order in qkv is Q, K, V."),
-    ({"cut": _values_first}, "the values come first in your qkv: its order is Q, K, V."),
+    ({"cut": _SWAPPED}, "queries and keys are swapped: the order in qkv is Q, K, V."),
+    ({"cut": _cut_in_order(2, 1, 0)}, "the values come first in your qkv: its order is Q, K, V."),
     ({"merge": _merge_by_view}, "the heads are merged by reshape alone. Swap h and N back before you join h and d."),
     (
         {"merge": lambda self, heads: rearrange(heads, "b h n d -> b n (d h)")},
@@ -619,7 +601,7 @@ multi_head_attention = Exercise(
     inputs=[
         _tokens(1, 2, 4, num_heads=1),
         _tokens(1, 3, 4, num_heads=2),
-        _tokens(2, 5, 8, num_heads=2),
+        _LOOK_AT_LAYER,
         _tokens(2, 4, 6, num_heads=3),
     ],
     hints=Hints(
@@ -629,11 +611,15 @@ multi_head_attention = Exercise(
     mistakes=[
         *(Mistake(_layer(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(
-            _WithWeights,
+            _layer(forward=lambda self, x: _Steps.forward(self, x, return_weights=True)),
             "you returned two things. Here the outputs alone are wanted.",
         ),
         Mistake(
-            _WithoutIndex,
+            _layer(
+                forward=lambda self, x: self.proj(
+                    self.merge(scaled_dot_product_attention(*self.cut(self.qkv(x))).transpose(1, 2))
+                )
+            ),
             "you use several things as one tensor. scaled_dot_product_attention returns two, outputs and weights: take "
             "the outputs, [0]. chunk returns three: q, k, v = ….",
         ),
@@ -657,12 +643,12 @@ multi_head_attention = Exercise(
     pairs=pairs_of(_layer, _CHANGED_STEPS),
     properties=[
         Property(
-            lambda run: run(*_tokens(2, 5, 8, num_heads=2), _same_twice),
+            lambda run: run(*_LOOK_AT_LAYER, lambda layer, x: torch.equal(layer(x), layer(x))),
             "while training, the same tokens give another answer each time. There is nothing random in this layer.",
         ),
-        learns(_with_known_weights(MultiHeadAttention), *_tokens(2, 5, 8, num_heads=2)),
-        passes_on(_with_known_weights(MultiHeadAttention), *_tokens(2, 5, 8, num_heads=2)),
-        forgets(_tokens(2, 5, 8, num_heads=2), (-uneven(2, 5, 8), 2), _tokens(3, 4, 8, num_heads=2)),
+        learns(_with_known_weights(MultiHeadAttention), *_LOOK_AT_LAYER),
+        passes_on(_with_known_weights(MultiHeadAttention), *_LOOK_AT_LAYER),
+        forgets(_LOOK_AT_LAYER, (-uneven(2, 5, 8), 2), _tokens(3, 4, 8, num_heads=2)),
     ],
     done="Given the same numbers, it says what the course's MultiHeadAttention says. Now a ViT can be built of it.",
 )
@@ -675,7 +661,7 @@ FAULTS = ("divisor", "softmax", "merge", "view", "order", "dropout")
 _ILLNESSES = {
     "A": ("merge", {"merge": lambda self, heads: rearrange(heads, "b h n d -> b n (d h)")}),
     "B": ("softmax", {"weigh": _scaled(lambda q: q.shape[-1] ** -0.5, axis=-2)}),
-    "C": ("order", {"cut": _swapped}),
+    "C": ("order", {"cut": _SWAPPED}),
     "D": ("dropout", {"finish": lambda self, merged, x: F.dropout(self.proj(merged), 0.2)}),
     "E": ("divisor", {"weigh": _scaled(lambda q: (q.shape[-1] * q.shape[1]) ** -0.5)}),
     "F": ("view", {"cut": _cut_by_view}),

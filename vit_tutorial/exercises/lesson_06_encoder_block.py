@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from vit_tutorial.attention import MultiHeadAttention
 from vit_tutorial.encoder import LAYER_NORM_EPS, MLP, EncoderBlock
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, fill, fitted, misfit_of, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, changed, fill, fitted, misfit_of, uneven
 from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.counting import mistakes_of, pairs_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
@@ -192,7 +192,6 @@ layer_norm = Exercise(
         _norm_input(2, 5, 8),
     ],
     hints=Hints(
-        inputs="z gamma beta eps",
         axes="B N D",
         sizes=lambda z, gamma, beta, eps: {"N": z.shape[1], "D": z.shape[2]},
         steps=[
@@ -207,14 +206,14 @@ layer_norm = Exercise(
     ),
     mistakes=[
         *(Mistake(_norm(**change), sentence) for change, sentence in _CHANGED_STEPS),
-        *(
-            Mistake(
+        Mistake(
+            [
                 lambda z, gamma, beta, eps, scale=scale: (
                     scale(z, gamma) - z.mean(-1, keepdim=True) / _root(z, eps) + beta
-                ),
-                "only the mean is divided by the root, as division comes before subtraction. Put z - mean in brackets.",
-            )
-            for scale in (lambda z, gamma: gamma * z, lambda z, gamma: z)
+                )
+                for scale in (lambda z, gamma: gamma * z, lambda z, gamma: z)
+            ],
+            "only the mean is divided by the root, as division comes before subtraction. Put z - mean in brackets.",
         ),
         Mistake(
             _over(-2),
@@ -250,10 +249,10 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
 
     def run(x: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor | str:
         module = make(x.shape[-1], len(up))
-        if not isinstance(module, nn.Module):
-            return NO_MODULE
+        if misfit := misfit_of(module):
+            return misfit
         layers = [part for part in module.modules() if isinstance(part, nn.Linear)]
-        if misfit := misfit_of(module) or _no_two_layers(module, layers):
+        if misfit := _no_two_layers(module, layers):
             return misfit
         with torch.no_grad():
             for layer, weight, bias in zip(layers, (up, down), (up_bias, down_bias), strict=False):
@@ -301,25 +300,6 @@ def _mlp(way: Callable[[Tensor, nn.Module, nn.Module], Tensor]) -> type[nn.Modul
             return way(x, self.fc1, self.fc2)
 
     return Answer
-
-
-class _AlwaysFour(_MLP):
-    def width(self, dim: int, hidden_dim: int) -> int:
-        return 4 * dim
-
-
-class _NotWider(_MLP):
-    def width(self, dim: int, hidden_dim: int) -> int:
-        return dim
-
-
-class _TimesHidden(_MLP):
-    def width(self, dim: int, hidden_dim: int) -> int:
-        return dim * hidden_dim
-
-
-class _WithoutBias(_MLP):
-    bias = False
 
 
 class _Swapped(nn.Module):
@@ -392,13 +372,19 @@ mlp = Exercise(
             _mlp(lambda x, up, down: F.gelu(up(x))),
             "you returned the wide part. The second layer takes it back to D numbers.",
         ),
-        Mistake(_AlwaysFour, "your hidden layer always has 4·D numbers. Its width is given: hidden_dim."),
-        Mistake(_NotWider, "your hidden layer has D numbers, as many as came in. Its width is given: hidden_dim."),
         Mistake(
-            _TimesHidden,
+            changed(_MLP, width=lambda self, dim, hidden_dim: 4 * dim),
+            "your hidden layer always has 4·D numbers. Its width is given: hidden_dim.",
+        ),
+        Mistake(
+            changed(_MLP, width=lambda self, dim, hidden_dim: dim),
+            "your hidden layer has D numbers, as many as came in. Its width is given: hidden_dim.",
+        ),
+        Mistake(
+            changed(_MLP, width=lambda self, dim, hidden_dim: dim * hidden_dim),
             "your hidden layer has D · hidden_dim numbers. hidden_dim is the width itself, not a factor.",
         ),
-        Mistake(_WithoutBias, "the biases are missing: leave out bias=False."),
+        Mistake(changed(_MLP, bias=False), "the biases are missing: leave out bias=False."),
         Mistake(
             _Swapped,
             "your second layer is made before the first. Make them in the order in which they are used: from D to "
@@ -429,8 +415,6 @@ def _built(make: Callable[..., nn.Module], z: Tensor, num_heads: int) -> nn.Modu
     """
     dim = z.shape[-1]
     block = make(dim, num_heads)
-    if not isinstance(block, nn.Module):
-        return NO_MODULE
     if misfit := misfit_of(block):
         return misfit
     own, course = ({name: x.shape for name, x in each.named_parameters()} for each in (block, EncoderBlock(dim, 1)))
@@ -473,107 +457,33 @@ class _Block(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-def _block(way: Callable[[Tensor, nn.Module, nn.Module, nn.Module, nn.Module], Tensor]) -> type[nn.Module]:
-    """A block with another way through its four parts."""
-
-    class Answer(_Block):
-        def forward(self, x: Tensor) -> Tensor:
-            return way(x, self.norm1, self.attn, self.norm2, self.mlp)
-
-    return Answer
+def _pre(x: Tensor, norm: nn.Module, branch: nn.Module) -> Tensor:
+    return x + branch(norm(x))
 
 
-def _post(x, norm1, attn, norm2, mlp):
-    x = norm1(x + attn(x))
-    return norm2(x + mlp(x))
+def _post(x: Tensor, norm: nn.Module, branch: nn.Module) -> Tensor:
+    return norm(x + branch(x))
 
 
-def _inside(x, norm1, attn, norm2, mlp):
-    x = x + norm1(attn(x))
-    return x + norm2(mlp(x))
+def _inside(x: Tensor, norm: nn.Module, branch: nn.Module) -> Tensor:
+    return x + norm(branch(x))
 
 
-def _residual_from_norm(x, norm1, attn, norm2, mlp):
-    x = norm1(x)
-    x = x + attn(x)
-    x = norm2(x)
-    return x + mlp(x)
+def _residual_from_norm(x: Tensor, norm: nn.Module, branch: nn.Module) -> Tensor:
+    return _no_norm(norm(x), norm, branch)
 
 
-def _second_residual_from_norm(x, norm1, attn, norm2, mlp):
-    x = x + attn(norm1(x))
-    x = norm2(x)
-    return x + mlp(x)
+def _no_residual(x: Tensor, norm: nn.Module, branch: nn.Module) -> Tensor:
+    return branch(norm(x))
 
 
-def _first_residual_from_norm(x, norm1, attn, norm2, mlp):
-    x = norm1(x)
-    x = x + attn(x)
-    return x + mlp(norm2(x))
+def _no_norm(x: Tensor, norm: nn.Module, branch: nn.Module) -> Tensor:
+    return x + branch(x)
 
 
-def _no_second_residual(x, norm1, attn, norm2, mlp):
-    return mlp(norm2(x + attn(norm1(x))))
-
-
-def _no_first_residual(x, norm1, attn, norm2, mlp):
-    x = attn(norm1(x))
-    return x + mlp(norm2(x))
-
-
-def _no_residual(x, norm1, attn, norm2, mlp):
-    return mlp(norm2(attn(norm1(x))))
-
-
-def _norm_twice(x, norm1, attn, norm2, mlp):
-    x = x + attn(norm1(x))
-    return x + mlp(norm1(x))
-
-
-def _norms_swapped(x, norm1, attn, norm2, mlp):
-    x = x + attn(norm2(x))
-    return x + mlp(norm1(x))
-
-
-def _parallel(x, norm1, attn, norm2, mlp):
-    return x + attn(norm1(x)) + mlp(norm2(x))
-
-
-def _back_to_the_start(x, norm1, attn, norm2, mlp):
-    return x + mlp(norm2(x + attn(norm1(x))))
-
-
-def _mlp_first(x, norm1, attn, norm2, mlp):
-    x = x + mlp(norm2(x))
-    return x + attn(norm1(x))
-
-
-def _no_second_norm(x, norm1, attn, norm2, mlp):
-    x = x + attn(norm1(x))
-    return x + mlp(x)
-
-
-def _no_first_norm(x, norm1, attn, norm2, mlp):
-    x = x + attn(x)
-    return x + mlp(norm2(x))
-
-
-def _no_norms(x, norm1, attn, norm2, mlp):
-    x = x + attn(x)
-    return x + mlp(x)
-
-
-def _norm_at_the_end(x, norm1, attn, norm2, mlp):
-    x = x + attn(norm1(x))
-    return norm2(x + mlp(x))
-
-
-class _UsualEps(_Block):
-    eps = 1e-5
-
-
-class _NarrowMLP(_Block):
-    mlp_ratio = 1
+def _block(attention: Callable = _pre, mlp: Callable = _pre) -> type[nn.Module]:
+    """A block that goes through its two branches in these ways."""
+    return changed(_Block, forward=lambda self, x: mlp(attention(x, self.norm1, self.attn), self.norm2, self.mlp))
 
 
 class _OtherNames(nn.Module):
@@ -589,54 +499,6 @@ class _OtherLayers(_Block):
     def __init__(self, dim: int, num_heads: int):
         super().__init__(dim, num_heads)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-
-
-_BLOCK_WAYS = (
-    (
-        _post,
-        "this is post-norm: each norm comes after the addition, and stands in the way of the residual. ViT norms what "
-        "a branch reads: x + attn(norm1(x)).",
-    ),
-    (
-        _inside,
-        "your norms stand at the end of each branch, as in Swin v2. ViT norms what a branch reads: x + attn(norm1(x)).",
-    ),
-    (
-        _residual_from_norm,
-        "you add the branches to the normed tokens. The residual goes round the norm: keep x as it is, and give "
-        "norm1(x) to the branch alone.",
-    ),
-    (
-        _first_residual_from_norm,
-        "attention is added to the normed tokens. The residual goes round the norm: x + attn(norm1(x)).",
-    ),
-    (
-        _second_residual_from_norm,
-        "the MLP is added to the normed tokens. The residual goes round the norm: x + mlp(norm2(x)).",
-    ),
-    (_no_second_residual, "the second residual is missing: what the MLP says is added to x, not put in its place."),
-    (_no_first_residual, "the first residual is missing: what attention says is added to x, not put in its place."),
-    (_no_residual, "both residuals are missing: what a branch says is added to x, not put in its place."),
-    (_norm_twice, "norm1 is used twice, and norm2 never. They learn different γ and β: norm2 belongs to the MLP."),
-    (_norms_swapped, "the norms are swapped: norm1 belongs to attention, norm2 to the MLP."),
-    (
-        _parallel,
-        "both branches read the same x. In ViT the MLP reads what attention has already changed: two lines, one after "
-        "the other.",
-    ),
-    (
-        _back_to_the_start,
-        "at the end you add to what came into the block, so that the plus of attention is lost. Add to its result.",
-    ),
-    (_mlp_first, "the MLP comes before attention. Equation 2 is attention, equation 3 the MLP."),
-    (_no_second_norm, "the second norm is missing: the MLP reads norm2(x)."),
-    (_no_first_norm, "the first norm is missing: attention reads norm1(x)."),
-    (_no_norms, "the norms are never used: attention reads norm1(x), and the MLP norm2(x)."),
-    (
-        _norm_at_the_end,
-        "norm2 stands at the end of the block. It belongs in front of the MLP, inside the branch: x + mlp(norm2(x)).",
-    ),
-)
 
 
 def _tokens(*shape: int, num_heads: int, size: float = 1.0) -> tuple[Tensor, int]:
@@ -662,12 +524,79 @@ encoder_block = Exercise(
         _tokens(3, 4, 6, num_heads=3, size=3.0),
     ],
     mistakes=[
-        *(Mistake(_block(way), sentence) for way, sentence in _BLOCK_WAYS),
         Mistake(
-            _UsualEps, "your norms have PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."
+            _block(_post, _post),
+            "this is post-norm: each norm comes after the addition, and stands in the way of the residual. ViT norms "
+            "what a branch reads: x + attn(norm1(x)).",
         ),
         Mistake(
-            _NarrowMLP, "your MLP is not wider than the token. Its hidden layer has 4·D numbers: MLP(dim, 4 * dim)."
+            _block(_inside, _inside),
+            "your norms stand at the end of each branch, as in Swin v2. ViT norms what a branch reads: x + "
+            "attn(norm1(x)).",
+        ),
+        Mistake(
+            _block(_residual_from_norm, _residual_from_norm),
+            "you add the branches to the normed tokens. The residual goes round the norm: keep x as it is, and give "
+            "norm1(x) to the branch alone.",
+        ),
+        Mistake(
+            _block(attention=_residual_from_norm),
+            "attention is added to the normed tokens. The residual goes round the norm: x + attn(norm1(x)).",
+        ),
+        Mistake(
+            _block(mlp=_residual_from_norm),
+            "the MLP is added to the normed tokens. The residual goes round the norm: x + mlp(norm2(x)).",
+        ),
+        Mistake(
+            _block(mlp=_no_residual),
+            "the second residual is missing: what the MLP says is added to x, not put in its place.",
+        ),
+        Mistake(
+            _block(attention=_no_residual),
+            "the first residual is missing: what attention says is added to x, not put in its place.",
+        ),
+        Mistake(
+            _block(_no_residual, _no_residual),
+            "both residuals are missing: what a branch says is added to x, not put in its place.",
+        ),
+        Mistake(
+            changed(_Block, forward=lambda self, x: _pre(_pre(x, self.norm1, self.attn), self.norm1, self.mlp)),
+            "norm1 is used twice, and norm2 never. They learn different γ and β: norm2 belongs to the MLP.",
+        ),
+        Mistake(
+            changed(_Block, forward=lambda self, x: _pre(_pre(x, self.norm2, self.attn), self.norm1, self.mlp)),
+            "the norms are swapped: norm1 belongs to attention, norm2 to the MLP.",
+        ),
+        Mistake(
+            changed(_Block, forward=lambda self, x: x + self.attn(self.norm1(x)) + self.mlp(self.norm2(x))),
+            "both branches read the same x. In ViT the MLP reads what attention has already changed: two lines, one "
+            "after the other.",
+        ),
+        Mistake(
+            changed(_Block, forward=lambda self, x: x + self.mlp(self.norm2(_pre(x, self.norm1, self.attn)))),
+            "at the end you add to what came into the block, so that the plus of attention is lost. Add to its result.",
+        ),
+        Mistake(
+            changed(_Block, forward=lambda self, x: _pre(_pre(x, self.norm2, self.mlp), self.norm1, self.attn)),
+            "the MLP comes before attention. Equation 2 is attention, equation 3 the MLP.",
+        ),
+        Mistake(_block(mlp=_no_norm), "the second norm is missing: the MLP reads norm2(x)."),
+        Mistake(_block(attention=_no_norm), "the first norm is missing: attention reads norm1(x)."),
+        Mistake(
+            _block(_no_norm, _no_norm), "the norms are never used: attention reads norm1(x), and the MLP norm2(x)."
+        ),
+        Mistake(
+            _block(mlp=_post),
+            "norm2 stands at the end of the block. It belongs in front of the MLP, inside the branch: x + "
+            "mlp(norm2(x)).",
+        ),
+        Mistake(
+            changed(_Block, eps=1e-5),
+            "your norms have PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6).",
+        ),
+        Mistake(
+            changed(_Block, mlp_ratio=1),
+            "your MLP is not wider than the token. Its hidden layer has 4·D numbers: MLP(dim, 4 * dim).",
         ),
         Mistake(
             _OtherNames,
@@ -759,10 +688,6 @@ def _bare(branch: Tensor, training: bool) -> Tensor:
 
 def _mended(branch: Tensor, training: bool) -> Tensor:
     return F.dropout(branch, RATE, training)
-
-
-class _UsualEpsDropped(_with_dropout(_mended)):
-    eps = 1e-5
 
 
 def _silence(block: nn.Module, *branches: str) -> None:
@@ -883,7 +808,7 @@ mended_block = Exercise(
             )
         ),
         Mistake(
-            _UsualEpsDropped,
+            changed(_with_dropout(_mended), eps=1e-5),
             "dropout is mended, and your norms have PyTorch's usual ε, 0.00001. Leave them: "
             "nn.LayerNorm(dim, eps=1e-6).",
         ),

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Callable, ItemsView, Iterable
-from functools import cache
+from functools import cache, partial
 from unittest.mock import patch
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.encoder import LAYER_NORM_EPS, EncoderBlock
-from vit_tutorial.exercises.builders import NO_MODULE, NoModule, fill, misfit_of, scattered, small_vit
+from vit_tutorial.exercises.builders import NoModule, changed, fill, misfit_of, scattered, small_vit
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.counting import mistakes_of, solution_of
 from vit_tutorial.exercises.difference import Hints, Said
@@ -161,7 +161,9 @@ def _no_position(model, images):
 
 NO_TENSOR = "no tensor, but a part of the model: TypeError"
 POSITIONS_TOO_EARLY = "too few tokens for the positions: ValueError"
-OTHER_TOKENS = re.compile(r"there are positions for tokens \[B, (\d+), \d+\], but the tokens are \[\d+, (\d+), \d+\]")
+OTHER_COUNT = re.compile(
+    r"there are positions for tokens \[B, (\d+), \d+\], but the tokens are \[\d+, (?!\1,)(\d+), \d+\]"
+)
 OWN_FORWARD = "the model's own forward"
 
 
@@ -190,7 +192,7 @@ def _in_words(forward: Callable) -> Callable:
                 return NO_TENSOR
             raise
         except ValueError as error:
-            if (counts := OTHER_TOKENS.match(str(error))) is None:
+            if (counts := OTHER_COUNT.match(str(error))) is None:
                 raise
             wanted, given = map(int, counts.groups())
             if given == wanted - 1:
@@ -203,35 +205,24 @@ def _in_words(forward: Callable) -> Callable:
     return run
 
 
-def _through(step: Callable[[nn.Module, nn.Module, Tensor], Tensor]) -> Callable:
-    """A forward that goes through the blocks with another step, and then through norm and head."""
-
-    def forward(model: ViT, images: Tensor) -> Tensor:
-        x = _embed(model, images)
-        for block in model.blocks:
-            x = step(model, block, x)
-        return model.head(model.norm(x)[:, 0])
-
-    return forward
-
-
-def _through_others(which: Callable[[nn.Sequential], Iterable[nn.Module]]) -> Callable:
-    """A forward that goes through other blocks than the model's, in another number or order."""
+def _through(
+    step: Callable[[nn.Module, nn.Module, Tensor], Tensor] = lambda model, block, x: block(x),
+    which: Callable[[nn.Sequential], Iterable[nn.Module]] = lambda blocks: blocks,
+    read: Callable[[nn.Module, Tensor], Tensor] = lambda model, x: model.head(model.norm(x)[:, 0]),
+) -> Callable:
+    """A forward that goes through the blocks, block by block, with one thing done in another way."""
 
     def forward(model: ViT, images: Tensor) -> Tensor:
         x = _embed(model, images)
         for block in which(model.blocks):
-            x = block(x)
-        return model.head(model.norm(x)[:, 0])
+            x = step(model, block, x)
+        return read(model, x)
 
     return forward
 
 
-def _norm_in_loop(model, images):
-    x = _embed(model, images)
-    for block in model.blocks:
-        x = model.norm(block(x))
-    return x[:, 0]
+def _normed(model: ViT, block: nn.Module, x: Tensor) -> Tensor:
+    return model.norm(block(x))
 
 
 def _positions_twice(model, images):
@@ -286,11 +277,7 @@ vit_forward = Exercise(
             "x was added to each block's result. A block already holds its two plus signs: x = block(x).",
         ),
         Mistake(
-            _through(lambda model, block, x: model.norm(block(x))),
-            "the last norm works after every block, inside the loop. It comes once, after the loop.",
-        ),
-        Mistake(
-            lambda model, images: model.head(_norm_in_loop(model, images)),
+            [_through(_normed), _through(_normed, read=lambda model, x: model.head(x[:, 0]))],
             "the last norm works after every block, inside the loop. It comes once, after the loop.",
         ),
         Mistake(
@@ -322,30 +309,28 @@ vit_forward = Exercise(
             "you classified every token. Pick the class token first, then apply the head: [B, N+1, D] -> [B, D].",
         ),
         Mistake(
-            lambda model, images: model.head(model.norm(_embed(model, images))[:, 0]),
+            _through(which=lambda blocks: []),
             "the blocks were left out, or their result was not kept (x = block(x)), so no token ever saw another.",
         ),
         Mistake(
-            lambda model, images: model.head(model.norm(model.blocks[0](_embed(model, images)))[:, 0]),
+            _through(which=lambda blocks: blocks[:1]),
             "only the first block was used. There are len(model.blocks) of them, one after the other.",
         ),
-        *(
-            Mistake(_through_others(which), sentence)
-            for which, sentence in (
-                (
-                    lambda blocks: blocks[:-1],
-                    "the last block is left out: model.blocks[:-1] stops before it. Go through model.blocks.",
-                ),
-                (lambda blocks: blocks[1:], "the first block is left out. Go through model.blocks, from number 0 on."),
-                (
-                    lambda blocks: [blocks[0]] * len(blocks),
-                    "the first block works again and again, in place of the others. Take another one each time: "
-                    "for block in model.blocks.",
-                ),
-            )
+        Mistake(
+            _through(which=lambda blocks: blocks[:-1]),
+            "the last block is left out: model.blocks[:-1] stops before it. Go through model.blocks.",
         ),
         Mistake(
-            lambda model, images: model.head(model.norm(model.blocks[-1](_embed(model, images)))[:, 0]),
+            _through(which=lambda blocks: blocks[1:]),
+            "the first block is left out. Go through model.blocks, from number 0 on.",
+        ),
+        Mistake(
+            _through(which=lambda blocks: [blocks[0]] * len(blocks)),
+            "the first block works again and again, in place of the others. Take another one each time: "
+            "for block in model.blocks.",
+        ),
+        Mistake(
+            _through(which=lambda blocks: blocks[-1:]),
             "only the last block counted. Each block takes what the block before it gave: x = block(x).",
         ),
         Mistake(
@@ -521,18 +506,18 @@ timm_names = Exercise(
             _renamed(block=lambda number: f"blocks_{number}"),
             "between blocks and its number stands a dot: encoder_layer_0 becomes blocks.0, not blocks_0.",
         ),
-        *(
-            Mistake(
-                _renamed(qkv=qkv, inside={"self_attention.out_proj": proj}),
-                "inside attention a name of torchvision's is left: in_proj_weight becomes qkv.weight, and out_proj "
-                "becomes proj.",
-            )
-            for name in ("attn", "self_attention")
-            for qkv, proj in (
-                (f"{name}.in_proj_{{}}", f"{name}.out_proj"),
-                (f"{name}.in_proj_{{}}", "attn.proj"),
-                ("attn.qkv.{}", f"{name}.out_proj"),
-            )
+        Mistake(
+            [
+                _renamed(qkv=qkv, inside={"self_attention.out_proj": proj})
+                for name in ("attn", "self_attention")
+                for qkv, proj in (
+                    (f"{name}.in_proj_{{}}", f"{name}.out_proj"),
+                    (f"{name}.in_proj_{{}}", "attn.proj"),
+                    ("attn.qkv.{}", f"{name}.out_proj"),
+                )
+            ],
+            "inside attention a name of torchvision's is left: in_proj_weight becomes qkv.weight, and out_proj "
+            "becomes proj.",
         ),
         Mistake(
             _renamed(qkv="attn.qkv_{}"),
@@ -615,8 +600,6 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
                     "nn.Sequential(*blocks)."
                 )
             raise
-        if not isinstance(model, nn.Module):
-            return NO_MODULE
         if misfit := misfit_of(model):
             return misfit
         own = {name: value.shape for name, value in model.state_dict().items()}
@@ -690,99 +673,38 @@ class _Whole(nn.Module):
         return nn.Sequential(*blocks)
 
     def embed(self, images: Tensor) -> Tensor:
-        x = self.patch_embed(images)
-        return torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.pos_embed
+        return self.in_front(self.patch_embed(images)) + self.pos_embed
+
+    def in_front(self, x: Tensor) -> Tensor:
+        return torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.norm(self.blocks(x))
+
+    def read(self, x: Tensor) -> Tensor:
+        return self.head(x[:, 0])
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.head(self.norm(self.blocks(self.embed(images)))[:, 0])
+        return self.read(self.encode(self.embed(images)))
 
 
-def _whole(way: Callable[[nn.Module, Tensor], Tensor]) -> type[nn.Module]:
-    """A ViT with another way through its parts."""
-
-    class Answer(_Whole):
-        def forward(self, images: Tensor) -> Tensor:
-            return way(self, images)
-
-    return Answer
+_whole = partial(changed, _Whole)  # a ViT with other steps
 
 
-def _class_token_last(model, images):
-    x = model.patch_embed(images)
-    x = torch.cat([x, model.cls_token.expand(x.shape[0], -1, -1)], dim=1) + model.pos_embed
-    return model.head(model.norm(model.blocks(x))[:, 0])
+def _behind(self: _Whole, x: Tensor) -> Tensor:
+    return torch.cat([x, self.cls_token.expand(x.shape[0], -1, -1)], dim=1)
 
 
-def _class_token_last_and_read(model, images):
-    x = model.patch_embed(images)
-    x = torch.cat([x, model.cls_token.expand(x.shape[0], -1, -1)], dim=1) + model.pos_embed
-    return model.head(model.norm(model.blocks(x))[:, -1])
-
-
-def _class_token_once(model, images):
-    x = torch.cat([model.cls_token, model.patch_embed(images)], dim=1) + model.pos_embed
-    return model.head(model.norm(model.blocks(x))[:, 0])
-
-
-def _on_another_axis(model, images):
-    x = model.patch_embed(images)
-    return torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=0)
-
-
-def _without_positions(model, images):
-    return model.head(model.norm(model.blocks(model.embed(images) - model.pos_embed))[:, 0])
-
-
-def _blocks_added(model, images):
-    x = model.embed(images)
-    return model.head(model.norm(x + model.blocks(x))[:, 0])
-
-
-def _each_block_added(model, images):
-    x = model.embed(images)
-    for block in model.blocks:
+def _each_block_added(self: _Whole, x: Tensor) -> Tensor:
+    for block in self.blocks:
         x = x + block(x)
-    return model.head(model.norm(x)[:, 0])
-
-
-def _positions_on_patches(model, images):
-    x = model.patch_embed(images) + model.pos_embed[:, 1:]
-    x = torch.cat([model.cls_token.expand(x.shape[0], -1, -1), x], dim=1)
-    return model.head(model.norm(model.blocks(x))[:, 0])
-
-
-class _Shared(_Whole):
-    def stack(self, blocks):
-        return nn.Sequential(*blocks[:1] * len(blocks))
-
-
-class _PlainList(_Whole):
-    def stack(self, blocks):
-        return blocks
-
-
-class _Plain(_Whole):
-    def learned(self, numbers):
-        return numbers
-
-
-class _TooFewPositions(_Whole):
-    positions = 0
-
-
-class _WithoutLeadingAxis(_Whole):
-    def learned(self, numbers):
-        return nn.Parameter(numbers[0])
+    return self.norm(x)
 
 
 class _LinearPatches(_Whole):
     def __init__(self, image_size, patch_size, in_channels, num_classes, dim, depth, num_heads):
         super().__init__(image_size, patch_size, in_channels, num_classes, dim, depth, num_heads)
         self.patch_embed.proj = nn.Linear(in_channels * patch_size**2, dim)
-
-
-class _UsualEps(_Whole):
-    eps = 1e-5
 
 
 def _images(*shape: int, size: float = 1.0) -> Tensor:
@@ -807,85 +729,85 @@ vit_from_parts = Exercise(
     ],
     mistakes=[
         Mistake(
-            _whole(lambda model, images: model.head(model.blocks(model.embed(images))[:, 0])),
+            _whole(encode=lambda self, x: self.blocks(x)),
             "the last norm is never used. It comes after the blocks, before the head (equation 4).",
         ),
         Mistake(
-            _whole(lambda model, images: model.head(model.blocks(model.norm(model.embed(images)))[:, 0])),
+            _whole(encode=lambda self, x: self.blocks(self.norm(x))),
             "the last norm comes before the blocks. It goes after all of them.",
         ),
-        Mistake(_whole(_without_positions), "the positions are never added (equation 1)."),
         Mistake(
-            _whole(_positions_on_patches),
+            _whole(embed=lambda self, images: self.in_front(self.patch_embed(images))),
+            "the positions are never added (equation 1).",
+        ),
+        Mistake(
+            _whole(embed=lambda self, images: self.in_front(self.patch_embed(images) + self.pos_embed[:, 1:])),
             "the positions are added before the class token is there, so that it gets none. First the class token, "
             "then the positions.",
         ),
         Mistake(
-            _whole(_class_token_once),
+            _whole(in_front=lambda self, x: torch.cat([self.cls_token, x], dim=1)),
             "the class token is there once, and the batch has B images: self.cls_token.expand(x.shape[0], -1, -1).",
         ),
         Mistake(
-            _whole(_on_another_axis),
+            _whole(in_front=lambda self, x: torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=0)),
             "the class token and the patches are joined along the wrong axis. The tokens lie along axis 1: "
             "torch.cat([…, x], dim=1).",
         ),
-        *(
-            Mistake(
-                _whole(way),
-                "the tokens were added to what the blocks make of them. A block already holds its two plus signs: "
-                "x = block(x).",
-            )
-            for way in (_blocks_added, _each_block_added)
+        Mistake(
+            [_whole(encode=lambda self, x: self.norm(x + self.blocks(x))), _whole(encode=_each_block_added)],
+            "the tokens were added to what the blocks make of them. A block already holds its two plus signs: "
+            "x = block(x).",
         ),
         Mistake(
-            _whole(_class_token_last),
+            _whole(in_front=_behind),
             "the class token stands behind the patches, and the head reads patch 0. Put the class token in front.",
         ),
         Mistake(
-            _whole(_class_token_last_and_read),
+            _whole(in_front=_behind, read=lambda self, x: self.head(x[:, -1])),
             "the class token stands behind the patches, so every token gets the position of another. Put it in front, "
             "and read token 0.",
         ),
         Mistake(
-            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images)))[:, -1])),
+            _whole(read=lambda self, x: self.head(x[:, -1])),
             "the head reads the last patch. The class token is the first: [:, 0].",
         ),
         Mistake(
-            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))))[0]),
+            _whole(read=lambda self, x: self.head(x[0])),
             "you took the first image of the batch, with all its tokens. The class token is the first along axis 1: "
             "[:, 0].",
         ),
         Mistake(
-            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))).mean(1))),
+            _whole(read=lambda self, x: self.head(x.mean(1))),
             "the head reads the mean of all tokens. In this model it reads the class token: [:, 0].",
         ),
         Mistake(
-            _whole(lambda model, images: model.head(model.norm(model.blocks(model.embed(images))))),
+            _whole(read=lambda self, x: self.head(x)),
             "every token goes through the head. Pick the class token first: [:, 0].",
         ),
         Mistake(
-            _whole(lambda model, images: _Whole.forward(model, images).softmax(-1)),
+            _whole(read=lambda self, x: self.head(x[:, 0]).softmax(-1)),
             "softmax is applied. A ViT gives logits; cross-entropy does its own softmax.",
         ),
         Mistake(
-            _Shared,
+            _whole(stack=lambda self, blocks: nn.Sequential(*blocks[:1] * len(blocks))),
             "all blocks are one and the same. [block] * depth repeats one block; make a new one in a loop.",
         ),
         Mistake(
-            _PlainList,
+            _whole(stack=lambda self, blocks: blocks),
             "the blocks are in a Python list, where a model does not see them: nn.Sequential(*blocks), or "
             "nn.ModuleList.",
         ),
         Mistake(
-            _Plain,
+            _whole(learned=lambda self, numbers: numbers),
             "the class token or the positions are plain tensors, which no optimizer trains. Wrap them in nn.Parameter.",
         ),
         Mistake(
-            _TooFewPositions,
+            _whole(positions=0),
             "there are positions for N tokens. With the class token the sequence has N + 1.",
         ),
         Mistake(
-            _WithoutLeadingAxis,
+            _whole(learned=lambda self, numbers: nn.Parameter(numbers[0])),
             "the class token or the positions lack the leading axis. They are [1, 1, D] and [1, N+1, D].",
         ),
         Mistake(
@@ -894,7 +816,8 @@ vit_from_parts = Exercise(
             "convolution's: nn.Conv2d(in_channels, dim, kernel_size=patch_size, stride=patch_size).",
         ),
         Mistake(
-            _UsualEps, "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6)."
+            _whole(eps=1e-5),
+            "your last norm has PyTorch's usual ε, 0.00001. ViT's is smaller: nn.LayerNorm(dim, eps=1e-6).",
         ),
         Mistake(NoModule, "your class is no nn.Module, so nobody sees what it holds: class …(nn.Module)."),
     ],

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
-from itertools import combinations, product
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -85,11 +85,7 @@ lens = Exercise(
             "your norm has PyTorch's usual ε, 0.00001. The model's is 0.000001; norm(tokens) uses it.",
         ),
         Mistake(
-            lambda tokens, norm, head: head(norm(tokens)[:, 0]),
-            "you read the class token alone. The lens reads every token: the answer is [B, M, K].",
-        ),
-        Mistake(
-            lambda tokens, norm, head: head(norm(tokens)[:, :1]),
+            [lambda tokens, norm, head: head(norm(tokens)[:, 0]), lambda tokens, norm, head: head(norm(tokens)[:, :1])],
             "you read the class token alone. The lens reads every token: the answer is [B, M, K].",
         ),
         Mistake(
@@ -101,11 +97,10 @@ lens = Exercise(
             "you read one picture. Keep axis 0: the answer is [B, M, K].",
         ),
         Mistake(
-            lambda tokens, norm, head: head(norm(tokens)).mean(1),
-            "you averaged over the tokens. The lens reads each one by itself: the answer is [B, M, K].",
-        ),
-        Mistake(
-            lambda tokens, norm, head: head(norm(tokens.mean(1))),
+            [
+                lambda tokens, norm, head: head(norm(tokens)).mean(1),
+                lambda tokens, norm, head: head(norm(tokens.mean(1))),
+            ],
             "you averaged over the tokens. The lens reads each one by itself: the answer is [B, M, K].",
         ),
         Mistake(
@@ -180,16 +175,8 @@ def _each_head_alone(maps: list[Tensor]) -> Tensor:
     return torch.stack(heads).mean(0)
 
 
-def _heads_kept(maps: list[Tensor]) -> Tensor:
-    """Forget the heads' mean; the identity that the product begins with has an axis for the pictures."""
-    so_far = _identity_like(maps[0]).repeat(len(maps[0]), 1, 1)
-    for weights in maps:
-        so_far = _half_identity(weights) @ so_far
-    return so_far
-
-
 def _over_the_pictures(maps: list[Tensor]) -> Tensor:
-    return reduce(lambda so_far, layer: layer @ so_far, [_half_identity(weights.mean(0)) for weights in maps])
+    return _all_rolled([_half_identity(weights.mean(0)) for weights in maps])
 
 
 def _fused_layers(maps: list[Tensor]) -> Tensor:
@@ -262,12 +249,12 @@ rollout = Exercise(
             _rolled(fuse=lambda weights: weights[:, 0]),
             "you followed head 0 alone. Take the mean over axis 1, which holds the heads.",
         ),
-        *(
-            Mistake(way, "you averaged over the pictures. Axis 0 is the batch, axis 1 holds the heads.")
-            for way in (_rolled(fuse=lambda weights: weights.mean(0)), _over_the_pictures)
+        Mistake(
+            [_rolled(fuse=lambda weights: weights.mean(0)), _over_the_pictures],
+            "you averaged over the pictures. Axis 0 is the batch, axis 1 holds the heads.",
         ),
         Mistake(
-            _heads_kept,
+            _rolled(fuse=lambda weights: weights),
             "the mean over the heads is missing: each layer is still [B, h, N, N]. Take the mean over axis 1 first.",
         ),
         Mistake(
@@ -275,12 +262,7 @@ rollout = Exercise(
             "you took the mean of all numbers. Take it over axis 1, which holds the heads: weights.mean(dim=1).",
         ),
         Mistake(
-            lambda maps: _identity_like(maps[0]).expand(len(maps[0]), -1, -1),
-            "this is the identity, with which the product begins: no layer came in. Keep each product: "
-            "so_far = layer @ so_far.",
-        ),
-        Mistake(
-            lambda maps: _identity_like(maps[0]),
+            [lambda maps: _identity_like(maps[0]).expand(len(maps[0]), -1, -1), lambda maps: _identity_like(maps[0])],
             "this is the identity, with which the product begins: no layer came in. Keep each product: "
             "so_far = layer @ so_far.",
         ),
@@ -290,11 +272,7 @@ rollout = Exercise(
             "reads what all of them wrote.",
         ),
         Mistake(
-            _rolled(join=lambda layer, so_far: layer * so_far),
-            "you multiplied number by number. Layers follow one another by the matrix product: @.",
-        ),
-        Mistake(
-            lambda maps: _fused_layers(maps).prod(0),
+            [_rolled(join=lambda layer, so_far: layer * so_far), lambda maps: _fused_layers(maps).prod(0)],
             "you multiplied number by number. Layers follow one another by the matrix product: @.",
         ),
         Mistake(
@@ -384,21 +362,9 @@ def _exchanged(
     return run
 
 
-def _at(places: Callable[[list[int]], list[int] | slice]) -> Callable:
+def _at(places: Callable[[list[int]], list[int] | slice | Tensor]) -> Callable:
     """An exchange at other places than those in `tokens`."""
     return _exchanged(put=lambda x, y, tokens: _put(x, y, places(tokens)))
-
-
-def _put_features(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
-    return _put(x.mT, y.mT, tokens).mT
-
-
-def _put_from_first(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
-    return _put(x, y[:1].expand_as(y), tokens)
-
-
-def _put_mean_of_tokens(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
-    return _put(x, y[:, tokens].mean(1, keepdim=True).expand_as(y), tokens)
 
 
 def _normed_in_the_loop(model: ViT, images: Tensor, others: Tensor, k: int, tokens: list[int]) -> Tensor:
@@ -429,10 +395,6 @@ def _shifted(by: int) -> Callable:
     return _exchanged(**edge, others_before=edge["before"])
 
 
-def _put_at_a_tensor(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
-    return _put(x, y, torch.tensor(tokens))
-
-
 def _put_across_pictures(x: Tensor, y: Tensor, tokens: list[int]) -> Tensor:
     x = x.clone()
     x[tokens] = y[tokens]
@@ -446,7 +408,6 @@ exchange = Exercise(
     minutes=10,
     solution=_exchanged(),
     hints=Hints(
-        inputs="model images others k tokens",
         axes="B K",
         steps=[
             ("the embedding of both", lambda _, model, images, others, k, tokens: _both(model, images, others)),
@@ -543,15 +504,15 @@ exchange = Exercise(
             "you put in the mean of both pictures' tokens. Those of `others` take the place of what was there.",
         ),
         Mistake(
-            _exchanged(put=_put_mean_of_tokens),
+            _exchanged(put=lambda x, y, tokens: _put(x, y[:, tokens].mean(1, keepdim=True).expand_as(y), tokens)),
             "every exchanged place gets the same: the mean of the tokens of `others`. Each gets its own: y[:, tokens].",
         ),
         Mistake(
-            _exchanged(put=_put_from_first),
+            _exchanged(put=lambda x, y, tokens: _put(x, y[:1].expand_as(y), tokens)),
             "every picture gets the tokens of the first of `others`. Each gets those of its own partner: y[:, tokens].",
         ),
         Mistake(
-            _exchanged(put=_put_features),
+            _exchanged(put=lambda x, y, tokens: _put(x.mT, y.mT, tokens).mT),
             "you exchanged numbers inside every token: x[:, :, tokens]. The tokens lie along axis 1: x[:, tokens].",
         ),
         Mistake(
@@ -588,7 +549,7 @@ exchange = Exercise(
             "Exchange between model.blocks[:k] and model.blocks[k:], of which the second may be empty.",
         ),
         Mistake(
-            _exchanged(put=_put_at_a_tensor),
+            _at(torch.tensor),
             "`tokens` may be empty: nothing is exchanged then. torch.tensor([]) holds floats, no places: take the "
             "list itself, x[:, tokens], or say dtype=torch.long.",
         ),
@@ -689,10 +650,6 @@ def _near(trained: Tensor, untrained: Tensor) -> list[tuple[int, int]]:
     return _pairs(trained < untrained.min())
 
 
-def _nearest(trained: Tensor, untrained: Tensor) -> list[tuple[int, int]]:
-    return [divmod(int(trained.argmin()), trained.shape[1])]
-
-
 near_heads = Exercise(
     name="near_heads",
     lesson=LESSON,
@@ -751,7 +708,7 @@ near_heads = Exercise(
             "you compared with the model's own mean. Some heads are always below that; the control is what counts.",
         ),
         Mistake(
-            _nearest,
+            lambda trained, untrained: [divmod(int(trained.argmin()), trained.shape[1])],
             "you returned the nearest head alone. There may be several near heads, or none.",
         ),
         Mistake(
@@ -763,13 +720,13 @@ near_heads = Exercise(
             "one untrained head, in the same place, that is farther is enough for you. A near head is nearer than all "
             "of them: untrained.min().",
         ),
-        *(
-            Mistake(
-                _nearer_than(lambda untrained, spread=spread: untrained.mean() - spread * untrained.std()),
-                "your limit lies some standard deviations below the mean. A near head is nearer than the nearest "
-                "untrained one: untrained.min().",
-            )
-            for spread in (1, 2, 3)
+        Mistake(
+            [
+                _nearer_than(lambda untrained, spread=spread: untrained.mean() - spread * untrained.std())
+                for spread in (1, 2, 3)
+            ],
+            "your limit lies some standard deviations below the mean. A near head is nearer than the nearest "
+            "untrained one: untrained.min().",
         ),
         Mistake(
             _nearer_than(lambda untrained: untrained.amin((0, 1))),
@@ -1172,13 +1129,6 @@ def _with_faults(faults: Sequence[str]) -> Mistake:
     return Mistake(_map_maker(**{fault: _ILL[fault] for fault in faults}), said)
 
 
-_SUBSETS = [
-    [fault for fault, still in zip(_STILL, chosen, strict=True) if still]
-    for chosen in product((False, True), repeat=len(_STILL))
-    if any(chosen)
-]
-
-
 def _timm_like(seed: int, **options) -> tuple[ViT, Tensor]:
     """Return a model with timm's attention and images, in float32, in which a learner's torch.eye(N) comes."""
     model, images = small_vit(seed, attention=TimmAttention, **options)
@@ -1265,7 +1215,7 @@ mended_map = Exercise(
             "your map is all zero, as it is where no map was collected. The fused kernel never calls "
             "attn_drop: set block.attn.fused_attn = False for as long as you listen.",
         ),
-        *map(_with_faults, sorted(_SUBSETS, key=len)),
+        *(_with_faults(faults) for count in range(1, 1 + len(_STILL)) for faults in combinations(_STILL, count)),
         Mistake(
             _map_maker(residual=lambda fused: fused + _identity_like(fused)),
             "the rows of A + I sum to 2. Divide by 2.",

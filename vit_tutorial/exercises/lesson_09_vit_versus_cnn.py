@@ -95,32 +95,26 @@ seen_pixels = Exercise(
             _seen(adds=lambda kernel, step: kernel * step),
             "each layer adds one step too much. A kernel of 3 reaches 1 to each side, so it adds 2: kernel - 1.",
         ),
-        *(
-            Mistake(
-                way,
-                "your width begins wrongly. Before the first layer a place is one pixel, and sees that one: width 1.",
-            )
-            for way in (_seen(start=(0, 1)), _seen(start=(2, 1)))
+        Mistake(
+            [_seen(start=(0, 1)), _seen(start=(2, 1))],
+            "your width begins wrongly. Before the first layer a place is one pixel, and sees that one: width 1.",
         ),
         Mistake(
             _seen(adds=lambda kernel, step: kernel // 2 * step),
             "you count one side. A kernel of 3 reaches 1 to the left and 1 to the right: it adds 2.",
         ),
-        *(
-            Mistake(way, "you added the strides up. Two strides of 2 make a step of 4: they multiply.")
-            for way in (
+        Mistake(
+            [
                 _seen(steps=lambda step, stride: step + stride, start=(1, 0)),
                 _seen(steps=lambda step, stride: step + stride),
                 _seen(steps=lambda step, stride: step + stride - 1),
                 lambda layers: (_seen()(layers)[0], sum(stride for _, stride in layers)),
-            )
+            ],
+            "you added the strides up. Two strides of 2 make a step of 4: they multiply.",
         ),
-        *(
-            Mistake(way, "your step is that of the last layer alone. The strides of all layers multiply.")
-            for way in (
-                _seen(steps=lambda step, stride: stride),
-                lambda layers: (_seen()(layers)[0], layers[-1][1]),
-            )
+        Mistake(
+            [_seen(steps=lambda step, stride: stride), lambda layers: (_seen()(layers)[0], layers[-1][1])],
+            "your step is that of the last layer alone. The strides of all layers multiply.",
         ),
         Mistake(
             _seen(layers=lambda layers: layers[::-1]),
@@ -155,12 +149,12 @@ seen_pixels = Exercise(
             _seen(give=lambda width, step: (width**2, step)),
             "you counted the pixels of the whole square. Asked for is its width.",
         ),
-        *(
-            Mistake(
-                _seen(give=give),
-                "you count how far it reaches to one side. Asked for is the width: both sides, and the pixel itself.",
-            )
-            for give in (lambda width, step: ((width - 1) // 2, step), lambda width, step: (width // 2, step))
+        Mistake(
+            [
+                _seen(give=lambda width, step: ((width - 1) // 2, step)),
+                _seen(give=lambda width, step: (width // 2, step)),
+            ],
+            "you count how far it reaches to one side. Asked for is the width: both sides, and the pixel itself.",
         ),
     ],
     done="Width grows with (kernel - 1) * step, and the step with each stride.",
@@ -223,11 +217,10 @@ moved_rows = Exercise(
             "row 0 belongs to the class token, and you wrote a patch's row into it. Patch i has row 1 + i.",
         ),
         Mistake(
-            lambda pos_embed, order: _put(pos_embed, order, pos_embed[:, :-1]),
-            "you moved rows 0 to N - 1, and row 0 is the class token's. The patches have rows 1 to N.",
-        ),
-        Mistake(
-            lambda pos_embed, order: _put(pos_embed, torch.arange(len(order)), pos_embed[:, order]),
+            [
+                lambda pos_embed, order: _put(pos_embed, order, pos_embed[:, :-1]),
+                lambda pos_embed, order: _put(pos_embed, torch.arange(len(order)), pos_embed[:, order]),
+            ],
             "you moved rows 0 to N - 1, and row 0 is the class token's. The patches have rows 1 to N.",
         ),
         Mistake(
@@ -265,7 +258,7 @@ moved_rows = Exercise(
         ),
     ],
     done="What a ViT knows of the arrangement stands in this table, and nowhere else.",
-    hints=Hints(inputs="pos_embed order", axes="1 M D"),
+    hints=Hints(axes="1 M D", row="position"),
 )
 
 
@@ -351,9 +344,9 @@ agreement = Exercise(
             _agreeing(give=lambda stays: 1 - _share(stays)),
             "you counted the answers that change. Asked for is the share that stays.",
         ),
-        *(
-            Mistake(_agreeing(give=give), "you counted the answers. Divide by how many there are: the share, 0 to 1.")
-            for give in (lambda stays: stays.sum(), lambda stays: stays.double().sum(dim=1).mean())
+        Mistake(
+            [_agreeing(give=lambda stays: stays.sum()), _agreeing(give=lambda stays: stays.double().sum(dim=1).mean())],
+            "you counted the answers. Divide by how many there are: the share, 0 to 1.",
         ),
         Mistake(
             _agreeing(give=lambda stays: stays.double().mean(dim=1)),
@@ -367,27 +360,18 @@ agreement = Exercise(
             _agreeing(give=lambda stays: 100 * _share(stays)),
             "you returned percent. A share lies between 0 and 1.",
         ),
-        *(
-            Mistake(
-                _agreeing([way]),
-                "one direction alone counts in yours. There are four: up, down, left and right. Take the mean of their "
-                "shares.",
-            )
-            for way in _ROUND
+        Mistake(
+            [_agreeing([way]) for way in _ROUND],
+            "one direction alone counts in yours. There are four: up, down, left and right. Take the mean of their "
+            "shares.",
         ),
-        *(
-            Mistake(
-                _agreeing(ways),
-                "two directions are missing. Move the pictures up and down, and to the left and right.",
-            )
-            for ways in (_ROUND[:2], _ROUND[2:], _ROUND[::2], _ROUND[1::2])
+        Mistake(
+            [_agreeing(_ROUND[:2]), _agreeing(_ROUND[2:]), _agreeing(_ROUND[::2]), _agreeing(_ROUND[1::2])],
+            "two directions are missing. Move the pictures up and down, and to the left and right.",
         ),
-        *(
-            Mistake(
-                _agreeing(ways),
-                "you moved along the diagonals. Move along one axis at a time: (pixels, 0), (-pixels, 0) and so on.",
-            )
-            for ways in ([(1, 1)], [(1, 1), (-1, -1)], [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+        Mistake(
+            [_agreeing([(1, 1)]), _agreeing([(1, 1), (-1, -1)]), _agreeing([(1, 1), (1, -1), (-1, 1), (-1, -1)])],
+            "you moved along the diagonals. Move along one axis at a time: (pixels, 0), (-pixels, 0) and so on.",
         ),
         Mistake(
             _agreeing(move=_blackened),
@@ -406,27 +390,19 @@ agreement = Exercise(
             "roll without dims moves all pixels in one long row. Say along which axis: dims=2 or dims=3.",
         ),
         Mistake(
-            _agreeing(move=lambda images, rows, columns: _rolled(images, (rows > 0) - (rows < 0), columns)),
+            [
+                _agreeing(move=lambda images, rows, columns: _rolled(images, (rows > 0) - (rows < 0), columns)),
+                lambda model, images, pixels: _agreeing()(model, images, 1),
+            ],
             "you move by 1, whatever `pixels` is.",
         ),
         Mistake(
-            _agreeing(
-                move=lambda images, rows, columns: _rolled(
-                    images, (rows > 0) - (rows < 0), (columns > 0) - (columns < 0)
-                )
-            ),
-            "you move by 1, whatever `pixels` is.",
-        ),
-        *(
-            Mistake(
-                _agreeing(answer=lambda logits: logits, stays=stays, give=give),
-                "you compared the logits. They change with every pixel; the answer is the class with the largest one.",
-            )
-            for stays, give in (
-                (torch.eq, _share),
-                (torch.isclose, _share),
-                (lambda one, other: (one == other).all(dim=1), _share),
-            )
+            [
+                _agreeing(answer=lambda logits: logits),
+                _agreeing(answer=lambda logits: logits, stays=torch.isclose),
+                _agreeing(answer=lambda logits: logits, stays=lambda one, other: (one == other).all(dim=1)),
+            ],
+            "you compared the logits. They change with every pixel; the answer is the class with the largest one.",
         ),
         Mistake(
             _agreeing(answer=lambda logits: logits.argmax(dim=0)),
@@ -448,15 +424,12 @@ agreement = Exercise(
             _agreeing(give=lambda stays: _share(stays.any(dim=0))),
             "you count a picture if it keeps its answer in any direction. Count each direction by itself.",
         ),
-        *(
-            Mistake(
-                _agreeing(give=give),
-                "you took one direction of the four, the best or the worst. Take the mean of all four shares.",
-            )
-            for give in (
-                lambda stays: stays.double().mean(dim=1).max(),
-                lambda stays: stays.double().mean(dim=1).min(),
-            )
+        Mistake(
+            [
+                _agreeing(give=lambda stays: stays.double().mean(dim=1).max()),
+                _agreeing(give=lambda stays: stays.double().mean(dim=1).min()),
+            ],
+            "you took one direction of the four, the best or the worst. Take the mean of all four shares.",
         ),
         Mistake(
             _agreeing([(1, 0), (0, 0), (0, 1), (0, 0)]),
@@ -466,14 +439,14 @@ agreement = Exercise(
             _neighbours,
             "you compared the moved pictures with one another. Compare each with the answer before it was moved.",
         ),
-        *(
-            Mistake(
-                _agreeing([*_ROUND[:i], other, *_ROUND[i + 1 :]]),
-                "one of the four directions is missing, and another counts twice: up, down, left and right.",
-            )
-            for i in range(len(_ROUND))
-            for other in _ROUND
-            if other != _ROUND[i]
+        Mistake(
+            [
+                _agreeing([*_ROUND[:i], other, *_ROUND[i + 1 :]])
+                for i in range(len(_ROUND))
+                for other in _ROUND
+                if other != _ROUND[i]
+            ],
+            "one of the four directions is missing, and another counts twice: up, down, left and right.",
         ),
         Mistake(
             _agreeing([(0, 0)]),
@@ -487,7 +460,6 @@ agreement = Exercise(
         ),
     ],
     done="Invariance is no longer a word, but a number.",
-    hints=Hints(inputs="model images pixels"),
 )
 
 
@@ -662,13 +634,14 @@ fair_leads = Exercise(
         _rows(*make_runs(2, (0.003, 0.01, 0.03, 0.1), judging=(2, 3, 5, 11, 40), searching=3)),
     ],
     mistakes=[
-        *(
-            Mistake(
-                _leads(_rate_by("test", chooses)),
-                "your rates were chosen by the test pictures. What chose something does not judge it: choose by "
-                "run['validation'].",
-            )
-            for chooses in (_searching, lambda run: not _searching(run), lambda run: True)
+        Mistake(
+            [
+                _leads(_rate_by("test", _searching)),
+                _leads(_rate_by("test", lambda run: not _searching(run))),
+                _leads(_rate_by("test", lambda run: True)),
+            ],
+            "your rates were chosen by the test pictures. What chose something does not judge it: choose by "
+            "run['validation'].",
         ),
         Mistake(
             _leads(_rate_by(chooses=lambda run: not _searching(run))),
@@ -690,26 +663,20 @@ fair_leads = Exercise(
             _leads(lambda runs, model: _rate_by()([{**run, "model": model} for run in runs], model)),
             "both had to take one rate, the best on the average of the two. Choose one for each model.",
         ),
-        *(
-            Mistake(
-                _leads(_rate_by(chooses=lambda run: run["seed"] > FIRST_SEARCH_SEED, of=_mean_or(error))),
-                "seed 100 does not choose in yours. The seeds from 100 on do, 100 among them: run['seed'] >= 100.",
-            )
-            for error in (StatisticsError, ValueError, ZeroDivisionError)
+        Mistake(
+            [
+                _leads(_rate_by(chooses=lambda run: run["seed"] > FIRST_SEARCH_SEED, of=_mean_or(error)))
+                for error in (StatisticsError, ValueError, ZeroDivisionError)
+            ],
+            "seed 100 does not choose in yours. The seeds from 100 on do, 100 among them: run['seed'] >= 100.",
         ),
-        *(
-            Mistake(
-                _leads(_rate_by(of=of)),
-                "you took the rate with the best median. With several seeds that search, take the best *mean*.",
-            )
-            for of in (median, median_high)
+        Mistake(
+            [_leads(_rate_by(of=median)), _leads(_rate_by(of=median_high))],
+            "you took the rate with the best median. With several seeds that search, take the best *mean*.",
         ),
-        *(
-            Mistake(
-                _leads(_rate_by(of=max, chooses=chooses)),
-                "you took the rate of the best single run. With several seeds that search, take the best *mean*.",
-            )
-            for chooses in (_searching, lambda run: True)
+        Mistake(
+            [_leads(_rate_by(of=max, chooses=_searching)), _leads(_rate_by(of=max, chooses=lambda run: True))],
+            "you took the rate of the best single run. With several seeds that search, take the best *mean*.",
         ),
         Mistake(
             _leads(_rate_by(of=lambda scores: scores[-1])),
@@ -770,11 +737,7 @@ fair_leads = Exercise(
             "the sign is turned round. A lead of the CNN is its accuracy minus the ViT's.",
         ),
         Mistake(
-            _leads(give=fmean),
-            "you averaged. Return one lead for each seed; what they scatter is needed for an interval.",
-        ),
-        Mistake(
-            _leads(give=lambda leads: [fmean(leads)]),
+            [_leads(give=fmean), _leads(give=lambda leads: [fmean(leads)])],
             "you averaged. Return one lead for each seed; what they scatter is needed for an interval.",
         ),
         Mistake(
@@ -785,14 +748,14 @@ fair_leads = Exercise(
             _leads(give=lambda leads: leads[:1]),
             "you kept the first seed alone. Return the leads of all that judge.",
         ),
-        *(
-            Mistake(_leads(order=order), "the leads are right, in another order: smallest seed first.")
-            for order in (
-                lambda scores: scores["CNN"],
-                lambda scores: scores["ViT"],
-                lambda scores: sorted(scores["CNN"], reverse=True),
-                lambda scores: sorted(scores["CNN"], key=str),
-            )
+        Mistake(
+            [
+                _leads(order=lambda scores: scores["CNN"]),
+                _leads(order=lambda scores: scores["ViT"]),
+                _leads(order=lambda scores: sorted(scores["CNN"], reverse=True)),
+                _leads(order=lambda scores: sorted(scores["CNN"], key=str)),
+            ],
+            "the leads are right, in another order: smallest seed first.",
         ),
         Mistake(
             _leads(give=lambda leads: [100 * one for one in leads]),
@@ -834,7 +797,6 @@ fair_leads = Exercise(
         ),
     ],
     done="Each at its own rate, chosen by others than those that judge, and seed against the same seed.",
-    hints=Hints(inputs="runs"),
 )
 
 

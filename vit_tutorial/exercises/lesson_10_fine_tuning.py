@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.exercises.builders import FORGOT_MODULE, NO_MODULE, held_by, misfit_of, scattered, uneven
+from vit_tutorial.exercises.builders import FORGOT_MODULE, changed, held_by, misfit_of, scattered, uneven
 from vit_tutorial.exercises.clinic import make_clinic
 from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.counting import pairs_of
@@ -49,7 +50,6 @@ layer_rates = Exercise(
     minutes=5,
     solution=_factors(),
     inputs=[(1, 0.5), (2, 0.7), (4, 0.7), (3, 0.9), (12, 0.75)],
-    hints=Hints(inputs="depth decay"),
     mistakes=[
         Mistake(
             _factors(lambda place, depth: place),
@@ -65,15 +65,12 @@ layer_rates = Exercise(
             _factors(give=lambda factors: [*factors[:-1], 0.0]),
             "the head has got 0, and would never learn. It is new and goes at the full rate: 1.",
         ),
-        *(
-            Mistake(
-                way,
-                "the head has got less than 1. It is new and goes at the full rate: the exponents end with 0.",
-            )
-            for way in (
+        Mistake(
+            [
                 _factors(lambda place, depth: depth + 2 - place),
                 _factors(lambda place, depth: max(depth + 1 - place, 1)),
-            )
+            ],
+            "the head has got less than 1. It is new and goes at the full rate: the exponents end with 0.",
         ),
         Mistake(
             _factors(lambda place, depth: depth - place),
@@ -84,15 +81,12 @@ layer_rates = Exercise(
             _factors(lambda place, depth: max(depth - place, 0)),
             "the last block has got 1, as the head has. It lies one layer below: it gets the decay.",
         ),
-        *(
-            Mistake(
-                way,
-                "the patches have got the factor of block 0. They lie one layer below it: one decay more.",
-            )
-            for way in (
+        Mistake(
+            [
                 _factors(lambda place, depth: depth + 1 - max(place, 1)),
                 _factors(lambda place, depth: max(depth + 1 - max(place, 1), 0)),
-            )
+            ],
+            "the patches have got the factor of block 0. They lie one layer below it: one decay more.",
         ),
         Mistake(
             _factors(give=lambda factors: factors[1:]),
@@ -122,12 +116,10 @@ layer_rates = Exercise(
             "patches: depth + 2 factors.",
         ),
         Mistake(
-            _factors(give=lambda factors: factors[:1] + factors),
-            "that is one factor too many, at the bottom. Class token and positions go with the patches: depth + 2 "
-            "factors.",
-        ),
-        Mistake(
-            _factors(give=lambda factors: [factors[0] * factors[-2], *factors]),
+            [
+                _factors(give=lambda factors: factors[:1] + factors),
+                _factors(give=lambda factors: [factors[0] * factors[-2], *factors]),
+            ],
             "that is one factor too many, at the bottom. Class token and positions go with the patches: depth + 2 "
             "factors.",
         ),
@@ -150,12 +142,8 @@ layer_rates = Exercise(
             _factors(factor=lambda decay, power: 1.0),
             "every layer has got 1: that is one rate for all, as without layer-wise rates.",
         ),
-        *(
-            Mistake(
-                way,
-                "your factors fall by equal steps. Each is the one above *times* the decay: a power, decay ** n.",
-            )
-            for way in (
+        Mistake(
+            [
                 _factors(factor=lambda decay, power: 1 - (1 - decay) * power),
                 _factors(factor=lambda decay, power: 1 - decay * power),
                 _factors(factor=lambda decay, power: max(1 - (1 - decay) * power, 0)),
@@ -165,7 +153,8 @@ layer_rates = Exercise(
                 lambda depth, decay: torch.linspace(0, 1, depth + 2),
                 lambda depth, decay: torch.arange(1, depth + 3) / (depth + 2),
                 lambda depth, decay: torch.linspace(decay ** (depth + 1), 1, depth + 2),
-            )
+            ],
+            "your factors fall by equal steps. Each is the one above *times* the decay: a power, decay ** n.",
         ),
         Mistake(
             _factors(factor=lambda decay, power: decay * power if power else 1.0),
@@ -176,13 +165,13 @@ layer_rates = Exercise(
             "you multiply the decay by the number of layers. Multiply it by itself: decay ** n, which is 1 for the "
             "head.",
         ),
-        *(
-            Mistake(way, "you divide by the number of layers. Multiply by the decay, once for each layer: decay ** n.")
-            for way in (
+        Mistake(
+            [
                 _factors(factor=lambda decay, power: decay / (power + 1)),
                 _factors(factor=lambda decay, power: decay / power if power else 1.0),
                 lambda depth, decay: decay / (1 + torch.arange(depth + 2)),
-            )
+            ],
+            "you divide by the number of layers. Multiply by the decay, once for each layer: decay ** n.",
         ),
         Mistake(
             _factors(factor=lambda decay, power: (1 - decay) ** power),
@@ -205,11 +194,10 @@ layer_rates = Exercise(
             "the patches have got 1, as if nothing lay above them. They lie lowest, and get the least.",
         ),
         Mistake(
-            _factors(give=lambda factors: [*factors[-2:0:-1], factors[0], factors[-1]]),
-            "the blocks stand upside down: block 0 has got what the last block should get.",
-        ),
-        Mistake(
-            _factors(give=lambda factors: [factors[0], *factors[-2:0:-1], factors[-1]]),
+            [
+                _factors(give=lambda factors: [*factors[-2:0:-1], factors[0], factors[-1]]),
+                _factors(give=lambda factors: [factors[0], *factors[-2:0:-1], factors[-1]]),
+            ],
             "the blocks stand upside down: block 0 has got what the last block should get.",
         ),
         Mistake(
@@ -293,21 +281,6 @@ def _neighbours_labels(features: Tensor, labels: Tensor, queries: Tensor, k: int
     return labels[_nearest(_cosine(features, queries), k)]
 
 
-def _neighbours_places(features: Tensor, labels: Tensor, queries: Tensor, k: int, num_classes: int) -> Tensor:
-    return _nearest(_cosine(features, queries), k)
-
-
-def _kth_alone(similarity: Tensor, k: int) -> Tensor:
-    return _nearest(similarity, k)[:, -1:]
-
-
-def _without_the_nearest(more: int) -> Callable:
-    def choose(similarity: Tensor, k: int) -> Tensor:
-        return _nearest(similarity, min(k + more, similarity.shape[1]))[:, 1:]
-
-    return choose
-
-
 knn = Exercise(
     name="knn",
     lesson=LESSON,
@@ -352,12 +325,10 @@ knn = Exercise(
             "their lengths first: F.normalize(features, dim=-1).",
         ),
         Mistake(
-            _knn(lambda features, queries: -torch.cdist(queries, features)),
-            "this is the distance between the points, and not the angle between the vectors. Divide both by their "
-            "lengths first.",
-        ),
-        Mistake(
-            _knn(lambda features, queries: -torch.cdist(queries, features, p=1)),
+            [
+                _knn(lambda features, queries: -torch.cdist(queries, features)),
+                _knn(lambda features, queries: -torch.cdist(queries, features, p=1)),
+            ],
             "this is the distance between the points, and not the angle between the vectors. Divide both by their "
             "lengths first.",
         ),
@@ -365,17 +336,17 @@ knn = Exercise(
             _knn(lambda features, queries: -_cosine(features, queries)),
             "you asked the k farthest. A large cosine means near, and a large distance far.",
         ),
-        *(
-            Mistake(
-                _knn(lambda features, queries, divide=divide: queries @ divide(features).T),
-                "you divided the features by something that runs over the pictures. Each picture has a length of its "
-                "own, over its D numbers: dim=-1.",
-            )
-            for divide in (
-                lambda x: F.normalize(x, dim=0),
-                lambda x: x / x.norm(),
-                lambda x: x / x.sum(0),
-            )
+        Mistake(
+            [
+                _knn(lambda features, queries, divide=divide: queries @ divide(features).T)
+                for divide in (
+                    lambda x: F.normalize(x, dim=0),
+                    lambda x: x / x.norm(),
+                    lambda x: x / x.sum(0),
+                )
+            ],
+            "you divided the features by something that runs over the pictures. Each picture has a length of its "
+            "own, over its D numbers: dim=-1.",
         ),
         Mistake(
             _knn(lambda features, queries: F.normalize(queries, dim=0) @ F.normalize(features, dim=0).T),
@@ -386,12 +357,12 @@ knn = Exercise(
             "you normalised the queries along axis 0, over the pictures. The length of each picture's own vector is "
             "meant: dim=-1.",
         ),
-        *(
-            Mistake(
-                _knn(lambda features, queries, size=size: queries @ (features / size(features)).T),
-                "you divided by the sum of each row. The length is the root of the sum of squares: F.normalize.",
-            )
-            for size in (lambda x: x.sum(-1, keepdim=True), lambda x: x.abs().sum(-1, keepdim=True))
+        Mistake(
+            [
+                _knn(lambda features, queries, size=size: queries @ (features / size(features)).T)
+                for size in (lambda x: x.sum(-1, keepdim=True), lambda x: x.abs().sum(-1, keepdim=True))
+            ],
+            "you divided by the sum of each row. The length is the root of the sum of squares: F.normalize.",
         ),
         Mistake(
             _knn(lambda features, queries: _unit(queries) @ features.softmax(-1).T),
@@ -411,44 +382,37 @@ knn = Exercise(
             "you asked for the neighbours of the known pictures. Asked for are those of the queries: queries @ "
             "features.T.",
         ),
-        *(
-            Mistake(
+        Mistake(
+            [
                 _knn(
                     lambda features, queries, of=of: _cosine(
                         features - features.mean(0), queries - of(queries, features)
                     )
-                ),
-                "you subtracted the mean of the features first. That is another angle: take the vectors as they are.",
-            )
-            for of in (
-                lambda queries, features: queries.mean(0),
-                lambda queries, features: 0,
-                lambda queries, features: features.mean(0),
-            )
+                )
+                for of in (
+                    lambda queries, features: queries.mean(0),
+                    lambda queries, features: 0,
+                    lambda queries, features: features.mean(0),
+                )
+            ],
+            "you subtracted the mean of the features first. That is another angle: take the vectors as they are.",
         ),
-        *(
-            Mistake(
-                _knn(lambda features, queries, of=of: of(_cosine(features, queries))),
-                "you took the sign of the cosine away. Vectors that point in opposite directions are far from each "
-                "other.",
-            )
-            for of in (torch.abs, torch.square)
+        Mistake(
+            [_knn(lambda features, queries, of=of: of(_cosine(features, queries))) for of in (torch.abs, torch.square)],
+            "you took the sign of the cosine away. Vectors that point in opposite directions are far from each other.",
         ),
         Mistake(
             _knn(lambda features, queries: _cosine(queries, features)),
             "your similarities are turned round, [M, B]: for each known picture they look for queries. Put the queries "
             "first: queries @ features.T is [B, M].",
         ),
-        *(
-            Mistake(
-                _knn(choose=choose),
-                "you chose along axis 0, which holds the queries. The known pictures lie along axis 1 of [B, M].",
-            )
-            for choose in (
-                lambda similarity, k: similarity.topk(k, dim=0).indices,
-                lambda similarity, k: similarity.argsort(dim=0, descending=True)[:, :k],
-                lambda similarity, k: similarity.argsort(dim=0, descending=True)[:k],
-            )
+        Mistake(
+            [
+                _knn(choose=lambda similarity, k: similarity.topk(k, dim=0).indices),
+                _knn(choose=lambda similarity, k: similarity.argsort(dim=0, descending=True)[:, :k]),
+                _knn(choose=lambda similarity, k: similarity.argsort(dim=0, descending=True)[:k]),
+            ],
+            "you chose along axis 0, which holds the queries. The known pictures lie along axis 1 of [B, M].",
         ),
         Mistake(
             lambda features, labels, queries, k, num_classes: _knn()(
@@ -457,16 +421,14 @@ knn = Exercise(
             "as many neighbours vote as there are classes. k of them should.",
         ),
         Mistake(
-            lambda features, labels, queries, k, num_classes: (
-                F.one_hot(labels[_nearest(_cosine(features, queries), k)]).float().mean(1)
-            ),
-            "F.one_hot alone makes as many columns as the labels that it sees need. Tell it how many classes there "
-            "are: F.one_hot(…, num_classes).",
-        ),
-        Mistake(
-            lambda features, labels, queries, k, num_classes: (
-                F.one_hot(labels)[_nearest(_cosine(features, queries), k)].float().mean(1)
-            ),
+            [
+                lambda features, labels, queries, k, num_classes: (
+                    F.one_hot(labels[_nearest(_cosine(features, queries), k)]).float().mean(1)
+                ),
+                lambda features, labels, queries, k, num_classes: (
+                    F.one_hot(labels)[_nearest(_cosine(features, queries), k)].float().mean(1)
+                ),
+            ],
             "F.one_hot alone makes as many columns as the labels that it sees need. Tell it how many classes there "
             "are: F.one_hot(…, num_classes).",
         ),
@@ -475,20 +437,20 @@ knn = Exercise(
             "only the nearest one votes in yours. Ask k of them: topk(k).",
         ),
         Mistake(
-            _knn(choose=_kth_alone),
+            _knn(choose=lambda similarity, k: _nearest(similarity, k)[:, -1:]),
             "only the last of the k votes in yours. All k of them do.",
         ),
         Mistake(
             _knn(choose=lambda similarity, k: _nearest(similarity, min(k + 1, similarity.shape[1]))),
             "k + 1 neighbours vote in yours.",
         ),
-        *(
-            Mistake(
-                _knn(choose=_without_the_nearest(more)),
-                "you left out the nearest one, as if it were the query itself. The queries are other pictures: nobody "
-                "meets himself here.",
-            )
-            for more in (0, 1)
+        Mistake(
+            [
+                _knn(choose=lambda similarity, k: _nearest(similarity, k)[:, 1:]),
+                _knn(choose=lambda similarity, k: _nearest(similarity, min(k + 1, similarity.shape[1]))[:, 1:]),
+            ],
+            "you left out the nearest one, as if it were the query itself. The queries are other pictures: nobody "
+            "meets himself here.",
         ),
         Mistake(
             _knn(choose=lambda similarity, k: _nearest(similarity, similarity.shape[1])),
@@ -538,24 +500,21 @@ knn = Exercise(
             _knn(give=lambda shares: shares.amax(dim=1)),
             "you returned the largest share alone. Return the shares of all classes: [B, K].",
         ),
-        *(
-            Mistake(way, "you applied softmax to the votes. Their shares sum to 1 as they are: divide by k.")
-            for way in (
+        Mistake(
+            [
                 _knn(give=lambda shares: shares.softmax(dim=1)),
                 _knn(count=lambda votes: votes.sum(dim=1).softmax(dim=1)),
-            )
+            ],
+            "you applied softmax to the votes. Their shares sum to 1 as they are: divide by k.",
         ),
-        *(
-            Mistake(
-                _weighted(weights),
-                "your neighbours vote by how near they are. Here each of the k has one vote, and all count the same.",
-            )
-            for weights in (
-                lambda values: values,
-                lambda values: values / values.sum(1, keepdim=True),
-                lambda values: values / values.shape[1],
-                lambda values: values.softmax(1),
-            )
+        Mistake(
+            [
+                _weighted(lambda values: values),
+                _weighted(lambda values: values / values.sum(1, keepdim=True)),
+                _weighted(lambda values: values / values.shape[1]),
+                _weighted(lambda values: values.softmax(1)),
+            ],
+            "your neighbours vote by how near they are. Here each of the k has one vote, and all count the same.",
         ),
         Mistake(
             _by_class_mean,
@@ -572,7 +531,7 @@ knn = Exercise(
             "K], and then the mean over the neighbours.",
         ),
         Mistake(
-            _neighbours_places,
+            lambda features, labels, queries, k, num_classes: _nearest(_cosine(features, queries), k),
             "these are the places of the neighbours, [B, k]. Look up their labels: labels[places].",
         ),
     ],
@@ -675,8 +634,6 @@ def _with_matrices(make: Callable[..., nn.Module]) -> Callable:
         old = nn.Linear(weight.shape[1], weight.shape[0])
         old.weight.data, old.bias.data = weight.clone(), bias.clone()
         module = make(old, len(A), alpha)
-        if not isinstance(module, nn.Module):
-            return NO_MODULE
         if misfit := misfit_of(module) or _misfit(module, old, weight, len(A)):
             return misfit
         with torch.no_grad():
@@ -708,23 +665,14 @@ class _LoRA(nn.Module):
     def small(self, x: Tensor) -> Tensor:
         return x @ self.A.T @ self.B.T
 
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.linear(x) + self.alpha / self.rank * self.small(x)
+        return self.linear(x) + self.scale() * self.small(x)
 
 
-def _lora(way: Callable[[_LoRA, Tensor], Tensor]) -> type[nn.Module]:
-    """A LoRA with another way through it."""
-
-    class Answer(_LoRA):
-        def forward(self, x: Tensor) -> Tensor:
-            return way(self, x)
-
-    return Answer
-
-
-def _scaled(scale: Callable[[float, int, nn.Linear], float]) -> type[nn.Module]:
-    """A LoRA with another factor before BAx."""
-    return _lora(lambda self, x: self.linear(x) + scale(self.alpha, self.rank, self.linear) * self.small(x))
+_lora = partial(changed, _LoRA)  # a LoRA with other steps
 
 
 def _lora_input(*shape: int, out: int, rank: int, alpha: float) -> tuple:
@@ -788,98 +736,90 @@ lora = Exercise(
     mistakes=[
         FORGOT_MODULE,
         Mistake(
-            _lora(lambda self, x: self.linear(x)),
+            _lora(forward=lambda self, x: self.linear(x)),
             "this is what the old layer gives, whatever is in A and B. Add BAx in forward; what is multiplied in "
             "__init__ knows A and B as they were before they learned.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: 1.0),
+            _lora(scale=lambda self: 1.0),
             "the factor α / r is missing before BAx.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: alpha),
+            _lora(scale=lambda self: self.alpha),
             "BAx is multiplied by α alone. Divide by the rank: α / r.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: 1 / rank),
+            _lora(scale=lambda self: 1 / self.rank),
             "BAx is divided by r, and α is missing: α / r.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: rank / alpha),
+            _lora(scale=lambda self: self.rank / self.alpha),
             "your factor is upside down: α / r, not r / α.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: alpha * rank),
+            _lora(scale=lambda self: self.alpha * self.rank),
             "you multiplied by the rank. Divide by it: α / r.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: alpha / math.sqrt(rank)),
+            _lora(scale=lambda self: self.alpha / math.sqrt(self.rank)),
             "you divided by the root of the rank. There is a variant that does so, rsLoRA; here it is α / r.",
         ),
-        *(
-            Mistake(
-                _scaled(lambda alpha, rank, linear, size=size: alpha / getattr(linear, size)),
-                "you divided α by the width of the old layer. Divide it by the rank: α / r.",
-            )
-            for size in ("in_features", "out_features")
+        Mistake(
+            [
+                _lora(scale=lambda self: self.alpha / self.linear.in_features),
+                _lora(scale=lambda self: self.alpha / self.linear.out_features),
+            ],
+            "you divided α by the width of the old layer. Divide it by the rank: α / r.",
         ),
         Mistake(
-            _scaled(lambda alpha, rank, linear: alpha // rank),
+            _lora(scale=lambda self: self.alpha // self.rank),
             "you rounded the factor: // gives whole numbers. Divide with one stroke: α / r.",
         ),
-        *(
-            Mistake(
-                _lora(way),
-                "the factor α / r stands before the old layer's part too. It belongs to BAx alone.",
-            )
-            for way in (
-                lambda self, x: self.alpha / self.rank * (self.linear(x) + self.small(x)),
-                lambda self, x: self.alpha / self.rank * self.linear(x) + self.small(x),
-            )
+        Mistake(
+            [
+                _lora(forward=lambda self, x: self.scale() * (self.linear(x) + self.small(x))),
+                _lora(forward=lambda self, x: self.scale() * self.linear(x) + self.small(x)),
+            ],
+            "the factor α / r stands before the old layer's part too. It belongs to BAx alone.",
         ),
         Mistake(
-            _lora(lambda self, x: self.alpha / self.rank * self.small(x)),
+            _lora(forward=lambda self, x: self.scale() * self.small(x)),
             "what the old layer gives is missing: Wx + b. BAx is added to it.",
         ),
         Mistake(
-            _lora(lambda self, x: x @ self.linear.weight.T + self.alpha / self.rank * self.small(x)),
+            _lora(forward=lambda self, x: x @ self.linear.weight.T + self.scale() * self.small(x)),
             "the old layer's bias is missing. Call it like a function: self.linear(x).",
         ),
         Mistake(
-            _lora(lambda self, x: self.linear(x) + self.linear.bias + self.alpha / self.rank * self.small(x)),
+            _lora(forward=lambda self, x: _LoRA.forward(self, x) + self.linear.bias),
             "the old layer's bias comes twice. self.linear(x) has it already.",
         ),
         Mistake(
-            _lora(lambda self, x: self.linear(x) - self.alpha / self.rank * self.small(x)),
+            _lora(scale=lambda self: -self.alpha / self.rank),
             "BAx is subtracted. Add it.",
         ),
         Mistake(
-            _lora(lambda self, x: self.linear(x) * (self.alpha / self.rank * self.small(x))),
+            _lora(forward=lambda self, x: self.linear(x) * (self.scale() * self.small(x))),
             "the two parts are multiplied. Add them: Wx + b + (α / r) BAx.",
         ),
-        *(
-            Mistake(
-                _lora(
-                    lambda self, x, bend=bend: self.linear(x) + self.alpha / self.rank * (bend(x @ self.A.T) @ self.B.T)
-                ),
-                "there is a bend between A and B. That is an adapter; a LoRA has nothing between the two, so that BA "
-                "is one matrix, which can be added to W.",
-            )
-            for bend in (F.relu, F.gelu, torch.tanh, F.silu)
-        ),
-        *(
-            Mistake(
-                _lora(lambda self, x, bend=bend: bend(self.linear(x) + self.alpha / self.rank * self.small(x))),
-                "there is an activation after the sum. The old layer had none, and yours takes its place.",
-            )
-            for bend in (F.relu, F.gelu)
+        Mistake(
+            [
+                _lora(small=lambda self, x, bend=bend: bend(x @ self.A.T) @ self.B.T)
+                for bend in (F.relu, F.gelu, torch.tanh, F.silu)
+            ],
+            "there is a bend between A and B. That is an adapter; a LoRA has nothing between the two, so that BA "
+            "is one matrix, which can be added to W.",
         ),
         Mistake(
-            _lora(lambda self, x: self.linear(x) + self.linear(x) + self.alpha / self.rank * self.small(x)),
+            [_lora(forward=lambda self, x, bend=bend: bend(_LoRA.forward(self, x))) for bend in (F.relu, F.gelu)],
+            "there is an activation after the sum. The old layer had none, and yours takes its place.",
+        ),
+        Mistake(
+            _lora(forward=lambda self, x: _LoRA.forward(self, x) + self.linear(x)),
             "what the old layer gives comes twice.",
         ),
         Mistake(
-            _lora(lambda self, x: self.linear(x) + self.alpha / self.rank * (self.small(x) + self.linear.bias)),
+            _lora(small=lambda self, x: _LoRA.small(self, x) + self.linear.bias),
             "the bias comes twice, the second time with BAx. There is none in BAx.",
         ),
     ],
@@ -902,13 +842,9 @@ lora = Exercise(
 # ------------------------------------------------------------------------------------------ merge it
 
 
-def _product(A: Tensor, B: Tensor) -> Tensor:
-    return B @ A
-
-
 def _merged(
     scale: Callable[[float, Tensor], float] = lambda alpha, A: alpha / len(A),
-    product: Callable[[Tensor, Tensor], Tensor] = _product,
+    product: Callable[[Tensor, Tensor], Tensor] = lambda A, B: B @ A,
     add: Callable[[Tensor, Tensor], Tensor] = torch.add,
     to: tuple[str, str, str] = ("q", "", "v"),
     chunks: Callable[[Tensor], tuple[Tensor, ...]] = lambda weight: weight.chunk(3),
@@ -1101,19 +1037,14 @@ merged_qkv = Exercise(
         _merge_input(6, 2, 3.0),
     ],
     hints=Hints(
-        inputs="weight A_q B_q A_v B_v alpha",
         axes="3D D",
         sizes=lambda weight, A_q, B_q, A_v, B_v, alpha: {"r": len(A_q), "D": weight.shape[1]},
     ),
     mistakes=[
         *(Mistake(_merged(**change), sentence) for change, sentence in _CHANGED_MERGES),
-        *(
-            Mistake(
-                _weights_scaled(keys, products),
-                "the factor α / r stands before the old matrices. It belongs to the products: W + (α / r) BA.",
-            )
-            for keys in (False, True)
-            for products in (False, True)
+        Mistake(
+            [_weights_scaled(keys, products) for keys in (False, True) for products in (False, True)],
+            "the factor α / r stands before the old matrices. It belongs to the products: W + (α / r) BA.",
         ),
     ],
     pairs=pairs_of(_merged, _USUAL_SLIPS),

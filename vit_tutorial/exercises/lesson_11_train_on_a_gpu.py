@@ -24,52 +24,15 @@ __all__ = ["cutmix_share", "learning_rate", "moving_average", "training_clinic"]
 # ------------------------------------------------------------------------------------------ the learning rate
 
 
-def _solution(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
-
-
-def _cosine_from_zero(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * step / steps)) / 2
-
-
-def _full_cosine(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(2 * math.pi * (step - warmup) / (steps - warmup))) / 2
-
-
-def _line_down(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 - (step - warmup) / (steps - warmup))
-
-
-def _all_steps_below(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (step - warmup) / steps)) / 2
-
-
-def _half_way_up(step, steps, warmup, peak):
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 - math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
-
-
-def _up_and_down(
+def _rate(
     up: Callable[[int, int, float], float] = lambda step, warmup, peak: peak * (step + 1) / warmup,
-    down: Callable[[int, int, float], float] = lambda step, steps, peak: (
-        peak * (1 + math.cos(math.pi * step / steps)) / 2
-    ),
+    progress: Callable[[int, int, int], float] = lambda step, steps, warmup: (step - warmup) / (steps - warmup),
+    down: Callable[[float, float], float] = lambda t, peak: peak * (1 + math.cos(math.pi * t)) / 2,
 ) -> Callable:
-    """The rate with one of its two cases written differently; `down` counts the steps after warm-up."""
+    """The rate with one thing done in another way; `down` is the rate after warm-up, from its progress t."""
 
-    def rate(step, steps, warmup, peak):
-        return up(step, warmup, peak) if step < warmup else down(step - warmup, steps - warmup, peak)
+    def rate(step: int, steps: int, warmup: int, peak: float) -> float:
+        return up(step, warmup, peak) if step < warmup else down(progress(step, steps, warmup), peak)
 
     return rate
 
@@ -80,8 +43,8 @@ _ROUNDED_UP = (
 )
 
 
-def _rounded_down(step, steps, peak):
-    return peak * (1 + math.cos(math.pi * (step // steps))) / 2
+def _rounded(step: int, steps: int, warmup: int) -> int:
+    return (step - warmup) // (steps - warmup)
 
 
 def _divides_first(fraction: Callable[[int, int], float]) -> Callable:
@@ -89,7 +52,7 @@ def _divides_first(fraction: Callable[[int, int], float]) -> Callable:
 
     def rate(step, steps, warmup, peak):
         fraction(step, warmup)
-        return _solution(step, steps, warmup, peak)
+        return _rate()(step, steps, warmup, peak)
 
     return rate
 
@@ -99,7 +62,7 @@ learning_rate = Exercise(
     lesson=LESSON,
     difficulty=3,
     minutes=10,
-    solution=_solution,
+    solution=_rate(),
     inputs=[
         (0, 10, 2, 1.0),
         (1, 10, 2, 1.0),
@@ -116,72 +79,72 @@ learning_rate = Exercise(
     ],
     mistakes=[
         Mistake(
-            lambda step, steps, warmup, peak: peak * (1 + math.cos(math.pi * step / steps)) / 2,
+            lambda step, steps, warmup, peak: _rate()(step, steps, 0, peak),
             "there is no warm-up: the first step already has the full rate.",
         ),
         Mistake(
-            _cosine_from_zero,
+            _rate(progress=lambda step, steps, warmup: step / steps),
             "your cosine starts at step 0, so the rate jumps down when warm-up ends. Count its progress from `warmup`.",
         ),
-        Mistake(_full_cosine, "your cosine goes down and up again. Half a turn is wanted: pi, not 2 pi."),
         Mistake(
-            _all_steps_below,
+            _rate(down=lambda t, peak: peak * (1 + math.cos(2 * math.pi * t)) / 2),
+            "your cosine goes down and up again. Half a turn is wanted: pi, not 2 pi.",
+        ),
+        Mistake(
+            _rate(progress=lambda step, steps, warmup: (step - warmup) / steps),
             "you divide the progress after warm-up by all steps. Divide it by those that are left, (steps - warmup).",
         ),
         Mistake(
-            _up_and_down(down=lambda step, steps, peak: peak * (1 + math.cos(step / steps)) / 2),
+            _rate(down=lambda t, peak: peak * (1 + math.cos(t)) / 2),
             "π is missing: the cosine falls from 1 to −1 while its angle goes from 0 to π.",
         ),
         Mistake(
-            _up_and_down(down=lambda step, steps, peak: peak * (1 + math.cos(180 * step / steps)) / 2),
+            _rate(down=lambda t, peak: peak * (1 + math.cos(180 * t)) / 2),
             "your angle is in degrees. math.cos takes radians: half a turn is π.",
         ),
         Mistake(
-            _up_and_down(down=lambda step, steps, peak: peak * math.cos(math.pi * step / steps)),
+            _rate(down=lambda t, peak: peak * math.cos(math.pi * t)),
             "your rate falls below 0, as the cosine does. 1 + cos goes from 2 to 0: half of it is wanted.",
         ),
-        Mistake(_half_way_up, "after warm-up your rate rises from 0. 1 + cos falls, 1 - cos rises."),
-        Mistake(_line_down, "the rate falls on a straight line after warm-up. A cosine is wanted."),
         Mistake(
-            lambda step, steps, warmup, peak: (
-                peak * step / warmup if step < warmup else _solution(step, steps, warmup, peak)
-            ),
+            _rate(down=lambda t, peak: peak * (1 - math.cos(math.pi * t)) / 2),
+            "after warm-up your rate rises from 0. 1 + cos falls, 1 - cos rises.",
+        ),
+        Mistake(
+            _rate(down=lambda t, peak: peak * (1 - t)),
+            "the rate falls on a straight line after warm-up. A cosine is wanted.",
+        ),
+        Mistake(
+            _rate(up=lambda step, warmup, peak: peak * step / warmup),
             "the first step has rate 0 and teaches nothing: count warm-up from 1, (step + 1) / warmup.",
         ),
-        *(
-            Mistake(
-                _divides_first(fraction),
-                "without warm-up, `warmup` is 0, and nothing can be divided by 0. Divide only where step < warmup.",
-            )
-            for fraction in (lambda step, warmup: (step + 1) / warmup, lambda step, warmup: (step + 1.0) / warmup)
+        Mistake(
+            [
+                _divides_first(lambda step, warmup: (step + 1) / warmup),
+                _divides_first(lambda step, warmup: (step + 1.0) / warmup),
+            ],
+            "without warm-up, `warmup` is 0, and nothing can be divided by 0. Divide only where step < warmup.",
         ),
         Mistake(
-            _up_and_down(up=lambda step, warmup, peak: peak * step + 1 / warmup),
+            _rate(up=lambda step, warmup, peak: peak * step + 1 / warmup),
             "brackets are missing in warm-up: step + 1 / warmup is step + (1 / warmup). Write (step + 1) / warmup.",
         ),
         Mistake(
-            lambda step, steps, warmup, peak: (
-                _solution(step, steps, warmup, peak)
-                if step < warmup
-                else peak * (1 + math.cos(math.pi * (step - warmup / steps - warmup))) / 2
-            ),
+            _rate(progress=lambda step, steps, warmup: step - warmup / steps - warmup),
             "brackets are missing in t: step - warmup / steps - warmup divides warmup alone. Write (step - warmup) / "
             "(steps - warmup).",
         ),
         Mistake(
-            _up_and_down(down=lambda step, steps, peak: peak * 1 + math.cos(math.pi * step / steps) / 2),
+            _rate(down=lambda t, peak: peak * 1 + math.cos(math.pi * t) / 2),
             "brackets are missing around 1 + cos(…): the peak multiplies both. Write peak * (1 + cos(…)) / 2.",
         ),
-        *(
-            Mistake(
-                way,
-                "you rounded: // gives whole numbers. Divide with one stroke, and the rate changes with every step.",
-            )
-            for way in (
-                _up_and_down(down=_rounded_down),
-                *(_up_and_down(up) for up in _ROUNDED_UP),
-                *(_up_and_down(up, _rounded_down) for up in _ROUNDED_UP),
-            )
+        Mistake(
+            [
+                _rate(progress=_rounded),
+                *(_rate(up) for up in _ROUNDED_UP),
+                *(_rate(up, _rounded) for up in _ROUNDED_UP),
+            ],
+            "you rounded: // gives whole numbers. Divide with one stroke, and the rate changes with every step.",
         ),
     ],
     done="It rises in a line to the peak and falls along half a cosine.",
@@ -394,14 +357,14 @@ moving_average = Exercise(
             lambda kept, new, decay, step: decay * kept + (1 - min(decay, (1 + step) / (10 + step))) * new,
             "the two shares must add up to 1: the kept weights get d, of which you give the new ones 1 - d, not decay.",
         ),
-        *(
-            Mistake(
+        Mistake(
+            [
                 lambda kept, new, decay, step, digits=digits: _average(
                     kept, new, round(min(decay, (1 + step) / (10 + step)), digits), 10**9
-                ),
-                "you rounded d. Small changes of it add up over many steps: take it as it is.",
-            )
-            for digits in (1, 2, 3)
+                )
+                for digits in (1, 2, 3)
+            ],
+            "you rounded d. Small changes of it add up over many steps: take it as it is.",
         ),
     ],
     done="A slow copy that follows: its noise is averaged out, and it costs no gradient.",

@@ -4,15 +4,14 @@ Each function makes a Property. Its arguments are what `adapt` makes of the exer
 call of that. The model is the one that is called last, and by no other model.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as hooks
 
+from vit_tutorial.exercises.attempt import listening
 from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.difference import Said
 from vit_tutorial.exercises.engine import Property
@@ -109,11 +108,9 @@ class _Call:
 def _last_call(run: Callable, args: tuple, passed_on: bool = False) -> _Call | None:
     """Return the last call of a model by `run(*args)`, or None; with the gradients of its input or its parameters."""
     calls: list[_Call] = []
-    depth, me = [0], threading.get_ident()
+    depth = [0]
 
     def before(model: nn.Module, given: tuple) -> tuple | None:
-        if threading.get_ident() != me:
-            return None
         depth[0] += 1
         if depth[0] > 1:
             return None
@@ -125,17 +122,12 @@ def _last_call(run: Callable, args: tuple, passed_on: bool = False) -> _Call | N
         return tuple(x.clone() if _is_real(x) else x for x in leaves)  # which may be changed in place
 
     def after(model: nn.Module, given: tuple, output: Any) -> None:
-        if threading.get_ident() == me:
-            depth[0] -= 1
-            if depth[0] == 0:
-                calls[-1].output = output
+        depth[0] -= 1
+        if depth[0] == 0:
+            calls[-1].output = output
 
-    handles = [hooks.register_module_forward_pre_hook(before), hooks.register_module_forward_hook(after)]
-    try:
+    with listening(before, after):
         run(*in_single_precision(args))
-    finally:
-        for handle in handles:
-            handle.remove()
     return calls[-1] if calls else None
 
 

@@ -198,6 +198,14 @@ class Convolution(nn.Module):
         return rearrange(self.proj(images), "b d h w -> b (h w) d")
 
 
+class NoModule:
+    def __init__(self, image_size, patch_size, in_channels=3, dim=768):
+        self.proj = nn.Conv2d(in_channels, dim, patch_size, stride=patch_size)
+
+    def __call__(self, images):
+        return rearrange(self.proj(images), "b d h w -> b (h w) d")
+
+
 class LinearLayer(nn.Module):
     def __init__(self, image_size, patch_size, in_channels=3, dim=768):
         super().__init__()
@@ -546,6 +554,7 @@ ANSWERS = {
             *(BiasOnItsOwn, InARow),
         ],
         wrong=[
+            (NoModule, "your class is no nn.Module, so a model does not see what it holds"),
             (Lazy, "nn.LazyLinear has no numbers before it is called"),
             (ListOfTokens, "your forward returns a list"),
             (NoStride, "you forgot the stride"),

@@ -141,6 +141,14 @@ class Learner(nn.Module):
         return tokens + self.pos
 
 
+class NoModule:
+    def __init__(self, num_tokens, dim):
+        self.pos = nn.Parameter(torch.randn(1, num_tokens, dim))
+
+    def __call__(self, tokens):
+        return tokens + self.pos
+
+
 class RowOfTheImage(Learner):
     def forward(self, tokens):
         return torch.stack([image + self.pos[0, b] for b, image in enumerate(tokens)])
@@ -596,6 +604,7 @@ ANSWERS = {
     "position_embedding": Answers(
         right=[ByEmbedding, ByNumberedPlaces, TwoAxes, OnItsSide, TokensInFront, ListOfRows],
         wrong=[
+            (NoModule, "your class is no nn.Module, so a model does not see what it holds"),
             (RowOfTheImage, "you took one row for each image of the batch."),
             (PatchesOnly, "the class token has no position"),
             (OneRowTooFew, "your table has a row too few."),

@@ -25,7 +25,7 @@ class Case:
     """One input of an exercise, what came out, and what is expected.
 
     `sizes` are numbers of this input that have a name, such as D or √d; `axes` the letters of the expected axes, the
-    last ones if there are more axes than letters; `steps` the values on the way to what is expected, by name.
+    last ones if there are more axes than letters; `row` is what one along axis N is.
     """
 
     inputs: Mapping[str, Any]
@@ -33,6 +33,7 @@ class Case:
     expected: Any
     sizes: Mapping[str, float] = field(default_factory=dict)
     axes: Sequence[str] = ()
+    row: str = "token"
 
     @cached_property
     def a(self) -> Tensor | None:
@@ -94,7 +95,12 @@ def holds_too_many(value: Any) -> bool:
 
 def holds(test: Test, cases: Iterable[Case]) -> bool:
     """Say whether a test is true of all cases that it can judge, and of one at least."""
-    judged = False
+    return bool(judged(test, cases))
+
+
+def judged(test: Test, cases: Iterable[Case]) -> list[Case]:
+    """Return the cases that a test can judge, if it is true of all of them."""
+    found = []
     for case in cases:
         try:
             verdict = test(case)
@@ -103,9 +109,9 @@ def holds(test: Test, cases: Iterable[Case]) -> bool:
         if verdict is None:
             continue
         if not verdict:
-            return False
-        judged = True
-    return judged
+            return []
+        found.append(case)
+    return found
 
 
 def alike(a: Tensor, b: Tensor) -> bool:

@@ -17,8 +17,8 @@ def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]
     count = wanted.pop()
     if count > len(ORDINALS):
         return ""
-    lengths = {_length(case) for case in cases}
-    if len(lengths) > 1 or None in lengths:
+    lengths = {len(case.got) for case in cases}
+    if len(lengths) > 1:
         return ""
     have = lengths.pop()
     if have != count:
@@ -56,10 +56,3 @@ def several_numbers(cases: Sequence[Case], explain_one: Callable[[Sequence[Case]
 def _each_alike(a: Tensor, b: Tensor) -> bool:
     """Say whether the numbers are the same one by one: beside millions, 8 and 8.9 are not."""
     return all(alike(x, y) for x, y in zip(a, b, strict=True))
-
-
-def _length(case: Case) -> int | None:
-    try:
-        return len(case.got)
-    except TypeError:
-        return None

@@ -82,7 +82,7 @@ def _found(
     if solve is not None and wrong[0].inputs and not (secret or alone):
         rooms.append(questions(solve, wrong))
     if hints.moved is not None:
-        rooms.append(rearranged(hints.moved.names, hints.moved.lengths, wrong))
+        rooms.append(rearranged(hints.moved, wrong))
     rooms += [orders(wrong), [] if secret else vague_values(wrong), places(wrong)]
     return next(filter(None, (_first(room, wrong) for room in rooms)), None)
 

@@ -24,6 +24,7 @@ class Hints:
     steps: Sequence[Step] = ()
     moved: Moved | None = None
     part: int | None = None  # the part of several outputs that words are about
+    row: str = "token"  # what a row is of what is expected
 
 
 NO_HINTS = Hints()

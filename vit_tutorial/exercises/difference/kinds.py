@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from vit_tutorial.exercises.compare import same
-from vit_tutorial.exercises.difference.case import Candidate, Case, holds_too_many
+from vit_tutorial.exercises.difference.case import ORDINALS, Candidate, holds_too_many
 
 
 def kinds() -> Iterator[Candidate]:
@@ -36,14 +36,19 @@ def kinds() -> Iterator[Candidate]:
         "more numbers came back than are expected, by far.",
         lambda case: case.b is not None and holds_too_many(case.got),
     )
-    for place, word in enumerate(("first", "second", "third", "fourth")):
+    for place, word in enumerate(ORDINALS[:4]):
         yield (
             f"you returned several things. The {word} is right: return it alone.",
             lambda case, i=place: isinstance(case.got, tuple | list) and same(case.got[i], case.expected),
         )
     yield (
         "you returned several things, and one tensor is expected.",
-        lambda case: isinstance(case.got, tuple) and isinstance(case.expected, Tensor) and _holds_tensors(case),
+        lambda case: (
+            isinstance(case.got, tuple)
+            and isinstance(case.expected, Tensor)
+            and case.got
+            and all(isinstance(part, Tensor) for part in case.got)
+        ),
     )
     yield (
         "you returned several things, and one number is expected.",
@@ -76,7 +81,3 @@ def kinds() -> Iterator[Candidate]:
 
 def _holds_arrays(parts: tuple | list) -> bool:
     return any(isinstance(part, Tensor | np.ndarray) for part in parts)
-
-
-def _holds_tensors(case: Case) -> bool:
-    return all(isinstance(part, Tensor) for part in case.got) and len({part.shape for part in case.got}) >= 1

@@ -1,12 +1,14 @@
 """The right numbers in another order: which order is it?"""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import permutations
 
 import torch
 from torch import Tensor
 
+from vit_tutorial.exercises.compare import SMALLEST, TOLERANCE
 from vit_tutorial.exercises.difference.case import Candidate, Case, alike, real_numbers, varied
+from vit_tutorial.exercises.difference.hints import Moved
 
 
 def orders(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -15,7 +17,7 @@ def orders(cases: Sequence[Case]) -> Iterator[Candidate]:
         return
     first = max(cases, key=lambda case: case.b.numel())
     axes = range(min(case.b.ndim for case in cases))
-    names = {-1 - i: _named(first, -1 - i) for i in axes}
+    names = {-1 - i: f"axis {first.letters[-1 - i] or -1 - i}" for i in axes}
     for i, j in ((-1, -2), (-2, -3), (-1, -3), (-3, -4), (-2, -4), (-1, -4)):
         if j in names:
             yield (
@@ -77,18 +79,14 @@ def orders(cases: Sequence[Case]) -> Iterator[Candidate]:
     yield "all the right numbers are there, in another order.", lambda case: _same_numbers(case.a, case.b)
 
 
-def rearranged(
-    names: Sequence[str], lengths: Callable[..., Sequence[int]], cases: Sequence[Case]
-) -> Iterator[Candidate]:
-    """Yield the order in which small axes stand, where only their order is wrong.
-
-    `names` has them as they stand in what is expected; `lengths` gives how long they are, from the inputs.
-    """
+def rearranged(moved: Moved, cases: Sequence[Case]) -> Iterator[Candidate]:
+    """Yield the order in which small axes stand, where only their order is wrong."""
 
     def split(case: Case) -> Tensor:
-        return case.b.reshape(*lengths(*case.inputs.values()))
+        return case.b.reshape(*moved.lengths(*case.inputs.values()))
 
     largest = max(cases, key=lambda case: min(split(case).shape))
+    names = moved.names
     for order in permutations(range(len(names))):
         if alike(split(largest).permute(order).flatten(), largest.a.flatten()):
             yield (
@@ -96,10 +94,6 @@ def rearranged(
                 f"should be ({', '.join(names)}).",
                 lambda case, order=order: alike(split(case).permute(order).flatten(), case.a.flatten()),
             )
-
-
-def _named(case: Case, axis: int) -> str:
-    return f"axis {case.letters[axis]}" if case.letters[axis] else f"axis {axis}"
 
 
 def _same_numbers(a: Tensor, b: Tensor) -> bool:
@@ -116,11 +110,14 @@ def _same_order(case: Case, axis: int) -> bool | None:
     """Say whether what lies along an axis is the right things, in another order."""
     if case.b.shape[axis] < 2 or case.b.ndim < 2:
         return None
-    a, b = (list(x.movedim(axis, 0).flatten(1)) for x in (case.a, case.b))
+    a, b = (x.movedim(axis, 0).flatten(1) for x in (case.a, case.b))
+    room = TOLERANCE * (b.abs() + b.abs().amax(1, keepdim=True).clamp(min=SMALLEST))  # as in `close`, row by row
+    left = torch.ones(len(b), dtype=torch.bool)
     for row in a:  # each is there once
-        if (place := next((i for i, other in enumerate(b) if alike(row, other)), None)) is None:
+        fitting = (left & ((row - b).abs() <= room).all(1)).nonzero()
+        if not len(fitting):
             return False
-        del b[place]
+        left[fitting[0]] = False
     return True
 
 

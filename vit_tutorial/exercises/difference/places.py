@@ -12,12 +12,12 @@ from vit_tutorial.exercises.difference.case import Candidate, Case
 
 NOUNS = {
     "B": "image",
-    "N": "token",
+    "N": "{row}",
     "h": "head",
     "C": "channel",
     "H": "row of pixels",
     "W": "column of pixels",
-    "D": "number of each token",
+    "D": "number of each {row}",
     "d": "number of each row",
     "K": "class",
 }
@@ -57,18 +57,18 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
         ("all is right but for the last {}.", lambda i, n: i != n - 1),
         ("the last {} alone is right.", lambda i, n: i == n - 1),
         ("the first and the last {} alone are right.", lambda i, n: i in (0, n - 1)),
-        ("the first half is right, counted along {}s.", lambda i, n: n > 3 and i < n // 2),
-        ("the second half is right, counted along {}s.", lambda i, n: n > 3 and i >= n // 2),
+        ("the first half is right, counted along {s}.", lambda i, n: n > 3 and i < n // 2),
+        ("the second half is right, counted along {s}.", lambda i, n: n > 3 and i >= n // 2),
         ("every second {} is right: 0, 2, 4 …", lambda i, n: n > 3 and i % 2 == 0),
         ("every second {} is right: 1, 3, 5 …", lambda i, n: n > 3 and i % 2 == 1),
     )
     for axis in range(-depth, 0):
         noun = _noun(cases[0], axis)
         for words, right in patterns:
-            yield words.format(noun), lambda case, i=axis, f=right: _right_along(case, i, f)
+            yield words.format(noun, s=_plural(noun)), lambda case, i=axis, f=right: _right_along(case, i, f)
         for words, right in _THIRDS if cases[0].letters[axis].startswith("3") else ():
-            yield words.format(_axis(cases[0], axis)), lambda case, i=axis, f=right: _right_along(case, i, f)
-    if all(case.b.dtype == torch.float64 and _is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
+            yield words.format(f"axis {cases[0].axis(axis)}"), lambda case, i=axis, f=right: _right_along(case, i, f)
+    if all(_is_yes_no(case.b) and _is_yes_no(case.a) for case in cases):
         yield (
             "no True is missing, and some places that should be False are True.",
             lambda case: bool((case.a >= case.b).all()),
@@ -83,7 +83,7 @@ def places(cases: Sequence[Case]) -> Iterator[Candidate]:
 def some_right(cases: Sequence[Case]) -> str:
     """Return a sentence on the share that is right, with the first place that is not; nothing if none is right."""
     first = cases[0]
-    marks = [_marks(case) for case in cases]
+    marks = [close(case.a, case.b) for case in cases]
     if not all(mark.any() for mark in marks) or first.b.numel() < 4:
         return ""
     place = (~marks[0]).nonzero()[0].tolist()
@@ -189,16 +189,13 @@ def _by_chance(one: str, other: str) -> bool:
 
 
 def _noun(case: Case, axis: int) -> str:
-    return NOUNS.get(case.letters[axis]) or f"place along {_axis(case, axis)}"
+    return NOUNS.get(case.letters[axis], f"place along axis {case.axis(axis)}").format(row=case.row)
 
 
-def _axis(case: Case, axis: int) -> str:
-    return f"axis {case.letters[axis] or axis % case.b.ndim}"
-
-
-def _marks(case: Case) -> Tensor:
-    """Return which numbers are right."""
-    return close(case.a, case.b)
+def _plural(noun: str) -> str:
+    """Return several of them: "tokens", "classes", "rows of pixels"."""
+    first, *rest = noun.split(" ", 1)
+    return " ".join([f"{first}{'es' if first.endswith('s') else 's'}", *rest])
 
 
 def _right_along(case: Case, axis: int, right: Callable[[int, int], bool]) -> bool | None:
@@ -206,7 +203,7 @@ def _right_along(case: Case, axis: int, right: Callable[[int, int], bool]) -> bo
     length = case.b.shape[axis]
     if length < 2:
         return None
-    marks = _marks(case).movedim(axis, 0).reshape(length, -1).all(1).tolist()
+    marks = close(case.a, case.b).movedim(axis, 0).reshape(length, -1).all(1).tolist()
     wanted = [right(i, length) for i in range(length)]
     if all(wanted) or not any(wanted):
         return None
@@ -219,7 +216,7 @@ def _right_where(case: Case, where: Callable[[Tensor, Tensor], Tensor], each: bo
     wanted = where(torch.arange(size)[:, None], torch.arange(size))
     if wanted.all() or not wanted.any():
         return None
-    marks = _marks(case).reshape(-1, size, size).all(0)
+    marks = close(case.a, case.b).reshape(-1, size, size).all(0)
     return bool(marks[wanted].all()) and not bool(marks[~wanted].any() if each else marks[~wanted].all())
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vit_tutorial.exercises.compare import same
 from vit_tutorial.exercises.difference.behaviour import other_than
-from vit_tutorial.exercises.difference.case import ORDINALS, Candidate, Case, Test
+from vit_tutorial.exercises.difference.case import ORDINALS, Candidate, Case, Test, judged
 
 FIXED = (1, 2, 3, 4)  # numbers that somebody may write in place of an input
 NUMBERS: Sequence[tuple[str, Callable[[Any], Any]]] = (
@@ -56,19 +56,10 @@ def questions(solve: Callable, cases: Sequence[Case], *, numbers: bool = False) 
 
 
 def _enough(test: Test, cases: Sequence[Case], replaced: str) -> bool:
-    """Say whether a test has enough cases that it can judge; one that fails on the first needs no more."""
+    """Say whether a test is true of all cases that it can judge, and of enough."""
     least = ENOUGH_OF_ONE if all(case.b.numel() == 1 for case in cases) else ENOUGH
-    judged = []
-    for case in cases:
-        try:
-            verdict = test(case)
-        except Exception:  # a change may not fit the shapes at hand
-            verdict = False
-        if verdict is not None and not verdict:
-            return False
-        if verdict:
-            judged.append(case)
-    return len(judged) >= least and (not replaced or len({case.inputs[replaced] for case in judged}) > 1)
+    true_of = judged(test, cases)
+    return len(true_of) >= least and (not replaced or len({case.inputs[replaced] for case in true_of}) > 1)
 
 
 def _questions(solve: Callable, cases: Sequence[Case]) -> Iterator[tuple[str, Test, str]]:

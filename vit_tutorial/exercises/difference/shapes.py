@@ -5,7 +5,7 @@ from itertools import permutations
 
 from torch import Tensor
 
-from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, real_numbers, told
+from vit_tutorial.exercises.difference.case import Candidate, Case, alike, constant, joined, real_numbers, told
 from vit_tutorial.exercises.difference.quantities import FEW, name_of
 
 WITH_NUMBERS = " Otherwise the numbers are right."
@@ -42,10 +42,6 @@ def _is_input(case: Case, name: str) -> bool | None:
     return None if given is None or given.ndim == 0 else alike(case.a, given)
 
 
-def _name(case: Case, axis: int) -> str:
-    return f"axis {case.letters[axis]}" if case.letters[axis] else f"axis {axis % case.b.ndim}"
-
-
 def _too_many(gap: int) -> Iterator[Candidate]:
     yield (
         "there is an axis of length 1 too many: squeeze it, or take [0] of it. Otherwise the numbers are right.",
@@ -77,7 +73,7 @@ def _too_few(cases: Sequence[Case], gap: int) -> Iterator[Candidate]:
         lambda case: alike(case.a.squeeze(), case.b.squeeze()) and 1 in case.b.shape,
     )
     for axis in range(depth):
-        name = _name(cases[0], axis)
+        name = f"axis {cases[0].axis(axis)}"
         if gap == 1:
             for how, words in (
                 ("sum", f"{name} is summed over. It should stay."),
@@ -108,7 +104,7 @@ def _too_few(cases: Sequence[Case], gap: int) -> Iterator[Candidate]:
     for axis in range(depth):
         if gap == 1:
             yield (
-                f"{_name(cases[0], axis)} is missing.",
+                f"axis {cases[0].axis(axis)} is missing.",
                 lambda case, i=axis: (
                     tuple(case.a.shape) == (*case.b.shape[:i], *case.b.shape[i + 1 :]) and _only(case, i)
                 ),
@@ -127,8 +123,7 @@ def _only(case: Case, axis: int) -> bool | None:
 
 
 def _names(case: Case, axis: int, gap: int) -> str:
-    names = [case.axis(i) for i in range(axis, axis + gap + 1)]
-    return f"axes {', '.join(names[:-1])} and {names[-1]}"
+    return f"axes {joined([case.axis(i) for i in range(axis, axis + gap + 1)])}"
 
 
 def _exchanged(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -165,8 +160,8 @@ def _lengths(cases: Sequence[Case]) -> Iterator[Candidate]:
     depth = min(case.b.ndim for case in cases)
     for axis in range(-1, -depth - 1, -1):
         if all(_others_equal(case, axis) for case in cases):
-            yield from _cut(_name(cases[0], axis), axis)
-            yield from _length_alone(cases, _name(cases[0], axis), axis)
+            yield from _cut(f"axis {cases[0].axis(axis)}", axis)
+            yield from _length_alone(cases, f"axis {cases[0].axis(axis)}", axis)
 
 
 def _cut(name: str, axis: int) -> Iterator[Candidate]:
@@ -259,7 +254,7 @@ def _counted(cases: Sequence[Case], gap: int | None, shown: bool) -> Iterator[Ca
     if gap == 0:
         wrong = [i for i in range(first.b.ndim) if first.a.shape[i] != first.b.shape[i]]
         sizes = " and ".join(
-            f"{_name(first, i)} is {first.a.shape[i]} long instead of {first.b.shape[i]}" for i in wrong
+            f"axis {first.axis(i)} is {first.a.shape[i]} long instead of {first.b.shape[i]}" for i in wrong
         )
         yield f"the shape is wrong: {on}{sizes}.", always
     yield (

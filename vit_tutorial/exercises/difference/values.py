@@ -211,12 +211,10 @@ def _functions(cases: Sequence[Case]) -> Iterator[Candidate]:
         )
 
 
-def _relates(function: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> bool | None:
-    """Say whether y is function(x), and neither is a number that says nothing."""
+def _relates(function: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> bool:
+    """Say whether y is function(x), of which every number is finite."""
     made = function(x)
-    if not torch.isfinite(made).all():
-        return False
-    return alike(made, y)
+    return bool(torch.isfinite(made).all()) and alike(made, y)
 
 
 def _normalised(cases: Sequence[Case]) -> Iterator[Candidate]:
@@ -224,7 +222,7 @@ def _normalised(cases: Sequence[Case]) -> Iterator[Candidate]:
     for axis in (-1, -2, -3):
         if not all(case.b.ndim >= -axis and _sums_to_one(case.b, axis) for case in cases):
             continue
-        wanted = f"along axis {cases[0].axis(axis)}" if cases[0].letters[axis] else f"along axis {axis}"
+        wanted = f"along axis {cases[0].letters[axis] or axis}"
         for other in (-1, -2, -3, -4):
             letter = cases[0].letters[other] if cases[0].b.ndim >= -other else ""
             yield (
@@ -297,7 +295,7 @@ def _along_axes(cases: Sequence[Case]) -> Iterator[Candidate]:
     if deepest < 2:
         return
     for axis in range(-1, -deepest - 1, -1):
-        name = f"axis {cases[0].axis(axis)}" if cases[0].letters[axis] else f"axis {axis}"
+        name = f"axis {cases[0].letters[axis] or axis}"
         yield (
             f"along {name} your numbers are right up to a factor, another one for each place on the other axes. "
             "Look at what you divide by, or do not: is it asked for, and does it run over the right axis?",
