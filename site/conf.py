@@ -30,6 +30,7 @@ html_theme_options = {
 html_sidebars = {"**": ["home.html", "search-button-field.html", "sbt-sidebar-nav.html", "progress.html"]}
 templates_path = ["templates"]
 html_static_path = ["static"]
+html_favicon = "static/icon.svg"  # without one a browser asks the server for /favicon.ico
 html_css_files = ["explorers/explore.css", "course.css"]
 html_js_files = ["explorers/host.js", ("course.js", {"defer": "defer"})]
 html_context = {"default_mode": "auto"}

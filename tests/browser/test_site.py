@@ -207,6 +207,7 @@ def check_reacts(page, canvas, still):
 
 def test_the_pages_are_those_that_there_are_and_not_too_large(site, pages):
     assert set(pages) == set(PAGES)
+    assert all("_static/icon.svg" in page.links for page in pages.values()), "a browser would ask for /favicon.ico"
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < LARGEST_SITE
 
 
