@@ -252,8 +252,7 @@ TokenTable(model, {name: data.test_images[number] for name, number in shown.item
 #
 # 1. The rows of patches that hold a piece of the sneaker or the bag. The class token is the same for every picture.
 #    (Here the four corners are, too: they are black in all four pictures.)
-# 2. Before block 1 it says *bag* to all four, so it is right of the bag by accident. Block 1 is mostly too early, as
-#    the plot above says.
+# 2. Before block 1 it says *bag* to all four, so it is right of the bag by accident. Block 1 is mostly too early.
 # 3. Patch 0, the black patch in the upper left corner. It was never trained to answer. Here it is right for three of
 #    the four; of the 500 pictures below it gets most wrong.
 # 4. It is mostly right, although the head never read a patch in training. In the blocks *all* tokens collect
@@ -373,8 +372,8 @@ print("parameters saved:", count_parameters(with_cls) - count_parameters(with_me
 # Let us race them: two such small models, 2,000 training pictures, 4 times through, two different random starts, 2,000
 # test pictures.
 #
-# `race` builds one model, trains it, and returns its share of right answers on the test pictures. (Lesson 11 explains
-# the loop.) One number matters here: the **learning rate** of lesson 1.
+# `race` builds one model, trains it, and returns its share of right answers. (Lesson 11 explains the loop.) One number
+# matters here: the **learning rate** of lesson 1.
 
 # %%
 chosen = torch.randperm(10_000, generator=torch.Generator().manual_seed(0))[:2_000]
@@ -599,8 +598,8 @@ check.pool(pool)
 # %% [markdown]
 # ## Exercise: your own `ClassToken`
 #
-# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Now the whole part of the model, as a class: it owns the
-# vector, and training can change it. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
+# Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Now the whole part of the model, as a class that owns the
+# vector. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
 #
 # <details><summary>Hint 1</summary>
 #

@@ -194,8 +194,7 @@ plots.show(
 #
 # ### Why waves?
 #
-# Take one pair of columns, sine and cosine, as the hand of a clock: at position p it shows p o'clock. Two things
-# follow.
+# Take one pair of columns, sine and cosine, as the hand of a clock: at position p it shows p o'clock.
 #
 # * **A shift is a turn.** To go 3 positions on, turn the hand by 3 hours. It is the same turn from every position.
 # * **The dot product knows the distance alone.** (Multiply two vectors number by number, and add up.) For two hands of
@@ -369,8 +368,8 @@ plots.show(
 # %% [markdown]
 # So the answer to our question is: **without positions it notices nothing at all. With positions it can.**
 #
-# Does a *trained* model? Here is the course's own, which was trained with positions. We shuffle the 49 patches of each
-# test picture, all in the same way.
+# Does a *trained* model? Here is the course's own, with positions. We shuffle the 49 patches of each test picture, all
+# in the same way.
 
 # %%
 images, labels = data.test_images[::8], data.test_labels[::8]  # 250 pictures

@@ -615,9 +615,9 @@ print(compare_each(pairs, "the first of the two ends better", holds="if"))
 #
 # ### "Attention costs N²"
 #
-# Count the multiplications in one block with N tokens of D numbers, with the block's MLP (lesson 6: two matrices, D →
-# 4·D → D), and one head, d = D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c]
-# takes a·b·c of them (lesson 1 counted the additions too: twice as much):
+# Count the multiplications in one block with N tokens of D numbers, with the block's MLP (lesson 6), and one head, d =
+# D. (With h heads of d = D/h numbers the sums are the same.) A product of [a, b] and [b, c] takes a·b·c of them (lesson
+# 1 counted the additions too: twice as much):
 #
 # | part | multiplications | grows with N |
 # |---|---|---|
@@ -1058,8 +1058,7 @@ for j, word in enumerate(said[1:], start=1):
 print(judge("fluffy" in attends["creature"], "fluffy takes in something of creature, which comes after it"))
 
 # %% [markdown] tags=["extra"]
-# *creature* asks, and *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one. Some
-# explanations use the word the other way round.
+# *creature* asks, and *fluffy* answers. So *creature* attends to *fluffy*, and comes out as a fluffy one.
 #
 # ### "While training, every place predicts its next word at once; afterwards only the last vector answers"
 #

@@ -87,9 +87,9 @@ for name, weight in zip(names, one_head[0], strict=True):
 print("and its output is", [round(number, 2) for number in output[0].tolist()])
 
 # %% [markdown]
-# The box and the other ball get the same weight. One has the same colour, the other the same shape, and the row of
-# weights does not say which is which. The two questions got mixed. One head could learn to ask for the colour only; but
-# then it could not ask for the shape.
+# (They sum to 1.01 by rounding only.) The box and the other ball get the same weight. One has the same colour, the
+# other the same shape, and the row of weights does not say which is which. The two questions got mixed. One head could
+# learn to ask for the colour only; but then it could not ask for the shape.
 #
 # **Two heads.** Cut in two halves of d = D/h = 4/2 = 2 numbers. Head 0 gets the first half, head 1 the second. Each
 # head does attention on its own, with its own softmax.
@@ -604,7 +604,7 @@ print("down and up are as many as W_Q and W_K of that head:", D * d + d * D == D
 # %% [markdown]
 # ### "Each head has its own W_Q, W_K and W_V, so more heads mean more parameters"
 #
-# The first half is true, as you have seen. Count for the second half:
+# The first half is true. Count for the second:
 
 # %% tags=["claim-A6"]
 sizes = {number: count_parameters(MultiHeadAttention(768, number)) for number in (1, 3, 12, 48)}
@@ -871,8 +871,8 @@ class MyAttention(nn.Module):
 check.multi_head_attention(MyAttention)
 
 # %% [markdown]
-# Now put it in a real ViT. First the trained one: with your layer in place of the course's and the same numbers loaded,
-# it must give the same answers. Then train a new one for a moment: 60 steps; the loss starts near ln 10 = 2.3.
+# Now put it in a real ViT. First the trained one: with your layer and the same numbers it must give the same answers.
+# Then a new one is trained for 60 steps; the loss starts near ln 10 = 2.3.
 
 
 # %%
@@ -975,9 +975,9 @@ def examine(layer, healthy):
 
 
 # %% [markdown]
-# Then in a whole model. **answers**: with the weights of the trained ViT, as if you had downloaded them, are the
-# answers right? **trained so**: the loss after 60 steps of training from the start, with the fault; guessing is at 2.3.
-# As a control, a layer that passes on nothing: it must not learn.
+# Then in a whole model. **answers**: with the weights of the trained ViT, are the answers right? **trained so**: the
+# loss after 60 steps of training from the start, with the fault; guessing is at 2.3. As a control, a layer that passes
+# on nothing: it must not learn.
 
 
 # %% jupyter={"source_hidden": true}
