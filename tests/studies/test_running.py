@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from warm import PYTHON
 
 from vit_tutorial.datasets import load
 from vit_tutorial.evidence import Rate, compare
@@ -21,9 +22,20 @@ from vit_tutorial.studies.record import make_study
 from vit_tutorial.studies.runner import Job, carry_out, choose_rates, make_order, run_study
 from vit_tutorial.studies.variants import run_once
 
-from .toys import SMALL, TINY, TOY
+from .toys import SMALL, TINY, TOY, WorkerHere
 
 pytestmark = pytest.mark.slow
+
+
+COLD = sys.executable  # of a process that is killed with all that it has started
+
+
+@pytest.fixture(scope="module", autouse=True)
+def warm():
+    """Let workers begin with torch loaded, where that is offered."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", PYTHON)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +59,7 @@ def small(tmp_path_factory):
         "from vit_tutorial.studies.__main__ import main; main(sys.argv[2:])"
     )
     options = ["small", "--runs", str(folder / "runs"), "--records", str(folder)]
-    command = [sys.executable, "-c", script, str(Path(__file__).parents[1]), *options]
+    command = [COLD, "-c", script, str(Path(__file__).parents[1]), *options]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     first_line = first.stdout.readline()
     os.killpg(first.pid, signal.SIGKILL)
@@ -237,6 +249,7 @@ def test_variants_search_among_rates_of_their_own_or_not_at_all(tmp_path, monkey
     variants = TOY.variants | {"fixed": {"name": "fixed", "right": 0.1, "rate": 0.4}}
     toy = replace(TOY, variants=variants, search=replace(TOY.search, own=rates))
     monkeypatch.setitem(EXPERIMENTS, "toy", toy)
+    monkeypatch.setattr(runner, "_start_process", WorkerHere)
     main(["toy", "--runs", str(tmp_path / "runs"), "--records", str(tmp_path)])
     study = load_study("toy", tmp_path)
     assert len(study.search["runs"]) == 2 * (4 + 3)
