@@ -28,8 +28,8 @@ HEADING = re.compile(r"\A# .+\n")
 ONLY_THERE = (
     "**How to use this page.**",
     "If this box ended in `ModuleNotFoundError`",
-    "If you see a picture, and it changes when you click, widgets work.",
-    "The solution is in the next box. It is folded: click",
+    "If you see one line of text in place of a picture, run the box again.",
+    "The solution is in the next box, folded.",
     "Now run the cell above the solution again",
 )
 # Paragraphs that ask to run something, by how they begin: before them stands where.

@@ -273,9 +273,9 @@ for name, a, b in (("output", our_output, their_output), ("weights", our_weights
     print(f"{name}: largest difference below 0.000000000001: {(a - b).abs().max().item() < 1e-12}")
 
 # %% [markdown]
-# Our class has two ways through. Where it is faster, it calls PyTorch's own function: often a *fused* kernel, one
-# program that goes through the table of weights piece by piece, and never holds all of it. With `return_weights` it
-# takes the explicit way of lesson 4. Both must give the same:
+# Our class has two ways through. From 64 tokens on, and on a GPU, it calls PyTorch's own function: often a *fused*
+# kernel, one program that goes through the table of weights piece by piece, and never holds all of it. With
+# `return_weights` it takes the explicit way of lesson 4. Both must give the same:
 
 # %%
 tokens = torch.randn(2, 197, 64, dtype=torch.float64)  # [B, N, D]
@@ -476,8 +476,8 @@ pairs = {
 print(compare_each(pairs, claim, holds="if", of="draws", unit="points"))
 
 # %% [markdown]
-# It is not the zeros alone: with means the surplus is smaller, and still there. That is what one sees if heads stand in
-# for each other; these numbers do not prove it.
+# It is not the zeros alone: with means the surplus is still there. That is what one sees if heads stand in for each
+# other; these numbers do not prove it.
 #
 # We call heads *needed* if more than 5 points are lost without them. For eight at random the interval is over the 25
 # draws. For the two groups that the first 500 pictures have chosen it is over the 1,500 others, picture by picture.
@@ -1059,12 +1059,12 @@ check.attention_ward(my_diagnosis)
 # %% [markdown]
 # <details><summary>What the ward teaches</summary>
 #
-# The instruments that people use first, shape, gradients and a falling loss, found nobody. No fault changes the shape,
-# and none keeps the model from learning, though the control shows that the test could have found one: training arranges
-# itself with a fault. Patient F even learns faster than the healthy one, in this small model and these 60 steps.
-# Patient C is not even ill, as long as it is trained that way: queries and keys are only names. It shows when the
-# numbers come from elsewhere. So the best instrument is the one you used all along in this lesson: give a reference the
-# same numbers, and compare.
+# The instruments that people use first, shape, gradients and a falling loss, found nobody. No fault changes the
+# shape, and none keeps the model from learning, though the control shows that the test could have found one: training
+# arranges itself with a fault. Patient F even ends below the healthy one, in this one training of 60 steps. Patient C
+# is not even ill, as long as it is trained that way: queries and keys are only names. It shows when the numbers come
+# from elsewhere. So the best instrument is the one you used all along in this lesson: give a reference the same
+# numbers, and compare.
 #
 # </details>
 
