@@ -123,6 +123,16 @@ def test_nothing_jumps(show, width, letters):
     assert tops(lab)[: len(before)] == before, "nothing lies below the neighbours"
 
 
+def test_long_names_leave_the_picture_beside_the_map_and_stay_inside(show):
+    names = ["West Highland white terrier of a good family from the north", "d" * 80, "Bag"]
+    lab = show(ProbeLab(FEATURES, PIXELS, LABELS, 9, names, more=True))
+    places = lab.page.locator(f"{PICTURE}, .vit-beside")
+    left, beside = places.nth(0).bounding_box(), places.nth(1).bounding_box()
+    assert beside["x"] > left["x"] + left["width"]
+    lab.resize(360, 844)
+    assert lab.page.evaluate("() => document.documentElement.scrollWidth") == 360
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_dot_and_square_stands_out(show, theme):
     names = list("abcdefgh")

@@ -426,9 +426,14 @@ def test_nothing_moves_whatever_is_drawn(show):
 
 def test_names_of_classes_may_be_long(show):
     names = ["West Highland white terrier of a good family", "Donaudampfschifffahrtsgesellschaft", "x"]
-    lab = show(SketchLab(trained(), PICTURES, class_names=names + list("abcdefg"), more=True))
-    lab.resize(360, 844)
-    assert lab.page.evaluate("() => document.documentElement.scrollWidth") == 360
+    pictures = dict(zip(("a boot", "d" * 80), PICTURES.values(), strict=True))
+    lab = show(SketchLab(trained(), pictures, class_names=names + list("abcdefg"), more=True))
+    for width in (1200, 360):
+        lab.resize(width, 844)
+        inside = lab.page.locator(".vit-lab").bounding_box()
+        thumb = lab.page.locator(".vit-thumb").last.bounding_box()
+        assert thumb["x"] + thumb["width"] <= inside["x"] + inside["width"] - 16
+        assert lab.page.evaluate("() => document.documentElement.scrollWidth") == width
     for letters in (16, 32):
         lab.set_letters(letters)
         lab.resize(360, 844)

@@ -2,10 +2,14 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from explore.examples import model, picture
 from explore.test_settings import explorers
+from vit_tutorial import ModelCard
+from vit_tutorial.explore import HeadsGallery, ModelMap, ProbeLab, SketchLab, TokenTable, TrainingTimeline
 
 NEARLY = 1  # pixels that may be shared
 
@@ -21,6 +25,50 @@ def overlapping(boxes):
         if min(boxes[one].x1, boxes[other].x1) - max(boxes[one].x0, boxes[other].x0) > NEARLY
         and min(boxes[one].y1, boxes[other].y1) - max(boxes[one].y0, boxes[other].y0) > NEARLY
     ]
+
+
+LONG = ("West Highland white terrier of a good family from the north", "D" * 60, "owl")
+
+
+def long_model():
+    vit = model()
+    vit.card = ModelCard(LONG, (0.3,), (0.4,))
+    return vit
+
+
+def long_pictures():
+    return dict(zip(LONG, (picture(12, 12, 1, seed) for seed in range(3)), strict=True))
+
+
+def probe():
+    features = {name: np.random.default_rng(0).normal(size=(12, 6)) for name in LONG}
+    return ProbeLab(features, np.stack([picture()] * 12), np.arange(12) % 3, 6, LONG)
+
+
+WITH_LONG_NAMES = {
+    "token table": lambda: TokenTable(long_model(), long_pictures()),
+    "heads gallery": lambda: HeadsGallery(long_model(), long_pictures(), labels=[0, 1, 2]),
+    "model map": lambda: ModelMap(long_model(), picture(12, 12, 1), box="head"),
+    "timeline": lambda: TrainingTimeline(
+        {0: long_model(), 1: long_model()}, np.stack(list(long_pictures().values())), LONG, [0.5]
+    ),
+    "probe lab": probe,
+    "sketch lab": lambda: SketchLab(long_model(), long_pictures(), drawing=LONG[0]),
+}
+
+
+@pytest.mark.parametrize("make", WITH_LONG_NAMES.values(), ids=WITH_LONG_NAMES)
+def test_of_long_names_the_beginning_is_inside_and_apart(make):
+    lab = make()
+    lab.more = True
+    figure = lab.figure()
+    FigureCanvasAgg(figure).draw()
+    names = [label for axes in figure.axes if axes.axison for label in axes.get_yticklabels()]
+    words = boxes_of(text for text in [*figure.texts, *names] if text.get_text())
+    for part, box in words.items():
+        assert min(box.x0, figure.bbox.width - box.x1) >= 0, part
+    assert overlapping(words) == []
+    assert any("…" in part.get_text() for part in words)
 
 
 @pytest.mark.parametrize("more", [False, True])

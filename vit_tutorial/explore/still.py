@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
 INK, FAINT, ACCENT = "#1a1a1a", "#5f6368", "#0b5cad"  # on white
 
@@ -40,21 +41,45 @@ def _colours(name: str) -> UInt8[np.ndarray, "256 3"]:
 def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:
     """An empty figure of so many inches, and two functions that put things on it, in inches from its upper left corner.
 
-    `axes(x, y, w, h)` gives axes without lines and labels; `say(x, y, text, **changes)` writes.
+    `axes(x, y, w, h)` gives axes without lines and labels; `say(x, y, text, room, **changes)` writes, of a line that is
+    wider than its room only the beginning. The room is in inches, up to the right edge if it is not given.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height))
+    canvas = FigureCanvasAgg(figure)
 
     def axes(x: float, y: float, w: float, h: float):
         place = figure.add_axes((x / width, 1 - (y + h) / height, w / width, h / height))
         place.set_axis_off()
         return place
 
-    def say(x: float, y: float, text: str, **changes: Any) -> None:
-        figure.text(x / width, 1 - y / height, text, va="top", **{"color": INK, "fontsize": 10, **changes})
+    def fitted(line: str, room: float, font: FontProperties) -> str:
+        def is_wide(text: str) -> bool:
+            return canvas.get_renderer().get_text_width_height_descent(text, font, False)[0] > room * figure.dpi
+
+        shown = line
+        if len(line) * font.get_size_in_points() / 72 > room:  # few letters are wider than high
+            for length in range(len(line) - 1, 0, -1):
+                if not is_wide(shown):
+                    break
+                shown = f"{line[:length]}…"
+        return shown
+
+    def say(x: float, y: float, text: str, room: float | None = None, **changes: Any) -> None:
+        look = {"color": INK, "fontsize": 10, **changes}
+        written = figure.text(x / width, 1 - y / height, text, va="top", **look)
+        if not look.get("wrap"):
+            room = room or (width - x if look.get("ha", "left") == "left" else width)
+            written.set_text("\n".join(fitted(line, room, written.get_fontproperties()) for line in text.split("\n")))
 
     return figure, axes, say
+
+
+def shortened(text: str, letters: int) -> str:
+    """The text, or of one with more letters its beginning."""
+    return text if len(text) <= letters else f"{text[: max(1, letters - 1)]}…"
 
 
 def frame(axes: Axes, x: float, y: float, width: float = 1, height: float = 1) -> None:

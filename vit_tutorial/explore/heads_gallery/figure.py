@@ -45,7 +45,7 @@ def heads_gallery_figure(state: HeadsGalleryState, more: bool = False) -> Figure
             for colour, line in (("black", 5), ("white", 2.5)):
                 axis.plot(0.91 * columns, 0.09 * rows, "x", color=colour, markersize=11, markeredgewidth=line)
     top = 0.75 + 2.0 * lines
-    say(left, top, best_class(state.probabilities, state.class_names), fontsize=16, fontweight="bold")
+    say(left, top, best_class(state.probabilities, state.class_names), 4.5, fontsize=16, fontweight="bold")
     say(left + 4.6, top + 0.08, f"with all heads on: {best_class(state.all_on, state.class_names)}")
     if not more:
         return figure
@@ -53,7 +53,7 @@ def heads_gallery_figure(state: HeadsGalleryState, more: bool = False) -> Figure
     say(left, top, f"Switched off: {off_words(state.off, heads)}", fontweight="bold")
     for line, index in enumerate(shown_classes(state.all_on)):
         x, y = left + 4.6 * (line % 2), top + 0.3 + 0.35 * (line // 2)
-        say(x, y, state.class_names[index], fontsize=9, color=ACCENT if index == state.label else INK)
+        say(x, y, state.class_names[index], 1.35, fontsize=9, color=ACCENT if index == state.label else INK)
         say(x + 1.85, y, percent(state.probabilities[index]), fontsize=9, ha="right")
         bar = axes(x + 2.0, y, 1.8, 0.18)
         bar.set_xlim(0, 1)

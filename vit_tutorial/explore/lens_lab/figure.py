@@ -8,7 +8,7 @@ import numpy as np
 
 from vit_tutorial.explore.lens_lab.numbers import LensLabState, block_name
 from vit_tutorial.explore.pictures import shown_classes
-from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, frame, still
+from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, frame, shortened, still
 from vit_tutorial.explore.words import best_class, percent
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
         middle = x + step / 2
         say(middle, down + 1.22 - 0.8 * share, percent(share), fontsize=8, ha="center")
         look = {"fontsize": 8, "ha": "center", "fontweight": chosen}
-        say(middle, down + 1.45, shortened(names[says], int(72 * step / WIDE / 8)), **look)
+        say(middle, down + 1.45, names[says], 0.95 * step, **look)
         say(middle, down + 1.62, f"{block}" if block else "start", **look)
 
     say(right + 1.0, down + 2.05, f"{who}, {block_name(state.block)}", fontsize=8, color=FAINT)
     say(right + 3.2, down + 2.05, "the answer" + " (thin: without)" * bool(state.exchanged), fontsize=8, color=FAINT)
     for line, index in enumerate(shown_classes(np.maximum(state.answer_untouched, state.answer_other))):
         y = down + 2.27 + 0.24 * line
-        say(right, y, names[index], fontsize=8)
+        say(right, y, names[index], 0.95, fontsize=8)
         for x, now in ((right + 1.0, state.lens[state.block, state.token]), (right + 3.2, state.answer)):
             say(x, y, percent(now[index]), fontsize=8)
             bar = axes(x + 0.5, y + 0.02, 1.5, 0.12)
@@ -103,8 +103,3 @@ def lens_lab_figure(state: LensLabState, more: bool = False) -> Figure:
 def lines_of(name: str) -> list[str]:
     """The name of a class in two lines if it has two words: Ankle boot, T-shirt/top."""
     return name.replace("/", "/ ").split()
-
-
-def shortened(text: str, letters: int) -> str:
-    """The text, or of one with more letters its beginning."""
-    return text if len(text) <= letters else f"{text[: max(1, letters - 1)]}…"

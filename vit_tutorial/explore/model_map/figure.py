@@ -10,13 +10,14 @@ from jaxtyping import UInt8
 
 from vit_tutorial.explore.model_map.geometry import ARC, HIGH, INNER_GAP, INSIDE, WIDE, bar_length, layout
 from vit_tutorial.explore.model_map.numbers import Box, ModelMapState, heading_of, label_of, share_of
-from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, still
+from vit_tutorial.explore.still import ACCENT, FAINT, INK, as_rgb, shortened, still
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CODE_LINES = 12
+NAME = 16  # letters of a class, beside its bar
 
 
 def model_map_figure(state: ModelMapState, patch_size: int, more: bool = False) -> Figure:
@@ -88,7 +89,9 @@ def draw_picture(axis: Axes, box: Box, patch_size: int) -> None:
     """Draw what leaves a box."""
     if box.kind == "bars":
         axis.set_axis_on()
-        axis.barh(box.labels, box.picture[0], color=ACCENT)
+        places = range(len(box.labels))
+        axis.barh(places, box.picture[0], color=ACCENT)
+        axis.set_yticks(places, [shortened(name, NAME) for name in box.labels])
         axis.invert_yaxis()
         axis.tick_params(labelsize=6.5, length=0)
         axis.spines[["top", "right", "bottom"]].set_visible(False)

@@ -27,7 +27,7 @@ def probe_lab_figure(state: ProbeLabState, data: ProbeLabData, more: bool = Fals
     legend = 4.75 + 0.17 * np.arange(-(-len(names) // 4) + 1)  # its lines
     figure, axes, say = still(9.4, legend[-1] + 0.2)
     edges = [edge_of(colour) for colour in COLOURS]
-    say(0.15, 0.1, f"Features, {state.stage}", fontweight="bold")
+    say(0.15, 0.1, f"Features, {state.stage}", 4.5, fontweight="bold")
     shown = axes(0.15, 0.4, 4.3, 4.3)
     shown.set(xlim=(-1.08, 1.08), ylim=(-1.08, 1.08))
     x, y = state.places.T
@@ -47,7 +47,7 @@ def probe_lab_figure(state: ProbeLabState, data: ProbeLabData, more: bool = Fals
         column, row = i % 4, i // 4
         outlined = [withStroke(linewidth=1.5, foreground=edges[i])]
         say(0.15 + 1.1 * column, legend[row], "●", fontsize=8, color=COLOURS[i], path_effects=outlined)
-        say(0.29 + 1.1 * column, legend[row], name, fontsize=8)
+        say(0.29 + 1.1 * column, legend[row], name, 0.93, fontsize=8)
     say(0.15, legend[-1], "■ labelled, ○ answered wrongly", fontsize=8)
 
     right = 4.75
@@ -63,13 +63,14 @@ def probe_lab_figure(state: ProbeLabState, data: ProbeLabData, more: bool = Fals
     for i, number in enumerate(state.near[:SHOWN]):
         left = right + 0.9 * i
         axes(left, 2.05, 0.8, 0.8).imshow(as_rgb(data.pictures[number]), **look)
-        say(left, 2.88, names[data.labels[number]], fontsize=8, color=FAINT)
+        say(left, 2.88, names[data.labels[number]], 0.85, fontsize=8, color=FAINT)
     say(right, 3.2, f"Right answers of {data.asked}", fontweight="bold")
     step = 1.5 / len(data.stages)
     for i, (stage, accuracy) in enumerate(zip(data.stages, state.accuracies, strict=True)):
         chosen = "bold" if stage == state.stage else "normal"
         top = 3.47 + step * i
-        say(right, top, f"{stage}  {percent(accuracy)}", fontsize=8, fontweight=chosen)
+        say(right, top, stage, 1.75, fontsize=8, fontweight=chosen)
+        say(right + 2.2, top, percent(accuracy), fontsize=8, fontweight=chosen, ha="right")
         bar = axes(right + 2.3, top, 2.1, 0.6 * step)
         bar.set_xlim(0, 1)
         bar.barh([0], [accuracy], color=INK if stage == state.stage else FAINT)

@@ -86,6 +86,7 @@ function render({ model, el }) {
     make("span", { textContent: "○ answered wrongly" }),
   );
   const mapPanel = panel("", map, legend);
+  mapPanel.style.width = `${SIDE}px`; // however long a name is
   const [across, down] = fitted(data.pictureOf(0), LARGE);
   const picture = sheet(across, down, { "aria-hidden": "true" });
   const verdict = make("p", { className: "vit-says" });

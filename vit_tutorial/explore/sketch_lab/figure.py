@@ -28,7 +28,7 @@ def sketch_lab_figure(state: SketchLabState) -> Figure:
     best = state.probabilities.argmax()
     for line, index in enumerate(shown_classes(state.probabilities)):
         y, share = 0.9 + 0.26 * line, state.probabilities[index]
-        say(right, y, state.class_names[index], fontsize=9, color=ACCENT if index == best else INK)
+        say(right, y, state.class_names[index], 1.25, fontsize=9, color=ACCENT if index == best else INK)
         bar = axes(right + 1.3, y + 0.01, 2.9, 0.16)
         bar.set_xlim(0, 1)
         bar.barh([0], [share], [1.0], color=ACCENT if index == best else FAINT)

@@ -46,16 +46,16 @@ def training_timeline_figure(state: TrainingTimelineState, data: TrainingTimelin
     )
     beside = left + side + 0.3
     axes(beside, top, 0.9, 0.9).imshow(picture, interpolation="nearest", aspect="auto")
-    say(beside + 1.05, top, f"{state.picture}: the model says")
+    say(beside + 1.05, top, f"{state.picture}: the model says", 2.4)
     best = int(state.probabilities.argmax())
     told = f"{data.class_names[best]} {percent(state.probabilities[best])}"
-    say(beside + 1.05, top + 0.25, told, fontsize=16, fontweight="bold")
+    say(beside + 1.05, top + 0.25, told, 2.4, fontsize=16, fontweight="bold")
     if not more:
         return figure
     for line, index in enumerate(data.bars[which]):
         y = top + 1.0 + 0.2 * line
         strong = {"fontweight": "bold"} if index == best else {}
-        say(beside, y, data.class_names[index], fontsize=9, **strong)
+        say(beside, y, data.class_names[index], 1.15, fontsize=9, **strong)
         say(beside + 1.65, y, percent(state.probabilities[index]), fontsize=9, ha="right", **strong)
         bar = axes(beside + 1.75, y + 0.01, 1.25, 0.13)
         bar.set_xlim(0, 1)
