@@ -550,7 +550,7 @@ def test_blocks_that_share_their_attention_are_looked_into_one_by_one():
     [
         attention_maps,
         attention_scores,
-        lambda model, images: [patch_heads(model, images, torch.tensor([[1, 2], [2, 0]]), "zero")],
+        lambda model, images: [patch_heads(model, images, [(1, 2), (2, 0)], "zero")],
         lambda model, images: shape_ledger(model, images),
     ],
 )

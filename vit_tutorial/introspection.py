@@ -428,10 +428,12 @@ def patch_tokens(
     Source: Zhang and Nanda 2024, "Towards Best Practices of Activation Patching in Language Models".
     """
     depth = len(_vit(model).blocks)
-    if not 0 <= block <= depth:
+    if not 0 <= whole_number("block", block) <= depth:
         raise ValueError(f"block is {block}; it counts the blocks that are done, from 0 to {depth}")
     x = token_stages(model, images)[block].clone()
-    x[:, tokens] = _instead(x, put_in, lambda others: token_stages(model, others)[block])[:, tokens]
+    is_other = isinstance(put_in, Tensor)
+    others = token_stages(model, _as_many(put_in, images))[block] if is_other else _instead(x, put_in)
+    x[:, tokens] = others[:, tokens]
     with in_eval_mode(model):
         return model.classify(model.norm(model.blocks[block:](x)))
 
@@ -471,7 +473,7 @@ def patch_heads(
                 return None
             number = attentions[block].num_heads
             x = rearrange(args[0], "b n (h d) -> h b n d", h=number).clone()
-            others = donors[block] if donors else _instead(args[0], put_in, None)
+            others = donors[block] if donors else _instead(args[0], put_in)
             others = rearrange(others, "b n (h d) -> h b n d", h=number)
             x[wanted[block]] = others[wanted[block]].expand_as(x[wanted[block]])
             return (rearrange(x, "h b n d -> b n (h d)"),), kwargs
@@ -485,10 +487,8 @@ def patch_heads(
                 return model(images)
 
 
-def _instead(x: Tensor, put_in: Ablation, of_others: Callable[[Tensor], Tensor] | None) -> Tensor:
-    """Give what stands in for activations [B, M, D]: zeros, their mean over the images, or those of other images."""
-    if isinstance(put_in, Tensor):
-        return of_others(_as_many(put_in, x))
+def _instead(x: Tensor, put_in: str) -> Tensor:
+    """Give what stands in for activations [B, M, D] where no other images do: zeros, or their mean over the images."""
     if put_in not in ("zero", "mean"):
         raise ValueError(f"put_in is {put_in!r}; it must be 'zero', 'mean' or images")
     return torch.zeros_like(x) if put_in == "zero" else x.mean(dim=0, keepdim=True).expand_as(x)
