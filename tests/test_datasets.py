@@ -370,8 +370,9 @@ def test_channel_statistics_equal_the_definition(count, channels, seed):
     torch.testing.assert_close(torch.tensor(std).double(), scaled.std((0, 2, 3), correction=0), rtol=0, atol=1e-7)
 
 
-def test_some_classes_are_numbered_anew_and_the_rest_is_gone(embedded):
-    part = embedded.of_classes([7, 2])
+@pytest.mark.parametrize("classes", [[7, 2], torch.tensor([7, 2])])
+def test_some_classes_are_numbered_anew_and_the_rest_is_gone(embedded, classes):
+    part = embedded.of_classes(classes)
     assert part.name == "2 classes of fashion_mnist"
     assert part.class_names == (embedded.class_names[7], embedded.class_names[2])
     for images, labels, own, own_labels in (

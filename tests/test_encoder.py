@@ -414,6 +414,11 @@ def test_an_option_that_a_part_cannot_take_is_refused_by_name(mlp, asked, refuse
         EncoderBlock(8, 2, mlp=mlp, **asked)
 
 
+def test_a_part_that_is_built_already_is_refused():
+    with pytest.raises(TypeError, match="MLP is built already, but a model builds its parts itself; pass the class"):
+        EncoderBlock(8, 2, mlp=MLP(8, 32))
+
+
 def test_tensors_are_options_too():
     table = torch.zeros(3, 8)
     part = partial(PositionEmbedding, table=table)

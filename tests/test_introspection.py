@@ -416,6 +416,10 @@ def test_what_looks_into_a_vit_refuses_another_network():
     ):
         with pytest.raises(TypeError, match=exactly("model must be a ViT; got CNN")):
             look()
+    with pytest.raises(TypeError, match=exactly("model must be a ViT; got Tensor")):
+        logit_lens(images, small_model())
+    with pytest.raises(TypeError, match=exactly("model must be a Module; got CNNConfig")):
+        shape_ledger(cnn.config, images)
     with pytest.raises(TypeError, match=exactly("config must be a ViTConfig; got ViT")):
         flops_per_image(small_model())
     with pytest.raises(TypeError, match=exactly("module must be a Module; got ViTConfig")):

@@ -135,7 +135,7 @@ class Dataset:
 
         Raises ValueError for fewer than two classes, a class that is not there, or one that is named twice.
         """
-        classes = tuple(classes)
+        classes = tuple(classes.tolist() if isinstance(classes, Tensor) else classes)
         if len(set(classes)) < len(classes) or not set(classes) <= set(range(self.num_classes)):
             raise ValueError(
                 f"classes are {classes}; {self.name} has 0 to {self.num_classes - 1}, and each may be named once"

@@ -165,8 +165,10 @@ def build_part(part: Callable[..., nn.Module], own: type[nn.Module], *sizes: Any
 
     The part gets its sizes, and every option that its signature takes. An option that it cannot take is left out where
     it has the value that `own` takes by itself, and refused where it has another. What a functools.partial has set
-    stays set. Raises TypeError that names what was refused.
+    stays set. Raises TypeError that names what was refused, and for a part that is built already.
     """
+    if isinstance(part, nn.Module):
+        raise TypeError(f"{type(part).__name__} is built already, but a model builds its parts itself; pass the class")
     signature = inspect.signature(part)
     call = signature.bind_partial(*sizes)
     rest = [parameter for name, parameter in signature.parameters.items() if name not in call.arguments]

@@ -204,8 +204,8 @@ def _vit(model: ViT) -> ViT:
 
 @contextlib.contextmanager
 def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Switch dropout and stochastic depth off, and put every part back as it was afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
+    """Switch dropout and stochastic depth off, and put every part back as it was; TypeError for what has no parts."""
+    modes = [(module, module.training) for module in check_kind("model", model, nn.Module).modules()]
     model.eval()
     try:
         yield
@@ -385,7 +385,7 @@ def logit_lens(model: ViT, images: Float[Tensor, "B C H W"]) -> Float[Tensor, "l
     Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; for ViTs Vilas et al. 2023, "Analyzing Vision
     Transformers for Image Classification in Class Embedding Space".
     """
-    with in_eval_mode(model):
+    with in_eval_mode(_vit(model)):
         return torch.stack([model.head(model.pre_logits(model.norm(x))) for x in token_stages(model, images)])
 
 
@@ -705,7 +705,7 @@ def shape_ledger(model: nn.Module, *inputs: Any, fold: bool = False) -> list[Led
     tensor goes in or comes out, and a list of shapes where several do. With `fold`, numbered parts in a row that look
     the same become one row: "blocks.0-11.attn", 12 times. The model runs in eval mode and is put back as it was.
     """
-    model = unwrapped(model)
+    model = check_kind("model", unwrapped(model), nn.Module)
     calls: list[list] = []  # name, module, input shape, output shape
     open_calls: list[list] = []
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
 
@@ -23,11 +24,15 @@ def test_it_is_what_the_formula_says_pixel_by_pixel(shape):
 @pytest.mark.parametrize(
     ("images", "sentence"),
     [
+        (
+            np.zeros((5, 2, 4, 4), np.uint8),
+            "images are a numpy.ndarray; pass a tensor, such as torch.as_tensor(images)",
+        ),
         (torch.zeros(5, 2, 4, 4), "normalize takes uint8 pixels from 0 to 255, got torch.float32; pass the images"),
         (torch.zeros(5, 1, 4, 4, dtype=torch.uint8), "the toy has images of shape [B,2,H,W], got [5, 1, 4, 4]; put"),
         (torch.zeros(2, 4, dtype=torch.uint8), "got [2, 4]; put the 2 channel(s) third from the end"),
     ],
 )
 def test_what_it_would_spoil_is_refused(images, sentence):
-    with pytest.raises(ValueError, match=re.escape(sentence)):
+    with pytest.raises((TypeError, ValueError), match=re.escape(sentence)):
         normalize(images, MEAN, STD, "the toy has")

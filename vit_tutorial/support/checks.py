@@ -9,14 +9,14 @@ def check_images(images: Tensor) -> None:
 
     Raises TypeError for what is no tensor.
     """
-    _check_tensor("images", images)
+    check_tensor("images", images)
     if images.dtype != torch.uint8:
         raise ValueError(f"images are {images.dtype}; pass pixels as they are, uint8 from 0 to 255")
 
 
 def check_labels(labels: Tensor, images: int, classes: int) -> None:
     """Raise TypeError for labels of another type than int64, ValueError unless each image has one of 0..K-1."""
-    _check_tensor("labels", labels)
+    check_tensor("labels", labels)
     if labels.dtype != torch.int64:
         raise TypeError(f"labels are {labels.dtype}; pass torch.int64, labels.long()")
     if labels.shape != (images,):
@@ -31,7 +31,7 @@ def check_labels(labels: Tensor, images: int, classes: int) -> None:
         )
 
 
-def _check_tensor(name: str, values: object) -> None:
+def check_tensor(name: str, values: object) -> None:
     """Raise TypeError unless values are a tensor; the types of NumPy have the same names, and are others."""
     if not isinstance(values, Tensor):
         kind = f"{type(values).__module__}.{type(values).__qualname__}".removeprefix("builtins.")

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from vit_tutorial.datasets import Dataset
-from vit_tutorial.inputs import check_kind
+from vit_tutorial.inputs import check_kind, whole_number
 from vit_tutorial.support.checks import check_images, check_labels
 from vit_tutorial.support.paths import at_home
 from vit_tutorial.support.seeds import seed_one
@@ -86,8 +86,9 @@ def fit(
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
     Raises ValueError for a model without numbers that may change, pictures that are not bytes, labels that are none of
     the model's classes, a mean, a std or names with which the model could not be saved or a part to freeze that it does
-    not have, TypeError for labels that are not int64 or a config of another class, and TrainingError if the loss is no
-    longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
+    not have, TypeError for labels that are not int64 or a model, data or config of another class, and TrainingError if
+    the loss is no longer a number, if a checkpoint cannot be used or written, or if another process trains in the
+    folder.
     """
     config = TrainingConfig() if config is None else check_kind("config", config, TrainingConfig)
     classes = _check_both(model, data)
@@ -103,7 +104,8 @@ def _check_both(model: nn.Module, data: Dataset) -> int:
 
     Their number is the model's own, or else that of the data.
     """
-    check_numbers(model)
+    check_numbers(check_kind("model", model, nn.Module))
+    check_kind("data", data, Dataset)
     classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
     check_images(data.train_images)
     check_labels(data.train_labels, len(data.train_images), classes)
@@ -344,7 +346,7 @@ def predict_seconds(model: nn.Module, data: Dataset, config: TrainingConfig, ste
     Raises ValueError for fewer than 2 steps, TypeError for a config of another class, and what `fit` does for a model
     or data that it cannot train.
     """
-    if steps < 2:
+    if whole_number("steps", steps) < 2:
         raise ValueError(f"steps is {steps}, and the first one does not count; take 2 or more")
     check_kind("config", config, TrainingConfig)
     _check_both(model, data)
