@@ -318,11 +318,6 @@ def _learned(add: Callable) -> int:
     return count if isinstance(count, int) else 12
 
 
-NO_PLACE_FOR_CLASS = (
-    "the class token has no position: they were added to the patches alone, as if before it came. "
-    "All N+1 tokens get one (equation 1)."
-)
-
 position_embedding = Exercise(
     name="position_embedding",
     lesson=LESSON,
@@ -342,7 +337,11 @@ position_embedding = Exercise(
             changed(_Table, forward=lambda self, tokens: tokens + self.pos_embed[0, : len(tokens), None]),
             "you took one row for each image of the batch. Rows belong to tokens: token n of every image gets row n.",
         ),
-        Mistake([_on_patches(slice(1, None)), _on_patches(slice(None, -1))], NO_PLACE_FOR_CLASS),
+        Mistake(
+            [_on_patches(slice(1, None)), _on_patches(slice(None, -1))],
+            "the class token has no position: they were added to the patches alone, as if before it came. "
+            "All N+1 tokens get one (equation 1).",
+        ),
         Mistake(
             changed(_Table, shape=lambda self, num_tokens, dim: (1, num_tokens - 1, dim)),
             "your table has a row too few. `num_tokens` counts the class token already: it needs num_tokens rows.",
@@ -595,8 +594,6 @@ def _column_by_column(rows: int, columns: int) -> tuple[Tensor, Tensor]:
     return n // rows, n % rows
 
 
-ADDED = "you added the waves of row and column. Then (1, 2) and (2, 1) look alike: give each half of the numbers."
-
 sincos_2d = Exercise(
     name="sincos_2d",
     lesson=LESSON,
@@ -622,7 +619,10 @@ sincos_2d = Exercise(
             lambda rows, columns, dim: positions.sincos_1d(rows * columns, dim),
             "this is the 1-D table, along the flattened grid. Row and column get waves of their own.",
         ),
-        Mistake([_added, _added_lines], ADDED),
+        Mistake(
+            [_added, _added_lines],
+            "you added the waves of row and column. Then (1, 2) and (2, 1) look alike: give each half of the numbers.",
+        ),
         Mistake(
             _waves(order=lambda x, y: (x.sin(), y.sin(), x.cos(), y.cos())),
             "the sines of column and row come first, then the cosines. The order is sin x, cos x, sin y, cos y.",
@@ -707,10 +707,6 @@ def _reshaped_back(grid: Tensor) -> Tensor:
     return grid.reshape(1, -1, grid.shape[1])
 
 
-def _all_as_a_line(pos_embed: Tensor, old: int, new: int) -> Tensor:
-    return F.interpolate(pos_embed.transpose(1, 2), size=new * new + 1, mode="linear").transpose(1, 2)
-
-
 def _patches_as_a_line(pos_embed: Tensor, old: int, new: int) -> Tensor:
     line = F.interpolate(pos_embed[:, 1:].transpose(1, 2), size=new * new, mode="linear").transpose(1, 2)
     return torch.cat([pos_embed[:, :1], line], dim=1)
@@ -743,7 +739,12 @@ interpolate_positions = Exercise(
         sizes=lambda pos_embed, old, new: {"old²": old * old, "new²": new * new, "D": pos_embed.shape[-1]},
     ),
     mistakes=[
-        Mistake(_all_as_a_line, f"you stretched all rows, the class token's too, {LINE} The class token stays out."),
+        Mistake(
+            lambda pos_embed, old, new: F.interpolate(
+                pos_embed.transpose(1, 2), size=new * new + 1, mode="linear"
+            ).transpose(1, 2),
+            f"you stretched all rows, the class token's too, {LINE} The class token stays out.",
+        ),
         Mistake(_patches_as_a_line, f"you stretched the rows {LINE}"),
         Mistake(
             _all_as_a_grid,

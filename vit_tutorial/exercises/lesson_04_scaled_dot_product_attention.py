@@ -202,10 +202,6 @@ def _scores_as_weights(q, k, v, mask=None):
     return (scores if mask is None else scores.masked_fill(~mask, 0)) @ v
 
 
-def _scaled_late(q, k, v, mask=None):
-    return _forbid(q @ k.transpose(-2, -1), mask).softmax(-1) / math.sqrt(q.shape[-1]) @ v
-
-
 def _divided_by(size: Callable[[Tensor, Tensor, Tensor], int]) -> Callable:
     """Attention whose scores are divided by the root of another size, `size(q, k, v)`."""
 
@@ -313,7 +309,7 @@ attention = Exercise(
         *(Mistake(_attention(**change), sentence) for change, sentence in _CHANGED_STEPS),
         Mistake(_scores_as_weights, "there is no softmax: the scores were used as weights."),
         Mistake(
-            _scaled_late,
+            lambda q, k, v, mask=None: _forbid(q @ k.transpose(-2, -1), mask).softmax(-1) / math.sqrt(q.shape[-1]) @ v,
             "you scaled after the softmax. Scale the scores before it, or the weights no longer sum to 1.",
         ),
         Mistake(
@@ -374,21 +370,9 @@ def _real(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size) < lengths[:, None]
 
 
-def _without_query_axis(lengths: Tensor, size: int) -> Tensor:
-    return torch.ones(size, size).tril().bool() & _real(lengths, size)
-
-
 def _added(lengths: Tensor, size: int) -> Tensor:
     allowed = _mask()(lengths, size)
     return torch.zeros(allowed.shape).masked_fill(~allowed, -torch.inf)
-
-
-def _padded_rows_see_themselves(lengths: Tensor, size: int) -> Tensor:
-    return _mask()(lengths, size) | torch.eye(size).bool()
-
-
-def _padded_rows_see_only_themselves(lengths: Tensor, size: int) -> Tensor:
-    return _mask(real=lambda i, j, length: i < length)(lengths, size) | torch.eye(size).bool()
 
 
 def _cut_off_for_one(lengths: Tensor, size: int) -> Tensor:
@@ -403,11 +387,6 @@ def _is_boolean(run: Callable) -> bool | Said:
         return Said("return a tensor, not a list: torch.tensor(…) makes one of numbers, torch.stack(…) of tensors.")
     return str(mask.dtype).endswith("bool")  # of a tensor or an array
 
-
-PADDING_FORGOTTEN = "the padding is forgotten: keys from place `length` on are no words. Forbid these columns too."
-SEES_PADDING = (
-    "padded rows look at padding, namely at themselves. Let them look at the words: nobody reads what they find."
-)
 
 attention_mask = Exercise(
     name="attention_mask",
@@ -440,20 +419,32 @@ attention_mask = Exercise(
             "the diagonal is missing: a word may look at itself. The first word would have nothing to look at.",
         ),
         Mistake(
-            _without_query_axis,
+            lambda lengths, size: torch.ones(size, size).tril().bool() & _real(lengths, size),
             "the padding needs an axis for the queries: real[:, None, :] is [B, 1, size], the same for every query.",
         ),
         Mistake(
             _cut_off_for_one,
             "the batch axis is missing: each sentence has a length of its own, so the mask is [B, size, size].",
         ),
-        Mistake([_padded_rows_see_themselves, _padded_rows_see_only_themselves], SEES_PADDING),
+        Mistake(
+            [
+                lambda lengths, size: _mask()(lengths, size) | torch.eye(size).bool(),
+                lambda lengths, size: (
+                    _mask(real=lambda i, j, length: i < length)(lengths, size) | torch.eye(size).bool()
+                ),
+            ],
+            "padded rows look at padding, namely at themselves. Let them look at the words: nobody reads what they "
+            "find.",
+        ),
         Mistake(
             lambda lengths, size: _real(lengths, size)[:, None, :],
             "this is the padding alone, [B, 1, size]. Join it with the causal mask by `&`.",
         ),
         Mistake(_mask(past=_always), "words may look at what comes after them. The causal half is missing: key j ≤ i."),
-        Mistake([_mask(real=_always), lambda lengths, size: torch.ones(size, size).tril().bool()], PADDING_FORGOTTEN),
+        Mistake(
+            [_mask(real=_always), lambda lengths, size: torch.ones(size, size).tril().bool()],
+            "the padding is forgotten: keys from place `length` on are no words. Forbid these columns too.",
+        ),
         Mistake(
             _mask(real=lambda i, j, length: j <= length),
             "one padded place too many is allowed. A sentence of length 2 has its words at places 0 and 1: j < length.",
@@ -579,10 +570,6 @@ attention_cost = Exercise(
 
 # ----------------------------------------------------------------------------------------- a self-attention of your own
 
-OTHER_NAMES = "layers with other names than query, key and value"
-MORE_LAYERS = "a layer besides query, key and value"
-OTHER_SIZES = "layers of another size than D to D, with biases"
-
 
 def _with_layers(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds it, fills its three layers with known numbers, and runs it."""
@@ -599,11 +586,11 @@ def _with_layers(make: Callable[..., nn.Module]) -> Callable:
         if numbers := [name for name in sizes if "." not in name]:
             return Said(f"there is a parameter besides the three layers: `{numbers[0]}`. Nothing else is learned here.")
         if layers > {"query", "key", "value"}:
-            return MORE_LAYERS
+            return "a layer besides query, key and value"
         if layers != {"query", "key", "value"}:
-            return OTHER_NAMES
+            return "layers with other names than query, key and value"
         if sizes != {name: tuple(p.shape) for name, p in _SelfAttention(dim, 1).named_parameters()}:
-            return OTHER_SIZES
+            return "layers of another size than D to D, with biases"
         fill(module.named_parameters(), spread=0.4)
         return module(x)
 
@@ -668,7 +655,6 @@ _LEARNS = (
     forgets((uneven(2, 5, 4),), (-uneven(2, 5, 4),), (uneven(3, 4, 4),)),
 )
 TOKENS = Hints(axes="B N D", sizes=lambda x: {"N": x.shape[1], "D": x.shape[2]})
-_ACROSS_THE_BATCH = "the softmax runs along the batch, so that images share weights. It runs over the keys: dim=-1."
 
 self_attention = Exercise(
     name="self_attention",
@@ -695,7 +681,10 @@ self_attention = Exercise(
             _self_attention(_attend(axis=-2)),
             "the softmax runs over the queries. With a batch in front that is dim=1; the keys are dim=-1.",
         ),
-        Mistake(_self_attention(_attend(axis=0)), _ACROSS_THE_BATCH),
+        Mistake(
+            _self_attention(_attend(axis=0)),
+            "the softmax runs along the batch, so that images share weights. It runs over the keys: dim=-1.",
+        ),
         Mistake(
             _self_attention(lambda q, k, v, x: q @ k.mT / math.sqrt(q.shape[-1]) @ v),
             "there is no softmax: the scores were used as weights.",

@@ -396,11 +396,6 @@ head_map = Exercise(
 
 # ------------------------------------------------------------------------------------------ the layer from scratch
 
-OTHER_NAMES = "layers with other names or shapes than qkv and proj"
-SEVERAL_THINGS = "several things, not one tensor"
-PART_OF_SEVERAL = "an error: several things are used as one tensor"
-ALONG_THE_BATCH = "an error: q, k and v are taken along the batch"
-
 
 def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
     """Turn a class into a function that builds the layer, gives it known numbers, and runs it in eval.
@@ -415,17 +410,17 @@ def _with_known_weights(make: Callable[..., nn.Module]) -> Callable:
             return misfit
         wanted = {name: value.shape for name, value in MultiHeadAttention(x.shape[-1], num_heads).named_parameters()}
         if {name: value.shape for name, value in layer.named_parameters()} != wanted:
-            return OTHER_NAMES
+            return "layers with other names or shapes than qkv and proj"
         fill(layer.named_parameters(), spread=0.6)
         try:
             out = look(layer.train(), x) if look else layer.eval()(x)
         except (AttributeError, TypeError, ValueError) as error:
             if f"not enough values to unpack (expected 3, got {len(x)})" in str(error):
-                return ALONG_THE_BATCH
+                return "an error: q, k and v are taken along the batch"
             if "'tuple' object" in str(error) or "not tuple" in str(error):
-                return PART_OF_SEVERAL
+                return "an error: several things are used as one tensor"
             raise
-        return SEVERAL_THINGS if isinstance(out, tuple) else out
+        return "several things, not one tensor" if isinstance(out, tuple) else out
 
     return run
 
@@ -667,10 +662,8 @@ _ILLNESSES = {
     "F": ("view", {"cut": _cut_by_view}),
 }
 
-PATIENTS = {name: _layer(**steps) for name, (_, steps) in _ILLNESSES.items()}
-for _name, _class in PATIENTS.items():
-    _class.__name__ = _class.__qualname__ = f"Patient{_name}"
-    _class.__doc__ = "A MultiHeadAttention with one fault, to be found by measuring."
+_ABOUT = {"__doc__": "A MultiHeadAttention with one fault, to be found by measuring."}
+PATIENTS = {name: type(f"Patient{name}", (_Steps,), steps | _ABOUT) for name, (_, steps) in _ILLNESSES.items()}
 
 
 def _report(answer: Callable) -> Callable:

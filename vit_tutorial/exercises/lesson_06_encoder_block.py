@@ -404,8 +404,6 @@ mlp = Exercise(
 # ------------------------------------------------------------------------------------------ the block
 
 PARTS = ("norm1", "attn", "norm2", "mlp")
-OTHER_NAMES = "parts with other names than norm1, attn, norm2 and mlp"
-OTHER_LAYERS = "layers with other names inside the parts"
 
 
 def _built(make: Callable[..., nn.Module], z: Tensor, num_heads: int) -> nn.Module | str:
@@ -419,9 +417,9 @@ def _built(make: Callable[..., nn.Module], z: Tensor, num_heads: int) -> nn.Modu
         return misfit
     own, course = ({name: x.shape for name, x in each.named_parameters()} for each in (block, EncoderBlock(dim, 1)))
     if {name.split(".")[0] for name in own} - set(PARTS):
-        return OTHER_NAMES
+        return "parts with other names than norm1, attn, norm2 and mlp"
     if own.keys() - course.keys():
-        return OTHER_LAYERS
+        return "layers with other names inside the parts"
     for name, shape in own.items():
         if shape != course[name]:
             return Said(f"`{name}` has the shape {list(shape)}, and should have {list(course[name])}.")

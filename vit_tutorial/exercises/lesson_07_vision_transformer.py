@@ -155,10 +155,6 @@ def _classified(model, images):
     return model.head(_encode(model, images)[:, 0])
 
 
-def _no_position(model, images):
-    return model.head(model.norm(model.blocks(model.class_token(model.patch_embed(images))))[:, 0])
-
-
 NO_TENSOR = "no tensor, but a part of the model: TypeError"
 POSITIONS_TOO_EARLY = "too few tokens for the positions: ValueError"
 OTHER_COUNT = re.compile(
@@ -258,7 +254,12 @@ vit_forward = Exercise(
             lambda model, images: model.head(model.blocks(model.norm(_embed(model, images)))[:, 0]),
             "the last norm comes before the blocks. It goes after all of them, before the head (equation 4).",
         ),
-        Mistake(_no_position, "the positions were never added. They go in after the class token."),
+        Mistake(
+            lambda model, images: model.head(
+                model.norm(model.blocks(model.class_token(model.patch_embed(images))))[:, 0]
+            ),
+            "the positions were never added. They go in after the class token.",
+        ),
         Mistake(
             _positions_twice,
             "x was added once too often: model.position(x) already gives x + E_pos. Write x = model.position(x).",
@@ -352,7 +353,6 @@ vit_forward = Exercise(
 
 # ------------------------------------------------------------------------------------------ rename foreign weights
 
-NO_DICT = "not a dictionary"
 _OUTSIDE = {
     "class_token": "cls_token",
     "conv_proj": "patch_embed.proj",
@@ -419,7 +419,7 @@ def _named(rename: Callable) -> Callable:
         if isinstance(renamed, ItemsView):
             return Said("you returned the pairs of a dictionary, and the dictionary itself is asked for: no .items().")
         if not isinstance(renamed, dict):
-            return NO_DICT
+            return "not a dictionary"
         missing, unknown = ([name for name in a if name not in b] for a, b in ((right, renamed), (renamed, right)))
         if missing or unknown:
             told = f"{_first_of(missing, 'missing')}; {_first_of(unknown, 'unknown')}"
@@ -566,13 +566,6 @@ timm_names = Exercise(
 
 # ------------------------------------------------------------------------------------------ the whole, from parts
 
-NO_BLOCKS = "a model whose blocks hold no parameters that it knows of"
-PLAIN_TENSOR = "a class token or positions that are no parameter"
-TOO_FEW_POSITIONS = "positions for N tokens"
-NO_LEADING_AXIS = "a class token or positions without the leading axis"
-LINEAR_PATCHES = "a patch embedding whose proj is a linear layer"
-OTHER_AXIS = "class token and patches joined along another axis than 1"
-
 
 @cache
 def _our_weights(config: ViTConfig, spread: float) -> dict[str, Tensor]:
@@ -615,7 +608,7 @@ def _with_our_weights(make: Callable[..., nn.Module]) -> Callable:
             return model.eval()(images)
         except RuntimeError as error:
             if re.search("must match except in dimension [02]", str(error)):
-                return OTHER_AXIS
+                return "class token and patches joined along another axis than 1"
             raise
 
     return run
@@ -627,11 +620,11 @@ def _other_names(own: dict[str, torch.Size], wanted: dict[str, torch.Size]) -> s
     if missing and not unknown:
         made, needed = ({name.split(".")[1] for name in names if name.startswith("blocks.")} for names in (own, wanted))
         if not made and all(name.startswith("blocks.") for name in missing):
-            return NO_BLOCKS
+            return "a model whose blocks hold no parameters that it knows of"
         if len(made) < len(needed):
             return Said(f"your model has {len(made)} block{'s' * (len(made) != 1)}, and `depth` is {len(needed)}.")
         if missing <= {"cls_token", "pos_embed"}:
-            return PLAIN_TENSOR
+            return "a class token or positions that are no parameter"
     named = [f"{what} {min(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
     return Said(f"the names in your state dict are not the course's: {', '.join(named)}.") if named else ""
 
@@ -642,11 +635,11 @@ def _other_shapes(own: dict[str, torch.Size], wanted: dict[str, torch.Size], num
         if shape == wanted[name]:
             continue
         if name.endswith(("cls_token", "pos_embed")) and len(shape) < 3:
-            return NO_LEADING_AXIS
+            return "a class token or positions without the leading axis"
         if name.endswith("pos_embed") and shape[1] == num_patches:
-            return TOO_FEW_POSITIONS
+            return "positions for N tokens"
         if name == "patch_embed.proj.weight" and len(shape) == 2:
-            return LINEAR_PATCHES
+            return "a patch embedding whose proj is a linear layer"
         return Said(f"`{name}` has the shape {list(shape)}, and should have {list(wanted[name])}.")
     return ""
 

@@ -166,17 +166,9 @@ def _rolled(
     return follow
 
 
-def _residual_at_the_end(maps: list[Tensor]) -> Tensor:
-    return _half_identity(_rolled(residual=lambda fused: fused)(maps))
-
-
 def _each_head_alone(maps: list[Tensor]) -> Tensor:
     heads = [_rolled()([weights[:, [head]] for weights in maps]) for head in range(maps[0].shape[1])]
     return torch.stack(heads).mean(0)
-
-
-def _over_the_pictures(maps: list[Tensor]) -> Tensor:
-    return _all_rolled([_half_identity(weights.mean(0)) for weights in maps])
 
 
 def _fused_layers(maps: list[Tensor]) -> Tensor:
@@ -234,7 +226,7 @@ rollout = Exercise(
             "(A + I) / 2 @ so_far.",
         ),
         Mistake(
-            _residual_at_the_end,
+            lambda maps: _half_identity(_rolled(residual=lambda fused: fused)(maps)),
             "the residual comes once, at the end. Each layer has one of its own: (A + I) / 2 inside the loop.",
         ),
         Mistake(
@@ -250,7 +242,10 @@ rollout = Exercise(
             "you followed head 0 alone. Take the mean over axis 1, which holds the heads.",
         ),
         Mistake(
-            [_rolled(fuse=lambda weights: weights.mean(0)), _over_the_pictures],
+            [
+                _rolled(fuse=lambda weights: weights.mean(0)),
+                lambda maps: _all_rolled([_half_identity(weights.mean(0)) for weights in maps]),
+            ],
             "you averaged over the pictures. Axis 0 is the batch, axis 1 holds the heads.",
         ),
         Mistake(
@@ -775,7 +770,6 @@ near_heads = Exercise(
 
 # ------------------------------------------------------------------------------------------ a control
 
-_GOOD = "keeps each picture's values, moves them by chance, repeats with its seed"
 _TRIES = 30  # seeds; a patch of nine stays by chance in its place in all of them once in 9^30
 
 
@@ -867,7 +861,7 @@ def _what_it_does(control: Callable) -> Callable:
             return "some patches never move"
         if _random_state() != global_state:
             return "the notebook's random numbers touched"
-        return _GOOD
+        return "keeps each picture's values, moves them by chance, repeats with its seed"
 
     return run
 
@@ -884,14 +878,6 @@ def _by(order: Callable[[Tensor, torch.Generator], Tensor], seeded: bool = True)
 
 def _own_order(ranking: Tensor, generator: torch.Generator) -> Tensor:
     return torch.rand(ranking.shape, generator=generator).argsort(1)
-
-
-def _one_order(ranking: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randperm(ranking.shape[1], generator=generator).expand(ranking.shape)
-
-
-def _with_replacement(ranking: Tensor, generator: torch.Generator) -> Tensor:
-    return torch.randint(ranking.shape[1], ranking.shape, generator=generator)
 
 
 def _turned(ranking: Tensor, generator: torch.Generator) -> Tensor:
@@ -946,7 +932,7 @@ shuffled_control = Exercise(
             "you returned the order: numbers of places. Take the values in this order: ranking.gather(1, order).",
         ),
         Mistake(
-            _by(_with_replacement),
+            _by(lambda ranking, generator: torch.randint(ranking.shape[1], ranking.shape, generator=generator)),
             "some values are there twice, and others are gone. A shuffle has each value once: take an order of each "
             "picture's own places, such as torch.rand(…).argsort(dim=1), and not places drawn one by one.",
         ),
@@ -975,7 +961,7 @@ shuffled_control = Exercise(
             "every seed gives the same order. Several controls need several orders: use the seed.",
         ),
         Mistake(
-            _by(_one_order),
+            _by(lambda ranking, generator: torch.randperm(ranking.shape[1], generator=generator).expand(ranking.shape)),
             "all pictures are shuffled in the same order. Then it may always be the sole that gets the highest value: "
             "give each picture an order of its own.",
         ),

@@ -42,10 +42,6 @@ def _seen(
     return count
 
 
-def _own_strides(layers: Layers) -> tuple[int, int]:
-    return 1 + sum((kernel - 1) * stride for kernel, stride in layers), _seen()(layers)[1]
-
-
 def _products(layers: Layers) -> tuple[int, int]:
     width = step = 1
     for kernel, stride in layers:
@@ -79,7 +75,7 @@ seen_pixels = Exercise(
             "first the width, then the step.",
         ),
         Mistake(
-            _own_strides,
+            lambda layers: (1 + sum((kernel - 1) * stride for kernel, stride in layers), _seen()(layers)[1]),
             "each layer adds its own stride times (kernel - 1). The places that it reads lie a step apart: all strides "
             "before it, multiplied.",
         ),

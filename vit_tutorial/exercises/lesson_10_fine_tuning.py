@@ -874,10 +874,6 @@ def _interleaved(weight: Tensor) -> tuple[Tensor, ...]:
     return tuple(weight[start::3] for start in range(3))
 
 
-def _columns_in_turn(parts: tuple[Tensor, ...]) -> Tensor:
-    return torch.stack(parts, dim=1).flatten(0, 1)
-
-
 def _weights_scaled(keys: bool, products: bool) -> Callable:
     """Merge, with the factor before the old matrices as well; before the products, too, or not."""
 
@@ -984,7 +980,7 @@ _CHANGED_MERGES = (
         "the A of one was multiplied with the B of the other. Queries: B_q @ A_q. Values: B_v @ A_v.",
     ),
     (
-        {"chunks": _interleaved, "join": _columns_in_turn},
+        {"chunks": _interleaved, "join": lambda parts: torch.stack(parts, dim=1).flatten(0, 1)},
         "you took every third row for the queries. The three matrices lie above each other: the first D rows are W_q.",
     ),
     (

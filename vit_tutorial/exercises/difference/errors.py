@@ -132,7 +132,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         RuntimeError,
-        r"expected (m1 and m2|mat1 and mat2) to have the same dtype|expected scalar type (\w+) but found (\w+)|"
+        r"have (?:the )?same dtype|expected scalar type (\w+) but found (\w+)|"
         r"Input type .* and .* type .* should be the same",
         "numbers of two kinds meet, such as float32 and float64, or whole numbers and fractions: make both the same "
         "with x.to(y.dtype).",
@@ -155,11 +155,6 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         RuntimeError,
-        r"The size of tensor|must match",
-        "two tensors do not fit together: compare their shapes below.",
-    ),
-    (
-        RuntimeError,
         r"Boolean value of Tensor with more than one value is ambiguous",
         "`if`, `and`, `or` and `not` need one yes or no, and here is one for each number. Use .all() or .any(), or "
         "&, | and ~ for masks.",
@@ -172,11 +167,11 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         RuntimeError,
-        r"masked_fill only supports boolean masks|expected BoolTensor|expected.*Bool",
+        r"masked_fill_? only supports boolean masks|expected BoolTensor|expected.*Bool",
         "the mask must hold True and False: mask.bool().",
     ),
     (
-        RuntimeError,
+        TypeError,
         r"~ \(operator\.invert\) is only implemented on integer and Boolean",
         "`~` turns True and False around; for a mask of numbers make it mask.bool() first.",
     ),
@@ -186,11 +181,6 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         r"einsum\(\): (.*)",
         lambda m: f"the letters of `einsum` do not fit the shapes: {m[1]}. One letter for each axis, and one length for "
         "each letter.",
-    ),
-    (
-        RuntimeError,
-        r"[Dd]imension out of range \(expected to be in range of \[(-?\d+), (-?\d+)\], but got (-?\d+)\)",
-        lambda m: f"there is no axis {m[3]}: this tensor has axes {m[1]} to {m[2]}.",
     ),
     (
         RuntimeError,
@@ -302,7 +292,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         ValueError,
-        r"math domain error",
+        r"math domain error|^expected a \w+ input",
         "math cannot do this: the root of something negative, or the logarithm of 0.",
     ),
     (
@@ -324,11 +314,10 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"'(Tensor|Parameter)' object is not callable", "a tensor is called like a function. Is an operator missing in front of the bracket, or do square brackets belong there?"),
     (TypeError, r"'bool' object is not callable", "True or False is called like a function: leave the round brackets out (self.training has none)."),
     (TypeError, r"'NoneType' object is not callable", "None is called like a function: what stands in front of the brackets was never made, or never returned."),
-    (TypeError, r"'(int|float|tuple|list|str|dict)' object is not callable", lambda m: f"a {m[1]} is called like a function: is an operator missing, or has it the name of a function? (x.shape has square brackets, x.size() round ones.)"),
-    (TypeError, r"'(\w+)' object is not subscriptable", lambda m: f"square brackets stand behind {_kind(m[1])}, which has no places. Is it to be called first?"),
+    (TypeError, r"'(int|float|tuple|list|str|dict|torch\.Size)' object is not callable", lambda m: f"a {m[1]} is called like a function: is an operator missing, or has it the name of a function? (x.shape has square brackets, x.size() round ones.)"),
     (TypeError, r"'builtin_function_or_method' object is not subscriptable", "a method needs round brackets: x.size(0), or x.shape[0]."),
-    (TypeError, r"'(\S+)' not supported between instances of '\S*?(\w+)' and 'torch\.return_types\.(\w+)'", lambda m: f"`{m[3]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
-    (TypeError, r"'(\S+)' not supported between instances of 'torch\.return_types\.(\w+)'", lambda m: f"`{m[2]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
+    (TypeError, r"'(\w+)' object is not subscriptable", lambda m: f"square brackets stand behind {_kind(m[1])}, which has no places. Is it to be called first?"),
+    (TypeError, r"not supported between instances of .*'torch\.return_types\.(\w+)'", lambda m: f"`{m[1]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}.{' A power is **.' * (m[1] == '^')}"),
     (TypeError, r"'(\w+)' object cannot be interpreted as an integer", lambda m: f"a whole number is needed, and this is {_kind(m[1])}{': divide with // and not with /' * (m[1] == 'float')}."),
     (TypeError, r"got \([^)]*float[^)]*\)[\s\S]*tuple of ints|tuple of ints, ?(?:not|but got) float|found element of type float|must be int, not float", "lengths and axes are whole numbers: divide with // and not with /."),
@@ -339,9 +328,9 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"^Parameter\.__new__\(\) takes", "nn.Parameter takes one tensor, as in nn.Parameter(torch.zeros(1, 1, D)), and no lengths."),
     (TypeError, r"(\S+) takes (?:from )?(\d+)(?: to (\d+))? positional arguments? but (\d+) (was|were) given", lambda m: f"`{_last(m[1])}` is called with {m[4]} things in its brackets, and takes {m[3] or m[2]}{' (self is counted)' * _is_method(m[1])}."),
     (TypeError, r"_DropoutNd\.__init__\(\) got an unexpected keyword argument '(\w+)'", lambda m: f"nn.Dropout makes a layer, and knows no `{m[1]}`. The function is F.dropout."),
+    (TypeError, r"_forward_unimplemented", "what is called has no forward. A list of layers is gone through: for layer in self.layers: x = layer(x)."),
     (TypeError, r"(\S+) got an unexpected keyword argument '(\w+)'", lambda m: f"`{_last(m[1])}` knows no `{m[2]}`."),
     (TypeError, r"(\S+) got multiple values for argument '(\w+)'", lambda m: f"`{m[2]}` is given twice to `{_last(m[1])}`."),
-    (TypeError, r"_forward_unimplemented|ModuleList\.forward|ModuleList\._forward", "a list of layers is called. Go through it: for layer in self.layers: x = layer(x); or make it nn.Sequential."),
     (TypeError, r"(conv2d|linear|layer_norm|gelu|softmax|relu|dropout|embedding)\(\): argument '(\w+)'.* must be Tensor, not (\w+)", lambda m: f"`{m[1]}` wants a tensor, and gets a {m[3]}{_yet_to_be_called(m[3])}."),
     (TypeError, r"(\w+)\(\): argument '(\w+)' \(position \d+\) must be (.*?), not (\w+)", lambda m: f"`{m[1]}` wants {_kind(m[3])} for {m[2]}, and gets {_kind(m[4])}."),
     (TypeError, r"(\w+)\(\) received an invalid combination of arguments", lambda m: f"`{m[1]}` cannot be called like this: look at what it gets, and in which order."),
@@ -350,7 +339,6 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"only integer tensors of a single element can be converted to an index|list indices must be integers or slices", "one whole number is needed, as a place or a count, and here is another thing."),
     (TypeError, r"unhashable type: '(\w+)'", lambda m: f"a {m[1]} cannot be looked up, or be the name of something."),
     (TypeError, r"'(\S+)' not supported between instances of '(\w+)' and '(\w+)'", lambda m: f"{_kind(m[2])} and {_kind(m[3])} cannot be compared."),
-    (TypeError, r"conv2d\(\)|linear\(\)", "a layer gets something that is no tensor."),
     (TypeError, r"'(\w+)' object is not a mapping|'(\w+)' object is not an iterator", "another kind of thing is needed here."),
     (TypeError, r"bad operand type for unary (\S+): '(\w+)'", lambda m: f"`{m[1]}` does not work on {_kind(m[2])}."),
     (TypeError, r"must be real number, not (\w+)|only (tensors with one element|one element tensors|0-dimensional arrays|length-1 arrays) can be converted to Python scalars", "`math` works on one number; for tensors take torch's function."),
