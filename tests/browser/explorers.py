@@ -129,14 +129,22 @@ def assert_kernel_says(lab, expression, expected):
 
 
 def check_named_and_readable(lab, theme, number=0):
-    """Every control has a name, and the text stands out from an opaque ground of the theme."""
+    """Controls and tables have names, sliders say units, and the text stands out from an opaque ground of the theme."""
     root = lab.page.locator(".vit-lab").nth(number)
     unnamed = root.evaluate(
-        """root => Array.from(root.querySelectorAll("input, select, button, canvas")).filter(control =>
-            !(control.labels?.length || control.textContent.trim() || control.getAttribute("aria-label")
-              || control.getAttribute("aria-hidden"))).map(control => control.outerHTML)"""
+        """root => Array.from(root.querySelectorAll("input, select, button, canvas, table")).filter(control =>
+            !(control.labels?.length || control.getAttribute("aria-label") || control.getAttribute("aria-hidden")
+              || (control.tagName !== "TABLE" && control.textContent.trim())
+              || document.getElementById(control.getAttribute("aria-labelledby")))).map(control => control.outerHTML)"""
     )
     assert unnamed == []
+    half_said = root.evaluate(
+        """root => Array.from(root.querySelectorAll("input[type=range]:not([aria-valuetext])")).filter(slider => {
+            const said = slider.closest(".vit-field").querySelector("output").textContent; // nothing before it is drawn
+            return said && said.replace(/ \\(.+\\)$/, "") !== slider.value;
+        }).map(slider => slider.outerHTML)"""
+    )
+    assert half_said == [], "their value has a unit beside them"
     text, paper = root.evaluate("root => [getComputedStyle(root).color, getComputedStyle(root).backgroundColor]")
     assert contrast(text, paper) > 7
     assert (luminance(paper) < 0.2) == (theme == "dark")

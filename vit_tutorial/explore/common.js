@@ -308,7 +308,7 @@ export function numberTable(names) {
 }
 
 /** A table whose headings and cells can be changed in place: a heading for each column and each of so many lines. */
-export function headedTable(className, columns, lines) {
+export function headedTable(className, columns, lines, properties = {}) {
   const heads = columns.map((textContent) => make("th", { scope: "col", textContent }));
   const rows = Array.from({ length: lines }, () => {
     const name = make("th", { scope: "row" });
@@ -316,7 +316,7 @@ export function headedTable(className, columns, lines) {
     return { name, cells, line: make("tr", {}, name, ...cells) };
   });
   const head = make("thead", {}, make("tr", {}, make("td"), ...heads));
-  const table = make("table", { className }, head, make("tbody", {}, ...rows.map(({ line }) => line)));
+  const table = make("table", { className, ...properties }, head, make("tbody", {}, ...rows.map(({ line }) => line)));
   return { table, heads, rows };
 }
 
@@ -345,14 +345,12 @@ export function roomFor(shown, texts) {
 /** A small line of text below a picture. */
 export const note = (text, changes = {}) => make("p", { className: "vit-note", textContent: text, ...changes });
 
-/** A titled part of an explorer. */
+/** A titled part of an explorer; a table in it that has no name of its own is called by the title. */
 export function panel(title, ...children) {
-  return make(
-    "section",
-    { className: "vit-panel" },
-    make("div", { className: "vit-heading", textContent: title }),
-    ...children,
-  );
+  const heading = make("div", { className: "vit-heading", textContent: title, id: newId("heading") });
+  const section = make("section", { className: "vit-panel" }, heading, ...children);
+  section.querySelector("table:not([aria-label])")?.setAttribute("aria-labelledby", heading.id);
+  return section;
 }
 
 // What a control does itself with the keys that are pressed on it.

@@ -298,6 +298,7 @@ function render({ model, el }) {
     headSlider.setAttribute("aria-valuetext", head < 0 ? "mean of all heads" : `head ${head}`);
     overlaySlider.value = overlay;
     overlayOut.textContent = `${overlay}%`;
+    overlaySlider.setAttribute("aria-valuetext", overlayOut.textContent);
     heatSlider.value = Math.round(temperature * 10);
     heatOut.textContent = oneOrTwoDecimals(temperature);
     heatSlider.setAttribute("aria-valuetext", oneOrTwoDecimals(temperature));

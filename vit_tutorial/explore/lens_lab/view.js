@@ -136,7 +136,13 @@ function render({ model, el }) {
   const verdict = make("p", { className: "vit-reading" });
   const sayer = make("div", { className: "vit-heading" });
   const said = make("p", { className: "vit-answer" });
-  const { table, heads, rows: lines } = headedTable("vit-top vit-lens", ["", ""], Math.min(sent.bars, classes.length));
+  const {
+    table,
+    heads,
+    rows: lines,
+  } = headedTable("vit-top vit-lens", ["", ""], Math.min(sent.bars, classes.length), {
+    "aria-label": "All classes",
+  });
   const [speaker, answerTitle] = heads.map((head) => head.appendChild(make("span")));
   const bars = lines.map(({ cells }) =>
     cells.map((cell) => {

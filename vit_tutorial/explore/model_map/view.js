@@ -318,6 +318,7 @@ function render({ model, el }) {
     const text = `${now.sentence} Block ${openBlock()} of ${depth} is open.`;
     blockSlider.value = openBlock();
     blockOut.textContent = `${openBlock()} of ${depth}`;
+    blockSlider.setAttribute("aria-valuetext", blockOut.textContent);
     heading.textContent = now.heading;
     does.textContent = now.does;
     numbers.show("given", now.given);

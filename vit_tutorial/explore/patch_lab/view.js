@@ -306,6 +306,7 @@ function render({ model, el }) {
     chooseSeed.disabled = order !== "shuffled";
     chooseGap.value = now.gap;
     gapOut.textContent = `${now.gap} pixel${now.gap === 1 ? "" : "s"}`;
+    chooseGap.setAttribute("aria-valuetext", gapOut.textContent);
     chooseBack.value = now.reassembly;
     sum.textContent = sumOf(now);
     ofEach.textContent = ofEachOf(now);

@@ -154,7 +154,7 @@ function render({ model, el }) {
   corner.style.minWidth = "9em"; // the table rather moves sideways
   const near = make(
     "table",
-    { className: "vit-near" },
+    { className: "vit-near", "aria-label": "Similarity of neighbours" },
     make("thead", {}, make("tr", {}, corner, ...heads)),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );

@@ -98,7 +98,7 @@ function render({ model, el }) {
 
   // Charts and numbers
   const canvas = sheet(WIDTH, WIDTH, { tabIndex: 0, role: "application", className: "vit-touch" });
-  const { table, rows: lines } = headedTable("vit-sums", quantities, 2);
+  const { table, rows: lines } = headedTable("vit-sums", quantities, 2, { "aria-label": "In numbers" });
   const words = make("p", { className: "vit-words" });
   root.append(canvas);
   const inside = [sideways(table), note(KEYS, { className: "vit-note vit-wide" })];

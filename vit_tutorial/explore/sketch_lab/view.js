@@ -221,7 +221,7 @@ function render({ model, el }) {
   );
   const table = make(
     "table",
-    { className: "vit-top vit-answers" },
+    { className: "vit-top vit-answers", "aria-label": "All classes" },
     make("thead", {}, make("tr", {}, ...titles)),
     make("tbody", {}, ...lines.map(({ line }) => line)),
   );
