@@ -86,9 +86,8 @@ def fit(
     Warns with TrainingWarning if the pictures have another mean or std, or if the model has become worse than guessing.
     Raises ValueError for a model without numbers that may change, pictures that are not bytes, labels that are none of
     the model's classes, a mean, a std or names with which the model could not be saved or a part to freeze that it does
-    not have, TypeError for labels that are not int64 or a model, data or config of another class, and TrainingError if
-    the loss is no longer a number, if a checkpoint cannot be used or written, or if another process trains in the
-    folder.
+    not have, TypeError for labels that are not int64 or a model or config of another class, and TrainingError if the
+    loss is no longer a number, if a checkpoint cannot be used or written, or if another process trains in the folder.
     """
     config = TrainingConfig() if config is None else check_kind("config", config, TrainingConfig)
     classes = _check_both(model, data)
@@ -105,7 +104,6 @@ def _check_both(model: nn.Module, data: Dataset) -> int:
     Their number is the model's own, or else that of the data.
     """
     check_numbers(check_kind("model", model, nn.Module))
-    check_kind("data", data, Dataset)
     classes = getattr(getattr(model, "config", None), "num_classes", data.num_classes)
     check_images(data.train_images)
     check_labels(data.train_labels, len(data.train_images), classes)
