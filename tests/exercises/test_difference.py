@@ -132,6 +132,10 @@ def exchanged(x, axis):
         (lambda x: torch.cat([x[:, :1], x[:, 1:] + x[:, 1:] ** 3], 1), "the first token alone is right."),
         (lambda x: torch.cat([x[:, :1] ** 3, x[:, 1:]], 1), "all is right but for the first token."),
         (lambda x: "words", "you returned words, and numbers are expected."),
+        (lambda x: torch.nn.ReLU(), "what came back is a layer, not a tensor."),
+        (lambda x: torch.relu, "what came back is a function, not its result."),
+        (lambda x: x * 1j, "your numbers are complex, and real ones are expected."),
+        (lambda x: object(), "what came back holds no numbers."),
         (lambda x: torch.zeros(1000, 1000), "more numbers came back than are expected, by far."),
         (lambda x: (2 * x).to_sparse(), "every number is twice as large as it should be."),
         (lambda x: (x, 2 * x, x**2), "you returned several things. The first is right: return it alone."),
@@ -421,6 +425,10 @@ RAISED = [
     (lambda: max([]), "`max` gets a list with nothing in it."),
     (lambda: torch.nn.functional.one_hot(3), "`one_hot` wants a tensor for input, and gets a whole number."),
     (lambda: 0.5 + "a", "`+` does not work between a fraction and a text."),
+    (
+        lambda: torch.zeros(1, 4).expand(3, -2),
+        "`expand`, or writing into a slice, wants -2 along axis 1, where there are 4",
+    ),
     (lambda: torch.zeros(2).size[0], "a method needs round brackets"),
     (lambda: torch.zeros(2).shape(0), "a torch.Size is called like a function"),
     (lambda: ~torch.zeros(2), "`~` turns True and False around"),
@@ -550,6 +558,16 @@ def test_an_axis_may_be_forgotten_only_where_numbers_are_left_over(lengths, said
 def test_lists_of_pairs_are_told_what_is_missing_and_what_is_too_much(got, said):
     wanted = [[(0, 1), (1, 0)], [(2, 2), (3, 3)]]
     assert explain([Case({}, mine, right) for mine, right in zip(got, wanted, strict=True)]) == said
+
+
+def test_a_list_that_should_be_empty_is_told():
+    assert explain([Case({}, [(0, 1)], [])]) == "none is expected, and your list holds some."
+
+
+def test_right_numbers_in_a_set_are_told():
+    assert explain([Case({}, {3, 5}, (3, 5)), Case({}, {4, 7}, (7, 4))]).startswith(
+        "the numbers are right, and stand in a"
+    )
 
 
 def keeps_count(x, y, calls=[]):  # noqa: B006  as in the answer of whoever does not know it

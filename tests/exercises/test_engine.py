@@ -50,6 +50,13 @@ def test_a_mistake_is_named_only_if_it_fits_on_every_input():
     assert "looks like" not in str(verdict)
 
 
+@pytest.mark.parametrize("factor", [3, 4])
+def test_a_mistake_may_be_made_by_several_wrong_answers(factor):
+    exercise = toy(mistakes=[Mistake([lambda x: 3 * x, lambda x: 4 * x], "twice is enough.")])
+    assert exercise(lambda x: factor * x).diagnosis == "twice is enough."
+    assert exercise(lambda x: 5 * x).diagnosis != "twice is enough."
+
+
 def test_one_wrong_input_is_enough():
     verdict = toy()(lambda x: 2 * x if x.ndim == 1 else x)
     assert "wrong on 1 of 3 inputs" in str(verdict)

@@ -321,6 +321,16 @@ def test_a_length_is_no_difference_where_all_inputs_have_the_same():
             "model.position got",
         ),
         (
+            "pool",
+            """
+            def one_number_alone(tokens, how):
+                pooled = tokens[:, 0] if how == "cls" else tokens[:, 1:].mean(dim=1)
+                return torch.cat([pooled[:, :1], pooled[:, 1:] ** 3 + 7], dim=1)
+            """,
+            "the first number of each vector alone is right.",
+            "token",
+        ),
+        (
             "sincos_1d",
             """
             def all_alike_but_the_first(num_positions, dim):

@@ -369,6 +369,7 @@ pool = Exercise(
     hints=Hints(
         inputs="tokens how",
         axes="B D",
+        row="vector",
         sizes=lambda sequence, how: {"N": sequence.shape[1] - 1, "D": sequence.shape[2]},
     ),
     mistakes=[
@@ -470,6 +471,7 @@ attention_pool = Exercise(
     hints=Hints(
         inputs="tokens query",
         axes="B D",
+        row="vector",
         sizes=lambda sequence, query: {"N": sequence.shape[1], "D": sequence.shape[2]},
         steps=[
             ("the scores, tokens @ query", lambda _, sequence, query: sequence @ query),

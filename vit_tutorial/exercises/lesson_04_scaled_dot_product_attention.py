@@ -639,9 +639,6 @@ class _Unnamed(nn.Module):
         super().__init__()
         self.qkv = nn.Linear(dim, 3 * dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return scaled_dot_product_attention(*self.qkv(x).chunk(3, dim=-1))[0]
-
 
 class _Projected(_SelfAttention):
     def __init__(self, dim: int, num_heads: int = 1):

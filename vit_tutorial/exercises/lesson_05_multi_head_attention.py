@@ -496,9 +496,6 @@ class _ThreeLayers(nn.Module):
         super().__init__()
         self.q, self.k, self.v, self.proj = (nn.Linear(dim, dim) for _ in range(4))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.proj(F.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x)))
-
 
 def _tokens(*shape: int, num_heads: int) -> tuple[Tensor, int]:
     return uneven(*shape) / 2, num_heads

@@ -489,9 +489,6 @@ class _OtherNames(nn.Module):
         super().__init__()
         self.block = _Block(dim, num_heads)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.block(x)
-
 
 class _OtherLayers(_Block):
     def __init__(self, dim: int, num_heads: int):

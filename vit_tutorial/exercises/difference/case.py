@@ -124,9 +124,9 @@ def varied(x: Tensor) -> bool:
     return x.numel() > 1 and bool((x != x.flatten()[0]).any())
 
 
-def joined(words: Sequence[str], last: str = "and") -> str:
+def joined(words: Sequence[str]) -> str:
     """Return "a, b and c"."""
-    return f" {last} ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]])) if words else ""
 
 
 def told(case: Case) -> str:

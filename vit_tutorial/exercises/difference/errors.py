@@ -82,7 +82,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     ),
     (
         RuntimeError,
-        r"The expanded size of the tensor \((\d+)\) must match the existing size \((\d+)\) at non-singleton dimension "
+        r"The expanded size of the tensor \((-?\d+)\) must match the existing size \((\d+)\) at non-singleton dimension "
         r"(\d+)",
         lambda m: f"`expand`, or writing into a slice, wants {m[1]} along axis {m[3]}, where there are {m[2]}. Only an "
         "axis of length 1 can be stretched.",

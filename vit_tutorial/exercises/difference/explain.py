@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from vit_tutorial.exercises.difference.case import Candidate, Case, Said, Test, holds, told
+from vit_tutorial.exercises.difference.case import Candidate, Case, Test, holds, told
 from vit_tutorial.exercises.difference.counts import several_numbers
 from vit_tutorial.exercises.difference.hints import NO_HINTS, Hints
 from vit_tutorial.exercises.difference.kinds import kinds
@@ -35,8 +35,6 @@ def explain(
     wrong, right = [case for case in cases if not case.is_right], [case for case in cases if case.is_right]
     if not wrong:
         return ""
-    if isinstance(wrong[0].got, Said):
-        return str(wrong[0].got)
     sentence, test = _found(wrong, right, hints, solve, secret, adapt, several or len(cases) > 1) or ("", None)
     if sentence and test is not None and not holds(test, [*wrong, *right]):
         return f"{where_wrong(wrong, right) or 'on the inputs where it is wrong'}: {sentence}"
@@ -87,12 +85,8 @@ def _found(
     return next(filter(None, (_first(room, wrong) for room in rooms)), None)
 
 
-def _two_faults(
-    misfits: Sequence[Case], fitting: Sequence[Case], right: Sequence[Case], found: Found | None
-) -> Found | None:
+def _two_faults(misfits: Sequence[Case], fitting: Sequence[Case], right: Sequence[Case], found: Found) -> Found:
     """Return a sentence on inputs that give another shape, beside others that give wrong numbers in the right shape."""
-    if found is None:
-        return None
     example = told(misfits[0])
     such = "" if example in found[0] else f", such as {example}"
     where = where_wrong(misfits, [*fitting, *right]) or f"on {len(misfits)} of the inputs{such}"

@@ -71,10 +71,6 @@ def kinds() -> Iterator[Candidate]:
         "you returned one thing, and several are expected, with commas between.",
         lambda case: isinstance(case.expected, tuple) and not isinstance(case.got, tuple | list | Tensor | np.ndarray),
     )
-    yield (
-        "you returned numbers, and words are expected.",
-        lambda case: isinstance(case.expected, str) and not isinstance(case.got, str),
-    )
     yield "your numbers are complex, and real ones are expected.", lambda case: bool(np.iscomplexobj(case.got))
     yield "what came back holds no numbers.", lambda case: case.a is None and case.b is not None
 

@@ -51,8 +51,6 @@ def sizes_of(inputs: Mapping[str, Any]) -> dict[str, float]:
 
 def name_of(values: Sequence[float], cases: Sequence[Case]) -> str:
     """Return words for a number that has these values in these cases, the simplest that fit all; or nothing."""
-    if not all(math.isfinite(value) for value in values):
-        return ""
     same = constant(values)
     several = len({tuple(case.sizes.values()) for case in cases}) > 1
     if same is not None and (several or len(cases) == 1):
