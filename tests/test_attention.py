@@ -270,6 +270,12 @@ def test_a_mask_of_whole_numbers_is_refused(dtype):
         scaled_dot_product_attention(q, q, q, torch.tensor([1, 0, 1], dtype=dtype))
 
 
+def test_a_mask_is_a_tensor():
+    q = torch.randn(2, 3, 4)
+    with pytest.raises(TypeError, match=exactly("mask must be a Tensor; got list")):
+        scaled_dot_product_attention(q, q, q, [[True, False, True]])
+
+
 def test_a_mask_of_another_precision_is_added():
     q, mask = torch.randn(2, 3, 4).half(), torch.tensor([[0.0, torch.finfo(torch.float32).min, 0.0]])
     output, weights = scaled_dot_product_attention(q, q, q, mask)

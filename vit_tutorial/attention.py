@@ -32,7 +32,7 @@ def scaled_dot_product_attention(
     Shapes: q [..., N, d], k [..., M, d], v [..., M, d_v] -> output [..., N, d_v], weights [..., N, M]; each row of the
     weights sums to 1. A boolean mask is True where a query may look; a real one is added to the scores.
     Raises ValueError if the shapes do not fit, a mask is of whole numbers, or it leaves a query nothing to look at, and
-    TypeError if the numbers are not real, or not of one type.
+    TypeError if the numbers are not real, or not of one type, or a mask is no tensor.
     Source: Vaswani et al. 2017, equation 1.
     """
     _check_qkv(q, k, v)
@@ -113,7 +113,7 @@ def _check_qkv(q: Tensor, k: Tensor, v: Tensor) -> None:
 
 
 def _apply_mask(scores: Tensor, mask: Tensor) -> Tensor:
-    if mask.dtype != torch.bool and not mask.is_floating_point():
+    if check_kind("mask", mask, Tensor).dtype != torch.bool and not mask.is_floating_point():
         raise ValueError(
             f"the mask is {mask.dtype}; pass mask.bool(), True where a query may look, or real numbers, which are added"
         )
