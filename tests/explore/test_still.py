@@ -1,6 +1,7 @@
 """The still pictures can be read: nothing is cut off, and no words or drawings lie on others."""
 
 import itertools
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from explore.examples import model, picture
 from explore.test_settings import explorers
 from vit_tutorial import ModelCard
-from vit_tutorial.explore import HeadsGallery, ModelMap, ProbeLab, SketchLab, TokenTable, TrainingTimeline
+from vit_tutorial.explore import HeadsGallery, ModelMap, ProbeLab, SketchLab, TokenTable, TrainingTimeline, still
+from vit_tutorial.explore.still import png
 
 NEARLY = 1  # pixels that may be shared
 
@@ -69,6 +71,19 @@ def test_of_long_names_the_beginning_is_inside_and_apart(make):
         assert min(box.x0, figure.bbox.width - box.x1) >= 0, part
     assert overlapping(words) == []
     assert any("…" in part.get_text() for part in words)
+
+
+def test_letters_that_the_font_lacks_come_from_another_one_and_give_no_warning_where_there_is_none(monkeypatch):
+    vit = model()
+    vit.card = ModelCard(("\u1d81", "owl", "cat"), (0.3,), (0.4,))  # d with a hook: in STIX, not in DejaVu Sans
+    lab = HeadsGallery(vit, picture(12, 12, 1), more=True)
+    with pytest.warns(UserWarning, match="missing from font"):
+        png(lab.figure())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lab._repr_mimebundle_()
+        monkeypatch.setattr(still, "WIDE_FONTS", ("no such font", "STIXGeneral"))
+        png(lab.figure())
 
 
 @pytest.mark.parametrize("more", [False, True])

@@ -7,6 +7,7 @@ import contextlib
 import html
 import inspect
 import sys
+import warnings
 import weakref
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import traitlets
 
 from vit_tutorial.explore.bundle import bundle
 from vit_tutorial.explore.limits import Limit, settle
-from vit_tutorial.explore.still import png
+from vit_tutorial.explore.still import give_letters, png
 from vit_tutorial.support.usual import usual_torch
 
 if TYPE_CHECKING:
@@ -139,7 +140,9 @@ class Explorer(anywidget.AnyWidget):
         """What the explorer shows now, as a still picture."""
         state = self.state()
         with usual_torch():
-            return self._figure(state)
+            figure = self._figure(state)
+        give_letters(figure)
+        return figure
 
     def _settled(self, choices: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
         self._refuse_if_closed()
@@ -179,7 +182,9 @@ class Explorer(anywidget.AnyWidget):
             return {"text/plain": repr(self)}, {}
         bundled = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundled if isinstance(bundled, tuple) else (bundled, {})
-        source = base64.b64encode(png(self.figure())).decode("ascii")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # the words beside the picture have them
+            source = base64.b64encode(png(self.figure())).decode("ascii")
         data["text/html"] = (
             f'<figure style="margin:0"><img alt="{html.escape(self.words())}" src="data:image/png;base64,{source}">'
             "<figcaption>A still picture: run the cell to explore it.</figcaption></figure>"

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
 
+# Fonts with Chinese, Japanese or Korean letters, as they come with Linux, macOS and Windows.
+WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans")
+WIDE_FONTS += ("Apple SD Gothic Neo", "Arial Unicode MS", "Microsoft YaHei", "Yu Gothic", "Malgun Gothic")
+
 INK, FAINT, ACCENT = "#1a1a1a", "#5f6368", "#0b5cad"  # on white
 
 
@@ -75,6 +79,17 @@ def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:
             written.set_text("\n".join(fitted(line, room, written.get_fontproperties()) for line in text.split("\n")))
 
     return figure, axes, say
+
+
+def give_letters(figure: Figure) -> None:
+    """Let each text of a figure take letters that its font lacks from a font of this machine that may have them."""
+    from matplotlib.font_manager import fontManager
+    from matplotlib.text import Text
+
+    installed = fontManager.get_font_names()
+    if more := [name for name in WIDE_FONTS if name in installed]:
+        for text in figure.findobj(Text):
+            text.set_fontfamily([*text.get_fontfamily(), *more])
 
 
 def shortened(text: str, letters: int) -> str:
