@@ -244,6 +244,14 @@ def test_there_are_no_curves_before_the_first_epoch():
         plots.draw_history(history_of(0))
 
 
+@pytest.mark.parametrize("somebody", [True, False])
+def test_a_long_loop_has_a_bar_only_where_somebody_watches(somebody, monkeypatch, capsys):
+    monkeypatch.setattr(plots, "somebody_is_watching", lambda: somebody)
+    assert list(plots.watched([3, 1, 2], "head")) == [3, 1, 2]
+    shown = capsys.readouterr().err
+    assert ("/3 [" in shown and "head" in shown) if somebody else shown == ""
+
+
 def test_live_curves_are_drawn_in_one_place_where_somebody_watches(shown, monkeypatch):
     monkeypatch.setattr(plots, "somebody_is_watching", lambda: True)
     clock = iter([0.0, 0.2, 1.9, 2.1, 2.3, 4.0])  # asked before and after drawing

@@ -7,8 +7,8 @@ import base64
 import html
 import io
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,6 +20,8 @@ from vit_tutorial.support.terminal import somebody_is_watching
 
 if TYPE_CHECKING:
     from vit_tutorial.training import History
+
+Item = TypeVar("Item")
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#666666"  # told apart by colour-blind readers too
 COLOURS = (BLUE, ORANGE, GREEN, "#cc79a7", "#56b4e9", "#e69f00", GREY)
@@ -220,6 +222,13 @@ def draw_history(history: "History") -> Picture:
         alt=f"Curves over {history.epochs} of {history.config['epochs']} epochs: left the loss, in the middle the "
         f"accuracy, of {names}; right the learning rate at the end of each epoch.",
     )
+
+
+def watched(items: Iterable[Item], what: str) -> Iterable[Item]:
+    """Go through the items, with a bar that counts them as `what` where somebody watches, and that goes at the end."""
+    from tqdm.auto import tqdm
+
+    return tqdm(items, unit=what, leave=False, disable=not somebody_is_watching())
 
 
 class LiveCurves:

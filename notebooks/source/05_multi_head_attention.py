@@ -466,8 +466,10 @@ print(compare(together, independent, claim, names=("together", "logits add"), of
 
 # %%
 tested = normalized[500:1000]
-each_mean = {head: patch_heads(model, tested, [head], "mean") for head in all_heads}
-with_means = [cost(eight, each_mean, patch_heads(model, tested, eight, "mean")) for eight in eights]
+each_mean = {head: patch_heads(model, tested, [head], "mean") for head in plots.watched(all_heads, "head")}
+with_means = [
+    cost(eight, each_mean, patch_heads(model, tested, eight, "mean")) for eight in plots.watched(eights, "draw")
+]
 _, independent_mean, together_mean = zip(*with_means, strict=True)
 pairs = {
     "a mean in its place": ([points / 100 for points in together_mean], [points / 100 for points in independent_mean]),

@@ -719,7 +719,8 @@ def probed(few, left, asked):  # features of each draw, of pictures left over, o
 def by_block(one, prepare):  # after each number of blocks: Scores, and how many of the pictures left over were right
     few = {seed: after_blocks(one, prepare(chosen.train_images)) for seed, (chosen, _, _) in drawn.items()}
     left, asked = (after_blocks(one, prepare(images)) for images in (drawn[100][1], four.test_images))
-    return [probed({seed: x[k] for seed, x in few.items()}, left[k], asked[k]) for k in range(len(asked))]
+    blocks = plots.watched(range(len(asked)), "block")
+    return [probed({seed: x[k] for seed, x in few.items()}, left[k], asked[k]) for k in blocks]
 
 
 photographs = by_block(photo_model, as_photos)

@@ -1132,8 +1132,9 @@ def learn_from(count, seed, rate, judges, steps=150):  # -> accuracy on the pict
 # %% tags=["extra", "trained-here", "claim-more-pictures"]
 choose, judge_by, found = slice(9000, 9500), slice(9500, None), []
 for count in (9000, 300):
-    own = best_rate({rate: [learn_from(count, 0, rate, choose)] for rate in (0.0003, 0.001, 0.003, 0.01)})
-    right = {seed: learn_from(count, seed, own.value, judge_by) for seed in range(10, 14)}
+    rates = plots.watched((0.0003, 0.001, 0.003, 0.01), "rate")
+    own = best_rate({rate: [learn_from(count, 0, rate, choose)] for rate in rates})
+    right = {seed: learn_from(count, seed, own.value, judge_by) for seed in plots.watched(range(10, 14), "seed")}
     found.append(Scores(f"{count:,} pictures", right, own, "points"))
     print(f"{count:,} pictures, each shown {150 * 64 / count:.1f} times, at a rate of {own.value:g}: ", end="")
     print(", ".join(f"{accuracy:.0%}" for accuracy in right.values()))
