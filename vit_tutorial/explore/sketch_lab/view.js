@@ -22,6 +22,7 @@ import {
   set,
   sheet,
   slider,
+  speak,
   thumbnail,
 } from "../common.js";
 import { goneIn, namesIn, offWords, onPatches, withGone, without } from "../heads_gallery/arithmetic.js";
@@ -234,9 +235,15 @@ function render({ model, el }) {
   const advice = make("p", { className: "vit-advice vit-drawn" });
   const farthest = { filled: 0, long: Math.max(width, height) - 1, off: Math.max(width, height) / 2 }; // has most to hear
   const allAdvice = [null, farthest].map((one) => adviceOf(one, usual, classes.length, false));
-  const heard = make("p", { className: "vit-heard", "aria-live": "polite" });
+  const heard = make("p", { className: "vit-heard" });
+  const tool = make("p", { className: "vit-heard", role: "status" });
   const say = (text) => {
-    heard.textContent = text;
+    tool.textContent = text;
+  };
+  /** What a key does to the brush, which is neither in the words nor where the keys are. */
+  const aloud = (act) => () => {
+    act();
+    say(`Brush: ${brushOut.textContent}, ${greyOut.textContent}.`);
   };
   const thumbs = [{ name: empty, channels: 1, height, width, pixels: starts.get(empty) }, ...pictures].map(
     (picture) => ({
@@ -344,6 +351,7 @@ function render({ model, el }) {
   });
   root.append(make("div", { className: "vit-sketching" }, make("div", { className: "vit-sketch" }, ...sections)));
   behindMore(model, root, "where it looks, block by block", insideParts, heard);
+  root.append(tool);
 
   // Drawing
   const grey = Uint8Array.from({ length: 768 }, (_, i) => Math.floor(i / 3));
@@ -489,7 +497,7 @@ function render({ model, el }) {
     clearTimeout(timer);
     const rest = () => {
       advice.textContent = help.trim();
-      if (heard.textContent !== text) say(text);
+      speak(heard, text);
     };
     if (heard.textContent) timer = setTimeout(rest, REST);
     else rest();
@@ -555,12 +563,12 @@ function render({ model, el }) {
       Home: () => go(0),
       End: () => go(width * height - 1),
       p: toggleDown,
-      e: toggleEraser,
-      "-": () => setBrush(brush - 1),
-      "+": () => setBrush(brush + 1),
-      "=": () => setBrush(brush + 1),
-      ",": () => setGrey(ink - GREY_STEP),
-      ".": () => setGrey(ink + GREY_STEP),
+      e: aloud(toggleEraser),
+      "-": aloud(() => setBrush(brush - 1)),
+      "+": aloud(() => setBrush(brush + 1)),
+      "=": aloud(() => setBrush(brush + 1)),
+      ",": aloud(() => setGrey(ink - GREY_STEP)),
+      ".": aloud(() => setGrey(ink + GREY_STEP)),
       z: undo,
       x: () => put(empty),
       f: fill,
