@@ -107,6 +107,11 @@ def test_an_input_of_another_kind_is_refused_by_its_name(make, sentence):
         make()
 
 
+def test_a_model_without_numbers_is_refused():
+    with pytest.raises(ValueError, match="of the model is on the device meta, where no numbers are"):
+        TokenTable(model().to("meta"), pictures())
+
+
 def test_two_models_in_the_wrong_order_are_refused_by_their_names():
     with pytest.raises(TypeError, match="an explorer of a CNN got a ViT"):
         ReachLab(pair_for(model())[::-1], pictures())

@@ -71,9 +71,11 @@ def check_kind(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
 
 
 def check_model(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
-    """Raise TypeError as `check_kind` does, and ValueError with the name of a parameter that is not finite."""
+    """Raise TypeError as `check_kind` does, and ValueError with the name of a parameter without finite numbers."""
     check_kind(model, kind)
     for name, values in model.named_parameters():
+        if values.is_meta:
+            raise ValueError(f"{name} of the model is on the device meta, where no numbers are; build it on the CPU")
         if not values.detach().isfinite().all():  # undetached, one made in inference_mode cannot be asked
             raise ValueError(
                 f"{name} of the model holds numbers that are not finite, as after a training that went astray; show "
