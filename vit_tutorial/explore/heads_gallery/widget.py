@@ -31,7 +31,8 @@ class HeadsGallery(Explorer):
     the size that the model takes, or a dict from names to such pictures; `labels` are their class indices in the same
     order. `class_names` defaults to the names on the model's card. The traits `picture`, `layer`, `query` (a token) and
     `off` (pairs [layer, head]) follow what the learner does and can be set from code.
-    Raises ValueError if the model is one that the browser cannot run, or sizes and choices do not fit.
+    Raises TypeError if the model is no ViT, ValueError if it is one that the browser cannot run, or sizes and
+    choices do not fit.
     """
 
     picture = traitlets.Unicode().tag(sync=True)

@@ -25,7 +25,8 @@ class LensLab(Explorer):
     `class_names` defaults to the names on the model's card. The traits `picture` and `other` (names), `block` (blocks
     that are done, 0 to L; at first half of them), `token` (0 is the class token) and `exchange` ("nothing", "this
     token" or "all patches") follow what the learner does and can be set from code.
-    Raises ValueError if the model is one that the browser cannot run, or sizes and choices do not fit.
+    Raises TypeError if the model is no ViT, ValueError if it is one that the browser cannot run, or sizes and
+    choices do not fit.
     """
 
     picture = traitlets.Unicode().tag(sync=True)

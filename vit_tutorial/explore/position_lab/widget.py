@@ -32,7 +32,7 @@ class PositionLab(Explorer):
     `pictures` is a dict from names to uint8 pictures [C, H, W] (0 to 255) of the model's size. The traits `grid` (side
     of the grid, from the model's own to twice that), `position`, `show`, `number`, `colours`, `picture` and `order`
     (0: not shuffled) follow what the learner does and can be set from code.
-    Raises ValueError if model, pictures and choices do not fit together.
+    Raises TypeError if the model is no ViT, ValueError if model, pictures and choices do not fit together.
     """
 
     grid = traitlets.Int(7).tag(sync=True)

@@ -37,7 +37,8 @@ class ReachLab(Explorer):
     [H, W] (0 to 255) of the size that the ViT takes, or one such picture. The traits `picture` and `weights` (names),
     `stage` (counted through the CNN and then the ViT) and `place` (a patch) follow what the learner does and can be set
     from code. All is measured when the explorer is made: about a second for each picture and pair.
-    Raises ValueError if the models are not two that can be compared, or sizes and choices do not fit.
+    Raises TypeError if they are no CNN and no ViT, ValueError if they are not two that can be compared, or sizes
+    and choices do not fit.
     """
 
     picture = traitlets.Unicode().tag(sync=True)

@@ -40,7 +40,8 @@ class SketchLab(Explorer):
     brush), `brush` (its width in pixels), `grey` (what it paints, 0 to 255), `more` (whether the inside is shown),
     `layer`, `query` (a token) and `off` (pairs [layer, head]) follow what the learner does and can be set from code;
     `state().image` holds the pixels.
-    Raises ValueError if the model is one that the browser cannot run, or sizes and choices do not fit.
+    Raises TypeError if the model is no ViT, ValueError if it is one that the browser cannot run, or sizes and
+    choices do not fit.
     """
 
     drawing = traitlets.Unicode(EMPTY).tag(sync=True)

@@ -29,7 +29,8 @@ class TokenTable(Explorer):
     the model takes, or a dict from names to such pictures. The traits `picture`, `stage` (0: the embedding, k: after
     block k), `patches`, `class_token`, `positions`, `token` (0: the class token, p + 1: patch p), `number` and `reads`
     follow what the learner does and can be set from code.
-    Raises ValueError if a picture does not fit the model, the model has no class token, or a choice is not possible.
+    Raises TypeError if the model is no ViT, ValueError if a picture does not fit it, the model has no class token,
+    or a choice is not possible.
     """
 
     picture = traitlets.Unicode().tag(sync=True)

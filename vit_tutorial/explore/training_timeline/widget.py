@@ -29,7 +29,7 @@ class TrainingTimeline(Explorer):
     (one of the keys of `models`), `picture` (a name), `layer` (from 0; the last one to begin with) and `token` (who
     looks: a token of the sequence, or None for the class token, or for all patches together where there is none)
     follow what the learner does and can be set from code.
-    Raises ValueError if models, pictures, names, accuracy and choices do not fit together.
+    Raises TypeError if one is no ViT, ValueError if models, pictures, names, accuracy and choices do not fit together.
     """
 
     epoch = traitlets.Int(0).tag(sync=True)
