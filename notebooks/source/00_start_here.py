@@ -80,21 +80,21 @@ SketchLab(model, starts, learned_from=data.train_images, drawing="Ankle boot")
 # %% [markdown]
 # <details><summary>What there was to see</summary>
 #
-# When most of the shaft is gone it says *sneaker*, soon after *sandal*, for a moment *ankle boot*, and then *sandal*
-# again: an unsure answer turns with one more row of pixels. It calls the empty square a sandal too, with 79%. "Nothing"
-# is not among its ten answers, and their probabilities always add up to 100%. So a high one does not say that the
-# picture is like those it learned from.
+# When most of the shaft is gone it says *sneaker*, soon afterwards *sandal*, then for a moment *ankle boot*, and then
+# *sandal* again: an unsure answer turns with one more row of pixels. It calls the empty square a sandal too, with
+# 79%. "Nothing" is not among its ten answers, and their probabilities always add up to 100%. So a high one does not
+# say that the picture is like those it learned from.
 #
 # </details>
 #
 # **Where does it look?** A ViT cuts the picture into patches, and every patch looks at every other patch. How much it
 # looks where is a table of numbers, the *attention*.
 #
-# It opens on the *class token*, which looks at all patches, and whose answer counts. (Click a patch, or click the
-# picture once and use the arrow keys, and that patch looks; `c` leads back to the class token.) Attention is computed
-# in several *layers*, one after the other, and in each by several *heads* at once. This head looks at the boot. Now
-# move *Head* to its left end, the mean of all, and slide through the layers. What does the model look at in the end,
-# the clothes or the background?
+# The picture below opens on the *class token*, which looks at all patches, and whose answer counts. (Click a patch,
+# or click the picture once and use the arrow keys, and that patch looks; `c` leads back to the class token.)
+# Attention is computed in several *layers*, one after the other, and in each by several *heads* at once. This head
+# looks at the boot. Now move *Head* to its left end, the mean of all, and slide through the layers. What does the
+# model look at in the end, the clothes or the background?
 
 # %%
 maps = attention_maps(model, model.card.normalize(images[:1]))  # one table per layer and head

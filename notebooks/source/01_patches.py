@@ -224,7 +224,7 @@ print(list(x.shape), "->", list(grid.shape), "->", list(rows.shape), " same:", t
 # ### What such a layer learns
 #
 # A filter has as many numbers as a patch, so it can be drawn as one. Here are 64 of the 128 filters of the course's
-# model of photographs, those with the largest numbers. Below, the same layer before training.
+# model of photographs, those with the largest numbers. Its patches are 4×4. Below, the same layer before training.
 
 # %% jupyter={"source_hidden": true}
 photographs = load_model(DATA_FOLDER / "vit_cifar10.safetensors")
@@ -613,9 +613,11 @@ print(compare(study.scores(finest), study.scores(coarsest), "the smallest patche
 # %% [markdown]
 # The lines with an interval come from one function, as do all verdicts about trainings in this course. It takes the
 # difference for each seed, and says where the mean difference of many more seeds is likely to lie: the *95% interval*
-# is drawn so that it holds this mean in 95 of 100 such studies. (Where two are judged together, the clearer one has to
-# pass a wider interval, here 97.5%. Lesson 3 says why.) Only if the whole interval lies on one side of 0 is the claim
-# TRUE or FALSE. Otherwise it is NOT SHOWN: neither right nor wrong, for all we know.
+# is drawn so that it holds this mean in 95 of 100 such studies. (Where two are judged together, the clearer one has
+# to pass a wider interval, here 97.5%. Lesson 3 says why.) Only if the whole interval lies on one side of 0 is the
+# claim TRUE or FALSE. Otherwise it is NOT SHOWN: neither right nor wrong, for all we know. (P = 28 did best at the
+# smallest of its four rates: hence the last words of the last verdict. A still smaller rate might make it better, and
+# this verdict only clearer.)
 
 # %% [markdown]
 # For the exercises, here is the same model on 1,500 pictures and two epochs. (The coming lessons build `ViT` and `fit`,

@@ -348,7 +348,7 @@ print(judge(alone, "only the 0th token counts", holds="if"))
 # %% [markdown]
 # ### The alternative: take the mean
 #
-# Average the outputs of all patches, and let the mean answer:
+# One can do without a class token: average the outputs of all patches, and let the mean answer:
 #
 # $$y = \frac{1}{N} \sum_{i=1}^{N} \text{LN}(z_L^i)$$
 #
@@ -599,7 +599,8 @@ check.pool(pool)
 # ## Exercise: your own `ClassToken`
 #
 # Difficulty 3 of 5, about 10 minutes. Importance 3 of 3. Now the whole part of the model, as a class that owns the
-# vector. It is built with `dim`, and called with tokens [B, N, D]; it returns [B, N+1, D].
+# vector, so that training can change it. It is built with `dim`, and called with tokens [B, N, D]; it returns [B,
+# N+1, D].
 #
 # <details><summary>Hint 1</summary>
 #

@@ -281,8 +281,9 @@ PositionLab(model, shown, order=1)
 #    learned numbers?
 #
 # Behind *More* (the key `m`), the patches of a real picture are shuffled. The weights of the class token's weighted
-# mean in the last block tell where it "looks". One model has its positions. In the other every patch gets the same
-# vector, the mean of all positions. *Taken home* means: each weight put back where its patch came from.
+# mean in the last block tell where it "looks". One model has its positions. In the other, *without positions*, every
+# patch gets the same vector, the mean of all positions. *Taken home* means: each weight put back where its patch came
+# from.
 #
 # 4. Choose *in order*, then shuffle again. Without positions, what moves, and what stays? With positions?
 #
@@ -710,9 +711,10 @@ print("from random positions, more than 10 points behind:", tuned - fine_tune(fr
 #
 # $$[\,t,\; p\,]\,W = t\,W_1 + p\,W_2$$
 #
-# So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond repair?
-# We ask the trained model. One linear layer is to read the place off its tokens, another the 16 pixels. They are fitted
-# on 250 pictures (by least squares), and judged on 250 others. The control: tokens without positions.
+# So that is an addition too, and with learned positions p·W_2 is just another table. Is the sum mixed up beyond
+# repair? We ask the trained model. One linear layer is to read the place off its tokens, another the 16 pixels. They
+# are fitted on 250 pictures (by least squares: the smallest sum of squared errors), and judged on 250 others. The
+# control: tokens without positions.
 
 # %%
 t, p, W = (torch.randn(*shape, dtype=torch.float64) for shape in ((49, 64), (49, 64), (128, 64)))
@@ -812,8 +814,8 @@ print(compare(one, two, "1-D is as good as 2-D, or less than a point worse", at_
 # ### "Attention knows no order because it works in parallel, unlike an RNN"
 #
 # *Extra.* An RNN, a recurrent network, reads one token after the other. Attention works on all tokens at once, *in
-# parallel*. But a convolution does so too, and attention can be run one token after the other. Which of these is blind
-# to order, that is, equivariant?
+# parallel*. But a convolution does so too, and attention can be run one token after the other. We try attention in
+# both ways, and a convolution. Which is blind to order, that is, equivariant?
 
 # %% tags=["extra", "claim-E6"]
 torch.manual_seed(0)

@@ -403,11 +403,11 @@ except ValueError as error:
 #
 # ## The ear and the eye
 #
-# Does an ear look at an eye in a model that has learned? Here is a small ViT that the course has trained on photographs
-# of 32×32 pixels (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8 patches. It has no
-# class token. You see its **scores**, which here are divided by √d already, and its **weights**, the shares after the
-# softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V (lesson 5). (Layers, heads and patches
-# are counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
+# Does an ear look at an eye in a model that has learned? Here is a small ViT that the course has trained on
+# photographs of 32×32 pixels (lesson 11), and a cat that it has never seen. The model cuts it into 8 rows of 8
+# patches. It has no class token. You see its **scores**, which here are divided by √d already, and its **weights**,
+# the shares after the softmax. Each layer has several **heads**, each with its own W_Q, W_K and W_V (lesson 5).
+# (Layers, heads, patches, rows and columns are counted from 0, as in code: layer 3 is what lesson 2 called block 4.)
 #
 # It starts with patch 7 picked, in the upper right corner: the inside of an ear. Click the picture; then the arrow keys
 # pick another patch.
@@ -476,10 +476,10 @@ print("from each patch, in percent:", (100 * given).round().int().reshape(8, 8),
 # %% [markdown]
 # It is learned: without training no head does anything of the kind. It is not a matter of places: the mirrored ear
 # looks at the mirrored eyes (though the model has learned from mirrored photographs, too). Other pictures we have not
-# tried. And the third control spoils the story: three patches at the bottom edge, far from any ear, give the eyes even
-# more. (Patch 0 shows the edge of the other ear, and patch 1 the fur beside it.) A third of the patches, most of them
-# in the middle of the face, give them less than 10%. So it matters who asks, but it is not only the ears that ask for
-# the eyes. Lesson 8 asks what such maps prove.
+# tried. And the third control spoils the story: three patches at the bottom edge, far from any ear, give the eyes
+# even more. (Of the other two in the list, patch 0 shows the edge of the other ear, and patch 1 the fur beside it.) A
+# third of the patches, most of them in the middle of the face, give them less than 10%. So it matters who asks, but
+# it is not only the ears that ask for the eyes. Lesson 8 asks what such maps prove.
 #
 # ## Claims, tested
 #
@@ -686,7 +686,7 @@ squares = {part: counted[4 * D][part] == 16 * counted[D][part] for part in count
 print(judge(squares, "4 times the tokens cost 16 times the work", holds="if"))
 
 # %% [markdown]
-# The table of N² weights need not even be stored: the first extra measures it.
+# The table of N² weights need not even be stored: the first extra measures what that saves.
 #
 # The lesson's text ends here. You may go on to the exercises at once.
 
@@ -726,9 +726,10 @@ print(f"plain keeps the table of N² numbers:   {whole}; for twice the tokens {p
 print(f"fused keeps less than a quarter of it: {small}; for twice the tokens {fused[1] / fused[0]:.0f} times as much")
 
 # %% [markdown] tags=["extra"]
-# Does the clock agree? The next cell reads a record: one thread, forward only, 4 heads at D = 64 and 3 at D = 192. The
-# time holds QKᵀ, the softmax and weights · V, without the projections. "Plain" is the course's function, "fused"
-# PyTorch's. Each is divided by the time of the MLP at the same N. Counted, that ratio is 2·N²·D / 8·N·D² = N / (4·D).
+# So far we have counted. Does the clock agree? The next cell reads a record: one thread, forward only, 4 heads at D =
+# 64 and 3 at D = 192. The time holds QKᵀ, the softmax and weights · V, without the projections. "Plain" is the
+# course's function, "fused" PyTorch's. Each is divided by the time of the MLP at the same N. Counted, that ratio is
+# 2·N²·D / 8·N·D² = N / (4·D).
 
 # %% tags=["extra"]
 import json
@@ -795,9 +796,9 @@ print(judge(squared(N) > rest(N), "most of the work is the N² part"))
 # %% [markdown] tags=["extra"]
 # ### What is wrong with the start
 #
-# *Extra.* Is the reason a gradient that is too small? We look at the models of the study before the first step: how
-# much of its 1 does a query of the first block give to one single token, and how large is the gradient of the loss on
-# its W_Q?
+# *Extra.* In the study of the square root the ViT that does not divide ended 12 points behind. Is the reason a
+# gradient that is too small? We look at the models of that study before the first step: how much of its 1 does a
+# query of the first block give to one single token, and how large is the gradient of the loss on its W_Q?
 
 
 # %% tags=["extra"]

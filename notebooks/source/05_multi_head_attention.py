@@ -87,9 +87,9 @@ for name, weight in zip(names, one_head[0], strict=True):
 print("and its output is", [round(number, 2) for number in output[0].tolist()])
 
 # %% [markdown]
-# (They sum to 1.01 by rounding only.) The box and the other ball get the same weight. One has the same colour, the
-# other the same shape, and the row of weights does not say which is which. The two questions got mixed. One head could
-# learn to ask for the colour only; but then it could not ask for the shape.
+# (The weights sum to 1.01 by rounding only.) The box and the other ball get the same weight. One has the same colour,
+# the other the same shape, and the row of weights does not say which is which. The two questions got mixed. One head
+# could learn to ask for the colour only; but then it could not ask for the shape.
 #
 # **Two heads.** Cut in two halves of d = D/h = 4/2 = 2 numbers. Head 0 gets the first half, head 1 the second. Each
 # head does attention on its own, with its own softmax.
@@ -273,8 +273,8 @@ for name, a, b in (("output", our_output, their_output), ("weights", our_weights
     print(f"{name}: largest difference below 0.000000000001: {(a - b).abs().max().item() < 1e-12}")
 
 # %% [markdown]
-# Our class has two ways through. From 64 tokens on, and on a GPU, it calls PyTorch's own function: often a *fused*
-# kernel, one program that goes through the table of weights piece by piece, and never holds all of it. With
+# Our class has two ways through. From 64 tokens on, and on a GPU always, it calls PyTorch's own function: often a
+# *fused* kernel, one program that goes through the table of weights piece by piece, and never holds all of it. With
 # `return_weights` it takes the explicit way of lesson 4. Both must give the same:
 
 # %%
@@ -299,8 +299,8 @@ pictures = dict(zip(names_of_pictures, data.test_images[shown], strict=True))
 HeadsGallery(model, pictures, labels=data.test_labels[shown])
 
 # %% [markdown]
-# What does **off** mean? The head still looks; its map stays. But what it has found is not passed on: its d numbers are
-# set to zero before W_O. So it adds nothing to the output.
+# Now switch heads off. What does **off** mean? The head still looks; its map stays. But what it has found is not
+# passed on: its d numbers are set to zero before W_O. So it adds nothing to the output.
 #
 # 2. Switch off any one head (`0` to `3`), in any layer. How much does the probability of the boot change?
 # 3. Go to the last layer, and switch off all of it (`l`). Then switch everything on (`a`), and do the same with layer 0.
@@ -333,7 +333,8 @@ for name, row in shares.items():
     print(f"{name:<31}" + "".join(f"{share:>8.0%}" for share in row.tolist()))
 
 # %% [markdown] tags=["extra"]
-# *Extra.* So on average over all patches it is the same head, less clearly.
+# *Extra.* So on average over all patches it is head 3 again, less clearly: it alone sends more than half of dark to
+# dark *and* of boot to boot.
 
 # %% [markdown]
 # ## Claims, tested
@@ -1063,10 +1064,10 @@ check.attention_ward(my_diagnosis)
 #
 # The instruments that people use first, shape, gradients and a falling loss, found nobody. No fault changes the
 # shape, and none keeps the model from learning, though the control shows that the test could have found one: training
-# arranges itself with a fault. Patient F even ends below the healthy one, in this one training of 60 steps. Patient C
-# is not even ill, as long as it is trained that way: queries and keys are only names. It shows when the numbers come
-# from elsewhere. So the best instrument is the one you used all along in this lesson: give a reference the same
-# numbers, and compare.
+# arranges itself with a fault. Patient F even ends with a smaller loss than the healthy one, in this one training of
+# 60 steps. Patient C is not even ill, as long as it is trained that way: queries and keys are only names. It shows
+# when the numbers come from elsewhere. So the best instrument is the one you used all along in this lesson: give a
+# reference the same numbers, and compare.
 #
 # </details>
 

@@ -367,8 +367,8 @@ plots.show(
 # Occlusion is no competitor. It *is* the measurement, one patch at a time, so it wins at first. The grey lines show what
 # one gets without asking the model. A method that does not beat them has shown nothing about the model.
 #
-# Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, and to cover
-# black background with black changes nothing. One way of covering alone would have fooled us.
+# Judge the controls too. On clothes covered with black, brightness has it easy: it covers the shoe first, while a
+# method that covers black background with black changes nothing. One way of covering alone would have fooled us.
 #
 # ### "Attention maps show what the model looks at"
 #
@@ -579,8 +579,8 @@ for words, one in {"clothes": model, "photographs": photo_model, "photographs, u
     print(against_shuffles(nearness(alike, *one.grid_size), shuffled, claim, name=words))
 
 # %% [markdown]
-# Look at patches 25 and 0 once more: the same place on the other side is like them too. This model learned from
-# pictures and from their mirror images, so left and right were perhaps not worth telling apart.
+# Look at patches 25 and 0 once more: the same place on the other side is like them too. The model of photographs
+# learned from pictures and from their mirror images, so left and right were perhaps not worth telling apart.
 #
 # Extras come next; you may go on to the exercises at once.
 
@@ -616,10 +616,10 @@ plots.show(
 # ### Do ViTs need registers?
 #
 # *Extra.* In many trained ViTs a few patches, mostly in a plain background, get vectors much longer than the others.
-# The model seems to keep notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil the
-# maps. They give the model some extra tokens for its notes, the **registers**. They find long patches in the larger
-# models of DINOv2, a family of ViTs trained without labels, and in DeiT-III and OpenCLIP at size B too. And here? Count
-# the patches that are more than three times as long as the median.
+# The model seems to keep notes about the whole picture there. Darcet et al. (2024) call them artefacts: they spoil
+# the maps. They give the model some extra tokens for its notes, the **registers**. In DINOv2, a family of ViTs
+# trained without labels, they find long patches in the larger models only; in two other families, DeiT-III and
+# OpenCLIP, at size B too. And here? Count the patches that are more than three times as long as the median.
 
 # %% tags=["extra"]
 print(f"{'':<28}" + "".join(f"{f'block {block}':>9}" for block in range(1, 7)))

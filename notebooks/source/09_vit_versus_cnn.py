@@ -97,7 +97,7 @@ for place in (2, 3, 5):
 # %% [markdown]
 # ## A CNN that reads like our ViT
 #
-# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added, and a ReLU follows:
+# It is a ResNet (He et al. 2016). As in the ViT's block, the input is added. Here a ReLU follows the sum:
 #
 # $$y = \text{ReLU}\big(\text{BN}(W_2 * \text{ReLU}(\text{BN}(W_1 * x))) + x\big)
 # \qquad \text{(He et al. 2016, equation 1)}$$
@@ -514,8 +514,9 @@ for words, models in (("untrained", fresh), ("trained", trained)):
     print(compare_each(pairs, claim, unit="pixels", of="groups of pictures"))
 
 # %% [markdown]
-# (Before the explorer, the ViT's block 1 has a larger distance by attention than by the gradient: attention's is a mean
-# over *all* places, also the corners, and leaves out the residual connection, through which a token sees itself.)
+# (In the lines printed before the explorer, the ViT's block 1 has a larger distance by attention than by the
+# gradient: attention's is a mean over *all* places, also the corners, and leaves out the residual connection, through
+# which a token sees itself.)
 
 # %% [markdown] tags=["extra"]
 # ### "With depth a CNN sees more detail"

@@ -209,8 +209,9 @@ def my_knn(features, labels, queries, k, num_classes):
 check.knn(my_knn)
 
 # %% [markdown]
-# Your neighbours in the features of the trained model, of an untrained one, and in the raw pixels. (On a tie `nearest`
-# above takes the nearer kind, and `argmax` the first: the first line may differ a little.)
+# Your neighbours in the features of the trained model, of an untrained one, and in the raw pixels. (On a tie
+# `nearest` above takes the nearer kind, and `argmax` the first: so the first line may differ a little from the one
+# printed before the exercise.)
 
 # %%
 if check.knn(my_knn).passed:
@@ -593,12 +594,12 @@ against("all weights", "from scratch", "a ViT that begins with trained weights i
 against("all weights", "raw pixels", "a fine-tuned ViT is better than one linear layer on the raw pixels")
 
 # %% [markdown]
-# From 5 pictures a kind on, the first training did bring much to *the ViT*, until 100 pictures a kind teach one from
-# scratch nearly as much. And still, up to 20 pictures a kind, one layer on the raw pixels, which needs a second, is
-# better than all of it. Clothes lie in the middle, upright and on black, so pixel (14, 3) means nearly the same in
-# each picture. That makes pixels hard to beat. And ProbeLab showed what the features lack: the first training had no
-# need of the difference between a sneaker and an ankle boot. Whoever compares only *with* and *without* pre-training
-# never notices.
+# From 5 pictures a kind on, the trained model's features are better than an untrained one's. Its weights are a better
+# start too, until 100 pictures a kind teach a ViT from scratch nearly as much. And still, up to 20 pictures a kind,
+# one layer on the raw pixels, which needs a second, is better than all of it. Clothes lie in the middle, upright and
+# on black, so pixel (14, 3) means nearly the same in each picture. That makes pixels hard to beat. And ProbeLab
+# showed what the features lack: the first training had no need of the difference between a sneaker and an ankle boot.
+# Whoever compares only *with* and *without* pre-training never notices.
 
 # %% [markdown] tags=["extra"]
 # *Extra.* Was it luck which kinds were learned first? With 20 pictures a kind the same was done with other kinds: the
@@ -842,11 +843,11 @@ print(compare_each(below, "all weights with this mistake end below a linear prob
 # ## Bug clinic: six fine-tunings
 #
 # Six people took the same trained model to the same 80 pictures of new clothes. One did all as it should be, and five
-# made one mistake each, without any error. `patient(letter, model, few)` gives what each of them brought to `fit`: a
-# model, pictures, and the settings. Before the training we look at what goes in, at what the features have in common
-# with those of the trained model (the cosine, 1 if they are the same), and at the loss: a new head for four classes
-# knows nothing, and guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how far the weights have
-# moved (1: by as much as they were long), and what came of it.
+# made one mistake each. None of them got an error message. `patient(letter, model, few)` gives what each of them
+# brought to `fit`: a model, pictures, and the settings. Before the training we look at what goes in, at what the
+# features have in common with those of the trained model (the cosine, 1 if they are the same), and at the loss: a new
+# head for four classes knows nothing, and guesses with ln 4 = 1.39. Then we train, and look how the loss begins, how
+# far the weights have moved (1: by as much as they were long), and what came of it.
 
 # %% tags=["trained-here"] jupyter={"source_hidden": true}
 pixels = few.train_images

@@ -441,8 +441,8 @@ plots.show(
 #
 # How well is a card used? **MFU**, *model FLOPs utilisation* (Chowdhery et al. 2022, appendix B), is the operations
 # that the model needs in a second, over the most that the machine can do. They take that from the data sheet. This
-# course takes what large matrix products reach there, so its figure is higher. Here is one step of the large preset on
-# an NVIDIA H200. "At work" is the time in which it computes at all:
+# course takes what large matrix products reach there, which is less, so its figure is higher. Here is one step of the
+# large preset on an NVIDIA H200. "At work" is the time in which it computes at all:
 
 # %% jupyter={"source_hidden": true}
 bench = json.loads((DATA_FOLDER / "results" / "benchmark_gpu.json").read_text())
@@ -799,7 +799,8 @@ plots.show(figure, alt="For each of twelve changes, three points: test accuracy 
 print(f"between two seeds of the preset lie up to {100 * (max(base) - min(base)):.1f} points")
 
 # %% [markdown]
-# (The record of the preset further up, 87.2% to 87.6%, has the same seeds, but two threads and older code.)
+# (The record of the preset further up says 87.2% to 87.6%, with the same seeds: two threads and older code made other
+# runs of them.)
 #
 # All twelve have one rate here, that of the preset, and a recipe with larger batches might want another (lesson 9's
 # clinic). So the three ingredients of the claim were tried once more. Each recipe searched among five rates, with two
@@ -822,11 +823,11 @@ at_one_rate = study.scores("the preset"), study.scores("no augmentation")
 print(f"augmentation in the first study, both at {at_one_rate[1].rate.value:g}: {compare(*at_one_rate).numbers}")
 
 # %% [markdown]
-# None of the three is shown, though without augmentation (here a move by one pixel) all three seeds are worse, by 2 to
-# 3 points. In the first study its lead was larger in the mean, which three seeds do not tell from chance. A part may be
-# the rate: without augmentation the validation pictures chose a higher one than 0.003. What happens without it, the
-# training loss of the first study tells. With label smoothing it cannot fall to 0: the lowest comes from saying 0.91
-# and nine times 0.01.
+# None of the three is shown, though without augmentation (here a move by one pixel) all three seeds are worse, by 2
+# to 3 points. In the first study augmentation leads, and by more in the mean; whether the lead is really larger
+# there, three seeds do not tell. A part may be the rate: without augmentation the validation pictures chose a higher
+# one than 0.003. What happens without it, the training loss of the first study tells. With label smoothing it cannot
+# fall to 0: the lowest comes from saying 0.91 and nine times 0.01.
 
 # %%
 for variant in ("the preset", "no augmentation"):
@@ -946,10 +947,10 @@ for which, rows in zip(photo_names, torch.stack(said, dim=1), strict=True):
 # In this run, which patches are neighbours is found out earlier than what the things are. And an answer that is unsure
 # turns, as Chelsea's does.
 #
-# And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten words,
-# and *none of these* is not one. No picture of the training ever asked it to be unsure. So a high probability does not
-# show that any of the classes is there. Not even for pictures like those of the training: read the percentages of the
-# ten worst mistakes above.
+# And the model is surer that the rocket is a ship than that the cat is a cat. Softmax must share 100% among ten
+# words, and *none of these* is not one. No picture of the training ever asked it to be unsure. So a high probability
+# does not show that any of the classes is there. Where one is there, it may be another one: read the percentages of
+# the ten worst mistakes above.
 
 # %% [markdown]
 # ### What others report for CIFAR-10
