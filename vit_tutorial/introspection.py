@@ -459,32 +459,45 @@ def patch_heads(
             if not 0 <= block < len(attentions) or not 0 <= head < attentions[block].num_heads:
                 raise ValueError(f"there is no head {head} in block {block}; both are counted from 0")
             wanted.setdefault(block, []).append(head)
-        projections, begun, donors = [attention.proj for attention in attentions], [], {}
+        donors: dict[int, Tensor] = {}
 
-        def begin(block, args, kwargs):
-            begun.append(block)
-
-        def listen(proj, args, kwargs):
-            donors[len(begun) - 1] = args[0]
-
-        def exchange(proj, args, kwargs):
-            block = len(begun) - 1  # which the projection cannot say: blocks may share one
+        def exchange(block: int, found: Tensor) -> Tensor | None:
             if block not in wanted:
                 return None
             number = attentions[block].num_heads
-            x = rearrange(args[0], "b n (h d) -> h b n d", h=number).clone()
-            others = donors[block] if donors else _instead(args[0], put_in)
+            x = rearrange(found, "b n (h d) -> h b n d", h=number).clone()
+            others = donors[block] if donors else _instead(found, put_in)
             others = rearrange(others, "b n (h d) -> h b n d", h=number)
             x[wanted[block]] = others[wanted[block]].expand_as(x[wanted[block]])
-            return (rearrange(x, "h b n d -> b n (h d)"),), kwargs
+            return rearrange(x, "h b n d -> b n (h d)")
 
-        with _hooks(model.blocks, begin):
-            if isinstance(put_in, Tensor):
-                with _hooks(projections, listen):
-                    model(_as_many(put_in, images))
-                begun.clear()
-            with _hooks(projections, exchange):
-                return model(images)
+        if isinstance(put_in, Tensor):
+            with heads_changed(model, donors.__setitem__):
+                model(_as_many(put_in, images))
+        with heads_changed(model, exchange):
+            return model(images)
+
+
+@contextlib.contextmanager
+def heads_changed(model: ViT, change: Callable[[int, Tensor], Tensor | None]) -> Iterator[None]:
+    """Inside, whenever the model runs, let `change` replace what the heads of each block have found.
+
+    It gets the number of the block, counted from 0, and the heads side by side, [B, M, D], before the output projection
+    mixes them. It returns what is to stand there, or None where nothing is to change.
+    """
+    places: dict[nn.Module, list[int]] = {}  # several, where blocks share one
+    for number, block in enumerate(model.blocks):
+        places.setdefault(block.attn.proj, []).append(number)
+    at = -1
+
+    def ask(proj, args, kwargs):
+        nonlocal at
+        at = next((place for place in places[proj] if place > at), places[proj][0])
+        changed = change(at, args[0])
+        return None if changed is None else ((changed,), kwargs)
+
+    with _hooks(places, ask):
+        yield
 
 
 def _instead(x: Tensor, put_in: str) -> Tensor:

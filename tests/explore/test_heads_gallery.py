@@ -48,6 +48,21 @@ def test_a_head_that_is_off_adds_nothing(off, options):
     assert bool(off) == (np.abs(state.probabilities - state.all_on).max() > 1e-6)
 
 
+@pytest.mark.parametrize("what", ["a block", "its attention"])
+def test_a_head_that_is_off_in_one_layer_is_on_in_another_that_shares_it(what):
+    shared = model()
+    if what == "a block":
+        shared.blocks[2] = shared.blocks[0]
+    else:
+        shared.blocks[2].attn = shared.blocks[0].attn
+    apart = copy.deepcopy(shared)
+    apart.blocks[2] = copy.deepcopy(apart.blocks[2])
+    for off in ([(0, 1)], [(2, 0)], [(0, 0), (1, 1)]):
+        found, expected = (heads_gallery_state(vit, pictures()["one"], off=off) for vit in (shared, apart))
+        np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+        assert np.abs(found.probabilities - found.all_on).max() > 1e-6
+
+
 def test_the_bias_of_a_layer_without_heads_stays():
     vit = model()
     x = torch.randn(1, 10, 8, dtype=torch.float64)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from vit_tutorial.explore.limits import Accepted, Between, Limit, settle
 from vit_tutorial.explore.pictures import as_picture, class_names_of, model_input
 from vit_tutorial.explore.vit import check_vit
 from vit_tutorial.explore.words import best_class, patch_name, percent
 from vit_tutorial.inputs import whole_number
-from vit_tutorial.introspection import attention_maps
+from vit_tutorial.introspection import attention_maps, heads_changed
 from vit_tutorial.support.wrapped import unwrapped
 from vit_tutorial.vit import ViT
 
@@ -25,26 +25,21 @@ Off = Sequence[tuple[int, int]]  # heads that are switched off: (layer, head), b
 
 @contextlib.contextmanager
 def heads_off(model: ViT, off: Iterable[Sequence[int]]) -> Iterator[None]:
-    """Inside this context, the heads (layer, head) of the model contribute nothing.
+    """Inside this context, the heads (layer, head) of the model contribute nothing whenever it runs.
 
     Their d numbers are set to zero before the output projection; its bias stays.
     Raises ValueError if there is no such head.
     """
-
-    def silence(heads: list[int], width: int):
-        def hook(proj: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
-            merged = args[0].clone()  # [B, N, h·d]
-            for head in heads:
-                merged[..., head * width : (head + 1) * width] = 0
-            return (merged,)
-
-        return hook
-
     config = model.config
-    with contextlib.ExitStack() as hooks:
-        for layer, heads in by_layer(as_off(off, config.depth, config.num_heads)).items():
-            hook = silence(heads, config.dim // config.num_heads)
-            hooks.callback(model.blocks[layer].attn.proj.register_forward_pre_hook(hook).remove)
+    layers, width = by_layer(as_off(off, config.depth, config.num_heads)), config.dim // config.num_heads
+
+    def silence(layer: int, found: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+        found = found.clone()
+        for head in layers.get(layer, ()):
+            found[..., head * width : (head + 1) * width] = 0
+        return found
+
+    with heads_changed(model, silence):
         yield
 
 
