@@ -480,15 +480,20 @@ def patch_heads(
 
 @contextlib.contextmanager
 def heads_changed(model: ViT, change: Callable[[int, Tensor], Tensor | None]) -> Iterator[None]:
-    """Inside, whenever the model runs, let `change` replace what the heads of each block have found.
+    """Inside, whenever the model runs in this thread, let `change` replace what the heads of each block have found.
 
     It gets the number of the block, counted from 0, and the heads side by side, [B, M, D], before the output projection
-    mixes them. It returns what is to stand there, or None where nothing is to change.
+    mixes them. It returns what is to stand there, or None where nothing is to change. Raises TypeError for no ViT.
     """
+    model = _vit(model)
     places: dict[nn.Module, list[int]] = {}  # several, where blocks share one
     for number, block in enumerate(model.blocks):
         places.setdefault(block.attn.proj, []).append(number)
     at = -1
+
+    def begin(model, args, kwargs):
+        nonlocal at
+        at = -1
 
     def ask(proj, args, kwargs):
         nonlocal at
@@ -496,7 +501,7 @@ def heads_changed(model: ViT, change: Callable[[int, Tensor], Tensor | None]) ->
         changed = change(at, args[0])
         return None if changed is None else ((changed,), kwargs)
 
-    with _hooks(places, ask):
+    with _hooks([model], begin), _hooks(places, ask):
         yield
 
 

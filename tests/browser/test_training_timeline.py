@@ -62,7 +62,7 @@ def colour_timeline():
 def bars(lab):
     """Name, percentage and width of each bar."""
     lines = lab.page.locator(".vit-answers tr").evaluate_all(
-        "all => all.map(line => [line.cells[0].textContent, line.cells[2].textContent,"
+        "all => all.map(line => [line.querySelector('th span').textContent, line.cells[2].textContent,"
         " parseFloat(line.querySelector('.vit-bar').style.width)])"
     )
     return [tuple(line) for line in lines]
@@ -178,7 +178,7 @@ def test_the_bars_and_maps_are_those_of_the_models(show):
         assert names == data.class_names
         assert shown == tuple(percent(probability) for probability in state.probabilities)
         np.testing.assert_allclose(np.array(widths) / 100, state.probabilities, atol=1e-4)
-        best = lab.page.locator(".vit-answers .vit-best th").all_inner_texts()
+        best = lab.page.locator(".vit-answers .vit-best th .vit-room > :first-child").all_inner_texts()
         assert best == [data.class_names[state.probabilities.argmax()]]
         notes = lab.page.locator(".vit-panel .vit-note:visible").all_inner_texts()
         assert f"{percent(state.attention.max())}. Spread evenly, each would get 2.0%." in notes[0]

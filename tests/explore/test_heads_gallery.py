@@ -63,6 +63,18 @@ def test_a_head_that_is_off_in_one_layer_is_on_in_another_that_shares_it(what):
         assert np.abs(found.probabilities - found.all_on).max() > 1e-6
 
 
+def test_after_a_run_that_was_interrupted_the_same_layer_is_silent():
+    shared, x = model(), normalized(pictures()["one"])
+    shared.blocks[1].attn = shared.blocks[0].attn
+    with heads_off(shared, [(0, 1)]), torch.no_grad():
+        expected = shared(x)
+        stop = shared.blocks[1].register_forward_pre_hook(lambda *call: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            shared(x)
+        stop.remove()
+        torch.testing.assert_close(shared(x), expected, rtol=0, atol=0)
+
+
 def test_the_bias_of_a_layer_without_heads_stays():
     vit = model()
     x = torch.randn(1, 10, 8, dtype=torch.float64)

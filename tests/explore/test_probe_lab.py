@@ -179,7 +179,7 @@ def test_what_the_browsers_numbers_are_held_against():
         (lambda: setattr(lab(), "neighbours", 5), "neighbours 5 is not among 1 to 4"),
         (lambda: probe_lab_state(data(), "before", 0, 0), "neighbours 0 is not among 1 to 4"),
         (lambda: data(features={}), "features has no stage; give at least one"),
-        (lambda: data(labels=LABELS[:6]), "there are 7 pictures and 6 labels; give one label a picture"),
+        (lambda: data(labels=LABELS[:6]), "there are 7 pictures, and labels of shape [6]; give one label a picture"),
         (lambda: data(labelled=7), "7 of 7 pictures are labelled; give at least one, and leave at least one to ask"),
         (lambda: data(labelled=0), "0 of 7 pictures are labelled"),
         (lambda: data(class_names=["cat"]), f"there are 1 classes, and the map has colours for 2 to {COLOURS}"),

@@ -64,7 +64,7 @@ def test_what_is_no_vit_is_refused_by_its_name(make):
         (lambda: AttentionPlane(temperature=[1, 2]), "temperature [1, 2] is not among 0.1 to 5"),
         (lambda: AttentionPlane(preset=["by hand"]), "preset ['by hand'] is not among 'by hand'"),
         (lambda: PatchLab("boot.png"), f"picture 'picture' is 'boot.png'{NUMBERS}"),
-        (lambda: PatchLab([[0, 1], [2]]), f"picture 'picture' is [[0, 1], [2]]{NUMBERS}"),
+        (lambda: PatchLab([[0, 1], [2]]), "picture 'picture' holds parts of several shapes: [[0, 1], [2]]; give them"),
         (lambda: PatchLab({1: picture()}), "a picture is called 1; its name must be a text, such as '1'"),
         (lambda: PatchLab(picture(), np.array([4, 8])), "patch_size array([4, 8]) is not among 1, 2, 3"),
         (lambda: PositionLab(model(), "boot.png"), f"picture 'picture' is 'boot.png'{NUMBERS}"),
@@ -90,7 +90,9 @@ def test_what_is_no_vit_is_refused_by_its_name(make):
         (lambda: probe(features=[1]), "features has no stage"),
         (lambda: probe(features={"raw": "abc"}), f"stage 'raw' is 'abc'{NUMBERS}"),
         (lambda: probe(pictures=3), "pictures have shape []; give [n, C, H, W]"),
-        (lambda: probe(labels=3), "there are 12 pictures and 1 labels"),
+        (lambda: probe(pictures=[picture(8), picture(12)]), "pictures holds parts of several shapes: "),
+        (lambda: probe(labels=3), "there are 12 pictures, and labels of shape []"),
+        (lambda: probe(labels=np.zeros((12, 1), int)), "there are 12 pictures, and labels of shape [12, 1]"),
         (lambda: probe(labels=np.arange(12) / 2), "labels are float64; give whole numbers, the classes"),
         (lambda: probe(labelled="six"), "labelled is 'six'; it must be one whole number"),
         (lambda: SignalLab(seed="a"), "seed is 'a'; it must be one whole number"),
@@ -100,11 +102,26 @@ def test_what_is_no_vit_is_refused_by_its_name(make):
             lambda: TrainingTimeline({0: model(), 1: model()}, [picture(12, 12, 1)], ["a"], None),
             f"accuracy is None{NUMBERS}",
         ),
+        (
+            lambda: TrainingTimeline({0: model(), 1: model()}, [picture(12, 12, 1)], ["a"], [[0.5, 0.6], [0.7, 0.8]]),
+            "accuracy has shape [2, 2]; give one value for each epoch",
+        ),
+        (lambda: TrainingTimeline({0: model(), 1: model()}, 3, ["a"]), "pictures have shape []; give [P, C, H, W]"),
+        (lambda: SketchLab(model(), drawing=np.zeros((12, 12))), "is not among 'nothing'"),
     ],
 )
 def test_an_input_of_another_kind_is_refused_by_its_name(make, sentence):
     with pytest.raises((ValueError, TraitError), match=re.escape(sentence)):
         make()
+
+
+def test_what_a_learner_may_leave_out_or_give_as_an_array_is_taken():
+    assert HeadsGallery(model(), pictures(), labels=[None, 1])._sent["labels"] == [None, 1]
+    names = ["a", "b", "c"]
+    assert HeadsGallery(model(), pictures(), class_names=np.array(names))._sent["classes"] == names
+    assert AttentionLab(picture(), random_maps(), np.array([3, 3])).state().grid == (3, 3)
+    for nothing in (None, {}, [], ()):
+        assert SketchLab(model(), nothing)._sent["names"] == []
 
 
 def test_a_model_without_numbers_is_refused():

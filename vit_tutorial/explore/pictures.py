@@ -28,8 +28,8 @@ def as_array(values, name: str = "the array") -> np.ndarray:
         values = values.float() if values.is_floating_point() else values
     try:
         array = np.asarray(values)
-    except ValueError:  # rows of several lengths
-        array = np.asarray(None)
+    except ValueError:
+        raise ValueError(f"{name} holds parts of several shapes: {reprlib.repr(values)}; give them all one") from None
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{name} is {reprlib.repr(values)}; give numbers, as an array, a tensor or a list")
     return array
@@ -63,7 +63,7 @@ def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     return {name: as_picture(image, f"picture {name!r}") for name, image in named.items()}
 
 
-def check_kind(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
+def check_network(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
     """Raise TypeError if the model is of another kind, bare or in what PyTorch puts around it."""
     if not isinstance(unwrapped(model), kind):
         given = f"the class {model.__name__}" if isinstance(model, type) else f"a {type(model).__name__}"
@@ -71,8 +71,8 @@ def check_kind(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
 
 
 def check_model(model: CNN | ViT, kind: type[CNN] | type[ViT] = ViT) -> None:
-    """Raise TypeError as `check_kind` does, and ValueError with the name of a parameter without finite numbers."""
-    check_kind(model, kind)
+    """Raise TypeError as `check_network` does, and ValueError with the name of a parameter without finite numbers."""
+    check_network(model, kind)
     for name, values in model.named_parameters():
         if values.is_meta:
             raise ValueError(f"{name} of the model is on the device meta, where no numbers are; build it on the CPU")
@@ -125,7 +125,7 @@ def normalized(model: CNN | ViT, picture: UInt8[np.ndarray, "C H W"]) -> Float[T
 
 
 def as_names(class_names: Sequence[str]) -> list[str]:
-    """The names of classes as texts; raises ValueError if they are no sequence."""
+    """The names of classes as texts; raises ValueError if they cannot be counted through."""
     try:
         return list(map(str, class_names))
     except TypeError:
@@ -138,7 +138,8 @@ def class_names_of(model: ViT, class_names: Sequence[str] | None = None) -> list
     Raises ValueError if there are not as many as the model has classes.
     """
     number = model.config.num_classes
-    names = as_names(class_names or (model.card and model.card.class_names) or [f"class {i}" for i in range(number)])
+    names = as_names([] if class_names is None else class_names)
+    names = names or as_names((model.card and model.card.class_names) or [f"class {i}" for i in range(number)])
     if len(names) != number:
         raise ValueError(f"{len(names)} class names do not fit a model of {number} classes")
     return names

@@ -80,7 +80,7 @@ def prefix_name(token: int) -> str:
 def as_grid(grid_size: int | tuple[int, int]) -> tuple[int, int]:
     """Rows and columns of the grid of patches; raises ValueError for what is no size of one."""
     try:
-        return as_pair(grid_size)
+        return as_pair(grid_size.tolist() if hasattr(grid_size, "tolist") else grid_size)
     except ValueError as error:
         raise ValueError(f"grid_size {grid_size!r} is no grid of patches: {error}") from None
 

@@ -25,7 +25,7 @@ Off = Sequence[tuple[int, int]]  # heads that are switched off: (layer, head), b
 
 @contextlib.contextmanager
 def heads_off(model: ViT, off: Iterable[Sequence[int]]) -> Iterator[None]:
-    """Inside this context, the heads (layer, head) of the model contribute nothing whenever it runs.
+    """Inside this context, the heads (layer, head) of the model contribute nothing whenever it runs in this thread.
 
     Their d numbers are set to zero before the output projection; its bias stays.
     Raises ValueError if there is no such head.

@@ -21,6 +21,7 @@ from vit_tutorial.explore.limits import OneOf
 from vit_tutorial.explore.pictures import BARS, as_array, class_names_of, pack_pictures, pictures_for
 from vit_tutorial.explore.still import viridis
 from vit_tutorial.explore.vit import check_vit, packed_vit
+from vit_tutorial.inputs import whole_number
 from vit_tutorial.vit import ViT
 
 
@@ -29,8 +30,8 @@ class HeadsGallery(Explorer):
 
     `model` is a pre-norm ViT of the course's own parts. `images` is one uint8 picture [C, H, W] or [H, W] (0 to 255) of
     the size that the model takes, or a dict from names to such pictures; `labels` are their class indices in the same
-    order. `class_names` defaults to the names on the model's card. The traits `picture`, `layer`, `query` (a token) and
-    `off` (pairs [layer, head]) follow what the learner does and can be set from code.
+    order, None where there is none. `class_names` defaults to the names on the model's card. The traits `picture`,
+    `layer`, `query` (a token) and `off` (pairs [layer, head]) follow what the learner does and can be set from code.
     Raises TypeError if the model is no ViT, ValueError if it is one that the browser cannot run, or sizes and
     choices do not fit.
     """
@@ -51,7 +52,11 @@ class HeadsGallery(Explorer):
         check_vit(model, "the gallery")
         self._pictures = pictures_for(model, images)
         self._model = copy.deepcopy(model).double().eval()
-        truth = [None] * len(self._pictures) if labels is None else np.atleast_1d(as_array(labels, "labels")).tolist()
+        if labels is None:
+            labels = [None] * len(self._pictures)
+        elif not isinstance(labels, list | tuple):
+            labels = np.atleast_1d(as_array(labels, "labels")).tolist()
+        truth = [label if label is None else whole_number("a label", label) for label in labels]
         if len(truth) != len(self._pictures):
             raise ValueError(f"{len(truth)} labels do not fit {len(self._pictures)} pictures")
         self._class_names = class_names_of(model, class_names)

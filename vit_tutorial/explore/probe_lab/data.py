@@ -76,8 +76,8 @@ def _check_counts(features: Mapping, pictures: np.ndarray, labels: np.ndarray, l
         raise ValueError("features has no stage; give at least one, by its name: {'before': features [n, F]}")
     if labels.shape != (len(pictures),) or len(pictures) > LARGEST:
         raise ValueError(
-            f"there are {len(pictures)} pictures and {labels.size} labels; give one label a picture, for at most "
-            f"{LARGEST:,} pictures"
+            f"there are {len(pictures)} pictures, and labels of shape {list(labels.shape)}; give one label a picture, "
+            f"for at most {LARGEST:,} pictures"
         )
     if labels.dtype.kind not in "iu":
         raise ValueError(f"labels are {labels.dtype}; give whole numbers, the classes")

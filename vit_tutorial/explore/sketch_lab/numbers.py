@@ -37,10 +37,8 @@ def pixels_of(
 
     Raises ValueError if it is none of these, or holds another number of pixels than `size`, (H, W).
     """
-    if drawing == EMPTY:
-        return np.zeros((1, *size), np.uint8)
-    if isinstance(drawing, str) and drawing in pictures:
-        return pictures[drawing]
+    if isinstance(drawing, str) and drawing in (EMPTY, *pictures):
+        return np.zeros((1, *size), np.uint8) if drawing == EMPTY else pictures[drawing]
     try:
         pixels = np.frombuffer(base64.b64decode(drawing, validate=True), np.uint8).copy()
     except (binascii.Error, TypeError, ValueError):

@@ -62,7 +62,7 @@ class SketchLab(Explorer):
     ):
         check_vit(model, "the sketch lab")
         check_grey(model)
-        none = images is None or (isinstance(images, Mapping) and not images)
+        none = images is None or (isinstance(images, Mapping | list | tuple) and not images)
         self._pictures = {} if none else pictures_for(model, images)
         if EMPTY in self._pictures:
             raise ValueError(f"a picture is called {EMPTY!r}, as the empty canvas is; give it another name")

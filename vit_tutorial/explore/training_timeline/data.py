@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vit_tutorial.explore.pictures import (
     as_array,
-    check_kind,
+    check_network,
     class_names_of,
     model_input,
     pictures_for,
@@ -63,7 +63,8 @@ def training_timeline_data(
     """Run every model once on all pictures, uint8 [P, C, H, W], and compare its positions.
 
     `models` are by finished epochs; `accuracy` is a share of 1 after epoch 1, 2, ... of the whole training, or empty.
-    Raises ValueError if models, pictures, names and accuracy do not fit together, or a number is not finite.
+    Raises TypeError for a model that is no ViT, ValueError if models, pictures, names and accuracy do not fit together,
+    or a number is not finite.
     """
     epochs = _checked(models)
     first = models[epochs[0]]
@@ -76,7 +77,10 @@ def training_timeline_data(
             f"{len(epochs)} models, {len(checked)} pictures, {layers} layers and {patches} patches make {size:,} "
             f"attention weights, and a browser takes {LARGEST:,}; give fewer pictures or models"
         )
-    accuracy = tuple(as_array(accuracy, "accuracy").astype(np.float64).ravel().tolist())
+    shares = as_array(accuracy, "accuracy").astype(np.float64)
+    if shares.ndim != 1:
+        raise ValueError(f"accuracy has shape {list(shares.shape)}; give one value for each epoch, or none at all")
+    accuracy = tuple(shares.tolist())
     if accuracy and len(accuracy) < epochs[-1]:
         raise ValueError(
             f"accuracy has {len(accuracy)} values, and a model was kept after epoch {epochs[-1]}; "
@@ -109,7 +113,8 @@ def training_timeline_data(
 def _checked(models: Mapping[int, ViT]) -> tuple[int, ...]:
     """The epochs in order, after a look at the models.
 
-    Raises ValueError if there are fewer than two, an epoch is no count, or they are not one model at many moments.
+    Raises TypeError for one that is no ViT, ValueError if there are fewer than two, an epoch is no count, or they are
+    not one model at many moments.
     """
     if not isinstance(models, Mapping):
         raise ValueError(
@@ -125,7 +130,7 @@ def _checked(models: Mapping[int, ViT]) -> tuple[int, ...]:
     epochs = tuple(sorted(models))
     first = models[epochs[0]]
     for epoch in epochs:
-        check_kind(models[epoch])
+        check_network(models[epoch])
         model, card = models[epoch], models[epoch].card
         if model.config != first.config:
             raise ValueError(
@@ -154,12 +159,15 @@ def _checked(models: Mapping[int, ViT]) -> tuple[int, ...]:
 
 def _checked_pictures(model: ViT, pictures, names: Sequence[str]) -> tuple[np.ndarray, ...]:
     """The pictures one by one; raises ValueError if they, or their names, are not as they must be."""
+    pictures = as_array(pictures, "pictures")
+    if pictures.ndim < 3:
+        raise ValueError(f"pictures have shape {list(pictures.shape)}; give [P, C, H, W]")
     if not len(pictures) == len(names) == len(set(names)) > 0:
         raise ValueError(
             f"there are {len(pictures)} pictures and {len(set(names))} different names; give one name for each of at "
             "least one picture"
         )
-    return tuple(pictures_for(model, dict(zip(names, as_array(pictures, "pictures"), strict=True))).values())
+    return tuple(pictures_for(model, dict(zip(names, pictures, strict=True))).values())
 
 
 @torch.no_grad()

@@ -198,9 +198,11 @@ function render({ model, el }) {
 
   // Pictures, answer, attention, positions
   const thumbs = pictures.map((picture, which) => thumbnail(picture, THUMB, () => choosePicture(which)));
-  const lines = sent.bars[0].map(() => {
-    const [name, number, bar] = [make("th", { scope: "row" }), make("td"), make("span", { className: "vit-bar" })];
-    return { name, number, bar, line: make("tr", {}, name, make("td", { className: "vit-bars" }, bar), number) };
+  const lines = sent.bars[0].map((_, i) => {
+    const [name, number, bar] = [make("span"), make("td"), make("span", { className: "vit-bar" })];
+    const possible = sent.bars.map((shown) => classes[shown[i]]);
+    const head = make("th", { scope: "row" }, roomFor(name, possible));
+    return { name, number, bar, line: make("tr", {}, head, make("td", { className: "vit-bars" }, bar), number) };
   });
   const table = make("tbody", {}, ...lines.map(({ line }) => line));
   const verdict = make("p", { className: "vit-answer" });
