@@ -429,7 +429,7 @@ RAISED = [
         lambda: torch.zeros(1, 4).expand(3, -2),
         "`expand`, or writing into a slice, wants -2 along axis 1, where there are 4",
     ),
-    (lambda: torch.zeros(2).size[0], "a method needs round brackets"),
+    (lambda: torch.zeros(2).size[0], "functions and methods need round brackets"),
     (lambda: torch.zeros(2).shape(0), "a torch.Size is called like a function"),
     (lambda: ~torch.zeros(2), "`~` turns True and False around"),
     (lambda: torch.zeros(2).masked_fill(torch.zeros(2), 0), "the mask must hold True and False"),
@@ -442,6 +442,7 @@ torch.zeros(1, 2, 3) @ torch.zeros(1, 2, 3)
 torch.bmm(torch.zeros(2, 2), torch.zeros(2, 2))
 torch.zeros(2, 3) @ torch.zeros(4)
 torch.zeros(2) @ torch.zeros(3)
+torch.inner(torch.zeros(2, 3), torch.zeros(2, 4))
 torch.cat([torch.zeros(2, 3), torch.zeros(3, 3)], dim=1)
 torch.cat([torch.zeros(2, 3), torch.zeros(2)])
 torch.zeros(2, 3).expand(2, 4)

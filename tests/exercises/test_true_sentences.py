@@ -342,6 +342,20 @@ def test_a_length_is_no_difference_where_all_inputs_have_the_same():
             "token",
         ),
         (
+            "merged_qkv",
+            """
+            def first_column_wrong(weight, A_q, B_q, A_v, B_v, alpha):
+                D, scale = weight.shape[1], alpha / len(A_q)
+                merged = weight.clone()
+                merged[:D] += scale * B_q @ A_q
+                merged[2 * D :] += scale * B_v @ A_v
+                merged[:, 0] = merged[:, 0] ** 3 + 7
+                return merged
+            """,
+            "all is right but for the first number of each row.",
+            "token",
+        ),
+        (
             "attention_ward",
             """
             def whole_dictionary(patient):

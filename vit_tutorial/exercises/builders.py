@@ -54,7 +54,6 @@ def changed(answer: type, **parts: Any) -> type:
     return type("Answer", (answer,), parts)
 
 
-NO_MODULE = "a class that is no nn.Module"
 NOTHING_HELD = Said(
     "your class holds nothing to learn after __init__. Make it there, once, as self.…: what is made in forward is made "
     "anew at each call."
@@ -76,7 +75,7 @@ FORGOT_MODULE = Mistake(
 def misfit_of(module: object) -> str | None:
     """Say what is wrong with what should be a module with layers or tensors of its own, or return None."""
     if not isinstance(module, nn.Module):
-        return NO_MODULE
+        return "a class that is no nn.Module"
     if lazy := [type(part).__name__ for part in module.modules() if _is_lazy(part)]:
         return Said(
             f"nn.{lazy[0]} has no numbers before it is called for the first time, and an optimizer wants them earlier. "

@@ -1034,6 +1034,7 @@ merged_qkv = Exercise(
     ],
     hints=Hints(
         axes="3D D",
+        row="row",
         sizes=lambda weight, A_q, B_q, A_v, B_v, alpha: {"r": len(A_q), "D": weight.shape[1]},
     ),
     mistakes=[

@@ -153,6 +153,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
         r"Can't call numpy\(\) on Tensor that requires grad",
         "a tensor that is learned cannot become an array as it is: stay with torch, or .detach() it first.",
     ),
+    (RuntimeError, r"must match", "two tensors do not fit together: compare their shapes below."),
     (
         RuntimeError,
         r"Boolean value of Tensor with more than one value is ambiguous",
@@ -315,7 +316,7 @@ MEANINGS: Sequence[tuple[type[BaseException], str, str | Callable[[Match], str]]
     (TypeError, r"'bool' object is not callable", "True or False is called like a function: leave the round brackets out (self.training has none)."),
     (TypeError, r"'NoneType' object is not callable", "None is called like a function: what stands in front of the brackets was never made, or never returned."),
     (TypeError, r"'(int|float|tuple|list|str|dict|torch\.Size)' object is not callable", lambda m: f"a {m[1]} is called like a function: is an operator missing, or has it the name of a function? (x.shape has square brackets, x.size() round ones.)"),
-    (TypeError, r"'builtin_function_or_method' object is not subscriptable", "a method needs round brackets: x.size(0), or x.shape[0]."),
+    (TypeError, r"'builtin_function_or_method' object is not subscriptable", "functions and methods need round brackets: x.size(0), or x.shape[0]."),
     (TypeError, r"'(\w+)' object is not subscriptable", lambda m: f"square brackets stand behind {_kind(m[1])}, which has no places. Is it to be called first?"),
     (TypeError, r"not supported between instances of .*'torch\.return_types\.(\w+)'", lambda m: f"`{m[1]}` with an axis gives two things, the values and their places: take .values, or leave the axis out."),
     (TypeError, r"unsupported operand type\(s\) for (\S+): '(\w+)' and '(\w+)'", lambda m: f"`{m[1]}` does not work between {_kind(m[2])} and {_kind(m[3])}.{' A power is **.' * (m[1] == '^')}"),
