@@ -80,7 +80,7 @@ SENTENCES = {
         f"{points('transfer_trap', 'nothing wrong', 'rate 0.01, no warm-up')[-1]:.0f}"
     ),
     ("11", r"(\d+%) fewer kernels"): lambda: f"{1 - speed('compiled')['kernels'] / speed('eager')['kernels']:.0%}",
-    ("11", r"further up, ([\d.]+%) to ([\d.]+%)"): of_the_preset,
+    ("11", r"further up says ([\d.]+%) to ([\d.]+%)"): of_the_preset,
     ("11", r"all three seeds are worse, by (\d+) to (\d+) points"): without_augmentation,
 }
 
