@@ -726,12 +726,13 @@ pairs = {
 }
 print()
 print(compare_each(pairs, "the CNN's lead is larger at x1 than at x4", holds="if"))
+
+# %% jupyter={"source_hidden": true}
 for budget in budgets_of(photos):
     pairs = {
         model: tuple(photos.scores(versus.name_of(model, images, budget)) for images in (45_000, 2_000))
         for model in COLOURS
     }
-    print()
     print(compare_each(pairs, f"at x{budget} 45,000 photographs are better than 2,000", holds="if"))
 
 # %% [markdown]
