@@ -8,7 +8,6 @@ import contextlib
 import inspect
 import math
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +23,7 @@ from vit_tutorial.inputs import as_pair, check_kind, whole_number
 from vit_tutorial.patches import patchify
 from vit_tutorial.support.meta import shapes_only
 from vit_tutorial.support.usual import usual_torch
-from vit_tutorial.support.wrapped import eager, unwrapped
+from vit_tutorial.support.wrapped import eager, only_here, unwrapped
 from vit_tutorial.vit import ViT, ViTConfig
 
 Shape = tuple[int, ...] | list[tuple[int, ...]] | None
@@ -184,16 +183,11 @@ def _hooks(
 
     A module that is there twice has them once. What another thread computes with the model meanwhile has none.
     """
-    thread = threading.get_ident()
-
-    def here(hook: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *call: hook(*call) if threading.get_ident() == thread else None
-
     with contextlib.ExitStack() as hooks:
         for module in set(modules):
-            hooks.callback(module.register_forward_pre_hook(here(before), with_kwargs=True).remove)
+            hooks.callback(module.register_forward_pre_hook(only_here(before), with_kwargs=True).remove)
             if after is not None:
-                hooks.callback(module.register_forward_hook(here(after), prepend=True).remove)
+                hooks.callback(module.register_forward_hook(only_here(after), prepend=True).remove)
         yield
 
 

@@ -7,7 +7,6 @@ import contextlib
 import copy
 import io
 import linecache
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from vit_tutorial.exercises.compare import unchanged
 from vit_tutorial.exercises.difference import Call, Trace
 from vit_tutorial.exercises.limit import Budget, OutOfTime, call_within
 from vit_tutorial.exercises.surroundings import plain_surroundings
+from vit_tutorial.support.wrapped import only_here
 
 MOST_PRINTED = 4000  # characters that the learner's code may print in one check
 MOST_NUMBERS = 10_000_000  # larger outputs are not copied
@@ -116,11 +116,10 @@ def trace(function: Callable, args: tuple, budget: Budget | None = None) -> Trac
 @contextlib.contextmanager
 def listening(before: Callable, after: Callable) -> Iterator[None]:
     """Call these, as PyTorch calls hooks, before and after each call of a layer in this thread."""
-    me = threading.get_ident()
-    hear_before, hear_after = (
-        lambda *call, hear=hear: hear(*call) if threading.get_ident() == me else None for hear in (before, after)
-    )
-    handles = [hooks.register_module_forward_pre_hook(hear_before), hooks.register_module_forward_hook(hear_after)]
+    handles = [
+        hooks.register_module_forward_pre_hook(only_here(before)),
+        hooks.register_module_forward_hook(only_here(after)),
+    ]
     try:
         yield
     finally:

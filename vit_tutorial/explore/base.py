@@ -18,7 +18,7 @@ import traitlets
 
 from vit_tutorial.explore.bundle import bundle
 from vit_tutorial.explore.limits import Limit, settle
-from vit_tutorial.explore.still import give_letters, png
+from vit_tutorial.explore.still import more_letters, png
 from vit_tutorial.support.usual import usual_torch
 
 if TYPE_CHECKING:
@@ -139,10 +139,8 @@ class Explorer(anywidget.AnyWidget):
     def figure(self) -> Figure:
         """What the explorer shows now, as a still picture."""
         state = self.state()
-        with usual_torch():
-            figure = self._figure(state)
-        give_letters(figure)
-        return figure
+        with usual_torch(), more_letters():
+            return self._figure(state)
 
     def _settled(self, choices: dict[str, Any], given: Collection[str]) -> dict[str, Any]:
         self._refuse_if_closed()

@@ -50,6 +50,14 @@ def as_picture(image, name: str = "image") -> UInt8[np.ndarray, "C H W"]:
     return np.ascontiguousarray(pixels)
 
 
+def as_batch(pictures, count: str) -> np.ndarray:
+    """Many pictures of one size as one array; raises ValueError if they are not [count, C, H, W] or [count, H, W]."""
+    pixels = as_array(pictures, "pictures")
+    if pixels.ndim < 3:
+        raise ValueError(f"pictures have shape {list(pixels.shape)}; give [{count}, C, H, W]")
+    return pixels
+
+
 def named_pictures(images) -> dict[str, UInt8[np.ndarray, "C H W"]]:
     """Pictures by name, from one or from a dict.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
-    from matplotlib.text import Text
 
 # Fonts with Chinese, Japanese or Korean letters, as they come with Linux, macOS and Windows.
 WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans")
@@ -75,7 +75,6 @@ def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:
     def say(x: float, y: float, text: str, room: float | None = None, **changes: Any) -> None:
         look = {"color": INK, "fontsize": 10, **changes}
         written = figure.text(x / width, 1 - y / height, text, va="top", **look)
-        give_letters(written)  # before it is measured
         if not look.get("wrap"):
             room = room or (width - x if look.get("ha", "left") == "left" else width)
             written.set_text("\n".join(fitted(line, room, written.get_fontproperties()) for line in text.split("\n")))
@@ -83,16 +82,16 @@ def still(width: float, height: float) -> tuple[Figure, Callable, Callable]:
     return figure, axes, say
 
 
-def give_letters(drawn: Figure | Text) -> None:
-    """Let a text, or each one of a figure, take letters that its font lacks from fonts of this machine."""
+@contextlib.contextmanager
+def more_letters() -> Iterator[None]:
+    """Inside, texts are made so that letters which their font lacks come from fonts of this machine."""
+    import matplotlib
     from matplotlib.font_manager import fontManager
-    from matplotlib.text import Text
 
-    installed = fontManager.get_font_names()
-    if more := [name for name in WIDE_FONTS if name in installed]:
-        for text in drawn.findobj(Text):
-            own = text.get_fontfamily()
-            text.set_fontfamily([*own, *(name for name in more if name not in own)])
+    installed = set(fontManager.get_font_names())
+    more = [name for name in WIDE_FONTS if name in installed]
+    with matplotlib.rc_context({"font.family": [*matplotlib.rcParams["font.family"], *more]}):
+        yield
 
 
 def shortened(text: str, letters: int) -> str:

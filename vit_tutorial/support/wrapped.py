@@ -1,7 +1,9 @@
 """A model inside of what PyTorch puts around it, or into it."""
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,3 +25,9 @@ def eager(model: nn.Module) -> Iterator[None]:
             yield
     else:  # and nothing of the compiler is loaded, which takes seconds
         yield
+
+
+def only_here(hook: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a hook that does what this one does in the thread that asks for it, and nothing in another."""
+    thread = threading.get_ident()
+    return lambda *call: hook(*call) if threading.get_ident() == thread else None

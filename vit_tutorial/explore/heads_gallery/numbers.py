@@ -33,9 +33,11 @@ def heads_off(model: ViT, off: Iterable[Sequence[int]]) -> Iterator[None]:
     config = model.config
     layers, width = by_layer(as_off(off, config.depth, config.num_heads)), config.dim // config.num_heads
 
-    def silence(layer: int, found: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"]:
+    def silence(layer: int, found: Float[Tensor, "B N D"]) -> Float[Tensor, "B N D"] | None:
+        if layer not in layers:
+            return None
         found = found.clone()
-        for head in layers.get(layer, ()):
+        for head in layers[layer]:
             found[..., head * width : (head + 1) * width] = 0
         return found
 
@@ -60,10 +62,11 @@ def as_off(off: Iterable[Sequence[int]], layers: int, heads: int) -> list[list[i
     return [list(pair) for pair in pairs]
 
 
-def check_label(label: int | None, names: Sequence[str]) -> None:
-    """Raise ValueError if there is a label and no class of that index."""
-    if label is not None and not 0 <= whole_number("a label", label) < len(names):
+def check_label(label: int | None, names: Sequence[str]) -> int | None:
+    """Give the label, if there is one, as a whole number; raise ValueError if no class has that index."""
+    if label is not None and not 0 <= (label := whole_number("a label", label)) < len(names):
         raise ValueError(f"label {label} is not among the classes 0 to {len(names) - 1}")
+    return label
 
 
 def by_layer(off: Off) -> dict[int, list[int]]:

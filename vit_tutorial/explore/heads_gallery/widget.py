@@ -21,7 +21,6 @@ from vit_tutorial.explore.limits import OneOf
 from vit_tutorial.explore.pictures import BARS, as_array, class_names_of, pack_pictures, pictures_for
 from vit_tutorial.explore.still import viridis
 from vit_tutorial.explore.vit import check_vit, packed_vit
-from vit_tutorial.inputs import whole_number
 from vit_tutorial.vit import ViT
 
 
@@ -56,12 +55,10 @@ class HeadsGallery(Explorer):
             labels = [None] * len(self._pictures)
         elif not isinstance(labels, list | tuple):
             labels = np.atleast_1d(as_array(labels, "labels")).tolist()
-        truth = [label if label is None else whole_number("a label", label) for label in labels]
-        if len(truth) != len(self._pictures):
-            raise ValueError(f"{len(truth)} labels do not fit {len(self._pictures)} pictures")
+        if len(labels) != len(self._pictures):
+            raise ValueError(f"{len(labels)} labels do not fit {len(self._pictures)} pictures")
         self._class_names = class_names_of(model, class_names)
-        for label in truth:
-            check_label(label, self._class_names)
+        truth = [check_label(label, self._class_names) for label in labels]
         self._labels = dict(zip(self._pictures, truth, strict=True))
         super().__init__(
             choices,

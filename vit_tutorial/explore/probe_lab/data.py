@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from vit_tutorial.explore.pictures import as_array, as_names, as_picture
+from vit_tutorial.explore.pictures import as_array, as_batch, as_names, as_picture
 from vit_tutorial.inputs import whole_number
 
 COLOURS = 8  # classes that are told apart on the map
@@ -46,10 +46,7 @@ def probe_lab_data(
     Raises ValueError if features, pictures, labels and names do not fit together, or a number is not finite.
     """
     labels, names = as_array(labels, "labels"), tuple(as_names(class_names))
-    pixels = as_array(pictures, "pictures")
-    if pixels.ndim < 3:
-        raise ValueError(f"pictures have shape {list(pixels.shape)}; give [n, C, H, W]")
-    shown = np.stack([as_picture(one, f"picture {i}") for i, one in enumerate(pixels)])
+    shown = np.stack([as_picture(one, f"picture {i}") for i, one in enumerate(as_batch(pictures, "n"))])
     _check_counts(features, shown, labels, labelled, names)
     places, shares, near = [], [], []
     for stage, values in features.items():

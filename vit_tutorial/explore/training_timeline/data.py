@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vit_tutorial.explore.pictures import (
     as_array,
+    as_batch,
     check_network,
     class_names_of,
     model_input,
@@ -159,9 +160,7 @@ def _checked(models: Mapping[int, ViT]) -> tuple[int, ...]:
 
 def _checked_pictures(model: ViT, pictures, names: Sequence[str]) -> tuple[np.ndarray, ...]:
     """The pictures one by one; raises ValueError if they, or their names, are not as they must be."""
-    pictures = as_array(pictures, "pictures")
-    if pictures.ndim < 3:
-        raise ValueError(f"pictures have shape {list(pictures.shape)}; give [P, C, H, W]")
+    pictures = as_batch(pictures, "P")
     if not len(pictures) == len(names) == len(set(names)) > 0:
         raise ValueError(
             f"there are {len(pictures)} pictures and {len(set(names))} different names; give one name for each of at "
